@@ -1,0 +1,8 @@
+"""`python -m mfn` is the `mfn` command."""
+
+import sys
+
+from mfn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
