@@ -1,0 +1,35 @@
+"""Face performances to characters: glTF rigs with ARKit shapes driven by coefficients, for any number of people at once.
+
+Needs numpy only (and OpenCV to read pictures); knows nothing of where a performance comes from. The nouns are `Take` and `Rig`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retarget.animate import write_scene as write_scene
+    from retarget.picture import render_scene as render_scene
+    from retarget.rig import Rig as Rig
+    from retarget.rig import load_rig as load_rig
+    from retarget.take import Take as Take
+
+_HOME = {
+    "Rig": "retarget.rig",
+    "Take": "retarget.take",
+    "load_rig": "retarget.rig",
+    "render_scene": "retarget.picture",
+    "write_scene": "retarget.animate",
+}
+__all__ = ["Rig", "Take", "load_rig", "render_scene", "write_scene"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'retarget' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
