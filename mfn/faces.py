@@ -142,7 +142,7 @@ class Faces:
         return cls(**arrays)
 
     def to_json(self) -> str:
-        """The same as JSON text: {"format", "identity_size", "faces": [{"box": […], "expression": {name: weight}, …}]}."""
+        """The same as JSON text: {"format", "identity_size", "faces": [{"box": […], "expression": {name: w}, …}]}."""
         rows = []
         for i in range(len(self)):
             row = {name: _rounded(getattr(self, name)[i]) for name in _SHAPES if name != "expression"}
