@@ -1,0 +1,1 @@
+"""Reading labelled pictures and composing training scenes from them."""

@@ -1,0 +1,223 @@
+"""Training scenes: pictures of faces, turned, mirrored and scaled, laid over photos without faces.
+
+Coordinates are continuous px: the left edge of the first column is 0 and its centre 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mfn.data.augment import blend_patch, patch_look, scene_look
+from mfn.data.pack import Pack
+from mfn.faces import Faces
+from retarget.arkit import EXPRESSION_NAMES, MIRROR
+
+EXPRESSION_MIRROR = np.asarray(MIRROR[: len(EXPRESSION_NAMES)])
+FLIP = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
+SEEN_SHARE = 0.6  # a face of which less is inside the scene is neither face nor background
+
+KINDS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
+    # share of the scenes, number of patches, face size in parts of the scene's side
+    "portrait": (0.40, (1, 2), (0.28, 0.85)),
+    "group": (0.38, (3, 8), (0.10, 0.32)),
+    "crowd": (0.22, (12, 28), (0.028, 0.11)),
+}
+
+BoxOf = Callable[[Faces], np.ndarray]
+"""Boxes (N, 4) of faces from their pose, identity and expression alone."""
+
+
+class Scene(NamedTuple):
+    """picture (S, S, 3) uint8 RGB; faces with boxes in its px; known (M,) bool: all of the face is labelled; unsure (Q, 4) boxes."""
+
+    picture: np.ndarray
+    faces: Faces
+    known: np.ndarray
+    unsure: np.ndarray
+
+
+def similarity(gain: float, angle: float, pivot: np.ndarray, to: np.ndarray, mirror: bool, width: float) -> np.ndarray:
+    """(2, 3) map of px: mirror (x -> width - x) first, then turn by angle (radians, clockwise as seen) and scale about pivot, put at `to`.
+
+    pivot: (2,) px after the mirror.
+    """
+    c, s = gain * np.cos(angle), gain * np.sin(angle)
+    a = np.array([[c, -s], [s, c]])
+    t = to - a @ pivot
+    if mirror:
+        t = t + a @ np.array([width, 0.0])
+        a = a @ np.diag([-1.0, 1.0])
+    return np.concatenate([a, t[:, None]], 1)
+
+
+def move_faces(faces: Faces, matrix: np.ndarray, identity_mirror: np.ndarray, known: np.ndarray, box_of: BoxOf) -> Faces:
+    """Faces as they are after the picture went through `matrix` (from `similarity`): exact for pose, mirror-aware for the rest.
+
+    The box of a known face is made anew from its pose; that of another from its ellipse.
+    """
+    a, t = matrix[:, :2], matrix[:, 2]
+    gain = np.sqrt(abs(np.linalg.det(a)))
+    mirror = np.linalg.det(a) < 0
+    turn = np.eye(3, dtype=np.float32)
+    turn[:2, :2] = (a @ np.diag([-1.0, 1.0]) if mirror else a) / gain
+    rotation = FLIP @ faces.rotation @ FLIP if mirror else faces.rotation
+    half = (faces.box[:, 2:] - faces.box[:, :2]) / 2
+    middle = (faces.box[:, 2:] + faces.box[:, :2]) / 2 @ a.T + t
+    half = np.sqrt(half**2 @ (a**2).T)
+    moved = Faces(
+        image=faces.image,
+        box=np.concatenate([middle - half, middle + half], 1),
+        score=faces.score,
+        rotation=turn @ rotation,
+        scale=faces.scale * gain,
+        center=faces.center @ a.T + t,
+        identity=faces.identity * identity_mirror if mirror else faces.identity,
+        expression=faces.expression[:, EXPRESSION_MIRROR] if mirror else faces.expression,
+        track=faces.track,
+    )
+    if known.any():
+        moved.box[known] = box_of(moved[known])
+    return moved
+
+
+class Mosaic:
+    """Makes scenes for ever. packs: what to draw from, with one weight each; backgrounds: photos without faces; size: side of a scene, px."""
+
+    def __init__(
+        self,
+        packs: Sequence[Pack],
+        weights: Sequence[float],
+        backgrounds: Sequence[np.ndarray],
+        identity_mirror: np.ndarray,
+        box_of: BoxOf,
+        size: int = 384,
+    ) -> None:
+        if len(packs) != len(weights) or not packs:
+            raise ValueError(f"expected one weight for each of at least one pack, got {len(weights)} for {len(packs)}")
+        self.packs, self.backgrounds, self.size = packs, backgrounds, size
+        self.share = np.asarray(weights, float) / np.sum(weights)
+        self.identity_mirror, self.box_of = identity_mirror.astype(np.float32), box_of
+        self.rows = [_rows_by_picture(p.faces.image, len(p.pictures)) for p in packs]
+        self.unsure_rows = [_rows_by_picture(p.unsure_image, len(p.pictures)) for p in packs]
+        self.anchors = [np.flatnonzero(_span(p.faces.box) > 8) for p in packs]
+
+    def scene(self, rng: np.random.Generator) -> Scene:
+        """One scene of a kind drawn from KINDS."""
+        names = list(KINDS)
+        _, count, sizes = KINDS[names[rng.choice(len(names), p=[KINDS[n][0] for n in names])]]
+        canvas = self._background(rng)
+        placed: list[Scene] = []
+        for _ in range(rng.integers(count[0], count[1] + 1)):
+            target = self.size * np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1])))
+            patch = self._place(canvas, target, placed, rng)
+            if patch is not None:
+                placed.append(patch)
+        picture = scene_look(canvas, rng)
+        if not placed:
+            return self.scene(rng)
+        faces = Faces.concatenate([p.faces for p in placed])
+        known, unsure = np.concatenate([p.known for p in placed]), np.concatenate([p.unsure for p in placed])
+        return _crop(Scene(picture, faces, known, unsure))
+
+    def _background(self, rng: np.random.Generator) -> np.ndarray:
+        import cv2
+
+        photo = self.backgrounds[rng.integers(len(self.backgrounds))]
+        h, w = photo.shape[:2]
+        side = int(min(h, w) * rng.uniform(0.3, 1.0))
+        x, y = rng.integers(w - side + 1), rng.integers(h - side + 1)
+        return cv2.resize(photo[y : y + side, x : x + side], (self.size, self.size), interpolation=cv2.INTER_AREA)
+
+    def _place(self, canvas: np.ndarray, target: float, placed: list[Scene], rng: np.random.Generator) -> Scene | None:
+        """Lays one picture so that one of its faces has `target` px; None where no free place was found. Writes into canvas."""
+        number = rng.choice(len(self.packs), p=self.share)
+        pack = self.packs[number]
+        anchor = int(rng.choice(self.anchors[number]))
+        image = int(pack.faces.image[anchor])
+        picture = pack.pictures[image]
+        rows, width = self.rows[number][image], picture.shape[1]
+        mirror = rng.random() < 0.5
+        angle = rng.uniform(-0.8, 0.8) if rng.random() < 0.25 else rng.normal(0, 0.17)
+        box = pack.faces.box[anchor]
+        pivot = (box[:2] + box[2:]) / 2
+        window = _window(box, picture.shape, target > 0.28 * self.size, rng)
+        gain = target / _span(box[None])[0]
+        pivot_mirrored = np.array([width - pivot[0], pivot[1]]) if mirror else pivot
+        for _ in range(5):
+            margin = 0.5 * target if rng.random() < 0.93 else 0.1 * target
+            low, high = min(margin, self.size / 2), max(self.size - margin, self.size / 2)
+            matrix = similarity(gain, angle, pivot_mirrored, rng.uniform(low, high, 2), mirror, width)
+            covered = _hull(window, matrix)
+            if not _hides(covered, placed):
+                break
+        else:
+            return None
+        look = patch_look(picture, rng)
+        blend_patch(canvas, look, matrix, window, rng)
+        faces = move_faces(pack.faces[rows], matrix, self.identity_mirror, pack.known[rows], self.box_of)
+        inside = _share_inside(pack.faces.box[rows], window)
+        unsure = _move_boxes(pack.unsure[self.unsure_rows[number][image]], matrix)
+        keep = inside >= 0.9
+        partly = (inside > 0.1) & ~keep
+        return Scene(canvas, faces[keep], pack.known[rows][keep], np.concatenate([unsure, faces.box[partly]]))
+
+
+def _rows_by_picture(image: np.ndarray, pictures: int) -> list[np.ndarray]:
+    order = np.argsort(image, kind="stable")
+    return np.split(order, np.searchsorted(image[order], np.arange(1, pictures)))
+
+
+def _span(box: np.ndarray) -> np.ndarray:
+    """sqrt(w h) of boxes (N, 4) -> (N,)"""
+    return np.sqrt(np.maximum((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]), 1e-6))
+
+
+def _window(box: np.ndarray, shape: tuple[int, ...], whole: bool, rng: np.random.Generator) -> np.ndarray:
+    """The part of a picture that is laid: the face with some of what is around it (x1 y1 x2 y2 px), or often all for a large face."""
+    full = np.array([0, 0, shape[1], shape[0]], np.float32)
+    if whole and rng.random() < 0.6:
+        return full
+    size = (box[2:] - box[:2]).max()
+    around = rng.uniform(0.25, 1.3, 4) * size
+    window = box + around * np.array([-1, -1, 1, 1])
+    return np.array([*np.maximum(window[:2], full[:2]), *np.minimum(window[2:], full[2:])], np.float32)
+
+
+def _hull(box: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Bounds (4,) of a box (4,) after the map."""
+    corners = np.array([[box[i], box[j]] for i in (0, 2) for j in (1, 3)]) @ matrix[:, :2].T + matrix[:, 2]
+    return np.concatenate([corners.min(0), corners.max(0)])
+
+
+def _move_boxes(box: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return np.array([_hull(b, matrix) for b in box], np.float32).reshape(-1, 4)
+
+
+def _share_inside(box: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Share of each box (N, 4) inside window (4,) -> (N,)"""
+    low, high = np.maximum(box[:, :2], window[:2]), np.minimum(box[:, 2:], window[2:])
+    return np.maximum(high - low, 0).prod(1) / np.maximum((box[:, 2:] - box[:, :2]).prod(1), 1e-6)
+
+
+def _hides(covered: np.ndarray, placed: list[Scene]) -> bool:
+    """Whether a patch over `covered` (4,) would hide some of a face that lies there already."""
+    return any((_share_inside(p.faces.box, covered) > 0.05).any() for p in placed if len(p.faces))
+
+
+def _crop(scene: Scene) -> Scene:
+    """Boxes cut at the scene's edge; faces mostly outside, or hidden by a patch laid later, become unsure."""
+    side = scene.picture.shape[0]
+    window = np.array([0, 0, side, side], np.float32)
+    inside = _share_inside(scene.faces.box, window)
+    clipped = scene.faces.box.clip(0, side)
+    tiny = _span(clipped) < 7
+    keep = (inside >= SEEN_SHARE) & ~tiny
+    if len(scene.faces):
+        scene.faces.box[:] = clipped
+    unsure = np.concatenate([scene.unsure, clipped[~keep & (inside > 0)]]).clip(0, side)
+    return Scene(scene.picture, scene.faces[keep], scene.known[keep], unsure)
+
+

@@ -1,0 +1,51 @@
+"""Losses of MFN: functions of tensors. P pairs of a predicted and a true face, L landmarks."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def box_iou_pairs(a: Tensor, b: Tensor) -> Tensor:
+    """Overlap of row i of a with row i of b. a, b: (P, 4) x1 y1 x2 y2 -> (P,) in [0, 1]"""
+    low = torch.maximum(a[:, :2], b[:, :2])
+    high = torch.minimum(a[:, 2:], b[:, 2:])
+    inter = (high - low).clamp(min=0).prod(1)
+    areas = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1)
+    return inter / (areas - inter).clamp(min=1e-6)
+
+
+def giou_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """1 - generalised IoU (Rezatofighi et al., CVPR 2019). predicted, true: (P, 4) -> (P,)"""
+    iou = box_iou_pairs(predicted, true)
+    areas = (predicted[:, 2:] - predicted[:, :2]).prod(1) + (true[:, 2:] - true[:, :2]).prod(1)
+    union = areas / (1 + iou)  # since iou = inter / union and areas = union + inter
+    hull = torch.maximum(predicted[:, 2:], true[:, 2:]) - torch.minimum(predicted[:, :2], true[:, :2])
+    hull = hull.clamp(min=1e-6).prod(1)
+    return 1 - iou + (hull - union) / hull
+
+
+def quality_focal_loss(logit: Tensor, quality: Tensor, weight: Tensor, gamma: float = 2.0) -> Tensor:
+    """Binary cross entropy towards a soft target, hard cells weighted up (Li et al., NeurIPS 2020, eq. 5). Summed.
+
+    logit, quality, weight: same shape; quality is the IoU of a responsible cell's box and 0 elsewhere (the YOLO meaning of confidence).
+    """
+    gap = (quality - logit.sigmoid()).abs().pow(gamma)
+    return (F.binary_cross_entropy_with_logits(logit, quality, reduction="none") * gap * weight).sum()
+
+
+def rotation_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """L1 between rotation matrices, as in the MFN paper. (P, 3, 3) -> (P,)"""
+    return (predicted - true).abs().sum((1, 2)) / 3
+
+
+def landmark_loss(predicted: Tensor, true: Tensor, size: Tensor, weight: Tensor) -> Tensor:
+    """L2 distance of projected landmarks in parts of the face's size. (P, L, 2), (P, L, 2), (P,), (L,) -> (P,)"""
+    distance = ((predicted - true).square().sum(-1) + 1e-8 * size[:, None].square()).sqrt() / size[:, None]
+    return (distance * weight).sum(1) / weight.sum()
+
+
+def expression_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """L1 on weights in [0, 1], shapes that are active counted up: most are zero most of the time. (P, 51) -> (P,)"""
+    return ((predicted - true).abs() * (1 + 2 * true)).mean(1)

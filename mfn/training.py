@@ -1,0 +1,190 @@
+"""Training through Lightning's command line: `mfn fit --config configs/mfn.yaml`. Only wiring; losses and assignment are elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LightningCLI
+from torch import Tensor, nn
+
+from mfn.assign import assign
+from mfn.data.datamodule import Batch, Scenes
+from mfn.decode import grid, read_cells
+from mfn.head_model import HeadModel
+from mfn.losses import (
+    box_iou_pairs,
+    expression_loss,
+    giou_loss,
+    landmark_loss,
+    quality_focal_loss,
+    rotation_loss,
+)
+from mfn.network.layout import SLICES
+
+LOSS_WEIGHTS: dict[str, float] = {
+    "score": 2.0,
+    "box": 2.0,
+    "rotation": 3.0,
+    "landmarks": 40.0,
+    "identity": 0.3,
+    "expression": 12.0,
+    "pose_landmarks": 20.0,
+}
+
+
+class MultiFace(LightningModule):
+    """The system that trains a multi-face network.
+
+    Args:
+        network: pictures (B, 3, H, W) -> cells (B, A, D).
+        learning_rate: at its highest, of AdamW.
+        weight_decay: of AdamW, on convolution weights only.
+        steps: length of the schedule (one cycle of warm-up and cosine).
+        warmup: steps of warm-up.
+        loss_weights: name -> weight, over those of LOSS_WEIGHTS.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        learning_rate: float = 1.5e-3,
+        weight_decay: float = 0.02,
+        steps: int = 10_000,
+        warmup: int = 400,
+        loss_weights: dict[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        unknown = set(loss_weights or {}) - set(LOSS_WEIGHTS)
+        if unknown:
+            raise ValueError(f"loss_weights: expected some of {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.learning_rate, self.weight_decay, self.steps, self.warmup = learning_rate, weight_decay, steps, warmup
+        self.loss_weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
+        mean, identity, expression, weight = training_landmarks(HeadModel.load())
+        for name, value in (("mean", mean), ("identity", identity), ("expression", expression), ("weight", weight)):
+            self.register_buffer(f"landmark_{name}", torch.from_numpy(value), persistent=False)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB 0..255 -> cells (B, A, D) float32"""
+        return self.network(picture.to(memory_format=torch.channels_last)).float()
+
+    def shape(self, identity: Tensor, expression: Tensor) -> Tensor:
+        """Landmarks of heads, metres: (P, I), (P, 51) -> (P, L, 3)"""
+        offset = identity @ self.landmark_identity.flatten(1) + expression @ self.landmark_expression.flatten(1)
+        return self.landmark_mean + offset.unflatten(1, (-1, 3))
+
+    def losses(self, cells: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Every term of the loss, each a mean over the pairs it speaks of."""
+        height, width = batch.picture.shape[2:]
+        centers, strides = (torch.from_numpy(x).to(cells.device) for x in grid(height, width))
+        pairs = assign(batch.box, batch.image, centers, strides, len(cells))
+        raw = cells[pairs.picture, pairs.cell]  # (P, D)
+        told = read_cells(raw, centers[pairs.cell], strides[pairs.cell], torch)
+        true_box = batch.box[pairs.face]
+        quality = torch.zeros_like(cells[..., 0])
+        quality[pairs.picture, pairs.cell] = box_iou_pairs(told["box"], true_box).detach().clamp(0.05, 1)
+        weight = (~(pairs.ignored | _inside(batch, centers, len(cells)))).float()
+        weight[pairs.picture, pairs.cell] = 1.0
+        count = max(len(raw), 1)
+        logit = cells[..., SLICES["score"].start]
+        terms = {
+            "score": quality_focal_loss(logit, quality, weight) / count,
+            "box": giou_loss(told["box"], true_box).sum() / count,
+        }
+        return terms | self._parameter_losses(told, batch, pairs.face)
+
+    def _parameter_losses(self, told: dict[str, Tensor], batch: Batch, face: Tensor) -> dict[str, Tensor]:
+        known = batch.known[face]
+        face = face[known]
+        told = {name: value[known] for name, value in told.items()}
+        count = max(len(face), 1)
+        identity, expression = batch.identity[face], batch.expression[face]
+        rotation, scale, center = batch.rotation[face], batch.scale[face], batch.center[face]
+        box = batch.box[face]
+        size = (scale * 0.15).clamp(min=1.0)  # px of a face's height, also where the picture's edge cuts its box
+        true_shape = self.shape(identity, expression)
+        true_points = _project(true_shape, rotation, scale, center)
+        points = _project(self.shape(told["identity"], told["expression"]), told["rotation"], told["scale"], told["center"])
+        posed = _project(true_shape, told["rotation"], told["scale"], told["center"])
+        span = (box[:, 2:] - box[:, :2]).prod(1).clamp(min=1).sqrt()
+        clear = (span / 32).clamp(0.25, 1.0)  # of a small face nobody can tell identity and expression: ask less
+        return {
+            "rotation": (rotation_loss(told["rotation"], rotation) * clear).sum() / count,
+            "landmarks": landmark_loss(points, true_points, size, self.landmark_weight).sum() / count,
+            "pose_landmarks": landmark_loss(posed, true_points, size, self.landmark_weight).sum() / count,
+            "identity": ((told["identity"] - identity).abs().mean(1) * clear).sum() / count,
+            "expression": (expression_loss(told["expression"], expression) * clear).sum() / count,
+        }
+
+    def _step(self, batch: Batch, stage: str) -> Tensor:
+        terms = self.losses(self(batch.picture.float()), batch)
+        total = torch.stack([self.loss_weights[name] * value for name, value in terms.items()]).sum()
+        size = len(batch.picture)
+        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size)
+        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size)
+        return total
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """One batch."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """One batch of fixed scenes."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: Batch, _: int) -> None:
+        """One batch of fixed scenes."""
+        self._step(batch, "test")
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW; weight decay on convolutions only; warm-up, then cosine to a hundredth."""
+        decayed = [p for p in self.parameters() if p.ndim > 1]
+        free = [p for p in self.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": self.weight_decay}, {"params": free, "weight_decay": 0.0}],
+            lr=self.learning_rate,
+        )
+
+        def rate(step: int) -> float:
+            if step < self.warmup:
+                return (step + 1) / self.warmup
+            progress = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
+            return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * progress)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def training_landmarks(model: HeadModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The landmarks the loss looks at: the 68, and MediaPipe's, whose lids and lips are dense.
+
+    -> mean (L, 3), identity (I, L, 3), expression (51, L, 3) metres, weight (L,): the 68 and the 478 count alike as groups
+    """
+    parts = [model.landmark_basis(name) for name in ("ibug68", "mediapipe478")]
+    weight = np.concatenate([np.full(part[0].shape[0], 1.0 / part[0].shape[0]) for part in parts]).astype(np.float32)
+    mean, identity, expression = (np.concatenate([p[i] for p in parts], axis=min(i, 1)) for i in range(3))
+    return mean, identity, expression, weight
+
+
+def _project(shape: Tensor, rotation: Tensor, scale: Tensor, center: Tensor) -> Tensor:
+    """Weak perspective: (P, L, 3) metres, (P, 3, 3), (P,), (P, 2) -> (P, L, 2) px"""
+    return scale[:, None, None] * (shape @ rotation[:, :2].transpose(1, 2)) + center[:, None]
+
+
+def _inside(batch: Batch, centers: Tensor, pictures: int) -> Tensor:
+    """Cells whose centre lies in a box of which nobody knows whether it is a face: (B, A) bool"""
+    box, where = batch.unsure, torch.zeros(pictures, len(centers), dtype=torch.bool, device=centers.device)
+    hit = ((centers[None] >= box[:, None, :2]) & (centers[None] <= box[:, None, 2:])).all(-1)  # (Q, A)
+    row, cell = hit.nonzero(as_tuple=True)
+    where[batch.unsure_image[row], cell] = True
+    return where
+
+
+def main(args: Sequence[str]) -> None:
+    """`mfn fit|validate|test …`: Lightning's command line over MultiFace and Scenes."""
+    torch.set_float32_matmul_precision("high")
+    LightningCLI(MultiFace, Scenes, args=list(args), save_config_kwargs={"overwrite": True})
