@@ -1,0 +1,185 @@
+"""`Predictor`: picture in, `Faces` out, on the CPU by ONNX Runtime with the weights that ship in the package. No torch.
+
+Letters: B pictures in a batch, H W of the network's input (multiples of 64), A cells, D numbers a cell.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.decode import decode
+from mfn.faces import Faces
+from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, STRIDES
+from mfn.pictures import Picture, as_picture
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+WEIGHTS = Path(__file__).parent / "weights" / "mfn.onnx"
+SIZE = (640, 384)
+MULTIPLE = STRIDES[-1]
+PAD_GRAY = 114
+ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
+_AREA_SLACK = 1.07  # lets a square picture have 512 x 512, 7 % more than 640 x 384
+_BATCH = 8
+
+
+class Letterbox(NamedTuple):
+    """How a picture lies in the network's input: input px = picture px * factor + offset, in x and y."""
+
+    height: int
+    width: int
+    factor: tuple[float, float]
+    offset: tuple[int, int]
+
+
+def fit_letterbox(height: int, width: int, size: tuple[int, int] = SIZE) -> Letterbox:
+    """The input of the area of `size` (width, height), sides multiples of 64, in which a picture is seen largest."""
+    most = int(size[0] * size[1] * _AREA_SLACK) // MULTIPLE**2
+    if most < 1:
+        raise ValueError(f"expected a network input of at least {MULTIPLE} x {MULTIPLE} px, got {size[0]} x {size[1]}")
+    columns = np.arange(1, most + 1)
+    rows = most // columns
+    factor = np.minimum(columns * MULTIPLE / width, rows * MULTIPLE / height)
+    return _place(height, width, min(float(factor.max()), ENLARGE_MOST))
+
+
+def fixed_letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox:
+    """The same for a network whose input has one `size` (width, height) only."""
+    box = _place(height, width, min(size[0] / width, size[1] / height, ENLARGE_MOST))
+    inner = [max(1, round(f * s)) for f, s in zip(box.factor, (width, height))]
+    return Letterbox(size[1], size[0], box.factor, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+
+
+def _place(height: int, width: int, factor: float) -> Letterbox:
+    """In the middle of the smallest input that holds it."""
+    inner = [max(1, int(side * factor + 1e-6)) for side in (width, height)]
+    outer = [-(-side // MULTIPLE) * MULTIPLE for side in inner]
+    offset = ((outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2)
+    return Letterbox(outer[1], outer[0], (inner[0] / width, inner[1] / height), offset)
+
+
+def put_in(picture: Picture, box: Letterbox, out: Picture | None = None) -> Picture:
+    """The network's input (H, W, 3) uint8: the picture, shrunk by area or enlarged linearly, on gray."""
+    import cv2
+
+    if out is None:
+        out = np.empty((box.height, box.width, 3), np.uint8)
+    size = (round(picture.shape[1] * box.factor[0]), round(picture.shape[0] * box.factor[1]))
+    left, top = box.offset
+    out[:top], out[top + size[1] :] = PAD_GRAY, PAD_GRAY
+    out[top : top + size[1], :left], out[top : top + size[1], left + size[0] :] = PAD_GRAY, PAD_GRAY
+    method = cv2.INTER_AREA if box.factor[0] < 1 else cv2.INTER_LINEAR
+    cv2.resize(picture, size, dst=out[top : top + size[1], left : left + size[0]], interpolation=method)
+    return out
+
+
+def to_picture(faces: Faces, box: Letterbox) -> Faces:
+    """Faces in px of the network's input -> px of the picture that `box` holds."""
+    factor, offset = np.array(box.factor, np.float32), np.array(box.offset, np.float32)
+    return faces.replace(
+        box=(faces.box - np.tile(offset, 2)) / np.tile(factor, 2),
+        center=(faces.center - offset) / factor,
+        scale=faces.scale / np.sqrt(factor.prod()),
+    )
+
+
+class Predictor:
+    """Finds and reads every face of a picture: `faces = Predictor.load()("crowd.jpg")`.
+
+    The time follows the number of pixels of the network's input, not the number of faces.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, size: tuple[int, int] = SIZE, score: float = 0.5) -> None:
+        """session: input `image` (B, H, W, 3) uint8 RGB, output `cells` (B, A, D); size, score: see `load`."""
+        self.session = session
+        self.size = size
+        self.score = score
+        shape = session.get_inputs()[0].shape
+        self._batch = shape[0] if isinstance(shape[0], int) else _BATCH
+        self._fixed = (shape[2], shape[1]) if isinstance(shape[1], int) and isinstance(shape[2], int) else None
+
+    @classmethod
+    def load(
+        cls, path: str | Path | None = None, *, size: tuple[int, int] = SIZE, score: float = 0.5, threads: int = 0
+    ) -> Predictor:
+        """Reads weights, by default the embedded ones.
+
+        path: an ONNX file that `mfn export` wrote.
+        size: width and height whose product is the number of pixels that the network looks at; their ratio follows the
+            picture. Larger finds smaller faces and takes longer in proportion.
+        score: the least probability of a face that is reported.
+        threads: cores that one call uses; 0 = all. 1 is best if you run several processes, or one picture in each of
+            several Python threads (calls of one Predictor from many threads are safe).
+        """
+        path = WEIGHTS if path is None else Path(path)
+        if not 0 <= score <= 1:
+            raise ValueError(f"expected a score from 0 to 1, got {score}")
+        fit_letterbox(1, 1, size)
+        return cls(_open_session(path, threads), size, score)
+
+    def __call__(self, source: str | Path | Picture | Sequence[str | Path | Picture]) -> Faces:
+        """All faces of one picture or a list: paths or RGB (H, W, 3) uint8. `image` is the place in the list.
+
+        -> Faces in px of the original pictures, in the list's order, best score first within a picture.
+        """
+        sources = source if isinstance(source, (list, tuple)) else [source]
+        waiting: dict[tuple[int, int], list[tuple[int, Letterbox, Picture]]] = defaultdict(list)
+        found: dict[int, Faces] = {}
+        for number, item in enumerate(sources):
+            picture = as_picture(item)
+            box = self.letterbox(*picture.shape[:2])
+            waiting[box.height, box.width].append((number, box, put_in(picture, box)))
+            if len(waiting[box.height, box.width]) == self._batch:
+                found.update(self._run(waiting.pop((box.height, box.width))))
+        for batch in waiting.values():
+            found.update(self._run(batch))
+        return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *(found[n] for n in range(len(sources)))])
+
+    def letterbox(self, height: int, width: int) -> Letterbox:
+        """How a picture of this size (px) is put before the network."""
+        return fixed_letterbox(height, width, self._fixed) if self._fixed else fit_letterbox(height, width, self.size)
+
+    def _run(self, batch: list[tuple[int, Letterbox, Picture]]) -> Iterable[tuple[int, Faces]]:
+        """One call of the network for pictures of one input size -> (place in the list, Faces)."""
+        images = np.stack([pixels for _, _, pixels in batch])
+        faces = decode(self.cells(images), images.shape[1], images.shape[2], score=self.score)
+        for row, (number, box, _) in enumerate(batch):
+            mine = to_picture(faces[faces.image == row], box)
+            yield number, mine.replace(image=np.full(len(mine), number))
+
+    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network alone: (B, H, W, 3) uint8 RGB -> (B, A, D) raw cells."""
+        return self.session.run(["cells"], {"image": image})[0]
+
+
+def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    if not path.is_file():
+        why = "the weights are missing from this installation" if path == WEIGHTS else "no such file"
+        raise FileNotFoundError(f"{path}: {why}")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
+        raise ValueError(f"{path}: not a network that ONNX Runtime can read ({type(error).__name__})") from None
+    _check_session(path, session)
+    return session
+
+
+def _check_session(path: Path, session: onnxruntime.InferenceSession) -> None:
+    takes = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
+    gives = [(o.name, o.shape[-1] if o.shape else None) for o in session.get_outputs()]
+    if takes != [("image", "tensor(uint8)", 4)] or not gives or gives[0][0] != "cells":
+        raise ValueError(f"{path}: expected a network `image` uint8 (B, H, W, 3) -> `cells`, got {takes} -> {gives}")
+    if isinstance(gives[0][1], int) and gives[0][1] != CELL_SIZE:
+        raise ValueError(f"{path}: cells of {gives[0][1]} numbers where {CELL_SIZE} were expected: export it again")

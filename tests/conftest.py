@@ -1,0 +1,78 @@
+"""What several test files share. Everything is built in code: no binary files here."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("WANDB_MODE", "offline")
+
+ROOT = Path(__file__).parents[1]
+
+
+def spot_network(path: Path) -> Path:
+    """An ONNX network with MFN's input and output that finds white spots on black: every cell whose area is all white
+    says "a frontal face", centred on the cell, 4 cells high; others say nothing. What it must find is known."""
+    onnx = pytest.importorskip("onnx", reason="the stand-in network is built with the onnx package")
+    from onnx import TensorProto, helper, numpy_helper
+
+    from mfn.network.layout import CELL_SIZE, SLICES, STRIDES
+
+    weight, bias = np.zeros((CELL_SIZE, 3, 1, 1), np.float32), np.zeros(CELL_SIZE, np.float32)
+    weight[SLICES["score"]] = 40 / 255  # logit 120 (mean - 0.95): 6 for white, -114 for black
+    bias[SLICES["score"]] = -114
+    bias[SLICES["expression"]] = -4
+    constants = [
+        numpy_helper.from_array(weight, "weight"),
+        numpy_helper.from_array(bias, "bias"),
+        numpy_helper.from_array(np.array([0, CELL_SIZE, -1], np.int64), "flat"),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+    ]
+    for s in STRIDES:
+        nodes += [
+            helper.make_node("AveragePool", ["planes"], [f"mean{s}"], kernel_shape=[s, s], strides=[s, s]),
+            helper.make_node("Conv", [f"mean{s}", "weight", "bias"], [f"conv{s}"]),
+            helper.make_node("Reshape", [f"conv{s}", "flat"], [f"row{s}"]),
+            helper.make_node("Transpose", [f"row{s}"], [f"cells{s}"], perm=[0, 2, 1]),
+        ]
+    nodes.append(helper.make_node("Concat", [f"cells{s}" for s in STRIDES], ["cells"], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "spots",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["B", "H", "W", 3])],
+        [helper.make_tensor_value_info("cells", TensorProto.FLOAT, ["B", "A", CELL_SIZE])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def spots(tmp_path_factory) -> Path:
+    """The path of `spot_network`."""
+    return spot_network(tmp_path_factory.mktemp("network") / "spots.onnx")
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """The weights that ship; the test is skipped while there are none."""
+    from mfn.predictor import WEIGHTS
+
+    if not WEIGHTS.is_file():
+        pytest.skip("the package has no weights yet: mfn/weights/mfn.onnx")
+    return WEIGHTS
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of research data beside the checkout; where it is absent, as on a user's machine, tests are skipped."""
+    path = ROOT.parent / "shared"
+    if not (path / "data").is_dir():
+        pytest.skip("needs ../shared, which is not part of the repository")
+    return path
