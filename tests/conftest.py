@@ -71,7 +71,7 @@ def shipped() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of research data beside the checkout; where it is absent, as on a user's machine, tests are skipped."""
+    """The folder of research data beside the checkout; tests are skipped where it is absent (a user's machine)."""
     path = ROOT.parent / "shared"
     if not (path / "data").is_dir():
         pytest.skip("needs ../shared, which is not part of the repository")
