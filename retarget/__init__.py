@@ -1,6 +1,8 @@
-"""Face performances to characters: glTF rigs with ARKit shapes driven by coefficients, for any number of people at once.
+"""Face performances to characters: glTF rigs with ARKit shapes driven by coefficients, for any number of people at
+once.
 
-Needs numpy only (and OpenCV to read pictures); knows nothing of where a performance comes from. The nouns are `Take` and `Rig`.
+Needs numpy only (and OpenCV to read pictures); knows nothing of where a performance comes from. The nouns are `Take`
+and `Rig`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Triangles to pixels in plain numpy: a z-buffer, smooth normals, a small light, anti-aliasing. No GPU, no compiled extension.
+"""Triangles to pixels in plain numpy: a z-buffer, smooth normals, a small light, anti-aliasing. No GPU, no compiled
+extension.
 
-Frame of every array here: x right, y down in pixels, z away from the viewer in any unit (smaller is nearer). Pixel (row i, column j)
-covers [j, j+1) x [i, i+1) and is sampled at its centre (j + 0.5, i + 0.5), as OpenGL does.
-Letters: V vertices, T triangles, H rows, W columns, R triangle rows, F fragments.
+Frame of every array here: x right, y down in pixels, z away from the viewer in any unit (smaller is nearer). Pixel
+(row i, column j) covers [j, j+1) x [i, i+1) and is sampled at its centre (j + 0.5, i + 0.5), as OpenGL does. Letters:
+V vertices, T triangles, H rows, W columns, R triangle rows, F fragments.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ def rasterise(
     """Which triangle is nearest in each pixel, and where in it.
 
     points: (V, 3) px, z smaller is nearer. triangles: (T, 3) vertex numbers, N meshes laid end to end are one call.
-    cull: drop triangles seen from behind (front: counter-clockwise as seen). behind: (H, W) z; only what lies strictly farther is
-    drawn, which peels transparent layers off one by one (+inf: draw nothing there).
-    Returns triangle (H, W) int32, -1 where none, and barycentric (H, W, 3) float32 weights of its corners, linear on the screen.
-    Where two triangles lie at the same z, the first one wins. Triangles with a corner that is not finite are not drawn.
+    cull: drop triangles seen from behind (front: counter-clockwise as seen). behind: (H, W) z; only what lies
+    strictly farther is drawn, which peels transparent layers off one by one (+inf: draw nothing there). Returns
+    triangle (H, W) int32, -1 where none, and barycentric (H, W, 3) float32 weights of its corners, linear on the
+    screen. Where two triangles lie at the same z, the first one wins. Triangles with a corner that is not finite are
+    not drawn.
     """
     _check_mesh(points, triangles)
     corners = np.asarray(points, np.float64)[np.asarray(triangles)]  # (T, 3 corners, 3)
@@ -44,8 +46,8 @@ def rasterise(
 
 
 def vertex_normals(vertices: Floats, triangles: Ints) -> NDArray[np.float32]:
-    """Unit normals (..., V, 3) of vertices (..., V, 3), the mean of the faces around each weighted by area; outward for
-    counter-clockwise triangles (T, 3) in a right-handed frame. A vertex of no triangle gets (0, 0, 0)."""
+    """Unit normals (..., V, 3) of vertices (..., V, 3), the mean of the faces around each weighted by area; outward
+    for counter-clockwise triangles (T, 3) in a right-handed frame. A vertex of no triangle gets (0, 0, 0)."""
     points = np.asarray(vertices, np.float64)
     count = points.shape[-2]
     flat = points.reshape(-1, 3)
@@ -61,7 +63,8 @@ def vertex_normals(vertices: Floats, triangles: Ints) -> NDArray[np.float32]:
 
 
 def interpolate(values: Floats, triangles: Ints, triangle: Ints, barycentric: Floats) -> NDArray[np.float32]:
-    """Vertex values (V, C) at drawn pixels: triangle (F,) and barycentric (F, 3) of the pixels where triangle >= 0 -> (F, C)."""
+    """Vertex values (V, C) at drawn pixels: triangle (F,) and barycentric (F, 3) of the pixels where triangle >= 0 ->
+    (F, C)."""
     corner = np.asarray(values, np.float32)[np.asarray(triangles)[triangle]]  # (F, 3, C)
     return np.einsum("fkc,fk->fc", corner, barycentric.astype(np.float32))
 
@@ -71,15 +74,17 @@ def shade(
 ) -> NDArray[np.float32]:
     """Linear-light colour (..., 3) under one distant lamp, soft ambient light from above and a slight rim.
 
-    normal: (..., 3) unit, picture frame (towards the viewer is -z). light: direction towards the lamp, same frame. The lamp wraps a
-    little around the form, so that a face's shadow side keeps its shape.
+    normal: (..., 3) unit, picture frame (towards the viewer is -z). light: direction towards the lamp, same frame.
+    The lamp wraps a little around the form, so that a face's shadow side keeps its shape.
     """
     to_lamp = np.asarray(light, np.float32) / np.linalg.norm(light)
     unit = np.asarray(normal, np.float32)
     lambert = np.clip((unit @ to_lamp + 0.2) / 1.2, 0, 1)
     sky = ambient * (0.8 - 0.2 * unit[..., 1])
     rim = 0.12 * np.clip(1 - np.abs(unit[..., 2]), 0, 1) ** 3
-    return (np.asarray(colour, np.float32) * (sky + (1 - ambient) * 1.15 * lambert)[..., None] + rim[..., None]).astype(np.float32)
+    return (np.asarray(colour, np.float32) * (sky + (1 - ambient) * 1.15 * lambert)[..., None] + rim[..., None]).astype(
+        np.float32
+    )
 
 
 def srgb_to_linear(colour: Floats) -> NDArray[np.float32]:
@@ -97,9 +102,11 @@ def linear_to_srgb(light: Floats) -> NDArray[np.float32]:
 def render(
     points: Floats, triangles: Ints, colours: Floats, normals: Floats, height: int, width: int, samples: int = 2
 ) -> NDArray[np.float32]:
-    """Lit mesh as (H, W, 4) float32: linear light times coverage, and coverage; anti-aliased by samples x samples per pixel.
+    """Lit mesh as (H, W, 4) float32: linear light times coverage, and coverage; anti-aliased by samples x samples per
+    pixel.
 
-    points: (V, 3) px. colours: (V, 3) sRGB in [0, 1]. normals: (V, 3) unit, picture frame. Lay over a picture with `compose`.
+    points: (V, 3) px. colours: (V, 3) sRGB in [0, 1]. normals: (V, 3) unit, picture frame. Lay over a picture with
+    `compose`.
     """
     fine = np.asarray(points, np.float64) * (samples, samples, 1)
     triangle, barycentric = rasterise(fine, triangles, height * samples, width * samples)
@@ -114,7 +121,8 @@ def render(
 
 
 def shrink(picture: Floats, samples: int) -> NDArray[np.float32]:
-    """Mean over samples x samples blocks: (H s, W s, C) -> (H, W, C) float32. For linear light and coverage, not for sRGB."""
+    """Mean over samples x samples blocks: (H s, W s, C) -> (H, W, C) float32. For linear light and coverage, not for
+    sRGB."""
     height, width, channels = picture.shape
     blocks = picture.reshape(height // samples, samples, width // samples, samples, channels)
     return blocks.mean(axis=(1, 3), dtype=np.float32)
@@ -139,7 +147,9 @@ def _check_mesh(points: Floats, triangles: Ints) -> None:
     if np.ndim(triangles) != 2 or np.shape(triangles)[1] != 3:
         raise ValueError(f"triangles: expected shape (T, 3), got {np.shape(triangles)}")
     if np.size(triangles) and (np.min(triangles) < 0 or np.max(triangles) >= len(points)):
-        raise ValueError(f"triangles: expected vertex numbers in 0..{len(points) - 1}, got {np.min(triangles)}..{np.max(triangles)}")
+        raise ValueError(
+            f"triangles: expected vertex numbers in 0..{len(points) - 1}, got {np.min(triangles)}..{np.max(triangles)}"
+        )
 
 
 def _keep_nearest(depth: Floats, winner: Ints, pixel: Ints, triangle: Ints, z: Floats) -> None:
@@ -156,7 +166,8 @@ def _keep_nearest(depth: Floats, winner: Ints, pixel: Ints, triangle: Ints, z: F
 def _fragments(corners: Floats, height: int, width: int, cull: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
     """Every pixel centre inside every triangle, in bounded portions: flat pixel (F,), triangle (F,), z (F,).
 
-    Triangles -> their rows -> the span of each row, each step one enumeration of all; so large and small triangles cost what they cover.
+    Triangles -> their rows -> the span of each row, each step one enumeration of all; so large and small triangles
+    cost what they cover.
     """
     chosen = _visible(corners, height, width, cull)
     if not len(chosen):
@@ -206,10 +217,11 @@ def _row_range(corners: Floats, height: int) -> tuple[Ints, Ints]:
 
 
 def _edges(corners: Floats) -> tuple[Floats, Floats, Floats]:
-    """Left and right bounds of each triangle as lines x = slope y + offset (T, 3, 2), and its plane z = p x + q y + r (T, 3).
+    """Left and right bounds of each triangle as lines x = slope y + offset (T, 3, 2), and its plane z = p x + q y + r
+    (T, 3).
 
-    A shared edge gives bit-equal lines from both its triangles (both terms below are exact under swapping its ends), so with both
-    bounds inclusive no crack can open between neighbours.
+    A shared edge gives bit-equal lines from both its triangles (both terms below are exact under swapping its ends),
+    so with both bounds inclusive no crack can open between neighbours.
     """
     x, y, z = (corners[:, :, k] for k in range(3))
     area = _double_area(corners)

@@ -1,8 +1,9 @@
 """A performance: who showed which expression where and when, as one struct of arrays.
 
-Frame: glTF's, seen by a camera at the origin that looks along -z: x right, y up, metres. A head's own axes are glTF's for an asset:
-x to the subject's left, y up, z out of the face; so a face that looks straight into the camera has the identity rotation.
-Letters: S samples (a picture of N people: S = N; a clip: one sample for each person in each frame).
+Frame: glTF's, seen by a camera at the origin that looks along -z: x right, y up, metres. A head's own axes are glTF's
+for an asset: x to the subject's left, y up, z out of the face; so a face that looks straight into the camera has the
+identity rotation. Letters: S samples (a picture of N people: S = N; a clip: one sample for each person in each
+frame).
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 class Take:
     """S samples; S = 0 is legal, `take[mask]` works, order does not matter.
 
-    time_s: (S,) float64 seconds, the true time stamps. actor: (S,) int32, which person; any numbers. coefficients: (S, 52) float32 in
-    ARKIT_NAMES order, 0 rest .. 1 full. rotation: (S, 4) float32 unit quaternion x y z w, head to scene. translation: (S, 3) float32
-    metres, where the middle between the eyes is.
+    time_s: (S,) float64 seconds, the true time stamps. actor: (S,) int32, which person; any numbers. coefficients:
+    (S, 52) float32 in ARKIT_NAMES order, 0 rest .. 1 full. rotation: (S, 4) float32 unit quaternion x y z w, head to
+    scene. translation: (S, 3) float32 metres, where the middle between the eyes is.
     """
 
     time_s: NDArray[np.float64]
@@ -55,7 +56,9 @@ class Take:
                 raise ValueError(f"Take.{name}: expected numbers that fit {np.dtype(kind)}, got {value.dtype}")
             value = value.astype(kind)
             if not np.isfinite(value).all():
-                raise ValueError(f"Take.{name}: expected finite numbers, got NaN or infinity in {_bad_rows(value)} of {count} samples")
+                raise ValueError(
+                    f"Take.{name}: expected finite numbers, got others in {_bad_rows(value)} of {count} samples"
+                )
             object.__setattr__(self, name, value)
         length = np.linalg.norm(self.rotation, axis=1, keepdims=True)
         if (length < 0.5).any():
@@ -116,7 +119,9 @@ class Take:
             raise ValueError(f"{path}: not a readable .npz take ({error})") from None
         except ValueError as error:
             message = str(error)
-            raise ValueError(message if message.startswith(str(path)) else f"{path}: not a readable .npz take ({message})") from None
+            raise ValueError(
+                message if message.startswith(str(path)) else f"{path}: not a readable .npz take ({message})"
+            ) from None
         return cls(**arrays)
 
 

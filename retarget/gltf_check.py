@@ -1,0 +1,184 @@
+"""Is this glTF document sound? Every index, length and range that a reader here relies on, checked before anything is
+allocated."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+Document = dict[str, Any]
+
+COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+LISTS = tuple(
+    "accessors animations bufferViews buffers cameras images materials meshes nodes samplers scenes skins textures".split()
+)
+_LARGEST_COUNT = 1 << 24  # elements of one accessor, so that a small file cannot claim all memory
+_COMPRESSION = {
+    "KHR_draco_mesh_compression": "Draco",
+    "EXT_meshopt_compression": "meshopt",
+    "KHR_meshopt_compression": "meshopt",
+}
+
+
+def check_compression(document: Document) -> None:
+    """ValueError that says what to do if the meshes are stored compressed."""
+    views = [name for view in document.get("bufferViews", []) for name in view.get("extensions", {})]
+    for name in [*document.get("extensionsRequired", []), *views]:
+        if name in _COMPRESSION:
+            raise ValueError(
+                f"its meshes are {_COMPRESSION[name]}-compressed ({name}), which is not read; import it into "
+                "Blender and export it without compression, or export it again from where it was made"
+            )
+
+
+def check_document(document: Document, binary: bytes | bytearray) -> None:
+    """ValueError with one line at the first thing that is wrong. Views must already lie in the one `binary`."""
+    for number, accessor in enumerate(document.get("accessors", [])):
+        _check_accessor(document, accessor, f"accessor {number}", binary)
+    for number, mesh in enumerate(document.get("meshes", [])):
+        _check_mesh(document, mesh, f"mesh {number} ({str(mesh.get('name', ''))[:40]})")
+    _check_nodes(document)
+    nodes, views = len(document.get("nodes", [])), len(document.get("bufferViews", []))
+    for number, skin in enumerate(document.get("skins", [])):
+        _check_skin(document, skin, f"skin {number}")
+    for number, scene in enumerate(document.get("scenes", [])):
+        for root in scene.get("nodes", []):
+            _in_range(root, nodes, f"scene {number}: node")
+    if "scene" in document:
+        index_of(document, "scene", len(document.get("scenes", [])), "the document")
+    for number, texture in enumerate(document.get("textures", [])):
+        for key, kind in (("source", "images"), ("sampler", "samplers")):
+            if key in texture:
+                index_of(texture, key, len(document.get(kind, [])), f"texture {number}")
+    for number, image in enumerate(document.get("images", [])):
+        index_of(image, "bufferView", views, f"image {number}")
+
+
+def whole(item: Document, key: str, what: str, default: int | None = None) -> int:
+    """A whole number >= 0 of a JSON object."""
+    value = item.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{what}: {key} is {str(value)[:40]} (expected a whole number, 0 or more)")
+    return value
+
+
+def index_of(item: Document, key: str, count: int, what: str) -> int:
+    """A number of one of `count` things."""
+    return _in_range(whole(item, key, what), count, f"{what}: {key}")
+
+
+def _in_range(value: Any, count: int, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
+        raise ValueError(f"{what} {str(value)[:40]} does not exist (there are {count})")
+    return value
+
+
+def _check_accessor(document: Document, accessor: Document, what: str, binary: bytes | bytearray) -> None:
+    component, kind = accessor.get("componentType"), accessor.get("type")
+    if component not in COMPONENT or kind not in WIDTH:
+        raise ValueError(f"{what}: unknown componentType {component} or type {kind}")
+    if kind.startswith("MAT") and component != 5126:
+        raise ValueError(f"{what}: matrices of type {component} are not read (expected 5126, float)")
+    count = whole(accessor, "count", what)
+    if not 1 <= count <= _LARGEST_COUNT:
+        raise ValueError(f"{what}: claims {count} elements (expected 1 to {_LARGEST_COUNT})")
+    size = np.dtype(COMPONENT[component]).itemsize * WIDTH[kind]
+    if "bufferView" in accessor:
+        _check_fit(document, accessor, size, count, what)
+    if "sparse" in accessor:
+        sparse = accessor["sparse"]
+        few = whole(sparse, "count", f"{what}: sparse")
+        places, values = sparse["indices"], sparse["values"]
+        if not 1 <= few <= count or places.get("componentType") not in (5121, 5123, 5125):
+            raise ValueError(f"{what}: sparse count {few} or index type {places.get('componentType')} is wrong")
+        index = np.dtype(COMPONENT[places["componentType"]])
+        start = _check_fit(document, places, index.itemsize, few, f"{what}: sparse indices")
+        _check_fit(document, values, size, few, f"{what}: sparse values")
+        where = np.frombuffer(binary, index, few, start).astype(np.int64)
+        if where[-1] >= count or (np.diff(where) <= 0).any():
+            raise ValueError(f"{what}: sparse indices do not rise or exceed its {count} elements")
+
+
+def _check_fit(document: Document, item: Document, size: int, count: int, what: str) -> int:
+    """Do `count` elements of `size` bytes lie within the view? Returns where they start in the binary."""
+    views = document.get("bufferViews", [])
+    view = views[index_of(item, "bufferView", len(views), what)]
+    offset, stride = whole(item, "byteOffset", what, 0), whole(view, "byteStride", what, size)
+    need = offset + stride * (count - 1) + size
+    if stride < size or need > view["byteLength"]:
+        raise ValueError(
+            f"{what}: {count} elements need {need} bytes, its view has {view['byteLength']} (stride {stride})"
+        )
+    return view["byteOffset"] + offset
+
+
+def _check_mesh(document: Document, mesh: Document, what: str) -> None:
+    accessors, primitives = document.get("accessors", []), mesh.get("primitives")
+    if not isinstance(primitives, list) or not primitives:
+        raise ValueError(f"{what}: has no primitives")
+    target_counts = set()
+    for primitive in primitives:
+        attributes, targets = primitive.get("attributes", {}), primitive.get("targets", [])
+        target_counts.add(len(targets))
+        counts = set()
+        for place in [attributes, *targets]:
+            for name in place:
+                accessor = accessors[index_of(place, name, len(accessors), what)]
+                counts.add(accessor["count"])
+                if name in ("POSITION", "NORMAL") and accessor["type"] != "VEC3":
+                    raise ValueError(f"{what}: {name} is {accessor['type']} (expected VEC3)")
+        if len(counts) > 1:
+            raise ValueError(f"{what}: attributes of different lengths {sorted(counts)[:4]}")
+        if "indices" in primitive:
+            indices = accessors[index_of(primitive, "indices", len(accessors), what)]
+            if indices["type"] != "SCALAR" or indices["componentType"] not in (5121, 5123, 5125):
+                raise ValueError(f"{what}: indices are not unsigned whole numbers")
+        if "material" in primitive:
+            index_of(primitive, "material", len(document.get("materials", [])), what)
+    if len(target_counts) > 1:
+        raise ValueError(f"{what}: primitives with different numbers of morph targets {sorted(target_counts)}")
+    (targets_each,) = target_counts
+    names = (mesh.get("extras") or {}).get("targetNames") if isinstance(mesh.get("extras"), dict) else None
+    for label, items in (("extras.targetNames", names), ("weights", mesh.get("weights"))):
+        if items is not None and (not isinstance(items, list) or len(items) != targets_each):
+            raise ValueError(f"{what}: {label} does not have one entry for each of its {targets_each} morph targets")
+
+
+def _check_nodes(document: Document) -> None:
+    nodes = document.get("nodes", [])
+    parent: dict[int, int] = {}
+    for number, node in enumerate(nodes):
+        what = f"node {number} ({str(node.get('name', ''))[:40]})"
+        for key, kind in (("mesh", "meshes"), ("skin", "skins"), ("camera", "cameras")):
+            if key in node:
+                index_of(node, key, len(document.get(kind, [])), what)
+        for key, length in (("translation", 3), ("rotation", 4), ("scale", 3), ("matrix", 16)):
+            values = node.get(key, [0] * length)
+            if len(values) != length or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
+                raise ValueError(f"{what}: {key} is not {length} finite numbers")
+        for child in node.get("children", []):
+            _in_range(child, len(nodes), f"{what}: child")
+            if child in parent:
+                raise ValueError(f"node {child} has two parents, {parent[child]} and {number}")
+            parent[child] = number
+    reached = [number for number in range(len(nodes)) if number not in parent]
+    for number in reached:  # grows as it goes; each node once, as each has at most one parent
+        reached.extend(nodes[number].get("children", []))
+    if len(reached) < len(nodes):
+        raise ValueError(f"its nodes form a cycle ({len(nodes) - len(reached)} nodes hang below themselves)")
+
+
+def _check_skin(document: Document, skin: Document, what: str) -> None:
+    joints = skin.get("joints", [])
+    if not joints:
+        raise ValueError(f"{what}: has no joints")
+    for joint in joints:
+        _in_range(joint, len(document.get("nodes", [])), f"{what}: joint")
+    if "inverseBindMatrices" in skin:
+        accessors = document.get("accessors", [])
+        matrices = accessors[index_of(skin, "inverseBindMatrices", len(accessors), what)]
+        if matrices["type"] != "MAT4" or matrices["count"] < len(joints):
+            raise ValueError(f"{what}: inverseBindMatrices are not one MAT4 for each of its {len(joints)} joints")
