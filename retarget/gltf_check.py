@@ -12,8 +12,20 @@ Document = dict[str, Any]
 
 COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
-LISTS = tuple(
-    "accessors animations bufferViews buffers cameras images materials meshes nodes samplers scenes skins textures".split()
+LISTS = (
+    "accessors",
+    "animations",
+    "bufferViews",
+    "buffers",
+    "cameras",
+    "images",
+    "materials",
+    "meshes",
+    "nodes",
+    "samplers",
+    "scenes",
+    "skins",
+    "textures",
 )
 _LARGEST_COUNT = 1 << 24  # elements of one accessor, so that a small file cannot claim all memory
 _COMPRESSION = {
