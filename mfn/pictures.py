@@ -24,7 +24,7 @@ MAX_BYTES = 1 << 30
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif", ".pgm", ".ppm")
 """What a directory is searched for. A file that is named is read whatever its suffix says."""
 
-_VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 
 
 class _Header(NamedTuple):
@@ -57,7 +57,7 @@ def read_picture(path: str | Path) -> Picture:
     finally:
         cv2.utils.logging.setLogLevel(loudness)
     if pixels is None or not pixels.size:
-        hint = ": for clips use `mfn animate`" if path.suffix.lower() in _VIDEO_SUFFIXES else " (or a damaged one)"
+        hint = ": for clips use `mfn animate`" if path.suffix.lower() in VIDEO_SUFFIXES else " (or a damaged one)"
         raise ValueError(f"{path}: not a picture that can be read{hint}")
     picture = _to_rgb(pixels)
     return _upright(picture, _orientation(data)) if header.alpha else picture  # OpenCV turned the others

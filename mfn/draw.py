@@ -1,0 +1,162 @@
+"""Faces drawn over their picture: shaded head meshes, boxes with scores, head axes; from 12-px faces to 4k photos.
+
+Frame: picture px, x right, y down; pixel (row i, column j) covers [j, j+1) x [i, i+1). Colours are sRGB.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.faces import Faces
+from mfn.pictures import Picture
+
+if TYPE_CHECKING:
+    from mfn.head_model import HeadModel
+
+# Tints that stay apart from skin and from each other, sRGB 0 to 1: neighbours in the list are never alike.
+TINTS = np.array(
+    [
+        (0.36, 0.74, 0.86),
+        (0.97, 0.72, 0.36),
+        (0.60, 0.80, 0.44),
+        (0.80, 0.58, 0.88),
+        (0.95, 0.55, 0.52),
+        (0.45, 0.83, 0.69),
+        (0.93, 0.85, 0.42),
+        (0.55, 0.64, 0.94),
+    ],
+    np.float32,
+)
+AXES = ((225, 60, 50), (70, 190, 70), (60, 110, 235))
+AXIS_M = 0.09
+OPACITY = 0.78
+_PLAIN = {  # part of a region's name -> colour
+    "eyeball": (0.97, 0.97, 0.96),
+    "iris": (0.16, 0.17, 0.22),
+    "pupil": (0.05, 0.05, 0.06),
+    "teeth": (0.95, 0.94, 0.90),
+    "gum": (0.70, 0.35, 0.36),
+    "tongue": (0.75, 0.36, 0.38),
+    "mouth": (0.30, 0.12, 0.13),
+    "socket": (0.30, 0.12, 0.13),
+}
+
+
+def draw_faces(picture: Picture, faces: Faces, head_model: HeadModel | None = None) -> Picture:
+    """A copy of the picture with every face drawn on it.
+
+    picture: (H, W, 3) uint8 RGB; faces: N rows in px of the picture, all of them are drawn; head_model: whose meshes
+    are laid over the faces, None for boxes and axes only.
+    """
+    canvas = picture.copy()
+    if not len(faces):
+        return canvas
+    if head_model is not None:
+        draw_heads(canvas, picture, faces, head_model)
+    for i in np.argsort(faces.scale, kind="stable"):
+        _draw_axes(canvas, faces.rotation[i], faces.center[i], float(faces.scale[i]))
+        _draw_box(canvas, faces.box[i], f"{i} {faces.score[i]:.2f}", tint(int(i)))
+    return canvas
+
+
+def tint(number: int) -> tuple[int, int, int]:
+    """The colour of a face, sRGB 0 to 255."""
+    r, g, b = np.round(TINTS[number % len(TINTS)] * 255).astype(int).tolist()
+    return r, g, b
+
+
+def draw_heads(canvas: Picture, behind: Picture, faces: Faces, head_model: HeadModel, opacity: float = OPACITY) -> None:
+    """Shaded meshes into `canvas`, nearer over farther; what shows through is `behind`; both (H, W, 3) uint8."""
+    vertices = head_model.vertices(faces.identity, faces.expression)
+    plain = region_colours(head_model)
+    for i in np.argsort(faces.scale, kind="stable"):
+        colours = np.where(np.isnan(plain), TINTS[i % len(TINTS)], plain)
+        paint_head(canvas, behind, (vertices[i], head_model.triangles, colours), faces[int(i)], opacity)
+
+
+def region_colours(head_model: HeadModel) -> NDArray[np.float32]:
+    """sRGB 0 to 1 (V, 3) of vertices that have a colour of their own (eyes, teeth); NaN where a tint goes."""
+    colours = np.full((len(head_model.region_names), 3), np.nan, np.float32)
+    for number, name in enumerate(head_model.region_names):
+        for part, colour in _PLAIN.items():
+            if part in name:
+                colours[number] = colour
+    return colours[head_model.region]
+
+
+def paint_head(
+    canvas: Picture,
+    behind: Picture,
+    mesh: tuple[NDArray, NDArray, NDArray],
+    face: Faces,
+    opacity: float = 1.0,
+) -> None:
+    """One lit, anti-aliased head into `canvas`.
+
+    mesh: vertices (V, 3) m in the head's frame, triangles (T, 3), colours (V, 3) sRGB 0 to 1; face: one row, its pose.
+    """
+    from retarget import raster
+
+    vertices, triangles, colours = mesh
+    height, width = canvas.shape[:2]
+    rotation = face.rotation[0]
+    points = vertices @ rotation.T * face.scale[0]
+    points[:, :2] += face.center[0]
+    low = np.clip(np.floor(points[:, :2].min(0)), 0, (width, height)).astype(int)
+    high = np.clip(np.ceil(points[:, :2].max(0)), 0, (width, height)).astype(int)
+    if (high <= low).any():
+        return
+    samples = 2 if (high - low).max() < 1000 else 1
+    normals = raster.vertex_normals(vertices, triangles) @ rotation.T
+    shifted = points - (low[0], low[1], 0)
+    columns, rows = (high - low).tolist()
+    layer = raster.render(shifted, triangles, colours, normals, rows, columns, samples) * opacity
+    where = (slice(low[1], high[1]), slice(low[0], high[0]))
+    drawn = layer[..., 3] > 0
+    canvas[where][drawn] = raster.compose(layer, np.ascontiguousarray(behind[where]))[drawn]
+
+
+def _weight(height_px: float, canvas: Picture) -> int:
+    """Line width in px: follows the picture, and thinner on small faces."""
+    most = max(1.0, max(canvas.shape[:2]) / 700)
+    return max(1, round(min(most, height_px / 24)))
+
+
+def _draw_axes(canvas: Picture, rotation: NDArray, center: NDArray, scale: float) -> None:
+    """The head's x (to its left, red), y (up, green) and z (out of the face, blue), the farther first."""
+    import cv2
+
+    tips = rotation[:2].T * (scale * AXIS_M) + center  # (3 axes, 2)
+    width = _weight(scale * 0.2, canvas)
+    for axis in np.argsort(-rotation[2]):
+        ends = _sixteenths(center), _sixteenths(tips[axis])
+        cv2.line(canvas, *ends, AXES[axis], width, cv2.LINE_AA, shift=4)
+
+
+def _draw_box(canvas: Picture, box: NDArray, label: str, colour: tuple[int, int, int]) -> None:
+    import cv2
+
+    height = float(box[3] - box[1])
+    width = _weight(height, canvas)
+    cv2.rectangle(canvas, _sixteenths(box[:2]), _sixteenths(box[2:]), colour, width, cv2.LINE_AA, shift=4)
+    if height < 24:  # a label would hide the face; the table and the JSON have it
+        return
+    size = np.clip(height / 260, 0.32, max(0.5, max(canvas.shape[:2]) / 1600))
+    stroke = max(1, round(float(size) * 1.6))
+    (across, up), down = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, float(size), stroke)
+    margin = max(1, round(up * 0.3))
+    tall = up + down // 2 + 2 * margin
+    left = int(np.clip(box[0] - width / 2, 0, max(0, canvas.shape[1] - across - 2 * margin)))
+    top = int(box[1] - tall) if box[1] >= tall else int(max(0, box[1]))
+    cv2.rectangle(canvas, (left, top), (left + across + 2 * margin, top + tall), colour, cv2.FILLED)
+    at = (left + margin, top + margin + up)
+    cv2.putText(canvas, label, at, cv2.FONT_HERSHEY_SIMPLEX, float(size), (20, 20, 24), stroke, cv2.LINE_AA)
+
+
+def _sixteenths(point: NDArray) -> tuple[int, int]:
+    """A point in px as the whole numbers of 1/16 px that OpenCV draws at (its pixel centres lie at whole numbers)."""
+    x, y = np.round((np.clip(point, -4096, 30000) - 0.5) * 16).astype(int).tolist()
+    return x, y
