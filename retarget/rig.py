@@ -6,14 +6,16 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.character import HEAD, LEFT_EYE, RIGHT_EYE, Character, load_character
+from retarget.character import BODY, HEAD, LEFT_EYE, RIGHT_EYE, Character, load_character
 from retarget.glb import Document, Glb, read_glb
+from retarget.look import Look, load_looks
 from retarget.nodes import below, roots_of, rotation_about, world_matrices
 
 _EYE_TURN_RAD = (0.52, 0.44)  # 30 degrees sideways, 25 up and down at coefficient 1
@@ -56,12 +58,30 @@ class Rig:
     stands: bool
     unmapped: tuple[str, ...]
     undriven: tuple[str, ...]
+    world: NDArray[np.float64]
     character: Character
 
     @property
     def name(self) -> str:
         """The file's name without folder and ending."""
         return os.path.splitext(os.path.basename(self.glb.path))[0]
+
+    @cached_property
+    def looks(self) -> list[Look]:
+        """Materials to draw with, the last for surfaces without one; textures are read when first asked for."""
+        return load_looks(self.glb)
+
+    @cached_property
+    def head_triangles(self) -> NDArray[np.bool_]:
+        """(T,) which triangles are head and neck: surfaces that mostly follow the head (a face mesh brings its neck
+        along), and of the others what follows it entirely."""
+        on_head = 1 - self.character.share[:, BODY]
+        keep: NDArray[np.bool_] = np.all((on_head > 0.5)[self.character.triangles], axis=1)
+        for surface in self.character.surfaces:
+            if on_head[surface.start : surface.stop].mean() > 0.5:
+                first = self.character.triangles[:, 0]
+                keep |= (first >= surface.start) & (first < surface.stop)
+        return keep
 
     def weights(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
         """Morph weights (N, M) in [0, 1] for N coefficient vectors (N, 52): one product, whatever N."""
@@ -135,6 +155,7 @@ def load_rig(path: str | os.PathLike[str]) -> Rig:
         stands=head is not None and bool((character.share[:, 0] > 0.5).mean() > 0.01),
         unmapped=tuple(name for name in ARKIT_NAMES if name not in driven),
         undriven=tuple(dict.fromkeys(n for n, c in zip(names, canonical, strict=True) if not c)),
+        world=world_matrices(glb.document),
         character=character,
     )
 
@@ -228,9 +249,17 @@ def _measure(
     people's."""
     rest = character.rest()
     surface_of = {surface.node: surface for surface in character.surfaces}
-    known = [sum(bool(name) for name in canonical[morph.start : morph.stop]) for morph in morphs]
-    best = morphs[int(np.argmax(known))]
-    surface = surface_of[best.node] if best.node in surface_of else character.surfaces[0]
+    known = [
+        (
+            sum(map(bool, canonical[morph.start : morph.stop])),
+            surface_of[morph.node].stop - surface_of[morph.node].start,
+        )
+        if morph.node in surface_of
+        else (-1, 0)
+        for morph in morphs
+    ]
+    best = morphs[known.index(max(known))]
+    surface = surface_of.get(best.node, character.surfaces[0])
     face = np.arange(surface.start, surface.stop)
     on_head = character.share[face][:, [HEAD, LEFT_EYE, RIGHT_EYE]].sum(axis=1) > 0.5
     points = rest[face[on_head]] if on_head.any() else rest[face]

@@ -1,0 +1,190 @@
+"""A picture of characters in the places of people: our own renderer, nothing to install.
+
+Camera: at the origin, looks along -z, the middle of the picture is straight ahead. Letters: H rows, W columns, F
+drawn pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.look import Look, sample
+from retarget.nodes import Floats
+from retarget.pose import pose, rig_of_actor
+from retarget.raster import (
+    compose,
+    interpolate,
+    rasterise,
+    shade,
+    shrink,
+    srgb_to_linear,
+    vertex_normals,
+)
+from retarget.rig import Rig
+from retarget.take import Take
+
+_SAMPLES = 2  # by side: four a pixel
+_LAYERS = 4  # transparent surfaces seen behind one another
+_NEAREST_M = 0.02
+_PIXELS_AT_ONCE = 1 << 20
+_LIGHT = (-0.35, -0.55, -0.75)
+
+
+def render_scene(
+    take: Take,
+    rigs: Sequence[Rig],
+    width: int,
+    height: int,
+    focal_px: float,
+    background: NDArray[np.uint8] | None = None,
+    whole_body: bool = False,
+) -> NDArray[np.uint8]:
+    """All samples of the take as characters -> (height, width, 3) RGB uint8. For one moment of a clip give
+    `take[mask]`.
+
+    Actors take the rigs in turn. background: (height, width, 3) RGB uint8 to draw over, None for plain ground. Of a
+    rig with a body only head and neck are drawn, so that they sit on the people's own shoulders, unless whole_body.
+    """
+    if width < 1 or height < 1 or not focal_px > 0:
+        raise ValueError(
+            f"expected a picture of at least 1 x 1 px and focal_px > 0, got {width} x {height}, {focal_px}"
+        )
+    if background is not None and (background.shape != (height, width, 3) or background.dtype != np.uint8):
+        raise ValueError(f"background: expected {(height, width, 3)} uint8, got {background.shape} {background.dtype}")
+    picture = _plain_ground(width, height) if background is None else background.copy()
+    rig_of = rig_of_actor(take.actor, rigs)
+    for sample_number in np.argsort(take.translation[:, 2], kind="stable"):  # the farthest first
+        one = take[[sample_number]]
+        rig = rigs[rig_of[int(one.actor[0])]]
+        vertices = pose(rig, one.coefficients, one.rotation, one.translation)[0]
+        _draw(picture, rig, vertices, focal_px, whole_body)
+    return picture
+
+
+def _plain_ground(width: int, height: int) -> NDArray[np.uint8]:
+    """A soft gray that gets darker downwards."""
+    column = np.linspace(236, 186, height)[:, None, None] + np.array([-2.0, 0.0, 3.0])
+    return np.repeat(np.round(column), width, axis=1).astype(np.uint8)
+
+
+def _draw(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: float, whole_body: bool) -> None:
+    """One character into the picture, in bands of rows so that memory stays bounded."""
+    height, width = picture.shape[:2]
+    character, looks = rig.character, rig.looks
+    depth = np.where(-vertices[:, 2] > _NEAREST_M, -vertices[:, 2], np.nan)
+    points = np.stack(
+        [width / 2 + focal_px * vertices[:, 0] / depth, height / 2 - focal_px * vertices[:, 1] / depth, -1 / depth], 1
+    )
+    chosen = _chosen(rig, points, whole_body)
+    corners = points[character.triangles[chosen]]
+    corners = corners[np.isfinite(corners).all(axis=(1, 2))]
+    if not len(corners):
+        return
+    low = np.floor(corners[:, :, :2].min(axis=(0, 1))).clip(0, (width, height)).astype(int)
+    high = np.ceil(corners[:, :, :2].max(axis=(0, 1))).clip(0, (width, height)).astype(int)
+    if (high <= low).any():
+        return
+    # Normals in the picture's axes: y and z point the other way there.
+    welded = vertex_normals(vertices, character.weld[character.triangles])[character.weld] * (1, -1, -1)
+    values = np.concatenate([welded, character.uv, character.colours], axis=1).astype(np.float32)  # (V, 3 + 2 + 4)
+    rows = max(1, _PIXELS_AT_ONCE // (int(high[0] - low[0]) * _SAMPLES**2))
+    for top in range(low[1], high[1], rows):
+        bottom = min(top + rows, high[1])
+        window = (points - (low[0], top, 0)) * (_SAMPLES, _SAMPLES, 1)
+        size = (bottom - top) * _SAMPLES, int(high[0] - low[0]) * _SAMPLES
+        layer = _layers(rig, looks, window, values, chosen, size)
+        place = picture[top:bottom, low[0] : high[0]]
+        place[:] = compose(shrink(layer, _SAMPLES), place)
+
+
+def _chosen(rig: Rig, points: Floats, whole_body: bool) -> NDArray[np.int64]:
+    """Numbers of the triangles to draw: of the head and neck or all, without one-sided ones seen from behind."""
+    character = rig.character
+    a, b, c = (points[character.triangles[:, k], :2] for k in range(3))
+    turned = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1]) >= 0
+    two_sided = np.array([look.two_sided for look in rig.looks])[character.material]
+    keep = ~turned | two_sided
+    if rig.stands and not whole_body:
+        keep &= rig.head_triangles
+    return np.flatnonzero(keep)
+
+
+def _layers(
+    rig: Rig, looks: Sequence[Look], points: Floats, values: Floats, chosen: NDArray[np.int64], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Surfaces from front to back until nothing shows through -> (H, W, 4) linear light times coverage, and
+    coverage."""
+    triangles = rig.character.triangles[chosen]
+    material = rig.character.material[chosen]
+    result = np.zeros((size[0] * size[1], 4), np.float32)
+    levels = _levels(rig, points, chosen)
+    behind: NDArray[np.float64] | None = None
+    see_through = any(looks[m].alpha != "OPAQUE" for m in np.unique(material))
+    for _ in range(_LAYERS if see_through else 1):
+        triangle, barycentric = rasterise(points, triangles, *size, behind=behind)
+        drawn = np.flatnonzero(triangle >= 0)
+        if not len(drawn):
+            break
+        owner, weight = triangle.ravel()[drawn], barycentric.reshape(-1, 3)[drawn]
+        corner = points[triangles[owner], 2]  # (F, 3) of -1 / depth, which is straight on the screen
+        inverse_depth = np.einsum("fk,fk->f", corner, weight)
+        weight *= corner / inverse_depth[:, None]  # now straight in the scene
+        colour = _colours(looks, material[owner], interpolate(values, triangles, owner, weight), levels)
+        result[drawn] += (1 - result[drawn, 3:]) * colour
+        if not see_through:
+            break
+        behind = np.full(len(result), np.inf)
+        behind[drawn] = np.where(result[drawn, 3] < 0.98, inverse_depth + 1e-6, np.inf)
+        behind = behind.reshape(size)
+    return result.reshape(*size, 4)
+
+
+def _levels(rig: Rig, points: Floats, chosen: NDArray[np.int64]) -> dict[int, int]:
+    """For each textured material the halving of its texture at which a texel is about as large as a sample."""
+    levels = {}
+    material = rig.character.material[chosen]
+    for number in np.unique(material):
+        if not rig.looks[number].mips:
+            continue
+        triangles = rig.character.triangles[chosen[material == number]]
+        height, width = rig.looks[number].mips[0].shape[:2]
+        texels = np.nansum(_areas(rig.character.uv[triangles] * (width, height)))
+        pixels = np.nansum(_areas(points[triangles][:, :, :2]))
+        levels[int(number)] = round(0.5 * np.log2((texels + 1e-9) / (pixels + 1e-9)))
+    return levels
+
+
+def _areas(corners: Floats) -> Floats:
+    u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
+
+
+def _colours(
+    looks: Sequence[Look], material: NDArray[np.int64], values: NDArray[np.float32], levels: dict[int, int]
+) -> NDArray[np.float32]:
+    """Lit colour of F pixels: material (F,), values (F, 9) normal, uv, vertex colour -> (F, 4) premultiplied linear
+    light."""
+    colour = np.empty((len(material), 4), np.float32)
+    normal = values[:, :3] / np.maximum(np.linalg.norm(values[:, :3], axis=1, keepdims=True), 1e-6)
+    normal *= np.where(normal[:, 2:] > 0, -1, 1)  # inner sides face the viewer too
+    half = np.array(_LIGHT) / np.linalg.norm(_LIGHT) + (0, 0, -1)
+    half /= np.linalg.norm(half)
+    for number in np.unique(material):
+        here = np.flatnonzero(material == number)
+        look = looks[number]
+        base = look.colour * values[here, 5:]
+        if look.mips:
+            texel = sample(look, values[here, 3:5], levels.get(int(number), 0))
+            base[:, :3] *= srgb_to_linear(texel[:, :3])
+            base[:, 3] *= texel[:, 3]
+        if look.lit:
+            shine = 0.5 * look.gloss * np.clip(normal[here] @ half, 0, 1) ** (8 + 60 * look.gloss)
+            base[:, :3] = shade(base[:, :3], normal[here], _LIGHT) + shine[:, None] + np.array(look.glow)
+        cover = {"OPAQUE": 1.0, "MASK": base[:, 3] >= look.cutoff}.get(look.alpha, np.clip(base[:, 3], 0, 1))
+        base[:, 3] = cover
+        base[:, :3] *= base[:, 3:]
+        colour[here] = base
+    return colour
