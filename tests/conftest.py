@@ -76,3 +76,13 @@ def shared() -> Path:
     if not (path / "data").is_dir():
         pytest.skip("needs ../shared, which is not part of the repository")
     return path
+
+
+@pytest.fixture(scope="session")
+def head_model():
+    """The head model that ships; the test is skipped while there is none."""
+    from mfn.head_model import DEFAULT_FILE, HeadModel
+
+    if not DEFAULT_FILE.is_file():
+        pytest.skip("the package has no head model yet: mfn/weights/head_model.npz")
+    return HeadModel.load()

@@ -1,0 +1,230 @@
+"""What `mfn detect` and `mfn animate` do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.camera import euler_from_rotation
+from mfn.cli import one_line
+from mfn.faces import Faces
+from mfn.pictures import Picture, picture_paths, read_picture, write_picture
+from mfn.predictor import Predictor
+from retarget.arkit import EXPRESSION_NAMES
+
+if TYPE_CHECKING:
+    from retarget import Rig, Take
+
+STRONGEST = 3
+
+
+def detect(
+    predictor: Predictor, pictures: Sequence[str], out: str | Path, writes: dict[str, bool], quiet: bool = False
+) -> int:
+    """Tables, JSON and overlays of pictures; a bad one is reported and the others go on.
+
+    out: directory, made if it is missing; writes: "json", "draw". -> exit code
+    """
+    paths = picture_paths(pictures)
+    out = _make_folder(out)
+    head_model = None
+    if writes["draw"]:
+        from mfn.head_model import HeadModel
+
+        head_model = HeadModel.load()
+    failed = 0
+    for path, name in progress(_named(paths), "pictures", len(paths), quiet or len(paths) == 1):
+        try:
+            picture = read_picture(path)
+            faces = predictor(picture)
+            if not quiet:
+                print(table(path, picture, faces))
+            if writes["json"]:
+                _write_text(out / f"{name}.faces.json", faces_json(path, picture, faces))
+            if writes["draw"]:
+                from mfn.draw import draw_faces
+
+                write_picture(out / f"{name}.faces.png", draw_faces(picture, faces, head_model))
+        except (ValueError, OSError) as error:
+            print(f"mfn: {one_line(error)}", file=sys.stderr)
+            failed += 1
+            continue
+        ends = [end for kind, end in (("json", "json"), ("draw", "png")) if writes[kind]]
+        written = [str(out / f"{name}.faces.{end}") for end in ends]
+        if written and not quiet:
+            print(f"wrote {' and '.join(written)}\n")
+    return int(failed > 0)
+
+
+class AnimateOptions(NamedTuple):
+    """avatars: files or names of ours, in turn; out: the file to write; plain: no photo behind the characters."""
+
+    avatars: Sequence[str | None] = ()
+    out: str | None = None
+    focal_px: float | None = None
+    plain: bool = False
+    quiet: bool = False
+
+
+def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
+    """Characters in place of the people of a picture (.glb and .png) or of a clip (an animated .glb). -> exit code"""
+    from mfn.scene import find_avatar
+    from mfn.video import is_clip
+    from retarget import load_rig
+
+    target = Path(options.out or Path(source).stem + ".glb")
+    clip = is_clip(source)
+    allowed = (".glb", ".npz") if clip else (".glb", ".npz", ".png", ".jpg")
+    if target.suffix.lower() not in allowed:
+        raise ValueError(f"{target}: a {'clip' if clip else 'picture'} is written as {', '.join(allowed)}")
+    if options.focal_px is not None and not options.focal_px > 0:
+        raise ValueError(f"--focal {options.focal_px}: expected a focal length in px, above 0")
+    _make_folder(target.parent)
+    files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() != ".npz" else []
+    rigs = [load_rig(path) for path in files]  # before the long part: what is wrong with them is said at once
+    shot = (_film if clip else _photograph)(predictor, source, options)
+    take = shot.take
+    if not len(take):
+        raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help)")
+    written = write_shot(shot, rigs, target, options.plain)
+    if not options.quiet:
+        people = len(take.actors())
+        print(f"{people} {'person' if people == 1 else 'people'}; wrote {' and '.join(map(str, written))}")
+    return 0
+
+
+class Shot(NamedTuple):
+    """What a camera saw: a take, and for a single moment its picture (H, W, 3) uint8."""
+
+    take: Take
+    focal_px: float
+    picture: Picture | None
+
+
+def write_shot(shot: Shot, rigs: Sequence[Rig], target: Path, plain: bool = False) -> list[Path]:
+    """A take as a scene, a picture or itself, by the suffix of `target`; a scene of one moment gets a .png too."""
+    from retarget import render_scene, write_scene
+
+    written = [target]
+    if target.suffix.lower() == ".npz":
+        shot.take.save(target)
+        return written
+    if target.suffix.lower() == ".glb":
+        write_scene(shot.take, rigs, target)
+        target = target.with_suffix(".png")
+    if shot.picture is not None:
+        height, width = shot.picture.shape[:2]
+        behind = None if plain else shot.picture
+        write_picture(target, render_scene(shot.take, rigs, width, height, shot.focal_px, behind, whole_body=plain))
+        written = list(dict.fromkeys([*written, target]))
+    return written
+
+
+def _photograph(predictor: Predictor, source: str, options: AnimateOptions) -> Shot:
+    picture = read_picture(source)
+    return shoot(predictor(picture), picture, options.focal_px)
+
+
+def shoot(faces: Faces, picture: Picture, focal_px: float | None = None) -> Shot:
+    """The people of one picture as they stand before its camera."""
+    from mfn.scene import default_focal_px, faces_to_take
+
+    size = (picture.shape[1], picture.shape[0])
+    focal_px = focal_px or default_focal_px(*size)
+    return Shot(faces_to_take(faces, size, focal_px), focal_px, picture)
+
+
+def _film(predictor: Predictor, source: str, options: AnimateOptions) -> Shot:
+    """Detected frame by frame, tracked, smoothed."""
+    from mfn.scene import default_focal_px, faces_to_take
+    from mfn.track import drop_short, smooth_faces, track_faces
+    from mfn.video import probe, read_frames
+
+    clip = probe(source)
+    found, times = [], []
+    frames = progress(read_frames(source), "frames", clip.frames or None, options.quiet)
+    for number, (time_s, frame) in enumerate(frames):
+        faces = predictor(frame)
+        found.append(faces.replace(image=np.full(len(faces), number)))
+        times.append(time_s)
+    time_s = np.array(times)
+    faces = smooth_faces(drop_short(track_faces(Faces.concatenate(found), time_s), time_s), time_s)
+    size = (clip.width, clip.height)
+    focal_px = options.focal_px or default_focal_px(*size)
+    return Shot(faces_to_take(faces, size, focal_px, time_s), focal_px, None)
+
+
+def table(path: str | Path, picture: Picture, faces: Faces) -> str:
+    """What was found in a picture, a line for each face, angles in degrees."""
+    height, width = picture.shape[:2]
+    count = "no face" if not len(faces) else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+    lines = [f"{path}: {width} x {height} px, {count}"]
+    if not len(faces):
+        return lines[0]
+    lines.append("face score     x1     y1     x2     y2  pitch    yaw   roll  strongest expressions")
+    for i, (angles, weights) in enumerate(zip(pose_deg(faces), faces.expression)):
+        box = "".join(f"{v:7.0f}" for v in faces.box[i])
+        pose = "".join(f"{v:+7.0f}" for v in angles)
+        best = [k for k in np.argsort(-weights)[:STRONGEST] if weights[k] >= 0.05]
+        named = ", ".join(f"{EXPRESSION_NAMES[k]} {weights[k]:.2f}" for k in best) or "neutral"
+        lines.append(f"{i:4d}  {faces.score[i]:.2f}{box}{pose}  {named}")
+    return "\n".join(lines)
+
+
+def pose_deg(faces: Faces) -> NDArray:
+    """(N, 3) pitch, yaw, roll in degrees."""
+    return np.rad2deg(euler_from_rotation(faces.rotation)).reshape(len(faces), 3)
+
+
+def faces_json(path: str | Path, picture: Picture, faces: Faces) -> str:
+    """`Faces.to_json` (so `Faces.from_json` reads it) with the picture's name and size, and angles in degrees."""
+    data: dict[str, Any] = json.loads(faces.to_json())
+    for row, angles in zip(data["faces"], pose_deg(faces)):
+        row["pose_deg"] = {name: round(float(a), 2) for name, a in zip(("pitch", "yaw", "roll"), angles)}
+    head = {"picture": Path(path).name, "width": picture.shape[1], "height": picture.shape[0]}
+    return json.dumps({**head, **data}, indent=1)
+
+
+def progress(items: Iterable[Any], unit: str, total: int | None, quiet: bool) -> Iterable[Any]:
+    """The items, with a bar on stderr if somebody is there to see it."""
+    if quiet or not sys.stderr.isatty():
+        return items
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, unit=f" {unit}", leave=False)
+
+
+def _named(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Each path with a name for what is written of it: its stem, with a number where that was taken."""
+    taken: set[str] = set()
+    for path in paths:
+        name, number = path.stem, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{path.stem}-{number}"
+        taken.add(name.lower())
+        yield path, name
+
+
+def _make_folder(path: str | Path) -> Path:
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path}: expected a directory to write into, this is a file")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

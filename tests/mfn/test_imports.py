@@ -1,0 +1,68 @@
+"""What is loaded when: `import mfn`, `import retarget` and `mfn --help` cost nothing and say nothing."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "lightning", "cv2", "onnxruntime", "mediapipe", "jsonargparse", "wandb", "pytorch3d")
+
+
+def loaded_after(code: str) -> tuple[set[str], str]:
+    """The heavy modules that a new Python has loaded after this code, and what it printed."""
+    tail = f"\nimport sys; print('|' + ' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code + tail], capture_output=True, text=True, check=True)
+    printed, _, modules = done.stdout.rpartition("|")
+    return set(modules.split()), printed + done.stderr
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import mfn",
+        "import retarget",
+        "import mfn; mfn.Faces.empty(3)",
+        "import mfn; mfn.HeadModel; mfn.Predictor",
+        "import retarget; retarget.Take",
+        "import mfn.decode, mfn.nms, mfn.camera, mfn.pictures, mfn.track, mfn.scene",
+    ],
+)
+def test_light_imports(code):
+    assert loaded_after(code) == (set(), "")
+
+
+def test_help_is_light():
+    modules, printed = loaded_after("from mfn.cli import main; main(['--help'])")
+    assert modules == set() and "usage: mfn" in printed
+
+
+def test_retarget_does_not_need_mfn():
+    code = "import sys; sys.modules['mfn'] = None\nimport retarget\nfor n in retarget.__all__: getattr(retarget, n)"
+    assert "torch" not in loaded_after(code)[0]
+
+
+def test_predicting_does_not_need_torch(spots):
+    code = f"""
+import sys
+sys.modules["torch"] = None
+import numpy as np
+from mfn import Predictor
+print(len(Predictor.load({str(spots)!r})(np.zeros((64, 64, 3), np.uint8))))"""
+    assert loaded_after(code) == ({"cv2", "onnxruntime", "torch"}, "0\n")
+
+
+def test_help_takes_less_than_0_3_s():
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "mfn", "--help"], capture_output=True, check=True)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.3
+
+
+def test_unknown_names():
+    import mfn
+
+    with pytest.raises(AttributeError, match="no attribute 'Facets'"):
+        _ = mfn.Facets
