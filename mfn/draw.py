@@ -71,10 +71,28 @@ def tint(number: int) -> tuple[int, int, int]:
 def draw_heads(canvas: Picture, behind: Picture, faces: Faces, head_model: HeadModel, opacity: float = OPACITY) -> None:
     """Shaded meshes into `canvas`, nearer over farther; what shows through is `behind`; both (H, W, 3) uint8."""
     vertices = head_model.vertices(faces.identity, faces.expression)
-    plain = region_colours(head_model)
+    plain, mask = region_colours(head_model), face_mask(head_model) * opacity
+    triangles = head_model.triangles[(mask[head_model.triangles] > 0).any(1)]
     for i in np.argsort(faces.scale, kind="stable"):
         colours = np.where(np.isnan(plain), TINTS[i % len(TINTS)], plain)
-        paint_head(canvas, behind, (vertices[i], head_model.triangles, colours), faces[int(i)], opacity)
+        paint_head(canvas, behind, (vertices[i], triangles, np.c_[colours, mask]), faces[int(i)])
+
+
+def face_mask(head_model: HeadModel) -> NDArray[np.float32]:
+    """(V,) 1 on the face, fading to 0 towards hair, ears and neck, which stay as the photo shows them."""
+    x, y, z = head_model.mean.T
+    chin, temple = head_model.landmark_basis("ibug68")[0][[8, 0]]
+    front = _ramp(z, temple[2] - 0.02, temple[2] + 0.012)
+    below_hair = _ramp(y, 0.074 - 5 * x**2, 0.05 - 5 * x**2)
+    above_neck = _ramp(y, chin[1] - 0.016, chin[1] - 0.004)
+    skin = front * below_hair * above_neck
+    return np.where(head_model.region_mask("face", "scalp", "ears", "neck"), skin, 1).astype(np.float32)
+
+
+def _ramp(value: NDArray, zero: NDArray | float, one: NDArray | float) -> NDArray:
+    """0 to 1 between two bounds, smoothly."""
+    t = np.clip((value - zero) / (np.asarray(one) - zero), 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def region_colours(head_model: HeadModel) -> NDArray[np.float32]:
@@ -87,36 +105,55 @@ def region_colours(head_model: HeadModel) -> NDArray[np.float32]:
     return colours[head_model.region]
 
 
-def paint_head(
-    canvas: Picture,
-    behind: Picture,
-    mesh: tuple[NDArray, NDArray, NDArray],
-    face: Faces,
-    opacity: float = 1.0,
-) -> None:
+def paint_head(canvas: Picture, behind: Picture, mesh: tuple[NDArray, NDArray, NDArray], face: Faces) -> None:
     """One lit, anti-aliased head into `canvas`.
 
-    mesh: vertices (V, 3) m in the head's frame, triangles (T, 3), colours (V, 3) sRGB 0 to 1; face: one row, its pose.
+    behind: what shows through where it is not opaque, (H, W, 3) uint8 as `canvas`; mesh: vertices (V, 3) m in the
+    head's frame, triangles (T, 3), colours (V, 4) sRGB and opacity 0 to 1; face: one row, its pose.
     """
     from retarget import raster
 
     vertices, triangles, colours = mesh
-    height, width = canvas.shape[:2]
     rotation = face.rotation[0]
     points = vertices @ rotation.T * face.scale[0]
     points[:, :2] += face.center[0]
-    low = np.clip(np.floor(points[:, :2].min(0)), 0, (width, height)).astype(int)
-    high = np.clip(np.ceil(points[:, :2].max(0)), 0, (width, height)).astype(int)
+    normals = raster.vertex_normals(vertices, triangles) @ rotation.T
+    triangles = _towards_viewer(points, triangles)
+    if not len(triangles) or not np.isfinite(points).all():
+        return
+    used = points[np.unique(triangles), :2]
+    limit = (canvas.shape[1], canvas.shape[0])
+    low, high = (np.clip(edge, 0, limit).astype(int) for edge in (np.floor(used.min(0)), np.ceil(used.max(0))))
     if (high <= low).any():
         return
     samples = 2 if (high - low).max() < 1000 else 1
-    normals = raster.vertex_normals(vertices, triangles) @ rotation.T
-    shifted = points - (low[0], low[1], 0)
-    columns, rows = (high - low).tolist()
-    layer = raster.render(shifted, triangles, colours, normals, rows, columns, samples) * opacity
+    values = np.concatenate([raster.srgb_to_linear(colours[:, :3]), colours[:, 3:], normals], 1)
+    shifted = (points - (low[0], low[1], 0)) * (samples, samples, 1)
+    layer = _lit(shifted, triangles, values, tuple((high - low)[::-1] * samples))
+    layer = raster.shrink(layer, samples)
     where = (slice(low[1], high[1]), slice(low[0], high[0]))
     drawn = layer[..., 3] > 0
     canvas[where][drawn] = raster.compose(layer, np.ascontiguousarray(behind[where]))[drawn]
+
+
+def _lit(points: NDArray, triangles: NDArray, values: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
+    """points (V, 3) px; values (V, 7) linear colour, opacity, normal -> (H, W, 4) light times cover, cover."""
+    from retarget import raster
+
+    triangle, weight = raster.rasterise(points, triangles, *size)
+    drawn = triangle >= 0
+    pixel = raster.interpolate(values, triangles, triangle[drawn], weight[drawn])
+    normal = pixel[:, 4:] / np.maximum(np.linalg.norm(pixel[:, 4:], axis=1, keepdims=True), 1e-6)
+    layer = np.zeros((*size, 4), np.float32)
+    cover = pixel[:, 3:4]
+    layer[drawn] = np.concatenate([raster.shade(pixel[:, :3], normal) * cover, cover], 1)
+    return layer
+
+
+def _towards_viewer(points: NDArray, triangles: NDArray) -> NDArray:
+    """The triangles that show their outside: counter-clockwise as seen, y down. points: (V, 3) px."""
+    a, b, c = (points[triangles[:, k], :2] for k in range(3))
+    return triangles[(b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) < (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])]
 
 
 def _weight(height_px: float, canvas: Picture) -> int:
