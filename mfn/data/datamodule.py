@@ -12,9 +12,12 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from mfn.data.mosaic import Mosaic, Scene
+from mfn.camera import project
+from mfn.data.mosaic import BoxOf, Mosaic, Scene
 from mfn.data.pack import Pack, read_pack, read_pictures
+from mfn.faces import Faces
 from mfn.head_model import HeadModel
+from mfn.mediapipe import face_box
 
 PICTURE_FIELDS = ("box", "rotation", "scale", "center", "identity", "expression")
 
@@ -121,9 +124,8 @@ class Scenes(LightningDataModule):
         """Decodes every picture into memory, once."""
         if self._mosaics is not None:
             return
-        from mfn.fitting import face_box
-
         model = HeadModel.load()
+        box_of = boxes_from(model)
         backgrounds = read_pictures(self.folder / "backgrounds.tar")
         packs = [read_pack(self.folder / "faces", self.labels, name) for name in self.sources]
         held = [np.arange(len(p.pictures)) % 50 == 0 for p in packs]
@@ -132,7 +134,7 @@ class Scenes(LightningDataModule):
             parts = [_only(p, c) for p, c in zip(packs, chosen, strict=True)]
             weights = [w for part, w in zip(parts, self.sources.values(), strict=True) if len(part.faces)]
             parts = [part for part in parts if len(part.faces)]
-            return Mosaic(parts, weights, photos, model.identity_mirror, lambda f: face_box(f, model), self.size)
+            return Mosaic(parts, weights, photos, model.identity_mirror, box_of, self.size)
 
         self._mosaics = {
             "fit": mosaic([~h for h in held], [b for i, b in enumerate(backgrounds) if i % 20]),
@@ -164,6 +166,18 @@ class Scenes(LightningDataModule):
             prefetch_factor=4 if self.workers else None,
             worker_init_fn=_one_thread,
         )
+
+
+def boxes_from(model: HeadModel) -> BoxOf:
+    """The function that gives the boxes (N, 4) of faces from their pose, identity and expression."""
+    mean, identity, expression = model.landmark_basis("mediapipe478")
+    basis = np.concatenate([identity, expression]).reshape(-1, mean.size)
+
+    def box_of(faces: Faces) -> np.ndarray:
+        points = mean + (np.concatenate([faces.identity, faces.expression], 1) @ basis).reshape(-1, *mean.shape)
+        return face_box(project(points, faces.rotation, faces.scale, faces.center))
+
+    return box_of
 
 
 def _one_thread(_: int) -> None:

@@ -22,8 +22,8 @@ SEEN_SHARE = 0.6  # a face of which less is inside the scene is neither face nor
 KINDS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
     # share of the scenes, number of patches, face size in parts of the scene's side
     "portrait": (0.40, (1, 2), (0.28, 0.85)),
-    "group": (0.38, (3, 8), (0.10, 0.32)),
-    "crowd": (0.22, (12, 28), (0.028, 0.11)),
+    "group": (0.38, (5, 12), (0.10, 0.32)),
+    "crowd": (0.22, (20, 45), (0.028, 0.11)),
 }
 
 BoxOf = Callable[[Faces], np.ndarray]
@@ -160,8 +160,10 @@ class Mosaic:
         faces = move_faces(pack.faces[rows], matrix, self.identity_mirror, pack.known[rows], self.box_of)
         inside = _share_inside(pack.faces.box[rows], window)
         unsure = _move_boxes(pack.unsure[self.unsure_rows[number][image]], matrix)
-        keep = inside >= 0.9
+        keep = inside >= SEEN_SHARE
         partly = (inside > 0.1) & ~keep
+        shown = _hull(window, matrix)
+        faces.box[:] = np.concatenate([np.maximum(faces.box[:, :2], shown[:2]), np.minimum(faces.box[:, 2:], shown[2:])], 1)
         return Scene(canvas, faces[keep], pack.known[rows][keep], np.concatenate([unsure, faces.box[partly]]))
 
 
@@ -181,7 +183,7 @@ def _window(box: np.ndarray, shape: tuple[int, ...], whole: bool, rng: np.random
     if whole and rng.random() < 0.6:
         return full
     size = (box[2:] - box[:2]).max()
-    around = rng.uniform(0.25, 1.3, 4) * size
+    around = np.exp(rng.uniform(-1.4, 0.25, 4)) * size
     window = box + around * np.array([-1, -1, 1, 1])
     return np.array([*np.maximum(window[:2], full[:2]), *np.minimum(window[2:], full[2:])], np.float32)
 
@@ -204,7 +206,8 @@ def _share_inside(box: np.ndarray, window: np.ndarray) -> np.ndarray:
 
 def _hides(covered: np.ndarray, placed: list[Scene]) -> bool:
     """Whether a patch over `covered` (4,) would hide some of a face that lies there already."""
-    return any((_share_inside(p.faces.box, covered) > 0.05).any() for p in placed if len(p.faces))
+    there = np.concatenate([p.faces.box for p in placed]) if placed else np.zeros((0, 4), np.float32)
+    return bool((_share_inside(there, covered) > 0.05).any())
 
 
 def _crop(scene: Scene) -> Scene:

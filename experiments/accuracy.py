@@ -1,0 +1,145 @@
+"""Accuracy on photos the network never saw: the 68 points on three sets, with our own boxes, misses counted.
+
+    python experiments/accuracy.py --eval ../shared/eval [--weights mfn.onnx] [--sheet sheet.png]
+
+Prints the table of the data's README with our row, writes experiments/results/accuracy.json. `aligned_nme` and `nme` are those of the
+evaluation's own score.py. A picture is missed when no box of ours overlaps the true points' box by a quarter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import tarfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from mfn.camera import euler_from_rotation
+from mfn.draw import draw_faces
+from mfn.faces import Faces
+from mfn.head_model import HeadModel
+from mfn.nms import overlaps
+from mfn.predictor import WEIGHTS, Predictor
+
+RESULT = Path(__file__).parent / "results" / "accuracy.json"
+SETS = ("aflw2000", "facesynthetics", "youtube68")
+FOUND_IOU = 0.25
+PEERS = (
+    "| MediaPipe Face Landmarker | 2.27 / 3.49 / 7.50 / 2.82 (3.80) | 6 of 48 | 3.16 (4.51) | 2 of 50 | 2.73 (4.02) | 0 of 129 |",
+    "| 3DDFA_V2 mb0.5 (given the true box) | 2.24 / 3.38 / 4.60 / 2.82 (3.07) | 0 of 48 | 3.26 (4.28) | 0 of 50 | 2.84 (4.00) | 0 of 129 |",
+)
+
+
+def load_score(folder: Path) -> ModuleType:
+    """The evaluation's score.py."""
+    path = folder / "score.py"
+    spec = importlib.util.spec_from_file_location("score", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise SystemExit(f"{path}: not there; give the folder of the evaluation sets with --eval")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read_tar(path: Path) -> list[np.ndarray]:
+    """Pictures of a tar in the order of their names, RGB uint8."""
+    import cv2
+
+    with tarfile.open(path) as tar:
+        coded = [tar.extractfile(m).read() for m in sorted(tar.getmembers(), key=lambda m: m.name)]  # type: ignore[union-attr]
+    return [cv2.imdecode(np.frombuffer(c, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy() for c in coded]
+
+
+def choose(faces: Faces, true: np.ndarray) -> Faces:
+    """Of the faces found in a picture the one that lies on the true points (68, 2), or none."""
+    if len(faces) == 0:
+        return faces
+    box = np.concatenate([true.min(0), true.max(0)])[None]
+    shared = overlaps(faces.box, box)[:, 0]
+    best = int(shared.argmax())
+    return faces[[best]] if shared[best] >= FOUND_IOU else faces[[]]
+
+
+def measure(name: str, folder: Path, predictor: Predictor, model: HeadModel, score: ModuleType) -> tuple[dict, list]:
+    """Scores of one set, and (picture, faces) of each of its pictures, worst first."""
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
+        true = data["landmarks"][:, :68, :2].astype(float)
+        pose = data["pose"] if "pose" in data else None
+    pictures = read_tar(folder / f"{name}.tar")
+    found = [choose(predictor(picture), points) for picture, points in zip(pictures, true, strict=True)]
+    predicted = np.full((len(true), 68, 2), np.nan)
+    for i, face in enumerate(found):
+        if len(face):
+            predicted[i] = model.landmarks(face, "ibug68")[0, :, :2]
+    aligned, raw = score.aligned_nme(predicted, true), score.nme(predicted, true)
+    result: dict = {"missed": int(np.isnan(raw).sum()), "pictures": len(true)}
+    groups = {"all": np.ones(len(true), bool)}
+    if pose is not None:
+        yaw = np.abs(np.degrees(pose[:, 1]))
+        groups |= {"0-30": yaw <= 30, "30-60": (yaw > 30) & (yaw <= 60), "60+": yaw > 60}
+        result["pose_error_deg"] = pose_error(found, pose)
+    for group, rows in groups.items():
+        result[f"aligned_nme {group}"] = round(float(np.nanmean(aligned[rows])), 3)
+        result[f"nme {group}"] = round(float(np.nanmean(raw[rows])), 3)
+    order = np.argsort(-np.where(np.isnan(aligned), np.inf, aligned))
+    return result, [(pictures[i], found[i]) for i in order]
+
+
+def pose_error(found: list[Faces], pose: np.ndarray) -> dict[str, float]:
+    """Mean absolute error in degrees of pitch, yaw, roll over found faces of |yaw| <= 99 degrees."""
+    rows = [i for i, f in enumerate(found) if len(f) and abs(np.degrees(pose[i, 1])) <= 99]
+    ours = np.concatenate([np.atleast_2d(euler_from_rotation(found[i].rotation)) for i in rows])
+    gap = np.degrees(np.abs((ours - pose[rows] + np.pi) % (2 * np.pi) - np.pi)).mean(0)
+    return dict(zip(("pitch", "yaw", "roll", "mean"), [*gap.round(2).tolist(), round(float(gap.mean()), 2)], strict=True))
+
+
+def table(results: dict[str, dict]) -> str:
+    """Markdown: aligned (raw) NME in %, and misses."""
+    a, f, y = (results[name] for name in SETS)
+    groups = " / ".join(f"{a[f'aligned_nme {g}']:.2f}" for g in ("0-30", "30-60", "60+", "all"))
+    cells = [f"{groups} ({a['nme all']:.2f})"]
+    cells += [f"{a['missed']} of {a['pictures']}"]
+    for s in (f, y):
+        cells += [f"{s['aligned_nme all']:.2f} ({s['nme all']:.2f})", f"{s['missed']} of {s['pictures']}"]
+    head = "| aligned (raw) NME, % | aflw2000 yaw 0–30 / 30–60 / 60+ / all | missed | facesynthetics | missed | youtube68 | missed |"
+    return "\n".join([head, "|---" * 7 + "|", *PEERS, f"| **MFN (ours, finds the faces itself)** | {' | '.join(cells)} |"])
+
+
+def sheet(worst: dict[str, list], model: HeadModel, path: Path, each: int = 12, side: int = 256) -> None:
+    """The worst pictures of each set with what was found, for looking at."""
+    import cv2
+
+    rows = []
+    for pictures in worst.values():
+        tiles = [cv2.resize(draw_faces(p, f, model), (side, side)) for p, f in pictures[:each]]
+        rows += [np.concatenate(tiles[i : i + 6], 1) for i in range(0, each, 6)]
+    cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--eval", type=Path, default=Path("../shared/eval"), help="folder of the evaluation sets")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="ONNX file of the network")
+    parser.add_argument("--score", type=float, default=0.3, help="least score of a face")
+    parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    args = parser.parse_args()
+    score, model = load_score(args.eval), HeadModel.load()
+    predictor = Predictor.load(args.weights, score=args.score)
+    measured = {name: measure(name, args.eval, predictor, model, score) for name in SETS}
+    results = {name: result for name, (result, _) in measured.items()}
+    print(table(results))
+    print("pose error on aflw2000, degrees:", results["aflw2000"]["pose_error_deg"])
+    digest = hashlib.sha256(args.weights.read_bytes()).hexdigest()
+    args.out.write_text(json.dumps({"weights_sha256": digest, "score": args.score, "sets": results}, indent=1) + "\n")
+    if args.sheet:
+        sheet({name: worst for name, (_, worst) in measured.items()}, model, args.sheet)
+
+
+if __name__ == "__main__":
+    main()

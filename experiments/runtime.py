@@ -1,0 +1,107 @@
+"""Time of one 1280 x 720 frame against the number of faces, one core, from uint8 frame to rig weights.
+
+    python experiments/runtime.py [--photo crowd.jpg] [--avatar avatars/robot.glb] [--rounds 40]
+
+The frames hold 0 to 100 faces: crops of `mfn.demo`'s rendered heads, or of the faces found in a photo of yours. What is timed: letterbox,
+network, decode, NMS, back to the frame's pixels (`detect`), then the rig's weights for all of them (`rig`). Median over rounds, the
+counts taken in turn so that the machine's mood falls on all alike. Prints a table, writes experiments/results/runtime.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mfn.pictures import read_picture
+from mfn.predictor import WEIGHTS, Predictor
+from mfn.scene import faces_to_take, find_avatar
+from retarget import load_rig
+
+RESULT = Path(__file__).parent / "results" / "runtime.json"
+COUNTS = (0, 1, 10, 50, 100)
+WIDTH, HEIGHT = 1280, 720
+PEERS = {"3DDFA_V2 (FaceBoxes, regression, dense mesh)": {1: 22.6, 10: 57.3, 50: 204, 100: 382}, "MediaPipe": {1: 9.2}}
+
+
+def crops_of(photo: Path, predictor: Predictor) -> list[np.ndarray]:
+    """Squares round the faces of a photo, for pasting."""
+    picture = read_picture(photo)
+    out = []
+    for x1, y1, x2, y2 in predictor(picture).box:
+        half, cx, cy = 0.75 * max(x2 - x1, y2 - y1), (x1 + x2) / 2, (y1 + y2) / 2
+        low = np.maximum(np.array([cy - half, cx - half]).astype(int), 0)
+        high = np.array([cy + half, cx + half]).astype(int)
+        out.append(picture[low[0] : high[0], low[1] : high[1]])
+    if not out:
+        raise SystemExit(f"{photo}: no face found to make frames of")
+    return out
+
+
+def frame_with(count: int, crops: list[np.ndarray]) -> np.ndarray:
+    """A gray frame with `count` faces in rows."""
+    import cv2
+
+    frame = np.full((HEIGHT, WIDTH, 3), 96, np.uint8)
+    columns = max(1, int(np.ceil(np.sqrt(count * WIDTH / HEIGHT))))
+    side = min(WIDTH // columns, HEIGHT // max(1, int(np.ceil(count / columns))), 300)
+    for i in range(count):
+        y, x = i // columns * side, i % columns * side
+        frame[y : y + side, x : x + side] = cv2.resize(crops[i % len(crops)], (side, side), interpolation=cv2.INTER_AREA)
+    return frame
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--photo", type=Path, required=True, help="a photo with faces to fill the frames with")
+    parser.add_argument("--avatar", type=Path, help="the rig (default: the shipped one)")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    args = parser.parse_args()
+    import cv2
+
+    cv2.setNumThreads(1)
+    predictor = Predictor.load(args.weights, threads=1)
+    rig = load_rig(args.avatar or find_avatar())
+    crops = crops_of(args.photo, predictor)
+    frames = {n: frame_with(n, crops) for n in COUNTS}
+    found = {n: len(predictor(f)) for n, f in frames.items()}
+    seconds: dict[int, list[tuple[float, float]]] = {n: [] for n in COUNTS}
+    for _ in range(args.rounds):
+        for n, frame in frames.items():
+            start = time.perf_counter()
+            faces = predictor(frame)
+            middle = time.perf_counter()
+            rig.weights(faces_to_take(faces, (WIDTH, HEIGHT)).coefficients)
+            seconds[n].append((middle - start, time.perf_counter() - start))
+    ms = {n: np.median(np.array(s), 0) * 1e3 for n, s in seconds.items()}
+    print("| faces in the frame | " + " | ".join(map(str, COUNTS)) + " |\n" + "|---" * (len(COUNTS) + 1) + "|")
+    print("| found | " + " | ".join(str(found[n]) for n in COUNTS) + " |")
+    for row, name in enumerate(("frame to Faces, ms", "frame to rig weights, ms")):
+        print(f"| {name} | " + " | ".join(f"{ms[n][row]:.1f}" for n in COUNTS) + " |")
+    for peer, known in PEERS.items():
+        print(f"| {peer}, ms | " + " | ".join(str(known.get(n, "–")) for n in COUNTS) + " |")
+    total = [ms[n][1] for n in COUNTS]
+    spread = max(total) / min(total)
+    print(f"slowest over fastest: {spread:.3f}")
+    result = {
+        "weights_sha256": hashlib.sha256(args.weights.read_bytes()).hexdigest(),
+        "frame": [WIDTH, HEIGHT],
+        "threads": 1,
+        "rounds": args.rounds,
+        "found": found,
+        "detect_ms": {n: round(float(ms[n][0]), 2) for n in COUNTS},
+        "to_rig_ms": {n: round(float(ms[n][1]), 2) for n in COUNTS},
+        "slowest_over_fastest": round(spread, 3),
+    }
+    args.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

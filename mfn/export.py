@@ -1,0 +1,108 @@
+"""`mfn export`: a trained network as an ONNX file that needs neither torch nor this package's training half.
+
+The graph is the network alone, uint8 picture in, raw cells out, any batch and any size that the strides divide; `mfn.decode` is the one
+place that reads cells. Weights are stored as float16 (half the file) and computed with in float32.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+OPSET = 17
+LARGE = 256  # tensors of fewer numbers stay float32: biases, shapes
+
+
+class FromPixels(nn.Module):
+    """A network behind the door that pictures come through: (B, H, W, 3) uint8 RGB -> cells (B, A, D)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 -> (B, A, D) float32"""
+        return self.network(image.permute(0, 3, 1, 2).float())
+
+
+def load_network(config: Path, checkpoint: Path) -> nn.Module:
+    """The network of a configuration with the (averaged) weights of a checkpoint; nothing in the checkpoint is executed."""
+    from lightning.pytorch.cli import LightningCLI
+
+    from mfn.data.datamodule import Scenes
+    from mfn.training import MultiFace
+
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{checkpoint}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
+    cli = LightningCLI(MultiFace, Scenes, run=False, args=["--config", str(config)], save_config_callback=None)
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    state = {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
+    network: nn.Module = cli.model.network
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def write_onnx(network: nn.Module, path: Path) -> None:
+    """Writes the network (in eval mode) whole or not at all."""
+    import onnx
+
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    example = torch.zeros(1, 384, 640, 3, dtype=torch.uint8)
+    torch.onnx.export(
+        FromPixels(network).eval().to(memory_format=torch.contiguous_format),
+        (example,),
+        str(part),
+        dynamo=False,
+        opset_version=OPSET,
+        input_names=["image"],
+        output_names=["cells"],
+        dynamic_axes={"image": {0: "B", 1: "H", 2: "W"}, "cells": {0: "B", 1: "A"}},
+    )
+    model = onnx.load(str(part))
+    store_half(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(part))
+    os.replace(part, path)
+
+
+def store_half(model: Any) -> None:
+    """Turns large float32 constants of an ONNX model into float16 ones behind a Cast, in place. ONNX Runtime casts once, when it loads."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    casts = []
+    for tensor in list(graph.initializer):
+        value = numpy_helper.to_array(tensor)
+        if value.dtype != np.float32 or value.size < LARGE:
+            continue
+        if np.abs(value).max() > np.finfo(np.float16).max:
+            raise ValueError(f"{tensor.name}: a weight of {np.abs(value).max():.3g} does not fit float16")
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float16), name + "_half"))
+        casts.append(helper.make_node("Cast", [name + "_half"], [name], to=TensorProto.FLOAT))
+    for i, node in enumerate(casts):
+        graph.node.insert(i, node)
+
+
+def main(args: Sequence[str]) -> None:
+    """`mfn export --config C --checkpoint K [--out F]`"""
+    from jsonargparse import auto_cli
+
+    def export(config: Path, checkpoint: Path, out: Path = Path("mfn.onnx")) -> None:
+        """Writes a trained network as ONNX.
+
+        Args:
+            config: the YAML it was trained with.
+            checkpoint: Lightning's, of that training.
+            out: file to write.
+        """
+        write_onnx(load_network(config, checkpoint), out)
+
+    auto_cli(export, args=list(args), as_positional=False)
