@@ -26,9 +26,9 @@ from mfn.head_model import DEFAULT_FILE, FORMAT, quantise  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
 
-def gaze_direction(ict: Ict, vertex: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def gaze_direction(ict: Ict, mediapipe: np.ndarray) -> np.ndarray:
     """Unit direction (3,) from the left eyeball's centre to its pupil: mean of MediaPipe's two iris centres (468 right, 473 left)."""
-    pupil = (ict.mean[vertex[[468, 473]]] * weight[[468, 473], :, None]).sum(1)
+    pupil = mediapipe[[468, 473]]
     left = (pupil[1] - parts.eye_centre(ict, "left") + (pupil[0] - parts.eye_centre(ict, "right")) * [-1, 1, 1]) / 2
     return left / np.linalg.norm(left)
 
@@ -72,9 +72,10 @@ def main() -> None:
     ict = load_ict(args.ict)
     with np.load(args.mediapipe, allow_pickle=False) as file:
         vertex, weight, spread_cm = file["vertex"], file["weight"].astype(float), file["spread_cm"]
-    gaze = gaze_direction(ict, vertex, weight)
-    head = assemble(ict, gaze)
-    shapes = learn_shapes(ict, head, gaze)
+    mediapipe = (ict.mean[vertex] * weight[..., None]).sum(1)
+    gaze = gaze_direction(ict, mediapipe)
+    head = assemble(ict, gaze, mediapipe)
+    shapes = learn_shapes(ict, head)
     sets = landmark_sets(ict, head, shapes, (vertex, weight))
     uv = face_chart(head, shapes.mean)
     save(args.out, head, shapes, sets, uv, spread_cm / 100)

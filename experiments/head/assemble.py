@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from experiments.head import parts
 from experiments.head.fill import check_half, cloud_points, join_points, outline_points, point_spacing
 from experiments.head.ict import SKIN_END, Ict
-from experiments.head.layout import LID_COUNT, LIP_COUNT, Half, left_half, lid_rings, lip_rings
+from experiments.head.layout import LIP_COUNT, Half, brow_rows, hair_field, hairline_row, left_half, lid_rings, lip_rings
 from experiments.head.surface import Points, closest_points, join
 
 REGIONS = ("face", "lids", "lips", "brows", "ears", "scalp", "neck", "eyeball_left", "eyeball_right", "iris", "pupil", "mouth_inside",
@@ -19,13 +19,16 @@ VISIBLE_SKIN = ("face", "lids", "lips", "brows", "ears", "scalp", "neck")
 
 
 class Topology(NamedTuple):
-    """Our head as mixes of ICT vertices: `corners (V,K)`, `weights (V,K)`, `triangles (T,3)`, `mirror (V,)`, `region (V,)`."""
+    """Our head as mixes of ICT vertices: `corners (V,K)`, `weights (V,K)`, `triangles (T,3)`, `mirror (V,)`, `region (V,)`;
+    the left eye's rings `lids (6, LID_COUNT)` and the mouth's left rows `lips (9, LIP_COUNT + 1)`, from the inside out."""
 
     corners: np.ndarray
     weights: np.ndarray
     triangles: np.ndarray
     mirror: np.ndarray
     region: np.ndarray
+    lids: np.ndarray
+    lips: np.ndarray
 
     def on(self, values: np.ndarray) -> np.ndarray:
         """Carry per-ICT-vertex `values (..., V_ict, 3)` over to our vertices (..., V, 3)."""
@@ -40,62 +43,61 @@ class LeftHalf(NamedTuple):
     middle: np.ndarray
     region: list[str]
     in_mouth: np.ndarray
+    lids: np.ndarray
+    lips: np.ndarray
 
 
-def skin_region(ict: Ict, half: Half, points: Points, rings: int, rows: int) -> list[str]:
-    """Region name of every skin point; `rings` and `rows` are how many of the first points belong to lids and lips."""
-    place = points.on(half.vertices)
-    marks = ict.mean[ict.landmarks]
-    brow = np.concatenate([np.linspace(a, b, 8) for a, b in zip(marks[22:26], marks[23:27])])
-    brow_distance = cKDTree(brow + [0, 0.12, 0]).query(place)[0]
-    x, y, z = place.T
-    ear = _ear(ict, half, points)
+def skin_region(ict: Ict, half: Half, points: Points, named: list[tuple[str, np.ndarray]]) -> list[str]:
+    """Region name of every skin point; `named` lists points whose region is known from how they were made."""
+    x, y, z = (place := points.on(half.vertices)).T
     face = points.on((np.arange(len(half.vertices)) < ict.ranges["face"][1]).astype(float)[:, None])[:, 0] > 0.5
-    hairline = 8.9 - 0.045 * np.maximum(np.abs(x) - 3, 0) ** 2 + np.minimum(z - 6.5, 0) * 1.1
     out = np.where(face, "face", "neck").astype("<U12")
-    out[(y > hairline) & (z < 11)] = "scalp"
-    out[~face & (y > -3.5) & (z < 2.0)] = "scalp"
-    out[(out == "scalp") & (y < -4.0)] = "neck"
-    out[brow_distance < 0.42] = "brows"
-    out[ear] = "ears"
-    out[:rings] = "lids"
-    out[rings : rings + rows] = "lips"
+    out[hair_field(place) > -0.05] = "scalp"
+    out[_ear(half, points)] = "ears"
+    for name, index in named:
+        out[index] = name
     return list(out)
 
 
-def _ear(ict: Ict, half: Half, points: Points) -> np.ndarray:
-    """True for points of the ear: what stands off a smooth cylinder-like head near the ear."""
+def _ear(half: Half, points: Points) -> np.ndarray:
+    """True for points of the ear: inside an ellipse that leans back, seen from the side."""
     x, y, z = points.on(half.vertices).T
-    off = x - (7.35 - 0.05 * (z - 3.0) ** 2)
-    return (off > 0.0) & (y > -2.6) & (y < 5.6) & (z > -2.6) & (z < 3.4)
+    lean = z - 0.4 + 0.2 * (y - 1.0)
+    return (x > 6.3) & ((lean / 2.15) ** 2 + ((y - 1.0) / 3.35) ** 2 < 1)
 
 
-def build_left_half(ict: Ict) -> LeftHalf:
+def build_left_half(ict: Ict, mediapipe: np.ndarray) -> LeftHalf:
     """Skin and mouth bag at x >= 0."""
     half = left_half(ict)
     rings, outside_eye = lid_rings(ict, half)
     rows, outside_mouth = lip_rings(ict, half)
-    spacing = point_spacing(ict, half, rings + rows)
+    brows, hair = brow_rows(ict, half, mediapipe), hairline_row(half)
+    spacing = point_spacing(ict, half, rings + rows + brows)
     outline, on_midline = outline_points(half, rows, spacing)
-    fixed = join(rings + rows + [outline])
-    cloud = cloud_points(half, fixed, np.minimum(outside_eye, outside_mouth), spacing)
-    bag = parts.mouth_rows(ict, rows[0])
-    skin = join([fixed, cloud])
-    lip, first = LIP_COUNT + 1, len(rings) * LID_COUNT
-    ring_index = [np.arange(LID_COUNT) + LID_COUNT * k for k in range(len(rings))]
-    row_index = [first + lip * k + np.arange(lip) for k in range(len(rows))]
+    made = [*rings, *rows, *brows, hair, outline]
+    cloud = cloud_points(half, join(made), np.min([outside_eye, outside_mouth, _outside_brow(half, brows)], 0), spacing)
+    skin = join([*made, cloud])
+    index = np.split(np.arange(len(skin.corners)), np.cumsum([len(p.corners) for p in made]))
+    lids, lips, brow = index[: len(rings)], index[len(rings) : len(rings) + len(rows)], index[len(rings) + len(rows) :][: len(brows)]
     middle = np.zeros(len(skin.corners), bool)
-    for row in row_index:
-        middle[row[[0, -1]]] = True
-    start = first + lip * len(rows)
-    middle[start : start + len(on_midline)] = on_midline
+    middle[[row[end] for row in lips for end in (0, -1)]] = True
+    middle[index[-2]] = on_midline
     on_outline = middle.copy()
-    on_outline[row_index[0]] = True
-    on_outline[start : start + len(on_midline)] = True
-    triangles = join_points(half, skin, on_outline, ring_index, row_index)
-    check_half(triangles, ring_index[0], int(on_outline.sum()))
-    region = skin_region(ict, half, skin, 5 * LID_COUNT, 6 * lip)
-    return _with_mouth(LeftHalf(skin, triangles, middle, region, np.zeros(len(middle), bool)), bag, row_index[0])
+    on_outline[lips[0]] = on_outline[index[-2]] = True
+    triangles = join_points(half, skin, on_outline, lids, [*lips, *brow, index[-3]])
+    check_half(triangles, lids[0], int(on_outline.sum()))
+    named = [("scalp", index[-3]), ("brows", np.concatenate(brow[1:3])), ("lids", np.concatenate(lids[:4])), ("lips", np.concatenate(lips[:6]))]
+    region = skin_region(ict, half, skin, named)
+    flat = LeftHalf(skin, triangles, middle, region, np.zeros(len(middle), bool), np.array(lids), np.array(lips))
+    return _with_mouth(flat, parts.mouth_rows(ict, rows[0]), lips[0])
+
+
+def _outside_brow(half: Half, brows: list[Points]) -> np.ndarray:
+    """Positive (V,) away from the brow: no loose points between its rows."""
+    rows = [row.on(half.vertices) for row in brows]
+    fine = [np.concatenate([row[:-1] + (row[1:] - row[:-1]) * t for t in np.linspace(0, 1, 4)]) for row in rows]
+    dense = np.concatenate([a + (b - a) * t for a, b in zip(fine[:-1], fine[1:]) for t in np.linspace(0, 1, 4)])
+    return cKDTree(dense).query(half.vertices)[0] - 0.25
 
 
 def _with_mouth(skin: LeftHalf, bag: list[Points], first_row: np.ndarray) -> LeftHalf:
@@ -114,13 +116,15 @@ def _with_mouth(skin: LeftHalf, bag: list[Points], first_row: np.ndarray) -> Lef
         np.concatenate([skin.middle, middle]),
         skin.region + ["mouth_inside"] * len(middle),
         np.concatenate([skin.in_mouth, np.ones(len(middle), bool)]),
+        skin.lids,
+        skin.lips,
     )
 
 
 def mirrored(half: LeftHalf, ict: Ict) -> Topology:
     """Left half and its mirror image as one surface; mirrored points are the closest ICT points to the mirrored places."""
     side = np.flatnonzero(~half.middle)
-    count, total = len(half.middle), len(half.middle) + len(side)
+    count = len(half.middle)
     twin = np.arange(count)
     twin[side] = count + np.arange(len(side))
     place = half.points.on(ict.mean)[side] * [-1, 1, 1]
@@ -130,18 +134,18 @@ def mirrored(half: LeftHalf, ict: Ict) -> Topology:
         rows = half.in_mouth[side] == inside
         found, _ = closest_points(place[rows], ict.mean, ict.triangles(*span, SKIN_END))
         corners[rows], weights[rows] = found.corners, found.weights
-    mirror = np.concatenate([twin, side])
     return Topology(
         np.concatenate([half.points.corners, corners]),
         np.concatenate([half.points.weights, weights]),
         np.concatenate([half.triangles, twin[half.triangles[:, ::-1]]]),
-        mirror,
+        np.concatenate([twin, side]),
         np.array([REGIONS.index(name) for name in half.region + [half.region[i] for i in side]], np.uint8),
-    ) if total == len(mirror) else _fail(total)
+        half.lids,
+        half.lips,
+    )
 
 
-def _fail(total: int) -> Topology:
-    raise ValueError(f"expected {total} vertices after mirroring")
+NO_RINGS = np.zeros((0, 0), int)
 
 
 def _mirror_part(part: parts.Part, ict: Ict, columns: int) -> Topology:
@@ -157,6 +161,8 @@ def _mirror_part(part: parts.Part, ict: Ict, columns: int) -> Topology:
         np.concatenate([part.triangles, twin[part.triangles[:, ::-1]]]),
         np.concatenate([twin, side]),
         np.concatenate([region, region[side]]),
+        NO_RINGS,
+        NO_RINGS,
     )
 
 
@@ -170,12 +176,14 @@ def _eyes(ict: Ict, gaze: np.ndarray) -> Topology:
         np.concatenate([left.triangles, left.triangles[:, ::-1] + count]),
         np.concatenate([np.arange(count) + count, np.arange(count)]),
         region,
+        NO_RINGS,
+        NO_RINGS,
     )
 
 
-def assemble(ict: Ict, gaze: np.ndarray) -> Topology:
-    """The whole head. gaze: (3,) unit direction in which the left eyeball's pupil lies."""
-    whole = [mirrored(build_left_half(ict), ict), _eyes(ict, gaze)]
+def assemble(ict: Ict, gaze: np.ndarray, mediapipe: np.ndarray) -> Topology:
+    """The whole head. gaze: (3,) unit direction in which the left eyeball's pupil lies; mediapipe: (478, 3) its points on the mean."""
+    whole = [mirrored(build_left_half(ict, mediapipe), ict), _eyes(ict, gaze)]
     whole += [_mirror_part(parts.dental_arch(ict, upper), ict, 5) for upper in (True, False)]
     width = max(t.corners.shape[1] for t in whole)
     offset = np.cumsum([0] + [len(t.mirror) for t in whole])
@@ -185,4 +193,6 @@ def assemble(ict: Ict, gaze: np.ndarray) -> Topology:
         np.concatenate([t.triangles + o for t, o in zip(whole, offset)]),
         np.concatenate([t.mirror + o for t, o in zip(whole, offset)]),
         np.concatenate([t.region for t in whole]),
+        whole[0].lids,
+        whole[0].lips,
     )

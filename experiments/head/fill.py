@@ -16,11 +16,11 @@ NORMAL_CM = 0.3
 """Two points whose normals are opposite count as this much times two farther apart, so that the sides of an ear do not mix."""
 
 
-def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 0.042) -> np.ndarray:
+def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 0.05) -> np.ndarray:
     """Wanted distance between neighbouring points at every vertex (V,): by zone, by curvature, and graded."""
     v, marks = half.vertices, ict.mean[ict.landmarks]
     count = len(v)
-    spacing = np.full(count, 2.4)
+    spacing = np.full(count, 2.6)
     spacing[: ict.ranges["face"][1]] = 0.8
     spacing[: ict.ranges["narrow_face"][1]] = 0.62
     for index, radius, near in (([30, 33, 34, 35], 1.3, 0.34), ([22, 23, 24, 25, 26], 0.7, 0.4), ([27, 28, 29], 1.0, 0.5)):
@@ -38,7 +38,7 @@ def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 
         np.add.at(weight, end, length)
     curvature = curvature / np.maximum(weight, 1e-9)
     curved = np.sqrt(8 * tolerance / np.maximum(curvature, 1e-4))
-    spacing = np.minimum(spacing, np.clip(curved, 0.38, 3.0))
+    spacing = np.minimum(spacing, np.clip(curved, 0.4, 3.0))
     spacing[v[:, 1] < -12] = np.maximum(spacing[v[:, 1] < -12], 1.2)
     nearest = cKDTree(np.concatenate([r.on(v) for r in rings]))
     distance = nearest.query(v)[0]

@@ -32,6 +32,15 @@ LIP_COUNT = 20
 LIP_DISTANCES = (0.3, 0.66, 1.1)
 
 
+HAIRLINE_CM = ((-9, -4.5), (-5, -3.5), (-3.6, 0.5), (-2.8, 4.6), (-1.6, 6.3), (2.4, 6.2), (3.5, 5.3), (4.5, 4.7), (5.2, 6.4), (6.5, 8.5),
+               (8, 9.4), (12, 9.8))  # fmt: skip
+"""Height y of the hairline by depth z: nape, behind and over the ear, sideburn, temple, forehead."""
+BROW_COUNT = 8
+UPPER_BROW = ((107, 336), (66, 296), (105, 334), (63, 293), (70, 300))
+LOWER_BROW = ((55, 285), (65, 295), (52, 282), (53, 283), (46, 276))
+"""MediaPipe's points along the brows' edges, (right, left), from the nose outwards."""
+
+
 class Half(NamedTuple):
     """The left half of ICT's skin: all ICT vertices, the half's triangles and quads' edges, and its loops."""
 
@@ -156,6 +165,45 @@ def lip_rings(ict: Ict, half: Half) -> tuple[list[Points], np.ndarray]:
         cut = 0.5 if k > 6 else _fraction(row, vertices, target)
         rows.append(_split_even(row, half, cut, LIP_COUNT // 2))
     return rows, np.where(field > 1.97, distance - LIP_DISTANCES[-1], -1.0)
+
+
+def brow_rows(ict: Ict, half: Half, mediapipe: np.ndarray) -> list[Points]:
+    """Four rows along the left brow, BROW_COUNT points each, from the nose outwards: skin above, upper edge, lower edge, skin below.
+
+    mediapipe: (478, 3) MediaPipe's points on the mean ICT head.
+    """
+    upper, lower = (_smooth(np.array([(mediapipe[right] * [-1, 1, 1] + mediapipe[left]) / 2 for right, left in edge]), BROW_COUNT)
+                    for edge in (UPPER_BROW, LOWER_BROW))  # fmt: skip
+    middle, half_width = (upper + lower) / 2, (upper - lower) / 2
+    narrow = np.linspace(0.62, 0.42, BROW_COUNT)[:, None]  # MediaPipe's brows are wide; ours taper
+    wider = narrow + 0.14 / np.linalg.norm(half_width, axis=1, keepdims=True)
+    rows = (middle + half_width * wider, middle + half_width * narrow, middle - half_width * narrow, middle - half_width * wider)
+    return [closest_points(row, half.vertices, half.triangles)[0] for row in rows]
+
+
+def hairline_row(half: Half, step_cm: float = 0.95) -> Points:
+    """Points along the hairline from the forehead to the nape, not on the midline itself."""
+    line = level_line(half.vertices, half.triangles, hair_field(half.vertices), 0.0)
+    place = line.on(half.vertices)
+    if place[0, 1] < place[-1, 1]:
+        line = line.take(np.arange(len(place))[::-1])
+    length = np.linalg.norm(np.diff(place, axis=0), axis=1).sum()
+    number = round(length / step_cm)
+    return along(line, half.vertices, half.triangles, (np.arange(number) + 0.5) / number)
+
+
+def hair_field(place: np.ndarray) -> np.ndarray:
+    """Positive where hair grows; place (P, 3) cm. Says nothing about the ears."""
+    depth, height = np.array(HAIRLINE_CM).T
+    dense = np.linspace(-14, 14, 561)
+    smooth = np.convolve(np.interp(dense, depth, height), np.ones(15) / 15, mode="same")
+    return place[:, 1] - np.interp(place[:, 2], dense[10:-10], smooth[10:-10])
+
+
+def _smooth(knots: np.ndarray, count: int) -> np.ndarray:
+    """`count` points evenly along a spline through `knots (K, 3)`."""
+    chord = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
+    return np.asarray(CubicSpline(chord, knots)(np.linspace(0, chord[-1], count)))
 
 
 def _lip_border(ict: Ict, half: Half) -> Points:

@@ -135,8 +135,8 @@ def dental_arch(ict: Ict, upper: bool, columns: int = 10) -> Part:
             spot = np.array([rho * np.sin(phi), way * (edge - below), 6.0 + rho * np.cos(phi)])
             side = place * np.array([np.sign(spot[0]) if phi > 0 else 1.0, 1, 1])
             gap = np.linalg.norm(side - spot, axis=1)
-            pick = np.argsort(gap + np.where(place[:, 0] < -0.02, 10.0 if phi > 0 else 0.0, 0.0))[:8]
-            mix = np.exp(-((gap[pick] / 0.2) ** 2)) + 1e-4
+            pick = np.argsort(gap + np.where(place[:, 0] < -0.02, 10.0 if phi > 0 else 0.0, 0.0))[:4]
+            mix = np.exp(-((gap[pick] / 0.12) ** 2)) + 1e-4
             corners.append(index[pick])
             weights.append(mix / mix.sum())
     grid = np.arange(columns * 5).reshape(columns, 5)

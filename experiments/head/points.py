@@ -33,7 +33,7 @@ def region_triangles(head: Topology, names: tuple[str, ...]) -> np.ndarray:
 
 def landmark_sets(ict: Ict, head: Topology, shapes: Shapes, mediapipe: tuple[np.ndarray, np.ndarray]) -> dict[str, Points]:
     """The sets ibug68, mediapipe478 and dense520 as points on our mesh. mediapipe: vertex (478, 3) and weight (478, 3) on ICT."""
-    middle = (head.on(ict.mean)[:, 1:] / 100 - shapes.mean[:, 1:]).mean(0)
+    middle = np.median(head.on(ict.mean)[:, 1:] / 100 - shapes.mean[:, 1:], axis=0)  # where our origin lies on ICT
     centred = ict.mean / 100 - np.array([0, *middle])
     posed_ict, posed = open_mouth(centred, ict.expression / 100), open_mouth(shapes.mean, shapes.expression)
     skin = region_triangles(head, VISIBLE_SKIN)
