@@ -33,7 +33,7 @@ def detect(
     out: directory, made if it is missing; writes: "json", "draw". -> exit code
     """
     paths = picture_paths(pictures)
-    out = _make_folder(out)
+    out = make_folder(out)
     head_model = None
     if writes["draw"]:
         from mfn.head_model import HeadModel
@@ -47,7 +47,7 @@ def detect(
             if not quiet:
                 print(table(path, picture, faces))
             if writes["json"]:
-                _write_text(out / f"{name}.faces.json", faces_json(path, picture, faces))
+                write_text(out / f"{name}.faces.json", faces_json(path, picture, faces))
             if writes["draw"]:
                 from mfn.draw import draw_faces
 
@@ -86,7 +86,7 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
         raise ValueError(f"{target}: a {'clip' if clip else 'picture'} is written as {', '.join(allowed)}")
     if options.focal_px is not None and not options.focal_px > 0:
         raise ValueError(f"--focal {options.focal_px}: expected a focal length in px, above 0")
-    _make_folder(target.parent)
+    make_folder(target.parent)
     files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() != ".npz" else []
     rigs = [load_rig(path) for path in files]  # before the long part: what is wrong with them is said at once
     shot = (_film if clip else _photograph)(predictor, source, options)
@@ -213,7 +213,8 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         yield path, name
 
 
-def _make_folder(path: str | Path) -> Path:
+def make_folder(path: str | Path) -> Path:
+    """The directory, made if it is missing."""
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path}: expected a directory to write into, this is a file")
@@ -221,7 +222,8 @@ def _make_folder(path: str | Path) -> Path:
     return path
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """A text file, whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")

@@ -52,13 +52,15 @@ def draw_faces(picture: Picture, faces: Faces, head_model: HeadModel | None = No
     are laid over the faces, None for boxes and axes only.
     """
     canvas = picture.copy()
+    number = np.flatnonzero(np.isfinite(np.c_[faces.box, faces.center, faces.scale]).all(1))
+    faces = faces[number]
     if not len(faces):
         return canvas
     if head_model is not None:
         draw_heads(canvas, picture, faces, head_model)
     for i in np.argsort(faces.scale, kind="stable"):
         _draw_axes(canvas, faces.rotation[i], faces.center[i], float(faces.scale[i]))
-        _draw_box(canvas, faces.box[i], f"{i} {faces.score[i]:.2f}", tint(int(i)))
+        _draw_box(canvas, faces.box[i], f"{number[i]} {faces.score[i]:.2f}", tint(int(i)))
     return canvas
 
 
@@ -105,11 +107,14 @@ def region_colours(head_model: HeadModel) -> NDArray[np.float32]:
     return colours[head_model.region]
 
 
-def paint_head(canvas: Picture, behind: Picture, mesh: tuple[NDArray, NDArray, NDArray], face: Faces) -> None:
+def paint_head(
+    canvas: Picture, behind: Picture, mesh: tuple[NDArray, NDArray, NDArray], face: Faces, cull: bool = True
+) -> None:
     """One lit, anti-aliased head into `canvas`.
 
     behind: what shows through where it is not opaque, (H, W, 3) uint8 as `canvas`; mesh: vertices (V, 3) m in the
-    head's frame, triangles (T, 3), colours (V, 4) sRGB and opacity 0 to 1; face: one row, its pose.
+    head's frame, triangles (T, 3), colours (V, 4) sRGB and opacity 0 to 1; face: one row, its pose; cull: leave out
+    what is seen from its inside.
     """
     from retarget import raster
 
@@ -118,7 +123,7 @@ def paint_head(canvas: Picture, behind: Picture, mesh: tuple[NDArray, NDArray, N
     points = vertices @ rotation.T * face.scale[0]
     points[:, :2] += face.center[0]
     normals = raster.vertex_normals(vertices, triangles) @ rotation.T
-    triangles = _towards_viewer(points, triangles)
+    triangles = _towards_viewer(points, triangles) if cull else triangles
     if not len(triangles) or not np.isfinite(points).all():
         return
     used = points[np.unique(triangles), :2]
@@ -178,7 +183,8 @@ def _draw_box(canvas: Picture, box: NDArray, label: str, colour: tuple[int, int,
 
     height = float(box[3] - box[1])
     width = _weight(height, canvas)
-    cv2.rectangle(canvas, _sixteenths(box[:2]), _sixteenths(box[2:]), colour, width, cv2.LINE_AA, shift=4)
+    low, high = (tuple(np.clip(np.floor(corner), -4096, 30000).astype(int).tolist()) for corner in (box[:2], box[2:]))
+    cv2.rectangle(canvas, low, high, colour, width)  # along the pixels, so that it is sharp
     if height < 24:  # a label would hide the face; the table and the JSON have it
         return
     size = np.clip(height / 260, 0.32, max(0.5, max(canvas.shape[:2]) / 1600))

@@ -48,10 +48,10 @@ def read_frames(path: str | Path) -> Iterator[tuple[float, Picture]]:
     try:
         time_s, number = -1.0, 0
         while True:
-            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             read, frame = capture.read()
             if not read:
                 return
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just read
             # Some files have no stamps, or equal ones: time must go on.
             time_s = stamp if stamp > time_s else (number / fps if number / fps > time_s else time_s + 1 / fps)
             yield time_s, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
