@@ -79,6 +79,15 @@ def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:
         chunks += [(_BIN, binary + b"\0" * (-len(binary) % 4))] if binary else []
         body = b"".join(struct.pack("<II", len(part), kind) + part for kind, part in [*chunks, *glb.chunks])
         data = struct.pack("<III", _MAGIC, 2, 12 + len(body)) + body
+    write_whole(target, data)
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file so that at its name there is the old one or the new one, never a part."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: its folder does not exist")
+    if target.is_dir():
+        raise ValueError(f"{target}: is a directory (expected a file name)")
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
         try:
             file.write(data)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.arms import lower_arms
 from retarget.character import BODY, HEAD, LEFT_EYE, RIGHT_EYE, Character, load_character
 from retarget.glb import Document, Glb, read_glb
 from retarget.look import Look, load_looks
@@ -37,17 +38,18 @@ class Morph:
 class Rig:
     """One character, M morph targets in all (each morph node has its own, though two may bear one name).
 
-    matrix: (52, M) float32, ARKit coefficients to target weights. resting: (M,) weights of targets that nothing
-    drives. head: joint to turn, None if the whole character is the head. eyes: left and right joints, None if it has
-    none. eyes_turn: the eye joints follow eyeLook*, because no morph target does. eye_centre: (3,) the middle between
-    the eyes in the rig's scene, scale: what makes its head as large as people's, both at rest. faces: (3, 3) turns
-    the way it looks to +z. stands: it has a body that stays upright while the head turns. unmapped: ARKit names
-    without effect. undriven: the rig's own targets that nothing drives.
+    matrix: (52, M) float32, ARKit coefficients to target weights. moving: (M,) which targets move anything. resting:
+    (M,) weights of targets that nothing drives. head: joint to turn, None if the whole character is the head. eyes:
+    left and right joints, None if it has none. eyes_turn: the eye joints follow eyeLook*, because no morph target
+    does. eye_centre: (3,) the middle between the eyes in the rig's scene, scale: what makes its head as large as
+    people's, both at rest. faces: (3, 3) turns the way it looks to +z. stands: it has a body that stays upright while
+    the head turns. unmapped: ARKit names without effect. undriven: the rig's own targets that nothing drives.
     """
 
     glb: Glb
     morphs: tuple[Morph, ...]
     matrix: NDArray[np.float32]
+    moving: NDArray[np.bool_]
     resting: NDArray[np.float32]
     head: int | None
     eyes: tuple[int, int] | None
@@ -113,7 +115,7 @@ class Rig:
                 f"{nodes[morph.node].get('name', morph.node)}.{morph.names[column - morph.start]}"
                 for morph in self.morphs
                 for column in range(morph.start, morph.stop)
-                if self.matrix[row, column]
+                if self.matrix[row, column] and self.moving[column]
             ]
             if self.eyes_turn and name.startswith("eyeLook"):
                 targets.append("left eye joint" if name.endswith("Left") else "right eye joint")
@@ -122,8 +124,10 @@ class Rig:
 
 
 def load_rig(path: str | os.PathLike[str]) -> Rig:
-    """A character from .glb or .gltf. ValueError with one line if the file is damaged or cannot show a face."""
+    """A character from .glb or .gltf, arms lowered. ValueError with one line if the file is damaged or cannot show a
+    face."""
     glb = read_glb(path)
+    lower_arms(glb.document, _humanoid(glb.document))
     morphs = _find_morphs(glb.document)
     names = [name for morph in morphs for name in morph.names]
     canonical = [canonical_name(name) for name in names]
@@ -134,17 +138,19 @@ def load_rig(path: str | os.PathLike[str]) -> Rig:
         if name:
             matrix[ARKIT_NAMES.index(name), column] = 1
     head, eyes = _find_head(glb.document), _find_eyes(glb.document)
+    character = load_character(glb, head, eyes)
+    moving = _moving(character, morphs)
     eyes_turn = eyes is not None and not any(name.startswith("eyeLook") for name in canonical if name)
-    driven = {name for name in canonical if name}
+    driven = {name for name, moves in zip(canonical, moving, strict=True) if name and moves}
     if eyes_turn:
         driven |= {name for name in ARKIT_NAMES if name.startswith("eyeLook")}
-    character = load_character(glb, head, eyes)
     face = np.eye(3) if "VRM" not in glb.document.get("extensions", {}) else np.diag([-1.0, 1.0, -1.0])
     eye_centre, scale = _measure(glb.document, character, eyes, morphs, canonical)
     return Rig(
         glb=glb,
         morphs=morphs,
         matrix=matrix,
+        moving=moving,
         resting=np.where(matrix.any(axis=0), 0, _stored_weights(glb.document, morphs)).astype(np.float32),
         head=head,
         eyes=eyes,
@@ -195,6 +201,18 @@ def _stored_weights(document: Document, morphs: Sequence[Morph]) -> NDArray[np.f
         count = morph.stop - morph.start
         rows.append(np.array(stored, np.float64) if stored and len(stored) == count else np.zeros(count))
     return np.concatenate(rows).astype(np.float32)
+
+
+def _moving(character: Character, morphs: Sequence[Morph]) -> NDArray[np.bool_]:
+    """(M,) which targets move a vertex by more than nothing."""
+    deltas = {surface.node: surface.deltas for surface in character.surfaces}
+    still = [np.zeros(morph.stop - morph.start, bool) for morph in morphs]
+    return np.concatenate(
+        [
+            np.any(np.abs(deltas[morph.node]) > 1e-7, axis=(1, 2)) if morph.node in deltas else none
+            for morph, none in zip(morphs, still, strict=True)
+        ]
+    )
 
 
 def _humanoid(document: Document) -> dict[str, int]:

@@ -8,8 +8,8 @@ frame).
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
+from retarget.glb import write_whole
 
 _SHAPES: dict[str, tuple[int, ...]] = {
     "time_s": (),
@@ -91,16 +92,9 @@ class Take:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an .npz of the five arrays; an existing file is replaced only once the new one is whole."""
-        target = Path(path)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            try:
-                np.savez_compressed(file, **{name: getattr(self, name) for name in _SHAPES})
-                file.close()
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, target)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        memory = io.BytesIO()
+        np.savez_compressed(memory, **{name: getattr(self, name) for name in _SHAPES})
+        write_whole(Path(path), memory.getvalue())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Take:

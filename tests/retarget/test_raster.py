@@ -41,7 +41,12 @@ def sphere(rings=9, sides=12):
     """Unit sphere, counter-clockwise seen from outside: vertices (V, 3), triangles (T, 3)."""
     up, around = np.linspace(0, np.pi, rings), np.linspace(0, 2 * np.pi, sides, endpoint=False)
     vertices = np.stack(
-        [np.outer(np.sin(up), np.cos(around)), np.outer(np.cos(up), np.ones(sides)), np.outer(np.sin(up), np.sin(around))], -1
+        [
+            np.outer(np.sin(up), np.cos(around)),
+            np.outer(np.cos(up), np.ones(sides)),
+            np.outer(np.sin(up), np.sin(around)),
+        ],
+        -1,
     ).reshape(-1, 3)
     i, j = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
     a, b = i * sides + j, i * sides + (j + 1) % sides
@@ -107,7 +112,7 @@ def test_huge_triangle_fills_the_picture():
 
 def test_ties_and_layers():
     square = np.array([[0, 0, 1], [4, 0, 1], [0, 4, 1], [4, 4, 1.0]])
-    points = np.concatenate([square, square, square + (0, 0, 1)])
+    points = np.concatenate([square, square, square + np.array([0, 0, 1])])
     one = np.array([[0, 1, 2], [1, 3, 2]])
     triangles = np.concatenate([one, one + 4, one + 8])
     first, _ = rasterise(points, triangles, 4, 4)

@@ -1,0 +1,114 @@
+"""The `retarget` command: look at a rig, put takes on rigs. Exit codes: 0 done, 1 bad input (one line), 2 usage."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (usage errors leave with 2)."""
+    arguments = _parser().parse_args(argv)
+    try:
+        {"inspect": _inspect, "animate": _animate, "render": _render}[arguments.command](arguments)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"retarget: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="retarget", description="Face performances (takes) to characters (glTF rigs)."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    inspect = commands.add_parser("inspect", help="what each of ARKit's 52 coefficients moves in a rig")
+    inspect.add_argument("rig", help="character, .glb or .gltf")
+
+    animate = commands.add_parser("animate", help="write a scene of animated characters")
+    _add_inputs(animate)
+    animate.add_argument("--out", help="scene to write, .glb or .gltf (default: the take's name with .glb)")
+
+    render = commands.add_parser("render", help="draw the characters as a PNG")
+    _add_inputs(render)
+    render.add_argument("--out", help="picture to write (default: the take's name with .png)")
+    render.add_argument("--background", help="picture to draw over; its size counts")
+    render.add_argument("--time", type=float, help="which moment of a clip, seconds (default: the first)")
+    render.add_argument("--whole-body", action="store_true", help="draw bodies too, not head and neck alone")
+    return parser
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("take", help="performance, .npz as written by Take.save")
+    parser.add_argument("rig", nargs="+", help="character, .glb or .gltf; several are given to the actors in turn")
+    parser.add_argument("--width", type=_positive, default=1280, help="of the picture that was seen, px (default 1280)")
+    parser.add_argument("--height", type=_positive, default=720, help="of the picture that was seen, px (default 720)")
+    parser.add_argument("--focal-px", type=_positive_float, help="its focal length, px (default: its longer side)")
+
+
+def _positive(text: str) -> int:
+    if not 1 <= int(text) <= 1 << 15:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 to {1 << 15}")
+    return int(text)
+
+
+def _positive_float(text: str) -> float:
+    if not 0 < float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected more than 0")
+    return float(text)
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from retarget.rig import load_rig
+
+    rig = load_rig(arguments.rig)
+    for name, target in rig.routes():
+        print(f"{name:20s} {target or 'no effect'}")
+    nodes = rig.glb.document["nodes"]
+    joints = [("head joint", rig.head)]
+    joints += [
+        (f"{side} eye joint", joint) for side, joint in zip(("left", "right"), rig.eyes or (None, None), strict=True)
+    ]
+    for what, joint in joints:
+        print(f"{what:20s} {'none' if joint is None else nodes[joint].get('name', joint)}")
+    print(f"{'gaze':20s} {'eye joints' if rig.eyes_turn else 'morph targets'}")
+    print(f"{'body':20s} {'stays upright, the head turns' if rig.stands else 'none, the whole turns'}")
+    print(f"{'scaled by':20s} {rig.scale:g}")
+    print(
+        f"{52 - len(rig.unmapped)} of 52 have an effect; {len(rig.undriven)} targets of the rig are not driven", end=""
+    )
+    print(f": {', '.join(rig.undriven)}" if rig.undriven else "")
+
+
+def _animate(arguments: argparse.Namespace) -> None:
+    from retarget.animate import write_scene
+    from retarget.rig import load_rig
+    from retarget.take import Take
+
+    take, rigs = Take.load(arguments.take), [load_rig(path) for path in arguments.rig]
+    out = Path(arguments.out or Path(arguments.take).with_suffix(".glb"))
+    write_scene(take, rigs, out, arguments.width, arguments.height, arguments.focal_px)
+    print(f"{out}: {len(take.actors())} characters, {len(take)} keys")
+
+
+def _render(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from retarget.picture import read_picture, render_scene, write_picture
+    from retarget.rig import load_rig
+    from retarget.take import Take
+
+    take, rigs = Take.load(arguments.take), [load_rig(path) for path in arguments.rig]
+    if len(take):
+        wanted = take.time_s.min() if arguments.time is None else arguments.time
+        take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted).argmin()]]
+    background = read_picture(arguments.background) if arguments.background else None
+    height, width = (arguments.height, arguments.width) if background is None else background.shape[:2]
+    focal_px = arguments.focal_px or float(max(width, height))
+    picture = render_scene(take, rigs, width, height, focal_px, background, arguments.whole_body)
+    out = Path(arguments.out or Path(arguments.take).with_suffix(".png"))
+    write_picture(picture, out)
+    print(f"{out}: {len(take)} characters")
