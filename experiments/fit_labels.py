@@ -1,10 +1,12 @@
-"""Labels for training: pose, identity and expression of our head model for every face of the packs, by fitting the teacher's landmarks.
+"""Labels for training: pose, identity, expression of our head model for each face of the packs, fitted to the
+teacher's landmarks.
 
     python experiments/fit_labels.py --data ../shared/data --out labels [--source lfw --source youtube]
 
-Writes one SOURCE.npz per pack: `face (F,)` row in the pack's face arrays, `rotation (F, 3, 3)`, `scale (F,)` px per metre,
-`center (F, 2)` px, `identity (F, I)` standard deviations, `expression (F, 51)` in [0, 1], `box (F, 4)` px (`mfn.mediapipe.face_box`),
-`residual (F,)` % and `ok (F,)`. A source that is already there is skipped. Figures go to `--report`.
+Writes one SOURCE.npz per pack: `face (F,)` row in the pack's face arrays, `rotation (F, 3, 3)`, `scale (F,)` px per
+metre, `center (F, 2)` px, `identity (F, I)` standard deviations, `expression (F, 51)` in [0, 1], `box (F, 4)` px
+(`mfn.mediapipe.face_box`), `residual (F,)` % and `ok (F,)`. A source that is already there is skipped. Figures go to
+`--report`.
 """
 
 from __future__ import annotations
@@ -65,15 +67,16 @@ def at_rest(teacher: torch.Tensor) -> torch.Tensor:
 
 
 def learn_offsets(data: Path, sources: list[str], basis: FitBasis, each: int = 600, rounds: int = 3) -> torch.Tensor:
-    """Where on the head the teacher puts each point of real faces, relative to `basis`: (478, 3) metres to add to its mean.
+    """Where on the head the teacher puts each point of real faces: (478, 3) metres to add to the basis' mean.
 
-    From faces at rest with their expression held at the teacher's; the median over near-frontal ones, alike on both sides.
-    Without it every resting brow would come out lowered.
+    From faces at rest with their expression held at the teacher's; the median over near-frontal ones, alike on both
+    sides. Without it every resting brow would come out lowered.
     """
-    resting = [
-        (p[k][:each], t[k][:each])
-        for p, t, k in ((*read_pack(data, s)[1:], at_rest(read_pack(data, s)[2])) for s in sources)
-    ]
+    resting = []
+    for source in sources:
+        _, found, expected = read_pack(data, source)
+        calm = at_rest(expected)
+        resting.append((found[calm][:each], expected[calm][:each]))
     points, teacher = (torch.cat(part) for part in zip(*resting))
     mirror, flip, in_plane = mirror_points(data), torch.tensor([-1.0, 1.0, 1.0]), torch.tensor([1.0, 1.0, 0.0])
     total = torch.zeros_like(basis.mean)
@@ -105,7 +108,7 @@ def plausible(found: Fit, points: torch.Tensor, transform: NDArray) -> NDArray[n
 
 
 def box_overlap(box: NDArray, pack: Arrays) -> NDArray:
-    """IoU of each face's box with the best of YuNet's in its picture; faces that YuNet does not have (below 0.3) are left out."""
+    """IoU of each face's box with the best of YuNet's in its picture; faces YuNet lacks (below 0.3) are left out."""
     yunet = pack["box"].astype(np.float32) * pack["box_scale"]
     best = []
     for mine, picture in zip(box, pack["face_picture"]):

@@ -252,10 +252,10 @@ def _fit_chunk(points: torch.Tensor, teacher: torch.Tensor, basis: FitBasis, opt
     target, shift, scale = points / unit[:, None, None], shift / unit[:, None], torch.ones(count)
     shape = torch.zeros(count, len(shapes))
     for step in range(options.steps):
-        turned = (basis.mean + (shape @ shapes.flatten(1)).reshape(count, -1, 3)) @ rotation.transpose(1, 2)
+        turned = (basis.mean + (shape @ shapes.flatten(1)).reshape(count, *basis.mean.shape)) @ rotation.transpose(1, 2)
         gap = scale[:, None, None] * turned + shift[:, None] - target
         weight = _point_weights(rotation, gap, basis, options, robust=step > 1)
-        moved = ((rotation * scale[:, None, None]) @ flat).reshape(count, 3, len(basis.mean), -1)
+        moved = ((rotation * scale[:, None, None]) @ flat).reshape(count, 3, len(basis.mean), len(shapes))
         jacobian = torch.cat([_pose_jacobian(turned, scale), moved], 3)
         hessian, gradient = _normal_equations(jacobian, gap, turned, weight, basis, options)
         hessian[:, POSE_SIZE:, POSE_SIZE:] += prior
