@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from experiments.head import parts
 from experiments.head.fill import check_half, cloud_points, join_points, outline_points, point_spacing
 from experiments.head.ict import SKIN_END, Ict
 from experiments.head.layout import LIP_COUNT, Half, brow_rows, hair_field, hairline_row, left_half, lid_rings, lip_rings
-from experiments.head.surface import Points, closest_points, join
+from experiments.head.surface import Points, closest_points, join, vertex_normals
 
 REGIONS = ("face", "lids", "lips", "brows", "ears", "scalp", "neck", "eyeball_left", "eyeball_right", "iris", "pupil", "mouth_inside",
-           "teeth", "gums", "tongue")  # fmt: skip
-VISIBLE_SKIN = ("face", "lids", "lips", "brows", "ears", "scalp", "neck")
+           "teeth", "gums", "tongue", "nostrils")  # fmt: skip
+VISIBLE_SKIN = ("face", "lids", "lips", "brows", "ears", "scalp", "neck", "nostrils")
 
 
 class Topology(NamedTuple):
@@ -51,9 +53,11 @@ def skin_region(ict: Ict, half: Half, points: Points, named: list[tuple[str, np.
     """Region name of every skin point; `named` lists points whose region is known from how they were made."""
     x, y, z = (place := points.on(half.vertices)).T
     face = points.on((np.arange(len(half.vertices)) < ict.ranges["face"][1]).astype(float)[:, None])[:, 0] > 0.5
-    out = np.where(face, "face", "neck").astype("<U12")
+    under_jaw = y < -8.4 + 0.28 * np.maximum(9.5 - z, 0)
+    out = np.where(face & ~under_jaw, "face", "neck").astype("<U12")
     out[hair_field(place) > -0.05] = "scalp"
     out[_ear(half, points)] = "ears"
+    out[_nostril(ict, half, points)] = "nostrils"
     for name, index in named:
         out[index] = name
     return list(out)
@@ -64,6 +68,37 @@ def _ear(half: Half, points: Points) -> np.ndarray:
     x, y, z = points.on(half.vertices).T
     lean = z - 0.4 + 0.2 * (y - 1.0)
     return (x > 6.3) & ((lean / 2.15) ** 2 + ((y - 1.0) / 3.35) ** 2 < 1)
+
+
+def _nostril(ict: Ict, half: Half, points: Points) -> np.ndarray:
+    """True for points inside the nostril: near the nose's base, and looking straight at other skin less than 1.3 cm away."""
+    place = points.on(half.vertices)
+    direction = points.on(vertex_normals(half.vertices, half.triangles))
+    base = ict.mean[ict.landmarks[[33, 34, 35]]].mean(0)
+    near = np.flatnonzero(np.linalg.norm(place - base, axis=1) < 2.0)
+    hit = half.triangles[np.linalg.norm(half.vertices[half.triangles].mean(1) - base, axis=1) < 2.5]
+    a, u, w = half.vertices[hit[:, 0]], half.vertices[hit[:, 1]] - half.vertices[hit[:, 0]], half.vertices[hit[:, 2]] - half.vertices[hit[:, 0]]
+    inside = np.zeros(len(place), bool)
+    for i in near:
+        cross = np.cross(direction[i], w)
+        scale = (u * cross).sum(1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            away = place[i] - a
+            s = (away * cross).sum(1) / scale
+            turned = np.cross(away, u)
+            t, far = turned @ direction[i] / scale, (w * turned).sum(1) / scale
+        inside[i] = ((s >= 0) & (t >= 0) & (s + t <= 1) & (far > 0.05) & (far < 1.3)).any()
+    return inside
+
+
+def _filled(region: list[str], triangles: np.ndarray, name: str) -> list[str]:
+    """Give `name` also to what it shuts off from the rest of the surface."""
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    named = np.array(region) == name
+    edges = edges[~named[edges].any(1)]
+    label = connected_components(coo_matrix((np.ones(len(edges)), edges.T), shape=(len(region),) * 2), directed=False)[1]
+    main = np.bincount(label).argmax()
+    return [old if part == main else name for old, part in zip(region, label)]
 
 
 def build_left_half(ict: Ict, mediapipe: np.ndarray) -> LeftHalf:
@@ -88,6 +123,7 @@ def build_left_half(ict: Ict, mediapipe: np.ndarray) -> LeftHalf:
     check_half(triangles, lids[0], int(on_outline.sum()))
     named = [("scalp", index[-3]), ("brows", np.concatenate(brow[1:3])), ("lids", np.concatenate(lids[:4])), ("lips", np.concatenate(lips[:6]))]
     region = skin_region(ict, half, skin, named)
+    region = _filled(region, triangles, "nostrils")
     flat = LeftHalf(skin, triangles, middle, region, np.zeros(len(middle), bool), np.array(lids), np.array(lips))
     return _with_mouth(flat, parts.mouth_rows(ict, rows[0]), lips[0])
 
@@ -185,6 +221,7 @@ def assemble(ict: Ict, gaze: np.ndarray, mediapipe: np.ndarray) -> Topology:
     """The whole head. gaze: (3,) unit direction in which the left eyeball's pupil lies; mediapipe: (478, 3) its points on the mean."""
     whole = [mirrored(build_left_half(ict, mediapipe), ict), _eyes(ict, gaze)]
     whole += [_mirror_part(parts.dental_arch(ict, upper), ict, 5) for upper in (True, False)]
+    whole.append(_mirror_part(parts.tongue(ict), ict, 7))
     width = max(t.corners.shape[1] for t in whole)
     offset = np.cumsum([0] + [len(t.mirror) for t in whole])
     return Topology(

@@ -177,7 +177,10 @@ def brow_rows(ict: Ict, half: Half, mediapipe: np.ndarray) -> list[Points]:
     middle, half_width = (upper + lower) / 2, (upper - lower) / 2
     narrow = np.linspace(0.62, 0.42, BROW_COUNT)[:, None]  # MediaPipe's brows are wide; ours taper
     wider = narrow + 0.14 / np.linalg.norm(half_width, axis=1, keepdims=True)
-    rows = (middle + half_width * wider, middle + half_width * narrow, middle - half_width * narrow, middle - half_width * wider)
+    ends = np.zeros_like(middle)
+    ends[0], ends[-1] = middle[0] - middle[1], middle[-1] - middle[-2]
+    ends *= 0.14 / np.maximum(np.linalg.norm(ends, axis=1, keepdims=True), 1e-9)  # the skin rows reach past the brow's ends
+    rows = (middle + ends + half_width * wider, middle + half_width * narrow, middle - half_width * narrow, middle + ends - half_width * wider)
     return [closest_points(row, half.vertices, half.triangles)[0] for row in rows]
 
 

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from experiments.head.ict import SKIN_END, Ict
 from experiments.head.layout import LIP_COUNT, along
 from experiments.head.surface import Points, at_vertices, closest_points, heat_distance, level_line
+from retarget.arkit import EXPRESSION_NAMES
 
 EYE_SEGMENTS = 16
 EYE_ANGLES_DEG = (5.0, 9.0, 10.5, 16.0, 21.0, 24.0, 36.0, 52.0, 72.0, 100.0, 135.0)
@@ -117,8 +118,6 @@ def dental_arch(ict: Ict, upper: bool, columns: int = 10) -> Part:
     """
     start, stop = ict.ranges["teeth"]
     index = np.arange(start, stop)
-    from retarget.arkit import EXPRESSION_NAMES
-
     drop = ict.expression[EXPRESSION_NAMES.index("jawOpen")][index, 1]
     index = index[(drop > -0.2) == upper]
     place = ict.mean[index]
@@ -145,3 +144,18 @@ def dental_arch(ict: Ict, upper: bool, columns: int = 10) -> Part:
         triangles = triangles[:, ::-1]
     region = ["gums", "teeth", "teeth", "teeth", "teeth"] * columns
     return Part(np.array(corners), np.array(weights), triangles, region)
+
+
+def tongue(ict: Ict) -> Part:
+    """The left half of the tongue's upper side and rim, from the tip back; its first vertices lie on the midline."""
+    start, stop = ict.ranges["gums_tongue"]
+    triangles = ict.triangles(start, stop)
+    low = ict.expression[EXPRESSION_NAMES.index("jawOpen"), :, 1] < -0.2
+    triangles = triangles[low[triangles].all(1)]
+    rows = ((9.1, 0.6, -4.4), (9.3, 0.65, -3.8), (8.9, 0.85, -3.1), (8.0, 1.25, -2.9), (6.8, 1.45, -2.9), (5.5, 1.55, -2.9), (4.2, 1.4, -2.9))
+    across = ((0, 0), (0.5, 0), (0.92, 0.05), (1.0, 0.9))
+    spots = [np.array([share * width, y - drop, z]) for share, drop in across for z, width, y in rows]
+    points, _ = closest_points(np.array(spots), ict.mean, triangles)
+    grid = np.arange(len(spots)).reshape(4, len(rows))
+    joined = np.concatenate([strip(grid[k], grid[k + 1], False) for k in range(3)])
+    return Part(points.corners, points.weights, joined[:, ::-1], ["tongue"] * len(spots))

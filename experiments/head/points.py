@@ -14,6 +14,8 @@ from experiments.head.surface import Points, boundary_loops, closest_points
 from retarget.arkit import EXPRESSION_NAMES
 
 DENSE_COUNT = 520
+CHART_EVENNESS, CHART_DETAIL = 0.3, 0.8
+"""Powers of the mean-value weights and of edge lengths: the chart gives more room where our points are dense."""
 MIRROR_68 = (
     list(range(16, -1, -1)) + list(range(26, 16, -1)) + [27, 28, 29, 30] + [35, 34, 33, 32, 31] + [45, 44, 43, 42, 47, 46]
     + [39, 38, 37, 36, 41, 40] + [54, 53, 52, 51, 50, 49, 48] + [59, 58, 57, 56, 55] + [64, 63, 62, 61, 60] + [67, 66, 65]
@@ -91,7 +93,7 @@ def face_chart(head: Topology, mean: np.ndarray) -> np.ndarray:
 
     Tutte's embedding with mean-value weights: positive weights and a convex outline, so no triangle can turn over.
     """
-    triangles = region_triangles(head, ("face", "lids", "lips", "brows", "ears"))
+    triangles = region_triangles(head, ("face", "lids", "lips", "brows", "ears", "nostrils"))
     triangles = _largest_disc(triangles, head, mean)
     loops = boundary_loops(triangles)
     outline = loops[0]
@@ -104,6 +106,10 @@ def face_chart(head: Topology, mean: np.ndarray) -> np.ndarray:
     flat = np.full((count, 2), -1.0)
     flat[outline] = _outline_spots(outline, mean)
     weight = _mean_value_weights(np.array(place), np.concatenate(fans))
+    rows, cols = weight.nonzero()
+    edge = np.linalg.norm(np.array(place)[rows] - np.array(place)[cols], axis=1)
+    weight = coo_matrix((np.asarray(weight[rows, cols]).ravel() ** CHART_EVENNESS * edge**CHART_DETAIL, (rows, cols)), shape=weight.shape).tocsr()
+    weight = weight @ diags(np.where(np.arange(count) < len(mean), 1.0, 0.3))  # a fan's hub must not draw its opening together
     free = np.setdiff1d(np.unique(np.concatenate(fans)), outline)
     system = (diags(np.asarray(weight.sum(1)).ravel()) - weight).tocsr()
     flat[free] = splu(system[free][:, free].tocsc()).solve(-(system[free][:, outline] @ flat[outline]))
