@@ -97,10 +97,15 @@ def test_subjects_left_is_on_the_right(tmp_path):
     smiling = render_scene(one_person(mouthSmileLeft=1), [rig], 160, 120, 200, black())
     _, columns = np.nonzero((still != smiling).any(axis=2))
     assert len(columns) and columns.min() >= 80
-    turn = np.sin(np.radians(25)), np.cos(np.radians(25))  # to the subject's left by 50 degrees
-    eyes = render_scene(one_person(rotation=(0, turn[0], 0, turn[1])), [rig], 160, 120, 200, black())
-    dark = (eyes.max(axis=2) > 0) & (eyes.max(axis=2) < 140)
-    assert np.nonzero(dark)[1].mean() > 82
+    glb = make_face()
+    glb.document["materials"][1]["pbrMetallicRoughness"]["baseColorFactor"] = [0, 1, 0, 1]
+    turn = np.sin(np.radians(20)), np.cos(np.radians(20))  # to the subject's left by 40 degrees
+    turned = render_scene(
+        one_person(rotation=(0, turn[0], 0, turn[1])), [rig_of(glb, tmp_path)], 160, 120, 200, black()
+    )
+    eyes = np.nonzero(turned[:, :, 1] > turned[:, :, 0].astype(int) + 60)
+    skin = np.nonzero(turned.any(axis=2))
+    assert eyes[1].mean() > skin[1].mean() + 5
 
 
 def test_transparent_shows_what_is_behind(tmp_path):

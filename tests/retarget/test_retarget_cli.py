@@ -90,7 +90,8 @@ def test_usage_is_2(arguments, capsys):
 
 def test_imports_stay_light():
     code = "import retarget, retarget.cli, sys; retarget.Take; retarget.load_rig; retarget.write_scene;"
-    code += "retarget.render_scene; print([m for m in ('torch', 'cv2', 'mfn', 'lightning', 'onnxruntime') if m in sys.modules])"
+    code += "retarget.render_scene;"
+    code += "print([m for m in ('torch', 'cv2', 'mfn', 'lightning', 'onnxruntime') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n" and result.stderr == ""
 
