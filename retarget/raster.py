@@ -33,7 +33,7 @@ def rasterise(
     not drawn.
     """
     _check_mesh(points, triangles)
-    corners = np.asarray(points, np.float64)[np.asarray(triangles)]  # (T, 3 corners, 3)
+    corners = np.asarray(points, np.float64).T[:, np.asarray(triangles).T]  # (x y z, 3 corners, T): T last is fastest
     depth = np.full(height * width, np.inf)
     winner = np.full(height * width, -1, np.int32)
     limit = None if behind is None else np.asarray(behind, np.float64).ravel()
@@ -172,71 +172,72 @@ def _fragments(corners: Floats, height: int, width: int, cull: bool) -> Iterator
     chosen = _visible(corners, height, width, cull)
     if not len(chosen):
         return
-    corners = corners[chosen]
-    first, rows = _row_range(corners, height)
-    lower, upper, plane = _edges(corners)
+    corners = corners[:, :, chosen]
+    first, rows = _row_range(corners[1], height)
+    left, right, plane = _edges(corners)
     for start, stop in _portions(rows, _ROWS_AT_ONCE):
         item, y = _enumerate(first[start:stop], rows[start:stop])
         item += start
         centre = y + 0.5
-        left = np.max(lower[item, :, 0] * centre[:, None] + lower[item, :, 1], axis=1)
-        right = np.min(upper[item, :, 0] * centre[:, None] + upper[item, :, 1], axis=1)
-        x0 = np.ceil(np.clip(left, 0, width) - 0.5).astype(np.int64)
-        x1 = np.floor(np.clip(right, 0, width) - 0.5).astype(np.int64)
+        low, high = np.zeros(len(y)), np.full(len(y), float(width))
+        for k in range(3):
+            np.maximum(low, left[0, k, item] * centre + left[1, k, item], out=low)
+            np.minimum(high, right[0, k, item] * centre + right[1, k, item], out=high)
+        x0 = np.ceil(np.minimum(low, width) - 0.5).astype(np.int64)
+        x1 = np.floor(np.maximum(high, 0) - 0.5).astype(np.int64)
         columns = np.maximum(x1 - x0 + 1, 0)
-        row_z = plane[item, 1] * centre + plane[item, 2]
+        row_z = plane[1, item] * centre + plane[2, item]
         for a, b in _portions(columns, _FRAGMENTS_AT_ONCE):
             row, x = _enumerate(x0[a:b], columns[a:b])
             row += a
             owner = item[row]
-            yield y[row] * width + x, chosen[owner], row_z[row] + plane[owner, 0] * (x + 0.5)
+            yield y[row] * width + x, chosen[owner], row_z[row] + plane[0, owner] * (x + 0.5)
 
 
 def _visible(corners: Floats, height: int, width: int, cull: bool) -> Ints:
     """Numbers of the triangles that are finite, have an area and may touch the picture."""
+    x, y, _ = corners
     with np.errstate(invalid="ignore", over="ignore"):
-        low, high = corners[:, :, :2].min(axis=1), corners[:, :, :2].max(axis=1)
-        area = _double_area(corners)
-        keep = np.isfinite(corners).all(axis=(1, 2)) & np.isfinite(area) & (area < 0 if cull else area != 0)
-        keep &= (high > 0).all(axis=1) & (low[:, 0] < width) & (low[:, 1] < height)
+        area = _double_area(x, y)
+        keep = np.isfinite(corners.sum(axis=(0, 1))) & np.isfinite(area) & (area < 0 if cull else area != 0)
+        keep &= (x.max(axis=0) > 0) & (y.max(axis=0) > 0) & (x.min(axis=0) < width) & (y.min(axis=0) < height)
     return np.flatnonzero(keep)
 
 
-def _double_area(corners: Floats) -> Floats:
-    """Twice the signed area (T,), in pixels squared; negative if counter-clockwise as seen (y is down)."""
-    (ax, ay), (bx, by), (cx, cy) = (corners[:, k, :2].T for k in range(3))
-    return (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+def _double_area(x: Floats, y: Floats) -> Floats:
+    """Twice the signed area (T,), px squared, of corners (3, T); negative if counter-clockwise as seen (y is
+    down)."""
+    return (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
 
 
-def _row_range(corners: Floats, height: int) -> tuple[Ints, Ints]:
+def _row_range(y: Floats, height: int) -> tuple[Ints, Ints]:
     """First row (T,) and number of rows (T,) whose centres lie within each triangle's height and the picture."""
-    y = np.clip(corners[:, :, 1], 0, height)
-    first = np.ceil(y.min(axis=1) - 0.5).astype(np.int64)
-    last = np.floor(y.max(axis=1) - 0.5).astype(np.int64)
+    inside = np.clip(y, 0, height)
+    first = np.ceil(inside.min(axis=0) - 0.5).astype(np.int64)
+    last = np.floor(inside.max(axis=0) - 0.5).astype(np.int64)
     return first, np.maximum(last - first + 1, 0)
 
 
 def _edges(corners: Floats) -> tuple[Floats, Floats, Floats]:
-    """Left and right bounds of each triangle as lines x = slope y + offset (T, 3, 2), and its plane z = p x + q y + r
-    (T, 3).
+    """Left and right bounds of each triangle as lines x = slope y + offset, (2, 3, T), and its plane z = p x + q y +
+    r, (3, T).
 
     A shared edge gives bit-equal lines from both its triangles (both terms below are exact under swapping its ends),
-    so with both bounds inclusive no crack can open between neighbours.
+    so with both bounds inclusive no crack can open between neighbours. An edge that does not bound a side is at
+    infinity.
     """
-    x, y, z = (corners[:, :, k] for k in range(3))
-    area = _double_area(corners)
-    nx, ny = np.roll(x, -1, axis=1), np.roll(y, -1, axis=1)
-    rise = ny - y  # (T, 3)
-    level = rise == 0
-    safe = np.where(level, 1, rise)
-    line = np.stack([(nx - x) / safe, (x * ny - nx * y) / safe], axis=2)
-    is_left = (np.sign(area)[:, None] * rise < 0)[..., None]
-    lower = np.where(level[..., None] | ~is_left, (0.0, -np.inf), line)
-    upper = np.where(level[..., None] | is_left, (0.0, np.inf), line)
-    ux, uy, uz = x[:, 1] - x[:, 0], y[:, 1] - y[:, 0], z[:, 1] - z[:, 0]
-    vx, vy, vz = x[:, 2] - x[:, 0], y[:, 2] - y[:, 0], z[:, 2] - z[:, 0]
+    x, y, z = corners
+    area = _double_area(x, y)
+    after = [1, 2, 0]
+    rise = y[after] - y
+    safe = np.where(rise == 0, 1, rise)
+    slope, offset = (x[after] - x) / safe, (x * y[after] - x[after] * y) / safe
+    inward = np.sign(area) * rise
+    left = np.stack([np.where(inward < 0, slope, 0), np.where(inward < 0, offset, -np.inf)])
+    right = np.stack([np.where(inward > 0, slope, 0), np.where(inward > 0, offset, np.inf)])
+    (ux, uy, uz), (vx, vy, vz) = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     p, q = (uz * vy - vz * uy) / area, (vz * ux - uz * vx) / area
-    return lower, upper, np.stack([p, q, z[:, 0] - p * x[:, 0] - q * y[:, 0]], axis=1)
+    return left, right, np.stack([p, q, z[0] - p * x[0] - q * y[0]])
 
 
 def _enumerate(first: Ints, counts: Ints) -> tuple[Ints, Ints]:
@@ -260,11 +261,14 @@ def _barycentric(corners: Floats, winner: Ints, width: int) -> NDArray[np.float3
     """Corner weights (H W, 3) at the centres of the pixels that a triangle won; zeros elsewhere."""
     result = np.zeros((len(winner), 3), np.float32)
     pixel = np.flatnonzero(winner >= 0)
-    x, y = pixel % width + 0.5, pixel // width + 0.5
-    corner = corners[winner[pixel], :, :2]
-    (ax, ay), (bx, by), (cx, cy) = (corner[:, k].T for k in range(3))
-    area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-    second = ((x - ax) * (cy - ay) - (cx - ax) * (y - ay)) / area
-    third = ((bx - ax) * (y - ay) - (x - ax) * (by - ay)) / area
-    result[pixel] = np.stack([1 - second - third, second, third], axis=1)
+    row = pixel // width
+    owner = winner[pixel]
+    x, y = (corners[k][:, owner] for k in range(2))
+    # Relative to the pixel's centre, each weight is the area of the triangle that the other two corners make with it.
+    x -= pixel - row * width + 0.5
+    y -= row + 0.5
+    area = _double_area(x, y)
+    result[pixel, 1] = second = (x[2] * y[0] - x[0] * y[2]) / area
+    result[pixel, 2] = third = (x[0] * y[1] - x[1] * y[0]) / area
+    result[pixel, 0] = 1 - second - third
     return result
