@@ -5,13 +5,15 @@ teacher's landmarks.
 
 Writes one SOURCE.npz per pack: `face (F,)` row in the pack's face arrays, `rotation (F, 3, 3)`, `scale (F,)` px per
 metre, `center (F, 2)` px, `identity (F, I)` standard deviations, `expression (F, 51)` in [0, 1], `box (F, 4)` px
-(`mfn.mediapipe.face_box`), `residual (F,)` % and `ok (F,)`. A source that is already there is skipped. Figures go to
-`--report`.
+(`mfn.mediapipe.face_box`), `residual (F,)` %, `ok (F,)` and `head_model`, the fingerprint of the model they belong to
+(coefficients mean nothing with another one). A source that is already there with this fingerprint is skipped. Figures
+go to `--report`.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import time
@@ -134,6 +136,22 @@ def labels_of(found: Fit, points: torch.Tensor, pack: Arrays, model: HeadModel) 
     return out
 
 
+def fingerprint(model: HeadModel) -> str:
+    """Changes whenever a coefficient would mean something else."""
+    digest = hashlib.sha256()
+    for part in (model.mean, model.identity_basis, model.expression_basis):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def done(path: Path, mark: str) -> bool:
+    """True if `path` holds what was made with the head model of this fingerprint."""
+    if not path.is_file():
+        return False
+    with np.load(path, allow_pickle=False) as file:
+        return "head_model" in file.files and str(file["head_model"]) == mark
+
+
 def write(path: Path, arrays: Arrays) -> None:
     """Whole or not at all."""
     unfinished = path.with_suffix(".unfinished.npz")
@@ -161,13 +179,15 @@ def main() -> None:
     model = HeadModel.load()
     basis = basis_from_head_model(model)
     offsets = options.out / "offsets.npz"
-    if not offsets.is_file():
-        write(offsets, {"offset": learn_offsets(options.data, every, basis).numpy()})
+    mark = fingerprint(model)
+    if not done(offsets, mark):
+        learned = learn_offsets(options.data, every, basis).numpy()
+        write(offsets, {"offset": learned, "head_model": np.array(mark)})
     basis = replace(basis, mean=basis.mean + torch.from_numpy(np.load(offsets)["offset"]))
     figures: dict[str, dict[str, float]] = {}
     for source in options.source or every:
         path = options.out / f"{source}.npz"
-        if path.is_file():
+        if done(path, mark):
             print(f"{source}: {path} is there, skipped")
             continue
         pack, points, teacher = read_pack(options.data, source)
@@ -175,7 +195,7 @@ def main() -> None:
         found = fit_pack(points, teacher, basis, source)
         rate = len(points) / (time.perf_counter() - start) * 60
         labels = labels_of(found, points, pack, model)
-        write(path, labels)
+        write(path, labels | {"head_model": np.array(mark)})
         residual, overlap = labels["residual"], box_overlap(labels["box"], pack)
         figures[source] = {
             "faces": len(residual),

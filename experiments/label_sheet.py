@@ -91,6 +91,7 @@ def main() -> None:
         row = []
         for source in options.source or present:
             labels = dict(np.load(options.labels / f"{source}.npz"))
+            labels.pop("head_model", None)
             picture_of_face = np.load(options.data / "faces" / f"{source}.npz")["face_picture"]
             for i in choose(labels, pick, options.each, options.seed):
                 pack = options.data / "faces" / f"{source}.tar"

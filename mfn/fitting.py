@@ -24,7 +24,7 @@ POSE_SIZE = 7  # rotation vector 3, log scale 1, center 2, depth of the origin 1
 # How far a weight may stray from the teacher's (standard deviation): wide where landmarks show the shape, narrow where
 # they do not. The first key that begins a name counts.
 _PRIOR_SIGMA: dict[str, float] = {
-    "eyeBlink": 0.4, "eyeLook": 0.25, "eyeSquint": 0.12, "eyeWide": 0.2,
+    "eyeBlink": 0.12, "eyeLook": 0.25, "eyeSquint": 0.12, "eyeWide": 0.1,
     "jawOpen": 0.3, "jawForward": 0.06, "jaw": 0.1, "mouthClose": 0.1, "mouthSmile": 0.25, "mouth": 0.2,
     "brow": 0.25, "cheekPuff": 0.04, "cheekSquint": 0.08, "noseSneer": 0.06,
 }  # fmt: skip
@@ -34,7 +34,7 @@ _PRIOR_SIGMA: dict[str, float] = {
 class FitOptions:
     """Numbers of the fit. Lengths are metres on the head, weights relative to a point of the face's middle."""
 
-    steps: int = 7
+    steps: int = 5
     noise_m: float = 0.0015
     depth_noise_m: float = 0.006
     depth_stride: int = 4
@@ -44,7 +44,7 @@ class FitOptions:
     slide: float = 0.15  # share of a contour point's weight along the contour
     inner_lips: float = 3.0
     lips: float = 2.0
-    lids: float = 3.0
+    lids: float = 6.0
     brows: float = 1.5
     iris: float = 1.0
     prior_sigma: float = 1.0  # times the table of how far a weight may stray from the teacher's
@@ -151,7 +151,8 @@ def _pose_jacobian(turned: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 
 
 def _normal_equations(
-    jacobian: torch.Tensor,
+    pose: torch.Tensor,
+    moved: torch.Tensor,
     gap: torch.Tensor,
     turned: torch.Tensor,
     weight: torch.Tensor,
@@ -160,8 +161,8 @@ def _normal_equations(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """H (N, P, P) and gradient (N, P) of the landmarks' term.
 
-    jacobian (N, 3, K, P), gap and turned (N, K, 3), weight (N, K). Contour points keep `slide` of their weight in every
-    direction and get the rest only across the contour.
+    Jacobians by pose (N, 3, K, 7) and by shape, moved (N, 3, K, S); gap and turned (N, K, 3), weight (N, K). Contour
+    points keep `slide` of their weight in every direction and get the rest only across the contour.
     """
     c, stride = basis.contour, options.depth_stride
     along = torch.roll(turned[:, c, :2], -1, 1) - torch.roll(turned[:, c, :2], 1, 1)
@@ -172,13 +173,17 @@ def _normal_equations(
     # the teacher's depth is a guess: a wide sigma, and every fourth point stands for its neighbours
     share = 1 / (1 + options.depth_noise_m**2 / (basis.sigma**2 + options.noise_m**2))
     depth = (stride * share * weight)[:, ::stride]
-    roots = torch.cat([plain, plain, depth, weight[:, c] * (1 - options.slide)], 1).sqrt()[..., None]
-    across_rows = (across[..., None] * jacobian[:, :2, c]).sum(1)
+    roots = [r.sqrt()[..., None] for r in (plain, plain, depth, weight[:, c] * (1 - options.slide))]
+    ends = np.cumsum([0, *(root.shape[1] for root in roots)]).tolist()
+    rows = moved.new_empty(len(weight), ends[-1], POSE_SIZE + moved.shape[3])  # filled in place: copies cost most here
+    for part, columns in ((pose, slice(POSE_SIZE)), (moved, slice(POSE_SIZE, None))):
+        kinds = (part[:, 0], part[:, 1], part[:, 2, ::stride], (across[..., None] * part[:, :2, c]).sum(1))
+        for k, kind in enumerate(kinds):
+            torch.mul(kind, roots[k], out=rows[:, ends[k] : ends[k + 1], columns])
     across_gaps = (across.transpose(1, 2) * gap[:, c, :2]).sum(2)
-    rows = torch.cat([jacobian[:, 0], jacobian[:, 1], jacobian[:, 2, ::stride], across_rows], 1) * roots
-    gaps = torch.cat([gap[..., 0], gap[..., 1], gap[:, ::stride, 2], across_gaps], 1)
+    gaps = torch.cat([gap[..., 0], gap[..., 1], gap[:, ::stride, 2], across_gaps], 1)[..., None] * torch.cat(roots, 1)
     transposed = rows.transpose(1, 2)
-    return transposed @ rows, (transposed @ (gaps[..., None] * roots))[..., 0]
+    return transposed @ rows, (transposed @ gaps)[..., 0]
 
 
 def bounded_step(
@@ -220,6 +225,17 @@ def _jaw_change(like: torch.Tensor) -> torch.Tensor:
     return change
 
 
+def _shut(teacher: torch.Tensor) -> torch.Tensor:
+    """How sure it is that the eye of each eyeLook shape is shut, so that nothing is known of its gaze: (N, 51) in [0, 1],
+    zero for other shapes."""
+    out = torch.zeros_like(teacher)
+    for side in ("Left", "Right"):
+        blink = teacher[:, EXPRESSION_NAMES.index(f"eyeBlink{side}")]
+        gaze = [i for i, n in enumerate(EXPRESSION_NAMES) if n.startswith("eyeLook") and n.endswith(side)]
+        out[:, gaze] = ((blink - 0.5) / 0.4).clamp(0, 1)[:, None]
+    return out
+
+
 def fit(points: torch.Tensor, teacher: torch.Tensor, basis: FitBasis, options: FitOptions | None = None) -> Fit:
     """Fit N faces.
 
@@ -246,7 +262,10 @@ def _fit_chunk(points: torch.Tensor, teacher: torch.Tensor, basis: FitBasis, opt
     flat = shapes.permute(2, 1, 0).reshape(3, -1)  # (3, K S)
     stiffness = torch.diag((options.prior_sigma * torch.from_numpy(by_prefix(_PRIOR_SIGMA, 0.2))) ** -2)
     prior = torch.block_diag(options.identity_weight * torch.eye(identity_size), change.T @ stiffness @ change)
-    goal = torch.cat([torch.zeros(count, identity_size), torch.linalg.solve(change, teacher.T).T], 1)
+    # the teacher reads a shut eye as one that looks far down; a model whose gaze moves the lids must not follow
+    shut = _shut(teacher)
+    goal = torch.cat([torch.zeros(count, identity_size), torch.linalg.solve(change, (teacher * (1 - shut)).T).T], 1)
+    firmer = torch.cat([torch.zeros(count, identity_size), shut / 0.05**2], 1)
 
     rotation, unit, shift = initial_pose(points, basis)
     target, shift, scale = points / unit[:, None, None], shift / unit[:, None], torch.ones(count)
@@ -256,11 +275,12 @@ def _fit_chunk(points: torch.Tensor, teacher: torch.Tensor, basis: FitBasis, opt
         gap = scale[:, None, None] * turned + shift[:, None] - target
         weight = _point_weights(rotation, gap, basis, options, robust=step > 1)
         moved = ((rotation * scale[:, None, None]) @ flat).reshape(count, 3, len(basis.mean), len(shapes))
-        jacobian = torch.cat([_pose_jacobian(turned, scale), moved], 3)
-        hessian, gradient = _normal_equations(jacobian, gap, turned, weight, basis, options)
+        pose = _pose_jacobian(turned, scale)
+        hessian, gradient = _normal_equations(pose, moved, gap, turned, weight, basis, options)
         hessian[:, POSE_SIZE:, POSE_SIZE:] += prior
+        hessian.diagonal(dim1=1, dim2=2)[:, POSE_SIZE:] += firmer
         hessian.diagonal(dim1=1, dim2=2)[:, :POSE_SIZE] += 1e-3
-        gradient[:, POSE_SIZE:] += (shape - goal) @ prior
+        gradient[:, POSE_SIZE:] += (shape - goal) @ prior + firmer * (shape - goal)
         now = shape[:, identity_size:]
         delta = bounded_step(hessian, gradient, -now, 1 - now)
         rotation = _rotation_from_vector(delta[:, :3]) @ rotation

@@ -31,6 +31,7 @@ _REST: dict[str, float] = {
     "eyeSquint": 0.40, "eyeLookDown": 0.18, "eyeBlink": 0.13, "eyeLookOut": 0.13, "browDown": 0.08,
     "eyeLookUp": 0.08, "eyeLookIn": 0.04, "mouthPress": 0.05,
 }  # fmt: skip
+_FULL: dict[str, float] = {"eyeBlink": 0.65}  # what it gives where a shape is complete, if that is not 1
 
 
 def by_prefix(table: dict[str, float], default: float) -> Floats:
@@ -51,7 +52,7 @@ def teacher_expression(blendshapes: NDArray[np.floating], names: list[str]) -> F
         raise ValueError(f"blendshape names lack {', '.join(missing)}: give MediaPipe's 52 names in its order")
     ordered = blendshapes[:, [names.index(n) for n in EXPRESSION_NAMES]].astype(np.float32)
     rest = by_prefix(_REST, 0.0)
-    return np.clip((ordered - rest) / (1 - rest), 0, 1)
+    return np.clip((ordered - rest) / (by_prefix(_FULL, 1.0) - rest), 0, 1)
 
 
 def face_box(landmarks: NDArray[np.floating]) -> Floats:
