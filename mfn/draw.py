@@ -84,14 +84,14 @@ def face_mask(head_model: HeadModel) -> NDArray[np.float32]:
     """(V,) 1 on the face, fading to 0 towards hair, ears and neck, which stay as the photo shows them."""
     x, y, z = head_model.mean.T
     chin, temple = head_model.landmark_basis("ibug68")[0][[8, 0]]
-    front = _ramp(z, temple[2] - 0.02, temple[2] + 0.012)
-    below_hair = _ramp(y, 0.074 - 5 * x**2, 0.05 - 5 * x**2)
-    above_neck = _ramp(y, chin[1] - 0.016, chin[1] - 0.004)
+    front = ramp(z, temple[2] - 0.02, temple[2] + 0.012)
+    below_hair = ramp(y, 0.074 - 5 * x**2, 0.05 - 5 * x**2)
+    above_neck = ramp(y, chin[1] - 0.016, chin[1] - 0.004)
     skin = front * below_hair * above_neck
     return np.where(head_model.region_mask("face", "scalp", "ears", "neck"), skin, 1).astype(np.float32)
 
 
-def _ramp(value: NDArray, zero: NDArray | float, one: NDArray | float) -> NDArray:
+def ramp(value: NDArray, zero: NDArray | float, one: NDArray | float) -> NDArray:
     """0 to 1 between two bounds, smoothly."""
     t = np.clip((value - zero) / (np.asarray(one) - zero), 0, 1)
     return t * t * (3 - 2 * t)

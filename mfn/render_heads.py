@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.camera import rotation_from_euler
-from mfn.draw import paint_head
+from mfn.draw import paint_head, ramp
 from mfn.faces import Faces
 from mfn.mediapipe import face_box
 from mfn.pictures import Picture
@@ -96,9 +96,10 @@ def head_colours(head_model: HeadModel, look: Look) -> NDArray[np.float32]:
     blush = np.exp(-(np.linalg.norm(points - marks[30], axis=1) ** 2) / (2 * 0.022**2))[:, None]
     face = head_model.region_mask("face")[:, None]
     colours = np.where(face, colours * (1 - blush * np.array((0.01, 0.07, 0.06))), colours)
-    collar = points[:, 1] < marks[8, 1] - 0.055 - 0.4 * np.maximum(points[:, 2] + 0.06, 0)
-    colours[collar & head_model.region_mask("face", "neck")] = look.shirt
     colours = _softened(colours, head_model)
+    collar = marks[8, 1] - 0.05 - 0.4 * np.maximum(points[:, 2] + 0.06, 0)
+    shirt = ramp(points[:, 1], collar, collar - 0.016)[:, None] * head_model.region_mask("face", "neck")[:, None]
+    colours = colours * (1 - shirt) + shirt * np.array(look.shirt)
     return np.c_[colours, np.ones(len(colours))].astype(np.float32)
 
 
