@@ -1,0 +1,73 @@
+"""Makes robot.glb, and the picture sheet of README.md, from our head model.
+
+    python avatars/build.py            # avatars/robot.glb
+    python avatars/build.py --sheet    # also avatars/robot.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from avatars.forms import Floats, Mesh, normals  # noqa: E402
+from avatars.robot import Robot, build_robot, named_deltas  # noqa: E402
+from mfn.head_model import HeadModel  # noqa: E402
+from retarget.arkit import ARKIT_NAMES  # noqa: E402
+from retarget.build import Node, Part, Shape, build_glb  # noqa: E402
+from retarget.glb import Document, Glb, write_glb  # noqa: E402
+
+SCALE = 0.8
+"""The robot is drawn a quarter larger than people: this makes it as large as they are."""
+_SMALLEST_DELTA_M = 1e-4
+_FOLDER = Path(__file__).resolve().parent
+
+
+def _material(name: str, roughness: float) -> Document:
+    surface = {"baseColorFactor": [1.0, 1.0, 1.0, 1.0], "metallicFactor": 0.0, "roughnessFactor": roughness}
+    return {"name": name, "pbrMetallicRoughness": surface}
+
+
+def _part(mesh: Mesh, material: int, names: tuple[str, ...]) -> Part:
+    deltas = named_deltas(mesh, names) * SCALE
+    return Part(mesh.vertices * SCALE, mesh.triangles, normals(mesh), colours=mesh.colours, deltas=deltas, material=material)
+
+
+def _own_names(mesh: Mesh) -> tuple[str, ...]:
+    return tuple(name for name in ARKIT_NAMES if name in mesh.deltas)
+
+
+def to_glb(robot: Robot) -> Glb:
+    """The robot as a glTF scene: a node "head" that holds the face with all 52 shapes, two eyes, and the shell."""
+    materials = [_material("skin", 0.55), _material("trim", 0.45), _material("mouth", 0.5), _material("eye", 0.08), _material("shell", 0.25)]
+    face = [_part(mesh, k, ARKIT_NAMES) for k, mesh in enumerate((robot.skin, robot.trim, robot.mouth))]
+    shapes = [Shape("face", face, ARKIT_NAMES)]
+    for name, mesh, material in (("leftEye", robot.left_eye, 3), ("rightEye", robot.right_eye, 3), ("shell", robot.shell, 4)):
+        own = _own_names(mesh)
+        shapes.append(Shape(name, [_part(mesh, material, own)], own))
+    x, y, z = (float(v) for v in robot.eye * SCALE)
+    nodes = [
+        Node("head", children=(1, 2, 3, 4)),
+        Node("face", shape=0),
+        Node("leftEye", (x, y, z), shape=1),
+        Node("rightEye", (-x, y, z), shape=2),
+        Node("shell", shape=3),
+    ]
+    return build_glb(nodes, shapes, materials, copyright="CC0 1.0", smallest_delta_m=_SMALLEST_DELTA_M)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sheet", action="store_true", help="also draw robot.png")
+    options = parser.parse_args()
+    path = _FOLDER / "robot.glb"
+    write_glb(to_glb(build_robot(HeadModel.load())), path)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""The robot's soft face plate: the front of our head model laid over a smooth, wide form, its 51 shapes carried along.
+
+The warp takes a place of the head model's space to the robot's. Lips, mouth bag, teeth and tongue keep their relief, the nose
+shrinks to a button, and what surrounds the eyes is left out: sockets, lids and eyes are built anew (`eyes.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avatars.forms import Floats, Ints, Mesh, colour, smoothstep
+from mfn.head_model import HeadModel
+from retarget.arkit import EXPRESSION_NAMES
+
+HALF = np.array([0.140, 0.146, 0.122])
+"""Half axes of the shell: the plate lies a little inside of it."""
+MIDDLE = np.array([0.0, -0.016, -0.064])
+OPENING_MIDDLE_Y, OPENING = -0.022, (0.105, 0.114)
+EYE, EYE_RADIUS = np.array([0.0455, 0.004]), 0.0315
+_INSET_M = 0.006
+_MOOD = {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25}
+_SMILE_PER_M = 14.0
+"""What the robot always wears: a hint of a smile, and mouth corners that lie higher by this much times x squared."""
+_WIDER = 1.48
+_NOSE_M = 0.013
+SKIN, BLUSH, LIPS = "#f6e6d2", "#f29a7a", "#cf7358"
+TEETH, GUMS, MOUTH, THROAT = "#fffdf6", "#8a2f33", "#6d1f25", "#14060a"
+_HEIGHTS = ((-0.16, -0.175), (-0.115, -0.130), (-0.07, -0.076), (-0.04, -0.042), (0.0, 0.004), (0.024, 0.049), (0.055, 0.088), (0.1, 0.14))
+_SHELL_DROP_M = 0.012
+_STRONGER = {"brow": 1.0, "mouthSmile": 1.15, "mouthFrown": 1.6, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.1,
+             "mouthClose": 1.1, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.4,
+             "mouthDimple": 1.3, "mouthStretch": 1.3, "mouthShrug": 1.3, "mouthPucker": 1.0, "eye": 0.4}  # fmt: skip
+
+
+def shell_depth(x: Floats, y: Floats, inset: float = 0.0) -> Floats:
+    """How far forward the shell's (rounded box) surface reaches at (x, y)."""
+    a, b, c = HALF - inset
+    left = 1 - np.abs(x / a) ** 2.6 - np.abs((y - MIDDLE[1]) / b) ** 2.4
+    return MIDDLE[2] + c * np.sign(left) * np.abs(left) ** (1 / 2.2)
+
+
+def opening_level(x: Floats, y: Floats) -> Floats:
+    """0 in the middle of the shell's opening, 1 on its rim."""
+    u, v = np.abs(x / OPENING[0]), np.abs((y - OPENING_MIDDLE_Y) / OPENING[1])
+    return (u**2.8 + v**2.8) ** (1 / 2.8)
+
+
+def shell_move(name: str, place: Floats) -> Floats:
+    """How far the shell itself gives way (V, 3): its lower part follows the jaw a little."""
+    low = smoothstep(place[:, 1], -0.03, -0.15)[:, None]
+    way = {"jawOpen": (0, -_SHELL_DROP_M, -0.002), "jawLeft": (0.007, 0, 0), "jawRight": (-0.007, 0, 0), "jawForward": (0, 0, 0.007)}
+    return low * np.array(way.get(name, (0.0, 0.0, 0.0)))
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Head model space to robot space. smooth: coefficients of the human face's smooth depth."""
+
+    smooth: Floats
+
+    @classmethod
+    def of(cls, model: HeadModel) -> Warp:
+        """Fit the smooth depth to the model's front, without nose, lips and eyes."""
+        x, y, z = model.mean.T.astype(np.float64)
+        front = model.region_mask("face", "brows") & (np.abs(x) < 0.06) & (y < 0.05) & (y > -0.108) & (z > -0.03)
+        nose = (np.abs(x) < 0.02) & (y > -0.055) & (y < 0.0)
+        eye = np.hypot(np.abs(x) - 0.031, y) < 0.022
+        keep = front & ~nose & ~eye
+        return cls(np.linalg.lstsq(_basis(x[keep], y[keep]), z[keep], rcond=None)[0])
+
+    def across(self, place: Floats) -> Floats:
+        """(…, 2) x and y in robot space."""
+        x, y = place[..., 0], place[..., 1]
+        table = np.linspace(-0.16, 0.1, 521)
+        height = np.interp(table, *zip(*_HEIGHTS))
+        kernel = np.exp(-0.5 * (np.arange(-40, 41) / 14) ** 2)
+        height = np.convolve(np.pad(height - 1.2 * table, 40, mode="edge"), kernel / kernel.sum(), "valid") + 1.2 * table
+        lift = _SMILE_PER_M * x**2 * _near(x, y, (0, -0.07), (0.03, 0.025))
+        return np.stack([_WIDER * x, np.interp(y, table, height) + lift], -1)
+
+    def __call__(self, place: Floats, rest: Floats, relief: Floats) -> Floats:
+        """(V, 3) in robot space. rest: (V, 3) where the vertices are at rest, relief: (V,) how much of the human depth
+        above the smooth form stays at rest; what a shape adds to it is kept whole."""
+        to = self.across(place)
+        own = rest[:, 2] - _basis(rest[:, 0], rest[:, 1]) @ self.smooth
+        added = place[:, 2] - _basis(place[:, 0], place[:, 1]) @ self.smooth - own
+        return np.c_[to, shell_depth(to[:, 0], to[:, 1], _INSET_M) + relief * own + 1.15 * added]
+
+
+def _basis(x: Floats, y: Floats) -> Floats:
+    x, y = np.clip(x, -0.065, 0.065) / 0.05, np.clip(y, -0.112, 0.06) / 0.05
+    return np.stack([np.ones_like(x), x**2, x**4, y, y**2, y**3, x**2 * y, x**2 * y**2], -1)
+
+
+def _near(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, float]) -> Floats:
+    """1 at a place, falling like a bell with half axes `size`."""
+    return np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
+
+
+def skin_of(model: HeadModel) -> NDArray[np.bool_]:
+    """(V,) True on the face's outer surface."""
+    return np.isin(model.region, [k for k, name in enumerate(model.region_names) if name in ("face", "lips", "brows", "nostrils")])
+
+
+def strength(name: str) -> float:
+    """How much stronger than a human's the shape is."""
+    return next((value for start, value in _STRONGER.items() if name.startswith(start)), 1.15)
+
+
+def membrane(triangles: Ints, inside: NDArray[np.bool_]) -> tuple[Ints, Ints, Floats]:
+    """A net pulled tight: (rows, around, share) such that values[rows] = share @ values[around] is every inner vertex's
+    mean of its neighbours."""
+    edges = np.unique(np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    edges = edges[inside[edges[:, 0]]]
+    rows, around = np.unique(edges[:, 0]), np.setdiff1d(edges[:, 1], np.flatnonzero(inside))
+    number = np.full(len(inside), -1)
+    number[rows], number[around] = np.arange(len(rows)), np.arange(len(around))
+    within = inside[edges[:, 1]]
+    pull, hold = np.zeros((len(rows), len(rows))), np.zeros((len(rows), len(around)))
+    np.add.at(pull, (number[edges[:, 0]], number[edges[:, 0]]), 1.0)
+    np.add.at(pull, (number[edges[within, 0]], number[edges[within, 1]]), -1.0)
+    np.add.at(hold, (number[edges[~within, 0]], number[edges[~within, 1]]), 1.0)
+    return rows, around, np.linalg.solve(pull, hold)
+
+
+@dataclass(frozen=True)
+class Face:
+    """The head model with a nose pulled flat. rest: (V, 3) and shapes: (51, V, 3) in head model space, shapes as strong as
+    the robot's are; warp to robot space; relief: (V,)."""
+
+    model: HeadModel
+    rest: Floats
+    shapes: Floats
+    warp: Warp
+    relief: Floats
+
+    @classmethod
+    def of(cls, model: HeadModel) -> Face:
+        """Ready to be asked for neutral and shapes."""
+        rest = model.mean.astype(np.float64)
+        for name, much in _MOOD.items():
+            rest += much * model.expression_basis[EXPRESSION_NAMES.index(name)]
+        strong = np.array([strength(name) for name in EXPRESSION_NAMES])
+        shapes = model.expression_basis.astype(np.float64) * strong[:, None, None]
+        skin = skin_of(model)
+        nose = skin & (np.abs(rest[:, 0]) < 0.021) & (rest[:, 1] > -0.0545) & (rest[:, 1] < 0.005)
+        rows, around, share = membrane(model.triangles, nose)
+        rest[rows] = share @ rest[around]
+        shapes[:, rows] = np.einsum("ij,sjk->sik", share, shapes[:, around])
+        x, y = rest[:, 0], rest[:, 1]
+        relief = smoothstep(_near(x, y, (0, -0.07), (0.045, 0.028)), 0.25, 0.7) * 1.1
+        relief[nose] = 0
+        relief[model.region_mask("mouth_inside", "teeth", "gums")] = 1.1
+        return cls(model, rest, shapes, Warp.of(model), relief)
+
+    def to_robot(self, place: Floats) -> Floats:
+        """(V, 3) head model space to robot space, all vertices."""
+        return self.warp(place, self.rest, self.relief)
+
+    def neutral(self) -> Floats:
+        """(V, 3) robot space, with a button of a nose."""
+        place = self.to_robot(self.rest)
+        teeth = self.model.region_mask("teeth", "gums")
+        lower = self.shapes[EXPRESSION_NAMES.index("jawOpen"), :, 1] < -0.004
+        place[teeth, 1] -= np.where(lower[teeth], 0.003, 0.004)
+        place[:, 2] += _NOSE_M * _near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 1)
+        return place
+
+    def moves(self, place: Floats) -> dict[str, Floats]:
+        """How each of the 51 moves the robot's vertices at `place` (V, 3): whole in the middle, fading towards the rim."""
+        inside = smoothstep(opening_level(place[:, 0], place[:, 1]), 1.0, 0.55)[:, None]
+        inside[self.model.region_mask("mouth_inside", "teeth", "gums")] = 1
+        eye = np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1])[:, None]
+        result = {}
+        for name, shape in zip(EXPRESSION_NAMES, self.shapes):
+            start = self.rest + (self.shapes[EXPRESSION_NAMES.index("jawOpen")] if name == "mouthClose" else 0)
+            move = self.to_robot(start + shape) - self.to_robot(start)
+            if name.startswith("eye"):
+                move *= 0.5
+            move *= 1 - 0.7 * smoothstep(eye, 1.5 * EYE_RADIUS, EYE_RADIUS)  # the skin is stiffer at the sockets
+            result[name] = inside * move + (1 - inside) * shell_move(name, place)
+        return result
+
+
+def build_plate(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
+    """Skin and lips, holes under the sockets, its ragged outer edge under the shell's rim."""
+    model = face.model
+    level = opening_level(place[:, 0], place[:, 1])
+    socket = np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1]) < EYE_RADIUS - 0.005
+    keep = skin_of(model) & (level < 1.12) & ~socket
+    code = np.tile(colour(SKIN), (len(place), 1))
+    cheek = _near(np.abs(place[:, 0]), place[:, 1], (0.074, -0.050), (0.021, 0.017))[:, None]
+    code = code * (1 - 0.55 * cheek) + colour(BLUSH) * 0.55 * cheek
+    code[model.region_mask("lips")] = colour(LIPS)
+    return _part(model, keep, Mesh(place, model.triangles.astype(np.int64), code, moves))
+
+
+def build_mouth(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
+    """Mouth bag (dark, darker towards the throat) and the two rows of teeth."""
+    model = face.model
+    keep = model.region_mask("mouth_inside", "teeth", "gums", "lips")
+    code = np.tile(colour(TEETH), (len(place), 1))
+    code[model.region_mask("gums")] = colour(GUMS)
+    bag = model.region_mask("mouth_inside")
+    code[bag] = colour(MOUTH) * smoothstep(place[bag, 2], -0.01, 0.03)[:, None] + colour(THROAT)
+    code[model.region_mask("lips")] = colour(MOUTH)
+    lips_only = model.region_mask("lips")[model.triangles].all(1)
+    whole = Mesh(place, model.triangles[~lips_only].astype(np.int64), code, moves)
+    return _part(model, keep, whole)
+
+
+def _part(model: HeadModel, keep: NDArray[np.bool_], whole: Mesh) -> Mesh:
+    """The triangles of which all corners are kept."""
+    triangles = whole.triangles[keep[whole.triangles].all(1)]
+    used, renumbered = np.unique(triangles, return_inverse=True)
+    deltas = {name: delta[used] for name, delta in whole.deltas.items()}
+    return Mesh(whole.vertices[used], renumbered.reshape(-1, 3), whole.colours[used], deltas)
