@@ -108,6 +108,10 @@ def _predictor(options):  # type: ignore[no-untyped-def]  # Namespace -> Predict
     width, cross, height = options.size.lower().partition("x")
     if not (cross and width.isdigit() and height.isdigit()):
         raise ValueError(f"--size {options.size}: expected WIDTHxHEIGHT, such as 640x384")
+    if options.threads:
+        import cv2
+
+        cv2.setNumThreads(options.threads)
     return Predictor.load(options.weights, size=(int(width), int(height)), score=options.score, threads=options.threads)
 
 

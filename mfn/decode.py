@@ -7,6 +7,7 @@ hundred: always the `top_k` best cells, always one `top_k` x `top_k` overlap mat
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,7 @@ from mfn.nms import keep_best
 LOGIT_LIMIT = 30.0  # beyond it a sigmoid is 0 or 1 in float32, and exp would overflow
 
 
+@lru_cache(maxsize=32)  # a third of decoding's time; nobody writes into the arrays
 def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Cell centres (A, 2) x y in px and strides (A,) of an input of this size, both float32, in the network's order."""
     centers, strides = [], []

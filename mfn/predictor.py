@@ -116,7 +116,8 @@ class Predictor:
             picture. Larger finds smaller faces and takes longer in proportion.
         score: the least probability of a face that is reported.
         threads: cores that one call uses; 0 = all. 1 is best if you run several processes, or one picture in each of
-            several Python threads (calls of one Predictor from many threads are safe).
+            several Python threads (calls of one Predictor from many threads are safe). OpenCV, which resizes, has its
+            own count for the whole process: `cv2.setNumThreads`.
         """
         path = WEIGHTS if path is None else Path(path)
         if not 0 <= score <= 1:
