@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from retarget.glb import Document, Glb, add, add_view
 from retarget.gltf_check import COMPONENT, WIDTH
 
+_LARGEST = 1e12
+
 
 def read_accessor(glb: Glb, index: int) -> NDArray[Any]:
     """Accessor as (count, components): float32 if it is float or normalised (integers mapped to [-1, 1] or [0, 1] as
@@ -32,8 +34,8 @@ def read_accessor(glb: Glb, index: int) -> NDArray[Any]:
         values[where[:, 0]] = _block(glb, sparse["values"], kind, sparse["count"], width)
     if accessor.get("normalized") and kind.kind in "iu":
         return np.maximum(values.astype(np.float32) / float(2 ** (8 * kind.itemsize - (kind.kind == "i")) - 1), -1)
-    if kind.kind == "f" and not np.isfinite(values).all():
-        raise ValueError(f"{glb.path}: accessor {index} holds NaN or infinity (expected finite numbers)")
+    if kind.kind == "f" and not (np.abs(values) < _LARGEST).all():
+        raise ValueError(f"{glb.path}: accessor {index} holds NaN or infinity (expected numbers below {_LARGEST:g})")
     return values
 
 

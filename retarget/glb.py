@@ -158,6 +158,9 @@ def _parse(text: bytes) -> Document:
     for name in LISTS:
         if not isinstance(document.get(name, []), list) or not all(isinstance(x, dict) for x in document.get(name, [])):
             raise ValueError(f"{name} is not a list of objects")
+    for name in ("extensionsUsed", "extensionsRequired"):
+        if not isinstance(document.get(name, []), list) or not all(isinstance(x, str) for x in document.get(name, [])):
+            raise ValueError(f"{name} is not a list of names")
     check_compression(document)
     return document
 

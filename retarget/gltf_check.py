@@ -157,6 +157,8 @@ def _check_mesh(document: Document, mesh: Document, what: str) -> None:
     for label, items in (("extras.targetNames", names), ("weights", mesh.get("weights"))):
         if items is not None and (not isinstance(items, list) or len(items) != targets_each):
             raise ValueError(f"{what}: {label} does not have one entry for each of its {targets_each} morph targets")
+    if not all(map(_is_sane, mesh.get("weights") or [])):
+        raise ValueError(f"{what}: weights are not finite numbers")
 
 
 def _check_nodes(document: Document) -> None:
@@ -169,8 +171,10 @@ def _check_nodes(document: Document) -> None:
                 index_of(node, key, len(document.get(kind, [])), what)
         for key, length in (("translation", 3), ("rotation", 4), ("scale", 3), ("matrix", 16)):
             values = node.get(key, [0] * length)
-            if len(values) != length or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
+            if len(values) != length or not all(map(_is_sane, values)):
                 raise ValueError(f"{what}: {key} is not {length} finite numbers")
+        if not all(map(_is_sane, node.get("weights", []))):
+            raise ValueError(f"{what}: weights are not finite numbers")
         for child in node.get("children", []):
             _in_range(child, len(nodes), f"{what}: child")
             if child in parent:
@@ -183,12 +187,19 @@ def _check_nodes(document: Document) -> None:
         raise ValueError(f"its nodes form a cycle ({len(nodes) - len(reached)} nodes hang below themselves)")
 
 
+def _is_sane(value: Any) -> bool:
+    """A number that still has a square in single precision."""
+    return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < 1e15
+
+
 def _check_skin(document: Document, skin: Document, what: str) -> None:
     joints = skin.get("joints", [])
     if not joints:
         raise ValueError(f"{what}: has no joints")
     for joint in joints:
         _in_range(joint, len(document.get("nodes", [])), f"{what}: joint")
+    if "skeleton" in skin:
+        index_of(skin, "skeleton", len(document.get("nodes", [])), what)
     if "inverseBindMatrices" in skin:
         accessors = document.get("accessors", [])
         matrices = accessors[index_of(skin, "inverseBindMatrices", len(accessors), what)]

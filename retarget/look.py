@@ -26,13 +26,14 @@ class Look:
     cutoff: float = 0.5
     two_sided: bool = False
     gloss: float = 0.0
-    glow: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    glow: NDArray[np.float32] | float = 0.0
     lit: bool = True
 
 
-def load_looks(glb: Glb) -> list[Look]:
-    """One Look for each material of the document, and at the end one for surfaces without material."""
-    looks = [_look(glb, material) for material in glb.document.get("materials", [])]
+def load_looks(glb: Glb, textures: bool = True) -> list[Look]:
+    """One Look for each material of the document, and at the end one for surfaces without material. textures: read
+    them."""
+    looks = [_look(glb, material, textures) for material in glb.document.get("materials", [])]
     return [*looks, Look(np.ones(4, np.float32), ())]
 
 
@@ -50,18 +51,22 @@ def sample(look: Look, uv: NDArray[Any], level: int) -> NDArray[np.float32]:
     return (upper * (1 - fy) + lower * fy) / np.float32(255)
 
 
-def _look(glb: Glb, material: Document) -> Look:
+def _look(glb: Glb, material: Document, textures: bool) -> Look:
     surface = material.get("pbrMetallicRoughness", {})
     texture = surface.get("baseColorTexture")
     roughness, metal = float(surface.get("roughnessFactor", 1)), float(surface.get("metallicFactor", 1))
+    colour = np.array(surface.get("baseColorFactor", (1, 1, 1, 1)), np.float64).clip(0, 1).astype(np.float32)
+    glow = np.array(material.get("emissiveFactor", (0, 0, 0)), np.float64).clip(0, 1).astype(np.float32)
+    if colour.shape != (4,) or glow.shape != (3,) or not (np.isfinite(colour).all() and np.isfinite(glow).all()):
+        raise ValueError(f"material {str(material.get('name'))[:40]}: a colour is not 4 or 3 finite numbers")
     return Look(
-        colour=np.array(surface.get("baseColorFactor", (1, 1, 1, 1)), np.float32),
-        mips=_mips(glb, texture["index"]) if texture else (),
+        colour=colour,
+        mips=_mips(glb, texture["index"]) if texture and textures else (),
         alpha=str(material.get("alphaMode", "OPAQUE")),
         cutoff=float(material.get("alphaCutoff", 0.5)),
         two_sided=bool(material.get("doubleSided", False)),
         gloss=(1 - roughness) * (1 - 0.5 * metal if "metallicRoughnessTexture" not in surface else 0.2),
-        glow=tuple(float(v) for v in material.get("emissiveFactor", (0, 0, 0))),  # type: ignore[arg-type]
+        glow=glow,
         lit="KHR_materials_unlit" not in material.get("extensions", {}),
     )
 

@@ -209,7 +209,7 @@ def _colours(
             base[:, 3] *= texel[:, 3]
         if look.lit:
             shine = 0.5 * look.gloss * np.clip(normal[here] @ half, 0, 1) ** (8 + 60 * look.gloss)
-            base[:, :3] = shade(base[:, :3], normal[here], _LIGHT) + shine[:, None] + np.array(look.glow)
+            base[:, :3] = shade(base[:, :3], normal[here], _LIGHT) + shine[:, None] + look.glow
         cover = {"OPAQUE": 1.0, "MASK": base[:, 3] >= look.cutoff}.get(look.alpha, np.clip(base[:, 3], 0, 1))
         base[:, 3] = cover
         base[:, :3] *= base[:, 3:]

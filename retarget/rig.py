@@ -127,12 +127,23 @@ def load_rig(path: str | os.PathLike[str]) -> Rig:
     """A character from .glb or .gltf, arms lowered. ValueError with one line if the file is damaged or cannot show a
     face."""
     glb = read_glb(path)
+    try:
+        rig = _make_rig(glb)
+        load_looks(glb, textures=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(f"{path}: damaged glTF, a property is missing or of the wrong type ({error!r:.100})") from None
+    return rig
+
+
+def _make_rig(glb: Glb) -> Rig:
     lower_arms(glb.document, _humanoid(glb.document))
     morphs = _find_morphs(glb.document)
     names = [name for morph in morphs for name in morph.names]
     canonical = [canonical_name(name) for name in names]
     if not any(canonical):
-        raise ValueError(f"{path}: {_what_is_missing(names)}")
+        raise ValueError(_what_is_missing(names))
     matrix = np.zeros((len(ARKIT_NAMES), len(names)), np.float32)
     for column, name in enumerate(canonical):
         if name:

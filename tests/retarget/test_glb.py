@@ -214,6 +214,9 @@ HOSTILE = {
         changed(meshes=lambda m: [{"primitives": [{**m[0]["primitives"][0], "material": 4}]}]),
         "material 4 does not exist",
     ),
+    "huge translation": (changed(nodes=with_item(3, translation=[0, 1e300, 0])), "translation is not 3 finite"),
+    "weights of text": (changed(nodes=with_item(9, weights=["a", 1])), "weights are not finite"),
+    "extensions 5": (changed(extensionsUsed=5), "extensionsUsed is not a list of names"),
     "Draco": (changed(extensionsRequired=["KHR_draco_mesh_compression"]), "Draco-compressed .* into Blender"),
     "meshopt": (changed(extensionsRequired=["EXT_meshopt_compression"]), "meshopt-compressed"),
 }

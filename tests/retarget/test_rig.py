@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import warnings
+
 import numpy as np
 import pytest
 from characters import make_body, make_face, make_take
 
+from retarget.animate import write_scene
 from retarget.arkit import ARKIT_NAMES, MIRROR
-from retarget.glb import write_glb
+from retarget.glb import Glb, write_glb
 from retarget.nodes import world_matrices
+from retarget.picture import render_scene
 from retarget.rig import load_rig
 
 
@@ -178,6 +183,43 @@ def test_broken_insides(tmp_path):
     glb.binary[start : start + 2] = b"\xff\xff"
     with pytest.raises(ValueError, match="65535 for 216 vertices"):
         load_rig(saved(glb, tmp_path))
+
+
+JUNK = [None, True, -1, 0, 3, 10**9, 1e300, -0.5, "a", "", [], [1], [0.5] * 4, {}, {"a": 1}, [[]], [{}]]
+
+
+def places(item, path=()):
+    """Paths to everything inside a JSON document."""
+    if path:
+        yield path
+    for key, value in item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ():
+        yield from places(value, (*path, key))
+
+
+@pytest.mark.parametrize("make", [make_face, make_body])
+def test_any_property_may_be_junk(make, tmp_path):
+    """A file with something replaced by nonsense loads and draws, or gives one line; nothing else, and no warning."""
+    rng, base = np.random.default_rng(0), make()
+    base.document["materials"] = [
+        {"pbrMetallicRoughness": {"baseColorFactor": [1, 1, 1, 1]}, "emissiveFactor": [0, 0, 0]}
+    ] * 2
+    base.document["extensions"] = {"VRMC_vrm": {"humanoid": {"humanBones": {"head": {"node": 0}}}}}
+    paths = list(places(base.document))
+    for number in rng.choice(len(paths), 60, replace=False):
+        document = json.loads(json.dumps(base.document))
+        place = document
+        for key in paths[number][:-1]:
+            place = place[key]
+        place[paths[number][-1]] = JUNK[rng.integers(len(JUNK))]
+        write_glb(Glb(document, base.binary), tmp_path / "junk.glb")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                rig = load_rig(tmp_path / "junk.glb")
+                render_scene(make_take(1), [rig], 32, 24, 30)
+                write_scene(make_take(1), [rig], tmp_path / "out.glb")
+            except ValueError as error:
+                assert "\n" not in str(error) and len(str(error)) < 500, paths[number]
 
 
 def test_take_drives_it(face_path):
