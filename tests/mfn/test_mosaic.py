@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+
+from mfn.data.mosaic import KINDS, Mosaic, move_faces, similarity
+from mfn.data.pack import Pack
+from mfn.decode import rotation_from_rows
+from mfn.faces import Faces
+from mfn.head_model import HeadModel
+from retarget.arkit import EXPRESSION_NAMES
+
+pytest.importorskip("cv2")
+MODEL = HeadModel.load()
+I = MODEL.identity_size
+
+
+def box_of(faces: Faces) -> np.ndarray:
+    points = MODEL.landmarks(faces, "ibug68")[..., :2]
+    return np.concatenate([points.min(1), points.max(1)], 1)
+
+
+def some_faces(count: int, seed: int = 0) -> Faces:
+    rng = np.random.default_rng(seed)
+    frontal = np.array([1, 0, 0, 0, -1, 0.0])
+    faces = Faces(
+        image=np.arange(count),
+        box=np.zeros((count, 4)),
+        score=np.ones(count),
+        rotation=rotation_from_rows(frontal + 0.3 * rng.normal(size=(count, 6)), np),
+        scale=rng.uniform(300, 600, count),
+        center=rng.uniform(80, 120, (count, 2)),
+        identity=rng.normal(size=(count, I)),
+        expression=rng.uniform(0, 0.6, (count, len(EXPRESSION_NAMES))),
+        track=np.full(count, -1),
+    )
+    return faces.replace(box=box_of(faces))
+
+
+def moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return points @ matrix[:, :2].T + matrix[:, 2]
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.6, -2.0])
+def test_labels_follow_the_picture(angle):
+    faces = some_faces(5)
+    matrix = similarity(1.7, angle, np.array([90.0, 110.0]), np.array([200.0, 150.0]), False, 200)
+    after = move_faces(faces, matrix, MODEL.identity_mirror, np.ones(5, bool), box_of)
+    before = MODEL.landmarks(faces, "dense520")[..., :2]
+    np.testing.assert_allclose(MODEL.landmarks(after, "dense520")[..., :2], moved(before, matrix), atol=0.02)
+    np.testing.assert_allclose(after.box, box_of(after))
+
+
+def test_a_mirrored_wink_changes_sides():
+    wink = np.zeros((1, len(EXPRESSION_NAMES)), np.float32)
+    wink[0, EXPRESSION_NAMES.index("eyeBlinkLeft")] = 1
+    faces = some_faces(1).replace(expression=wink)
+    matrix = similarity(1.0, 0.0, np.zeros(2), np.zeros(2), True, 200)
+    after = move_faces(faces, matrix, MODEL.identity_mirror, np.ones(1, bool), box_of)
+    assert EXPRESSION_NAMES[int(after.expression[0].argmax())] == "eyeBlinkRight"
+
+
+def test_mirrored_heads_lie_on_the_mirrored_picture():
+    faces = some_faces(4)
+    matrix = similarity(0.8, 0.3, np.array([100.0, 100.0]), np.array([90.0, 120.0]), True, 200)
+    after = move_faces(faces, matrix, MODEL.identity_mirror, np.ones(4, bool), box_of)
+    vertices = [MODEL.vertices(f.identity, f.expression) for f in (faces, after)]
+    px = [f.scale[:, None, None] * (v @ f.rotation.transpose(0, 2, 1))[..., :2] + f.center[:, None] for f, v in zip((faces, after), vertices)]
+    np.testing.assert_allclose(px[1][:, MODEL.mirror], moved(px[0], matrix), atol=0.25)  # the file is quantised
+
+
+def test_mirroring_twice_is_the_identity():
+    faces = some_faces(3)
+    matrix = similarity(1.0, 0.0, np.array([70.0, 90.0]), np.array([70.0, 90.0]), True, 140)
+    known = np.ones(3, bool)
+    again = move_faces(move_faces(faces, matrix, MODEL.identity_mirror, known, box_of), matrix, MODEL.identity_mirror, known, box_of)
+    for name in ("rotation", "scale", "center", "identity", "expression", "box"):
+        np.testing.assert_allclose(getattr(again, name), getattr(faces, name), rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+def test_similarity_puts_the_pivot_where_asked():
+    matrix = similarity(2.0, 1.0, np.array([150.0, 30.0]), np.array([7.0, 8.0]), True, 200)
+    np.testing.assert_allclose(moved(np.array([[50.0, 30.0]]), matrix), [[7, 8]], atol=1e-9)
+
+
+def spot_pack() -> Pack:
+    """Gray pictures in which each "face" is a white square that fills its box."""
+    pictures, boxes = [], []
+    for i in range(6):
+        picture = np.full((200, 220, 3), 60, np.uint8)
+        picture[70:130, 80:140] = 255
+        pictures.append(picture)
+        boxes.append([80, 70, 140, 130])
+    faces = some_faces(6).replace(box=np.array(boxes, np.float32), image=np.arange(6))
+    return Pack("spots", pictures, faces, np.zeros(6, bool), np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+
+
+def test_scenes_hold_their_faces_where_they_say():
+    mosaic = Mosaic([spot_pack()], [1.0], [np.full((300, 300, 3), 20, np.uint8)], MODEL.identity_mirror, box_of, 256)
+    brighter = []
+    for seed in range(12):
+        scene = mosaic.scene(np.random.default_rng(seed))
+        assert scene.picture.shape == (256, 256, 3) and scene.picture.dtype == np.uint8
+        assert len(scene.known) == len(scene.faces)
+        assert (scene.faces.box >= 0).all() and (scene.faces.box <= 256).all()
+        for box in scene.faces.box:
+            if (box[2:] - box[:2]).min() < 12:
+                continue
+            cx, cy = ((box[:2] + box[2:]) / 2).astype(int)
+            outside = scene.picture[:3, :3].mean()
+            brighter.append(float(scene.picture[cy, cx].mean()) > outside)
+    assert len(brighter) > 20 and np.mean(brighter) > 0.9
+
+
+def test_same_seed_same_scene():
+    mosaic = Mosaic([spot_pack()], [1.0], [np.full((300, 300, 3), 20, np.uint8)], MODEL.identity_mirror, box_of, 128)
+    a, b = (mosaic.scene(np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(a.faces.box, b.faces.box)
+
+
+def test_kinds_are_a_distribution():
+    assert sum(share for share, _, _ in KINDS.values()) == pytest.approx(1)
+
+
+def test_weights_must_match_packs():
+    with pytest.raises(ValueError, match="one weight for each"):
+        Mosaic([], [], [], MODEL.identity_mirror, box_of)

@@ -1,0 +1,182 @@
+"""The network, its training and its export, on tiny networks and scenes made in code."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from mfn.data.datamodule import Batch, boxes_from, collate  # noqa: E402
+from mfn.data.mosaic import Scene  # noqa: E402
+from mfn.decode import decode, grid  # noqa: E402
+from mfn.faces import Faces  # noqa: E402
+from mfn.head_model import HeadModel  # noqa: E402
+from mfn.network.backbone import Backbone  # noqa: E402
+from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, SLICES  # noqa: E402
+from mfn.network.mfn import MFN  # noqa: E402
+from mfn.training import LOSS_WEIGHTS, MultiFace  # noqa: E402
+from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+MODEL = HeadModel.load()
+
+
+def tiny(block: str = "conv") -> MFN:
+    torch.manual_seed(0)
+    return MFN(Backbone(block, [8, 8, 16, 16, 16, 16], [0, 0, 1, 0, 0, 0]), [16] * 4, [16] * 4)
+
+
+def scene(seed: int = 0, side: int = 128) -> Scene:
+    """Two bright ovals that call themselves faces."""
+    rng = np.random.default_rng(seed)
+    faces = Faces(
+        image=np.zeros(2),
+        box=np.zeros((2, 4)),
+        score=np.ones(2),
+        rotation=np.tile(np.diag([1.0, -1, -1]), (2, 1, 1)),
+        scale=[250.0, 330.0],
+        center=[[35.0, 40], [90, 80]],
+        identity=rng.normal(size=(2, IDENTITY_SIZE)),
+        expression=rng.uniform(0, 0.5, (2, len(EXPRESSION_NAMES))),
+        track=[-1, -1],
+    )
+    faces = faces.replace(box=boxes_from(MODEL)(faces))
+    picture = rng.integers(0, 60, (side, side, 3)).astype(np.uint8)
+    for x1, y1, x2, y2 in faces.box.astype(int).clip(0, side):
+        picture[y1:y2, x1:x2] += 150
+    return Scene(picture, faces, np.ones(2, bool), np.zeros((0, 4), np.float32))
+
+
+@pytest.mark.parametrize("block", ["conv", "fire"])
+@pytest.mark.parametrize("size", [(64, 128), (192, 64)])
+def test_network_gives_a_row_a_cell(block, size):
+    cells = tiny(block).eval()(torch.zeros(2, 3, *size))
+    assert cells.shape == (2, len(grid(*size)[0]), CELL_SIZE)
+    assert cells[..., SLICES["score"]].sigmoid().max() < 0.05, "an untrained network sees no faces"
+
+
+def test_cells_stand_where_the_grid_says():
+    """What changes when one corner of the picture changes must be cells near that corner."""
+    network = tiny().eval()
+    picture = torch.zeros(1, 3, 256, 256)
+    other = picture.clone()
+    other[..., 192:, :64] = 255  # bottom left
+    moved = (network(other) - network(picture)).abs().sum(-1)[0]
+    center, stride = grid(256, 256)
+    fine = stride == 8
+    x, y = center[fine][int(moved[fine].argmax())]
+    assert x < 128 < y
+
+
+def test_every_loss_falls_when_one_scene_is_learned():
+    torch.manual_seed(0)
+    system = MultiFace(tiny(), learning_rate=3e-3)
+    batch = collate([scene(0), scene(0)])
+    optimizer = torch.optim.AdamW(system.parameters(), 3e-3)
+    first: dict[str, float] = {}
+    for step in range(60):
+        terms = system.losses(system(batch.picture.float()), batch)
+        assert set(terms) == set(LOSS_WEIGHTS)
+        total = sum(LOSS_WEIGHTS[k] * v for k, v in terms.items())
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        if step == 0:
+            first = {k: v.item() for k, v in terms.items()}
+    last = {k: v.item() for k, v in terms.items()}
+    assert all(last[k] < first[k] for k in ("box", "landmarks", "pose_landmarks", "expression")), (first, last)
+    assert last["landmarks"] < 0.5 * first["landmarks"]
+
+
+def test_losses_without_faces_are_finite():
+    empty = Scene(scene().picture, Faces.empty(IDENTITY_SIZE), np.zeros(0, bool), np.array([[0, 0, 40, 40.0]], np.float32))
+    batch = collate([empty])
+    system = MultiFace(tiny())
+    terms = system.losses(system(batch.picture.float()), batch)
+    assert all(torch.isfinite(v) for v in terms.values())
+    sum(terms.values()).backward()
+
+
+def test_exact_cells_cost_next_to_nothing():
+    """Cells written from the truth make every loss of a face vanish: targets, decoding and assignment agree."""
+    from mfn.assign import assign
+    from mfn.decode import write_cells
+
+    one = scene()
+    one = one._replace(faces=one.faces.replace(expression=one.faces.expression.clip(1e-4, 1)))
+    batch = collate([one])
+    center, stride = grid(128, 128)
+    cells = np.zeros((1, len(center), CELL_SIZE), np.float32)
+    cells[..., SLICES["score"]] = -12
+    pairs = assign(batch.box, batch.image, torch.from_numpy(center), torch.from_numpy(stride), 1)
+    rows, who = pairs.cell.numpy(), pairs.face.numpy()
+    cells[0, rows] = write_cells(one.faces[who].replace(score=np.ones(len(who))), center[rows], stride[rows])
+    terms = MultiFace(tiny()).losses(torch.from_numpy(cells), batch)
+    for name, value in terms.items():
+        assert value.item() < 2e-3, (name, value.item())
+
+
+def test_faces_of_which_only_the_box_is_known_teach_only_the_box():
+    one = scene()
+    batch = collate([one._replace(known=np.zeros(2, bool))])
+    system = MultiFace(tiny())
+    terms = system.losses(system(batch.picture.float()), batch)
+    assert terms["box"] > 0 and terms["landmarks"] == 0 and terms["expression"] == 0
+
+
+def test_unsure_regions_ask_nothing():
+    one = scene()
+    nothing = Scene(one.picture, Faces.empty(IDENTITY_SIZE), np.zeros(0, bool), np.zeros((0, 4), np.float32))
+    unsure = nothing._replace(unsure=np.array([[0, 0, 128, 128.0]], np.float32))
+    system = MultiFace(tiny())
+    asked, free = (system.losses(system(b.picture.float()), b)["score"].item() for b in (collate([nothing]), collate([unsure])))
+    assert asked > 0 and free == 0
+
+
+def test_collate_counts_pictures():
+    batch = collate([scene(0), scene(1)])
+    assert isinstance(batch, Batch) and batch.image.tolist() == [0, 0, 1, 1] and batch.picture.shape == (2, 3, 128, 128)
+
+
+def test_unknown_loss_weight_is_refused():
+    with pytest.raises(ValueError, match="loss_weights"):
+        MultiFace(tiny(), loss_weights={"landmark": 1.0})
+
+
+def test_export_agrees_with_torch(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from mfn.export import write_onnx
+
+    network = tiny().eval()
+    for p in network.parameters():
+        p.data = p.data.half().float()  # what the file keeps
+    path = tmp_path / "tiny.onnx"
+    write_onnx(network, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    for shape in ((1, 64, 64), (3, 128, 192)):
+        image = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
+        ours = network(torch.from_numpy(image).permute(0, 3, 1, 2).float()).detach().numpy()
+        theirs = session.run(["cells"], {"image": image})[0]
+        np.testing.assert_allclose(theirs, ours, rtol=1e-2, atol=2e-2)
+        assert decode(theirs, shape[1], shape[2]).identity.shape[1] == IDENTITY_SIZE
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("config", sorted(p.name for p in (ROOT / "configs").glob("*.yaml")))
+def test_configs_build(config):
+    from lightning.pytorch.cli import LightningCLI
+
+    from mfn.data.datamodule import Scenes
+
+    args = ["--config", str(ROOT / "configs" / "mfn.yaml")]
+    if config != "mfn.yaml":
+        args += ["--config", str(ROOT / "configs" / config)]
+    args += ["--trainer.logger", "false"] if config != "wandb.yaml" else []
+    if config == "wandb.yaml":
+        pytest.importorskip("wandb")
+    cli = LightningCLI(MultiFace, Scenes, run=False, args=args, save_config_callback=None)
+    assert isinstance(cli.model.network, MFN)
