@@ -85,27 +85,22 @@ class Fit:
     residual: torch.Tensor
 
 
-def basis_from_arrays(arrays: dict[str, np.ndarray], options: FitOptions) -> FitBasis:
-    """FitBasis of MediaPipe's 478 points from `mean`, `identity`, `expression`, `sigma`, `normal`, shaped as there."""
-    weight = np.ones(len(arrays["mean"]), np.float32)
+def basis_from_head_model(model: HeadModel, options: FitOptions | None = None) -> FitBasis:
+    """FitBasis of MediaPipe's 478 points on our head model."""
+    options = options or FitOptions()
+    vertex, share = model.landmark_sets["mediapipe478"]
+    normal = (vertex_normals(model.mean, model.triangles)[vertex] * share[..., None]).sum(1)
+    normal[list(IRISES)] = (0.0, 0.0, 1.0)  # an eyeball's own normals say nothing about when the lids hide it
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    weight = np.ones(len(vertex), np.float32)
     weight[list(OUTER_LIPS)] = options.lips
     weight[list(INNER_LIPS)] = options.inner_lips
     weight[list(LIDS)] = options.lids
     weight[list(BROWS)] = options.brows
     weight[list(IRISES)] = options.iris
-    tensors = {k: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for k, v in arrays.items()}
-    return FitBasis(**tensors, contour=torch.tensor(OVAL), weight=torch.from_numpy(weight))
-
-
-def basis_from_head_model(model: HeadModel, options: FitOptions | None = None) -> FitBasis:
-    """FitBasis of MediaPipe's 478 points on our head model."""
-    mean, identity, expression = model.landmark_basis("mediapipe478")
-    vertex, weight = model.landmark_sets["mediapipe478"]
-    normal = (vertex_normals(model.mean, model.triangles)[vertex] * weight[..., None]).sum(1)
-    normal[list(IRISES)] = (0.0, 0.0, 1.0)  # an eyeball's own normals say nothing about when the lids hide it
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
-    arrays = {"mean": mean, "identity": identity, "expression": expression}
-    return basis_from_arrays(arrays | {"sigma": model.mediapipe478_spread, "normal": normal}, options or FitOptions())
+    arrays = (*model.landmark_basis("mediapipe478"), model.mediapipe478_spread, normal)
+    mean, identity, expression, sigma, outward = (torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in arrays)
+    return FitBasis(mean, identity, expression, sigma, outward, torch.tensor(OVAL), torch.from_numpy(weight))
 
 
 def initial_pose(points: torch.Tensor, basis: FitBasis) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -113,8 +108,7 @@ def initial_pose(points: torch.Tensor, basis: FitBasis) -> tuple[torch.Tensor, t
 
     points: (N, K, 3) px -> rotation (N, 3, 3), scale (N,) px per metre, shift (N, 3) px.
     """
-    w = basis.weight / (basis.sigma**2 + 0.002**2)
-    w = (w / w.sum())[:, None]
+    w = torch.nn.functional.normalize(basis.weight / (basis.sigma**2 + 0.002**2), p=1, dim=0)[:, None]
     x0, p0 = (w * basis.mean).sum(0), (w * points).sum(1)
     x, p = basis.mean - x0, points - p0[:, None]
     u, s, vt = torch.linalg.svd(p.transpose(1, 2) @ (w * x))
@@ -226,8 +220,7 @@ def _jaw_change(like: torch.Tensor) -> torch.Tensor:
 
 
 def _shut(teacher: torch.Tensor) -> torch.Tensor:
-    """How sure it is that the eye of each eyeLook shape is shut, so that nothing is known of its gaze: (N, 51) in [0, 1],
-    zero for other shapes."""
+    """How surely the eye of each eyeLook shape is shut, so that its gaze is unknown: (N, 51) in [0, 1]; other shapes 0."""
     out = torch.zeros_like(teacher)
     for side in ("Left", "Right"):
         blink = teacher[:, EXPRESSION_NAMES.index(f"eyeBlink{side}")]
