@@ -55,22 +55,22 @@ def rotation_to_6d(rotation: Array) -> Array:
 
 
 def euler_from_rotation(rotation: Array) -> Array:
-    """Rotation (..., 3, 3) head to camera -> (..., 3) pitch, yaw, roll in radians, signs and order as AFLW2000-3D writes them.
+    """Rotation (..., 3, 3) head to camera -> (..., 3) pitch, yaw, roll in radians, order and signs as AFLW2000-3D publishes them.
 
-    FRONTAL @ R = Rx(pitch) Ry(yaw) Rz(roll): a frontal face has zeros. Positive pitch lifts the chin (the head leans back), positive
-    yaw turns the face to the picture's left... the exact signs are fixed by `rotation_from_euler`, its inverse.
+    FRONTAL @ R = Rx(-pitch) Ry(-yaw) Rz(-roll); a frontal face has zeros. Positive pitch looks up, positive yaw turns the face towards
+    the picture's left, positive roll tilts the head clockwise as seen. Checked against AFLW2000's own landmarks and poses.
     """
     head = FRONTAL @ np.asarray(rotation)
-    yaw = np.arcsin(np.clip(head[..., 0, 2], -1.0, 1.0))
-    pitch = np.arctan2(-head[..., 1, 2], head[..., 2, 2])
-    roll = np.arctan2(-head[..., 0, 1], head[..., 0, 0])
+    yaw = -np.arcsin(np.clip(head[..., 0, 2], -1.0, 1.0))
+    pitch = np.arctan2(head[..., 1, 2], head[..., 2, 2])
+    roll = np.arctan2(head[..., 0, 1], head[..., 0, 0])
     return np.stack([pitch, yaw, roll], -1)
 
 
 def rotation_from_euler(angles: Array) -> Array:
-    """(..., 3) pitch, yaw, roll in radians -> (..., 3, 3) head to camera: FRONTAL @ Rx(pitch) Ry(yaw) Rz(roll)."""
+    """(..., 3) pitch, yaw, roll in radians -> (..., 3, 3) head to camera; the inverse of `euler_from_rotation`."""
     angles = np.asarray(angles)
-    pitch, yaw, roll = (rotation_about(axis, angles[..., k]) for k, axis in enumerate("xyz"))
+    pitch, yaw, roll = (rotation_about(axis, -angles[..., k]) for k, axis in enumerate("xyz"))
     return FRONTAL @ pitch @ yaw @ roll
 
 

@@ -16,14 +16,14 @@ NORMAL_CM = 0.3
 """Two points whose normals are opposite count as this much times two farther apart, so that the sides of an ear do not mix."""
 
 
-def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 0.05) -> np.ndarray:
+def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 0.045) -> np.ndarray:
     """Wanted distance between neighbouring points at every vertex (V,): by zone, by curvature, and graded."""
     v, marks = half.vertices, ict.mean[ict.landmarks]
     count = len(v)
-    spacing = np.full(count, 2.6)
+    spacing = np.full(count, 2.9)
     spacing[: ict.ranges["face"][1]] = 0.8
-    spacing[: ict.ranges["narrow_face"][1]] = 0.62
-    for index, radius, near in (([30, 33, 34, 35], 1.3, 0.34), ([22, 23, 24, 25, 26], 0.7, 0.4), ([27, 28, 29], 1.0, 0.5)):
+    spacing[: ict.ranges["narrow_face"][1]] = 0.59
+    for index, radius, near in (([30, 33, 34, 35], 1.4, 0.31), ([22, 23, 24, 25, 26], 0.7, 0.4), ([27, 28, 29], 1.0, 0.5)):
         distance = cKDTree(marks[index]).query(v)[0]
         spacing = np.where(distance < radius, np.minimum(spacing, near), spacing)
     normal = vertex_normals(v, half.triangles)
@@ -38,8 +38,11 @@ def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 
         np.add.at(weight, end, length)
     curvature = curvature / np.maximum(weight, 1e-9)
     curved = np.sqrt(8 * tolerance / np.maximum(curvature, 1e-4))
-    spacing = np.minimum(spacing, np.clip(curved, 0.4, 3.0))
-    spacing[v[:, 1] < -12] = np.maximum(spacing[v[:, 1] < -12], 1.2)
+    spacing = np.minimum(spacing, np.clip(curved, 0.38, 3.0))
+    wide = slice(ict.ranges["narrow_face"][1], ict.ranges["face"][1])
+    spacing[wide] = np.maximum(spacing[wide], 0.54)  # ears: their form, not their every fold
+    below = v[:, 1] < -8.8 + 0.28 * np.maximum(9.5 - v[:, 2], 0)  # under the jaw: the neck may be coarse
+    spacing[below] = np.maximum(spacing[below], 1.3)
     nearest = cKDTree(np.concatenate([r.on(v) for r in rings]))
     distance = nearest.query(v)[0]
     spacing = np.where(distance < 0.4, np.minimum(spacing, 0.5), spacing)

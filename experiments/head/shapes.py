@@ -21,7 +21,7 @@ LID_CLEARANCE = {1: 0.0010, 2: 0.0016, 3: 0.0024}
 EYE_RETREAT = 0.0005
 """Metres: ring -> least distance of the closed lid from the eyeball; and how far our eyeballs sit behind ICT's, so that half-closed
 lids, which move on straight lines, do not dip into them."""
-FRONT_WEIGHT = 2.0
+FRONT_WEIGHT = 2.3
 """How much more the face's front counts than other skin when identity components are chosen."""
 FLIP = np.array([-1.0, 1.0, 1.0])
 
