@@ -84,6 +84,8 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     allowed = (".glb", ".npz") if clip else (".glb", ".npz", ".png", ".jpg")
     if target.suffix.lower() not in allowed:
         raise ValueError(f"{target}: a {'clip' if clip else 'picture'} is written as {', '.join(allowed)}")
+    if is_same(target, source):
+        raise ValueError(f"{target}: this is the input; give --out another name")
     if options.focal_px is not None and not options.focal_px > 0:
         raise ValueError(f"--focal {options.focal_px}: expected a focal length in px, above 0")
     make_folder(target.parent)
@@ -101,11 +103,12 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
 
 
 class Shot(NamedTuple):
-    """What a camera saw: a take, and for a single moment its picture (H, W, 3) uint8."""
+    """What a camera saw: a take, and for a single moment its picture (H, W, 3) uint8; source: the file it is from."""
 
     take: Take
     focal_px: float
     picture: Picture | None
+    source: str = ""
 
 
 def write_shot(shot: Shot, rigs: Sequence[Rig], target: Path, plain: bool = False) -> list[Path]:
@@ -119,6 +122,8 @@ def write_shot(shot: Shot, rigs: Sequence[Rig], target: Path, plain: bool = Fals
     if target.suffix.lower() == ".glb":
         write_scene(shot.take, rigs, target)
         target = target.with_suffix(".png")
+        if is_same(target, shot.source):  # the photo itself is never written over
+            target = target.with_name(target.stem + ".characters.png")
     if shot.picture is not None:
         height, width = shot.picture.shape[:2]
         behind = None if plain else shot.picture
@@ -129,7 +134,7 @@ def write_shot(shot: Shot, rigs: Sequence[Rig], target: Path, plain: bool = Fals
 
 def _photograph(predictor: Predictor, source: str, options: AnimateOptions) -> Shot:
     picture = read_picture(source)
-    return shoot(predictor(picture), picture, options.focal_px)
+    return shoot(predictor(picture), picture, options.focal_px)._replace(source=source)
 
 
 def shoot(faces: Faces, picture: Picture, focal_px: float | None = None) -> Shot:
@@ -171,7 +176,7 @@ def table(path: str | Path, picture: Picture, faces: Faces) -> str:
     lines.append("face score     x1     y1     x2     y2  pitch    yaw   roll  strongest expressions")
     for i, (angles, weights) in enumerate(zip(pose_deg(faces), faces.expression)):
         box = "".join(f"{v:7.0f}" for v in faces.box[i])
-        pose = "".join(f"{v:+7.0f}" for v in angles)
+        pose = "".join(f"{round(float(v)):+7d}" for v in angles)
         best = [k for k in np.argsort(-weights)[:STRONGEST] if weights[k] >= 0.05]
         named = ", ".join(f"{EXPRESSION_NAMES[k]} {weights[k]:.2f}" for k in best) or "neutral"
         lines.append(f"{i:4d}  {faces.score[i]:.2f}{box}{pose}  {named}")
@@ -211,6 +216,11 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
             name = f"{path.stem}-{number}"
         taken.add(name.lower())
         yield path, name
+
+
+def is_same(one: str | Path, other: str | Path) -> bool:
+    """Whether both are one existing file, however they are spelled."""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 def make_folder(path: str | Path) -> Path:

@@ -73,7 +73,7 @@ def report(true: Faces, found: Faces, head_model: HeadModel) -> list[str]:
     nme = landmark_nme(t, f, head_model)
     lines.append("person   IoU   pitch true/found   yaw true/found   roll true/found   expression error   68-point NME")
     for k in range(len(a)):
-        pose = "".join(f"{p:+11.0f} /{q:+4.0f}" for p, q in zip(angle_true[k], angle_found[k]))
+        pose = "".join(f"{round(float(p)):+11d} /{round(float(q)):+4d}" for p, q in zip(angle_true[k], angle_found[k]))
         lines.append(f"{a[k]:6d}  {iou[k]:.2f} {pose} {expression[k].mean():18.3f} {nme[k]:13.1f} %")
     pitch, yaw, roll = wrong.mean(0)
     pose = f"error of pitch {pitch:.1f}, yaw {yaw:.1f}, roll {roll:.1f} deg"

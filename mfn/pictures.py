@@ -75,13 +75,15 @@ def as_picture(source: str | Path | Picture) -> Picture:
 
 
 def picture_paths(names: Iterable[str | Path]) -> list[Path]:
-    """Files as they are named, directories replaced by the pictures in them (by name, not the folders below)."""
+    """Files as they are named, directories replaced by the pictures in them: by name, without the folders below, hidden
+    files and the overlays that `mfn detect` wrote there."""
     paths: list[Path] = []
     for name in map(Path, names):
         if not name.is_dir():
             paths.append(name)
             continue
-        inside = sorted(p for p in name.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        pictures = (p for p in name.iterdir() if p.suffix.lower() in SUFFIXES)
+        inside = sorted(p for p in pictures if not p.name.startswith(".") and not p.name.endswith(".faces.png"))
         if not inside:
             raise ValueError(f"{name}: a directory with no pictures in it ({' '.join(SUFFIXES[:6])} …)")
         paths += inside

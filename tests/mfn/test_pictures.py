@@ -201,7 +201,7 @@ def test_arrays_are_given_back_as_they_are():
 
 
 def test_directories_become_their_pictures(tmp_path):
-    for name in ("b.JPG", "a.png", "notes.txt", ".hidden.png"):
+    for name in ("b.JPG", "a.png", "a.faces.png", "notes.txt", ".hidden.png"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "empty").mkdir()
     found = picture_paths([tmp_path, Path("else.tif"), tmp_path / "notes.txt"])

@@ -1,0 +1,79 @@
+"""`mfn animate` from picture to files, with the spot network and the characters that ship."""
+
+import json
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from mfn.cli import main
+from mfn.pictures import write_picture
+from mfn.scene import avatar_folder
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, spots):
+    """A working directory with a picture of two spots; skipped while there is no character."""
+    if not list(avatar_folder().glob("*.glb")):
+        pytest.skip("there is no character in avatars/ yet")
+    monkeypatch.chdir(tmp_path)
+    picture = np.zeros((768, 1280, 3), np.uint8)
+    picture[160:176, 320:336] = picture[480:496, 960:976] = 255
+    write_picture("crowd.png", picture)
+    return tmp_path
+
+
+def nodes_of(path) -> list[str]:
+    """Names of a GLB's nodes."""
+    data = path.read_bytes()
+    length = struct.unpack("<I", data[12:16])[0]
+    return [node.get("name", "") for node in json.loads(data[20 : 20 + length])["nodes"]]
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_scene_and_a_picture(place, spots, capsys):
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--out", "out/scene.glb"]) == 0
+    assert "2 people; wrote out/scene.glb and out/scene.png" in capsys.readouterr().out
+    assert names(place / "out") == {"scene.glb", "scene.png"}
+    assert len(nodes_of(place / "out/scene.glb")) >= 2
+    before, after = cv2.imread("crowd.png"), cv2.imread("out/scene.png")
+    changed = (before != after).any(axis=2)
+    for x, y in ((328, 168), (968, 488)):  # a character where each person is, and nothing elsewhere
+        assert changed[y - 10 : y + 10, x - 10 : x + 10].mean() > 0.9
+    assert changed.mean() < 0.2
+
+
+def test_the_default_name_does_not_overwrite_the_photo(place, spots):
+    """crowd.png in the same directory is an input, so its picture of characters needs another name."""
+    before = (place / "crowd.png").read_bytes()
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--quiet"]) == 0
+    assert (place / "crowd.png").read_bytes() == before
+    assert names(place) == {"crowd.png", "crowd.glb", "crowd.characters.png"}
+
+
+def test_out_may_not_be_the_input(place, spots, capsys):
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--out", "./crowd.png"]) == 1
+    assert "this is the input" in capsys.readouterr().err
+
+
+def test_a_picture_alone_on_plain_ground(place, spots):
+    arguments = ["animate", "crowd.png", "--weights", str(spots), "--out", "x.png", "--plain", "--avatar", "robot"]
+    if "robot" not in {p.stem for p in avatar_folder().glob("*.glb")}:
+        pytest.skip("there is no robot")
+    assert main([*arguments, "--quiet"]) == 0
+    assert names(place) == {"crowd.png", "x.png"} and cv2.imread("x.png")[0, 0].min() > 150
+
+
+def test_a_glb_without_morph_targets_is_one_line(place, spots, capsys):
+    document = json.dumps({"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{}]}).encode()
+    document += b" " * (-len(document) % 4)
+    header = struct.pack("<III", 0x46546C67, 2, 20 + len(document)) + struct.pack("<II", len(document), 0x4E4F534A)
+    (place / "plain.glb").write_bytes(header + document)
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--avatar", "plain.glb"]) == 1
+    err = capsys.readouterr().err
+    assert "no morph targets" in err and err.count("\n") == 1
+    assert names(place) == {"crowd.png", "plain.glb"}
