@@ -36,6 +36,9 @@ LOSS_WEIGHTS: dict[str, float] = {
 }
 
 
+CLEAR_PX = 64.0  # from about this size on a face shows its identity and expression
+
+
 class MultiFace(LightningModule):
     """The system that trains a multi-face network.
 
@@ -101,7 +104,6 @@ class MultiFace(LightningModule):
         known = batch.known[face]
         face = face[known]
         told = {name: value[known] for name, value in told.items()}
-        count = max(len(face), 1)
         identity, expression = batch.identity[face], batch.expression[face]
         rotation, scale, center = batch.rotation[face], batch.scale[face], batch.center[face]
         box = batch.box[face]
@@ -111,13 +113,15 @@ class MultiFace(LightningModule):
         points = _project(self.shape(told["identity"], told["expression"]), told["rotation"], told["scale"], told["center"])
         posed = _project(true_shape, told["rotation"], told["scale"], told["center"])
         span = (box[:, 2:] - box[:, :2]).prod(1).clamp(min=1).sqrt()
-        clear = (span / 32).clamp(0.25, 1.0)  # of a small face nobody can tell identity and expression: ask less
+        # Small faces are many, and of them nobody can tell much: what is asked grows with what can be seen.
+        clear = (span / CLEAR_PX).clamp(0.15, 2.0)
+        clear = clear / clear.sum().clamp(min=1e-6)
         return {
-            "rotation": (rotation_loss(told["rotation"], rotation) * clear).sum() / count,
-            "landmarks": landmark_loss(points, true_points, size, self.landmark_weight).sum() / count,
-            "pose_landmarks": landmark_loss(posed, true_points, size, self.landmark_weight).sum() / count,
-            "identity": ((told["identity"] - identity).abs().mean(1) * clear).sum() / count,
-            "expression": (expression_loss(told["expression"], expression) * clear).sum() / count,
+            "rotation": (rotation_loss(told["rotation"], rotation) * clear).sum(),
+            "landmarks": (landmark_loss(points, true_points, size, self.landmark_weight) * clear).sum(),
+            "pose_landmarks": (landmark_loss(posed, true_points, size, self.landmark_weight) * clear).sum(),
+            "identity": ((told["identity"] - identity).abs().mean(1) * clear).sum(),
+            "expression": (expression_loss(told["expression"], expression) * clear).sum(),
         }
 
     def _step(self, batch: Batch, stage: str) -> Tensor:

@@ -21,9 +21,9 @@ SEEN_SHARE = 0.6  # a face of which less is inside the scene is neither face nor
 
 KINDS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
     # share of the scenes, number of patches, face size in parts of the scene's side
-    "portrait": (0.40, (1, 2), (0.28, 0.85)),
-    "group": (0.38, (5, 12), (0.10, 0.32)),
-    "crowd": (0.22, (20, 45), (0.028, 0.11)),
+    "portrait": (0.46, (1, 3), (0.25, 0.85)),
+    "group": (0.36, (5, 12), (0.10, 0.32)),
+    "crowd": (0.18, (20, 45), (0.028, 0.11)),
 }
 
 BoxOf = Callable[[Faces], np.ndarray]
