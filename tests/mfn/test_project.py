@@ -1,0 +1,57 @@
+"""The distribution: what is asked of pip, what ships, which commands there are."""
+
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import mfn
+from mfn.scene import avatar_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+def requirements(extra: str | None) -> set[str]:
+    """Names of what an extra, or the bare distribution, requires."""
+    found = set()
+    for line in metadata.requires("mfn") or []:
+        name = re.split(r"[\s<>=!;\[(]", line, maxsplit=1)[0]
+        wanted = re.search(r"extra == ['\"](\w+)['\"]", line)
+        if (wanted.group(1) if wanted else None) == extra:
+            found.add(name)
+    return found
+
+
+def test_the_core_is_light():
+    assert requirements(None) == {"numpy", "opencv-python", "onnxruntime", "jsonargparse", "tqdm"}
+
+
+def test_extras():
+    assert {"torch", "torchvision", "lightning", "wandb", "torchmetrics", "jsonargparse"} <= requirements("train")
+    assert requirements("annotate") == {"mediapipe"} and requirements("video") == {"av"}
+    assert requirements("stream") == {"python-osc"} and "pytest" in requirements("dev")
+
+
+def test_commands_and_version():
+    distribution = metadata.distribution("mfn")
+    commands = {e.name: e.value for e in distribution.entry_points if e.group == "console_scripts"}
+    assert commands == {"mfn": "mfn.cli:main", "retarget": "retarget.cli:main"}
+    assert distribution.version == mfn.__version__
+
+
+def test_characters_ship():
+    found = list(avatar_folder().glob("*.glb"))
+    if not found:
+        pytest.skip("there is no character in avatars/ yet")
+    assert all(path.stat().st_size < 2_000_000 for path in found)
+
+
+def test_ci_is_a_script_that_runs_everything():
+    script = ROOT / ".ci" / "run"
+    if not script.is_file():
+        pytest.skip("this is not a checkout")
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    text = script.read_text()
+    assert script.stat().st_mode & 0o100 and all(word in text for word in ("ruff", "mypy", "pytest", ".[dev]"))
