@@ -93,16 +93,15 @@ def store_half(model: Any) -> None:
 
 def main(args: Sequence[str]) -> None:
     """`mfn export --config C --checkpoint K [--out F]`"""
-    from jsonargparse import auto_cli
+    from jsonargparse import ArgumentParser
 
-    def export(config: Path, checkpoint: Path, out: Path = Path("mfn.onnx")) -> None:
-        """Writes a trained network as ONNX.
-
-        Args:
-            config: the YAML it was trained with.
-            checkpoint: Lightning's, of that training.
-            out: file to write.
-        """
-        write_onnx(load_network(config, checkpoint), out)
-
-    auto_cli(export, args=list(args), as_positional=False)
+    parser = ArgumentParser(prog="mfn export", description="A trained network as an ONNX file.")
+    parser.add_argument("--config", type=str, required=True, help="the YAML it was trained with")
+    parser.add_argument("--checkpoint", type=str, required=True, help="Lightning's, of that training")
+    parser.add_argument("--out", type=str, default="mfn.onnx", help="file to write")
+    options = parser.parse_args(list(args))
+    config, checkpoint, out = Path(options.config), Path(options.checkpoint), Path(options.out)
+    if not config.is_file():
+        raise FileNotFoundError(f"{config}: no such configuration")
+    write_onnx(load_network(config, checkpoint), out)
+    print(f"wrote {out}")
