@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -120,3 +122,10 @@ def test_bad_weights_are_one_line(tmp_path, spots):
 
 def test_shipped_weights_find_nothing_in_an_empty_picture(shipped):
     assert len(Predictor.load(threads=1)(np.full((720, 1280, 3), 90, np.uint8))) == 0
+
+
+def test_one_predictor_in_many_threads(predictor):
+    pictures = [spotted(768, 1280, (k, 3 * k)) for k in range(1, 9)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(predictor, pictures))
+    assert all(same(faces, predictor(picture)) for faces, picture in zip(together, pictures))
