@@ -78,7 +78,7 @@ def head_colours(head_model: HeadModel, look: Look) -> NDArray[np.float32]:
     of_region = {
         "lips": skin * 0.62 + np.array((0.28, 0.10, 0.11), np.float32) * 0.62,
         "lids": skin * 0.93,
-        "brows": 0.25 * skin + 0.75 * np.array(look.hair, np.float32),
+        "brows": 0.15 * skin + 0.75 * np.array(look.hair, np.float32),
         "scalp": np.array(look.hair, np.float32),
         "eyeball_left": np.array((0.93, 0.92, 0.91)),
         "eyeball_right": np.array((0.93, 0.92, 0.91)),
