@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import time
@@ -152,6 +153,27 @@ def done(path: Path, mark: str) -> bool:
         return "head_model" in file.files and str(file["head_model"]) == mark
 
 
+def compare68(data: Path, score_file: Path, labels: Arrays, model: HeadModel) -> dict[str, float]:
+    """NME of the head's 68 points in the youtube pack against the pack's machine-made ones, with eval/score.py."""
+    spec = importlib.util.spec_from_file_location("score", score_file)
+    if spec is None or spec.loader is None or not score_file.is_file():
+        raise FileNotFoundError(f"{score_file}: expected the scores of ../shared/eval/score.py")
+    score = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(score)
+    pack, _, _ = read_pack(data, "youtube")
+    with np.load(data / "faces" / "youtube_landmarks68.npz") as file:
+        true_of = dict(zip(file["picture"].tolist(), file["landmarks"].astype(np.float64)))
+    true = np.stack([true_of[p] for p in pack["face_picture"][labels["face"]]])
+    mean, identity, expression = model.landmark_basis("ibug68")
+    shape = np.concatenate([labels["identity"], labels["expression"]], 1).astype(np.float32)
+    head = mean + np.tensordot(shape, np.concatenate([identity, expression]), 1)
+    mine = project(head, labels["rotation"], labels["scale"], labels["center"])
+    raw = score.nme(mine, true)
+    same = raw < 15  # a picture's second face has no 68 points of its own
+    aligned = score.aligned_nme(mine[same], true[same])
+    return {"faces": int(same.sum()), "nme68": round(raw[same].mean(), 3), "aligned_nme68": round(aligned.mean(), 3)}
+
+
 def write(path: Path, arrays: Arrays) -> None:
     """Whole or not at all."""
     unfinished = path.with_suffix(".unfinished.npz")
@@ -170,6 +192,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the labels")
     parser.add_argument("--source", action="append", help="one pack (may be repeated); default: all that hold faces")
     parser.add_argument("--report", type=Path, help="JSON of figures to write")
+    parser.add_argument("--score", type=Path, help="eval/score.py: also compare the youtube pack's 68 points")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -206,6 +229,10 @@ def main() -> None:
             "box_iou_median": round(float(np.median(overlap)), 4),
         }
         print(source, json.dumps(figures[source]))
+    if options.score:
+        labels = dict(np.load(options.out / "youtube.npz"))
+        figures["youtube 68 points"] = compare68(options.data, options.score, labels, model)
+        print("youtube 68 points", json.dumps(figures["youtube 68 points"]))
     if options.report:
         options.report.write_text(json.dumps(figures, indent=2) + "\n")
 
