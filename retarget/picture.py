@@ -6,6 +6,7 @@ drawn pixels.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +19,10 @@ from retarget.look import Look, sample
 from retarget.nodes import Floats
 from retarget.pose import pose, rig_of_actor
 from retarget.raster import (
+    barycentric_at,
     compose,
     interpolate,
-    rasterise,
+    nearest,
     shade,
     shrink,
     srgb_to_linear,
@@ -29,10 +31,11 @@ from retarget.raster import (
 from retarget.rig import Rig
 from retarget.take import Take
 
-_SAMPLES = 2  # by side: four a pixel
+_SAMPLES = 2  # by side: four a pixel, which _spokesmen counts on
 _LAYERS = 4  # transparent surfaces seen behind one another
 _NEAREST_M = 0.02
-_PIXELS_AT_ONCE = 1 << 20
+_PIXELS_AT_ONCE = 1 << 18
+_MOST_PIXELS = 1 << 21  # of one character; a larger one is drawn coarser
 _LIGHT = (-0.35, -0.55, -0.75)
 
 
@@ -100,7 +103,7 @@ def _plain_ground(width: int, height: int) -> NDArray[np.uint8]:
 def _draw(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: float, whole_body: bool) -> None:
     """One character into the picture, in bands of rows so that memory stays bounded."""
     height, width = picture.shape[:2]
-    character, looks = rig.character, rig.looks
+    character = rig.character
     depth = np.where(-vertices[:, 2] > _NEAREST_M, -vertices[:, 2], np.nan)
     points = np.stack(
         [width / 2 + focal_px * vertices[:, 0] / depth, height / 2 - focal_px * vertices[:, 1] / depth, -1 / depth], 1
@@ -117,14 +120,15 @@ def _draw(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: floa
     # Normals in the picture's axes: y and z point the other way there.
     welded = vertex_normals(vertices, character.weld[character.triangles])[character.weld] * (1, -1, -1)
     values = np.concatenate([welded, character.uv, character.colours], axis=1).astype(np.float32)  # (V, 3 + 2 + 4)
-    rows = max(1, _PIXELS_AT_ONCE // (int(high[0] - low[0]) * _SAMPLES**2))
+    coarse = math.ceil(math.sqrt((high - low).prod() / _MOST_PIXELS))
+    rows = max(1, _PIXELS_AT_ONCE * coarse**2 // int(high[0] - low[0]))
     for top in range(low[1], high[1], rows):
-        bottom = min(top + rows, high[1])
-        window = (points - (low[0], top, 0)) * (_SAMPLES, _SAMPLES, 1)
-        size = (bottom - top) * _SAMPLES, int(high[0] - low[0]) * _SAMPLES
-        layer = _layers(rig, looks, window, values, chosen, size)
-        place = picture[top:bottom, low[0] : high[0]]
-        place[:] = compose(shrink(layer, _SAMPLES), place)
+        place = picture[top : min(top + rows, high[1]), low[0] : high[0]]
+        size = tuple(-(-side // coarse) for side in place.shape[:2])
+        window = (points - (low[0], top, 0)) * (_SAMPLES / coarse, _SAMPLES / coarse, 1)
+        layer = shrink(_layers(rig, window, values, chosen, (size[0] * _SAMPLES, size[1] * _SAMPLES)), _SAMPLES)
+        layer = layer.repeat(coarse, axis=0).repeat(coarse, axis=1)[: place.shape[0], : place.shape[1]]
+        place[:] = compose(layer, place)
 
 
 def _chosen(rig: Rig, points: Floats, whole_body: bool) -> NDArray[np.int64]:
@@ -140,33 +144,52 @@ def _chosen(rig: Rig, points: Floats, whole_body: bool) -> NDArray[np.int64]:
 
 
 def _layers(
-    rig: Rig, looks: Sequence[Look], points: Floats, values: Floats, chosen: NDArray[np.int64], size: tuple[int, int]
+    rig: Rig, points: Floats, values: Floats, chosen: NDArray[np.int64], size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Surfaces from front to back until nothing shows through -> (H, W, 4) linear light times coverage, and
-    coverage."""
-    triangles = rig.character.triangles[chosen]
-    material = rig.character.material[chosen]
+    """Surfaces from front to back until nothing shows through, at size samples -> (H, W, 4) linear light times
+    coverage, and coverage."""
+    triangles, material = rig.character.triangles[chosen], rig.character.material[chosen]
     result = np.zeros((size[0] * size[1], 4), np.float32)
     levels = _levels(rig, points, chosen)
     behind: NDArray[np.float64] | None = None
-    see_through = any(looks[m].alpha != "OPAQUE" for m in np.unique(material))
+    see_through = any(rig.looks[m].alpha != "OPAQUE" for m in np.unique(material))
     for _ in range(_LAYERS if see_through else 1):
-        triangle, barycentric = rasterise(points, triangles, *size, behind=behind)
+        triangle, depth = nearest(points, triangles, *size, behind=behind)
         drawn = np.flatnonzero(triangle >= 0)
         if not len(drawn):
             break
-        owner, weight = triangle.ravel()[drawn], barycentric.reshape(-1, 3)[drawn]
+        shaded, slot = _spokesmen(triangle, drawn)
+        owner = triangle.ravel()[shaded]
+        weight = barycentric_at(points, triangles, owner, shaded, size[1])
         corner = points[triangles[owner], 2]  # (F, 3) of -1 / depth, which is straight on the screen
-        inverse_depth = np.einsum("fk,fk->f", corner, weight)
-        weight *= corner / inverse_depth[:, None]  # now straight in the scene
-        colour = _colours(looks, material[owner], interpolate(values, triangles, owner, weight), levels)
-        result[drawn] += (1 - result[drawn, 3:]) * colour
-        if not see_through:
-            break
-        behind = np.full(len(result), np.inf)
-        behind[drawn] = np.where(result[drawn, 3] < 0.98, inverse_depth + 1e-6, np.inf)
-        behind = behind.reshape(size)
+        weight *= corner / np.einsum("fk,fk->f", corner, weight)[:, None]  # now straight in the scene
+        colour = _colours(rig.looks, material[owner], interpolate(values, triangles, owner, weight), levels)[slot]
+        result[drawn] += (1 - result[drawn, 3:]) * colour if see_through else colour
+        if see_through:
+            behind = np.full(len(result), np.inf)
+            behind[drawn] = np.where(result[drawn, 3] < 0.98, depth.ravel()[drawn], np.inf)
+            behind = behind.reshape(size)
     return result.reshape(*size, 4)
+
+
+def _spokesmen(triangle: NDArray[np.int32], drawn: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Samples of one pixel that see one triangle are coloured once. triangle: (H, W) samples, two by two to a pixel;
+    drawn: (D,) those with a triangle. Returns the samples to colour (F,), and for each drawn one which of these it
+    equals (D,)."""
+    height, width = triangle.shape
+    seen = triangle.reshape(height // 2, 2, width // 2, 2)
+    number = np.arange(triangle.size).reshape(seen.shape)
+    first = number.copy()
+    places = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for later in range(1, 4):
+        for earlier in range(later - 1, -1, -1):
+            (i, j), (k, m) = places[later], places[earlier]
+            first[:, i, :, j] = np.where(seen[:, i, :, j] == seen[:, k, :, m], number[:, k, :, m], first[:, i, :, j])
+    speaker = first.ravel()[drawn]
+    shaded = drawn[speaker == drawn]
+    slot = np.empty(triangle.size, np.int64)
+    slot[shaded] = np.arange(len(shaded))
+    return shaded, slot[speaker]
 
 
 def _levels(rig: Rig, points: Floats, chosen: NDArray[np.int64]) -> dict[int, int]:

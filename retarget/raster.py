@@ -21,16 +21,29 @@ _FRAGMENTS_AT_ONCE = 1 << 20
 
 
 def rasterise(
-    points: Floats, triangles: Ints, height: int, width: int, cull: bool = False, behind: Floats | None = None
+    points: Floats, triangles: Ints, height: int, width: int, cull: bool = False
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Which triangle is nearest in each pixel, and where in it.
+    """Which triangle is nearest in each pixel, and where in it: `nearest`, then `barycentric_at` in all drawn pixels.
+
+    Returns triangle (H, W) int32, -1 where none, and barycentric (H, W, 3) float32 weights of its corners, linear on
+    the screen, zeros where none.
+    """
+    triangle, _ = nearest(points, triangles, height, width, cull)
+    barycentric = np.zeros((height * width, 3), np.float32)
+    pixel = np.flatnonzero(triangle >= 0)
+    barycentric[pixel] = barycentric_at(points, triangles, triangle.ravel()[pixel], pixel, width)
+    return triangle, barycentric.reshape(height, width, 3)
+
+
+def nearest(
+    points: Floats, triangles: Ints, height: int, width: int, cull: bool = False, behind: Floats | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """The nearest triangle (H, W) int32 at each pixel's centre, -1 where none, and its z (H, W), +inf where none.
 
     points: (V, 3) px, z smaller is nearer. triangles: (T, 3) vertex numbers, N meshes laid end to end are one call.
     cull: drop triangles seen from behind (front: counter-clockwise as seen). behind: (H, W) z; only what lies
-    strictly farther is drawn, which peels transparent layers off one by one (+inf: draw nothing there). Returns
-    triangle (H, W) int32, -1 where none, and barycentric (H, W, 3) float32 weights of its corners, linear on the
-    screen. Where two triangles lie at the same z, the first one wins. Triangles with a corner that is not finite are
-    not drawn.
+    strictly farther is drawn, which peels transparent layers off one by one (+inf: draw nothing there). Where two
+    triangles lie at the same z, the first one wins. Triangles with a corner that is not finite are not drawn.
     """
     _check_mesh(points, triangles)
     corners = np.asarray(points, np.float64).T[:, np.asarray(triangles).T]  # (x y z, 3 corners, T): T last is fastest
@@ -42,7 +55,20 @@ def rasterise(
             keep = z > limit[pixel]
             pixel, triangle, z = pixel[keep], triangle[keep], z[keep]
         _keep_nearest(depth, winner, pixel, triangle, z)
-    return winner.reshape(height, width), _barycentric(corners, winner, width).reshape(height, width, 3)
+    return winner.reshape(height, width), depth.reshape(height, width)
+
+
+def barycentric_at(points: Floats, triangles: Ints, triangle: Ints, pixel: Ints, width: int) -> NDArray[np.float32]:
+    """Corner weights (F, 3) of triangles (F,) at the centres of pixels (F,), counted row by row in rows of
+    `width`."""
+    corner = np.asarray(triangles).T[:, triangle]  # (3 corners, F)
+    row = pixel // width
+    # Relative to the pixel's centre, each weight is the area of the triangle that the other two corners make with it.
+    x = np.asarray(points, np.float64)[:, 0][corner] - (pixel - row * width + 0.5)
+    y = np.asarray(points, np.float64)[:, 1][corner] - (row + 0.5)
+    area = _double_area(x, y)
+    second, third = (x[2] * y[0] - x[0] * y[2]) / area, (x[0] * y[1] - x[1] * y[0]) / area
+    return np.stack([1 - second - third, second, third], axis=1).astype(np.float32)
 
 
 def vertex_normals(vertices: Floats, triangles: Ints) -> NDArray[np.float32]:
@@ -255,20 +281,3 @@ def _portions(counts: Ints, limit: int) -> Iterator[tuple[int, int]]:
         stop = max(start + 1, int(np.searchsorted(ends, done + limit, side="right")))
         yield start, stop
         start = stop
-
-
-def _barycentric(corners: Floats, winner: Ints, width: int) -> NDArray[np.float32]:
-    """Corner weights (H W, 3) at the centres of the pixels that a triangle won; zeros elsewhere."""
-    result = np.zeros((len(winner), 3), np.float32)
-    pixel = np.flatnonzero(winner >= 0)
-    row = pixel // width
-    owner = winner[pixel]
-    x, y = (corners[k][:, owner] for k in range(2))
-    # Relative to the pixel's centre, each weight is the area of the triangle that the other two corners make with it.
-    x -= pixel - row * width + 0.5
-    y -= row + 0.5
-    area = _double_area(x, y)
-    result[pixel, 1] = second = (x[2] * y[0] - x[0] * y[2]) / area
-    result[pixel, 2] = third = (x[0] * y[1] - x[1] * y[0]) / area
-    result[pixel, 0] = 1 - second - third
-    return result

@@ -170,8 +170,11 @@ def test_bodies_only_when_asked(tmp_path):
 def test_bands_change_nothing(face_path, monkeypatch):
     rig, take = load_rig(face_path), make_take(3)
     whole = render_scene(take, [rig], 160, 120, 200)
-    monkeypatch.setattr("retarget.picture._PIXELS_AT_ONCE", 2000)
+    monkeypatch.setattr("retarget.picture._PIXELS_AT_ONCE", 500)
     assert np.abs(render_scene(take, [rig], 160, 120, 200).astype(int) - whole).max() <= 1
+    monkeypatch.setattr("retarget.picture._MOST_PIXELS", 200)
+    coarse = render_scene(take, [rig], 160, 120, 200).astype(int)
+    assert 0.5 < np.abs(coarse - whole).mean() < 8, "coarser, in the same place"
 
 
 @pytest.mark.parametrize(

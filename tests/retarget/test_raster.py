@@ -8,6 +8,7 @@ import pytest
 from retarget.raster import (
     compose,
     linear_to_srgb,
+    nearest,
     rasterise,
     render,
     shade,
@@ -117,9 +118,11 @@ def test_ties_and_layers():
     triangles = np.concatenate([one, one + 4, one + 8])
     first, _ = rasterise(points, triangles, 4, 4)
     assert set(first.ravel()) == {0, 1}
-    second, _ = rasterise(points, triangles, 4, 4, behind=np.full((4, 4), 1.0))
-    assert set(second.ravel()) == {4, 5}
-    assert (rasterise(points, triangles, 4, 4, behind=np.full((4, 4), np.inf))[0] == -1).all()
+    again, depth = nearest(points, triangles, 4, 4)
+    assert (again == first).all() and (depth == 1).all()
+    second, depth = nearest(points, triangles, 4, 4, behind=depth)
+    assert set(second.ravel()) == {4, 5} and (depth == 2).all()
+    assert (nearest(points, triangles, 4, 4, behind=depth)[0] == -1).all()
 
 
 @pytest.mark.parametrize(
