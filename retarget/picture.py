@@ -134,13 +134,17 @@ def _draw(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: floa
 def _chosen(rig: Rig, points: Floats, whole_body: bool) -> NDArray[np.int64]:
     """Numbers of the triangles to draw: of the head and neck or all, without one-sided ones seen from behind."""
     character = rig.character
-    a, b, c = (points[character.triangles[:, k], :2] for k in range(3))
-    turned = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1]) >= 0
     two_sided = np.array([look.two_sided for look in rig.looks])[character.material]
-    keep = ~turned | two_sided
+    keep = ~_seen_from_behind(points, character.triangles) | two_sided
     if rig.stands and not whole_body:
         keep &= rig.head_triangles
     return np.flatnonzero(keep)
+
+
+def _seen_from_behind(points: Floats, triangles: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(T,) whether a triangle's corners go round clockwise on the screen."""
+    (ax, ay), (bx, by), (cx, cy) = (points[triangles[:, k], :2].T for k in range(3))
+    return (bx - ax) * (cy - ay) - (cx - ax) * (by - ay) >= 0
 
 
 def _layers(
@@ -150,7 +154,7 @@ def _layers(
     coverage, and coverage."""
     triangles, material = rig.character.triangles[chosen], rig.character.material[chosen]
     result = np.zeros((size[0] * size[1], 4), np.float32)
-    levels = _levels(rig, points, chosen)
+    levels, from_behind = _levels(rig, points, chosen), _seen_from_behind(points, triangles)
     behind: NDArray[np.float64] | None = None
     see_through = any(rig.looks[m].alpha != "OPAQUE" for m in np.unique(material))
     for _ in range(_LAYERS if see_through else 1):
@@ -163,7 +167,9 @@ def _layers(
         weight = barycentric_at(points, triangles, owner, shaded, size[1])
         corner = points[triangles[owner], 2]  # (F, 3) of -1 / depth, which is straight on the screen
         weight *= corner / np.einsum("fk,fk->f", corner, weight)[:, None]  # now straight in the scene
-        colour = _colours(rig.looks, material[owner], interpolate(values, triangles, owner, weight), levels)[slot]
+        pixel = interpolate(values, triangles, owner, weight)
+        pixel[:, :3] *= np.where(from_behind[owner], -1, 1)[:, None]  # inner sides have a front too
+        colour = _colours(rig.looks, material[owner], pixel, levels)[slot]
         result[drawn] += (1 - result[drawn, 3:]) * colour if see_through else colour
         if see_through:
             behind = np.full(len(result), np.inf)
@@ -219,7 +225,7 @@ def _colours(
     light."""
     colour = np.empty((len(material), 4), np.float32)
     normal = values[:, :3] / np.maximum(np.linalg.norm(values[:, :3], axis=1, keepdims=True), 1e-6)
-    normal *= np.where(normal[:, 2:] > 0, -1, 1)  # inner sides face the viewer too
+    normal[:, 2] = -np.abs(normal[:, 2])  # smoothed ones at the rim may point away, what is seen does not
     half = np.array(_LIGHT) / np.linalg.norm(_LIGHT) + (0, 0, -1)
     half /= np.linalg.norm(half)
     for number in np.unique(material):

@@ -107,10 +107,10 @@ def shade(
     unit = np.asarray(normal, np.float32)
     lambert = np.clip((unit @ to_lamp + 0.2) / 1.2, 0, 1)
     sky = ambient * (0.8 - 0.2 * unit[..., 1])
-    rim = 0.07 * np.clip(1 - np.abs(unit[..., 2]), 0, 1) ** 3
-    return (np.asarray(colour, np.float32) * (sky + (1 - ambient) * 1.15 * lambert)[..., None] + rim[..., None]).astype(
-        np.float32
-    )
+    rim = 0.4 * np.clip(1 - np.abs(unit[..., 2]), 0, 1) ** 3
+    linear = np.asarray(colour, np.float32)
+    lit = linear * (sky + (1 - ambient) * 1.15 * lambert)[..., None] + (linear + 0.05) * rim[..., None]
+    return lit.astype(np.float32)
 
 
 def srgb_to_linear(colour: Floats) -> NDArray[np.float32]:
