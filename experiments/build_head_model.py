@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def save(path: Path, head: Topology, shapes: Shapes, sets: dict, uv: np.ndarray,
     """Write the model file whole: int16 shapes with one step a component."""
     identity, identity_step = quantise(shapes.identity)
     expression, expression_step = quantise(shapes.expression)
-    arrays = {
+    arrays: dict[str, Any] = {
         "format": np.int32(FORMAT),
         "mean": shapes.mean.astype(np.float32),
         "identity": identity,

@@ -50,7 +50,9 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("expression_sheet.png"))
-    parser.add_argument("--names", nargs="*", default=["neutral", *EXPRESSION_NAMES], help="join several at once with +")
+    parser.add_argument(
+        "--names", nargs="*", default=["neutral", *EXPRESSION_NAMES], help="join several at once with +"
+    )
     parser.add_argument("--yaw_deg", type=float, default=0.0)
     parser.add_argument("--size", type=int, default=240)
     parser.add_argument("--columns", type=int, default=9)

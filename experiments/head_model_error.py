@@ -5,8 +5,8 @@
 Each head: ICT identity weights N(0, 1); each expression weight is uniform in [0, 1] with probability 0.15, else 0. Ours answers with the
 identity by least squares on the skin (the face's front counting most) and the same expression weights. Measured at ICT's vertices of the
 face front ("narrow_face"), to the closest point of our surface. Left out: the neck that ICT counts to it, the insides of the nostrils, and
-what lies behind the lids' and the lips' lines of contact. mouthClose stays 0 in the main figures, because ours is another shape on purpose (ICT's
-drives the lips 6 to 9 mm through each other at jawOpen = mouthClose = 1); the figures with it are written beside them.
+what lies behind the lids' and the lips' lines of contact. mouthClose stays 0 in the main figures, because ours is another shape
+on purpose (ICT's drives the lips 6 to 9 mm through each other at jawOpen = mouthClose = 1); the figures with it are beside them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def measured_vertices(ict: Ict, model: HeadModel) -> np.ndarray:
 
 
 def innermost_rows(model: HeadModel) -> np.ndarray:
-    """(V,) True for the rows of lids and lips behind the line of contact: first row of lids, first two of lips, by edges from the opening."""
+    """(V,) True for the rows of lids and lips behind the line of contact: the lids' first, the lips' first two."""
     skin = model.triangles[model.region_mask(*SKIN)[model.triangles].all(1)]
     edges = np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
     known = set(map(tuple, edges.tolist()))
@@ -76,11 +76,19 @@ def distances_mm(ict: Ict, model: HeadModel, heads: int, seed: int, mouth_close:
     out = []
     for _ in range(heads):
         weights = rng.standard_normal(len(ict.identity))
-        expression = rng.uniform(0, 1, len(model.expression_basis)) * (rng.uniform(size=len(model.expression_basis)) < 0.15)
+        expression = rng.uniform(0, 1, len(model.expression_basis)) * (
+            rng.uniform(size=len(model.expression_basis)) < 0.15
+        )
         expression[EXPRESSION_NAMES.index("mouthClose")] *= mouth_close
-        theirs = ict.mean[index] + np.tensordot(weights, ict.identity[:, index], 1) + np.tensordot(expression, ict.expression[:, index], 1)
+        theirs = (
+            ict.mean[index]
+            + np.tensordot(weights, ict.identity[:, index], 1)
+            + np.tensordot(expression, ict.expression[:, index], 1)
+        )
         theirs = (theirs - weights @ shift) / 100 - origin_of(ict, ict.mean / 100)
-        ours = model.vertices((to_ours @ weights)[None].astype(np.float32), expression[None].astype(np.float32))[0].astype(float)
+        ours = model.vertices((to_ours @ weights)[None].astype(np.float32), expression[None].astype(np.float32))[
+            0
+        ].astype(float)
         out.append(closest_points(theirs, ours, skin, near=24)[1] * 1000)
     return np.stack(out)
 
@@ -100,7 +108,10 @@ def main() -> None:
         "mean_mm": round(float(distance.mean()), 3),
         "p99_mm": round(float(np.percentile(distance, 99)), 3),
         "worst_head_mean_mm": round(float(distance.mean(1).max()), 3),
-        "with_mouth_close": {"mean_mm": round(float(with_close.mean()), 3), "p99_mm": round(float(np.percentile(with_close, 99)), 3)},
+        "with_mouth_close": {
+            "mean_mm": round(float(with_close.mean()), 3),
+            "p99_mm": round(float(np.percentile(with_close, 99)), 3),
+        },
         "vertices": len(model.mean),
         "triangles": len(model.triangles),
         "identity_components": model.identity_size,

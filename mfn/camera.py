@@ -42,7 +42,8 @@ def rotation_from_6d(rows: Array) -> Array:
     second = rows[..., 3:6]
     second = second - (first * second).sum(-1, keepdims=True) * first
     spare = np.where(np.abs(first[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
-    lost = np.linalg.norm(second, axis=-1, keepdims=True) < 1e-6 * np.maximum(np.linalg.norm(rows[..., 3:6], axis=-1, keepdims=True), 1e-6)
+    size = np.linalg.norm(rows[..., 3:6], axis=-1, keepdims=True)
+    lost = np.linalg.norm(second, axis=-1, keepdims=True) < 1e-6 * np.maximum(size, 1e-6)
     second = np.where(lost, np.cross(first, spare), second)
     second = _unit(second, (0.0, 1.0, 0.0))
     return np.stack([first, second, np.cross(first, second)], -2).astype(rows.dtype)
@@ -129,7 +130,8 @@ def quaternion_from_rotation(rotation: Array) -> Array:
     r = np.asarray(rotation, np.float64)
     diagonal = np.stack([r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]], -1)
     trace = diagonal.sum(-1)
-    squares = np.concatenate([1 + 2 * diagonal - trace[..., None], (1 + trace)[..., None]], -1)  # 4 x², 4 y², 4 z², 4 w²
+    # 4 x², 4 y², 4 z², 4 w²
+    squares = np.concatenate([1 + 2 * diagonal - trace[..., None], (1 + trace)[..., None]], -1)
     best = squares.argmax(-1)
     x, y, z = r[..., 2, 1], r[..., 0, 2], r[..., 1, 0]
     u, v, w = r[..., 1, 2], r[..., 2, 0], r[..., 0, 1]

@@ -91,7 +91,8 @@ class HeadModel:
         """identity (N, I) in standard deviations, expression (N, 51) in [0, 1] -> (N, V, 3) metres, head frame."""
         identity, expression = np.asarray(identity, np.float32), np.asarray(expression, np.float32)
         count = len(identity)
-        for name, value, size in (("identity", identity, self.identity_size), ("expression", expression, len(EXPRESSION_NAMES))):
+        sizes = self.identity_size, len(EXPRESSION_NAMES)
+        for name, value, size in zip(("identity", "expression"), (identity, expression), sizes):
             if value.shape != (count, size):
                 raise ValueError(f"{name}: expected shape ({count}, {size}), got {value.shape}")
         moved = np.concatenate([identity, expression], 1) @ self._basis
@@ -101,7 +102,9 @@ class HeadModel:
         """A landmark set as a small linear model of its own: mean (L, 3), identity (I, L, 3), expression (51, L, 3), metres."""
         vertex, weight = self._landmarks(name)
         share = weight[..., None]
-        picked = [(part[..., vertex, :] * share).sum(-2) for part in (self.mean, self.identity_basis, self.expression_basis)]
+        picked = [
+            (part[..., vertex, :] * share).sum(-2) for part in (self.mean, self.identity_basis, self.expression_basis)
+        ]
         return picked[0], picked[1], picked[2]
 
     def landmarks(self, faces: Faces, name: str) -> Floats:
@@ -148,7 +151,10 @@ def _from_arrays(data: dict[str, NDArray]) -> HeadModel:
     if tuple(data["expression_names"]) != EXPRESSION_NAMES:
         raise ValueError("its expression names are not ARKit's 51")
     names = [key.removeprefix("landmark_vertex_") for key in data if key.startswith("landmark_vertex_")]
-    sets = {n: (data[f"landmark_vertex_{n}"].astype(np.int32), data[f"landmark_weight_{n}"].astype(np.float32)) for n in names}
+    sets = {
+        n: (data[f"landmark_vertex_{n}"].astype(np.int32), data[f"landmark_weight_{n}"].astype(np.float32))
+        for n in names
+    }
     return HeadModel(
         mean=data["mean"].astype(np.float32),
         identity_basis=basis("identity"),

@@ -12,7 +12,16 @@ from scipy.spatial import cKDTree
 from experiments.head import parts
 from experiments.head.fill import check_half, cloud_points, join_points, outline_points, point_spacing
 from experiments.head.ict import SKIN_END, Ict
-from experiments.head.layout import LIP_COUNT, Half, brow_rows, hair_field, hairline_row, left_half, lid_rings, lip_rings
+from experiments.head.layout import (
+    LIP_COUNT,
+    Half,
+    brow_rows,
+    hair_field,
+    hairline_row,
+    left_half,
+    lid_rings,
+    lip_rings,
+)
 from experiments.head.surface import Points, closest_points, join, vertex_normals
 
 REGIONS = ("face", "lids", "lips", "brows", "ears", "scalp", "neck", "eyeball_left", "eyeball_right", "iris", "pupil", "mouth_inside",
@@ -77,7 +86,8 @@ def _nostril(ict: Ict, half: Half, points: Points) -> np.ndarray:
     base = ict.mean[ict.landmarks[[33, 34, 35]]].mean(0)
     near = np.flatnonzero(np.linalg.norm(place - base, axis=1) < 2.0)
     hit = half.triangles[np.linalg.norm(half.vertices[half.triangles].mean(1) - base, axis=1) < 2.5]
-    a, u, w = half.vertices[hit[:, 0]], half.vertices[hit[:, 1]] - half.vertices[hit[:, 0]], half.vertices[hit[:, 2]] - half.vertices[hit[:, 0]]
+    a, b, c = (half.vertices[hit[:, k]] for k in range(3))
+    u, w = b - a, c - a
     inside = np.zeros(len(place), bool)
     for i in near:
         cross = np.cross(direction[i], w)
@@ -96,9 +106,19 @@ def _filled(region: list[str], triangles: np.ndarray, name: str) -> list[str]:
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     named = np.array(region) == name
     edges = edges[~named[edges].any(1)]
-    label = connected_components(coo_matrix((np.ones(len(edges)), edges.T), shape=(len(region),) * 2), directed=False)[1]
+    label = connected_components(coo_matrix((np.ones(len(edges)), edges.T), shape=(len(region),) * 2), directed=False)[
+        1
+    ]
     main = np.bincount(label).argmax()
     return [old if part == main else name for old, part in zip(region, label)]
+
+
+def _without_islands(region: list[str], triangles: np.ndarray) -> list[str]:
+    """Face points that share no whole triangle with the face (next to the hairline) become scalp."""
+    charted = ~np.isin(region, ("scalp", "neck"))
+    whole = np.zeros(len(region), bool)
+    whole[triangles[charted[triangles].all(1)]] = True
+    return [name if whole[i] or name != "face" else "scalp" for i, name in enumerate(region)]
 
 
 def build_left_half(ict: Ict, mediapipe: np.ndarray) -> LeftHalf:
@@ -113,7 +133,11 @@ def build_left_half(ict: Ict, mediapipe: np.ndarray) -> LeftHalf:
     cloud = cloud_points(half, join(made), np.min([outside_eye, outside_mouth, _outside_brow(half, brows)], 0), spacing)
     skin = join([*made, cloud])
     index = np.split(np.arange(len(skin.corners)), np.cumsum([len(p.corners) for p in made]))
-    lids, lips, brow = index[: len(rings)], index[len(rings) : len(rings) + len(rows)], index[len(rings) + len(rows) :][: len(brows)]
+    lids, lips, brow = (
+        index[: len(rings)],
+        index[len(rings) :][: len(rows)],
+        index[len(rings) + len(rows) :][: len(brows)],
+    )
     middle = np.zeros(len(skin.corners), bool)
     middle[[row[end] for row in lips for end in (0, -1)]] = True
     middle[index[-2]] = on_midline
@@ -121,9 +145,14 @@ def build_left_half(ict: Ict, mediapipe: np.ndarray) -> LeftHalf:
     on_outline[lips[0]] = on_outline[index[-2]] = True
     triangles = join_points(half, skin, on_outline, lids, [*lips, *brow, index[-3]])
     check_half(triangles, lids[0], int(on_outline.sum()))
-    named = [("scalp", index[-3]), ("brows", np.concatenate(brow[1:3])), ("lids", np.concatenate(lids[:4])), ("lips", np.concatenate(lips[:6]))]
+    named = [
+        ("scalp", index[-3]),
+        ("brows", np.concatenate(brow[1:3])),
+        ("lids", np.concatenate(lids[:4])),
+        ("lips", np.concatenate(lips[:6])),
+    ]
     region = skin_region(ict, half, skin, named)
-    region = _filled(region, triangles, "nostrils")
+    region = _without_islands(_filled(region, triangles, "nostrils"), triangles)
     flat = LeftHalf(skin, triangles, middle, region, np.zeros(len(middle), bool), np.array(lids), np.array(lips))
     return _with_mouth(flat, parts.mouth_rows(ict, rows[0]), lips[0])
 
@@ -140,9 +169,11 @@ def _with_mouth(skin: LeftHalf, bag: list[Points], first_row: np.ndarray) -> Lef
     lip, count = LIP_COUNT + 1, len(skin.points.corners)
     rows = [first_row] + [count + lip * k + np.arange(lip) for k in range(len(bag) - 1)]
     end = np.full(lip, count + lip * (len(bag) - 1))
-    inner = np.concatenate([parts.strip(a, b, False) for a, b in zip(rows[:-1], rows[1:])] + [parts.strip(rows[-1], end, False)[: lip - 1]])
+    strips = [parts.strip(a, b, False) for a, b in zip(rows[:-1], rows[1:])]
+    inner = np.concatenate([*strips, parts.strip(rows[-1], end, False)[: lip - 1]])
     directed = {(int(t[k]), int(t[(k + 1) % 3])) for t in skin.triangles for k in range(3)}
-    if (int(first_row[0]), int(first_row[1])) in directed:  # both would run the same way along the shared edge: turn the bag over
+    # The shared edge must run opposite ways in the two surfaces.
+    if (int(first_row[0]), int(first_row[1])) in directed:
         inner = inner[:, ::-1]
     middle = np.zeros(lip * (len(bag) - 1) + 1, bool)
     middle[0:-1:lip] = middle[lip - 1 : -1 : lip] = middle[-1] = True

@@ -23,7 +23,11 @@ def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 
     spacing = np.full(count, 2.9)
     spacing[: ict.ranges["face"][1]] = 0.8
     spacing[: ict.ranges["narrow_face"][1]] = 0.59
-    for index, radius, near in (([30, 33, 34, 35], 1.4, 0.31), ([22, 23, 24, 25, 26], 0.7, 0.4), ([27, 28, 29], 1.0, 0.5)):
+    for index, radius, near in (
+        ([30, 33, 34, 35], 1.4, 0.31),
+        ([22, 23, 24, 25, 26], 0.7, 0.4),
+        ([27, 28, 29], 1.0, 0.5),
+    ):
         distance = cKDTree(marks[index]).query(v)[0]
         spacing = np.where(distance < radius, np.minimum(spacing, near), spacing)
     normal = vertex_normals(v, half.triangles)
@@ -74,7 +78,11 @@ def outline_points(half: Half, rows: list[Points], spacing: np.ndarray) -> tuple
         size = np.maximum(spacing[piece], 1.5 if k == 1 else 0.0)
         density = np.concatenate([[0], np.cumsum(step / ((size[1:] + size[:-1]) / 2))])
         number = max(2, round(density[-1]))
-        at = np.interp(np.linspace(0, density[-1], number + 1)[slice(1, None) if k != 2 else slice(1, -1)], density, np.arange(len(piece)))
+        at = np.interp(
+            np.linspace(0, density[-1], number + 1)[slice(1, None) if k != 2 else slice(1, -1)],
+            density,
+            np.arange(len(piece)),
+        )
         low = np.minimum(at.astype(int), len(piece) - 2)
         share = at - low
         found.append(Points(piece[np.stack([low, low + 1, low + 1], 1)], np.stack([1 - share, share, 0 * share], 1)))
@@ -113,7 +121,9 @@ def cloud_points(half: Half, fixed: Points, blocked: np.ndarray, spacing: np.nda
         own = owner < len(moving)
         total = np.bincount(owner[own], density[own], minlength=len(moving))
         for axis in range(6):
-            mean = np.bincount(owner[own], density[own] * spot[own, axis], minlength=len(moving)) / np.maximum(total, 1e-12)
+            mean = np.bincount(owner[own], density[own] * spot[own, axis], minlength=len(moving)) / np.maximum(
+                total, 1e-12
+            )
             moving[:, axis] = np.where(total > 0, mean, moving[:, axis])
         moving = spot[cKDTree(spot).query(moving)[1]]
     return sample.take(np.unique(cKDTree(spot).query(moving)[1]))
@@ -138,7 +148,9 @@ def flatten(half: Half) -> np.ndarray:
     return flat[:-1]
 
 
-def join_points(half: Half, points: Points, on_outline: np.ndarray, rings: list[np.ndarray], rows: list[np.ndarray]) -> np.ndarray:
+def join_points(
+    half: Half, points: Points, on_outline: np.ndarray, rings: list[np.ndarray], rows: list[np.ndarray]
+) -> np.ndarray:
     """Triangles (T, 3) over `points`, counter-clockwise from outside. The eye stays open along the first of the closed `rings`.
 
     Neighbours along `rings` and open `rows` (indices of points) are joined by edges.
@@ -149,7 +161,9 @@ def join_points(half: Half, points: Points, on_outline: np.ndarray, rings: list[
     a, b, c = (flat_all[half.triangles[:, k]] for k in range(3))
     if np.median((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])) < 0:
         flat = flat * [1, -1]  # so that counter-clockwise in the plane is counter-clockwise from outside
-    edges = [np.stack([ring, np.roll(ring, -1)], 1) for ring in rings] + [np.stack([row[:-1], row[1:]], 1) for row in rows]
+    edges = [np.stack([ring, np.roll(ring, -1)], 1) for ring in rings] + [
+        np.stack([row[:-1], row[1:]], 1) for row in rows
+    ]
     return join_flat(flat, points.on(half.vertices), np.concatenate(edges), rings[0])
 
 
@@ -158,5 +172,6 @@ def check_half(triangles: np.ndarray, lid: np.ndarray, outline_count: int) -> No
     loops = boundary_loops(triangles)
     sizes = sorted(len(loop) for loop in loops)
     if sizes != sorted([len(lid), outline_count]):
-        raise ValueError(f"half head: expected loops of {sorted([len(lid), outline_count])} points, got {sizes}; change the spacing")
-
+        raise ValueError(
+            f"half head: expected loops of {sorted([len(lid), outline_count])} points, got {sizes}; change the spacing"
+        )

@@ -1,4 +1,7 @@
-"""Reads ICT-FaceKit (light) as arrays: the surface our head model is learned from. Centimetres, x to the subject's left, y up, z forward."""
+"""Reads ICT-FaceKit (light) as arrays: the surface our head model is learned from.
+
+Centimetres, x to the subject's left, y up, z forward.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,11 @@ class FlatMesh:
             if (a, b) not in self.owner or (b, a) not in self.owner or (a, b) in kept or (b, a) in kept:
                 continue
             c, d = self.opposite(a, b), self.opposite(b, a)
-            if _angle(place, c, a, b) + _angle(place, d, a, b) <= np.pi + 1e-6 or (c, d) in self.owner or (d, c) in self.owner:
+            if (
+                _angle(place, c, a, b) + _angle(place, d, a, b) <= np.pi + 1e-6
+                or (c, d) in self.owner
+                or (d, c) in self.owner
+            ):
                 continue
             if self.flip(a, b):
                 queue += [(b, c), (c, a), (a, d), (d, b)]

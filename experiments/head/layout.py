@@ -179,8 +179,11 @@ def brow_rows(ict: Ict, half: Half, mediapipe: np.ndarray) -> list[Points]:
     wider = narrow + 0.14 / np.linalg.norm(half_width, axis=1, keepdims=True)
     ends = np.zeros_like(middle)
     ends[0], ends[-1] = middle[0] - middle[1], middle[-1] - middle[-2]
-    ends *= 0.14 / np.maximum(np.linalg.norm(ends, axis=1, keepdims=True), 1e-9)  # the skin rows reach past the brow's ends
-    rows = (middle + ends + half_width * wider, middle + half_width * narrow, middle - half_width * narrow, middle + ends - half_width * wider)
+    ends *= 0.14 / np.maximum(
+        np.linalg.norm(ends, axis=1, keepdims=True), 1e-9
+    )  # the skin rows reach past the brow's ends
+    narrow, wider = half_width * narrow, half_width * wider
+    rows = (middle + ends + wider, middle + narrow, middle - narrow, middle + ends - wider)
     return [closest_points(row, half.vertices, half.triangles)[0] for row in rows]
 
 
@@ -213,7 +216,10 @@ def _lip_border(ict: Ict, half: Half) -> Points:
     """The red lip's border as a dense row of surface points: splines through the outer lip landmarks, from the midline's top."""
     marks = ict.mean[ict.landmarks]
     parts = []
-    for index, keep in (([48, 49, 50, 51, 52, 53, 54], slice(100, None)), ([54, 55, 56, 57, 58, 59, 48], slice(1, 101))):
+    for index, keep in (
+        ([48, 49, 50, 51, 52, 53, 54], slice(100, None)),
+        ([54, 55, 56, 57, 58, 59, 48], slice(1, 101)),
+    ):
         knots = marks[index]
         chord = np.concatenate([[0], np.cumsum(np.sqrt(np.linalg.norm(np.diff(knots, axis=0), axis=1)))])
         parts.append(CubicSpline(chord, knots)(np.linspace(0, chord[-1], 201))[keep])

@@ -74,7 +74,9 @@ def eyeball(ict: Ict, side: str, gaze: np.ndarray) -> Part:
     for angle in np.deg2rad(EYE_ANGLES_DEG):
         ring = np.cos(turn)[:, None] * right + np.sin(turn)[:, None] * up
         spots += list(np.cos(angle) * gaze * flip + np.sin(angle) * ring)
-        name = "pupil" if angle < np.deg2rad(PUPIL_DEG) else "iris" if angle < np.deg2rad(IRIS_DEG) else f"eyeball_{side}"
+        name = (
+            "pupil" if angle < np.deg2rad(PUPIL_DEG) else "iris" if angle < np.deg2rad(IRIS_DEG) else f"eyeball_{side}"
+        )
         region += [name] * EYE_SEGMENTS
     spots.append(-gaze * flip)
     region.append(f"eyeball_{side}")
@@ -152,7 +154,8 @@ def tongue(ict: Ict) -> Part:
     triangles = ict.triangles(start, stop)
     low = ict.expression[EXPRESSION_NAMES.index("jawOpen"), :, 1] < -0.2
     triangles = triangles[low[triangles].all(1)]
-    rows = ((9.1, 0.6, -4.4), (9.3, 0.65, -3.8), (8.9, 0.85, -3.1), (8.0, 1.25, -2.9), (6.8, 1.45, -2.9), (5.5, 1.55, -2.9), (4.2, 1.4, -2.9))
+    tip = ((9.1, 0.6, -4.4), (9.3, 0.65, -3.8), (8.9, 0.85, -3.1))
+    rows = (*tip, (8.0, 1.25, -2.9), (6.8, 1.45, -2.9), (5.5, 1.55, -2.9), (4.2, 1.4, -2.9))  # z, half width, y
     across = ((0, 0), (0.5, 0), (0.92, 0.05), (1.0, 0.9))
     spots = [np.array([share * width, y - drop, z]) for share, drop in across for z, width, y in rows]
     points, _ = closest_points(np.array(spots), ict.mean, triangles)

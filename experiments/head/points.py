@@ -33,7 +33,9 @@ def region_triangles(head: Topology, names: tuple[str, ...]) -> np.ndarray:
     return head.triangles[inside[head.triangles].all(1)]
 
 
-def landmark_sets(ict: Ict, head: Topology, shapes: Shapes, mediapipe: tuple[np.ndarray, np.ndarray]) -> dict[str, Points]:
+def landmark_sets(
+    ict: Ict, head: Topology, shapes: Shapes, mediapipe: tuple[np.ndarray, np.ndarray]
+) -> dict[str, Points]:
     """The sets ibug68, mediapipe478 and dense520 as points on our mesh. mediapipe: vertex (478, 3) and weight (478, 3) on ICT."""
     middle = np.median(head.on(ict.mean)[:, 1:] / 100 - shapes.mean[:, 1:], axis=0)  # where our origin lies on ICT
     centred = ict.mean / 100 - np.array([0, *middle])
@@ -43,29 +45,26 @@ def landmark_sets(ict: Ict, head: Topology, shapes: Shapes, mediapipe: tuple[np.
     spots = (spots + spots[MIRROR_68] * [-1, 1, 1]) / 2
     ibug, _ = closest_points(spots, posed, skin)
     ibug = symmetric(ibug, np.array(MIRROR_68), head)
+    middle = np.flatnonzero(np.array(MIRROR_68) == np.arange(68))
+    edges = np.concatenate([skin[:, [0, 1, 1]], skin[:, [1, 2, 2]], skin[:, [2, 0, 0]]])
+    seam, _ = closest_points(spots[middle], posed, edges[(head.mirror[edges] == edges).all(1)])
+    ibug.corners[middle], ibug.weights[middle] = seam.corners, seam.weights
     vertex, weight = mediapipe
     spots = (posed_ict[vertex] * weight[..., None]).sum(1)
     on_skin, _ = closest_points(spots, posed, skin)
     eyes, _ = closest_points(spots, posed, region_triangles(head, ("eyeball_left", "eyeball_right", "iris", "pupil")))
     iris = np.arange(len(spots)) >= 468
-    mixed = Points(np.where(iris[:, None], eyes.corners, on_skin.corners), np.where(iris[:, None], eyes.weights, on_skin.weights))
+    mixed = Points(
+        np.where(iris[:, None], eyes.corners, on_skin.corners), np.where(iris[:, None], eyes.weights, on_skin.weights)
+    )
     return {"ibug68": ibug, "mediapipe478": mixed, "dense520": dense_points(ict, head, shapes, ibug)}
 
 
 def symmetric(points: Points, twin: np.ndarray, head: Topology) -> Points:
-    """Make `points[twin[i]]` the exact mirror image of `points[i]`; a point that is its own twin becomes the mean of itself and its image."""
+    """Make `points[twin[i]]` the exact mirror image of `points[i]` for i < twin[i]."""
     corners, weights = points.corners.copy(), points.weights.copy()
-    for i, j in enumerate(twin):
-        if i < j:
-            corners[j], weights[j] = head.mirror[corners[i]], weights[i]
-        elif i == j:
-            mix: dict[int, float] = {}
-            for c, w in zip(corners[i], weights[i]):
-                mix[int(c)] = mix.get(int(c), 0) + w / 2
-                mix[int(head.mirror[c])] = mix.get(int(head.mirror[c]), 0) + w / 2
-            best = sorted(mix, key=lambda k: -mix[k])[:3]  # a midline point has at most two corners off the midline
-            share = np.array([mix[k] for k in best] + [0.0] * (3 - len(best)))
-            corners[i], weights[i] = (best + best[-1:] * 3)[:3], share / share.sum()
+    first = np.flatnonzero(np.arange(len(twin)) < twin)
+    corners[twin[first]], weights[twin[first]] = head.mirror[corners[first]], weights[first]
     return Points(corners, weights)
 
 
@@ -89,8 +88,9 @@ def dense_points(ict: Ict, head: Topology, shapes: Shapes, ibug: Points) -> Poin
 
 
 def face_chart(head: Topology, mean: np.ndarray) -> np.ndarray:
-    """uv (V, 2): face, lids, lips, brows and ears flattened into the unit square, one-to-one; -1 elsewhere. u to the subject's left, v down.
+    """uv (V, 2): face, lids, lips, brows and ears flattened into the unit square, one-to-one; -1 elsewhere.
 
+    u runs to the subject's left, v down.
     Tutte's embedding with mean-value weights: positive weights and a convex outline, so no triangle can turn over.
     """
     triangles = region_triangles(head, ("face", "lids", "lips", "brows", "ears", "nostrils"))
@@ -108,8 +108,11 @@ def face_chart(head: Topology, mean: np.ndarray) -> np.ndarray:
     weight = _mean_value_weights(np.array(place), np.concatenate(fans))
     rows, cols = weight.nonzero()
     edge = np.linalg.norm(np.array(place)[rows] - np.array(place)[cols], axis=1)
-    weight = coo_matrix((np.asarray(weight[rows, cols]).ravel() ** CHART_EVENNESS * edge**CHART_DETAIL, (rows, cols)), shape=weight.shape).tocsr()
-    weight = weight @ diags(np.where(np.arange(count) < len(mean), 1.0, 0.3))  # a fan's hub must not draw its opening together
+    spring = np.asarray(weight[rows, cols]).ravel() ** CHART_EVENNESS * edge**CHART_DETAIL
+    weight = coo_matrix((spring, (rows, cols)), shape=weight.shape).tocsr()
+    weight = weight @ diags(
+        np.where(np.arange(count) < len(mean), 1.0, 0.3)
+    )  # a fan's hub must not draw its opening together
     free = np.setdiff1d(np.unique(np.concatenate(fans)), outline)
     system = (diags(np.asarray(weight.sum(1)).ravel()) - weight).tocsr()
     flat[free] = splu(system[free][:, free].tocsc()).solve(-(system[free][:, outline] @ flat[outline]))
@@ -124,7 +127,9 @@ def _outline_spots(outline: np.ndarray, mean: np.ndarray) -> np.ndarray:
     along = np.concatenate([[0], np.cumsum(step)[:-1]]) / step.sum() * 2 * np.pi
     left = mean[order[1], 0] > 0
     x, y = np.sin(along) * (1 if left else -1), -np.cos(along)
-    reach = (np.abs(x) ** 3 + np.abs(y) ** 3) ** (1 / 3)  # a superellipse: fills the square better than a disc, still convex
+    reach = (np.abs(x) ** 3 + np.abs(y) ** 3) ** (
+        1 / 3
+    )  # a superellipse: fills the square better than a disc, still convex
     spots = np.stack([0.5 + 0.49 * x / reach, 0.5 + 0.49 * y / reach], 1)
     out = np.zeros((len(outline), 2))
     position = {int(v): i for i, v in enumerate(outline)}
@@ -139,7 +144,9 @@ def _largest_disc(triangles: np.ndarray, head: Topology, mean: np.ndarray) -> np
 
     for _ in range(20):
         edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]]])
-        label = connected_components(coo_matrix((np.ones(len(edges)), edges.T), shape=(len(mean),) * 2), directed=False)[1]
+        label = connected_components(
+            coo_matrix((np.ones(len(edges)), edges.T), shape=(len(mean),) * 2), directed=False
+        )[1]
         triangles = triangles[label[triangles[:, 0]] == label[mean[:, 2].argmax()]]
         directed = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
         known = set(map(tuple, directed.tolist()))
@@ -171,4 +178,6 @@ def _mean_value_weights(place: np.ndarray, triangles: np.ndarray) -> coo_matrix:
         rows += [i, i]
         cols += [j, o]
         vals += [tangent / nu, tangent / nw]
-    return coo_matrix((np.concatenate(vals), (np.concatenate(rows), np.concatenate(cols))), shape=(len(place),) * 2).tocsr()
+    return coo_matrix(
+        (np.concatenate(vals), (np.concatenate(rows), np.concatenate(cols))), shape=(len(place),) * 2
+    ).tocsr()

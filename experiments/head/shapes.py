@@ -44,7 +44,8 @@ def reflect(values: np.ndarray, mirror: np.ndarray) -> np.ndarray:
 def learn_shapes(ict: Ict, head: Topology) -> Shapes:
     """Mean, principal identity components (of ICT's identities and their mirror images) and the 51 expressions."""
     shells = [np.unique(parts.eye_shell(ict, side)) for side in ("left", "right")]
-    shift = np.mean([ict.identity[:, shell].mean(1) for shell in shells], 0)  # (100, 3): how each component moves the eyes' midpoint
+    # (100, 3): how each component moves the midpoint of the eyes
+    shift = np.mean([ict.identity[:, shell].mean(1) for shell in shells], 0)
     eyeball = np.isin(head.region, [REGIONS.index(n) for n in ("eyeball_left", "eyeball_right", "iris", "pupil")])
     mean = head.on(ict.mean) / 100
     mean[eyeball, 2] -= EYE_RETREAT
@@ -70,8 +71,11 @@ def learn_shapes(ict: Ict, head: Topology) -> Shapes:
 
 
 def close_lips(field: np.ndarray, head: Topology, shares: tuple[float, ...]) -> None:
-    """Move the lips, in place, so that their lines of contact coincide; `shares`: how much each row joins in. Linear in `field (..., V, 3)`: done to the mean and to every
-    identity component, it closes the mouth of every identity at rest (ICT's stands open by 0.8 mm)."""
+    """Move the lips, in place, so that their lines of contact coincide; `shares`: how much each row joins in.
+
+    Linear in `field (..., V, 3)`: done to the mean and to every identity component, it closes the mouth of every identity at rest
+    (ICT's stands open by 0.8 mm).
+    """
     for side in (np.arange(len(head.mirror)), head.mirror):
         upper = side[head.lips[:, : head.lips.shape[1] // 2 + 1]]
         lower = side[head.lips[:, ::-1][:, : head.lips.shape[1] // 2 + 1]]
@@ -98,7 +102,9 @@ def close_lids(expression: np.ndarray, mean: np.ndarray, head: Topology, centre:
             shifted = (gap + np.roll(gap, -1, 0)) / 2 if ring > LID_MARGIN and ring % 2 == 0 else gap  # staggered rings
             blink[lids[ring]] += share * shifted
         middle = centre * [1 if side == "Left" else -1, 1, 1]
-        ball = np.flatnonzero(np.isin(head.region, [REGIONS.index(n) for n in ("eyeball_left", "eyeball_right", "iris", "pupil")]))
+        ball = np.flatnonzero(
+            np.isin(head.region, [REGIONS.index(n) for n in ("eyeball_left", "eyeball_right", "iris", "pupil")])
+        )
         ball = ball[mean[ball, 0] * middle[0] > 0]
         corners = head.triangles[np.isin(head.triangles, ball).all(1)]
         for ring, clearance in LID_CLEARANCE.items():
@@ -109,7 +115,9 @@ def close_lids(expression: np.ndarray, mean: np.ndarray, head: Topology, centre:
             blink[lids[ring]] += np.maximum(clearance - height, 0)[:, None] * outward
 
 
-def mirror_components(identity: np.ndarray, head: Topology, area: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mirror_components(
+    identity: np.ndarray, head: Topology, area: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Principal components of N(0, 1) weights on `identity (K, V, 3)` and of their mirror images.
 
     The covariance of both together is that of the symmetric plus that of the antisymmetric halves, so each is solved by itself,

@@ -78,7 +78,9 @@ def cotangent_laplacian(vertices: np.ndarray, triangles: np.ndarray) -> tuple[cs
         rows += [i, j]
         cols += [j, i]
         vals += [cot, cot]
-    weight = coo_matrix((np.concatenate(vals), (np.concatenate(rows), np.concatenate(cols))), shape=(count, count)).tocsr()
+    weight = coo_matrix(
+        (np.concatenate(vals), (np.concatenate(rows), np.concatenate(cols))), shape=(count, count)
+    ).tocsr()
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
     lumped = np.bincount(triangles.ravel(), np.repeat(area / 3, 3), minlength=count)
@@ -131,7 +133,9 @@ def harmonic_near(vertices: np.ndarray, triangles: np.ndarray, points: Points, v
     """Smooth function (V,) that comes close to `values (P,)` at surface points; for lines that do not follow mesh edges."""
     laplacian, _ = cotangent_laplacian(vertices, triangles)
     rows = np.repeat(np.arange(len(values)), 3)
-    picks = coo_matrix((points.weights.ravel(), (rows, points.corners.ravel())), shape=(len(values), len(vertices))).tocsr()
+    picks = coo_matrix(
+        (points.weights.ravel(), (rows, points.corners.ravel())), shape=(len(values), len(vertices))
+    ).tocsr()
     unused = np.ones(len(vertices))
     unused[triangles.ravel()] = 0.0
     system = laplacian + 1e3 * (picks.T @ picks) + diags(unused + 1e-9)
@@ -174,7 +178,9 @@ def level_line(vertices: np.ndarray, triangles: np.ndarray, field: np.ndarray, l
     return Points(edges[:, [0, 1, 1]], np.stack([1 - t, t, np.zeros_like(t)], 1))
 
 
-def closest_points(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, near: int = 40) -> tuple[Points, np.ndarray]:
+def closest_points(
+    points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, near: int = 40
+) -> tuple[Points, np.ndarray]:
     """Closest surface point of each of `points (P, 3)`, and the distance (P,). Looks at the `near` nearest triangles."""
     near = min(near, len(triangles))
     tree = cKDTree(vertices[triangles].mean(1))
@@ -200,7 +206,9 @@ def _closest_in_triangle(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndar
     v, w = (d11 * d20 - d01 * d21) / den, (d00 * d21 - d01 * d20) / den
     inside = np.stack([1 - v - w, v, w], -1)
     best, best_d = inside, np.where((inside >= 0).all(-1), 0.0, np.inf)
-    spot_d = np.where(best_d == 0, ((inside[..., :1] * a + inside[..., 1:2] * b + inside[..., 2:] * c - p) ** 2).sum(-1), np.inf)
+    spot_d = np.where(
+        best_d == 0, ((inside[..., :1] * a + inside[..., 1:2] * b + inside[..., 2:] * c - p) ** 2).sum(-1), np.inf
+    )
     for i, (start, end) in enumerate(((a, b), (b, c), (c, a))):
         edge = end - start
         t = np.clip(((p - start) * edge).sum(-1) / np.maximum((edge * edge).sum(-1), 1e-18), 0, 1)
