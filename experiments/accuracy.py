@@ -75,7 +75,9 @@ def measure(name: str, folder: Path, predictor: Predictor, model: HeadModel, sco
     for i, face in enumerate(found):
         if len(face):
             predicted[i] = model.landmarks(face, "ibug68")[0, :, :2]
-    aligned, raw = score.aligned_nme(predicted, true), score.nme(predicted, true)
+    raw = score.nme(predicted, true)
+    enough = np.isfinite(raw).sum() >= 8  # offsets of 68 points cannot be learned from fewer
+    aligned = score.aligned_nme(predicted, true) if enough else np.full(len(true), np.nan)
     result: dict = {"missed": int(np.isnan(raw).sum()), "pictures": len(true)}
     groups = {"all": np.ones(len(true), bool)}
     if pose is not None:
@@ -83,15 +85,23 @@ def measure(name: str, folder: Path, predictor: Predictor, model: HeadModel, sco
         groups |= {"0-30": yaw <= 30, "30-60": (yaw > 30) & (yaw <= 60), "60+": yaw > 60}
         result["pose_error_deg"] = pose_error(found, pose)
     for group, rows in groups.items():
-        result[f"aligned_nme {group}"] = round(float(np.nanmean(aligned[rows])), 3)
-        result[f"nme {group}"] = round(float(np.nanmean(raw[rows])), 3)
+        result[f"aligned_nme {group}"] = mean_of(aligned[rows])
+        result[f"nme {group}"] = mean_of(raw[rows])
     order = np.argsort(-np.where(np.isnan(aligned), np.inf, aligned))
     return result, [(pictures[i], found[i]) for i in order]
+
+
+def mean_of(values: np.ndarray) -> float:
+    """Mean of what is not NaN; NaN of nothing."""
+    there = values[np.isfinite(values)]
+    return round(float(there.mean()), 3) if len(there) else float("nan")
 
 
 def pose_error(found: list[Faces], pose: np.ndarray) -> dict[str, float]:
     """Mean absolute error in degrees of pitch, yaw, roll over found faces of |yaw| <= 99 degrees."""
     rows = [i for i, f in enumerate(found) if len(f) and abs(np.degrees(pose[i, 1])) <= 99]
+    if not rows:
+        return {}
     ours = np.concatenate([np.atleast_2d(euler_from_rotation(found[i].rotation)) for i in rows])
     gap = np.degrees(np.abs((ours - pose[rows] + np.pi) % (2 * np.pi) - np.pi)).mean(0)
     return dict(zip(("pitch", "yaw", "roll", "mean"), [*gap.round(2).tolist(), round(float(gap.mean()), 2)], strict=True))
