@@ -103,12 +103,13 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
 
 
 class Shot(NamedTuple):
-    """What a camera saw: a take, and for a single moment its picture (H, W, 3) uint8; source: the file it is from."""
+    """What a camera saw: a take, and for a single moment its picture (H, W, 3) uint8; source: the file it is from; size: width, height."""
 
     take: Take
     focal_px: float
     picture: Picture | None
     source: str = ""
+    size: tuple[int, int] = (1280, 720)
 
 
 def write_shot(shot: Shot, rigs: Sequence[Rig], target: Path, plain: bool = False) -> list[Path]:
@@ -120,7 +121,7 @@ def write_shot(shot: Shot, rigs: Sequence[Rig], target: Path, plain: bool = Fals
         shot.take.save(target)
         return written
     if target.suffix.lower() == ".glb":
-        write_scene(shot.take, rigs, target)
+        write_scene(shot.take, rigs, target, *shot.size, shot.focal_px)
         target = target.with_suffix(".png")
         if is_same(target, shot.source):  # the photo itself is never written over
             target = target.with_name(target.stem + ".characters.png")
@@ -143,7 +144,7 @@ def shoot(faces: Faces, picture: Picture, focal_px: float | None = None) -> Shot
 
     size = (picture.shape[1], picture.shape[0])
     focal_px = focal_px or default_focal_px(*size)
-    return Shot(faces_to_take(faces, size, focal_px), focal_px, picture)
+    return Shot(faces_to_take(faces, size, focal_px), focal_px, picture, size=size)
 
 
 def _film(predictor: Predictor, source: str, options: AnimateOptions) -> Shot:
@@ -163,7 +164,7 @@ def _film(predictor: Predictor, source: str, options: AnimateOptions) -> Shot:
     faces = smooth_faces(drop_short(track_faces(Faces.concatenate(found), time_s), time_s), time_s)
     size = (clip.width, clip.height)
     focal_px = options.focal_px or default_focal_px(*size)
-    return Shot(faces_to_take(faces, size, focal_px, time_s), focal_px, None)
+    return Shot(faces_to_take(faces, size, focal_px, time_s), focal_px, None, size=size)
 
 
 def table(path: str | Path, picture: Picture, faces: Faces) -> str:
