@@ -23,7 +23,7 @@ from experiments.head.assemble import REGIONS, Topology, assemble  # noqa: E402
 from experiments.head.ict import Ict, load_ict  # noqa: E402
 from experiments.head.points import face_chart, landmark_sets  # noqa: E402
 from experiments.head.shapes import Shapes, learn_shapes  # noqa: E402
-from mfn.head_model import DEFAULT_FILE, FORMAT, quantise  # noqa: E402
+from mfn.head_model import DEFAULT_FILE, FORMAT, HeadModel, quantise  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
 
@@ -32,6 +32,17 @@ def gaze_direction(ict: Ict, mediapipe: np.ndarray) -> np.ndarray:
     pupil = mediapipe[[468, 473]]
     left = (pupil[1] - parts.eye_centre(ict, "left") + (pupil[0] - parts.eye_centre(ict, "right")) * [-1, 1, 1]) / 2
     return left / np.linalg.norm(left)
+
+
+def with_signs_of(path: Path, shapes: Shapes) -> Shapes:
+    """Turn components round where the file to be replaced has them the other way: a component's sign is free, networks rely on it."""
+    if not path.is_file():
+        return shapes
+    old = HeadModel.load(path)
+    if old.identity_basis.shape != shapes.identity.shape:
+        return shapes
+    sign = np.where((old.identity_basis * shapes.identity).sum((1, 2)) < 0, -1.0, 1.0)
+    return shapes._replace(identity=shapes.identity * sign[:, None, None])
 
 
 def save(path: Path, head: Topology, shapes: Shapes, sets: dict, uv: np.ndarray, spread_m: np.ndarray) -> None:
@@ -76,7 +87,7 @@ def main() -> None:
     mediapipe = (ict.mean[vertex] * weight[..., None]).sum(1)
     gaze = gaze_direction(ict, mediapipe)
     head = assemble(ict, gaze, mediapipe)
-    shapes = learn_shapes(ict, head)
+    shapes = with_signs_of(args.out, learn_shapes(ict, head))
     sets = landmark_sets(ict, head, shapes, (vertex, weight))
     uv = face_chart(head, shapes.mean)
     save(args.out, head, shapes, sets, uv, spread_cm / 100)

@@ -87,7 +87,7 @@ def face_mask(head_model: HeadModel) -> NDArray[np.float32]:
     front = ramp(z, temple[2] - 0.02, temple[2] + 0.012)
     below_hair = ramp(y, 0.074 - 5 * x**2, 0.05 - 5 * x**2)
     above_neck = ramp(y, chin[1] - 0.016, chin[1] - 0.004)
-    skin = front * below_hair * above_neck
+    skin = front * below_hair * above_neck * ~head_model.region_mask("neck")
     return np.where(head_model.region_mask("face", "scalp", "ears", "neck"), skin, 1).astype(np.float32)
 
 
