@@ -20,6 +20,8 @@ from retarget.rig import Rig
 from retarget.take import Take
 
 _STILL_S = 1.0  # how long the animation of a single picture lasts
+_LONG_GAP_S = 0.5  # a person unseen for longer is away; shorter gaps are bridged
+_ALONE_S = 0.1  # how long someone stays who was seen once
 _TO_LAMP = (-0.35, 0.55, 0.75)
 
 
@@ -50,7 +52,7 @@ def build_scene(take: Take, rigs: Sequence[Rig]) -> Glb:
     glb = Glb({"asset": {"version": "2.0", "generator": "mfn retarget"}})
     rig_of = rig_of_actor(take.actor, rigs)
     moved = {number: append_document(glb, rigs[number].glb) for number in sorted(set(rig_of.values()))}
-    start = take.time_s.min() if len(take) else 0.0
+    span = (take.time_s.min(), take.time_s.max()) if len(take) else (0.0, 0.0)
     animation: Document = {"name": "take", "channels": [], "samplers": []}
     roots, used = [], set()
     for actor, number in rig_of.items():
@@ -61,7 +63,7 @@ def build_scene(take: Take, rigs: Sequence[Rig]) -> Glb:
         own = {old: copy_of.get(old + moved[number], old + moved[number]) for old in range(len(rig.world))}
         used.add(number)
         performance = take[take.actor == actor]
-        roots.append(_add_actor(glb, rig, own, performance, animation, start))
+        roots.append(_add_actor(glb, rig, own, performance, animation, span))
         glb.document["nodes"][roots[-1]]["children"] = [copy_of.get(top, top) for top in tops]
     scene = {"name": "take", "nodes": roots} if roots else {"name": "take"}
     glb.document.update(scene=0, scenes=[scene])
@@ -70,11 +72,13 @@ def build_scene(take: Take, rigs: Sequence[Rig]) -> Glb:
     return glb
 
 
-def _add_actor(glb: Glb, rig: Rig, own: dict[int, int], performance: Take, animation: Document, start_s: float) -> int:
+def _add_actor(
+    glb: Glb, rig: Rig, own: dict[int, int], performance: Take, animation: Document, span: tuple[float, float]
+) -> int:
     """The node that carries one character, posed as in its first sample, and its channels. own: rig node -> scene
     node."""
     performance = performance[np.argsort(performance.time_s, kind="stable")]
-    time_s = (performance.time_s - start_s).astype(np.float32)
+    time_s = (performance.time_s - span[0]).astype(np.float32)
     if (np.diff(time_s) <= 0).any():
         again = performance.time_s[1:][np.diff(time_s) <= 0][0]
         raise ValueError(f"actor {performance.actor[0]} has two samples at {again:g} s (expected one at each time)")
@@ -83,6 +87,7 @@ def _add_actor(glb: Glb, rig: Rig, own: dict[int, int], performance: Take, anima
     root = add(glb, "nodes", {"name": f"{rig.name} {actor}", "extras": {"actor": actor}})
     if scale != 1:
         glb.document["nodes"][root]["scale"] = [scale] * 3
+    _hide_when_away(glb, animation, root, time_s, np.float32(span[1] - span[0]))
     if len(time_s) == 1:
         time_s = np.array([time_s[0], time_s[0] + _STILL_S], np.float32)
         tracks = [(node, path, np.repeat(values, 2, axis=0)) for node, path, values in tracks]
@@ -100,6 +105,27 @@ def _add_actor(glb: Glb, rig: Rig, own: dict[int, int], performance: Take, anima
         where = {"node": root if node is None else node, "path": path}
         animation["channels"].append({"sampler": sampler_of[key], "target": where})
     return root
+
+
+def _hide_when_away(glb: Glb, animation: Document, root: int, time_s: NDArray[np.float32], end_s: np.float32) -> None:
+    """Shrink a character to nothing before its first sample, after its last and in long gaps, if there are such
+    times."""
+    steps = np.diff(time_s)
+    hold = float(np.median(steps)) if len(steps) else _ALONE_S
+    breaks = np.flatnonzero(steps > max(_LONG_GAP_S, 3 * hold))
+    appears, leaves = time_s[[0, *(breaks + 1)]], time_s[[*breaks, -1]] + hold
+    events = [(0.0, 0.0)] if appears[0] > 0 else []
+    for appear, leave in zip(appears, leaves, strict=True):
+        events.append((float(appear), 1.0))
+        events += [(float(leave), 0.0)] if leave < end_s else []
+    if len(events) < 2:
+        return
+    scale = glb.document["nodes"][root].get("scale", [1.0] * 3)
+    sizes = np.array([visible for _, visible in events])[:, None] * scale
+    clock = add_accessor(glb, np.array([time for time, _ in events], np.float32))
+    animation["samplers"].append({"input": clock, "output": add_accessor(glb, sizes), "interpolation": "STEP"})
+    target = {"node": root, "path": "scale"}
+    animation["channels"].append({"sampler": len(animation["samplers"]) - 1, "target": target})
 
 
 def _tracks(

@@ -109,10 +109,49 @@ def test_times_are_true_and_start_at_zero(face_path, tmp_path):
     late = take[(take.actor == 1) | (take.time_s > 10.01)][::-1]
     write_scene(late, [load_rig(face_path)], tmp_path / "out.glb")
     glb = read_glb(tmp_path / "out.glb")
-    clocks = {sampler["input"] for sampler in glb.document["animations"][0]["samplers"]}
+    samplers = glb.document["animations"][0]["samplers"]
+    clocks = {sampler["input"] for sampler in samplers if sampler["interpolation"] == "LINEAR"}
     times = sorted((read_accessor(glb, clock)[:, 0].tolist() for clock in clocks), key=len)
     np.testing.assert_allclose(times[1], np.arange(3) / 29.97, atol=1e-6)
     np.testing.assert_allclose(times[0], np.arange(1, 3) / 29.97, atol=1e-6)
+
+
+def test_who_is_away_is_not_seen(face_path, tmp_path):
+    frames = np.arange(100) / 25
+    there = {
+        0: frames >= 0,
+        1: frames >= 1,
+        2: frames < 1.5,
+        3: (frames < 1) | (frames > 2),
+        4: frames == 2,
+        5: frames != 2,
+    }
+    rows = [(time, actor) for actor, when in there.items() for time in frames[when]]
+    count = len(rows)
+    take = Take(
+        np.array([time for time, _ in rows]),
+        np.array([actor for _, actor in rows]),
+        np.zeros((count, 52)),
+        np.tile([0, 0, 0, 1.0], (count, 1)),
+        np.zeros((count, 3)),
+    )
+    write_scene(take, [load_rig(face_path)], tmp_path / "out.glb")
+    glb = read_glb(tmp_path / "out.glb")
+    check_rules(glb)
+    seen = {}
+    for channel in glb.document["animations"][0]["channels"]:
+        if channel["target"]["path"] == "scale":
+            sampler = glb.document["animations"][0]["samplers"][channel["sampler"]]
+            actor = glb.document["nodes"][channel["target"]["node"]]["extras"]["actor"]
+            times = read_accessor(glb, sampler["input"])[:, 0].astype(float).round(3).tolist()
+            seen[actor] = list(zip(times, read_accessor(glb, sampler["output"])[:, 0].tolist(), strict=True))
+            assert sampler["interpolation"] == "STEP"
+    assert seen == {
+        1: [(0, 0), (1, 1)],
+        2: [(0, 1), (1.52, 0)],
+        3: [(0, 1), (1.0, 0), (2.04, 1)],
+        4: [(0, 0), (2, 1), (2.1, 0)],
+    }
 
 
 def test_weights_read_back(face_path, tmp_path):
