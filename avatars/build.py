@@ -1,7 +1,6 @@
-"""Makes robot.glb, and the picture sheet of README.md, from our head model.
+"""Makes our characters from our head model: `python avatars/build.py` writes avatars/robot.glb.
 
-    python avatars/build.py            # avatars/robot.glb
-    python avatars/build.py --sheet    # also avatars/robot.png
+The same head model gives the same file. Run it again whenever `mfn/weights/head_model.npz` has changed.
 """
 
 from __future__ import annotations
@@ -10,11 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from avatars.forms import Floats, Mesh, normals  # noqa: E402
+from avatars.forms import Mesh, normals  # noqa: E402
 from avatars.robot import Robot, build_robot, named_deltas  # noqa: E402
 from mfn.head_model import HeadModel  # noqa: E402
 from retarget.arkit import ARKIT_NAMES  # noqa: E402
@@ -23,8 +20,7 @@ from retarget.glb import Document, Glb, write_glb  # noqa: E402
 
 SCALE = 0.8
 """The robot is drawn a quarter larger than people: this makes it as large as they are."""
-_SMALLEST_DELTA_M = 1e-4
-_FOLDER = Path(__file__).resolve().parent
+_SMALLEST_DELTA_M = 1.5e-4
 
 
 def _material(name: str, roughness: float) -> Document:
@@ -43,7 +39,8 @@ def _own_names(mesh: Mesh) -> tuple[str, ...]:
 
 def to_glb(robot: Robot) -> Glb:
     """The robot as a glTF scene: a node "head" that holds the face with all 52 shapes, two eyes, and the shell."""
-    materials = [_material("skin", 0.55), _material("trim", 0.45), _material("mouth", 0.5), _material("eye", 0.08), _material("shell", 0.25)]
+    roughness = {"skin": 0.55, "trim": 0.45, "mouth": 0.5, "eye": 0.08, "shell": 0.25}
+    materials = [_material(name, value) for name, value in roughness.items()]
     face = [_part(mesh, k, ARKIT_NAMES) for k, mesh in enumerate((robot.skin, robot.trim, robot.mouth))]
     shapes = [Shape("face", face, ARKIT_NAMES)]
     for name, mesh, material in (("leftEye", robot.left_eye, 3), ("rightEye", robot.right_eye, 3), ("shell", robot.shell, 4)):
@@ -62,9 +59,9 @@ def to_glb(robot: Robot) -> Glb:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sheet", action="store_true", help="also draw robot.png")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
     options = parser.parse_args()
-    path = _FOLDER / "robot.glb"
+    path = options.out / "robot.glb"
     write_glb(to_glb(build_robot(HeadModel.load())), path)
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 

@@ -8,25 +8,25 @@ from avatars.forms import Floats, Mesh, colour, grid, merge, painted, tube, tube
 from avatars.plate import EYE, EYE_RADIUS, shell_depth
 
 WHITE, IRIS, IRIS_EDGE, PUPIL = "#fbfbf7", "#25b7d3", "#0b4a66", "#0a0d14"
-LID, LASH, SOCKET = "#ecc9a4", "#15202e", "#22303f"
+LID, LID_EDGE, LASH, SOCKET = "#ecc9a4", "#c99b73", "#15202e", "#22303f"
 _LOOK_DEG = {"eyeLookUpLeft": (-26, 0), "eyeLookDownLeft": (26, 0), "eyeLookOutLeft": (0, 30), "eyeLookInLeft": (0, -30)}
-_CLOSED_DEG = -13.0
-_REST_DEG = (53.0, -62.0)
+_CLOSED_DEG = -26.0
+_REST_DEG = (49.0, -54.0)
 _LIDS_DEG: dict[str, tuple[float, float, float, float]] = {
     "eyeBlinkLeft": (_CLOSED_DEG - 1 - _REST_DEG[0], _CLOSED_DEG - _REST_DEG[1], 0, 0),
-    "eyeWideLeft": (12, -4, 0, 0),
-    "eyeSquintLeft": (-16, 30, 0, 0),
+    "eyeWideLeft": (15, -7, 0, 0),
+    "eyeSquintLeft": (-16, 19, 0, 0),
     "eyeLookUpLeft": (11, 5, 0, 0),
     "eyeLookDownLeft": (-24, -4, 0, 0),
     "browDownLeft": (-16, 0, 17, 0),
     "browInnerUp": (-1, 0, -13, 0),
     "browOuterUpLeft": (5, 0, 5, 0),
-    "cheekSquintLeft": (0, 24, 0, 0),
-    "mouthSmileLeft": (0, 6, 0, 0),
-    "noseSneerLeft": (-2, 6, 4, 4),
+    "cheekSquintLeft": (0, 14, 0, 0),
+    "mouthSmileLeft": (0, 3, 0, 0),
+    "noseSneerLeft": (-2, 4, 4, 4),
 }
 """How far each shape turns the upper and the lower lid (up is positive), and how far it tilts them (the outer end up)."""
-_ROWS, _COLUMNS = 7, 21
+_ROWS, _COLUMNS = 6, 19
 
 
 def centre() -> Floats:
@@ -38,7 +38,7 @@ def build_eye() -> Mesh:
     """The left ball about its own centre, gaze to +z, with the four shapes that turn it and a blink that draws it back."""
     angles = np.deg2rad([0, 8, 15.5, 16.5, 25, 32.5, 34, 36, 44, 56, 72, 92, 115, 145, 178])
     codes = [PUPIL] * 3 + [IRIS] * 3 + [IRIS_EDGE] * 2 + [WHITE] * 7
-    sides = 32
+    sides = 28
     turn = np.arange(sides) / sides * 2 * np.pi
     ring = np.stack([np.cos(turn), np.sin(turn), np.zeros(sides)], 1)
     net = np.concatenate([np.sin(max(a, 1e-3)) * ring + (0, 0, np.cos(a)) for a in angles]) * EYE_RADIUS
@@ -49,7 +49,7 @@ def build_eye() -> Mesh:
     triangles = np.concatenate([_disc(16), _disc(16) + 17])
     eye = merge([ball, painted(glint, triangles, "#ffffff")])
     deltas = {name: eye.vertices @ _turn(*look).T - eye.vertices for name, look in _LOOK_DEG.items()}
-    deltas["eyeBlinkLeft"] = np.tile([0.0, 0.0, -0.003], (len(eye.vertices), 1))
+    deltas["eyeBlinkLeft"] = np.tile([0.0, 0.0, -0.0075], (len(eye.vertices), 1))
     return Mesh(eye.vertices, eye.triangles, eye.colours, deltas)
 
 
@@ -80,7 +80,7 @@ def _lid_net(upper: bool, turn_deg: float, tilt_deg: float) -> tuple[Floats, Flo
     edge = rest + turn_deg + tilt_deg * across  # degrees up from straight ahead
     edge = np.clip(edge, -66, 66)
     lift = np.clip(np.abs(edge - _CLOSED_DEG) / 50, 0, 1)
-    size = EYE_RADIUS * ((1.075 if upper else 1.05) + (0.10 if upper else 0.05) * lift)
+    size = EYE_RADIUS * ((1.085 if upper else 1.035) + (0.10 if upper else 0.04) * lift)
     back = 105.0 if upper else -105.0
     share = np.linspace(0, 1, _ROWS)[:, None]
     angle = np.deg2rad(edge + (back - edge) * share)
@@ -95,15 +95,15 @@ def _lid(upper: bool) -> tuple[Mesh, Mesh]:
     which = 0 if upper else 1
     triangles = grid(_ROWS, _COLUMNS) if upper else grid(_ROWS, _COLUMNS)[:, ::-1]
     thick = np.repeat(np.sqrt(np.sin(np.linspace(0.02, np.pi - 0.02, _COLUMNS)))[:, None], 2, 1)
-    thick = thick * ([0.0022, 0.0017] if upper else [0.0014, 0.0012])
+    thick = thick * ([0.0027, 0.0021] if upper else [0.0013, 0.0012])
 
     def at(turn: float, tilt: float) -> tuple[Floats, Floats]:
         net, edge = _lid_net(upper, turn, tilt)
-        return net, tube_net(edge, edge, thick, 8, False)
+        return net, tube_net(edge, edge, thick, 6, False)
 
     shutter, bead = at(0, 0)
     moves = {name: at(by[which], by[2 + which]) for name, by in _LIDS_DEG.items()}
-    lid, lash = painted(shutter, triangles, LID), painted(bead, grid(_COLUMNS, 8, closed=True), LASH)
+    lid, lash = painted(shutter, triangles, LID), painted(bead, grid(_COLUMNS, 6, closed=True), LASH if upper else LID_EDGE)
     return (
         Mesh(shutter, triangles, lid.colours, {name: move[0] - shutter for name, move in moves.items()}),
         Mesh(bead, lash.triangles, lash.colours, {name: move[1] - bead for name, move in moves.items()}),

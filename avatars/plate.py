@@ -18,21 +18,23 @@ from retarget.arkit import EXPRESSION_NAMES
 HALF = np.array([0.140, 0.146, 0.122])
 """Half axes of the shell: the plate lies a little inside of it."""
 MIDDLE = np.array([0.0, -0.016, -0.064])
-OPENING_MIDDLE_Y, OPENING = -0.022, (0.105, 0.114)
+OPENING_MIDDLE_Y, OPENING = -0.022, (0.102, 0.112)
 EYE, EYE_RADIUS = np.array([0.0455, 0.004]), 0.0315
 _INSET_M = 0.006
 _MOOD = {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25}
 _SMILE_PER_M = 14.0
 """What the robot always wears: a hint of a smile, and mouth corners that lie higher by this much times x squared."""
 _WIDER = 1.48
+_UNROLL, _SIDE_M = 0.9, -0.02
+MOUTH_RELIEF = 1.1
 _NOSE_M = 0.013
 SKIN, BLUSH, LIPS = "#f6e6d2", "#f29a7a", "#cf7358"
-TEETH, GUMS, MOUTH, THROAT = "#fffdf6", "#8a2f33", "#6d1f25", "#14060a"
-_HEIGHTS = ((-0.16, -0.175), (-0.115, -0.130), (-0.07, -0.076), (-0.04, -0.042), (0.0, 0.004), (0.024, 0.049), (0.055, 0.088), (0.1, 0.14))
-_SHELL_DROP_M = 0.012
-_STRONGER = {"brow": 1.0, "mouthSmile": 1.15, "mouthFrown": 1.6, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.1,
-             "mouthClose": 1.1, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.4,
-             "mouthDimple": 1.3, "mouthStretch": 1.3, "mouthShrug": 1.3, "mouthPucker": 1.0, "eye": 0.4}  # fmt: skip
+MOUTH, THROAT = "#6d1f25", "#14060a"
+_HEIGHTS = ((-0.16, -0.175), (-0.115, -0.135), (-0.07, -0.076), (-0.04, -0.042), (0.0, 0.004), (0.024, 0.049), (0.055, 0.093), (0.1, 0.14))
+_SHELL_DROP_M = 0.016
+_STRONGER = {"brow": 1.0, "mouthSmile": 1.4, "mouthFrown": 2.3, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.22,
+             "mouthClose": 1.22, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.4,
+             "mouthDimple": 1.3, "mouthStretch": 1.3, "mouthShrug": 1.3, "mouthPucker": 1.35, "mouthFunnel": 1.25, "eye": 0.4}  # fmt: skip
 
 
 def shell_depth(x: Floats, y: Floats, inset: float = 0.0) -> Floats:
@@ -79,12 +81,13 @@ class Warp:
         kernel = np.exp(-0.5 * (np.arange(-40, 41) / 14) ** 2)
         height = np.convolve(np.pad(height - 1.2 * table, 40, mode="edge"), kernel / kernel.sum(), "valid") + 1.2 * table
         lift = _SMILE_PER_M * x**2 * _near(x, y, (0, -0.07), (0.03, 0.025))
-        return np.stack([_WIDER * x, np.interp(y, table, height) + lift], -1)
+        wider = _WIDER * (1 + 0.16 * _near(x, y, (0, -0.07), (0.04, 0.03)))
+        return np.stack([wider * x, np.interp(y, table, height) + lift], -1)
 
     def __call__(self, place: Floats, rest: Floats, relief: Floats) -> Floats:
         """(V, 3) in robot space. rest: (V, 3) where the vertices are at rest, relief: (V,) how much of the human depth
         above the smooth form stays at rest; what a shape adds to it is kept whole."""
-        to = self.across(place)
+        to = self.across(place) + _unrolled(rest)
         own = rest[:, 2] - _basis(rest[:, 0], rest[:, 1]) @ self.smooth
         added = place[:, 2] - _basis(place[:, 0], place[:, 1]) @ self.smooth - own
         return np.c_[to, shell_depth(to[:, 0], to[:, 1], _INSET_M) + relief * own + 1.15 * added]
@@ -93,6 +96,14 @@ class Warp:
 def _basis(x: Floats, y: Floats) -> Floats:
     x, y = np.clip(x, -0.065, 0.065) / 0.05, np.clip(y, -0.112, 0.06) / 0.05
     return np.stack([np.ones_like(x), x**2, x**4, y, y**2, y**3, x**2 * y, x**2 * y**2], -1)
+
+
+def _unrolled(rest: Floats) -> Floats:
+    """(V, 2) outwards: what lies at the sides of a human head or under the chin comes to lie round the face."""
+    x, y, z = rest.T
+    to_side = _UNROLL * np.maximum(0, _SIDE_M - z) * smoothstep(np.abs(x), 0.03, 0.05) * np.sign(x)
+    below = _UNROLL * np.maximum(0, 0.0 - z) * smoothstep(y, -0.095, -0.12)
+    return np.stack([to_side, -below], -1)
 
 
 def _near(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, float]) -> Floats:
@@ -147,14 +158,13 @@ class Face:
         strong = np.array([strength(name) for name in EXPRESSION_NAMES])
         shapes = model.expression_basis.astype(np.float64) * strong[:, None, None]
         skin = skin_of(model)
-        nose = skin & (np.abs(rest[:, 0]) < 0.021) & (rest[:, 1] > -0.0545) & (rest[:, 1] < 0.005)
+        nose = skin & (np.hypot(rest[:, 0] / 0.029, (rest[:, 1] + 0.026) / 0.036) < 1) & (rest[:, 1] > -0.0555)
         rows, around, share = membrane(model.triangles, nose)
         rest[rows] = share @ rest[around]
         shapes[:, rows] = np.einsum("ij,sjk->sik", share, shapes[:, around])
         x, y = rest[:, 0], rest[:, 1]
-        relief = smoothstep(_near(x, y, (0, -0.07), (0.045, 0.028)), 0.25, 0.7) * 1.1
-        relief[nose] = 0
-        relief[model.region_mask("mouth_inside", "teeth", "gums")] = 1.1
+        relief = smoothstep(_near(x, y, (0, -0.07), (0.045, 0.028)), 0.25, 0.7) * MOUTH_RELIEF
+        relief[model.region_mask("mouth_inside")] = MOUTH_RELIEF
         return cls(model, rest, shapes, Warp.of(model), relief)
 
     def to_robot(self, place: Floats) -> Floats:
@@ -164,16 +174,16 @@ class Face:
     def neutral(self) -> Floats:
         """(V, 3) robot space, with a button of a nose."""
         place = self.to_robot(self.rest)
-        teeth = self.model.region_mask("teeth", "gums")
-        lower = self.shapes[EXPRESSION_NAMES.index("jawOpen"), :, 1] < -0.004
-        place[teeth, 1] -= np.where(lower[teeth], 0.003, 0.004)
-        place[:, 2] += _NOSE_M * _near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 1)
+        place[:, 2] += _NOSE_M * _near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 0.9 * MOUTH_RELIEF)
         return place
 
     def moves(self, place: Floats) -> dict[str, Floats]:
         """How each of the 51 moves the robot's vertices at `place` (V, 3): whole in the middle, fading towards the rim."""
         inside = smoothstep(opening_level(place[:, 0], place[:, 1]), 1.0, 0.55)[:, None]
-        inside[self.model.region_mask("mouth_inside", "teeth", "gums")] = 1
+        inside[self.model.region_mask("mouth_inside")] = 1
+        chin = skin_of(self.model) & ~self.model.region_mask("lips") & (place[:, 1] < -0.055)
+        level = opening_level(place[:, 0], place[:, 1])
+        rows, around, share = membrane(self.model.triangles, chin & (level > 0.55) & (level < 1.02))
         eye = np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1])[:, None]
         result = {}
         for name, shape in zip(EXPRESSION_NAMES, self.shapes):
@@ -183,6 +193,8 @@ class Face:
                 move *= 0.5
             move *= 1 - 0.7 * smoothstep(eye, 1.5 * EYE_RADIUS, EYE_RADIUS)  # the skin is stiffer at the sockets
             result[name] = inside * move + (1 - inside) * shell_move(name, place)
+            if name.startswith("jaw") or name == "mouthClose":  # the longest ways: let the chin give evenly
+                result[name][rows] = share @ result[name][around]
         return result
 
 
@@ -196,24 +208,20 @@ def build_plate(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
     cheek = _near(np.abs(place[:, 0]), place[:, 1], (0.074, -0.050), (0.021, 0.017))[:, None]
     code = code * (1 - 0.55 * cheek) + colour(BLUSH) * 0.55 * cheek
     code[model.region_mask("lips")] = colour(LIPS)
-    return _part(model, keep, Mesh(place, model.triangles.astype(np.int64), code, moves))
+    return _part(keep, Mesh(place, model.triangles.astype(np.int64), code, moves))
 
 
 def build_mouth(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
-    """Mouth bag (dark, darker towards the throat) and the two rows of teeth."""
+    """The mouth bag, dark and darker towards the throat, joined to the lips' inner edge."""
     model = face.model
-    keep = model.region_mask("mouth_inside", "teeth", "gums", "lips")
-    code = np.tile(colour(TEETH), (len(place), 1))
-    code[model.region_mask("gums")] = colour(GUMS)
-    bag = model.region_mask("mouth_inside")
+    bag, lips = model.region_mask("mouth_inside"), model.region_mask("lips")
+    code = np.tile(colour(MOUTH), (len(place), 1))
     code[bag] = colour(MOUTH) * smoothstep(place[bag, 2], -0.01, 0.03)[:, None] + colour(THROAT)
-    code[model.region_mask("lips")] = colour(MOUTH)
-    lips_only = model.region_mask("lips")[model.triangles].all(1)
-    whole = Mesh(place, model.triangles[~lips_only].astype(np.int64), code, moves)
-    return _part(model, keep, whole)
+    triangles = model.triangles[~lips[model.triangles].all(1)]
+    return _part(bag | lips, Mesh(place, triangles.astype(np.int64), code, moves))
 
 
-def _part(model: HeadModel, keep: NDArray[np.bool_], whole: Mesh) -> Mesh:
+def _part(keep: NDArray[np.bool_], whole: Mesh) -> Mesh:
     """The triangles of which all corners are kept."""
     triangles = whole.triangles[keep[whole.triangles].all(1)]
     used, renumbered = np.unique(triangles, return_inverse=True)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from avatars import eyes, plate
-from avatars.forms import Floats, Mesh, frame_along, grid, merge, mirrored, moved, painted, smoothstep, tube, tube_net, turned
+from avatars.forms import Floats, Ints, Mesh, grid, merge, mirrored, moved, painted, smoothstep, tube, tube_net, turned
 from avatars.plate import HALF, MIDDLE, Face, opening_level, shell_depth, shell_move
 from mfn.head_model import HeadModel
 from retarget.arkit import ARKIT_NAMES, EXPRESSION_NAMES
 
-SHELL, RIM, ACCENT, DARK, METAL, BROW, TONGUE = "#35b3bf", "#e9f3f1", "#ff9a3c", "#22303f", "#8fa3ad", "#1d2a3a", "#e8706f"
+SHELL, RIM, ACCENT, DARK, METAL = "#35b3bf", "#e9f3f1", "#ff9a3c", "#22303f", "#8fa3ad"
+BROW, TONGUE, TEETH = "#1d2a3a", "#e8706f", "#fffdf6"
+_UNSEEN_M = 0.0005
 _TONGUE_OPENS = 0.34
 _SHELL_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")
 _TONGUE_REST = ((-0.082, -0.034), (-0.077, -0.022), (-0.075, -0.010), (-0.0755, 0.0), (-0.077, 0.010), (-0.0775, 0.0155), (-0.0775, 0.0185))
@@ -39,11 +41,11 @@ def build_robot(model: HeadModel) -> Robot:
     place = face.neutral()
     moves = face.moves(place)
     moves["tongueOut"] = _TONGUE_OPENS * moves["jawOpen"]
-    ball = eyes.build_eye()
+    ball, jaw = eyes.build_eye(), _Jaw(face)
     return Robot(
         skin=plate.build_plate(face, place, moves),
         trim=_trim(face, place, moves),
-        mouth=merge([plate.build_mouth(face, place, moves), _tongue(face)]),
+        mouth=merge([plate.build_mouth(face, place, moves), _tongue(jaw), _teeth(jaw, False), _teeth(jaw, True)]),
         left_eye=ball,
         right_eye=mirrored(ball),
         shell=_shell(),
@@ -59,7 +61,9 @@ def _trim(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
         gap = np.linalg.norm(part.vertices[:, None, :2] - place[None, skin, :2], axis=2)
         share = 1 / (gap**2 + 0.004**2) ** 2
         share /= share.sum(1, keepdims=True)
-        return Mesh(part.vertices, part.triangles, part.colours, {n: much * (share @ d[skin]) for n, d in moves.items()})
+        deltas = {name: much * (share @ move[skin]) for name, move in moves.items()}
+        seen = {name: delta for name, delta in deltas.items() if np.abs(delta).max() > _UNSEEN_M}
+        return Mesh(part.vertices, part.triangles, part.colours, seen)
 
     left = [*eyes.build_lids(), follow(eyes.build_socket(), 0.6), follow(_brow(), 1.25)]
     return merge(left + [mirrored(part) for part in left])
@@ -70,42 +74,58 @@ def _brow() -> Mesh:
     share = np.linspace(0, 1, 15)
     x, y = 0.018 + 0.054 * share, 0.055 + 0.0125 * np.sin(np.pi * (0.12 + 0.72 * share))
     path = np.c_[x, y, shell_depth(x, y) + 0.0012]
-    thick = np.sqrt(np.clip(np.sin(np.pi * (0.02 + 0.96 * share)), 0, 1)) * (1.1 - 0.35 * share)
+    thick = np.sqrt(np.sin(np.pi * (0.001 + 0.998 * share))) * (1.1 - 0.35 * share)
     return tube(path, np.tile([0, 0.15, 1.0], (15, 1)), thick[:, None] * [0.0052, 0.0080], 12, BROW)
 
 
-def _tongue(face: Face) -> Mesh:
+class _Jaw:
+    """Carries things of the head model's space that lie in the mouth into the robot, and along with the lower jaw."""
+
+    def __init__(self, face: Face) -> None:
+        drop = face.shapes[EXPRESSION_NAMES.index("jawOpen")][:, 1]
+        self.face, self.teeth = face, face.model.region_mask("teeth", "gums") & (drop < -0.004)
+
+    def moves(self, name: str, place: Floats) -> Floats:
+        """(V, 3) how the lower teeth's movement carries on to other places (V, 3) of the head model's space."""
+        system = np.c_[self.face.rest[self.teeth], np.ones(self.teeth.sum())]
+        shape = self.face.shapes[EXPRESSION_NAMES.index(name)][self.teeth]
+        return np.c_[place, np.ones(len(place))] @ np.linalg.lstsq(system, shape, rcond=None)[0]
+
+    def mesh(self, rest: Floats, triangles: Ints, code: str, lower: bool, out: Floats | None = None) -> Mesh:
+        """rest: (V, 3) in the head model's space, and what tongueOut makes of it; lower: it goes with the jaw."""
+        relief = np.full(len(rest), plate.MOUTH_RELIEF)
+        start = self.face.warp(rest, rest, relief)
+        jaw = {name: self.moves(name, rest) for name in _SHELL_SHAPES} if lower else {}
+        places = {name: rest + move for name, move in jaw.items()}
+        if lower:
+            places["tongueOut"] = (rest if out is None else out) + _TONGUE_OPENS * jaw["jawOpen"]
+        deltas = {name: self.face.warp(place, rest, relief) - start for name, place in places.items()}
+        return Mesh(start, triangles, painted(start, triangles, code).colours, deltas)
+
+
+def _tongue(jaw: _Jaw) -> Mesh:
     """Lies behind the lower teeth and goes with the jaw; tongueOut takes it over the lower lip."""
-    share = np.linspace(0, 1, 13)
-    thick = np.sqrt(np.clip(1 - share**2.6, 0.0004, 1))[:, None] * [0.0042, 0.0150]
+    share = 1 - (1 - np.linspace(0, 1, 15)) ** 1.5
+    thick = np.sqrt(np.clip(1 - share**3, 0.0004, 1))[:, None] * [0.0062, 0.0145]
 
     def net(line: tuple[tuple[float, float], ...], flat: float) -> Floats:
         knots = np.linspace(0, 1, len(line))
         coefficients = np.polynomial.polynomial.polyfit(knots, np.array(line), 5)
-        path = np.c_[np.zeros(13), np.polynomial.polynomial.polyval(share, coefficients).T]
-        up = np.tile([0.0, 1.0, 0.0], (13, 1)) + (0, 0, 1) * smoothstep(share, 0.55, 0.9)[:, None]
-        return tube_net(path, up, thick * [flat, 1], 12, False)
+        path = np.c_[np.zeros(15), np.polynomial.polynomial.polyval(share, coefficients).T]
+        up = np.tile([0.0, 1.0, 0.0], (15, 1)) + (0, 0, 1) * smoothstep(share, 0.55, 0.9)[:, None]
+        return tube_net(path, up, thick * [flat, 1], 14, False)
 
-    rest, relief = net(_TONGUE_REST, 1.0), np.full(13 * 12, 1.1)
-
-    def to_robot(where: Floats) -> Floats:
-        return face.warp(where, rest, relief)
-
-    start = to_robot(rest)
-    jaw = {name: _with_jaw(face, shape, rest) for name, shape in zip(EXPRESSION_NAMES, face.shapes)}
-    deltas = {name: to_robot(rest + move) - start for name, move in jaw.items() if name.startswith("jaw")}
-    deltas["tongueOut"] = to_robot(net(_TONGUE_OUT, 1.1) + _TONGUE_OPENS * jaw["jawOpen"]) - start
-    triangles = grid(13, 12, closed=True)
-    tongue = painted(start, triangles, TONGUE)
-    return Mesh(start, triangles, tongue.colours, deltas)
+    return jaw.mesh(net(_TONGUE_REST, 1.0), grid(15, 14, closed=True), TONGUE, True, net(_TONGUE_OUT, 0.74))
 
 
-def _with_jaw(face: Face, shape: Floats, place: Floats) -> Floats:
-    """How the lower teeth's movement carries on to other places (V, 3) of the head model's space."""
-    drop = face.shapes[EXPRESSION_NAMES.index("jawOpen")][:, 1]
-    teeth = face.model.region_mask("teeth", "gums") & (drop < -0.004)
-    system = np.c_[face.rest[teeth], np.ones(teeth.sum())]
-    return np.c_[place, np.ones(len(place))] @ np.linalg.lstsq(system, shape[teeth], rcond=None)[0]
+def _teeth(jaw: _Jaw, lower: bool) -> Mesh:
+    """One row of teeth as a smooth band, as animated films have them."""
+    turn = np.linspace(-1.25, 1.25, 25)
+    height, back = (-0.0780, 0.002) if lower else (-0.0688, 0.0005)
+    path = np.c_[0.0265 * np.sin(turn), np.full(25, height), 0.0245 * np.cos(turn) ** 1.2 - back]
+    ends = np.sqrt(np.clip(1 - np.abs(turn / 1.27) ** 8, 0.0004, 1))[:, None]
+    net = tube_net(path, np.tile([0.0, 1.0, 0.0], (25, 1)), ends * [0.0070 if lower else 0.0085, 0.0021], 10, False)
+    return jaw.mesh(net, grid(25, 10, closed=True), TEETH, lower)
 
 
 def _on_shell(around: Floats, along: Floats, out: float = 0.0) -> Floats:
@@ -181,10 +201,11 @@ def _antenna() -> Mesh:
 
 def _neck() -> Mesh:
     """Bellows and a collar, closed below."""
-    height = np.linspace(-0.222, -0.148, 33)
+    height = np.linspace(-0.222, -0.148, 28)
     bellows = [(0.050 + 0.0045 * np.cos((h + 0.222) / 0.0164 * 2 * np.pi), h) for h in height]
-    collar = ((0.0, -0.236), (0.060, -0.236), (0.068, -0.234), (0.071, -0.229), (0.071, -0.224), (0.068, -0.219), (0.060, -0.217), (0.04, -0.217))
-    parts = merge([turned(bellows, 36, DARK), turned(collar, 40, RIM)])
+    collar = [(0.0, -0.236), (0.060, -0.236), (0.068, -0.234), (0.071, -0.229)]
+    collar += [(0.071, -0.224), (0.068, -0.219), (0.060, -0.217), (0.04, -0.217)]
+    parts = merge([turned(bellows, 30, DARK), turned(collar, 36, RIM)])
     return moved(parts, np.eye(3), (0, 0, MIDDLE[2] - 0.008))
 
 

@@ -1,0 +1,148 @@
+"""Our own characters: complete, small, made by the committed code, and good to look at where that can be counted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from avatars.build import to_glb  # noqa: E402
+from avatars.robot import build_robot  # noqa: E402
+from avatars.sheet import EXPRESSIONS, coefficients  # noqa: E402
+from mfn.head_model import HeadModel  # noqa: E402
+from retarget.accessor import read_accessor  # noqa: E402
+from retarget.arkit import ARKIT_NAMES, MIRROR  # noqa: E402
+from retarget.pose import pose  # noqa: E402
+from retarget.raster import rasterise  # noqa: E402
+from retarget.rig import Rig, load_rig  # noqa: E402
+
+SIZE, PX_PER_M = 300, 1000.0
+FRONTAL = np.array([[0.0, 0.0, 0.0, 1.0]])
+ORIGIN = np.zeros((1, 3))
+
+
+@pytest.fixture(scope="module")
+def robot() -> Rig:
+    return load_rig(ROOT / "avatars" / "robot.glb")
+
+
+def weights(**values: float) -> np.ndarray:
+    """(52,) coefficients; Both stands for Left and Right."""
+    return coefficients({name.replace("Both", "*"): value for name, value in values.items()})
+
+
+def vertices(rig: Rig, expression: np.ndarray) -> np.ndarray:
+    return pose(rig, expression[None], FRONTAL, ORIGIN)[0]
+
+
+def seen(rig: Rig, expression: np.ndarray, material: str) -> int:
+    """Pixels of a material that a camera in front of the face sees."""
+    points = vertices(rig, expression) * (PX_PER_M, -PX_PER_M, -PX_PER_M) + (SIZE / 2, SIZE / 2, 0)
+    triangle, _ = rasterise(points, rig.character.triangles, SIZE, SIZE)
+    names = [item["name"] for item in rig.glb.document["materials"]]
+    return int((rig.character.material[triangle[triangle >= 0]] == names.index(material)).sum())
+
+
+def face_deltas(rig: Rig) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (V, 3) and deltas (52, V, 3) of the node that has all shapes."""
+    whole = max(rig.character.surfaces, key=lambda surface: len(surface.deltas))
+    return rig.character.positions[whole.start : whole.stop], whole.deltas
+
+
+def test_small_and_complete(robot: Rig) -> None:
+    assert (ROOT / "avatars" / "robot.glb").stat().st_size <= 1_500_000
+    assert robot.unmapped == ()
+    assert robot.undriven == ()
+    face = next(morph for morph in robot.morphs if len(morph.names) == 52)
+    assert face.names == ARKIT_NAMES
+    assert robot.glb.document["asset"]["copyright"].startswith("CC0")
+
+
+def test_every_shape_moves_something(robot: Rig) -> None:
+    rest = vertices(robot, weights())
+    for row, name in enumerate(ARKIT_NAMES):
+        moved = np.linalg.norm(vertices(robot, np.eye(52, dtype=np.float32)[row]) - rest, axis=1).max()
+        assert moved > 0.0015, f"{name} moves {moved * 1000:.1f} mm"
+
+
+def test_human_size_and_eyes_at_the_origin(robot: Rig) -> None:
+    assert robot.scale == 1
+    size = np.ptp(robot.character.rest(), axis=0)
+    assert 0.15 < size[0] < 0.30
+    assert np.abs(robot.eye_centre[:2]).max() < 0.01
+
+
+def test_file_is_what_the_code_makes(robot: Rig) -> None:
+    made = to_glb(build_robot(HeadModel.load()))
+    again = "avatars/robot.glb is not what the head model gives now: run python avatars/build.py"
+    assert len(made.document["accessors"]) == len(robot.glb.document["accessors"]), again
+    for number in range(len(made.document["accessors"])):
+        ours, stored = read_accessor(made, number), read_accessor(robot.glb, number)
+        assert ours.shape == stored.shape, again
+        assert np.abs(ours.astype(np.float64) - stored).max() < 2.5e-4, again  # a delta below the smallest one may drop out
+
+
+@pytest.mark.parametrize("name", ["eyeBlinkLeft", "browDownLeft", "cheekSquintLeft", "browOuterUpLeft", "eyeSquintLeft"])
+def test_left_is_the_subjects_left(robot: Rig, name: str) -> None:
+    positions, deltas = face_deltas(robot)
+    way = np.linalg.norm(deltas[ARKIT_NAMES.index(name)], axis=1)
+    assert (positions[way > 0.002, 0] > 0).all()
+    assert way[positions[:, 0] > 0].sum() > 8 * way[positions[:, 0] < 0].sum()
+
+
+def test_mirrored_expressions_are_mirrored_faces(robot: Rig) -> None:
+    wink = coefficients(EXPRESSIONS["wink left"])
+    ours, other = vertices(robot, wink), vertices(robot, wink[list(MIRROR)])
+    low, high = (ours * (-1, 1, 1)).min(axis=0), (ours * (-1, 1, 1)).max(axis=0)
+    np.testing.assert_allclose([other.min(axis=0), other.max(axis=0)], [low, high], atol=1e-3)
+    assert np.linalg.norm(ours - other, axis=1).max() > 0.01
+
+
+def test_lids_close_and_close_evenly(robot: Rig) -> None:
+    eye = [seen(robot, weights(eyeBlinkBoth=amount), "eye") for amount in np.linspace(0, 1, 6)]
+    assert eye[0] > 2000
+    assert eye[-1] == 0
+    assert (np.diff(eye) < 0).all()
+    assert seen(robot, weights(eyeWideBoth=1), "eye") > eye[0]
+    assert seen(robot, weights(eyeBlinkBoth=1, eyeLookDownBoth=1, mouthSmileBoth=1), "eye") == 0
+    assert seen(robot, weights(eyeBlinkLeft=1), "eye") == pytest.approx(eye[0] / 2, rel=0.1)
+
+
+def test_lips_meet_and_part(robot: Rig) -> None:
+    opened = seen(robot, weights(jawOpen=1), "mouth")
+    assert opened > 1000
+    assert seen(robot, weights(), "mouth") < 0.02 * opened
+    assert seen(robot, weights(jawOpen=1, mouthClose=1), "mouth") < 0.05 * opened
+    assert seen(robot, weights(mouthPucker=1), "mouth") < 0.05 * opened
+
+
+def test_tongue_comes_out_between_the_lips(robot: Rig) -> None:
+    mouth = next(k for k, item in enumerate(robot.glb.document["materials"]) if item["name"] == "mouth")
+    inner = np.unique(robot.character.triangles[robot.character.material == mouth])
+    way = (vertices(robot, weights(tongueOut=1)) - vertices(robot, weights()))[inner]
+    tip = way[:, 2].argmax()
+    assert way[tip, 2] > 0.015
+    assert way[tip, 1] < -0.01
+    assert seen(robot, weights(tongueOut=1), "mouth") > 500
+
+
+def test_eyes_turn_about_their_centres(robot: Rig) -> None:
+    place = {name: (start.start, start.stop) for name, start in zip(("left", "right"), _eye_surfaces(robot))}
+    rest, looking = vertices(robot, weights()), vertices(robot, weights(eyeLookOutLeft=1, eyeLookInRight=1))
+    for start, stop in place.values():
+        pupil = start + int(rest[start:stop, 2].argmax())
+        assert looking[pupil, 0] - rest[pupil, 0] > 0.008  # towards the subject's left
+        centre = (rest[start:stop].min(axis=0) + rest[start:stop].max(axis=0)) / 2
+        out = [np.linalg.norm(points[start:stop] - centre, axis=1) for points in (rest, looking)]
+        np.testing.assert_allclose(out[1], out[0], atol=0.0015)
+
+
+def _eye_surfaces(rig: Rig) -> list:
+    nodes = rig.glb.document["nodes"]
+    by_name = {nodes[surface.node]["name"]: surface for surface in rig.character.surfaces}
+    return [by_name["leftEye"], by_name["rightEye"]]
