@@ -93,7 +93,8 @@ class Scenes(LightningDataModule):
     Args:
         folder: holds `faces/SOURCE.tar`, `faces/SOURCE.npz` and `backgrounds.tar`.
         labels: folder of the fitted labels, `SOURCE.npz` each.
-        sources: pack name -> how often it is drawn, relative to the others.
+        sources: pack name -> how often it is drawn, relative to the others; a name with a "/" is a path to a pack of yours without ending,
+            with `labels/` beside it.
         size: side of a scene, px, a multiple of 64.
         batch_size: scenes in a batch.
         workers: processes that compose scenes.
@@ -127,7 +128,7 @@ class Scenes(LightningDataModule):
         model = HeadModel.load()
         box_of = boxes_from(model)
         backgrounds = read_pictures(self.folder / "backgrounds.tar")
-        packs = [read_pack(self.folder / "faces", self.labels, name) for name in self.sources]
+        packs = [self._read(name) for name in self.sources]
         held = [np.arange(len(p.pictures)) % 50 == 0 for p in packs]
 
         def mosaic(chosen: list[np.ndarray], photos: list[np.ndarray]) -> Mosaic:
@@ -140,6 +141,13 @@ class Scenes(LightningDataModule):
             "fit": mosaic([~h for h in held], [b for i, b in enumerate(backgrounds) if i % 20]),
             "validate": mosaic(held, backgrounds[::20]),
         }
+
+    def _read(self, name: str) -> Pack:
+        """A pack of the folder by name, or one made elsewhere by its path without ending, with its labels beside it."""
+        if "/" in name:
+            path = Path(name)
+            return read_pack(path.parent, path.parent / "labels", path.name)
+        return read_pack(self.folder / "faces", self.labels, name)
 
     def train_dataloader(self) -> DataLoader:
         """Batches without end."""

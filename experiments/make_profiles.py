@@ -1,0 +1,121 @@
+"""A pack of profile views made from fitted faces of other packs, by `mfn.data.profile`. Labels are exact turns of the fitted ones.
+
+    python experiments/make_profiles.py --data DATA --labels runs/labels --out runs/profiles --count 6000
+
+Writes profiles.tar, profiles.npz and labels/profiles.npz below --out, in the form of the other packs, and a sheet to look at. A face is turned
+the way it already looks, so that the side that comes to show is one the camera saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from mfn.camera import euler_from_rotation, rotation_about
+from mfn.data.pack import Pack, read_pack, read_pictures
+from mfn.data.profile import turn_face
+from mfn.faces import Faces
+from mfn.head_model import HeadModel
+
+SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}
+LARGEST_TURN = np.radians(68)
+FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")
+
+
+def alone(pack: Pack) -> np.ndarray:
+    """Rows of fitted faces of at least 40 px that are their picture's only face."""
+    everyone = np.concatenate([pack.faces.image, pack.unsure_image])
+    single = np.bincount(everyone, minlength=len(pack.pictures)) == 1
+    tall = pack.faces.box[:, 3] - pack.faces.box[:, 1] > 40
+    return np.flatnonzero(pack.known & tall & single[pack.faces.image])
+
+
+def draw_turn(face: Faces, rng: np.random.Generator) -> np.ndarray:
+    """A rotation (3, 3) in the camera's frame that takes the face to a yaw of 30 to 90 degrees on the side it looks to."""
+    pitch, yaw, _ = euler_from_rotation(face.rotation[0])
+    side = np.sign(yaw) if abs(yaw) > np.radians(4) else rng.choice([-1.0, 1.0])
+    goal = np.radians(rng.uniform(30, 92))
+    turn = float(np.clip(goal - abs(yaw), np.radians(10), LARGEST_TURN)) * side
+    nod = np.radians(rng.normal(0, 9))
+    return rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
+
+
+def make(packs: dict[str, Pack], backgrounds: list[np.ndarray], count: int, seed: int) -> tuple[list[bytes], Faces]:
+    """`count` coded pictures and the face of each."""
+    import cv2
+
+    from mfn.data.datamodule import boxes_from
+
+    model, rng = HeadModel.load(), np.random.default_rng(seed)
+    box_of, rows = boxes_from(model), {name: alone(pack) for name, pack in packs.items()}
+    names = rng.choice(list(packs), count, p=[SHARES[n] for n in packs] / np.sum([SHARES[n] for n in packs]))
+    coded, faces = [], []
+    for number, name in enumerate(tqdm(names, unit="face")):
+        row = int(rng.choice(rows[name]))
+        face = packs[name].faces[[row]]
+        picture = packs[name].pictures[int(face.image[0])]
+        behind = cv2.resize(backgrounds[rng.integers(len(backgrounds))], picture.shape[1::-1])
+        turned, moved = turn_face(picture, face, model, draw_turn(face, rng), behind)
+        faces.append(moved.replace(box=box_of(moved), image=np.array([number])))
+        coded.append(cv2.imencode(".webp", turned[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 92])[1].tobytes())
+    return coded, Faces.concatenate(faces)
+
+
+def write(out: Path, coded: list[bytes], faces: Faces) -> None:
+    """The pack's three files."""
+    (out / "labels").mkdir(parents=True, exist_ok=True)
+    part = out / "profiles.tar.part"
+    with tarfile.open(part, "w") as tar:
+        for number, data in enumerate(coded):
+            info = tarfile.TarInfo(f"{number:06d}.webp")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    os.replace(part, out / "profiles.tar")
+    rows = np.arange(len(faces), dtype=np.int32)
+    none = np.zeros(0, np.float32)
+    np.savez_compressed(
+        out / "profiles.npz", face_picture=rows, box=np.zeros((0, 4), np.int16), box_scale=np.float32(1), box_picture=none.astype(np.int32), box_score=none
+    )
+    labels = {field: getattr(faces, field) for field in FIELDS}
+    np.savez_compressed(out / "labels" / "profiles.npz", face=rows, ok=np.ones(len(rows), bool), **labels)
+
+
+def main() -> None:
+    """Reads, turns, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, required=True, help="folder with faces/ and backgrounds.tar")
+    parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=6000)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    packs = {name: read_pack(args.data / "faces", args.labels, name) for name in SHARES}
+    start = time.perf_counter()
+    coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.seed)
+    print(f"{len(coded) / (time.perf_counter() - start):.1f} profiled faces a second")
+    write(args.out, coded, faces)
+    sheet(args.out / "sheet.png", coded, faces)
+
+
+def sheet(path: Path, coded: list[bytes], faces: Faces) -> None:
+    """40 of the pictures with their 68 points."""
+    import cv2
+
+    tiles, points = [], HeadModel.load().landmarks(faces[:40], "ibug68")
+    for data, where in zip(coded[:40], points):
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        for x, y in where[:, :2]:
+            cv2.circle(picture, (int(x), int(y)), 1, (0, 255, 0), -1)
+        tiles.append(cv2.resize(picture, (160, 160)))
+    cv2.imwrite(str(path), np.concatenate([np.concatenate(tiles[i : i + 10], 1) for i in range(0, len(tiles), 10)]))
+
+
+if __name__ == "__main__":
+    main()
