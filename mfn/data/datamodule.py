@@ -152,7 +152,8 @@ class Scenes(LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Batches without end."""
         assert self._mosaics is not None
-        return self._loader(Endless(self._mosaics["fit"], self.seed))
+        rank = self.trainer.global_rank if self.trainer else 0  # processes that share a seed would train on the same scenes
+        return self._loader(Endless(self._mosaics["fit"], self.seed + 1000 * rank))
 
     def val_dataloader(self) -> DataLoader:
         """The fixed scenes."""
