@@ -1,4 +1,4 @@
-"""Makes our characters from our head model: `python avatars/build.py` writes avatars/robot.glb.
+"""Makes our characters from our head model: `python avatars/build.py` writes avatars/robot.glb and the others.
 
 The same head model gives the same file. Run it again whenever `mfn/weights/head_model.npz` has changed.
 """
@@ -11,15 +11,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from avatars.character import Character, named_deltas  # noqa: E402
 from avatars.forms import Mesh, normals  # noqa: E402
-from avatars.robot import Robot, build_robot, named_deltas  # noqa: E402
+from avatars.lion import build_lion  # noqa: E402
+from avatars.robot import build_robot  # noqa: E402
 from mfn.head_model import HeadModel  # noqa: E402
 from retarget.arkit import ARKIT_NAMES  # noqa: E402
 from retarget.build import Node, Part, Shape, build_glb  # noqa: E402
 from retarget.glb import Document, Glb, write_glb  # noqa: E402
 
+CHARACTERS = {"robot": build_robot, "lion": build_lion}
 SCALE = 0.8
-"""The robot is drawn a quarter larger than people: this makes it as large as they are."""
+"""They are drawn a quarter larger than people: this makes them as large as those are."""
 _SMALLEST_DELTA_M = 1.5e-4
 
 
@@ -37,16 +40,16 @@ def _own_names(mesh: Mesh) -> tuple[str, ...]:
     return tuple(name for name in ARKIT_NAMES if name in mesh.deltas)
 
 
-def to_glb(robot: Robot) -> Glb:
-    """The robot as a glTF scene: a node "head" that holds the face with all 52 shapes, two eyes, and the shell."""
-    roughness = {"skin": 0.55, "trim": 0.45, "mouth": 0.5, "eye": 0.08, "shell": 0.25}
+def to_glb(character: Character) -> Glb:
+    """A character as a glTF scene: a node "head" that holds the face with all 52 shapes, two eyes, and the shell."""
+    roughness = {"skin": 0.55, "trim": 0.45, "mouth": 0.5, "eye": 0.08, "shell": character.shell_roughness}
     materials = [_material(name, value) for name, value in roughness.items()]
-    face = [_part(mesh, k, ARKIT_NAMES) for k, mesh in enumerate((robot.skin, robot.trim, robot.mouth))]
+    face = [_part(mesh, k, ARKIT_NAMES) for k, mesh in enumerate((character.skin, character.trim, character.mouth))]
     shapes = [Shape("face", face, ARKIT_NAMES)]
-    for name, mesh, material in (("leftEye", robot.left_eye, 3), ("rightEye", robot.right_eye, 3), ("shell", robot.shell, 4)):
+    for name, mesh, material in (("leftEye", character.left_eye, 3), ("rightEye", character.right_eye, 3), ("shell", character.shell, 4)):
         own = _own_names(mesh)
         shapes.append(Shape(name, [_part(mesh, material, own)], own))
-    x, y, z = (float(v) for v in robot.eye * SCALE)
+    x, y, z = (float(v) for v in character.eye * SCALE)
     nodes = [
         Node("head", children=(1, 2, 3, 4)),
         Node("face", shape=0),
@@ -61,9 +64,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder to write to")
     options = parser.parse_args()
-    path = options.out / "robot.glb"
-    write_glb(to_glb(build_robot(HeadModel.load())), path)
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    model = HeadModel.load()
+    for name, build in CHARACTERS.items():
+        path = options.out / f"{name}.glb"
+        write_glb(to_glb(build(model)), path)
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""The robot's eyes: big balls in round sockets with shutters for lids. Left side; the right one is its mirror image."""
+"""Eyes: big balls in round sockets with shutters for lids. Left side; the right one is its mirror image."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from avatars.forms import Floats, Mesh, colour, grid, merge, painted, tube, tube_net
-from avatars.plate import EYE, EYE_RADIUS, shell_depth
+from avatars.plate import EYE, EYE_RADIUS, Style, shell_depth
 
-WHITE, IRIS, IRIS_EDGE, PUPIL = "#fbfbf7", "#25b7d3", "#0b4a66", "#0a0d14"
-LID, LID_EDGE, LASH, SOCKET = "#ecc9a4", "#c99b73", "#15202e", "#22303f"
+WHITE, PUPIL = "#fbfbf7", "#0a0d14"
 _LOOK_DEG = {"eyeLookUpLeft": (-26, 0), "eyeLookDownLeft": (26, 0), "eyeLookOutLeft": (0, 30), "eyeLookInLeft": (0, -30)}
 _CLOSED_DEG = -26.0
 _REST_DEG = (49.0, -54.0)
@@ -34,10 +35,10 @@ def centre() -> Floats:
     return np.array([*EYE, shell_depth(EYE[:1], EYE[1:])[0] - 0.0165])
 
 
-def build_eye() -> Mesh:
+def build_eye(style: Style) -> Mesh:
     """The left ball about its own centre, gaze to +z, with the four shapes that turn it and a blink that draws it back."""
     angles = np.deg2rad([0, 8, 15.5, 16.5, 25, 32.5, 34, 36, 44, 56, 72, 92, 115, 145, 178])
-    codes = [PUPIL] * 3 + [IRIS] * 3 + [IRIS_EDGE] * 2 + [WHITE] * 7
+    codes = [PUPIL] * 3 + [style.iris] * 3 + [style.iris_edge] * 2 + [WHITE] * 7
     sides = 28
     turn = np.arange(sides) / sides * 2 * np.pi
     ring = np.stack([np.cos(turn), np.sin(turn), np.zeros(sides)], 1)
@@ -90,7 +91,7 @@ def _lid_net(upper: bool, turn_deg: float, tilt_deg: float) -> tuple[Floats, Flo
     return net.reshape(-1, 3), net[0]
 
 
-def _lid(upper: bool) -> tuple[Mesh, Mesh]:
+def _lid(style: Style, upper: bool) -> tuple[Mesh, Mesh]:
     """Shutter and the dark bead on its edge, about the ball's centre, with all shapes that move lids."""
     which = 0 if upper else 1
     triangles = grid(_ROWS, _COLUMNS) if upper else grid(_ROWS, _COLUMNS)[:, ::-1]
@@ -103,27 +104,28 @@ def _lid(upper: bool) -> tuple[Mesh, Mesh]:
 
     shutter, bead = at(0, 0)
     moves = {name: at(by[which], by[2 + which]) for name, by in _LIDS_DEG.items()}
-    lid, lash = painted(shutter, triangles, LID), painted(bead, grid(_COLUMNS, 6, closed=True), LASH if upper else LID_EDGE)
+    lid = painted(shutter, triangles, style.lid)
+    lash = painted(bead, grid(_COLUMNS, 6, closed=True), style.lash if upper else style.lid_edge)
     return (
         Mesh(shutter, triangles, lid.colours, {name: move[0] - shutter for name, move in moves.items()}),
         Mesh(bead, lash.triangles, lash.colours, {name: move[1] - bead for name, move in moves.items()}),
     )
 
 
-def build_lids() -> tuple[Mesh, Mesh]:
+def build_lids(style: Style) -> tuple[Mesh, Mesh]:
     """Both lids of the left eye, and their dark edges, in their place."""
-    (upper, upper_edge), (lower, lower_edge) = _lid(True), _lid(False)
+    (upper, upper_edge), (lower, lower_edge) = _lid(style, True), _lid(style, False)
     place = centre()
     pair = [merge([upper, lower]), merge([upper_edge, lower_edge])]
     lids, edges = (Mesh(m.vertices + place, m.triangles, m.colours, m.deltas) for m in pair)
     return lids, edges
 
 
-def build_socket(follow: dict[str, Floats] | None = None) -> Mesh:
-    """The ring round the left eye, half sunk into the plate."""
+def build_socket(style: Style, depth: Callable[[Floats, Floats], Floats]) -> Mesh:
+    """The ring round the left eye, half sunk into the plate, of which depth(x, y) is the surface."""
     turn = np.arange(36) / 36 * 2 * np.pi
     way = np.stack([np.cos(turn), np.sin(turn)], 1)
     flat = EYE + way * (EYE_RADIUS + 0.0025)
-    path = np.c_[flat, shell_depth(flat[:, 0], flat[:, 1], 0.0045)]
-    size = np.tile([0.0042, 0.0042], (36, 1))
-    return tube(path, np.c_[way, np.zeros(36)], size, 10, SOCKET, closed=True)
+    path = np.c_[flat, depth(flat[:, 0], flat[:, 1]) + 0.0015]
+    size = np.tile([style.socket_m, style.socket_m], (36, 1))
+    return tube(path, np.c_[way, np.zeros(36)], size, 10, style.socket, closed=True)

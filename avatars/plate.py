@@ -1,6 +1,6 @@
-"""The robot's soft face plate: the front of our head model laid over a smooth, wide form, its 51 shapes carried along.
+"""The soft face plate: the front of our head model laid over a smooth, wide form, its 51 shapes carried along.
 
-The warp takes a place of the head model's space to the robot's. Lips, mouth bag, teeth and tongue keep their relief, the nose
+The warp takes a place of the head model's space to the character's. Lips, mouth bag, teeth and tongue keep their relief, the nose
 shrinks to a button, and what surrounds the eyes is left out: sockets, lids and eyes are built anew (`eyes.py`).
 """
 
@@ -23,18 +23,40 @@ EYE, EYE_RADIUS = np.array([0.0455, 0.004]), 0.0315
 _INSET_M = 0.006
 _MOOD = {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25}
 _SMILE_PER_M = 14.0
-"""What the robot always wears: a hint of a smile, and mouth corners that lie higher by this much times x squared."""
+"""What our characters always wear: a hint of a smile, and mouth corners that lie higher by this much times x squared."""
 _WIDER = 1.48
 _UNROLL, _SIDE_M = 0.9, -0.02
 MOUTH_RELIEF = 1.1
-_NOSE_M = 0.013
-SKIN, BLUSH, LIPS = "#f6e6d2", "#f29a7a", "#cf7358"
 MOUTH, THROAT = "#6d1f25", "#14060a"
+_MUZZLE = (0.0, -0.068), (0.052, 0.044)
 _HEIGHTS = ((-0.16, -0.175), (-0.115, -0.135), (-0.07, -0.076), (-0.04, -0.042), (0.0, 0.004), (0.024, 0.049), (0.055, 0.093), (0.1, 0.14))
 _SHELL_DROP_M = 0.016
 _STRONGER = {"brow": 1.0, "mouthSmile": 1.4, "mouthFrown": 2.3, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.22,
              "mouthClose": 1.22, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.4,
              "mouthDimple": 1.3, "mouthStretch": 1.3, "mouthShrug": 1.3, "mouthPucker": 1.35, "mouthFunnel": 1.25, "eye": 0.4}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Style:
+    """What tells one character's face from another's. Colours are "#rrggbb"; pale is that of muzzle and chin; muzzle_m and
+    nose_m say how far they stand out; socket_m is half the thickness of the ring round an eye; shell_roughness is 0 for
+    polished, 1 for matte."""
+
+    skin: str
+    pale: str
+    blush: str
+    lips: str
+    brow: str
+    socket: str
+    lid: str
+    lid_edge: str
+    lash: str
+    iris: str
+    iris_edge: str
+    muzzle_m: float = 0.0
+    nose_m: float = 0.013
+    socket_m: float = 0.0042
+    shell_roughness: float = 0.25
 
 
 def shell_depth(x: Floats, y: Floats, inset: float = 0.0) -> Floats:
@@ -59,22 +81,24 @@ def shell_move(name: str, place: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Warp:
-    """Head model space to robot space. smooth: coefficients of the human face's smooth depth."""
+    """Head model space to character space. smooth: coefficients of the human face's smooth depth; muzzle_m: how far the
+    muzzle stands out."""
 
     smooth: Floats
+    muzzle_m: float
 
     @classmethod
-    def of(cls, model: HeadModel) -> Warp:
+    def of(cls, model: HeadModel, muzzle_m: float) -> Warp:
         """Fit the smooth depth to the model's front, without nose, lips and eyes."""
         x, y, z = model.mean.T.astype(np.float64)
         front = model.region_mask("face", "brows") & (np.abs(x) < 0.06) & (y < 0.05) & (y > -0.108) & (z > -0.03)
         nose = (np.abs(x) < 0.02) & (y > -0.055) & (y < 0.0)
         eye = np.hypot(np.abs(x) - 0.031, y) < 0.022
         keep = front & ~nose & ~eye
-        return cls(np.linalg.lstsq(_basis(x[keep], y[keep]), z[keep], rcond=None)[0])
+        return cls(np.linalg.lstsq(_basis(x[keep], y[keep]), z[keep], rcond=None)[0], muzzle_m)
 
     def across(self, place: Floats) -> Floats:
-        """(…, 2) x and y in robot space."""
+        """(…, 2) x and y in character space."""
         x, y = place[..., 0], place[..., 1]
         table = np.linspace(-0.16, 0.1, 521)
         height = np.interp(table, *zip(*_HEIGHTS))
@@ -85,12 +109,16 @@ class Warp:
         return np.stack([wider * x, np.interp(y, table, height) + lift], -1)
 
     def __call__(self, place: Floats, rest: Floats, relief: Floats) -> Floats:
-        """(V, 3) in robot space. rest: (V, 3) where the vertices are at rest, relief: (V,) how much of the human depth
+        """(V, 3) in character space. rest: (V, 3) where the vertices are at rest, relief: (V,) how much of the human depth
         above the smooth form stays at rest; what a shape adds to it is kept whole."""
         to = self.across(place) + _unrolled(rest)
         own = rest[:, 2] - _basis(rest[:, 0], rest[:, 1]) @ self.smooth
         added = place[:, 2] - _basis(place[:, 0], place[:, 1]) @ self.smooth - own
-        return np.c_[to, shell_depth(to[:, 0], to[:, 1], _INSET_M) + relief * own + 1.15 * added]
+        return np.c_[to, self.depth(to[:, 0], to[:, 1]) + relief * own + 1.15 * added]
+
+    def depth(self, x: Floats, y: Floats) -> Floats:
+        """How far forward the smooth face reaches at (x, y)."""
+        return shell_depth(x, y, _INSET_M) + self.muzzle_m * _near(x, y, *_MUZZLE)
 
 
 def _basis(x: Floats, y: Floats) -> Floats:
@@ -141,8 +169,9 @@ def membrane(triangles: Ints, inside: NDArray[np.bool_]) -> tuple[Ints, Ints, Fl
 @dataclass(frozen=True)
 class Face:
     """The head model with a nose pulled flat. rest: (V, 3) and shapes: (51, V, 3) in head model space, shapes as strong as
-    the robot's are; warp to robot space; relief: (V,)."""
+    the character's are; warp to its space; relief: (V,)."""
 
+    style: Style
     model: HeadModel
     rest: Floats
     shapes: Floats
@@ -150,7 +179,7 @@ class Face:
     relief: Floats
 
     @classmethod
-    def of(cls, model: HeadModel) -> Face:
+    def of(cls, model: HeadModel, style: Style) -> Face:
         """Ready to be asked for neutral and shapes."""
         rest = model.mean.astype(np.float64)
         for name, much in _MOOD.items():
@@ -165,20 +194,21 @@ class Face:
         x, y = rest[:, 0], rest[:, 1]
         relief = smoothstep(_near(x, y, (0, -0.07), (0.045, 0.028)), 0.25, 0.7) * MOUTH_RELIEF
         relief[model.region_mask("mouth_inside")] = MOUTH_RELIEF
-        return cls(model, rest, shapes, Warp.of(model), relief)
+        return cls(style, model, rest, shapes, Warp.of(model, style.muzzle_m), relief)
 
-    def to_robot(self, place: Floats) -> Floats:
-        """(V, 3) head model space to robot space, all vertices."""
+    def to_character(self, place: Floats) -> Floats:
+        """(V, 3) head model space to character space, all vertices."""
         return self.warp(place, self.rest, self.relief)
 
     def neutral(self) -> Floats:
-        """(V, 3) robot space, with a button of a nose."""
-        place = self.to_robot(self.rest)
-        place[:, 2] += _NOSE_M * _near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 0.9 * MOUTH_RELIEF)
+        """(V, 3) character space, with a button of a nose."""
+        place = self.to_character(self.rest)
+        button = _near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 0.9 * MOUTH_RELIEF)
+        place[:, 2] += self.style.nose_m * button
         return place
 
     def moves(self, place: Floats) -> dict[str, Floats]:
-        """How each of the 51 moves the robot's vertices at `place` (V, 3): whole in the middle, fading towards the rim."""
+        """How each of the 51 moves the character's vertices at `place` (V, 3): whole in the middle, fading towards the rim."""
         inside = smoothstep(opening_level(place[:, 0], place[:, 1]), 1.0, 0.55)[:, None]
         inside[self.model.region_mask("mouth_inside")] = 1
         chin = skin_of(self.model) & ~self.model.region_mask("lips") & (place[:, 1] < -0.055)
@@ -188,7 +218,7 @@ class Face:
         result = {}
         for name, shape in zip(EXPRESSION_NAMES, self.shapes):
             start = self.rest + (self.shapes[EXPRESSION_NAMES.index("jawOpen")] if name == "mouthClose" else 0)
-            move = self.to_robot(start + shape) - self.to_robot(start)
+            move = self.to_character(start + shape) - self.to_character(start)
             if name.startswith("eye"):
                 move *= 0.5
             move *= 1 - 0.7 * smoothstep(eye, 1.5 * EYE_RADIUS, EYE_RADIUS)  # the skin is stiffer at the sockets
@@ -204,10 +234,13 @@ def build_plate(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
     level = opening_level(place[:, 0], place[:, 1])
     socket = np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1]) < EYE_RADIUS - 0.005
     keep = skin_of(model) & (level < 1.12) & ~socket
-    code = np.tile(colour(SKIN), (len(place), 1))
+    style = face.style
+    code = np.tile(colour(style.skin), (len(place), 1))
+    muzzle = smoothstep(_near(place[:, 0], place[:, 1], (0, -0.078), (0.052, 0.05)), 0.33, 0.43)[:, None]
+    code = code * (1 - muzzle) + colour(style.pale) * muzzle
     cheek = _near(np.abs(place[:, 0]), place[:, 1], (0.074, -0.050), (0.021, 0.017))[:, None]
-    code = code * (1 - 0.55 * cheek) + colour(BLUSH) * 0.55 * cheek
-    code[model.region_mask("lips")] = colour(LIPS)
+    code = code * (1 - 0.55 * cheek) + colour(style.blush) * 0.55 * cheek
+    code[model.region_mask("lips")] = colour(style.lips)
     return _part(keep, Mesh(place, model.triangles.astype(np.int64), code, moves))
 
 

@@ -1,0 +1,82 @@
+"""What our characters have in common: one face plate with lids, brows, mouth and eyes; what is around it is each one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avatars import eyes, plate
+from avatars.forms import Floats, Mesh, merge, mirrored, tube
+from avatars.inside import TONGUE_OPENS, Jaw, build_inside
+from avatars.plate import Face, Style, opening_level, shell_depth
+from mfn.head_model import HeadModel
+from retarget.arkit import ARKIT_NAMES
+
+_UNSEEN_M = 0.0005
+
+
+@dataclass(frozen=True)
+class Character:
+    """skin, trim, mouth: the parts of the face, driven by all 52. left_eye, right_eye: balls about their own centres, of
+    which left_eye stands at `eye`. shell: all around the face. Metres, about a quarter larger than people."""
+
+    skin: Mesh
+    trim: Mesh
+    mouth: Mesh
+    left_eye: Mesh
+    right_eye: Mesh
+    shell: Mesh
+    eye: Floats
+    shell_roughness: float
+
+
+def build_character(model: HeadModel, style: Style, shell: Mesh, extra: Sequence[Mesh] = ()) -> Character:
+    """extra: forms on the face (whole, not halves) that follow it."""
+    face = Face.of(model, style)
+    place = face.neutral()
+    moves = face.moves(place)
+    moves["tongueOut"] = TONGUE_OPENS * moves["jawOpen"]
+    ball = eyes.build_eye(style)
+    return Character(
+        skin=plate.build_plate(face, place, moves),
+        trim=_trim(face, place, moves, extra),
+        mouth=merge([plate.build_mouth(face, place, moves), build_inside(Jaw(face))]),
+        left_eye=ball,
+        right_eye=mirrored(ball),
+        shell=shell,
+        eye=eyes.centre(),
+        shell_roughness=style.shell_roughness,
+    )
+
+
+def _trim(face: Face, place: Floats, moves: dict[str, Floats], extra: Sequence[Mesh]) -> Mesh:
+    """Lids, lashes, socket rings, brows, and what else follows the face."""
+    skin = face.model.region_mask("face", "brows") & (opening_level(place[:, 0], place[:, 1]) < 1.1)
+
+    def follow(part: Mesh, much: float) -> Mesh:
+        gap = np.linalg.norm(part.vertices[:, None, :2] - place[None, skin, :2], axis=2)
+        share = 1 / (gap**2 + 0.004**2) ** 2
+        share /= share.sum(1, keepdims=True)
+        deltas = {name: much * (share @ move[skin]) for name, move in moves.items()}
+        seen = {name: delta for name, delta in deltas.items() if np.abs(delta).max() > _UNSEEN_M}
+        return Mesh(part.vertices, part.triangles, part.colours, seen)
+
+    socket = follow(eyes.build_socket(face.style, face.warp.depth), 0.6)
+    left = [*eyes.build_lids(face.style), socket, follow(_brow(face.style), 1.25)]
+    return merge(left + [mirrored(part) for part in left] + [follow(part, 1.0) for part in extra])
+
+
+def _brow(style: Style) -> Mesh:
+    """The left brow, a soft bar before the forehead."""
+    share = np.linspace(0, 1, 15)
+    x, y = 0.018 + 0.054 * share, 0.055 + 0.0125 * np.sin(np.pi * (0.12 + 0.72 * share))
+    path = np.c_[x, y, shell_depth(x, y) + 0.0012]
+    thick = np.sqrt(np.sin(np.pi * (0.001 + 0.998 * share))) * (1.1 - 0.35 * share)
+    return tube(path, np.tile([0, 0.15, 1.0], (15, 1)), thick[:, None] * [0.0052, 0.0080], 12, style.brow)
+
+
+def named_deltas(mesh: Mesh, names: tuple[str, ...] = ARKIT_NAMES) -> Floats:
+    """(M, V, 3) in the order of `names`; shapes that a part does not know leave it still."""
+    return np.stack([mesh.deltas.get(name, np.zeros_like(mesh.vertices)) for name in names])
