@@ -122,10 +122,14 @@ def build_lids(style: Style) -> tuple[Mesh, Mesh]:
 
 
 def build_socket(style: Style, depth: Callable[[Floats, Floats], Floats]) -> Mesh:
-    """The ring round the left eye, half sunk into the plate, of which depth(x, y) is the surface."""
+    """The ring round the left eye, half sunk into the plate, of which depth(x, y) is the surface, and a cup that closes the
+    gap between ring and ball."""
     turn = np.arange(36) / 36 * 2 * np.pi
     way = np.stack([np.cos(turn), np.sin(turn)], 1)
     flat = EYE + way * (EYE_RADIUS + 0.0025)
     path = np.c_[flat, depth(flat[:, 0], flat[:, 1]) + 0.0015]
     size = np.tile([style.socket_m, style.socket_m], (36, 1))
-    return tube(path, np.c_[way, np.zeros(36)], size, 10, style.socket, closed=True)
+    ring = tube(path, np.c_[way, np.zeros(36)], size, 10, style.socket, closed=True)
+    behind = np.c_[EYE + way * EYE_RADIUS * 0.9, np.full(36, centre()[2] - 0.010)]
+    cup = painted(np.concatenate([path, behind]), grid(2, 36, closed=True), style.lid_edge)
+    return merge([ring, cup])

@@ -203,6 +203,8 @@ class Face:
     def neutral(self) -> Floats:
         """(V, 3) character space, with a button of a nose."""
         place = self.to_character(self.rest)
+        hole = EYE_RADIUS - 0.001 - np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1])
+        place[:, 2] -= 2.6 * np.clip(hole, 0, 0.006) * skin_of(self.model)  # the ragged edge is tucked in behind the ring
         button = _near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 0.9 * MOUTH_RELIEF)
         place[:, 2] += self.style.nose_m * button
         return place
