@@ -135,18 +135,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--eval", type=Path, default=Path("../shared/eval"), help="folder of the evaluation sets")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="ONNX file of the network")
+    parser.add_argument("--size", default="640x384", help="px the network sees")
     parser.add_argument("--score", type=float, default=0.3, help="least score of a face")
     parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     score, model = load_score(args.eval), HeadModel.load()
-    predictor = Predictor.load(args.weights, score=args.score)
+    width, height = map(int, args.size.split("x"))
+    predictor = Predictor.load(args.weights, size=(width, height), score=args.score)
     measured = {name: measure(name, args.eval, predictor, model, score) for name in SETS}
     results = {name: result for name, (result, _) in measured.items()}
     print(table(results))
     print("pose error on aflw2000, degrees:", results["aflw2000"]["pose_error_deg"])
     digest = hashlib.sha256(args.weights.read_bytes()).hexdigest()
-    args.out.write_text(json.dumps({"weights_sha256": digest, "score": args.score, "sets": results}, indent=1) + "\n")
+    args.out.write_text(json.dumps({"weights_sha256": digest, "size": args.size, "score": args.score, "sets": results}, indent=1) + "\n")
     if args.sheet:
         sheet({name: worst for name, (_, worst) in measured.items()}, model, args.sheet)
 

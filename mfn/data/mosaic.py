@@ -21,9 +21,9 @@ SEEN_SHARE = 0.6  # a face of which less is inside the scene is neither face nor
 
 KINDS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
     # share of the scenes, number of patches, face size in parts of the scene's side
-    "portrait": (0.46, (1, 3), (0.25, 0.85)),
-    "group": (0.36, (5, 12), (0.10, 0.32)),
-    "crowd": (0.18, (20, 45), (0.028, 0.11)),
+    "portrait": (0.66, (2, 4), (0.25, 0.9)),
+    "group": (0.24, (5, 12), (0.10, 0.32)),
+    "crowd": (0.10, (20, 45), (0.028, 0.11)),
 }
 
 BoxOf = Callable[[Faces], np.ndarray]
@@ -180,7 +180,7 @@ def _span(box: np.ndarray) -> np.ndarray:
 def _window(box: np.ndarray, shape: tuple[int, ...], whole: bool, rng: np.random.Generator) -> np.ndarray:
     """The part of a picture that is laid: the face with some of what is around it (x1 y1 x2 y2 px), or often all for a large face."""
     full = np.array([0, 0, shape[1], shape[0]], np.float32)
-    if whole and rng.random() < 0.6:
+    if whole and rng.random() < 0.35:
         return full
     size = (box[2:] - box[:2]).max()
     around = np.exp(rng.uniform(-1.4, 0.25, 4)) * size

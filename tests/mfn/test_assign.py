@@ -2,9 +2,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mfn.assign import CENTER_CELLS, LARGEST_CELLS, SMALLEST_CELLS, assign  # noqa: E402
+from mfn.assign import CELLS, CENTER_CELLS, assign  # noqa: E402
 from mfn.decode import grid  # noqa: E402
-from mfn.network.layout import STRIDES  # noqa: E402
 
 
 def cells(height=256, width=256):
@@ -20,8 +19,7 @@ def slow(box, image, centers, strides):
         for a in range(len(centers)):
             s = float(strides[a])
             span = size[f] / s
-            low = 0 if s == STRIDES[0] else SMALLEST_CELLS
-            high = float("inf") if s == STRIDES[-1] else LARGEST_CELLS
+            low, high = CELLS[int(s)]
             if not low <= span < high:
                 continue
             offset = max(abs(float(centers[a][0]) - cx), abs(float(centers[a][1]) - cy)) / s
@@ -51,6 +49,12 @@ def test_every_face_has_a_cell_at_every_size():
             found = assign(box, torch.zeros(1, dtype=torch.long), centers, strides, 1)
             assert len(found.face) >= 1, side
             assert not found.ignored[found.picture, found.cell].any()
+
+
+def test_no_size_falls_between_strides():
+    ends = sorted((low * s, high * s) for s, (low, high) in CELLS.items())
+    assert ends[0][0] == 0 and ends[-1][1] == float("inf")
+    assert all(later[0] < earlier[1] for earlier, later in zip(ends, ends[1:]))
 
 
 def test_no_faces():
