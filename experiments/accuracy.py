@@ -68,7 +68,7 @@ def measure(name: str, folder: Path, predictor: Predictor, model: HeadModel, sco
     """Scores of one set, and (picture, faces) of each of its pictures, worst first."""
     with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
         true = data["landmarks"][:, :68, :2].astype(float)
-        pose = data["pose"] if "pose" in data else None
+        pose = data.get("pose", None)
     pictures = read_tar(folder / f"{name}.tar")
     found = [choose(predictor(picture), points) for picture, points in zip(pictures, true, strict=True)]
     predicted = np.full((len(true), 68, 2), np.nan)

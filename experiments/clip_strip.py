@@ -66,7 +66,8 @@ def main() -> None:
     print(f"{args.clip.name}: {len(frames)} frames, the main face in {len(faces)}")
     spread = np.quantile(faces.expression, 0.95, 0) - np.quantile(faces.expression, 0.05, 0)
     for i in np.argsort(-spread)[:12]:
-        print(f"  {EXPRESSION_NAMES[i]:20s} 5 % to 95 %: {np.quantile(faces.expression[:, i], 0.05):.2f} to {np.quantile(faces.expression[:, i], 0.95):.2f}")
+        low, high = np.quantile(faces.expression[:, i], (0.05, 0.95))
+        print(f"  {EXPRESSION_NAMES[i]:20s} 5 % to 95 %: {low:.2f} to {high:.2f}")
     chosen = np.linspace(0, len(frames) - 1, args.frames).astype(int)
     import cv2
 

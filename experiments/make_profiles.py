@@ -2,8 +2,8 @@
 
     python experiments/make_profiles.py --data DATA --labels runs/labels --out runs/profiles --count 6000
 
-Writes profiles.tar, profiles.npz and labels/profiles.npz below --out, in the form of the other packs, and a sheet to look at. A face is turned
-the way it already looks, so that the side that comes to show is one the camera saw.
+Writes profiles.tar, profiles.npz and labels/profiles.npz below --out, in the form of the other packs, and a sheet to look at. A face is
+turned the way it already looks, so that the side that comes to show is one the camera saw.
 """
 
 from __future__ import annotations
@@ -80,9 +80,8 @@ def write(out: Path, coded: list[bytes], faces: Faces) -> None:
     os.replace(part, out / "profiles.tar")
     rows = np.arange(len(faces), dtype=np.int32)
     none = np.zeros(0, np.float32)
-    np.savez_compressed(
-        out / "profiles.npz", face_picture=rows, box=np.zeros((0, 4), np.int16), box_scale=np.float32(1), box_picture=none.astype(np.int32), box_score=none
-    )
+    boxes = {"box": np.zeros((0, 4), np.int16), "box_scale": np.float32(1), "box_picture": rows[:0], "box_score": none}
+    np.savez_compressed(out / "profiles.npz", face_picture=rows, **boxes)
     labels = {field: getattr(faces, field) for field in FIELDS}
     np.savez_compressed(out / "labels" / "profiles.npz", face=rows, ok=np.ones(len(rows), bool), **labels)
 

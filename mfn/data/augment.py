@@ -1,4 +1,4 @@
-"""What light, cameras and files do to a picture: colour, blur, noise, compression, things in front of a face. (H, W, 3) uint8 throughout."""
+"""What light, cameras and files do to a picture: colour, blur, noise, compression, borders. (H, W, 3) uint8 throughout."""
 
 from __future__ import annotations
 

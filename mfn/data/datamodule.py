@@ -102,7 +102,7 @@ class Scenes(LightningDataModule):
         seed: of the training scenes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a knob of the YAML
         self,
         folder: Path,
         labels: Path,

@@ -71,7 +71,7 @@ def move_faces(faces: Faces, matrix: np.ndarray, identity_mirror: np.ndarray, kn
         image=faces.image,
         box=np.concatenate([middle - half, middle + half], 1),
         score=faces.score,
-        rotation=turn @ rotation,
+        rotation=(turn @ rotation).astype(np.float32),
         scale=faces.scale * gain,
         center=faces.center @ a.T + t,
         identity=faces.identity * identity_mirror if mirror else faces.identity,
@@ -84,7 +84,7 @@ def move_faces(faces: Faces, matrix: np.ndarray, identity_mirror: np.ndarray, kn
 
 
 class Mosaic:
-    """Makes scenes for ever. packs: what to draw from, with one weight each; backgrounds: photos without faces; size: side of a scene, px."""
+    """Makes scenes for ever. packs: what to draw from, with one weight each; backgrounds: photos without faces; size: side, px."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Mosaic:
 
     def _place(self, canvas: np.ndarray, target: float, placed: list[Scene], rng: np.random.Generator) -> Scene | None:
         """Lays one picture so that one of its faces has `target` px; None where no free place was found. Writes into canvas."""
-        number = rng.choice(len(self.packs), p=self.share)
+        number = int(rng.choice(len(self.packs), p=self.share))
         pack = self.packs[number]
         anchor = int(rng.choice(self.anchors[number]))
         image = int(pack.faces.image[anchor])

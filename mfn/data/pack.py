@@ -117,6 +117,6 @@ def encode_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     import cv2
 
     coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
 
 

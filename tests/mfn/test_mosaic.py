@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mfn.camera import project
 from mfn.data.mosaic import KINDS, Mosaic, move_faces, similarity
 from mfn.data.pack import Pack
 from mfn.decode import rotation_from_rows
@@ -10,7 +11,6 @@ from retarget.arkit import EXPRESSION_NAMES
 
 pytest.importorskip("cv2")
 MODEL = HeadModel.load()
-I = MODEL.identity_size
 
 
 def box_of(faces: Faces) -> np.ndarray:
@@ -28,7 +28,7 @@ def some_faces(count: int, seed: int = 0) -> Faces:
         rotation=rotation_from_rows(frontal + 0.3 * rng.normal(size=(count, 6)), np),
         scale=rng.uniform(300, 600, count),
         center=rng.uniform(80, 120, (count, 2)),
-        identity=rng.normal(size=(count, I)),
+        identity=rng.normal(size=(count, MODEL.identity_size)),
         expression=rng.uniform(0, 0.6, (count, len(EXPRESSION_NAMES))),
         track=np.full(count, -1),
     )
@@ -63,7 +63,7 @@ def test_mirrored_heads_lie_on_the_mirrored_picture():
     matrix = similarity(0.8, 0.3, np.array([100.0, 100.0]), np.array([90.0, 120.0]), True, 200)
     after = move_faces(faces, matrix, MODEL.identity_mirror, np.ones(4, bool), box_of)
     vertices = [MODEL.vertices(f.identity, f.expression) for f in (faces, after)]
-    px = [f.scale[:, None, None] * (v @ f.rotation.transpose(0, 2, 1))[..., :2] + f.center[:, None] for f, v in zip((faces, after), vertices)]
+    px = [project(v, f.rotation, f.scale, f.center)[..., :2] for f, v in zip((faces, after), vertices)]
     np.testing.assert_allclose(px[1][:, MODEL.mirror], moved(px[0], matrix), atol=0.25)  # the file is quantised
 
 
@@ -84,7 +84,7 @@ def test_similarity_puts_the_pivot_where_asked():
 def spot_pack() -> Pack:
     """Gray pictures in which each "face" is a white square that fills its box."""
     pictures, boxes = [], []
-    for i in range(6):
+    for _ in range(6):
         picture = np.full((200, 220, 3), 60, np.uint8)
         picture[70:130, 80:140] = 255
         pictures.append(picture)
