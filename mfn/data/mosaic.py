@@ -125,7 +125,7 @@ class Mosaic:
     def _background(self, rng: np.random.Generator) -> np.ndarray:
         import cv2
 
-        photo = self.backgrounds[rng.integers(len(self.backgrounds))]
+        photo = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
         h, w = photo.shape[:2]
         side = int(min(h, w) * rng.uniform(0.3, 1.0))
         x, y = rng.integers(w - side + 1), rng.integers(h - side + 1)
