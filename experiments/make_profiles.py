@@ -1,6 +1,6 @@
-"""A pack of profile views made from fitted faces of other packs, by `mfn.data.profile`. Labels are exact turns of the fitted ones.
+"""A pack of large poses, profiles and nods, made from fitted faces of other packs by `mfn.data.profile`, with exactly turned labels.
 
-    python experiments/make_profiles.py --data DATA --labels runs/labels --out runs/profiles --count 6000
+    python experiments/make_profiles.py --data DATA --labels runs/labels --out runs/profiles --count 8000
 
 Writes profiles.tar, profiles.npz and labels/profiles.npz below --out, in the form of the other packs, and a sheet to look at. A face is
 turned the way it already looks, so that the side that comes to show is one the camera saw.
@@ -37,9 +37,12 @@ def alone(pack: Pack) -> np.ndarray:
     return np.flatnonzero(pack.known & tall & single[pack.faces.image])
 
 
-def draw_turn(face: Faces, rng: np.random.Generator) -> np.ndarray:
-    """A rotation (3, 3) in the camera's frame that takes the face to a yaw of 30 to 90 degrees on the side it looks to."""
-    pitch, yaw, _ = euler_from_rotation(face.rotation[0])
+def draw_turn(face: Faces, nods: float, rng: np.random.Generator) -> np.ndarray:
+    """A rotation (3, 3) in the camera's frame: to a yaw of 30 to 90 degrees on the side the face looks to; a share `nods` up or down."""
+    _, yaw, _ = euler_from_rotation(face.rotation[0])
+    if rng.random() < nods:
+        nod, turn = np.radians(rng.uniform(10, 38)) * rng.choice([-1.0, 1.0]), np.radians(rng.normal(0, 12))
+        return rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
     side = np.sign(yaw) if abs(yaw) > np.radians(4) else rng.choice([-1.0, 1.0])
     goal = np.radians(rng.uniform(30, 92))
     turn = float(np.clip(goal - abs(yaw), np.radians(10), LARGEST_TURN)) * side
@@ -47,7 +50,9 @@ def draw_turn(face: Faces, rng: np.random.Generator) -> np.ndarray:
     return rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
 
 
-def make(packs: dict[str, Pack], backgrounds: list[np.ndarray], count: int, seed: int) -> tuple[list[bytes], Faces]:
+def make(
+    packs: dict[str, Pack], backgrounds: list[np.ndarray], count: int, nods: float, seed: int
+) -> tuple[list[bytes], Faces]:
     """`count` coded pictures and the face of each."""
     import cv2
 
@@ -62,7 +67,7 @@ def make(packs: dict[str, Pack], backgrounds: list[np.ndarray], count: int, seed
         face = packs[name].faces[[row]]
         picture = packs[name].pictures[int(face.image[0])]
         behind = cv2.resize(backgrounds[rng.integers(len(backgrounds))], picture.shape[1::-1])
-        turned, moved = turn_face(picture, face, model, draw_turn(face, rng), behind)
+        turned, moved = turn_face(picture, face, model, draw_turn(face, nods, rng), behind)
         faces.append(moved.replace(box=box_of(moved), image=np.array([number])))
         coded.append(cv2.imencode(".webp", turned[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 92])[1].tobytes())
     return coded, Faces.concatenate(faces)
@@ -92,12 +97,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/ and backgrounds.tar")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=6000)
+    parser.add_argument("--count", type=int, default=8000)
+    parser.add_argument("--nods", type=float, default=0.4, help="share of the faces that look up or down, not aside")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     packs = {name: read_pack(args.data / "faces", args.labels, name) for name in SHARES}
     start = time.perf_counter()
-    coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.seed)
+    coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.nods, args.seed)
     print(f"{len(coded) / (time.perf_counter() - start):.1f} profiled faces a second")
     write(args.out, coded, faces)
     sheet(args.out / "sheet.png", coded, faces)
