@@ -17,6 +17,7 @@ from mfn.faces import Faces
 from mfn.network.layout import (
     BOX_CELLS,
     CELL_SIZE,
+    FIELDS,
     FRONTAL_6D,
     IDENTITY_SIZE,
     SCALE_CELLS,
@@ -62,7 +63,8 @@ def read_cells(raw: Any, center: Any, stride: Any, xp: ModuleType = np) -> dict[
     """What raw cells say, in px of the network's input.
 
     raw: (..., D) cells; center: (..., 2) px; stride: (...); xp: `numpy` or `torch`, whichever the arrays are of.
-    -> dict: score (...), box (..., 4) x1 y1 x2 y2, rotation (..., 3, 3), scale (...) px per metre, center (..., 2),
+    -> dict: score (...), box (..., 4) x1 y1 x2 y2, rows (..., 6) the rotation's first two rows before they are made orthonormal,
+    rotation (..., 3, 3), scale (...) px per metre, center (..., 2),
     identity (..., I), expression (..., 51)
     """
     s = stride[..., None]
@@ -77,6 +79,7 @@ def read_cells(raw: Any, center: Any, stride: Any, xp: ModuleType = np) -> dict[
     return {
         "score": _sigmoid(part["score"][..., 0], xp),
         "box": xp.concatenate([middle - half, middle + half], -1),
+        "rows": part["rotation"] + frontal,
         "rotation": rotation_from_rows(part["rotation"] + frontal, xp),
         "scale": SCALE_CELLS * stride * xp.exp(part["scale"][..., 0].clip(-6, 6)),
         "center": center + s * part["center"],
@@ -137,7 +140,7 @@ def decode(
             Faces(
                 image=np.full(number, image, np.int32),
                 track=np.full(number, -1, np.int32),
-                **{name: np.ascontiguousarray(value[keep], np.float32) for name, value in values.items()},
+                **{name: np.ascontiguousarray(values[name][keep], np.float32) for name in FIELDS},
             )
         )
     return Faces.concatenate(found) if found else Faces.empty(IDENTITY_SIZE)

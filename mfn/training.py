@@ -28,7 +28,7 @@ from mfn.network.layout import SLICES
 LOSS_WEIGHTS: dict[str, float] = {
     "score": 2.0,
     "box": 2.0,
-    "rotation": 3.0,
+    "rotation": 8.0,
     "landmarks": 40.0,
     "identity": 0.3,
     "expression": 12.0,
@@ -117,7 +117,7 @@ class MultiFace(LightningModule):
         clear = (span / CLEAR_PX).clamp(0.15, 2.0)
         clear = clear / clear.sum().clamp(min=1e-6)
         return {
-            "rotation": (rotation_loss(told["rotation"], rotation) * clear).sum(),
+            "rotation": (rotation_loss(told["rows"], rotation) * clear).sum(),
             "landmarks": (landmark_loss(points, true_points, size, self.landmark_weight) * clear).sum(),
             "pose_landmarks": (landmark_loss(posed, true_points, size, self.landmark_weight) * clear).sum(),
             "identity": ((told["identity"] - identity).abs().mean(1) * clear).sum(),

@@ -47,6 +47,7 @@ def test_written_cells_are_read_back(stride):
     where = np.full(9, stride, np.float32)
     center = np.random.default_rng(1).uniform(0, 100, (9, 2)).astype(np.float32)
     values = read_cells(write_cells(faces, center, where), center, where)
+    np.testing.assert_allclose(values.pop("rows"), faces.rotation[:, :2].reshape(-1, 6), atol=1e-5)
     for name, value in values.items():
         np.testing.assert_allclose(value, getattr(faces, name), rtol=2e-4, atol=2e-3, err_msg=name)
 

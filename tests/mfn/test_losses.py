@@ -53,8 +53,14 @@ def test_landmarks_against_slow():
 
 def test_exact_predictions_cost_nothing():
     eye = torch.eye(3).repeat(2, 1, 1)
-    assert losses.rotation_loss(eye, eye).tolist() == [0, 0]
+    assert losses.rotation_loss(eye[:, :2].flatten(1), eye).tolist() == [0, 0]
     assert losses.expression_loss(torch.full((2, 51), 0.3), torch.full((2, 51), 0.3)).tolist() == [0, 0]
+
+
+def test_rotation_loss_holds_the_rows_length():
+    """Rows of the right direction but twice the length decode to the same rotation, and must cost all the same."""
+    eye = torch.eye(3)[None]
+    assert losses.rotation_loss(2 * eye[:, :2].flatten(1), eye).item() == 1.0
 
 
 @pytest.mark.parametrize("count", [0, 3])
