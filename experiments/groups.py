@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--groups", type=Path, default=Path("../shared/eval/groups"))
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--score", type=float, default=0.5, help="score at which recall and precision are told")
+    parser.add_argument("--score", type=float, default=0.65, help="score at which recall and precision are told")
     parser.add_argument("--least", type=float, default=32.0, help="least height of a box in the network's input, px")
     parser.add_argument("--overlays", type=Path, help="folder for the drawn pictures")
     parser.add_argument("--out", type=Path, default=RESULT)

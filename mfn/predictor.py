@@ -96,7 +96,7 @@ class Predictor:
     The time follows the number of pixels of the network's input, not the number of faces.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, size: tuple[int, int] = SIZE, score: float = 0.5) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, size: tuple[int, int] = SIZE, score: float = 0.65) -> None:
         """session: input `image` (B, H, W, 3) uint8 RGB, output `cells` (B, A, D); size, score: see `load`."""
         self.session = session
         self.size = size
@@ -107,7 +107,7 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, path: str | Path | None = None, *, size: tuple[int, int] = SIZE, score: float = 0.5, threads: int = 0
+        cls, path: str | Path | None = None, *, size: tuple[int, int] = SIZE, score: float = 0.65, threads: int = 0
     ) -> Predictor:
         """Reads weights, by default the embedded ones.
 
