@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class MultiFace(LightningModule):
         steps: length of the schedule (one cycle of warm-up and cosine).
         warmup: steps of warm-up.
         loss_weights: name -> weight, over those of LOSS_WEIGHTS.
+        weights: safetensors of the network to start from, such as experiments/state/mfn.safetensors; None starts anew.
     """
 
     def __init__(
@@ -59,11 +61,19 @@ class MultiFace(LightningModule):
         steps: int = 10_000,
         warmup: int = 400,
         loss_weights: dict[str, float] | None = None,
+        weights: Path | None = None,
     ) -> None:
         super().__init__()
         unknown = set(loss_weights or {}) - set(LOSS_WEIGHTS)
         if unknown:
             raise ValueError(f"loss_weights: expected some of {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
+        if weights is not None:
+            if not Path(weights).is_file():
+                raise FileNotFoundError(f"{weights}: no such weights to start from")
+            from safetensors.torch import load_file
+
+            state = load_file(weights)  # kept in float16
+            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.learning_rate, self.weight_decay, self.steps, self.warmup = learning_rate, weight_decay, steps, warmup
         self.loss_weights = {**LOSS_WEIGHTS, **(loss_weights or {})}

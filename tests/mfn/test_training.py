@@ -145,6 +145,19 @@ def test_unknown_loss_weight_is_refused():
         MultiFace(tiny(), loss_weights={"landmark": 1.0})
 
 
+def test_training_goes_on_from_saved_weights(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    first = tiny()
+    with torch.no_grad():
+        first.lateral[0][0].weight.add_(1.0)
+    path = tmp_path / "w.safetensors"
+    safetensors.save_file({k: v.contiguous() for k, v in first.state_dict().items()}, path)
+    again = MultiFace(tiny(), weights=path).network
+    torch.testing.assert_close(again.lateral[0][0].weight, first.lateral[0][0].weight)
+    with pytest.raises(FileNotFoundError, match="no such weights"):
+        MultiFace(tiny(), weights=tmp_path / "none")
+
+
 def test_export_agrees_with_torch(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
