@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from retarget.accessor import add_accessor
 from retarget.glb import Document, Glb, add, write_glb
+from retarget.keys import reduce_linear, reduce_rotations
 from retarget.merge import append_document, copy_nodes, scene_roots
 from retarget.nodes import Floats, local_matrix, matrix_to_quaternion, pure_rotation
 from retarget.pose import place, rig_of_actor
@@ -22,6 +23,7 @@ from retarget.take import Take
 _STILL_S = 1.0  # how long the animation of a single picture lasts
 _LONG_GAP_S = 0.5  # a person unseen for longer is away; shorter gaps are bridged
 _ALONE_S = 0.1  # how long someone stays who was seen once
+_PLACE_M = 0.25  # a place may be off by this times the tolerance: a head's size, to a turn of one radian
 _TO_LAMP = (-0.35, 0.55, 0.75)
 
 
@@ -32,23 +34,27 @@ def write_scene(
     width: int = 1280,
     height: int = 720,
     focal_px: float | None = None,
+    tolerance: float = 0.0,
 ) -> None:
     """Write a .glb (or .gltf) in which each actor of the take is a character that stands where the person is.
 
     Actors in ascending order take the rigs in turn; characters of one rig share its meshes, each has its own nodes,
-    skeleton and weights. One animation holds a key for each of an actor's samples, from the take's first time on at 0
-    s (a single moment is held for a second). width, height, focal_px: the picture, for the camera; None: its longer
-    side. Materials, textures and skins stay as the rig has them; so do its morph targets, whatever attributes they
+    skeleton and weights. One animation holds the keys, from the take's first time on at 0 s (a single moment is held
+    for a second): all of an actor's samples or, with a tolerance above 0, the fewest of them from which a player gets
+    the others back to within it (weights; turns in radians; places in quarters of a metre). width, height, focal_px:
+    the picture, for the camera; None: its longer side. Materials, textures and skins stay as the rig has them; so do its morph targets, whatever attributes they
     move.
     """
-    glb = build_scene(take, rigs)
+    glb = build_scene(take, rigs, tolerance)
     _add_camera(glb, width, height, focal_px or max(width, height))
     _add_light(glb)
     write_glb(glb, path)
 
 
-def build_scene(take: Take, rigs: Sequence[Rig]) -> Glb:
+def build_scene(take: Take, rigs: Sequence[Rig], tolerance: float = 0.0) -> Glb:
     """The scene of `write_scene` in memory, without camera and light."""
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance {tolerance:g}: expected 0 (every sample is a key) or more, below 1")
     glb = Glb({"asset": {"version": "2.0", "generator": "mfn retarget"}})
     rig_of = rig_of_actor(take.actor, rigs)
     moved = {number: append_document(glb, rigs[number].glb) for number in sorted(set(rig_of.values()))}
@@ -63,7 +69,7 @@ def build_scene(take: Take, rigs: Sequence[Rig]) -> Glb:
         own = {old: copy_of.get(old + moved[number], old + moved[number]) for old in range(len(rig.world))}
         used.add(number)
         performance = take[take.actor == actor]
-        roots.append(_add_actor(glb, rig, own, performance, animation, span))
+        roots.append(_add_actor(glb, rig, own, performance, animation, (*span, tolerance)))
         glb.document["nodes"][roots[-1]]["children"] = [copy_of.get(top, top) for top in tops]
     scene = {"name": "take", "nodes": roots} if roots else {"name": "take"}
     glb.document.update(scene=0, scenes=[scene])
@@ -73,10 +79,10 @@ def build_scene(take: Take, rigs: Sequence[Rig]) -> Glb:
 
 
 def _add_actor(
-    glb: Glb, rig: Rig, own: dict[int, int], performance: Take, animation: Document, span: tuple[float, float]
+    glb: Glb, rig: Rig, own: dict[int, int], performance: Take, animation: Document, span: tuple[float, float, float]
 ) -> int:
     """The node that carries one character, posed as in its first sample, and its channels. own: rig node -> scene
-    node."""
+    node; span: first and last time of the take, tolerance."""
     performance = performance[np.argsort(performance.time_s, kind="stable")]
     time_s = (performance.time_s - span[0]).astype(np.float32)
     if (np.diff(time_s) <= 0).any():
@@ -91,20 +97,34 @@ def _add_actor(
     if len(time_s) == 1:
         time_s = np.array([time_s[0], time_s[0] + _STILL_S], np.float32)
         tracks = [(node, path, np.repeat(values, 2, axis=0)) for node, path, values in tracks]
-    clock, sampler_of = add_accessor(glb, time_s), {}
+    clock_of: dict[bytes, int] = {}
+    sampler_of: dict[tuple[str, bytes], int] = {}
     for node, path, values in tracks:
         target = glb.document["nodes"][root if node is None else node]
         _make_trs(target)
         target[path] = [float(v) for v in values[0]]
         key = path, values.tobytes()  # the same values for face, teeth and lashes are stored once
         if key not in sampler_of:
-            flat = values.ravel() if path == "weights" else values
-            sampler = {"input": clock, "output": add_accessor(glb, flat), "interpolation": "LINEAR"}
+            keys = _keys(path, time_s, values, span[2])
+            times, kept = time_s[keys], values[keys]
+            if times.tobytes() not in clock_of:
+                clock_of[times.tobytes()] = add_accessor(glb, times)
+            output = add_accessor(glb, kept.ravel() if path == "weights" else kept)
+            sampler = {"input": clock_of[times.tobytes()], "output": output, "interpolation": "LINEAR"}
             animation["samplers"].append(sampler)
             sampler_of[key] = len(animation["samplers"]) - 1
         where = {"node": root if node is None else node, "path": path}
         animation["channels"].append({"sampler": sampler_of[key], "target": where})
     return root
+
+
+def _keys(path: str, time_s: Floats, values: Floats, tolerance: float) -> NDArray[np.int64]:
+    """Which of the samples (K, ·) are kept as keys."""
+    if tolerance == 0:
+        return np.arange(len(time_s))
+    if path == "rotation":
+        return reduce_rotations(time_s, values, tolerance)
+    return reduce_linear(time_s, values, tolerance * (_PLACE_M if path == "translation" else 1.0))
 
 
 def _hide_when_away(glb: Glb, animation: Document, root: int, time_s: NDArray[np.float32], end_s: np.float32) -> None:
