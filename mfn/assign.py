@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# A stride answers for faces of this many of its cells; neighbours overlap by a fifth. Stride 32 takes nearly all large faces: shared out
-# over two strides they are too few for either to learn from (measured: 5.2 against 4.4 % NME for the same faces at half the size).
-CELLS: dict[int, tuple[float, float]] = {8: (0.0, 7.2), 16: (3.0, 7.2), 32: (3.0, 12.0), 64: (5.2, float("inf"))}
+# A stride answers for faces of this many of its cells; neighbours overlap by a fifth. Strides 16, 32 and 64 are one head on the picture at
+# full, half and quarter size, so that a face of any size is seen at about the same size.
+CELLS: dict[int, tuple[float, float]] = {8: (0.0, 5.6), 16: (2.5, 7.2), 32: (3.3, 7.2), 64: (3.3, float("inf"))}
 CENTER_CELLS = 1.0  # cells whose centre is this near to the face's centre (in strides, along x and along y) answer for it
 
 

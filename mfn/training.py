@@ -19,11 +19,13 @@ from mfn.head_model import HeadModel
 from mfn.losses import (
     box_iou_pairs,
     expression_loss,
+    gap_loss,
     giou_loss,
     landmark_loss,
     quality_focal_loss,
     rotation_loss,
 )
+from mfn.mediapipe import GAPS
 from mfn.network.layout import SLICES
 
 LOSS_WEIGHTS: dict[str, float] = {
@@ -34,6 +36,7 @@ LOSS_WEIGHTS: dict[str, float] = {
     "identity": 0.3,
     "expression": 12.0,
     "pose_landmarks": 20.0,
+    "gaps": 4.0,
 }
 
 
@@ -80,6 +83,7 @@ class MultiFace(LightningModule):
         mean, identity, expression, weight = training_landmarks(HeadModel.load())
         for name, value in (("mean", mean), ("identity", identity), ("expression", expression), ("weight", weight)):
             self.register_buffer(f"landmark_{name}", torch.from_numpy(value), persistent=False)
+        self.register_buffer("gaps", torch.tensor(GAPS) + len(mean) - 478, persistent=False)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) RGB 0..255 -> cells (B, A, D) float32"""
@@ -120,7 +124,8 @@ class MultiFace(LightningModule):
         size = (scale * 0.15).clamp(min=1.0)  # px of a face's height, also where the picture's edge cuts its box
         true_shape = self.shape(identity, expression)
         true_points = _project(true_shape, rotation, scale, center)
-        points = _project(self.shape(told["identity"], told["expression"]), told["rotation"], told["scale"], told["center"])
+        shape = self.shape(told["identity"], told["expression"])
+        points = _project(shape, told["rotation"], told["scale"], told["center"])
         posed = _project(true_shape, told["rotation"], told["scale"], told["center"])
         span = (box[:, 2:] - box[:, :2]).prod(1).clamp(min=1).sqrt()
         # Small faces are many, and of them nobody can tell much: what is asked grows with what can be seen.
@@ -132,6 +137,7 @@ class MultiFace(LightningModule):
             "pose_landmarks": (landmark_loss(posed, true_points, size, self.landmark_weight) * clear).sum(),
             "identity": ((told["identity"] - identity).abs().mean(1) * clear).sum(),
             "expression": (expression_loss(told["expression"], expression) * clear).sum(),
+            "gaps": (gap_loss(shape, true_shape, self.gaps) * clear).sum(),
         }
 
     def _step(self, batch: Batch, stage: str) -> Tensor:

@@ -22,6 +22,25 @@ MIRROR_68 = (
 )  # fmt: skip
 
 
+INNER_LOWER = {14: 17, 87: 84, 178: 181, 88: 91, 95: 146, 317: 314, 402: 405, 318: 321, 324: 375}
+"""MediaPipe's inner points of the lower lip, with the point of the outer lip below each. With the mouth shut the two inner lips are one line,
+and the correspondence that we are given has all of both on the upper one: there they would hold every fitted mouth shut."""
+FOLLOWS = 0.8  # a triangle whose corners go this far of the outer lip's way when the jaw opens is of the lower lip
+
+
+def to_lower_lip(points: Points, neutral: np.ndarray, jaw_open: np.ndarray, triangles: np.ndarray) -> Points:
+    """MediaPipe's points with those of INNER_LOWER moved to the nearest place of the lower lip. neutral, jaw_open: (V, 3)"""
+    way = np.linalg.norm(jaw_open, axis=1)
+    corners, weights = points.corners.copy(), points.weights.copy()
+    for inner, outer in INNER_LOWER.items():
+        limit = FOLLOWS * (way[corners[outer]] * weights[outer]).sum()
+        lower = triangles[(way[triangles] > limit).all(1)]
+        spot = (neutral[points.corners[inner]] * points.weights[inner][:, None]).sum(0)
+        found, _ = closest_points(spot[None], neutral, lower)
+        corners[inner], weights[inner] = found.corners[0], found.weights[0]
+    return Points(corners, weights)
+
+
 def open_mouth(neutral: np.ndarray, expression: np.ndarray) -> np.ndarray:
     """A pose with the lips apart, so that points of the upper lip are not taken for those of the lower one."""
     return neutral + expression[EXPRESSION_NAMES.index("jawOpen")]
@@ -57,6 +76,7 @@ def landmark_sets(
     mixed = Points(
         np.where(iris[:, None], eyes.corners, on_skin.corners), np.where(iris[:, None], eyes.weights, on_skin.weights)
     )
+    mixed = to_lower_lip(mixed, shapes.mean, shapes.expression[EXPRESSION_NAMES.index("jawOpen")], skin)
     return {"ibug68": ibug, "mediapipe478": mixed, "dense520": dense_points(ict, head, shapes, ibug)}
 
 

@@ -24,7 +24,7 @@ def patch_look(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def blend_patch(
     canvas: np.ndarray, picture: np.ndarray, matrix: np.ndarray, window: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Writes the part `window` (4,) of picture into canvas through `matrix` (2, 3), with a hard, soft or oval border."""
+    """Writes the part `window` (4,) of picture into canvas through `matrix` (2, 3), with a look of its own and a hard, soft or oval border."""
     import cv2
 
     x1, y1 = np.floor(window[:2]).astype(int)
@@ -43,6 +43,7 @@ def blend_patch(
         ratio = np.array([w / part.shape[1], h / part.shape[0]])
         part = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA)
         a = a / ratio
+    part = patch_look(part, rng)  # after the part was cut and shrunk: fewer px
     offset = matrix[:, :2] @ np.array([x1, y1]) + matrix[:, 2] - low
     # OpenCV counts from the centres of px, we from their edges
     warp = np.concatenate([a, (offset + a @ np.array([0.5, 0.5]) - 0.5)[:, None]], 1)
@@ -50,7 +51,10 @@ def blend_patch(
     laid = cv2.warpAffine(part, warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.warpAffine(_border(part.shape, rng), warp, size, flags=cv2.INTER_LINEAR)[..., None]
     there = canvas[low[1] : high[1], low[0] : high[0]]
-    there[:] = (there + (laid.astype(np.int16) - there) * (mask.astype(np.float32) / 255)).astype(np.uint8)
+    if mask.min() == 255:
+        there[:] = laid
+    else:
+        there[:] = (there + (laid.astype(np.int16) - there) * (mask.astype(np.float32) / 255)).astype(np.uint8)
 
 
 def _border(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

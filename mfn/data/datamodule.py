@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from mfn.camera import project
-from mfn.data.mosaic import BoxOf, Mosaic, Scene
+from mfn.data.mosaic import KINDS, BoxOf, Kind, Mosaic, Scene
 from mfn.data.pack import Pack, read_pack, read_pictures
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
@@ -100,6 +100,7 @@ class Scenes(LightningDataModule):
         workers: processes that compose scenes.
         validation: number of fixed scenes; their pictures are one in fifty of each pack, left out of training.
         seed: of the training scenes.
+        kinds: kinds of scenes, name -> [share, [least, most patches], [least, most face size in parts of the side]]; None: KINDS.
     """
 
     def __init__(  # noqa: PLR0913  # each is a knob of the YAML
@@ -112,6 +113,7 @@ class Scenes(LightningDataModule):
         workers: int = 1,
         validation: int = 96,
         seed: int = 0,
+        kinds: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] | None = None,
     ) -> None:
         super().__init__()
         if size % 64:
@@ -119,6 +121,7 @@ class Scenes(LightningDataModule):
         self.folder, self.labels, self.sources = Path(folder), Path(labels), sources
         self.size, self.batch_size, self.workers = size, batch_size, workers
         self.validation, self.seed = validation, seed
+        self.kinds = KINDS if kinds is None else {name: Kind(*kind) for name, kind in kinds.items()}
         self._mosaics: dict[str, Mosaic] | None = None
 
     def setup(self, stage: str | None = None) -> None:
@@ -135,7 +138,7 @@ class Scenes(LightningDataModule):
             parts = [_only(p, c) for p, c in zip(packs, chosen, strict=True)]
             weights = [w for part, w in zip(parts, self.sources.values(), strict=True) if len(part.faces)]
             parts = [part for part in parts if len(part.faces)]
-            return Mosaic(parts, weights, photos, model.identity_mirror, box_of, self.size)
+            return Mosaic(parts, weights, photos, model.identity_mirror, box_of, self.size, self.kinds)
 
         self._mosaics = {
             "fit": mosaic([~h for h in held], [b for i, b in enumerate(backgrounds) if i % 20]),

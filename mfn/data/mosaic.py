@@ -5,12 +5,12 @@ Coordinates are continuous px: the left edge of the first column is 0 and its ce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from mfn.data.augment import blend_patch, patch_look, scene_look
+from mfn.data.augment import blend_patch, scene_look
 from mfn.data.pack import Pack
 from mfn.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
@@ -19,12 +19,21 @@ EXPRESSION_MIRROR = np.asarray(MIRROR[: len(EXPRESSION_NAMES)])
 FLIP = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
 SEEN_SHARE = 0.6  # a face of which less is inside the scene is neither face nor background
 
-KINDS: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] = {
-    # share of the scenes, number of patches, face size in parts of the scene's side
-    "portrait": (0.66, (2, 4), (0.25, 0.9)),
-    "group": (0.24, (5, 12), (0.10, 0.32)),
-    "crowd": (0.10, (20, 45), (0.028, 0.11)),
+class Kind(NamedTuple):
+    """A kind of scene: share of all, least and most patches, least and most face size in parts of the scene's side."""
+
+    share: float
+    patches: tuple[int, int]
+    size: tuple[float, float]
+
+
+KINDS: dict[str, Kind] = {
+    "portrait": Kind(0.60, (2, 4), (0.25, 0.95)),
+    "group": Kind(0.28, (5, 12), (0.10, 0.32)),
+    "crowd": Kind(0.12, (20, 45), (0.028, 0.11)),
 }
+RARE = 1.5  # a face whose expression is k times as long as is usual is drawn k**RARE times as often, at most RAREST times
+RAREST = 4.0
 
 BoxOf = Callable[[Faces], np.ndarray]
 """Boxes (N, 4) of faces from their pose, identity and expression alone."""
@@ -94,20 +103,23 @@ class Mosaic:
         identity_mirror: np.ndarray,
         box_of: BoxOf,
         size: int = 384,
+        kinds: Mapping[str, Kind] = KINDS,
     ) -> None:
         if len(packs) != len(weights) or not packs:
             raise ValueError(f"expected one weight for each of at least one pack, got {len(weights)} for {len(packs)}")
         self.packs, self.backgrounds, self.size = packs, backgrounds, size
+        self.kinds = [Kind(*kind) for kind in kinds.values()]
         self.share = np.asarray(weights, float) / np.sum(weights)
         self.identity_mirror, self.box_of = identity_mirror.astype(np.float32), box_of
         self.rows = [_rows_by_picture(p.faces.image, len(p.pictures)) for p in packs]
         self.unsure_rows = [_rows_by_picture(p.unsure_image, len(p.pictures)) for p in packs]
         self.anchors = [np.flatnonzero(_span(p.faces.box) > 8) for p in packs]
+        self.odds = [np.cumsum(_odds(p.faces.expression[a])) for p, a in zip(packs, self.anchors, strict=True)]
 
     def scene(self, rng: np.random.Generator) -> Scene:
-        """One scene of a kind drawn from KINDS."""
-        names = list(KINDS)
-        _, count, sizes = KINDS[names[rng.choice(len(names), p=[KINDS[n][0] for n in names])]]
+        """One scene of a kind drawn by its share."""
+        shares = np.array([kind.share for kind in self.kinds])
+        _, count, sizes = self.kinds[rng.choice(len(shares), p=shares / shares.sum())]
         canvas = self._background(rng)
         placed: list[Scene] = []
         for _ in range(rng.integers(count[0], count[1] + 1)):
@@ -135,7 +147,8 @@ class Mosaic:
         """Lays one picture so that one of its faces has `target` px; None where no free place was found. Writes into canvas."""
         number = int(rng.choice(len(self.packs), p=self.share))
         pack = self.packs[number]
-        anchor = int(rng.choice(self.anchors[number]))
+        odds = self.odds[number]
+        anchor = int(self.anchors[number][np.searchsorted(odds, rng.random() * odds[-1])])
         image = int(pack.faces.image[anchor])
         picture = pack.pictures[image]
         rows, width = self.rows[number][image], picture.shape[1]
@@ -155,8 +168,7 @@ class Mosaic:
                 break
         else:
             return None
-        look = patch_look(picture, rng)
-        blend_patch(canvas, look, matrix, window, rng)
+        blend_patch(canvas, picture, matrix, window, rng)
         faces = move_faces(pack.faces[rows], matrix, self.identity_mirror, pack.known[rows], self.box_of)
         inside = _share_inside(pack.faces.box[rows], window)
         unsure = _move_boxes(pack.unsure[self.unsure_rows[number][image]], matrix)
@@ -165,6 +177,13 @@ class Mosaic:
         shown = _hull(window, matrix)
         faces.box[:] = np.concatenate([np.maximum(faces.box[:, :2], shown[:2]), np.minimum(faces.box[:, 2:], shown[2:])], 1)
         return Scene(canvas, faces[keep], pack.known[rows][keep], np.concatenate([unsure, faces.box[partly]]))
+
+
+def _odds(expression: np.ndarray) -> np.ndarray:
+    """How often faces are drawn for their expressions (N, 51) -> (N,): open mouths and closed eyes are rare and must be seen often."""
+    length = np.linalg.norm(expression - np.median(expression, 0), axis=1) if len(expression) else np.zeros(0)
+    usual = max(float(np.median(length)), 1e-3) if len(length) else 1.0
+    return np.clip((length / usual) ** RARE, 0.7, RAREST)
 
 
 def _rows_by_picture(image: np.ndarray, pictures: int) -> list[np.ndarray]:

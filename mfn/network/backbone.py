@@ -1,4 +1,4 @@
-"""Backbones: a picture in, feature maps of strides 2, 4, 8, 16, 32 and 64 out."""
+"""Backbones: a picture in, feature maps of strides 2, 4, 8, 16 and 32 out."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Backbone(nn.Module):
     """A stack of stages, each halving the map.
 
     block: "conv" for plain 3 x 3 residual blocks, the fastest dense choice on a CPU; "fire" for the fire + squeeze-excite modules of the
-    MFN paper. widths, depths: channels and number of blocks after each halving, strides 2 to 64 (six numbers each).
+    MFN paper. widths, depths: channels and number of blocks after each halving, strides 2 to 32 (five numbers each).
     """
 
     def __init__(self, block: str, widths: Sequence[int], depths: Sequence[int]) -> None:
         super().__init__()
         if block not in ("conv", "fire"):
             raise ValueError(f'expected block "conv" or "fire", got {block!r}')
-        if len(widths) != 6 or len(depths) != 6:
-            raise ValueError(f"expected six widths and six depths (strides 2 to 64), got {widths} and {depths}")
+        if len(widths) != 5 or len(depths) != 5:
+            raise ValueError(f"expected five widths and five depths (strides 2 to 32), got {widths} and {depths}")
         self.widths = tuple(widths)
         self.stages = nn.ModuleList()
         c_in = 3
@@ -31,7 +31,7 @@ class Backbone(nn.Module):
             c_in = width
 
     def forward(self, picture: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) normalised -> six maps (B, width, H / s, W / s) for s = 2, 4, 8, 16, 32, 64"""
+        """(B, 3, H, W) normalised -> five maps (B, width, H / s, W / s) for s = 2, 4, 8, 16, 32"""
         maps = []
         x = picture
         for stage in self.stages:

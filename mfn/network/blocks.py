@@ -9,9 +9,9 @@ from torch import Tensor, nn
 class ConvBNReLU(nn.Sequential):
     """k x k convolution, batch normalisation, ReLU: one fused dense kernel on a CPU."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False),
+            nn.Conv2d(c_in, c_out, kernel, stride, dilation * (kernel // 2), dilation, bias=False),
             nn.BatchNorm2d(c_out),
             nn.ReLU(inplace=True),
         )

@@ -1,14 +1,16 @@
 """MFN: every face of a picture in one pass (after Chaudhuri, Vesdapunt and Wang, CVPR 2019).
 
-The paper's disentangling is kept and carried to several strides. At each stride
-    box and pose   read global features: the deepest maps, brought up again through a top-down path;
+The paper's disentangling is kept. At each stride
+    box and pose   read global features: the deepest map, brought up again, beside this stride's own;
     identity       reads regional features: this stride's map and the one finer;
     expression     reads local features: a bottom-up chain that starts two strides finer, with everything above beside it.
+
+One trunk reads the picture at full, half and quarter size, in one graph and for a third more work than full size alone. So a face of any
+size meets the same weights at nearly the same size: what is learned of faces of 60 px is known of faces of 240 px. (Before, every stride
+had layers of its own, each of which had to learn faces anew: large faces, which are few, stayed the worst.)
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +20,12 @@ from mfn.network.backbone import Backbone
 from mfn.network.blocks import ConvBNReLU
 from mfn.network.layout import BRANCHES, STRIDES
 
+COARSE_STRIDE = 16  # of the head that every size of the picture shares; a finer one reads the smallest faces at full size
+SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # at half size stride 16 is stride 32 of the picture, and so on
+
 
 class LevelHead(nn.Module):
-    """The branches of one stride. c: channels of the maps two finer, one finer, and at this stride; context: of the top-down map."""
+    """The branches of one stride. c: channels of the maps two finer, one finer, and at this stride; context: of the global map."""
 
     def __init__(self, c: tuple[int, int, int], context: int, hidden: int) -> None:
         super().__init__()
@@ -31,8 +36,9 @@ class LevelHead(nn.Module):
         self.identity = nn.Sequential(ConvBNReLU(half + here + context, hidden, 1), ConvBNReLU(hidden, hidden))
         self.local_first = ConvBNReLU(finest, half, 3, 2)
         self.local_second = ConvBNReLU(half + finer, hidden, 3, 2)
+        # a face is up to seven cells tall: lids and lips lie two and more cells from the cell that speaks of them
         self.expression = nn.Sequential(
-            ConvBNReLU(hidden + here + context, hidden, 1), ConvBNReLU(hidden, hidden), ConvBNReLU(hidden, hidden, 1)
+            ConvBNReLU(hidden + here + context, hidden, 1), ConvBNReLU(hidden, hidden, dilation=2), ConvBNReLU(hidden, hidden)
         )
         self.out_box = nn.Conv2d(hidden, BRANCHES["box"], 1)
         self.out_pose = nn.Conv2d(hidden, BRANCHES["pose"], 1)
@@ -69,32 +75,36 @@ class LevelHead(nn.Module):
 class MFN(nn.Module):
     """Whole pictures to raw cells; `mfn.decode` gives them their meaning.
 
-    backbone: strides 2 to 64; context: channels of the top-down path at strides 8, 16, 32, 64; hidden: of the branches there.
+    backbone: strides 2 to 32; context, hidden: channels of the global map and of the branches, (at stride 8, at stride 16).
     """
 
-    def __init__(self, backbone: Backbone, context: Sequence[int], hidden: Sequence[int]) -> None:
+    def __init__(self, backbone: Backbone, context: tuple[int, int], hidden: tuple[int, int]) -> None:
         super().__init__()
         self.backbone = backbone
-        widths = backbone.widths
-        levels = range(len(STRIDES))
-        self.lateral = nn.ModuleList(ConvBNReLU(widths[i + 2], context[i], 1) for i in levels)
-        self.down = nn.ModuleList(nn.Conv2d(context[i + 1], context[i], 1, bias=False) for i in levels[:-1])
-        self.heads = nn.ModuleList(
-            LevelHead((widths[i], widths[i + 1], widths[i + 2]), context[i], hidden[i]) for i in levels
-        )
-        self.register_buffer("mean", torch.tensor([123.7, 116.3, 103.5]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor([58.4, 57.1, 57.4]).view(1, 3, 1, 1), persistent=False)
+        c2, c4, c8, c16, c32 = backbone.widths
+        self.lateral_fine = ConvBNReLU(c8, context[0], 1)
+        self.lateral = ConvBNReLU(c16, context[1], 1)
+        self.down_fine = nn.Conv2d(context[1], context[0], 1, bias=False)
+        self.down = nn.Conv2d(c32, context[1], 1, bias=False)
+        self.fine = LevelHead((c2, c4, c8), context[0], hidden[0])
+        self.coarse = LevelHead((c4, c8, c16), context[1], hidden[1])
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..255, H and W multiples of 64 -> cells (B, A, D), see `mfn.network.layout`"""
-        maps = self.backbone((picture - self.mean) / self.std)
-        context = [lateral(m) for lateral, m in zip(self.lateral, maps[2:], strict=True)]
-        for i in reversed(range(len(context) - 1)):
-            above = F.interpolate(self.down[i](context[i + 1]), scale_factor=2.0, mode="nearest")
-            context[i] = context[i] + above
-        cells = [
-            head(maps[i], maps[i + 1], maps[i + 2], context[i]) for i, head in enumerate(self.heads)
-        ]
+        x = picture / 64.0  # no mean taken off: batch normalisation does it, and a border of zeros stays black
+        cells = []
+        for stride in SCALES:
+            if stride > COARSE_STRIDE:
+                x = F.avg_pool2d(x, 2)
+            m2, m4, m8, m16, m32 = self.backbone(x)
+            context = self.lateral(m16) + _enlarge(self.down(m32), m16)
+            if stride == COARSE_STRIDE:
+                fine = self.lateral_fine(m8) + _enlarge(self.down_fine(context), m8)
+                cells.append(self.fine(m2, m4, m8, fine))
+            cells.append(self.coarse(m4, m8, m16, context))
         return torch.cat(cells, 1)
 
 
+def _enlarge(deep: Tensor, like: Tensor) -> Tensor:
+    """A map at twice its size, cut to that of `like` where that is odd."""
+    return F.interpolate(deep, scale_factor=2.0, mode="nearest")[:, :, : like.shape[2], : like.shape[3]]

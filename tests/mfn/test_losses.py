@@ -57,6 +57,16 @@ def test_exact_predictions_cost_nothing():
     assert losses.expression_loss(torch.full((2, 51), 0.3), torch.full((2, 51), 0.3)).tolist() == [0, 0]
 
 
+def test_gaps_against_slow():
+    rng = torch.Generator().manual_seed(1)
+    a, b = torch.rand(2, 5, 3, generator=rng, dtype=torch.float64), torch.rand(2, 5, 3, generator=rng, dtype=torch.float64)
+    pairs = torch.tensor([[0, 3], [4, 1]])
+    for i, told in enumerate(losses.gap_loss(a, b, pairs).tolist()):
+        slow = sum(abs((a[i, p, k] - a[i, q, k]) - (b[i, p, k] - b[i, q, k])).item() for p, q in pairs.tolist() for k in range(3))
+        assert told == pytest.approx(100 * slow / 2)
+    torch.testing.assert_close(losses.gap_loss(a, a + 1.0, pairs), torch.zeros(2, dtype=torch.float64))
+
+
 def test_rotation_loss_holds_the_rows_length():
     """Rows of the right direction but twice the length decode to the same rotation, and must cost all the same."""
     eye = torch.eye(3)[None]

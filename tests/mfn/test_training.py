@@ -25,7 +25,7 @@ MODEL = HeadModel.load()
 
 def tiny(block: str = "conv") -> MFN:
     torch.manual_seed(0)
-    return MFN(Backbone(block, [8, 8, 16, 16, 16, 16], [0, 0, 1, 0, 0, 0]), [16] * 4, [16] * 4)
+    return MFN(Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16))
 
 
 def scene(seed: int = 0, side: int = 128) -> Scene:
@@ -93,7 +93,7 @@ def test_every_loss_falls_when_one_scene_is_learned():
 def test_losses_without_faces_are_finite():
     empty = Scene(scene().picture, Faces.empty(IDENTITY_SIZE), np.zeros(0, bool), np.array([[0, 0, 40, 40.0]], np.float32))
     batch = collate([empty])
-    system = MultiFace(tiny())
+    system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
     terms = system.losses(system(batch.picture.float()), batch)
     assert all(torch.isfinite(v) for v in terms.values())
     sum(terms.values()).backward()
@@ -121,7 +121,7 @@ def test_exact_cells_cost_next_to_nothing():
 def test_faces_of_which_only_the_box_is_known_teach_only_the_box():
     one = scene()
     batch = collate([one._replace(known=np.zeros(2, bool))])
-    system = MultiFace(tiny())
+    system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
     terms = system.losses(system(batch.picture.float()), batch)
     assert terms["box"] > 0 and terms["landmarks"] == 0 and terms["expression"] == 0
 
@@ -130,7 +130,7 @@ def test_unsure_regions_ask_nothing():
     one = scene()
     nothing = Scene(one.picture, Faces.empty(IDENTITY_SIZE), np.zeros(0, bool), np.zeros((0, 4), np.float32))
     unsure = nothing._replace(unsure=np.array([[0, 0, 128, 128.0]], np.float32))
-    system = MultiFace(tiny())
+    system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
     asked, free = (system.losses(system(b.picture.float()), b)["score"].item() for b in (collate([nothing]), collate([unsure])))
     assert asked > 0 and free == 0
 
@@ -149,11 +149,11 @@ def test_training_goes_on_from_saved_weights(tmp_path):
     safetensors = pytest.importorskip("safetensors.torch")
     first = tiny()
     with torch.no_grad():
-        first.lateral[0][0].weight.add_(1.0)
+        first.lateral[0].weight.add_(1.0)
     path = tmp_path / "w.safetensors"
     safetensors.save_file({k: v.contiguous() for k, v in first.state_dict().items()}, path)
     again = MultiFace(tiny(), weights=path).network
-    torch.testing.assert_close(again.lateral[0][0].weight, first.lateral[0][0].weight)
+    torch.testing.assert_close(again.lateral[0].weight, first.lateral[0].weight)
     with pytest.raises(FileNotFoundError, match="no such weights"):
         MultiFace(tiny(), weights=tmp_path / "none")
 
