@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mfn.mediapipe import BROWS, INNER_LIPS, IRISES, LIDS, OUTER_LIPS, OVAL, by_prefix
+from mfn.mediapipe import BROWS, INNER_LIPS, IRISES, LIDS, OUTER_LIPS, OVAL, by_prefix, landmark_basis, points_on_head
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.raster import vertex_normals
 
@@ -88,7 +88,7 @@ class Fit:
 def basis_from_head_model(model: HeadModel, options: FitOptions | None = None) -> FitBasis:
     """FitBasis of MediaPipe's 478 points on our head model."""
     options = options or FitOptions()
-    vertex, share = model.landmark_sets["mediapipe478"]
+    vertex, share = points_on_head(model)
     normal = (vertex_normals(model.mean, model.triangles)[vertex] * share[..., None]).sum(1)
     normal[list(IRISES)] = (0.0, 0.0, 1.0)  # an eyeball's own normals say nothing about when the lids hide it
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
@@ -98,7 +98,7 @@ def basis_from_head_model(model: HeadModel, options: FitOptions | None = None) -
     weight[list(LIDS)] = options.lids
     weight[list(BROWS)] = options.brows
     weight[list(IRISES)] = options.iris
-    arrays = (*model.landmark_basis("mediapipe478"), model.mediapipe478_spread, normal)
+    arrays = (*landmark_basis(model), model.mediapipe478_spread, normal)
     mean, identity, expression, sigma, outward = (torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in arrays)
     return FitBasis(mean, identity, expression, sigma, outward, torch.tensor(OVAL), torch.from_numpy(weight))
 
