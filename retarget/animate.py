@@ -42,8 +42,8 @@ def write_scene(
     skeleton and weights. One animation holds the keys, from the take's first time on at 0 s (a single moment is held
     for a second): all of an actor's samples or, with a tolerance above 0, the fewest of them from which a player gets
     the others back to within it (weights; turns in radians; places in quarters of a metre). width, height, focal_px:
-    the picture, for the camera; None: its longer side. Materials, textures and skins stay as the rig has them; so do its morph targets, whatever attributes they
-    move.
+    the picture, for the camera; None: its longer side. Materials, textures and skins stay as the rig has them; so do
+    its morph targets, whatever attributes they move.
     """
     glb = build_scene(take, rigs, tolerance)
     _add_camera(glb, width, height, focal_px or max(width, height))

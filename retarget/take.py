@@ -9,8 +9,11 @@ frame).
 from __future__ import annotations
 
 import io
+import math
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +25,19 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES
 from retarget.glb import write_whole
 
+_LARGEST_FILE = 1 << 30
+_DAMAGE = (
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    KeyError,
+    NotImplementedError,  # a compression or an encryption that Python does not know
+    RuntimeError,
+    OverflowError,
+    struct.error,
+)
 _SHAPES: dict[str, tuple[int, ...]] = {
     "time_s": (),
     "actor": (),
@@ -99,24 +115,53 @@ class Take:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Take:
         """Read what `save` wrote. ValueError with one line if the file is something else."""
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such take (expected an .npz file written by Take.save)")
+        check_file(path, "an .npz file written by Take.save")
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                if not isinstance(archive, np.lib.npyio.NpzFile):
-                    raise ValueError(f"{path}: expected an .npz of {', '.join(_SHAPES)}; got a single array")
-                missing = [name for name in _SHAPES if name not in archive.files]
-                if missing:
-                    raise ValueError(f"{path}: not a take, it lacks {', '.join(missing)}")
-                arrays = {name: archive[name] for name in _SHAPES}
-        except (zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
-            raise ValueError(f"{path}: not a readable .npz take ({error})") from None
-        except ValueError as error:
-            message = str(error)
-            raise ValueError(
-                message if message.startswith(str(path)) else f"{path}: not a readable .npz take ({message})"
-            ) from None
-        return cls(**arrays)
+            arrays = _read_arrays(Path(path))
+            take = cls(**arrays)
+        except _DAMAGE as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{path}: not a readable .npz take ({said[:200]})") from None
+        return take
+
+
+def check_file(path: str | os.PathLike[str], expected: str) -> None:
+    """FileNotFoundError or ValueError with one line unless the path is a file of a size that is read."""
+    source = Path(path)
+    if source.is_dir():
+        raise ValueError(f"{path}: is a directory (expected {expected})")
+    if not source.is_file():
+        raise FileNotFoundError(f"{path}: no such take (expected {expected})")
+    if source.stat().st_size > _LARGEST_FILE:
+        raise ValueError(f"{path}: {source.stat().st_size} bytes, more than the {_LARGEST_FILE} that are read")
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The five arrays. What each claims to be is compared with what is there before anything of that size is made."""
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        missing = [name for name in _SHAPES if name not in members]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        size = sum(members[name].file_size for name in _SHAPES)
+        if size > _LARGEST_FILE:
+            raise ValueError(f"it unpacks to {size} bytes, more than the {_LARGEST_FILE} that are read")
+        return {name: _read_array(archive, members[name]) for name in _SHAPES}
+
+
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"{member.filename} has the unknown version {version}")
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, by_column, kind = read_header(file)
+        if kind.kind not in "iuf":
+            raise ValueError(f"{member.filename} holds {kind}, not numbers")
+        data = file.read()  # no more than the archive says it is
+    if len(data) != math.prod(shape) * kind.itemsize:
+        raise ValueError(f"{member.filename} claims the shape {shape}, it has {len(data)} bytes of {kind}")
+    return np.frombuffer(data, kind).reshape(shape, order="F" if by_column else "C")
 
 
 def _bad_rows(value: NDArray[Any]) -> int:

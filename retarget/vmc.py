@@ -1,0 +1,141 @@
+"""Virtual Motion Capture protocol: faces to VTuber programs, as OSC bundles over UDP.
+
+A sender of faces is an "assistant": it sends to the "performer" (VSeeFace, VirtualMotionCapture …), port 39540, which
+knows the rest of the body. The protocol knows one person a port. Its axes are Unity's (left-handed): head axes with x
+negated, so a quaternion becomes (x, -y, -z, w).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.glb import Document
+from retarget.livelink import open_udp
+from retarget.nodes import Floats
+from retarget.take import Take
+
+PORT = 39540
+_PATIENCE_S = 1.0
+
+# What each preset takes from ARKit's shapes. Vowels give way to each other, so that a rounded open mouth is one of
+# them and not two at once.
+_PRESETS: dict[str, dict[str, float]] = {
+    "A": {"jawOpen": 1.0, "mouthFunnel": -0.7, "mouthPucker": -0.7},
+    "I": {"mouthStretchLeft": 0.4, "mouthStretchRight": 0.4},
+    "U": {"mouthPucker": 1.0, "mouthFunnel": -0.5},
+    "E": {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25, "jawOpen": -0.5},
+    "O": {"mouthFunnel": 1.0},
+    "Blink_L": {"eyeBlinkLeft": 1.0},
+    "Blink_R": {"eyeBlinkRight": 1.0},
+}
+_VRM1 = {"A": "aa", "I": "ih", "U": "ou", "E": "ee", "O": "oh", "Blink_L": "blinkLeft", "Blink_R": "blinkRight"}
+
+
+class Expressions(NamedTuple):
+    """What the receiving avatar calls its K expressions, and how they follow the 52: matrix (52, K)."""
+
+    names: tuple[str, ...]
+    matrix: NDArray[np.float32]
+
+    def values(self, coefficients: Floats) -> NDArray[np.float32]:
+        """(N, 52) -> (N, K) in [0, 1]."""
+        return np.clip(np.asarray(coefficients, np.float32) @ self.matrix, 0, 1)
+
+
+def expressions(kind: str = "vrm0") -> Expressions:
+    """Names to send: "vrm0" (the protocol's default: A I U E O Blink_L Blink_R), "vrm1" (aa ih …), or "arkit": all 52
+    as avatars with "perfect sync" spell them (BrowInnerUp, JawOpen …)."""
+    if kind == "arkit":
+        names = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES)
+        return Expressions(names, np.eye(len(ARKIT_NAMES), dtype=np.float32))
+    if kind not in ("vrm0", "vrm1"):
+        raise ValueError(f"expression names {kind!r}: expected vrm0, vrm1 or arkit")
+    matrix = np.zeros((len(ARKIT_NAMES), len(_PRESETS)), np.float32)
+    for column, parts in enumerate(_PRESETS.values()):
+        for name, factor in parts.items():
+            matrix[ARKIT_NAMES.index(name), column] = factor
+    return Expressions(tuple(name if kind == "vrm0" else _VRM1[name] for name in _PRESETS), matrix)
+
+
+def expressions_of(document: Document) -> Expressions:
+    """The names that an avatar itself has, from its VRM file's JSON, in its own spelling: those of the 52 if it has
+    enough of them for a face (programs tell upper case from lower), else its version's presets."""
+    extensions = document.get("extensions", {})
+    old = extensions.get("VRM", {}).get("blendShapeMaster", {}).get("blendShapeGroups", [])
+    new = extensions.get("VRMC_vrm", {}).get("expressions", {}).get("custom", {})
+    names = [str(group.get("name", "")) for group in old] + [str(name) for name in new]
+    own = {known: name for name in names if (known := canonical_name(name)) is not None}
+    if len(own) < len(ARKIT_NAMES) // 2:
+        return expressions("vrm1" if "VRMC_vrm" in extensions else "vrm0")
+    rows = [ARKIT_NAMES.index(name) for name in own]
+    return Expressions(tuple(own.values()), np.eye(len(ARKIT_NAMES), dtype=np.float32)[:, rows])
+
+
+def encode_bundle(coefficients: Floats, rotation: Floats, time_s: float, shown: Expressions) -> bytes:
+    """One person's datagram: coefficients (52,), rotation (4,) x y z w of `Take`."""
+    try:
+        from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+        from pythonosc.osc_message_builder import OscMessageBuilder
+    except ImportError:
+        raise ImportError("VMC needs python-osc: pip install 'mfn[stream]' (in a checkout: '.[stream]')") from None
+
+    x, y, z, w = (float(v) for v in rotation)
+    values = shown.values(np.asarray(coefficients)[None])[0].tolist()
+    messages: list[tuple[str, list[str | int | float]]] = [
+        ("/VMC/Ext/OK", [1]),
+        ("/VMC/Ext/T", [float(time_s)]),
+        ("/VMC/Ext/Bone/Pos", ["Head", 0.0, 0.0, 0.0, x, -y, -z, w]),
+        *(("/VMC/Ext/Blend/Val", [name, value]) for name, value in zip(shown.names, values, strict=True)),
+        ("/VMC/Ext/Blend/Apply", []),
+    ]
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for address, arguments in messages:
+        message = OscMessageBuilder(address)
+        for argument in arguments:
+            message.add_arg(argument)
+        bundle.add_content(message.build())
+    return bundle.build().dgram
+
+
+class VmcSender:
+    """Sends moments of a take. One person goes to `port`; with people above 1 each of so many gets a port of their
+    own, counted up from it, and keeps it until unseen for a second."""
+
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = PORT, people: int = 1, shown: Expressions | None = None
+    ) -> None:
+        if not 1 <= people <= 64 or port + people - 1 > 65535:
+            raise ValueError(f"{people} people from port {port} on: expected 1 to 64, on ports up to 65535")
+        self.people = people
+        self.shown = shown or expressions()
+        self._seat: dict[int, int] = {}  # actor -> 0, 1 … people - 1
+        self._seen_s: dict[int, float] = {}
+        self._address, self._socket = open_udp(host, port)
+        encode_bundle(np.zeros(len(ARKIT_NAMES)), np.array([0, 0, 0, 1]), 0, self.shown)  # no python-osc: say it now
+
+    def send(self, take: Take) -> int:
+        """A bundle for each sample that has a port, the nearest people first; how many were sent."""
+        nearest = np.argsort(-take.translation[:, 2], kind="stable")
+        self._seen_s.update(zip(take.actor.tolist(), take.time_s.tolist(), strict=True))
+        now = take.time_s.max(initial=-np.inf)
+        self._seat = {actor: seat for actor, seat in self._seat.items() if now - self._seen_s[actor] <= _PATIENCE_S}
+        for actor in take.actor[nearest].tolist():
+            free = sorted(set(range(self.people)) - set(self._seat.values()))
+            if actor not in self._seat and free:
+                self._seat[actor] = free[0]
+        sent = 0
+        for row in nearest:
+            seat = self._seat.get(int(take.actor[row]))
+            if seat is not None:
+                data = encode_bundle(take.coefficients[row], take.rotation[row], take.time_s[row], self.shown)
+                self._socket.sendto(data, (self._address[0], self._address[1] + seat))
+                sent += 1
+        return sent
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._socket.close()
