@@ -12,7 +12,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (usage errors leave with 2)."""
     arguments = _parser().parse_args(argv)
     try:
-        {"inspect": _inspect, "animate": _animate, "render": _render}[arguments.command](arguments)
+        {"inspect": _inspect, "animate": _animate, "render": _render, "convert": _convert, "stream": _stream}[
+            arguments.command
+        ](arguments)
     except (ValueError, OSError, ImportError) as error:
         print(f"retarget: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
@@ -32,6 +34,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_inputs(animate)
     animate.add_argument("--out", help="scene to write, .glb or .gltf (default: the take's name with .glb)")
 
+    text = "most that a key left out may change a weight (turns: radians), default 0.002; 0 keeps every sample"
+    animate.add_argument("--tolerance", type=_tolerance, default=0.002, help=text)
+
+    convert = commands.add_parser("convert", help="write a take as .npz, .jsonl or Live Link Face .csv")
+    convert.add_argument("take", help=_TAKE)
+    convert.add_argument("out", help="file to write; of several people each gets a .csv of their own")
+
+    stream = commands.add_parser("stream", help="play a take to another program over the network")
+    stream.add_argument("take", help=_TAKE)
+    stream.add_argument("--to", choices=("vmc", "livelink"), default="vmc", help="VTuber programs, or Unreal")
+    stream.add_argument("--host", default="127.0.0.1", help="where the program runs (default: here)")
+    stream.add_argument("--port", type=int, help="default 39540 for vmc, 11111 for livelink")
+    stream.add_argument("--people", type=int, default=1, help="vmc: so many people, each on a port of their own")
+    stream.add_argument("--names", choices=("vrm0", "vrm1", "arkit"), default="vrm0", help="vmc: expression names")
+    stream.add_argument("--repeat", action="store_true", help="again and again, until Ctrl-C")
+
     render = commands.add_parser("render", help="draw the characters as a PNG")
     _add_inputs(render)
     render.add_argument("--out", help="picture to write (default: the take's name with .png)")
@@ -41,8 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_TAKE = "performance: .npz, .jsonl, .json (MediaPipe's results, ARKit coefficients), .csv (Live Link Face)"
+
+
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("take", help="performance, .npz as written by Take.save")
+    parser.add_argument("take", help=_TAKE)
     parser.add_argument("rig", nargs="+", help="character, .glb or .gltf; several are given to the actors in turn")
     parser.add_argument("--width", type=_positive, default=1280, help="of the picture that was seen, px (default 1280)")
     parser.add_argument("--height", type=_positive, default=720, help="of the picture that was seen, px (default 720)")
@@ -58,6 +79,12 @@ def _positive(text: str) -> int:
 def _positive_float(text: str) -> float:
     if not 0 < float(text) < float("inf"):
         raise argparse.ArgumentTypeError(f"{text}: expected more than 0")
+    return float(text)
+
+
+def _tolerance(text: str) -> float:
+    if not 0 <= float(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more, below 1")
     return float(text)
 
 
@@ -86,12 +113,12 @@ def _inspect(arguments: argparse.Namespace) -> None:
 def _animate(arguments: argparse.Namespace) -> None:
     from retarget.animate import write_scene
     from retarget.rig import load_rig
-    from retarget.take import Take
+    from retarget.take_files import read_take
 
-    take, rigs = Take.load(arguments.take), [load_rig(path) for path in arguments.rig]
+    take, rigs = read_take(arguments.take), [load_rig(path) for path in arguments.rig]
     out = Path(arguments.out or Path(arguments.take).with_suffix(".glb"))
-    write_scene(take, rigs, out, arguments.width, arguments.height, arguments.focal_px)
-    print(f"{out}: {len(take.actors())} characters, {len(take)} keys")
+    write_scene(take, rigs, out, arguments.width, arguments.height, arguments.focal_px, arguments.tolerance)
+    print(f"{out}: {len(take.actors())} characters, {len(take)} samples")
 
 
 def _render(arguments: argparse.Namespace) -> None:
@@ -99,9 +126,9 @@ def _render(arguments: argparse.Namespace) -> None:
 
     from retarget.picture import read_picture, render_scene, write_picture
     from retarget.rig import load_rig
-    from retarget.take import Take
+    from retarget.take_files import read_take
 
-    take, rigs = Take.load(arguments.take), [load_rig(path) for path in arguments.rig]
+    take, rigs = read_take(arguments.take), [load_rig(path) for path in arguments.rig]
     if len(take):
         wanted = take.time_s.min() if arguments.time is None else arguments.time
         take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted).argmin()]]
@@ -112,3 +139,28 @@ def _render(arguments: argparse.Namespace) -> None:
     out = Path(arguments.out or Path(arguments.take).with_suffix(".png"))
     write_picture(picture, out)
     print(f"{out}: {len(take)} characters")
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from retarget.take_files import read_take, write_take
+
+    take = read_take(arguments.take)
+    written = write_take(take, arguments.out)
+    print(f"{', '.join(map(str, written))}: {len(take.actors())} people, {len(take)} samples")
+
+
+def _stream(arguments: argparse.Namespace) -> None:
+    from retarget.stream import open_sender, play
+    from retarget.take_files import read_take
+    from retarget.vmc import expressions
+
+    take = read_take(arguments.take)
+    shown = expressions(arguments.names)
+    sender = open_sender(arguments.to, arguments.host, arguments.port, arguments.people, shown)
+    try:
+        sent, late = play(take, sender, arguments.repeat)
+    except KeyboardInterrupt:
+        return
+    finally:
+        sender.close()
+    print(f"{sent} moments sent, {late} left out because they were late")

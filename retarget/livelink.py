@@ -154,7 +154,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
     goes_on = time_s > np.maximum.accumulate(np.concatenate([[-np.inf], time_s[:-1]]))
     place = np.tile([0.0, 0.0, -AWAY_M], (len(table), 1))
     who = np.full(len(table), actor)
-    return Take(time_s, who, coefficients.clip(0, 1), from_angles(head), place)[goes_on]
+    return Take(time_s, who, coefficients.clip(0, 1), from_angles(head), place)[goes_on]  # type: ignore[arg-type]
 
 
 def _table(

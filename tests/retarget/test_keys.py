@@ -130,7 +130,9 @@ def test_written_scene(face_path, tmp_path):
     assert every.document["nodes"] == few.document["nodes"]
     for channel in few.document["animations"][0]["channels"]:
         number, path = channel["sampler"], channel["target"]["path"]
-        times, values = (read_accessor(few, few.document["animations"][0]["samplers"][number][k]) for k in ("input", "output"))
+        times, values = (
+            read_accessor(few, few.document["animations"][0]["samplers"][number][k]) for k in ("input", "output")
+        )
         truth = read_accessor(every, every.document["animations"][0]["samplers"][number]["output"])
         truth, values = truth.reshape(count, -1), values.reshape(len(times), -1)
         keys = np.searchsorted(time_s.astype(np.float32), times[:, 0])

@@ -37,7 +37,7 @@ def test_animate_and_render(take_path, face_path, body_path, tmp_path, capsys):
     background = ["--background", str(tmp_path / "take.png"), "--out", str(tmp_path / "b.png"), "--whole-body"]
     assert main(["render", str(take_path), str(body_path), *background]) == 0
     out = capsys.readouterr().out
-    assert "take.glb: 2 characters, 6 keys" in out and "take.png: 2 characters" in out
+    assert "take.glb: 2 characters, 6 samples" in out and "take.png: 2 characters" in out
 
 
 def test_empty_take(face_path, tmp_path, capsys):

@@ -1,0 +1,187 @@
+"""Performances that others wrote as JSON: MediaPipe's face landmarker results, ARKit coefficients by name, Audio2Face,
+and our own JSON lines.
+
+Understood are lists of frames (also below "frames", "results", "samples"), one frame, or a frame a line. A frame
+holds a face or several ("faces", "face_blendshapes"); a face holds coefficients by name ({"jawOpen": 0.4}), or as
+MediaPipe's categories, or as a list whose names stand at the top ("names", "facsNames"). Spelling as in
+`arkit.canonical_name`; what is not of the 52 (`_neutral`) is left out, halves of one shape are averaged.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.livelink import AWAY_M
+from retarget.nodes import matrix_to_quaternion, pure_rotation
+from retarget.take import Take, check_file
+
+_COLUMN = {name: column for column, name in enumerate(ARKIT_NAMES)}
+_FRAMES = ("frames", "results", "samples", "data", "weightMat")
+_NAMES = ("names", "facsNames", "blendShapeNames", "blendshapeNames", "blendshape_names")
+_SHAPES = ("coefficients", "blendShapes", "blendshapes", "blend_shapes", "weights", "categories", "face_blendshapes")
+_SEVERAL = ("faces", "face_blendshapes", "faceBlendshapes")
+_SECONDS = {"time_s": 1.0, "time": 1.0, "t": 1.0, "timestamp": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3}
+_SECONDS |= {"time_ms": 1e-3, "timeMs": 1e-3}
+_RATE = ("fps", "exportFps", "frameRate", "frame_rate")
+_MATRICES = ("facial_transformation_matrixes", "facialTransformationMatrixes")
+_SIDE_M = 0.35  # between people of whom no place is known
+
+
+def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
+    """A take from JSON or JSON lines. fps: where the file has neither times nor a rate."""
+    check_file(path, "takes as .json or .jsonl")
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        if not text.strip() and Path(path).suffix.lower() == ".jsonl":
+            return Take.empty()
+        data = _parse(text)
+        rows = list(_samples(data, fps))
+        if not rows and data:
+            raise ValueError("no face in it has one of ARKit's 52 coefficients (such as jawOpen)")
+        return _gather(rows)
+    except ValueError as error:
+        raise ValueError(f"{path}: not a take as JSON ({' '.join(str(error).split())[:200]})") from None
+    except RecursionError:
+        raise ValueError(f"{path}: not a take as JSON (nested too deeply)") from None
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(
+            f"{path}: not a take as JSON (a value is missing or of the wrong kind: {error!r:.80})"
+        ) from None
+
+
+def _parse(text: str) -> Any:
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON number")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2 or not lines[0].lstrip().startswith("{"):
+            raise
+        return [json.loads(line, parse_constant=refuse) for line in lines]
+
+
+Sample = tuple[float, int, NDArray[np.float64], "NDArray[np.float64] | None", "NDArray[np.float64] | None"]
+
+
+def _samples(data: Any, fps: float) -> Iterator[Sample]:
+    """(time, actor, coefficients, rotation, translation) of every face in which something is known."""
+    names: list[str] | None = None
+    if isinstance(data, dict):
+        names = next((data[key] for key in _NAMES if isinstance(data.get(key), list)), None)
+        rate = next((data[key] for key in _RATE if key in data), fps)
+        fps = _number(rate)
+        if not 0 < fps < 1e6:
+            raise ValueError(f"a rate of {fps:g} frames a second (expected more than 0)")
+        data = next((data[key] for key in _FRAMES if isinstance(data.get(key), list)), [data])
+    if not isinstance(data, list):
+        raise ValueError(f"expected a list of frames, got {type(data).__name__}")
+    for number, frame in enumerate(data):
+        if isinstance(frame, list):  # a row of weights, or the faces of a frame
+            frame = {"coefficients": frame} if names else {"faces": frame}
+        if not isinstance(frame, dict):
+            raise ValueError(f"frame {number} is {type(frame).__name__} (expected an object)")
+        key = next((key for key in _SECONDS if isinstance(frame.get(key), (int, float))), None)
+        time_s = number / fps if key is None else _number(frame[key]) * _SECONDS[key]
+        for actor, face in enumerate(_faces(frame)):
+            coefficients = _coefficients(face, names)
+            if coefficients is not None:
+                who = face.get("actor", frame.get("actor", actor))
+                rotation, translation = _pose(face)
+                yield time_s, int(_number(who)), coefficients, rotation, translation
+
+
+def _faces(frame: dict[str, Any]) -> list[dict[str, Any]]:
+    """The faces of one frame, each an object."""
+    for key in _SEVERAL:
+        several = frame.get(key)
+        if not isinstance(several, list):
+            continue
+        if several and isinstance(several[0], dict) and _score(several[0]) is not None:
+            return [{**frame, "coefficients": several}]  # the categories of a single face
+        faces = [face if isinstance(face, dict) else {"coefficients": face} for face in several]
+        matrices: list[Any] = next((frame[name] for name in _MATRICES if isinstance(frame.get(name), list)), [])
+        return [{**face, "matrix_cm": matrices[k]} if k < len(matrices) else face for k, face in enumerate(faces)]
+    return [frame]
+
+
+def _coefficients(face: dict[str, Any], names: list[str] | None) -> NDArray[np.float64] | None:
+    """(52,), or None if nothing in it is one of them."""
+    given: Any = next((face[key] for key in _SHAPES if isinstance(face.get(key), (dict, list))), face)
+    if isinstance(given, list) and all(isinstance(item, dict) for item in given):
+        pairs = [(_name(item), _score(item)) for item in given]
+    elif isinstance(given, list):
+        if names is None or len(names) != len(given):
+            raise ValueError(f"a face has {len(given)} weights for {len(names or [])} names (expected a name for each)")
+        pairs = list(zip(names, given, strict=True))
+    else:
+        pairs = list(given.items())
+    total, count = np.zeros(len(ARKIT_NAMES)), np.zeros(len(ARKIT_NAMES))
+    for name, value in pairs:
+        known = canonical_name(str(name))
+        if known is not None:
+            total[_COLUMN[known]] += _number(value)
+            count[_COLUMN[known]] += 1
+    return (total / np.maximum(count, 1)).clip(0, 1) if count.any() else None
+
+
+def _name(category: dict[str, Any]) -> str:
+    return str(next((category[k] for k in ("category_name", "categoryName", "name") if category.get(k)), ""))
+
+
+def _score(category: dict[str, Any]) -> Any:
+    return next((category[k] for k in ("score", "value", "weight") if k in category), None)
+
+
+def _pose(face: dict[str, Any]) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Rotation (4,) x y z w and place (3,) in metres, where the file has them. MediaPipe's matrices are in
+    centimetres, ARKit's transforms in metres; both have the axes of `Take`."""
+    for key, unit_m in (("matrix_cm", 0.01), ("transform", 1.0)):
+        if key in face:
+            given = face[key]
+            matrix = _numbers(given["data"] if isinstance(given, dict) else given, 16).reshape(4, 4)
+            matrix = matrix if np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-4) else matrix.T  # by column
+            return matrix_to_quaternion(pure_rotation(matrix)), matrix[:3, 3] * unit_m
+    rotation = _numbers(face["rotation"], 4) if "rotation" in face else None
+    return rotation, _numbers(face["translation"], 3) if "translation" in face else None
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{str(value)[:40]!r} is no finite number")
+    return float(value)
+
+
+def _numbers(values: Any, count: int) -> NDArray[np.float64]:
+    flat = np.array(values, np.float64).ravel()
+    if flat.shape != (count,) or not (np.abs(flat) < 1e9).all():
+        raise ValueError(f"expected {count} finite numbers, got {str(values)[:60]}")
+    return flat
+
+
+def _gather(rows: list[Sample]) -> Take:
+    """One Take; who has no place stands a metre away, people beside each other."""
+    if not rows:
+        return Take.empty()
+    actor = np.array([row[1] for row in rows])
+    if np.abs(actor).max() >= 1 << 31:
+        raise ValueError("an actor's number is not a 32-bit one")
+    names, which = np.unique(actor, return_inverse=True)
+    beside = (which - (len(names) - 1) / 2) * _SIDE_M
+    return Take(
+        time_s=np.array([row[0] for row in rows]),
+        actor=actor,
+        coefficients=np.stack([row[2] for row in rows]),
+        rotation=np.stack([(0.0, 0.0, 0.0, 1.0) if row[3] is None else row[3] for row in rows]),
+        translation=np.stack([(x, 0.0, -AWAY_M) if row[4] is None else row[4] for row, x in zip(rows, beside)]),
+    )
