@@ -140,7 +140,10 @@ def _animate(arguments: list[str]) -> int:
     parser = _parser("animate", "Characters in place of the people in a picture or clip: NAME.glb and NAME.png.")
     parser.add_argument("input", type=str, help="a picture, or a video")
     _add_avatar(parser)
-    parser.add_argument("--out", type=str, default=None, help="X.glb (and X.png beside it), X.png, or X.npz: a take")
+    text = "X.glb (and X.png beside it) or X.png; or a take: X.npz, X.jsonl, X.csv (Live Link Face, a file a person)"
+    parser.add_argument("--out", type=str, default=None, help=text)
+    text = "most that a key left out of X.glb may change a weight (turns: radians); 0 keeps every frame"
+    parser.add_argument("--tolerance", type=float, default=0.002, help=text)
     parser.add_argument("--plain", action="store_true", help="the .png on plain ground, not over the photo")
     parser.add_argument("--focal", type=float, default=None, help="focal length in px, if you know it")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -148,7 +151,9 @@ def _animate(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     from mfn.commands import AnimateOptions, animate
 
-    given = AnimateOptions(options.avatar, options.out, options.focal, options.plain, options.quiet)
+    given = AnimateOptions(
+        options.avatar, options.out, options.focal, options.plain, options.quiet, options.tolerance
+    )
     return animate(_predictor(options), options.input, given)
 
 

@@ -64,13 +64,15 @@ def detect(
 
 
 class AnimateOptions(NamedTuple):
-    """avatars: files or names of ours, in turn; out: the file to write; plain: no photo behind the characters."""
+    """avatars: files or names of ours, in turn; out: the file to write; plain: no photo behind the characters;
+    tolerance: most that a key left out of a scene may change a weight, 0 for every sample."""
 
     avatars: Sequence[str | None] = ()
     out: str | None = None
     focal_px: float | None = None
     plain: bool = False
     quiet: bool = False
+    tolerance: float = 0.002
 
 
 def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
@@ -78,10 +80,11 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     from mfn.scene import find_avatar
     from mfn.video import is_clip
     from retarget import load_rig
+    from retarget.take_files import WRITTEN as TAKES
 
     target = Path(options.out or Path(source).stem + ".glb")
     clip = is_clip(source)
-    allowed = (".glb", ".npz") if clip else (".glb", ".npz", ".png", ".jpg")
+    allowed = (".glb", *TAKES) if clip else (".glb", *TAKES, ".png", ".jpg")
     if target.suffix.lower() not in allowed:
         raise ValueError(f"{target}: a {'clip' if clip else 'picture'} is written as {', '.join(allowed)}")
     if is_same(target, source):
@@ -89,13 +92,15 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     if options.focal_px is not None and not options.focal_px > 0:
         raise ValueError(f"--focal {options.focal_px}: expected a focal length in px, above 0")
     make_folder(target.parent)
-    files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() != ".npz" else []
+    if not 0 <= options.tolerance < 1:
+        raise ValueError(f"--tolerance {options.tolerance}: expected 0 (every sample is a key) or more, below 1")
+    files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() not in TAKES else []
     rigs = [load_rig(path) for path in files]  # before the long part: what is wrong with them is said at once
     shot = (_film if clip else _photograph)(predictor, source, options)
     take = shot.take
     if not len(take):
         raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help)")
-    written = write_shot(shot, rigs, target, options.plain)
+    written = write_shot(shot, rigs, target, options.plain, options.tolerance)
     if not options.quiet:
         people = len(take.actors())
         print(f"{people} {'person' if people == 1 else 'people'}; wrote {' and '.join(map(str, written))}")
@@ -112,16 +117,18 @@ class Shot(NamedTuple):
     size: tuple[int, int] = (1280, 720)
 
 
-def write_shot(shot: Shot, rigs: Sequence[Rig], target: Path, plain: bool = False) -> list[Path]:
+def write_shot(
+    shot: Shot, rigs: Sequence[Rig], target: Path, plain: bool = False, tolerance: float = 0.0
+) -> list[Path]:
     """A take as a scene, a picture or itself, by the suffix of `target`; a scene of one moment gets a .png too."""
     from retarget import render_scene, write_scene
+    from retarget.take_files import WRITTEN, write_take
 
     written = [target]
-    if target.suffix.lower() == ".npz":
-        shot.take.save(target)
-        return written
+    if target.suffix.lower() in WRITTEN:
+        return write_take(shot.take, target)
     if target.suffix.lower() == ".glb":
-        write_scene(shot.take, rigs, target, *shot.size, shot.focal_px)
+        write_scene(shot.take, rigs, target, *shot.size, shot.focal_px, tolerance)
         target = target.with_suffix(".png")
         if is_same(target, shot.source):  # the photo itself is never written over
             target = target.with_name(target.stem + ".characters.png")

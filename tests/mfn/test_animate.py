@@ -77,3 +77,16 @@ def test_a_glb_without_morph_targets_is_one_line(place, spots, capsys):
     err = capsys.readouterr().err
     assert "no morph targets" in err and err.count("\n") == 1
     assert names(place) == {"crowd.png", "plain.glb"}
+
+
+def test_takes_for_other_programs(place, spots, capsys):
+    """By the ending of --out: JSON lines, and a Live Link CSV for each person."""
+    from retarget.take_files import read_take
+
+    for out, wrote in (("x.csv", ["x-person-0.csv", "x-person-1.csv"]), ("x.jsonl", ["x.jsonl"]), ("x.npz", ["x.npz"])):
+        assert main(["animate", "crowd.png", "--weights", str(spots), "--out", out]) == 0
+        assert f"2 people; wrote {' and '.join(wrote)}" in capsys.readouterr().out
+    assert len(read_take("x.jsonl")) == len(read_take("x.npz")) == 2 and len(read_take("x-person-1.csv")) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--out", "x.fbx"]) == 1
+    assert "is written as .glb" in capsys.readouterr().err
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--tolerance", "2"]) == 1
