@@ -1,0 +1,67 @@
+"""What mirroring a picture left to right does to everything we know of a face: the one place that puts it together.
+
+Its parts lie where their conventions do: rotation and center in `mfn.camera`, the twenty pairs of ARKit names in `retarget.arkit`, the signs
+of the identity in the head model. Every function here is its own inverse. NumPy only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.camera import mirror_center, mirror_rotation
+from mfn.faces import Faces
+from retarget.arkit import EXPRESSION_NAMES, MIRROR
+
+if TYPE_CHECKING:
+    from mfn.pictures import Picture
+
+EXPRESSION_MIRROR = np.array(MIRROR[: len(EXPRESSION_NAMES)])
+"""(51,): `expression[:, EXPRESSION_MIRROR]` is that of the mirrored face."""
+
+# MediaPipe's mesh numbers the points of the middle and of the subject's right below 248 and the left twins from there, in the same order.
+_MIDDLE = (0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 94, 151, 152, 164, 168, 175, 195, 197, 199, 200)
+_FIRST_LEFT = 248
+_IRISES = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)
+
+
+def _mediapipe_mirror() -> NDArray[np.int64]:
+    twin = np.arange(478)
+    right = np.setdiff1d(np.arange(_FIRST_LEFT), _MIDDLE)
+    left = np.arange(_FIRST_LEFT, _FIRST_LEFT + len(right))
+    twin[right], twin[left], twin[468:] = left, right, _IRISES
+    return twin
+
+
+MEDIAPIPE_MIRROR = _mediapipe_mirror()
+"""(478,): number of each MediaPipe point's twin on the other side."""
+
+
+def mirror_picture(picture: Picture) -> Picture:
+    """(H, W, 3) left to right, a copy in its own memory."""
+    return np.ascontiguousarray(picture[:, ::-1])
+
+
+def mirror_expression(expression: NDArray) -> NDArray:
+    """(..., 51) weights of the mirrored face: what was left is right."""
+    return np.asarray(expression)[..., EXPRESSION_MIRROR]
+
+
+def mirror_points(points: NDArray, width: float) -> NDArray:
+    """MediaPipe's points (..., 478, 2 or 3) px of the mirrored picture of `width` px."""
+    return mirror_center(np.asarray(points)[..., MEDIAPIPE_MIRROR, :], width)
+
+
+def mirror_faces(faces: Faces, width: float, identity_mirror: NDArray) -> Faces:
+    """The faces of the mirrored picture of `width` px. identity_mirror: (I,) +1 or -1, the head model's."""
+    box = faces.box.copy()
+    box[:, [0, 2]] = width - faces.box[:, [2, 0]]
+    return faces.replace(
+        box=box,
+        rotation=mirror_rotation(faces.rotation),
+        center=mirror_center(faces.center, width),
+        identity=faces.identity * np.asarray(identity_mirror, np.float32),
+        expression=mirror_expression(faces.expression),
+    )
