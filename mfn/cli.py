@@ -25,6 +25,7 @@ Every face of a picture in one pass: box, head pose, identity and 51 ARKit weigh
 
   fit, validate, test     training through Lightning:  mfn fit --config configs/mfn.yaml    (pip install 'mfn[train]')
   export                  a checkpoint to ONNX
+  quantise                that ONNX in 8-bit integers: twice as fast
 
 mfn COMMAND --help says more. Exit codes: 0 done, 1 bad input, 2 usage.
 """
@@ -80,7 +81,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _verbs() -> dict[str, Callable[[list[str]], int]]:
-    own = {"detect": _detect, "animate": _animate, "demo": _demo, "bench": _bench, "export": _export}
+    own = {"detect": _detect, "animate": _animate, "demo": _demo, "bench": _bench, "export": _export, "quantise": _quantise}
     return {**own, **{verb: partial(_train, verb) for verb in TRAINING}}
 
 
@@ -194,6 +195,14 @@ def _export(arguments: list[str]) -> int:
     from mfn.export import main as export
 
     export(arguments)
+    return 0
+
+
+def _quantise(arguments: list[str]) -> int:
+    _needs_train_extra()
+    from mfn.quantise import main as quantise
+
+    quantise(arguments)
     return 0
 
 
