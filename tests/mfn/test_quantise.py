@@ -17,13 +17,20 @@ from mfn.pictures import write_picture  # noqa: E402
 from mfn.quantise import quantise  # noqa: E402
 
 
+def photos(count):
+    rng = np.random.default_rng(0)
+    return np.kron(rng.integers(0, 255, (count, 24, 40, 3)), np.ones((1, 16, 16, 1))).astype(np.uint8)
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     torch.manual_seed(0)
     network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16))
-    with torch.no_grad():
-        for level in (network.fine, network.coarse):
-            level.out_pose.weight.mul_(20)  # an untrained network says next to nothing
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = 1.0
+    with torch.no_grad():  # so that maps have the size that training gives them
+        network.train()(torch.from_numpy(photos(4)).permute(0, 3, 1, 2).float())
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
     write_onnx(network.eval(), path)
     return path
@@ -34,15 +41,13 @@ def cells(path, image):
 
 
 def test_eight_bits_say_nearly_the_same(plain, tmp_path):
-    rng = np.random.default_rng(0)
-    photos = [np.kron(rng.integers(0, 255, (24, 40, 3)), np.ones((16, 16, 1))).astype(np.uint8) for _ in range(4)]
     out = tmp_path / "small.onnx"
-    quantise(plain, out, photos)
-    image = np.stack([p[:192, :256] for p in photos[:2]])
+    quantise(plain, out, list(photos(4)))
+    image = photos(2)[:, :192, :256]
     exact, told = cells(plain, image), cells(out, image)
     assert told.shape == exact.shape
-    moved = exact.std(axis=(0, 1)) > 1e-3
-    assert np.abs(told - exact)[..., moved].mean() < 0.1 * exact[..., moved].std(axis=(0, 1)).mean()
+    centred = [(c - c.mean((0, 1))).ravel() for c in (exact, told)]
+    assert np.corrcoef(*centred)[0, 1] > 0.93, "random weights leave eight bits less room than trained ones"
 
 
 def test_command_and_errors(plain, tmp_path, capsys):
