@@ -20,6 +20,7 @@ Every face of a picture in one pass: box, head pose, identity and 51 ARKit weigh
 
   detect PICTURES...      a table; NAME.faces.json; NAME.faces.png with boxes, axes and meshes over the photo
   animate INPUT           characters in place of the people: NAME.glb and NAME.png (a clip: an animated NAME.glb)
+  live 0 | CLIP           a camera to VTuber programs (--to vmc), Unreal (--to livelink) or a window, with its latency
   demo                    no input needed: a rendered crowd with known faces, recovered against true
   bench                   how long a frame takes on this machine, by the number of faces
 
@@ -81,7 +82,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _verbs() -> dict[str, Callable[[list[str]], int]]:
-    own = {"detect": _detect, "animate": _animate, "demo": _demo, "bench": _bench, "export": _export, "quantise": _quantise}
+    own = {"detect": _detect, "animate": _animate, "live": _live, "demo": _demo, "bench": _bench, "export": _export, "quantise": _quantise}
     return {**own, **{verb: partial(_train, verb) for verb in TRAINING}}
 
 
@@ -156,6 +157,26 @@ def _animate(arguments: list[str]) -> int:
         options.avatar, options.out, options.focal, options.plain, options.quiet, options.tolerance
     )
     return animate(_predictor(options), options.input, given)
+
+
+def _live(arguments: list[str]) -> int:
+    parser = _parser("live", "A camera, or a clip as if it were one, to other programs. Drops frames, never queues them.")
+    parser.add_argument("input", type=str, help="a camera's number (0 is the first), or a video")
+    text = "vmc (VTuber programs), livelink (Unreal), window; one or several"
+    parser.add_argument("--to", type=str, nargs="+", default=["window"], help=text)
+    parser.add_argument("--host", type=str, default="127.0.0.1", help="where the other program runs")
+    parser.add_argument("--port", type=int, default=None, help="its port: 39540 for vmc, 11111 for livelink")
+    parser.add_argument("--people", type=int, default=1, help="vmc: so many people, each on a port of their own")
+    parser.add_argument("--names", type=str, default="vrm0", help="vmc: expression names vrm0, vrm1 or arkit")
+    parser.add_argument("--seconds", type=float, default=None, help="stop after so long; without it, Ctrl-C")
+    parser.add_argument("--quiet", action="store_true", help="no figures in the terminal")
+    _add_avatar(parser)
+    _add_network(parser)
+    options = parser.parse_args(arguments)
+    from mfn.live import LiveOptions, live
+
+    given = {name: getattr(options, name) for name in ("to", "host", "port", "people", "names", "seconds", "quiet")}
+    return live(_predictor(options), options.input, LiveOptions(**given, avatars=options.avatar))
 
 
 def _demo(arguments: list[str]) -> int:
