@@ -29,21 +29,31 @@ def clip(tmp_path):
     return path
 
 
-def ticks(count, step_s=0.01):
+def ticks(count, then=None):
     for k in range(count):
-        yield k * step_s, np.full((2, 2, 3), k, np.uint8)
+        yield k * 0.01, np.full((2, 2, 3), k, np.uint8)
+    if then is not None:
+        then.wait(20)
 
 
 def test_only_the_newest_frame_is_kept():
-    """A reader of 100 frames/s and a consumer of 10: it sees late frames only, in order, and the last one."""
-    frames, seen = NewestFrame(ticks(60), paced=True), []
-    while (frame := frames.after(seen[-1].number if seen else -1)) is not None:
-        assert time.perf_counter() - frame.read_s < 0.05  # nothing waited in a queue
-        seen.append(frame)
-        time.sleep(0.1)
-    numbers = [frame.number for frame in seen]
-    assert numbers[-1] == 59 and 4 <= len(numbers) <= 9 and (np.diff(numbers) > 0).all()
-    assert all(frame.picture[0, 0, 0] == frame.number for frame in seen)
+    """Whoever comes late finds the last frame and nothing of what was before it; then there is no more."""
+    go = threading.Event()
+    frames = NewestFrame(ticks(60, go), paced=False)
+    while frames._newest is None or frames._newest.number < 59:
+        time.sleep(0.01)
+    frame = frames.after(-1)
+    assert frame.number == 59 and frame.picture[0, 0, 0] == 59 and frame.time_s == 0.59
+    go.set()
+    assert frames.after(59) is None
+
+
+def test_a_clip_keeps_its_own_time():
+    start, frames, number = time.perf_counter(), NewestFrame(ticks(30), paced=True), -1
+    while (frame := frames.after(number)) is not None:
+        assert frame.number > number and frame.read_s - start >= frame.time_s - 0.01
+        number = frame.number
+    assert number == 29
 
 
 def test_what_goes_wrong_while_reading_is_raised_where_it_is_waited_for():
@@ -75,9 +85,11 @@ def test_stop_gives_the_source_back():
 
 def test_a_camera_that_says_nothing(monkeypatch):
     monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
-    frames = NewestFrame((time.sleep(0.5) for _ in range(1)), paced=False)  # type: ignore[arg-type]
+    go = threading.Event()
+    frames = NewestFrame(ticks(0, go), paced=False)
     with pytest.raises(ValueError, match=r"no picture came for 0\.05 s"):
         frames.after(-1)
+    go.set()
 
 
 def test_livelink_packets_arrive(clip, spots, capsys):
