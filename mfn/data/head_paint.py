@@ -1,0 +1,298 @@
+"""Skin, brows, lips, lashes, eyes, hair and mouths painted on the head's atlas (`mfn.data.head_surface`), of a random person each time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.data.head_surface import EYE, EYE_SPAN_M, MOUTH, PAGE, STRIP, Surface, normals
+from mfn.head_model import HeadModel
+from mfn.render_heads import HAIRS, IRISES, SHIRTS, SKINS
+
+Floats = NDArray[np.float32]
+Where = tuple[slice, slice]
+
+# The hairline's height over the origin by how far forward a place is, metres: nape, behind the ear, sideburn, temple, forehead.
+_LINE_Z = (-0.16, -0.10, -0.07, -0.052, -0.04, 0.0, 0.05)
+_LINE_Y = (-0.075, -0.06, -0.03, -0.005, 0.02, 0.045, 0.066)
+
+
+class Look(NamedTuple):
+    """A person's colours (linear light 0 to 1) and what they wear. Shares run from 0, none, to 1.
+
+    hairline: metres that the hair starts above (below: fringe) the usual line; volume: metres of hair; cover: what hides the hair,
+    0 nothing, 1 a beanie, 2 a cap
+    """
+
+    skin: Floats
+    hair: Floats
+    iris: Floats
+    lips: Floats
+    shirt: Floats
+    cloth: Floats
+    brow: float
+    brow_size: float
+    lashes: float
+    blush: float
+    age: float
+    freckles: float
+    shadow: float
+    jaw_beard: float
+    chin_beard: float
+    moustache: float
+    hairline: float
+    volume: float
+    long_hair: float
+    cover: int
+    mask: bool
+
+
+def random_look(rng: np.random.Generator) -> Look:
+    """Anybody."""
+
+    def chance(share: float, low: float, high: float) -> float:
+        return float(rng.uniform(low, high)) if rng.random() < share else 0.0
+
+    def of(colours: tuple[tuple[float, float, float], ...], spread: float) -> Floats:
+        a, b = rng.integers(len(colours), size=2)
+        mix = rng.random() * 0.6
+        colour = np.array(colours[a]) * (1 - mix) + np.array(colours[b]) * mix
+        vary = np.exp(rng.normal(0, spread) + rng.normal(0, spread / 4, 3))
+        return np.clip(colour * vary, 0.01, 0.98).astype(np.float32) ** 2.2
+
+    skin, bearded = of(SKINS, 0.09), rng.random() < 0.28
+    lips = skin * rng.uniform(0.55, 0.85) * np.array([1.1, 0.72, 0.74], np.float32)
+    if rng.random() < 0.2:  # lipstick
+        lips = np.array([rng.uniform(0.25, 0.6), rng.uniform(0.01, 0.1), rng.uniform(0.03, 0.15)], np.float32)
+    hair = of((*HAIRS, (0.6, 0.45, 0.25), (0.75, 0.73, 0.7), (0.45, 0.2, 0.1)), 0.2)
+    cover = int(rng.choice(3, p=[0.82, 0.09, 0.09]))
+    bald = rng.random() < 0.1
+    return Look(
+        skin=skin, hair=hair, iris=of(IRISES, 0.25), lips=lips, shirt=of(SHIRTS, 0.3),
+        cloth=rng.uniform(0.02, 0.8, 3).astype(np.float32),
+        brow=float(rng.uniform(0.35, 1.0)), brow_size=float(rng.uniform(0.7, 1.35)), lashes=float(rng.uniform(0.3, 1.0)),
+        blush=float(rng.uniform(0.1, 1.0)), age=float(rng.random() ** 2), freckles=chance(0.15, 0.2, 0.8),
+        shadow=chance(0.2, 0.2, 0.8),
+        jaw_beard=chance(0.8, 0.3, 1.0) if bearded else 0.0, chin_beard=chance(0.8, 0.3, 1.0) if bearded else 0.0,
+        moustache=chance(0.8, 0.3, 1.0) if bearded else chance(0.03, 0.4, 1),
+        hairline=1.0 if bald else float(rng.uniform(-0.012, 0.014)) - chance(0.25, 0.005, 0.022),
+        volume=0.002 if bald else float(rng.uniform(0.003, 0.03)), long_hair=0.0 if bald else chance(0.4, 0.3, 1.0),
+        cover=cover, mask=rng.random() < 0.05,
+    )  # fmt: skip
+
+
+class Canvas:
+    """The atlas's fields that painting is made of: computed once for a head model, then `paint` makes a person in a few milliseconds."""
+
+    def __init__(self, model: HeadModel, surface: Surface, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.model, self.surface = model, surface
+        self.marks = model.landmark_basis("ibug68")[0]
+        self.point = surface.point
+        self.noise = [_noise(surface.hole.shape, size, rng) for size in (0.7, 2.0, 7.0)]
+        self.strands = _noise(surface.hole.shape, (0.6, 6.0), rng)
+        self.fields = _face_fields(self.point[:, :PAGE], self.marks, model, surface)
+        self.hair_height = hair_height(self.point[:, : 2 * PAGE])
+        ears = surface.region[:, : 2 * PAGE] == model.region_names.index("ears")
+        self.hair_height[ears] = -1.0
+        self.eye = _eye_fields(model)
+        self.normal = normals(model.mean, model.triangles, surface.around)
+        self.eyes = tuple(np.flatnonzero(model.region_mask(f"eyeball_{side}")) for side in ("left", "right"))
+
+    def paint(self, look: Look, rng: np.random.Generator) -> Floats:
+        """The person's colours without light: (H, W, 3) linear 0 to 1."""
+        page = np.empty((*self.surface.hole.shape, 3), np.float32)
+        fine, medium, coarse = (_rolled(field, rng) for field in self.noise)
+        tone = 1 + 0.035 * fine + 0.04 * medium + 0.06 * coarse
+        page[:] = look.skin * tone[..., None]
+        face = page[:, :PAGE]
+        self._paint_skin(face, look, medium[:, :PAGE], coarse[:, :PAGE])
+        self._paint_features(face, look, rng)
+        self._paint_hair(page[:, : 2 * PAGE], look, rng)
+        self._paint_neck(page, look)
+        if look.mask:
+            worn, seam = self.fields["mask"][1], 1 - 0.1 * (np.sin(self.point[:, :PAGE, 1] * 700) > 0.6)
+            _lay(face, worn, (0.25 + 0.7 * look.cloth) * seam[..., None])
+            page[:MOUTH, 2 * PAGE + EYE :] = 0.25 + 0.7 * look.cloth
+        page[:EYE, 2 * PAGE : 2 * PAGE + EYE] = _paint_eye(self.eye, look, rng)
+        if not look.mask:
+            page[:MOUTH, 2 * PAGE + EYE :] = _paint_mouth(look, rng)
+        return np.clip(page, 0.004, 1)
+
+    def _paint_skin(self, face: Floats, look: Look, medium: Floats, coarse: Floats) -> None:
+        def tint(name: str, colour: tuple[float, float, float], amount: float) -> None:
+            where, mask = self.fields[name]
+            face[where] *= 1 - mask[..., None] * np.float32(amount) * (1 - np.array(colour, np.float32))
+
+        tint("red", (1.0, 0.62, 0.62), look.blush)
+        tint("under_eye", (0.75, 0.66, 0.72), 0.2 + 0.8 * look.age)
+        tint("lid", (0.6, 0.5, 0.5), look.shadow)
+        tint("folds", (0.72, 0.62, 0.6), 0.15 + 0.85 * look.age)
+        tint("lines", (0.75, 0.66, 0.64), look.age)
+        if look.freckles:
+            spots = np.clip(medium - 1.2, 0, 1) * self.fields["cheeks"][1]
+            face *= 1 - look.freckles * 0.7 * spots[..., None] * np.array([0.5, 0.7, 0.8], np.float32)
+        for name, amount in (("jaw", look.jaw_beard), ("chin", look.chin_beard), ("moustache", look.moustache)):
+            where, mask = self.fields[name]
+            if amount:
+                grain = np.clip(0.55 + 0.5 * self.strands[:, :PAGE][where] + 0.3 * coarse[where], 0, 1)
+                _lay(face[where], np.clip(mask * amount * (0.35 + grain), 0, 0.96), look.hair * 0.7 + 0.06 * look.skin)
+
+    def _paint_features(self, face: Floats, look: Look, rng: np.random.Generator) -> None:
+        where, mask = self.fields["lips"]
+        lines = 1 + 0.12 * self.strands[:, :PAGE][where][..., None]
+        _lay(face[where], mask, look.lips * lines)
+        where, mask = self.fields["brow"]  # distance from the brow's middle over its half width
+        grain = 0.75 + 0.35 * _rolled(self.strands, rng)[:, :PAGE][where]
+        brow = np.clip((look.brow_size - mask) * 2.2, 0, 1) * look.brow * grain
+        _lay(face[where], np.clip(brow, 0, 0.95), look.hair * 0.6 + 0.03 * look.skin)
+        where, mask = self.fields["nostrils"]
+        _lay(face[where], mask * 0.8, look.skin * np.array([0.16, 0.07, 0.06], np.float32))
+        where, mask = self.fields["rim"]
+        _lay(face[where], mask * 0.7, look.skin * np.array([0.95, 0.6, 0.6], np.float32))
+        where, mask = self.fields["lash"]
+        _lay(face[where], np.clip(mask * (0.4 + 0.7 * look.lashes), 0, 1), np.array([0.012, 0.009, 0.008], np.float32))
+        where, mask = self.fields["lip_seam"]
+        _lay(face[where], mask * 0.75, look.lips * np.array([0.25, 0.14, 0.14], np.float32))
+
+    def _paint_hair(self, pages: Floats, look: Look, rng: np.random.Generator) -> None:
+        strands = _rolled(self.strands, rng)[:, : 2 * PAGE]
+        height = self.hair_height - look.hairline
+        if look.cover:
+            _lay(pages, np.clip((self.hair_height + 0.004) / 0.0015, 0, 1), look.cloth * (1 + 0.1 * strands[..., None]))
+            return
+        share = np.clip((height + 0.004 * strands) / 0.004, 0, 1)
+        shade = np.exp(0.35 * strands + 0.25 * self.noise[2][:, : 2 * PAGE])[..., None]
+        _lay(pages, share, look.hair * shade)
+
+    def _paint_neck(self, page: Floats, look: Look) -> None:
+        y, z = self.point[:, : 2 * PAGE, 1], self.point[:, : 2 * PAGE, 2]
+        collar = self.marks[8, 1] - 0.055 - 0.4 * np.maximum(z + 0.06, 0)
+        _lay(page[:, : 2 * PAGE], np.clip((collar - y) / 0.003, 0, 1), look.shirt * np.ones_like(page[:, : 2 * PAGE]))
+
+
+def hair_height(point: Floats) -> Floats:
+    """Height (...) of places (..., 3) on the mean head over the usual hairline, metres."""
+    return (point[..., 1] - np.interp(point[..., 2], _LINE_Z, _LINE_Y)).astype(np.float32)
+
+
+def _lay(under: Floats, share: Floats, colour: Floats) -> None:
+    """Colour over `under` (..., 3), in place, by share (...)."""
+    under += (colour - under) * share[..., None]
+
+
+def _rolled(field: Floats, rng: np.random.Generator) -> Floats:
+    return np.roll(field, int(rng.integers(field.shape[0])), 0)
+
+
+def _noise(shape: tuple[int, int], size: float | tuple[float, float], rng: np.random.Generator) -> Floats:
+    import cv2
+
+    across, down = size if isinstance(size, tuple) else (size, size)
+    field = cv2.GaussianBlur(rng.normal(size=shape).astype(np.float32), (0, 0), across, sigmaY=down)
+    return np.asarray(field / field.std(), np.float32)
+
+
+def _line_distance(point: Floats, line: Floats) -> tuple[Floats, Floats]:
+    """Distance (...) of points (..., 3) to a line of points (K, 3), and where along it, 0 to 1."""
+    best, along = np.full(point.shape[:-1], np.inf, np.float32), np.zeros(point.shape[:-1], np.float32)
+    for k, (a, b) in enumerate(zip(line[:-1], line[1:])):
+        t = np.clip((point - a) @ (b - a) / max(float((b - a) @ (b - a)), 1e-9), 0, 1)
+        away = np.linalg.norm(point - (a + t[..., None] * (b - a)), axis=-1)
+        nearer = away < best
+        best, along = np.where(nearer, away, best), np.where(nearer, (k + t) / (len(line) - 1), along)
+    return best, along
+
+
+def _face_fields(point: Floats, marks: Floats, model: HeadModel, surface: Surface) -> dict[str, tuple[Where, Floats]]:
+    """Masks on the face's page by name, each cut to where it is not zero (the brow's: a distance, see `_paint_features`)."""
+    def blob(at: Floats, size: float) -> Floats:
+        return np.exp(-((point - at) ** 2).sum(-1) / (2 * size**2))
+
+    def soft(*names: str) -> Floats:
+        import cv2
+
+        ids = [model.region_names.index(name) for name in names]
+        blurred = cv2.GaussianBlur(np.isin(surface.region[:, :PAGE], ids).astype(np.float32), (0, 0), 2.2)
+        return np.clip((blurred - 0.3) / 0.4, 0, 1)
+
+    y, hole = point[..., 1], surface.hole[:, :PAGE]
+    lips, eyes, lid_middle = soft("lips"), (marks[36:42].mean(0), marks[42:48].mean(0)), [0, -0.010, 0.0]
+    upper = np.clip((y - marks[[36, 39, 42, 45], 1].mean() + 0.0005) / 0.002, 0, 1)
+    near_eye = np.maximum(blob(eyes[0], 0.016), blob(eyes[1], 0.016)) > 0.2
+    fields = {"lips": lips, "nostrils": soft("nostrils"), "ears": soft("ears")}
+    fields["lash"] = near_eye * (upper * np.clip(2.4 - hole, 0, 1) + 0.35 * (1 - upper) * np.clip(2.6 - hole, 0, 1))
+    fields["rim"] = near_eye * (1 - upper) * np.clip(1.6 - hole, 0, 1)
+    fields["lid"] = np.maximum(blob(eyes[0] + [0, 0.006, 0], 0.010), blob(eyes[1] + [0, 0.006, 0], 0.010)) * upper
+    fields["lip_seam"] = np.where(lips > 0.3, np.exp(-((hole / 1.8) ** 2)), 0)
+    fields["under_eye"] = np.maximum(*(blob(e + lid_middle, 0.008) for e in eyes)) * (1 - upper)
+    cheeks = [marks[k] * 0.4 + e * 0.3 + marks[30] * 0.3 for k, e in ((3, eyes[0]), (13, eyes[1]))]
+    fields["cheeks"] = np.clip(blob(cheeks[0], 0.022) + blob(cheeks[1], 0.022) + blob(marks[29], 0.02), 0, 1)
+    fields["red"] = np.clip(0.6 * fields["cheeks"] + 0.8 * blob(marks[30], 0.012) + 0.6 * fields["ears"], 0, 1)
+    brow = [_line_distance(point, marks[r] - [0, 0.0025, 0]) for r in (slice(17, 22), slice(26, 21, -1))]
+    ratio = [d / np.interp(t, (0, 0.3, 0.8, 1), (0.0015, 0.004, 0.005, 0.0042)) for d, t in brow]
+    fields["brow"] = np.minimum(*ratio)
+    fold = [_line_distance(point, np.stack([marks[n], marks[c] + [s * 0.011, 0.004, 0], marks[c] + [s * 0.012, -0.012, 0]]))
+            for n, c, s in ((31, 48, -1), (35, 54, 1))]  # fmt: skip
+    fields["folds"] = np.maximum(*(np.exp(-((d / 0.0022) ** 2)) for d, _ in fold))
+    forehead = blob((marks[21] + marks[22]) / 2 + [0, 0.025, 0], 0.02)
+    fields["lines"] = forehead * np.clip(np.sin(y * 800) * 2 - 1, 0, 1)
+    jaw = np.minimum(*(_line_distance(point, marks[r])[0] for r in (slice(1, 9), slice(8, 16))))
+    below = np.clip((marks[33, 1] + 0.012 - 0.25 * np.abs(point[..., 0]) - y) / 0.02 + np.abs(point[..., 0]) / 0.07 - 0.4, 0, 1)
+    skin = 1 - np.clip(lips * 1.5, 0, 1)
+    fields["jaw"] = np.clip((0.03 - jaw) / 0.018, 0, 1) * below * skin * (1 - fields["ears"])
+    fields["chin"] = np.clip(1.6 * blob(marks[8] + [0, 0.008, 0], 0.016), 0, 1) * skin
+    lip = _line_distance(point, marks[[48, 50, 51, 52, 54]] * 0.45 + marks[[31, 32, 33, 34, 35]] * 0.55)[0]
+    fields["moustache"] = np.clip((0.009 - lip) / 0.004, 0, 1) * skin * (1 - fields["nostrils"])
+    fields["mask"] = np.clip((marks[28, 1] - 0.004 - 2.2 * point[..., 0] ** 2 - y) / 0.002, 0, 1) * np.clip((point[..., 2] + 0.06) / 0.003, 0, 1)
+    return {name: _cut(field.astype(np.float32), name) for name, field in fields.items()}
+
+
+def _cut(field: Floats, name: str) -> tuple[Where, Floats]:
+    """The field's rectangle of not-zeros (of a distance: below 2); whole for those that are used whole."""
+    if name in ("cheeks", "mask"):
+        return (slice(None), slice(None)), field
+    there = field < 2 if name == "brow" else field > 0.01
+    rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
+    where = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    return where, np.ascontiguousarray(field[where])
+
+
+def _eye_fields(model: HeadModel) -> tuple[Floats, Floats]:
+    """Distance from the pupil's middle, metres, and angle, on the eye's page."""
+    eye = model.mean[model.region_mask("eyeball_left", "iris", "pupil") & (model.mean[:, 0] > 0)]
+    pupil = model.mean[model.region_mask("pupil") & (model.mean[:, 0] > 0)].mean(0)
+    centre = np.array([np.abs(model.mean[model.region_mask("eyeball_left"), 0]).mean() if len(eye) else 0, 0.0])
+    row, column = np.mgrid[0:EYE, 0:EYE] + 0.5
+    x = (column / EYE - 0.5) * EYE_SPAN_M + centre[0] - pupil[0]
+    y = -(row / EYE - 0.5) * EYE_SPAN_M + centre[1] - pupil[1]
+    return np.hypot(x, y).astype(np.float32), np.arctan2(y, x).astype(np.float32)
+
+
+def _paint_eye(fields: tuple[Floats, Floats], look: Look, rng: np.random.Generator) -> Floats:
+    away, turn = fields
+    page = np.empty((EYE, EYE, 3), np.float32)
+    page[:] = np.array([0.78, 0.72, 0.68]) * rng.uniform(0.7, 1.05)
+    page *= 1 - np.clip((away - 0.0085) / 0.008, 0, 1)[..., None] * np.array([0.25, 0.5, 0.5])
+    iris, pupil = rng.uniform(0.0056, 0.0062), rng.uniform(0.0015, 0.0032)
+    rays = 1 + 0.25 * np.sin(turn * rng.integers(11, 23) + rng.uniform(0, 6)) + 0.3 * (away / iris - 0.6)
+    _lay(page, np.clip((iris - away) / 0.0006, 0, 1), look.iris * np.clip(rays, 0.3, 2)[..., None])
+    ring = np.exp(-(((away - iris + 0.0004) / 0.0006) ** 2)) * 0.75
+    _lay(page, ring.astype(np.float32), look.iris * 0.15)
+    _lay(page, np.clip((pupil - away) / 0.0004 + 0.5, 0, 1), np.full(3, 0.004, np.float32))
+    return page
+
+
+def _paint_mouth(look: Look, rng: np.random.Generator) -> Floats:
+    """A strip from tongue to teeth; down it, from one side of the mouth to the other, the gaps between the teeth."""
+    red = look.skin * 0.25 + np.array([0.16, 0.03, 0.03])
+    tooth = np.array([0.72, 0.66, 0.54]) * rng.uniform(0.6, 1.1) * np.array([1, 1, rng.uniform(0.75, 1.05)])
+    colours = {"tongue": red * 1.25 + [0.12, 0.02, 0.03], "mouth_inside": red * 0.45, "lips": look.lips * 0.9, "teeth": tooth}
+    stops = np.array([STRIP[name] for name in colours])
+    across = (np.arange(MOUTH) + 0.5) / MOUTH
+    line = np.stack([np.interp(across, stops, [c[k] for c in colours.values()]) for k in range(3)], 1)
+    gap = np.clip(np.cos((np.arange(MOUTH) + 0.5) / MOUTH * 0.08 / 0.0072 * 2 * np.pi) * 4 - 3, 0, 1) * 0.5
+    darker = 1 - gap[:, None, None] * (across > 0.8)[None, :, None]
+    return (line[None] * darker).astype(np.float32)
