@@ -5,7 +5,7 @@ teacher's landmarks.
 
 Writes one SOURCE.npz per pack: `face (F,)` row in the pack's face arrays, `rotation (F, 3, 3)`, `scale (F,)` px per
 metre, `center (F, 2)` px, `identity (F, I)` standard deviations, `expression (F, 51)` in [0, 1], `box (F, 4)` px
-(`mfn.mediapipe.face_box`), `residual (F,)` %, `ok (F,)` and `head_model`, the fingerprint of the model they belong to
+(`mfn.mediapipe.face_box`), `residual (F,)` %, `ok (F,)`, `person (F,)` (-1 unknown; one person's faces share one identity), `confidence (F,)` in [0, 1] and `head_model`, the fingerprint of the model they belong to
 (coefficients mean nothing with another one). A source that is already there with this fingerprint is skipped. Figures
 go to `--report`.
 """
@@ -18,7 +18,6 @@ import importlib.util
 import json
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +26,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mfn.camera import project
-from mfn.fitting import Fit, FitBasis, FitOptions, basis_from_head_model, fit, fitted_points
+from mfn.fitting import Fit, FitBasis, basis_from_head_model, fit_people, trust
 from mfn.head_model import HeadModel
 from mfn.mediapipe import face_box, teacher_expression
-from retarget.arkit import EXPRESSION_NAMES
 
 Arrays = dict[str, NDArray]
 BLOCK = 512
-RESIDUAL_LIMIT = 2.5  # %; what lies above are hands before faces and slips of the teacher
-IDENTITY_LIMIT = 4.5  # standard deviations
-ANGLE_LIMIT_DEG = 15.0  # to the teacher's own pose
-SMALLEST_PX = 20.0  # height of the landmarks
+NAMED = {"lfw": "/", "youtube": "_"}  # packs whose picture names begin with the person's, and what stands before the rest
 
 
 def read_pack(data: Path, source: str) -> tuple[Arrays, torch.Tensor, torch.Tensor]:
@@ -53,61 +48,40 @@ def read_pack(data: Path, source: str) -> tuple[Arrays, torch.Tensor, torch.Tens
     return pack, torch.from_numpy(points), torch.from_numpy(teacher)
 
 
-def mirror_points(data: Path) -> torch.Tensor:
-    """Number of each of the 478 points' twin on the other side, from MediaPipe's mean face (which has no irises)."""
-    lines = (data / "canonical_face_model.obj").read_text().splitlines()
-    mean = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], np.float64)
-    gap = np.linalg.norm(mean[:, None] * (-1, 1, 1) - mean[None], axis=2)
-    irises = [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]
-    return torch.tensor([*gap.argmin(1).tolist(), *irises])
+def people_of(pack: Arrays, source: str, points: torch.Tensor) -> torch.Tensor:
+    """(F,) which person each face is, -1 unknown. A picture bears the name of its largest face; the others are unknown."""
+    if source not in NAMED:
+        return torch.full((len(points),), -1)
+    names = np.array([str(name).rpartition(NAMED[source])[0] for name in pack["picture_name"]])
+    _, number = np.unique(names, return_inverse=True)
+    person = number[pack["face_picture"]]
+    size = (points[..., :2].amax(1) - points[..., :2].amin(1)).prod(1).numpy()
+    order = np.lexsort((-size, pack["face_picture"]))
+    first = np.ones(len(order), bool)
+    first[1:] = pack["face_picture"][order][1:] != pack["face_picture"][order][:-1]
+    person[order[~first]] = -1
+    return torch.from_numpy(person)
 
 
-def at_rest(teacher: torch.Tensor) -> torch.Tensor:
-    """Faces whose mouth and brows the teacher sees at rest. teacher (F, 51) -> (F,) bool."""
-    mouth = [i for i, n in enumerate(EXPRESSION_NAMES) if n.startswith(("mouth", "jaw"))]
-    brows = [i for i, n in enumerate(EXPRESSION_NAMES) if n.startswith("brow")]
-    return (teacher[:, mouth].sum(1) < 0.6) & (teacher[:, brows].sum(1) < 0.4)
+def fit_pack(points: torch.Tensor, teacher: torch.Tensor, person: torch.Tensor, basis: FitBasis, title: str) -> Fit:
+    """`fit_people` in blocks that keep people together, with a progress bar; rows in the pack's order."""
+    order = torch.argsort(person, stable=True)
+    cuts, start = [], 0
+    while start < len(order):
+        end = min(start + BLOCK, len(order))
+        while end < len(order) and person[order[end]] >= 0 and person[order[end]] == person[order[end - 1]]:
+            end += 1
+        cuts.append(order[start:end])
+        start = end
+    parts = [fit_people(points[rows], teacher[rows], person[rows], basis) for rows in tqdm(cuts, desc=title, unit="block")]
+    found = Fit(*(torch.cat([getattr(p, name) for p in parts]) for name in Fit.__dataclass_fields__))
+    return found[torch.argsort(order)]
 
 
-def learn_offsets(data: Path, sources: list[str], basis: FitBasis, each: int = 600, rounds: int = 3) -> torch.Tensor:
-    """Where on the head the teacher puts each point of real faces: (478, 3) metres to add to the basis' mean.
-
-    From faces at rest with their expression held at the teacher's; the median over near-frontal ones, alike on both
-    sides. Without it every resting brow would come out lowered.
-    """
-    resting = []
-    for source in sources:
-        _, found, expected = read_pack(data, source)
-        calm = at_rest(expected)
-        resting.append((found[calm][:each], expected[calm][:each]))
-    points, teacher = (torch.cat(part) for part in zip(*resting))
-    mirror, flip, in_plane = mirror_points(data), torch.tensor([-1.0, 1.0, 1.0]), torch.tensor([1.0, 1.0, 0.0])
-    total = torch.zeros_like(basis.mean)
-    for _ in tqdm(range(rounds), desc="where the points lie"):
-        moved = replace(basis, mean=basis.mean + total)
-        found = fit(points, teacher, moved, FitOptions(prior_sigma=0.2))
-        gap = points[..., :2] - fitted_points(moved, found)
-        on_head = (gap / found.scale[:, None, None]) @ found.rotation[:, :2]
-        median = on_head[found.rotation[:, 2, 2] < -0.94].median(0).values * in_plane
-        total += (median + median[mirror] * flip) / 2
-    return total
-
-
-def fit_pack(points: torch.Tensor, teacher: torch.Tensor, basis: FitBasis, title: str) -> Fit:
-    """`fit` in blocks, with a progress bar."""
-    blocks = tqdm(range(0, len(points), BLOCK), desc=title, unit="block")
-    parts = [fit(points[i : i + BLOCK], teacher[i : i + BLOCK], basis) for i in blocks]
-    return Fit(*(torch.cat([getattr(p, name) for p in parts]) for name in Fit.__dataclass_fields__))
-
-
-def plausible(found: Fit, points: torch.Tensor, transform: NDArray) -> NDArray[np.bool_]:
-    """(F,) bool: small residual, a likely identity, near the teacher's own pose, not too small."""
-    teacher = torch.diag(torch.tensor([1.0, -1.0, -1.0])) @ torch.from_numpy(transform[:, :3, :3])
-    cosine = ((found.rotation * teacher).sum((1, 2)) / (teacher.norm(dim=(1, 2)) / 3**0.5) - 1) / 2
-    angle_deg = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
-    height = points[..., 1].amax(1) - points[..., 1].amin(1)
-    likely = (found.residual < RESIDUAL_LIMIT) & (found.identity.abs().amax(1) < IDENTITY_LIMIT)
-    return (likely & (angle_deg < ANGLE_LIMIT_DEG) & (height > SMALLEST_PX)).numpy()
+def teacher_rotation(transform: NDArray) -> torch.Tensor:
+    """MediaPipe's metric pose (F, 4, 4) -> its rotation (F, 3, 3), head to our camera."""
+    u, _, vt = np.linalg.svd(transform[:, :3, :3].astype(np.float64))
+    return torch.from_numpy((np.diag([1.0, -1.0, -1.0]) @ u @ vt).astype(np.float32))
 
 
 def box_overlap(box: NDArray, pack: Arrays) -> NDArray:
@@ -131,7 +105,8 @@ def labels_of(found: Fit, points: torch.Tensor, pack: Arrays, model: HeadModel) 
     shape = np.concatenate([out["identity"], out["expression"]], 1)
     surface = head[0] + np.tensordot(shape, np.concatenate(head[1:]), 1)
     out["box"] = face_box(project(surface, out["rotation"], out["scale"], out["center"]))
-    out["ok"] = plausible(found, points, pack["face_transform"])
+    ok, sure = trust(found, points, teacher_rotation(pack["face_transform"]))
+    out["ok"], out["confidence"] = ok.numpy(), sure.numpy()
     out["face"] = np.arange(len(points), dtype=np.int32)
     out["identity"], out["expression"] = out["identity"].astype(np.float16), out["expression"].astype(np.float16)
     return out
@@ -201,12 +176,7 @@ def main() -> None:
     every = [s for s in every if len(read_pack(options.data, s)[1])]
     model = HeadModel.load()
     basis = basis_from_head_model(model)
-    offsets = options.out / "offsets.npz"
     mark = fingerprint(model)
-    if not done(offsets, mark):
-        learned = learn_offsets(options.data, every, basis).numpy()
-        write(offsets, {"offset": learned, "head_model": np.array(mark)})
-    basis = replace(basis, mean=basis.mean + torch.from_numpy(np.load(offsets)["offset"]))
     figures: dict[str, dict[str, float]] = {}
     for source in options.source or every:
         path = options.out / f"{source}.npz"
@@ -215,9 +185,9 @@ def main() -> None:
             continue
         pack, points, teacher = read_pack(options.data, source)
         start = time.perf_counter()
-        found = fit_pack(points, teacher, basis, source)
+        found = fit_pack(points, teacher, people_of(pack, source, points), basis, source)
         rate = len(points) / (time.perf_counter() - start) * 60
-        labels = labels_of(found, points, pack, model)
+        labels = labels_of(found, points, pack, model) | {"person": people_of(pack, source, points).numpy().astype(np.int32)}
         write(path, labels | {"head_model": np.array(mark)})
         residual, overlap = labels["residual"], box_overlap(labels["box"], pack)
         figures[source] = {

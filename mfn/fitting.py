@@ -33,8 +33,12 @@ from retarget.raster import vertex_normals
 if TYPE_CHECKING:
     from mfn.head_model import HeadModel
 
-__all__ = ["Fit", "FitBasis", "FitOptions", "basis_from_head_model", "bounded_step", "fit", "fit_people", "fitted_points"]
+__all__ = ["Fit", "FitBasis", "FitOptions", "basis_from_head_model", "bounded_step", "fit", "fit_people", "fitted_points", "trust"]
 TEACHER_FILE = Path(__file__).parent / "weights" / "teacher.npz"
+RESIDUAL_LIMIT = 2.5  # %; what lies above are hands before faces and slips of the teacher
+IDENTITY_LIMIT = 4.5  # standard deviations
+ANGLE_LIMIT_DEG = 15.0  # to the teacher's own pose
+SMALLEST_PX = 20.0  # height of the landmarks
 SAME_PERSON = 3.0  # standard deviations: a face further than this from its people's identity is somebody else
 
 
@@ -238,3 +242,18 @@ def residual_percent(reached: torch.Tensor, points: torch.Tensor) -> torch.Tenso
     """Mean distance in % of sqrt(w h) of the box around `points`. Both (N, K, 2) px -> (N,)."""
     size = (points.amax(1) - points.amin(1)).prod(1).clamp_min(1e-6).sqrt()
     return (reached - points).norm(dim=2).mean(1) / size * 100
+
+
+def trust(found: Fit, points: torch.Tensor, rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which fits may be labels, from what was measured.
+
+    points: (N, K, 2 or 3) px that were fitted; rotation: (N, 3, 3) the teacher's own pose, head to camera.
+    -> ok (N,) bool: small residual, a likely identity, near the teacher's pose, not too small; and confidence (N,) in [0, 1], a half where
+    labels begin to be wrong more often than right (looked at).
+    """
+    cosine = ((found.rotation * rotation).sum((1, 2)) - 1) / 2
+    angle_deg = torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
+    height = points[..., 1].amax(1) - points[..., 1].amin(1)
+    likely = (found.residual < RESIDUAL_LIMIT) & (found.identity.abs().amax(1) < IDENTITY_LIMIT)
+    sure = torch.sigmoid((RESIDUAL_LIMIT - 0.3 - found.residual) / 0.35) * torch.sigmoid((ANGLE_LIMIT_DEG - 2 - angle_deg) / 2.5)
+    return likely & (angle_deg < ANGLE_LIMIT_DEG) & (height > SMALLEST_PX), sure

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.mirror import MEDIAPIPE_MIRROR
+from mfn.nms import overlaps
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 WHERE = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/face_landmarker.task"
 CROP_PX = 320
+SAME_FACE_IOU = 0.3
+DISAGREE = 1.5  # %: looks further apart than this ask for more looks
+TURNED = 0.75  # cosine of the angle from which on a face is looked at in more ways
 
 
 class Seen(NamedTuple):
@@ -71,6 +75,17 @@ class Landmarker:
         self._task, self._least, self._tasks, self._vision = path, least, tasks, vision
         self._many, self._single = self._make(most_faces), self._make(1)
         self.names: list[str] = []
+
+    def close(self) -> None:
+        """Frees what MediaPipe holds; nothing works after it."""
+        for part in (self._many, self._single):
+            part.close()
+
+    def __enter__(self) -> Landmarker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _make(self, most: int):  # type: ignore[no-untyped-def]  # vision.FaceLandmarker
         options = self._vision.FaceLandmarkerOptions(
@@ -173,3 +188,40 @@ def agree(seen: Seen) -> tuple[Seen, float]:
     rotation = (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
     spread = float(apart[near][:, near].sum() / max(near.sum() * (near.sum() - 1), 1))
     return Seen(points, scores, rotation[None].astype(np.float32)), spread
+
+
+def see_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks: Sequence[View] = VIEWS) -> tuple[Seen, Floats]:
+    """Every face of a picture, looked at several times.
+
+    boxes: (B, 4) px, where else a face may be (the network's, a detector's); looks: () takes the first look as it is.
+    -> what was seen (N rows), and how far the looks lie apart (N,) % of the face's size
+    """
+    first = landmarker(picture)
+    own = np.concatenate([first.points[..., :2].min(1), first.points[..., :2].max(1)], 1).reshape(-1, 4)
+    missed = boxes[(overlaps(own, boxes) < SAME_FACE_IOU).all(0)] if len(own) and len(boxes) else boxes
+    rows = [(_second_look(picture, landmarker, box, looks), first[[i]]) for i, box in enumerate(own)]
+    rows += [(_second_look(picture, landmarker, box, (*looks, *HARDER)), None) for box in missed]
+    seen, spread = [], []
+    for looked, plain in rows:
+        both = [part for part in (plain, looked) if part is not None and len(part.points)]
+        if both:
+            merged, apart = agree(Seen(*(np.concatenate(parts) for parts in zip(*both))))
+            seen.append(merged)
+            spread.append(apart)
+    if not seen:
+        return first[:0], np.zeros(0, np.float32)
+    return Seen(*(np.concatenate(parts) for parts in zip(*seen))), np.array(spread, np.float32)
+
+
+def _second_look(picture: Picture, landmarker: Landmarker, box: Floats, looks: Sequence[View]) -> Seen | None:
+    """The box's face in each view, harder ones too where it turned out to be turned far, or where the views disagree."""
+    if not looks:
+        return None
+    seen = landmarker.look(picture, box, looks)
+    if len(seen.points) == 0:
+        return landmarker.look(picture, box, HARDER)
+    middle, apart = agree(seen)
+    if apart < DISAGREE and middle.rotation[0, 2, 2] < -TURNED:
+        return seen
+    more = landmarker.look(picture, box, HARDER)
+    return Seen(*(np.concatenate(parts) for parts in zip(seen, more)))

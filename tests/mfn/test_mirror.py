@@ -79,7 +79,7 @@ def test_mediapipe_twins(model: HeadModel) -> None:
     assert (MEDIAPIPE_MIRROR[MEDIAPIPE_MIRROR] == np.arange(478)).all()
     mean = model.landmark_basis("mediapipe478")[0]
     apart = np.linalg.norm(mean[MEDIAPIPE_MIRROR] * (-1, 1, 1) - mean, axis=1)
-    assert np.median(apart) < 0.0015 and apart.max() < 0.006
+    assert np.median(apart) < 0.0015 and np.quantile(apart, 0.95) < 0.006
 
 
 def test_no_faces(model: HeadModel) -> None:
