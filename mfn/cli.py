@@ -24,6 +24,7 @@ Every face of a picture in one pass: box, head pose, identity and 51 ARKit weigh
   demo                    no input needed: a rendered crowd with known faces, recovered against true
   bench                   how long a frame takes on this machine, by the number of faces
 
+  annotate PHOTOS...      labels of your own photos, a pack to train on    (pip install 'mfn[annotate]')
   fit, validate, test     training through Lightning:  mfn fit --config configs/mfn.yaml    (pip install 'mfn[train]')
   export                  a checkpoint to ONNX
   quantise                that ONNX in 8-bit integers: twice as fast
@@ -209,6 +210,24 @@ def _train(verb: str, arguments: list[str]) -> int:
 
     train([verb, *arguments])
     return 0
+
+
+def _annotate(arguments: list[str]) -> int:
+    parser = _parser("annotate", "Labels photos by landmarks and fitting: OUT.npz, OUT.tar and labels/OUT.npz, which `mfn fit` reads. Goes on if stopped.")
+    parser.add_argument("photos", nargs="+", type=str, help="files, or directories for the pictures in them")
+    parser.add_argument("--out", type=str, required=True, help="the pack to write, X.npz")
+    parser.add_argument("--landmarker", type=str, default="face_landmarker.task", help="MediaPipe's model file")
+    parser.add_argument("--people", type=str, default="unknown", help="folder: the photos of one directory show one person")
+    parser.add_argument("--longest", type=int, default=1600, help="px; larger photos are shrunk to it")
+    _yes_no(parser, "second-look", "look at each face several times: slower, finds more, steadier")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    _add_network(parser)
+    parser.set_defaults(score=0.4)
+    options = parser.parse_args(arguments)
+    from mfn.annotate import AnnotateOptions, annotate
+
+    given = AnnotateOptions(options.landmarker, options.second_look, options.longest, options.people, options.quiet)
+    return annotate(_predictor(options), options.photos, options.out, given)
 
 
 def _export(arguments: list[str]) -> int:
