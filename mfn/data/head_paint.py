@@ -19,6 +19,11 @@ _LINE_Z = (-0.16, -0.10, -0.07, -0.052, -0.04, 0.0, 0.05)
 _LINE_Y = (-0.075, -0.06, -0.03, -0.005, 0.02, 0.045, 0.066)
 
 
+# MediaPipe's points along the lids' edges, outer to inner corner.
+UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))
+LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (263, 249, 390, 373, 374, 380, 381, 382, 362))
+
+
 class Look(NamedTuple):
     """A person's colours (linear light 0 to 1) and what they wear. Shares run from 0, none, to 1.
 
@@ -72,7 +77,7 @@ def random_look(rng: np.random.Generator) -> Look:
     return Look(
         skin=skin, hair=hair, iris=of(IRISES, 0.25), lips=lips, shirt=of(SHIRTS, 0.3),
         cloth=rng.uniform(0.02, 0.8, 3).astype(np.float32),
-        brow=float(rng.uniform(0.35, 1.0)), brow_size=float(rng.uniform(0.7, 1.35)), lashes=float(rng.uniform(0.3, 1.0)),
+        brow=float(rng.uniform(0.5, 1.0)), brow_size=float(rng.uniform(0.7, 1.35)), lashes=float(rng.uniform(0.3, 1.0)),
         blush=float(rng.uniform(0.1, 1.0)), age=float(rng.random() ** 2), freckles=chance(0.15, 0.2, 0.8),
         shadow=chance(0.2, 0.2, 0.8),
         jaw_beard=chance(0.8, 0.3, 1.0) if bearded else 0.0, chin_beard=chance(0.8, 0.3, 1.0) if bearded else 0.0,
@@ -145,7 +150,7 @@ class Canvas:
         lines = 1 + 0.12 * self.strands[:, :PAGE][where][..., None]
         _lay(face[where], mask, look.lips * lines)
         where, mask = self.fields["brow"]  # distance from the brow's middle over its half width
-        grain = 0.75 + 0.35 * _rolled(self.strands, rng)[:, :PAGE][where]
+        grain = 0.95 + 0.35 * _rolled(self.strands, rng)[:, :PAGE][where]
         brow = np.clip((look.brow_size - mask) * 2.2, 0, 1) * look.brow * grain
         _lay(face[where], np.clip(brow, 0, 0.95), look.hair * 0.6 + 0.03 * look.skin)
         where, mask = self.fields["nostrils"]
@@ -163,7 +168,8 @@ class Canvas:
         if look.cover:
             _lay(pages, np.clip((self.hair_height + 0.004) / 0.0015, 0, 1), look.cloth * (1 + 0.1 * strands[..., None]))
             return
-        share = np.clip((height + 0.004 * strands) / 0.004, 0, 1)
+        ragged = float(rng.uniform(0, 0.01)) * _rolled(self.noise[2], rng)[:, : 2 * PAGE]
+        share = np.clip((height + 0.004 * strands + ragged) / 0.004, 0, 1)
         shade = np.exp(0.35 * strands + 0.25 * self.noise[2][:, : 2 * PAGE])[..., None]
         _lay(pages, share, look.hair * shade)
 
@@ -221,12 +227,13 @@ def _face_fields(point: Floats, marks: Floats, model: HeadModel, surface: Surfac
     y, hole = point[..., 1], surface.hole[:, :PAGE]
     lips, eyes, lid_middle = soft("lips"), (marks[36:42].mean(0), marks[42:48].mean(0)), [0, -0.010, 0.0]
     upper = np.clip((y - marks[[36, 39, 42, 45], 1].mean() + 0.0005) / 0.002, 0, 1)
-    near_eye = np.maximum(blob(eyes[0], 0.016), blob(eyes[1], 0.016)) > 0.2
     fields = {"lips": lips, "nostrils": soft("nostrils"), "ears": soft("ears")}
-    fields["lash"] = near_eye * (upper * np.clip(2.4 - hole, 0, 1) + 0.35 * (1 - upper) * np.clip(2.6 - hole, 0, 1))
-    fields["rim"] = near_eye * (1 - upper) * np.clip(1.6 - hole, 0, 1)
+    upper_lid, lower_lid = (_lids(point, model, lines) for lines in (UPPER_LIDS, LOWER_LIDS))
+    fields["lash"] = np.maximum(np.clip((0.0019 - upper_lid) / 0.0007, 0, 1), 0.35 * np.clip((0.0011 - lower_lid) / 0.0006, 0, 1))
+    fields["rim"] = np.clip((0.0016 - lower_lid) / 0.0008, 0, 1)
     fields["lid"] = np.maximum(blob(eyes[0] + [0, 0.006, 0], 0.010), blob(eyes[1] + [0, 0.006, 0], 0.010)) * upper
-    fields["lip_seam"] = np.where(lips > 0.3, np.exp(-((hole / 1.8) ** 2)), 0)
+    seam = np.minimum(*(_line_distance(point, marks[r])[0] for r in ([60, 61, 62, 63, 64], [60, 67, 66, 65, 64])))
+    fields["lip_seam"] = np.where(lips > 0.3, np.maximum(np.exp(-((seam / 0.0011) ** 2)), hole < 3.0), 0)
     fields["under_eye"] = np.maximum(*(blob(e + lid_middle, 0.008) for e in eyes)) * (1 - upper)
     cheeks = [marks[k] * 0.4 + e * 0.3 + marks[30] * 0.3 for k, e in ((3, eyes[0]), (13, eyes[1]))]
     fields["cheeks"] = np.clip(blob(cheeks[0], 0.022) + blob(cheeks[1], 0.022) + blob(marks[29], 0.02), 0, 1)
@@ -248,6 +255,12 @@ def _face_fields(point: Floats, marks: Floats, model: HeadModel, surface: Surfac
     fields["moustache"] = np.clip((0.009 - lip) / 0.004, 0, 1) * skin * (1 - fields["nostrils"])
     fields["mask"] = np.clip((marks[28, 1] - 0.004 - 2.2 * point[..., 0] ** 2 - y) / 0.002, 0, 1) * np.clip((point[..., 2] + 0.06) / 0.003, 0, 1)
     return {name: _cut(field.astype(np.float32), name) for name, field in fields.items()}
+
+
+def _lids(point: Floats, model: HeadModel, lines: tuple[tuple[int, ...], ...]) -> Floats:
+    """Metres (...) from the nearer of two lids' edges, given as lines of MediaPipe's points."""
+    marks = model.landmark_basis("mediapipe478")[0]
+    return np.minimum(*(_line_distance(point, marks[list(line)])[0] for line in lines))
 
 
 def _cut(field: Floats, name: str) -> tuple[Where, Floats]:
@@ -274,7 +287,7 @@ def _eye_fields(model: HeadModel) -> tuple[Floats, Floats]:
 def _paint_eye(fields: tuple[Floats, Floats], look: Look, rng: np.random.Generator) -> Floats:
     away, turn = fields
     page = np.empty((EYE, EYE, 3), np.float32)
-    page[:] = np.array([0.78, 0.72, 0.68]) * rng.uniform(0.7, 1.05)
+    page[:] = np.array([0.78, 0.72, 0.68]) * rng.uniform(0.5, 0.95)
     page *= 1 - np.clip((away - 0.0085) / 0.008, 0, 1)[..., None] * np.array([0.25, 0.5, 0.5])
     iris, pupil = rng.uniform(0.0056, 0.0062), rng.uniform(0.0015, 0.0032)
     rays = 1 + 0.25 * np.sin(turn * rng.integers(11, 23) + rng.uniform(0, 6)) + 0.3 * (away / iris - 0.6)

@@ -16,7 +16,7 @@ from mfn.head_model import HeadModel
 from retarget.raster import barycentric_at, nearest
 
 Floats = NDArray[np.float32]
-SHINE = 0.06
+SHINE = 0.09  # of the gloss, by how light the surface is: dark hair has little
 
 
 class Light(NamedTuple):
@@ -112,7 +112,7 @@ def draw_head(
     albedo = cv2.remap(person.atlas, padded, None, cv2.INTER_LINEAR).reshape(-1, 3)[: len(at)]  # type: ignore[call-overload]
     kind = surface.kind[triangle]
     _shade_openings(lit, kind, drawn, pixel, points, depth)
-    colour = albedo * lit[:, :3] + lit[:, 3:] * np.where(kind == EYEBALL, 0.0, SHINE)[:, None]
+    colour = albedo * lit[:, :3] + lit[:, 3:] * np.where(kind == EYEBALL, 0.0, 0.012 + SHINE * albedo[:, 0])[:, None]
     eye = kind == EYEBALL
     if eye.any():
         point, shine = _between(vertices, model.triangles[triangle[eye]], share[eye]), colour[eye]
@@ -152,5 +152,5 @@ def _catchlight(colour: Floats, point: Floats, eyes: tuple[Floats, Floats], rota
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
     half = light.towards - np.array([0, 0, 1.0], np.float32)
     half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
-    glint = np.clip(((unit @ rotation.T) @ half.T - 0.975) / 0.015, 0, 1) @ light.colour
-    colour += np.minimum(glint, 1.2)
+    glint = np.clip(((unit @ rotation.T) @ half.T - 0.991) / 0.004, 0, 1) @ light.colour
+    colour += np.minimum(glint, 0.8)
