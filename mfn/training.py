@@ -53,7 +53,7 @@ class MultiFace(LightningModule):
         steps: length of the schedule (one cycle of warm-up and cosine).
         warmup: steps of warm-up.
         loss_weights: name -> weight, over those of LOSS_WEIGHTS.
-        weights: safetensors of the network to start from, such as experiments/state/mfn.safetensors; None starts anew.
+        weights: network to start from: safetensors such as experiments/state/mfn.safetensors, or a checkpoint; None starts anew.
     """
 
     def __init__(
@@ -71,12 +71,7 @@ class MultiFace(LightningModule):
         if unknown:
             raise ValueError(f"loss_weights: expected some of {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
         if weights is not None:
-            if not Path(weights).is_file():
-                raise FileNotFoundError(f"{weights}: no such weights to start from")
-            from safetensors.torch import load_file
-
-            state = load_file(weights)  # kept in float16
-            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+            network.load_state_dict(_state(Path(weights)))
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.learning_rate, self.weight_decay, self.steps, self.warmup = learning_rate, weight_decay, steps, warmup
         self.loss_weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
@@ -179,6 +174,20 @@ class MultiFace(LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    """The network's weights in safetensors (kept in float16) or in a checkpoint of Lightning's, float32. Executes nothing."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights to start from")
+    if path.suffix == ".ckpt":
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        state = {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
+    else:
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def training_landmarks(model: HeadModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

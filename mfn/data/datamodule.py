@@ -108,7 +108,7 @@ class Scenes(LightningDataModule):
         folder: Path,
         labels: Path,
         sources: dict[str, float],
-        size: int = 384,
+        size: int = 256,
         batch_size: int = 16,
         workers: int = 1,
         validation: int = 96,

@@ -28,9 +28,9 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "portrait": Kind(0.60, (2, 4), (0.25, 0.95)),
-    "group": Kind(0.28, (5, 12), (0.10, 0.32)),
-    "crowd": Kind(0.12, (20, 45), (0.028, 0.11)),
+    "portrait": Kind(0.50, (1, 3), (0.25, 0.95)),
+    "group": Kind(0.36, (4, 9), (0.14, 0.45)),
+    "crowd": Kind(0.14, (12, 30), (0.042, 0.16)),
 }
 RARE = 1.5  # a face whose expression is k times as long as is usual is drawn k**RARE times as often, at most RAREST times
 RAREST = 4.0
@@ -102,7 +102,7 @@ class Mosaic:
         backgrounds: Sequence[np.ndarray],
         identity_mirror: np.ndarray,
         box_of: BoxOf,
-        size: int = 384,
+        size: int = 256,
         kinds: Mapping[str, Kind] = KINDS,
     ) -> None:
         if len(packs) != len(weights) or not packs:

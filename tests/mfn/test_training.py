@@ -154,6 +154,9 @@ def test_training_goes_on_from_saved_weights(tmp_path):
     safetensors.save_file({k: v.contiguous() for k, v in first.state_dict().items()}, path)
     again = MultiFace(tiny(), weights=path).network
     torch.testing.assert_close(again.lateral[0].weight, first.lateral[0].weight)
+    torch.save({"state_dict": MultiFace(first).state_dict()}, tmp_path / "w.ckpt")
+    once_more = MultiFace(tiny(), weights=tmp_path / "w.ckpt").network
+    torch.testing.assert_close(once_more.lateral[0].weight, first.lateral[0].weight)
     with pytest.raises(FileNotFoundError, match="no such weights"):
         MultiFace(tiny(), weights=tmp_path / "none")
 
