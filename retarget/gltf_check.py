@@ -28,6 +28,7 @@ LISTS = (
     "textures",
 )
 _LARGEST_COUNT = 1 << 24  # elements of one accessor, so that a small file cannot claim all memory
+_MOST_NODES = 1 << 15  # so that a small file of many copies cannot claim all time
 _COMPRESSION = {
     "KHR_draco_mesh_compression": "Draco",
     "EXT_meshopt_compression": "meshopt",
@@ -163,6 +164,8 @@ def _check_mesh(document: Document, mesh: Document, what: str) -> None:
 
 def _check_nodes(document: Document) -> None:
     nodes = document.get("nodes", [])
+    if len(nodes) > _MOST_NODES:
+        raise ValueError(f"it has {len(nodes)} nodes (expected at most {_MOST_NODES})")
     parent: dict[int, int] = {}
     for number, node in enumerate(nodes):
         what = f"node {number} ({str(node.get('name', ''))[:40]})"
