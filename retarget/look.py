@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from retarget.glb import Document, Glb
 
 _LARGEST_TEXTURE = 1024
+_MOST_PIXELS = 1 << 26  # of a stored picture, so that a small file cannot claim all memory
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ def _mips(glb: Glb, texture: int) -> tuple[NDArray[np.uint8], ...]:
         return ()
     view = glb.document["bufferViews"][images[source]["bufferView"]]
     data = np.frombuffer(glb.binary, np.uint8, view["byteLength"], view["byteOffset"])
+    width, height = picture_size(data.tobytes())
+    if width * height > _MOST_PIXELS:
+        raise ValueError(f"{glb.path}: image {source} claims {width} x {height} px (expected {_MOST_PIXELS} at most)")
     try:
         stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error:
@@ -102,3 +106,16 @@ def _mips(glb: Glb, texture: int) -> tuple[NDArray[np.uint8], ...]:
         half = mips[-1].shape[1] // 2, mips[-1].shape[0] // 2
         mips.append(cv2.resize(mips[-1], half, interpolation=cv2.INTER_AREA))
     return tuple(np.asarray(mip, np.uint8) for mip in mips)
+
+
+def picture_size(data: bytes) -> tuple[int, int]:
+    """Width and height that a PNG or JPEG claims before it is decoded; 0 for anything else."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    at = 2
+    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        at += 2 + max(length, 2)
+    return 0, 0

@@ -311,6 +311,30 @@ def png(width, height, rows=None):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+def test_a_texture_that_claims_all_memory(folder, capfd):
+    """Refused before it is decoded, when it is asked for: to draw, not to animate."""
+    document, binary = face()
+    picture = png(60_000, 60_000, rows=1)
+    document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(picture)})
+    document["buffers"][0]["byteLength"] = len(binary) + len(picture)
+    document["images"] = [{"bufferView": len(document["bufferViews"]) - 1, "mimeType": "image/png"}]
+    document["textures"] = [{"source": 0}]
+    document["materials"][0]["pbrMetallicRoughness"] = {"baseColorTexture": {"index": 0}}
+    (folder / "bad.glb").write_bytes(packed(document, bytes(binary) + picture))
+    assert "claims 60000 x 60000 px" in one_line(retarget, ["render", "take.npz", "bad.glb"], capfd)
+
+
+def test_sizes_of_pictures():
+    import cv2
+
+    from retarget.look import picture_size
+
+    for ending in (".png", ".jpg", ".bmp"):
+        data = cv2.imencode(ending, np.zeros((7, 13, 3), np.uint8))[1].tobytes()
+        assert picture_size(data) == ((0, 0) if ending == ".bmp" else (13, 7))
+        assert picture_size(data[:10]) == (0, 0) == picture_size(b"")
+
+
 def clip_bytes():
     """A sound .mp4, or None if nothing here can write one."""
     import cv2
