@@ -103,8 +103,8 @@ def draw_head(
     triangle = number.ravel()[pixel]
     share = barycentric_at(points, model.triangles, triangle, pixel, width)
     diffuse, gloss = arrive(canvas, normals(vertices, model.triangles, surface.around), rotation, light)
-    lit = _between(np.concatenate([diffuse, gloss], 1), model.triangles[triangle], share)
-    at = _between(surface.corner.reshape(-1, 2), triangle[:, None] * 3 + np.arange(3), share) - 0.5
+    lit = between(np.concatenate([diffuse, gloss], 1), model.triangles[triangle], share)
+    at = between(surface.corner.reshape(-1, 2), triangle[:, None] * 3 + np.arange(3), share) - 0.5
     rows = -(-len(at) // 4096)
     padded = np.zeros((rows * 4096, 2), np.float32)
     padded[: len(at)] = at
@@ -115,13 +115,13 @@ def draw_head(
     colour = albedo * lit[:, :3] + lit[:, 3:] * np.where(kind == EYEBALL, 0.0, 0.012 + SHINE * albedo[:, 0])[:, None]
     eye = kind == EYEBALL
     if eye.any():
-        point, shine = _between(vertices, model.triangles[triangle[eye]], share[eye]), colour[eye]
+        point, shine = between(vertices, model.triangles[triangle[eye]], share[eye]), colour[eye]
         _catchlight(shine, point, (vertices[canvas.eyes[0]].mean(0), vertices[canvas.eyes[1]].mean(0)), rotation, light)
         colour[eye] = shine
     return colour.astype(np.float32), drawn, depth
 
 
-def _between(values: Floats, corner: NDArray, share: Floats) -> Floats:
+def between(values: Floats, corner: NDArray, share: Floats) -> Floats:
     """Values (V, C) between corners (F, 3) by their shares (F, 3) -> (F, C) float32; row by row taken, as gathering all is slow."""
     values = np.ascontiguousarray(values, np.float32)
     out = values.take(corner[:, 0], 0) * share[:, :1]
