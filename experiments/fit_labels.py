@@ -32,7 +32,7 @@ from mfn.mediapipe import face_box, teacher_expression
 
 Arrays = dict[str, NDArray]
 BLOCK = 512
-NAMED = {"lfw": "/", "youtube": "_"}  # packs whose picture names begin with the person's, and what stands before the rest
+NAMED = {"lfw": "/", "youtube": "_", "expressions": "_"}  # packs whose picture names begin with the person's, and what stands before the rest
 
 
 def read_pack(data: Path, source: str) -> tuple[Arrays, torch.Tensor, torch.Tensor]:

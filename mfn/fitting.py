@@ -106,7 +106,8 @@ def fit(
     """Fit N faces, each on its own.
 
     points: (N, K, 3) float32 px, y down, z on the x scale, smaller is nearer. teacher: (N, 51) in [0, 1], prior of the
-    expression (`mfn.mediapipe.teacher_expression`). identity: (N, I) where it is known already; it is kept then.
+    expression (`mfn.mediapipe.teacher_expression`). identity: (N, I) where it is known already; it strays from it by
+    `options.wiggle` standard deviations, or not at all if that is 0.
     """
     return _fit(points, teacher, basis, options or FitOptions(), identity)[0]
 
@@ -115,6 +116,9 @@ def fit_people(
     points: torch.Tensor, teacher: torch.Tensor, person: torch.Tensor, basis: FitBasis, options: FitOptions | None = None
 ) -> Fit:
     """Fit N faces, with one identity for all faces of a person and an expression for each.
+
+    The identity may wiggle a little about the person's: points err differently in each pose, and what the identity is not allowed to take up
+    would go into the expression.
 
     person: (N,) int, equal for one person's faces; below 0: unknown, fitted alone. A face that does not look like the person whose name it
     bears (`SAME_PERSON`) keeps its own identity. The rest as in `fit`.
@@ -126,11 +130,13 @@ def fit_people(
     identity, joined = shared_identity(alone.identity, information, person, options)
     if not joined.any():
         return alone
-    again, _ = _fit(points[joined], teacher[joined], basis, options, identity[joined])
+    rows = torch.nonzero(joined)[:, 0]
+    quick = replace(options, steps=options.steps_again)
+    again, _ = _fit(points[rows], teacher[rows], basis, quick, identity[rows], alone[rows])
     parts = {}
     for name in Fit.__dataclass_fields__:
         parts[name] = getattr(alone, name).clone()
-        parts[name][joined] = getattr(again, name)
+        parts[name][rows] = getattr(again, name)
     return Fit(**parts)
 
 
@@ -160,9 +166,14 @@ def shared_identity(
 
 
 def _fit(
-    points: torch.Tensor, teacher: torch.Tensor, basis: FitBasis, options: FitOptions, identity: torch.Tensor | None
+    points: torch.Tensor,
+    teacher: torch.Tensor,
+    basis: FitBasis,
+    options: FitOptions,
+    identity: torch.Tensor | None,
+    start: Fit | None = None,
 ) -> tuple[Fit, torch.Tensor]:
-    """`fit` in chunks, and the information (N, I, I) about each identity."""
+    """`fit` in chunks, from `start` if there is one, and the information (N, I, I) about each identity."""
     if points.ndim != 3 or points.shape[1:] != basis.mean.shape:
         raise ValueError(f"points: expected shape (N, {len(basis.mean)}, 3), got {tuple(points.shape)}")
     if teacher.shape != (len(points), len(EXPRESSION_NAMES)):
@@ -172,36 +183,51 @@ def _fit(
     if not (torch.isfinite(points).all() and torch.isfinite(teacher).all()):
         raise ValueError("points and teacher must be finite: drop faces without landmarks before fitting")
     cuts = [slice(i, i + options.chunk) for i in range(0, max(len(points), 1), options.chunk)]
-    parts = [_fit_chunk(points[c], teacher[c], basis, options, None if identity is None else identity[c]) for c in cuts]
+    parts = [
+        _fit_chunk(points[c], teacher[c], basis, options, *(None if x is None else x[c] for x in (identity, start))) for c in cuts
+    ]
     found = Fit(*(torch.cat([getattr(part, name) for part, _ in parts]) for name in Fit.__dataclass_fields__))
     return found, torch.cat([information for _, information in parts])
 
 
 def _fit_chunk(
-    points: torch.Tensor, teacher: torch.Tensor, basis: FitBasis, options: FitOptions, known: torch.Tensor | None
+    points: torch.Tensor,
+    teacher: torch.Tensor,
+    basis: FitBasis,
+    options: FitOptions,
+    known: torch.Tensor | None,
+    start: Fit | None,
 ) -> tuple[Fit, torch.Tensor]:
-    """`fit` of as many faces as fit into memory at once. Unknowns: pose, identity unless it is known, expression."""
-    count, free = len(points), 0 if known is not None else len(basis.identity)
+    """`fit` of as many faces as fit into memory at once. Unknowns: pose, identity (or how it wiggles), expression."""
+    count, free = len(points), 0 if known is not None and options.wiggle == 0 else len(basis.identity)
     mean = basis.mean if known is None else basis.mean + torch.tensordot(known, basis.identity, 1)
+    weight_of_identity = options.identity_weight if known is None else max(options.wiggle, 1e-6) ** -2
     change = jaw_change(basis.mean)
     shapes = torch.cat([basis.identity[:free], torch.tensordot(change.T, basis.expression, 1)])  # (S, K, 3)
     flat = shapes.permute(2, 1, 0).reshape(3, -1)  # (3, K S)
     correlation = torch.eye(len(change)) if basis.correlation is None else basis.correlation
     stiffness = expression_stiffness(correlation, options.prior_sigma)
-    prior = torch.block_diag(options.identity_weight * torch.eye(free), change.T @ stiffness @ change)
+    prior = torch.block_diag(weight_of_identity * torch.eye(free), change.T @ stiffness @ change)
     # the teacher reads a shut eye as one that looks far down; a model whose gaze moves the lids must not follow
     shut = shut_eyes(teacher)
     goal = torch.cat([torch.zeros(count, free), torch.linalg.solve(change, (teacher * (1 - shut)).T).T], 1)
     firmer = torch.cat([torch.zeros(count, free), shut / 0.05**2], 1)
 
-    rotation, unit, shift = initial_pose(points, basis)
+    if start is None:
+        rotation, unit, shift = initial_pose(points, basis)
+    else:
+        rotation, unit = start.rotation, start.scale
+        depth = points[..., 2].mean(1) - unit * (mean @ rotation[:, 2, :, None])[..., 0].mean(-1)
+        shift = torch.cat([start.center, depth[:, None]], 1)
     target, shift, scale = points / unit[:, None, None], shift / unit[:, None], torch.ones(count)
     shape = torch.zeros(count, len(shapes))
+    if start is not None:
+        shape[:, free:] = torch.linalg.solve(change, start.expression.T).T.clamp(0, 1)
     hessian = torch.zeros(count, POSE_SIZE + len(shapes), POSE_SIZE + len(shapes))
     for step in range(options.steps):
         turned = (mean + (shape @ shapes.flatten(1)).reshape(count, *basis.mean.shape)) @ rotation.transpose(1, 2)
         gap = scale[:, None, None] * turned + shift[:, None] - target
-        weight = point_weights(rotation, gap, basis, options, robust=step > 1)
+        weight = point_weights(rotation, gap, basis, options, robust=step > 1 or start is not None)
         moved = ((rotation * scale[:, None, None]) @ flat).reshape(count, 3, len(basis.mean), len(shapes))
         hessian, gradient = normal_equations(pose_jacobian(turned, scale), moved, gap, turned, weight, basis, options)
         hessian[:, POSE_SIZE:, POSE_SIZE:] += prior
@@ -214,20 +240,21 @@ def _fit_chunk(
         scale = scale * delta[:, 3].clamp(-0.5, 0.5).exp()
         shift, shape = shift + delta[:, 4:POSE_SIZE], shape + delta[:, POSE_SIZE:]
     expression = (shape[:, free:].clamp(0, 1) @ change.T).clamp(0, 1)
-    identity = shape[:, :free] if known is None else known
+    identity = shape[:, :free] if free else torch.zeros(count, len(basis.identity))
+    identity = identity if known is None else known + identity
     scale, center = scale * unit, shift[:, :2] * unit[:, None]
     found = Fit(rotation, scale, center, identity, expression, torch.zeros(count))
     found = replace(found, residual=residual_percent(fitted_points(basis, found), points[..., :2]))
-    return found, _identity_information(hessian, free, options)
+    return found, _identity_information(hessian, free, weight_of_identity)
 
 
-def _identity_information(hessian: torch.Tensor, size: int, options: FitOptions) -> torch.Tensor:
+def _identity_information(hessian: torch.Tensor, size: int, prior: float) -> torch.Tensor:
     """What is known of the identity once pose and expression are given up: (N, I, I), without the prior's part."""
     part = torch.zeros(hessian.shape[1], dtype=torch.bool)
     part[POSE_SIZE : POSE_SIZE + size] = True
     across = hessian[:, part][:, :, ~part]
     inner = torch.linalg.solve(hessian[:, ~part][:, :, ~part], across.transpose(1, 2))
-    return hessian[:, part][:, :, part] - across @ inner - options.identity_weight * torch.eye(size)
+    return hessian[:, part][:, :, part] - across @ inner - prior * torch.eye(size)
 
 
 def fitted_points(basis: FitBasis, found: Fit) -> torch.Tensor:

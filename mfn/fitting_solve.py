@@ -18,6 +18,7 @@ class FitOptions:
     """Numbers of the fit. Lengths are metres on the head, weights relative to a point of the face's middle."""
 
     steps: int = 5
+    steps_again: int = 3  # of the second round, which begins where the first ended
     noise_m: float = 0.0015
     depth_noise_m: float = 0.006
     depth_stride: int = 4
@@ -31,6 +32,7 @@ class FitOptions:
     brows: float = 1.5
     iris: float = 1.0
     common: float = 0.2  # share of a face's error that another picture of the same person has too
+    wiggle: float = 0.4  # standard deviations that a known identity may differ from picture to picture
     prior_sigma: float = 1.0  # times the table of how far a weight may stray from the teacher's
     chunk: int = 128
 

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfn.camera import euler_from_rotation, project
+from mfn.mediapipe import landmark_basis, teacher_scores
 from mfn.mirror import MEDIAPIPE_MIRROR
 from mfn.nms import overlaps
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 if TYPE_CHECKING:
+    from mfn.faces import Faces
+    from mfn.head_model import HeadModel
     from mfn.pictures import Picture
 
 Floats = NDArray[np.float32]
@@ -25,6 +29,7 @@ WHERE = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_la
 CROP_PX = 320
 SAME_FACE_IOU = 0.3
 DISAGREE = 1.5  # %: looks further apart than this ask for more looks
+WEAK = (0.7, 1.05)  # radians of yaw over which the teacher, which lives on frontal faces, loses half its weight
 TURNED = 0.75  # cosine of the angle from which on a face is looked at in more ways
 
 
@@ -127,7 +132,9 @@ class Landmarker:
             crop = cv2.warpAffine(picture, matrix, (CROP_PX, CROP_PX), flags=_method(matrix), borderMode=cv2.BORDER_CONSTANT)
             seen = self(crop, single=True)
             if len(seen.points):
-                rows.append(self._back(seen, matrix, view))
+                back = self._back(seen, matrix, view)
+                if overlaps(_boxes(back.points), box[None])[0, 0] > SAME_FACE_IOU:  # not the neighbour's
+                    rows.append(back)
         if not rows:
             return self(np.zeros((8, 8, 3), np.uint8), single=True)
         return Seen(*(np.concatenate(parts) for parts in zip(*rows)))
@@ -197,7 +204,7 @@ def see_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks: Se
     -> what was seen (N rows), and how far the looks lie apart (N,) % of the face's size
     """
     first = landmarker(picture)
-    own = np.concatenate([first.points[..., :2].min(1), first.points[..., :2].max(1)], 1).reshape(-1, 4)
+    own = _boxes(first.points)
     missed = boxes[(overlaps(own, boxes) < SAME_FACE_IOU).all(0)] if len(own) and len(boxes) else boxes
     rows = [(_second_look(picture, landmarker, box, looks), first[[i]]) for i, box in enumerate(own)]
     rows += [(_second_look(picture, landmarker, box, (*looks, *HARDER)), None) for box in missed]
@@ -211,6 +218,42 @@ def see_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks: Se
     if not seen:
         return first[:0], np.zeros(0, np.float32)
     return Seen(*(np.concatenate(parts) for parts in zip(*seen))), np.array(spread, np.float32)
+
+
+def _boxes(points: Floats) -> Floats:
+    """Points (N, K, 2 or 3) px -> (N, 4) x1 y1 x2 y2."""
+    return np.concatenate([points[..., :2].min(1), points[..., :2].max(1)], 1).reshape(-1, 4)
+
+
+def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str]) -> Seen:
+    """What the teacher saw, with our network's word where the teacher is weak: in profile, and where it sees nothing.
+
+    faces: the network's, of the same picture. Between the yaws `WEAK` its points gain weight until they count as much as the teacher's; faces
+    that it alone found are added as it sees them. names: of the scores.
+    """
+    if len(faces) == 0:
+        return seen
+    points = project(_on_head(model, faces), faces.rotation, faces.scale, faces.center).astype(np.float32)
+    shared = overlaps(_boxes(seen.points), _boxes(points)) if len(seen.points) else np.zeros((0, len(faces)))
+    mixed = seen.points.copy()
+    for i, row in enumerate(shared):
+        j = int(row.argmax())
+        yaw = max(float(np.abs(euler_from_rotation(r)[1])) for r in (seen.rotation[i], faces.rotation[j]))
+        if row[j] > SAME_FACE_IOU:
+            weight = 0.5 * np.clip((yaw - WEAK[0]) / (WEAK[1] - WEAK[0]), 0, 1)
+            mixed[i, :, :2] += weight * (points[j] - mixed[i])[:, :2]
+            depth = points[j, :, 2] - points[j, :, 2].mean() + mixed[i, :, 2].mean()
+            mixed[i, :, 2] += weight * (depth - mixed[i, :, 2])
+    alone = (shared <= SAME_FACE_IOU).all(0) if len(shared) else np.ones(len(faces), bool)
+    scores = teacher_scores(faces.expression[alone], names)
+    parts = (mixed, points[alone]), (seen.scores, scores), (seen.rotation, faces.rotation[alone])
+    return Seen(*(np.concatenate(part).astype(np.float32) for part in parts))
+
+
+def _on_head(model: HeadModel, faces: Faces) -> Floats:
+    """MediaPipe's points on the faces' heads, (N, 478, 3) metres."""
+    mean, identity, expression = landmark_basis(model)
+    return mean + np.tensordot(np.concatenate([faces.identity, faces.expression], 1), np.concatenate([identity, expression]), 1)
 
 
 def _second_look(picture: Picture, landmarker: Landmarker, box: Floats, looks: Sequence[View]) -> Seen | None:

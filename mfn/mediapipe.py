@@ -63,6 +63,15 @@ def teacher_expression(blendshapes: NDArray[np.floating], names: list[str]) -> F
     return np.clip((ordered - rest) / (by_prefix(_FULL, 1.0) - rest), 0, 1)
 
 
+def teacher_scores(expression: NDArray[np.floating], names: list[str]) -> Floats:
+    """The scores (N, B) that `teacher_expression` would read as these weights (N, 51); names it does not know get 0."""
+    rest = by_prefix(_REST, 0.0)
+    ordered = rest + np.asarray(expression) * (by_prefix(_FULL, 1.0) - rest)
+    out = np.zeros((len(ordered), len(names)), np.float32)
+    out[:, [names.index(name) for name in EXPRESSION_NAMES]] = ordered
+    return out
+
+
 def face_box(landmarks: NDArray[np.floating]) -> Floats:
     """The box of a face as we define it: what YuNet draws, but computed from the head, so that turning keeps it true.
 

@@ -1,0 +1,233 @@
+"""How good the fitter's labels are, from pictures alone: accuracy, identity, expression, speed.
+
+    python experiments/labels.py --shared ../shared --out experiments/results/fitting.json [--part accuracy]
+
+The evaluation sets are only measured on; what the fitter has learned is from the training packs (experiments/learn_teacher.py). Distances between
+identities are those of the neutral faces they make: root mean square over the face's vertices, mm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from accuracy import SETS, load_score, mean_of, read_tar
+from fit_labels import people_of, read_pack
+from numpy.typing import NDArray
+
+from mfn.camera import project
+from mfn.fitting import Fit, FitBasis, basis_from_head_model, fit, fit_people
+from mfn.head_model import HeadModel
+from mfn.landmarker import VIEWS, Landmarker, second_opinion, see_faces
+from mfn.mediapipe import teacher_expression
+from mfn.nms import overlaps
+from mfn.predictor import Predictor
+from retarget.arkit import EXPRESSION_NAMES
+
+Figures = dict[str, object]
+FOUND_IOU = 0.25
+TASK = "face_landmarker_v2_with_blendshapes.task"
+
+
+class Bench:
+    """What every measurement needs: the shared folder, the model, the basis."""
+
+    def __init__(self, shared: Path) -> None:
+        self.shared, self.model = shared, HeadModel.load()
+        self.basis: FitBasis = basis_from_head_model(self.model)
+        face = self.model.region_mask("face", "lids", "lips", "brows") & (self.model.mean[:, 2] > -0.03)
+        self.face_basis = self.model.identity_basis[:, face].reshape(self.model.identity_size, -1)
+
+    def landmarker(self) -> Landmarker:
+        """The teacher."""
+        return Landmarker(self.shared / "data" / TASK)
+
+    def apart_mm(self, a: NDArray, b: NDArray) -> NDArray:
+        """Distance of identities (N, I) and (N, I): (N,) mm."""
+        moved = (np.asarray(a) - np.asarray(b)) @ self.face_basis
+        return np.sqrt((moved**2).sum(1) / (moved.shape[1] / 3)) * 1000
+
+
+def points68(found: Fit, model: HeadModel) -> NDArray:
+    """The head's 68 points in the picture, (N, 68, 2) px."""
+    mean, identity, expression = model.landmark_basis("ibug68")
+    shape = torch.cat([found.identity, found.expression], 1).numpy()
+    head = mean + np.tensordot(shape, np.concatenate([identity, expression]), 1)
+    return project(head, found.rotation.numpy(), found.scale.numpy(), found.center.numpy())[..., :2]
+
+
+def fit_set(bench: Bench, name: str, landmarker: Landmarker, predictor: Predictor, looks: bool) -> tuple[NDArray, NDArray]:
+    """Predicted and true 68 points of an evaluation set; NaN where the face was missed."""
+    folder = bench.shared / "eval"
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
+        true = data["landmarks"][:, :68, :2].astype(float)
+    points, scores, rows = [], [], []
+    for i, picture in enumerate(read_tar(folder / f"{name}.tar")):
+        faces = predictor(picture) if looks else None
+        boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
+        seen, _ = see_faces(picture, landmarker, boxes, VIEWS if looks else ())
+        if faces is not None:
+            seen = second_opinion(seen, faces, bench.model, landmarker.names)
+        own = np.concatenate([seen.points[..., :2].min(1), seen.points[..., :2].max(1)], 1).reshape(-1, 4)
+        shared = overlaps(own, np.concatenate([true[i].min(0), true[i].max(0)])[None])[:, 0]
+        if len(shared) and shared.max() >= FOUND_IOU:
+            points.append(seen.points[shared.argmax()])
+            scores.append(seen.scores[shared.argmax()])
+            rows.append(i)
+    teacher = torch.from_numpy(teacher_expression(np.stack(scores), landmarker.names))
+    predicted = np.full((len(true), 68, 2), np.nan)
+    predicted[rows] = points68(fit(torch.from_numpy(np.stack(points)), teacher, bench.basis), bench.model)
+    return predicted, true
+
+
+def accuracy(bench: Bench) -> Figures:
+    """Aligned and raw NME on the three sets, with one look of the teacher, and with several and our network's opinion."""
+    score, out = load_score(bench.shared / "eval"), {}
+    predictor = Predictor.load(score=0.4, threads=1)
+    with bench.landmarker() as landmarker:
+        for look, several in (("one look", False), ("several looks and our network", True)):
+            for name in SETS:
+                predicted, true = fit_set(bench, name, landmarker, predictor, several)
+                aligned, raw = score.aligned_nme(predicted, true), score.nme(predicted, true)
+                result: Figures = {"aligned_nme": mean_of(aligned), "nme": mean_of(raw), "missed": int(np.isnan(raw).sum())}
+                if name == "aflw2000":
+                    yaw = np.abs(np.degrees(np.load(bench.shared / "eval" / "aflw2000.npz")["pose"][:, 1]))
+                    bins = {"0-30": yaw <= 30, "30-60": (yaw > 30) & (yaw <= 60), "60+": yaw > 60}
+                    result |= {f"aligned_nme {key}": mean_of(aligned[rows]) for key, rows in bins.items()}
+                out[f"{name}, {look}"] = result
+    return out
+
+
+def pairs_of(person: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Rows of two faces of each person (N, 2), and of two different people (N, 2)."""
+    order = rng.permutation(np.flatnonzero(person >= 0))
+    first: dict[int, int] = {}
+    same = [(first[p], i) for i in order for p in [int(person[i])] if first.setdefault(p, i) != i]
+    _, only = np.unique([person[a] for a, _ in same], return_index=True)
+    pairs = np.array(same)[only]
+    return pairs, np.stack([pairs[:, 0], np.roll(pairs[:, 1], 1)], 1)
+
+
+def consistency(bench: Bench, most: int = 300) -> Figures:
+    """Same-person distance over different-person distance, each face fitted alone, and people's halves fitted jointly (youtube)."""
+    out: Figures = {}
+    for source in ("lfw", "youtube"):
+        pack, points, teacher = read_pack(bench.shared / "data", source)
+        person = people_of(pack, source, points).numpy()
+        same, different = (pairs[:most] for pairs in pairs_of(person, np.random.default_rng(0)))
+        rows = np.unique(same)
+        identity = np.zeros((len(points), bench.model.identity_size), np.float32)
+        identity[rows] = fit(points[rows], teacher[rows], bench.basis).identity.numpy()
+        out[f"{source}, alone"] = _ratio(bench, identity, same, different)
+        if source == "youtube":
+            half = np.where(person >= 0, person * 2 + np.random.default_rng(1).integers(0, 2, len(person)), -1)
+            chosen = np.flatnonzero((person >= 0) & (person < 100))
+            found = fit_people(points[chosen], teacher[chosen], torch.from_numpy(half[chosen]), bench.basis).identity.numpy()
+            halves = [[np.flatnonzero(half[chosen] == 2 * p + side)[:1] for side in (0, 1)] for p in range(100)]
+            kept = np.array([[int(a[0]), int(b[0])] for a, b in halves if len(a) and len(b)])
+            out["youtube, halves of a person's frames"] = _ratio(bench, found, kept, np.stack([kept[:, 0], np.roll(kept[:, 1], 1)], 1))
+    return out
+
+
+def _ratio(bench: Bench, identity: NDArray, same: NDArray, different: NDArray) -> Figures:
+    near = bench.apart_mm(identity[same[:, 0]], identity[same[:, 1]])
+    far = bench.apart_mm(identity[different[:, 0]], identity[different[:, 1]])
+    wrong = float((near[:, None] > far[None]).mean())
+    values = {"same_mm": near.mean(), "different_mm": far.mean(), "ratio": near.mean() / far.mean(), "auc": 1 - wrong}
+    return {"pairs": len(same)} | {key: round(float(value), 3) for key, value in values.items()}
+
+
+def leakage(bench: Bench, every: int = 4) -> Figures:
+    """Variance of the fitted identity along clip d0, each frame fitted alone, over the variance between people (lfw, fitted alone)."""
+    import cv2
+
+    clip = cv2.VideoCapture(str(bench.shared / "eval" / "clips" / "d0.mp4"))
+    points, scores, number = [], [], 0
+    with bench.landmarker() as landmarker:
+        while (read := clip.read())[0]:
+            number += 1
+            if number % every == 1:
+                seen = landmarker(read[1][..., ::-1], single=True)
+                points += list(seen.points)
+                scores += list(seen.scores)
+        names = landmarker.names
+    teacher = torch.from_numpy(teacher_expression(np.stack(scores), names))
+    along = fit(torch.from_numpy(np.stack(points)), teacher, bench.basis)
+    pack, others, expected = read_pack(bench.shared / "data", "lfw")
+    between = fit(others[:200], expected[:200], bench.basis).identity.numpy()
+    spread = [float(np.mean(bench.apart_mm(x, x.mean(0, keepdims=True)) ** 2)) for x in (along.identity.numpy(), between)]
+    moves = along.expression.numpy()
+    return {
+        "frames": len(points),
+        "identity_sd_along_mm": round(spread[0] ** 0.5, 3),
+        "identity_sd_between_people_mm": round(spread[1] ** 0.5, 3),
+        "variance_ratio": round(spread[0] / spread[1], 4),
+        "jawOpen_range": [round(float(q), 2) for q in np.quantile(moves[:, EXPRESSION_NAMES.index("jawOpen")], [0.02, 0.98])],
+    }
+
+
+def neutral(bench: Bench) -> Figures:
+    """|expression| of faces that the teacher scores neutral: its scores less those of rest sum up to less than 0.5."""
+    out: Figures = {}
+    for source in ("lfw", "utkface"):
+        _, points, teacher = read_pack(bench.shared / "data", source)
+        calm = torch.nonzero(teacher.sum(1) < 0.5)[:200, 0]
+        weights = fit(points[calm], teacher[calm], bench.basis).expression
+        largest = weights.median(0).values
+        out[source] = {
+            "faces": len(calm),
+            "median_abs": round(float(weights.median()), 4),
+            "mean_abs": round(float(weights.mean()), 4),
+            "largest_median": {EXPRESSION_NAMES[k]: round(float(largest[k]), 3) for k in largest.argsort(descending=True)[:4]},
+        }
+    return out
+
+
+def auc(high: NDArray, low: NDArray) -> float:
+    """Chance that one of `high` lies above one of `low`."""
+    return round(float((high[:, None] > low[None]).mean() + 0.5 * (high[:, None] == low[None]).mean()), 4)
+
+
+def speed(bench: Bench, count: int = 256) -> Figures:
+    """Fits a second on one core, alone and jointly."""
+    _, points, teacher = read_pack(bench.shared / "data", "lfw")
+    out: Figures = {}
+    for name, run in (
+        ("alone", lambda p, t: fit(p, t, bench.basis)),
+        ("in pairs", lambda p, t: fit_people(p, t, torch.arange(len(p)) // 2, bench.basis)),
+    ):
+        run(points[:8], teacher[:8])
+        start, used = time.perf_counter(), time.process_time()
+        run(points[:count], teacher[:count])
+        wall, used = time.perf_counter() - start, time.process_time() - used
+        out[name] = {"fits_per_second": round(count / wall, 1), "fits_per_second_of_cpu_time": round(count / used, 1)}
+    return out
+
+
+PARTS = {"accuracy": accuracy, "consistency": consistency, "leakage": leakage, "neutral": neutral, "speed": speed}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fitting.json")
+    parser.add_argument("--part", action="append", choices=list(PARTS), help="only this (may be repeated); the others are kept as they were")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    bench = Bench(options.shared)
+    figures = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    for name in options.part or PARTS:
+        figures[name] = PARTS[name](bench)
+        print(name, json.dumps(figures[name], indent=1), flush=True)
+        unfinished = options.out.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(figures, indent=1) + "\n")
+        os.replace(unfinished, options.out)
+
+
+if __name__ == "__main__":
+    main()
