@@ -168,7 +168,7 @@ def _live(arguments: list[str]) -> int:
     parser.add_argument("--host", type=str, default="127.0.0.1", help="where the other program runs")
     parser.add_argument("--port", type=int, default=None, help="its port: 39540 for vmc, 11111 for livelink")
     parser.add_argument("--people", type=int, default=1, help="vmc: so many people, each on a port of their own")
-    parser.add_argument("--names", type=str, default="vrm0", help="vmc: expression names vrm0, vrm1 or arkit")
+    parser.add_argument("--names", type=str, default="vrm0", help="vmc: vrm0, vrm1, arkit, or your avatar's .vrm")
     parser.add_argument("--seconds", type=float, default=None, help="stop after so long; without it, Ctrl-C")
     parser.add_argument("--quiet", action="store_true", help="no figures in the terminal")
     _add_avatar(parser)
@@ -213,7 +213,8 @@ def _train(verb: str, arguments: list[str]) -> int:
 
 
 def _annotate(arguments: list[str]) -> int:
-    parser = _parser("annotate", "Labels photos by landmarks and fitting: OUT.npz, OUT.tar and labels/OUT.npz, which `mfn fit` reads. Goes on if stopped.")
+    what = "Labels photos by landmarks and fitting: OUT.npz, OUT.tar and labels/OUT.npz, which `mfn fit` reads. Goes on if stopped."
+    parser = _parser("annotate", what)
     parser.add_argument("photos", nargs="+", type=str, help="files, or directories for the pictures in them")
     parser.add_argument("--out", type=str, required=True, help="the pack to write, X.npz")
     parser.add_argument("--landmarker", type=str, default="face_landmarker.task", help="MediaPipe's model file")

@@ -121,6 +121,7 @@ def live(predictor: Predictor, source: str, options: LiveOptions) -> int:
     window = Window(f"mfn live {source}", rigs) if "window" in options.to else None
     senders = open_senders(options)
     frames = None
+    predictor(np.zeros((64, 64, 3), np.uint8))  # its first call is slow
     report = Report(quiet=options.quiet)
     try:
         frames = NewestFrame(open_source(source), paced=not is_camera(source))
@@ -287,15 +288,14 @@ def write_corner(picture: Picture, text: str) -> None:
 
 def open_senders(options: LiveOptions) -> list[Sender]:
     """Sockets to the programs asked for; what is wrong with them is said before anything runs."""
-    from retarget.stream import PROGRAMS, open_sender
-    from retarget.vmc import expressions
+    from retarget.stream import PROGRAMS, expressions_for, open_sender
 
     unknown = [program for program in options.to if program not in (*PROGRAMS, "window")]
     if unknown or not options.to:
         raise ValueError(f"--to {' '.join(unknown) or '(nothing)'}: expected vmc, livelink or window")
     if options.port is not None and {"vmc", "livelink"} <= set(options.to):
         raise ValueError("--port is for one program; vmc and livelink together use their own, 39540 and 11111")
-    shown = expressions(options.names)
+    shown = expressions_for(options.names)
     programs = [program for program in PROGRAMS if program in options.to]
     return [open_sender(program, options.host, options.port, options.people, shown) for program in programs]
 

@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     stream.add_argument("--host", default="127.0.0.1", help="where the program runs (default: here)")
     stream.add_argument("--port", type=int, help="default 39540 for vmc, 11111 for livelink")
     stream.add_argument("--people", type=int, default=1, help="vmc: so many people, each on a port of their own")
-    stream.add_argument("--names", choices=("vrm0", "vrm1", "arkit"), default="vrm0", help="vmc: expression names")
+    stream.add_argument(
+        "--names", default="vrm0", help="vmc: vrm0, vrm1, arkit, or your avatar's .vrm for its own names"
+    )
     stream.add_argument("--repeat", action="store_true", help="again and again, until Ctrl-C")
 
     render = commands.add_parser("render", help="draw the characters as a PNG")
@@ -150,12 +152,11 @@ def _convert(arguments: argparse.Namespace) -> None:
 
 
 def _stream(arguments: argparse.Namespace) -> None:
-    from retarget.stream import open_sender, play
+    from retarget.stream import expressions_for, open_sender, play
     from retarget.take_files import read_take
-    from retarget.vmc import expressions
 
     take = read_take(arguments.take)
-    shown = expressions(arguments.names)
+    shown = expressions_for(arguments.names)
     sender = open_sender(arguments.to, arguments.host, arguments.port, arguments.people, shown)
     try:
         sent, late = play(take, sender, arguments.repeat)

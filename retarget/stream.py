@@ -4,15 +4,17 @@ time."""
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from retarget.glb import read_glb
 from retarget.livelink import PORT as LIVELINK_PORT
 from retarget.livelink import LiveLinkSender
 from retarget.take import Take
+from retarget.vmc import KINDS, Expressions, VmcSender, expressions, expressions_of
 from retarget.vmc import PORT as VMC_PORT
-from retarget.vmc import Expressions, VmcSender
 
 PROGRAMS = ("vmc", "livelink")
 
@@ -41,6 +43,18 @@ def open_sender(
     if program == "livelink":
         return LiveLinkSender(host, LIVELINK_PORT if port is None else port)
     raise ValueError(f"{program!r} is no program to send to (expected {' or '.join(PROGRAMS)})")
+
+
+def expressions_for(names: str) -> Expressions:
+    """ "vrm0", "vrm1" or "arkit", or an avatar's file (.vrm, .glb), which then is called by its own names."""
+    if names in KINDS:
+        return expressions(names)
+    if not Path(names).is_file():
+        raise ValueError(f"expression names {names!r}: expected {', '.join(KINDS)} or an avatar's file (.vrm)")
+    try:
+        return expressions_of(read_glb(names).document)
+    except ValueError as error:
+        raise ValueError(f"{names}: {str(error).removeprefix(f'{names}: ')}") from None
 
 
 def play(take: Take, sender: Sender, repeat: bool = False) -> tuple[int, int]:

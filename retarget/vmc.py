@@ -19,6 +19,7 @@ from retarget.nodes import Floats
 from retarget.take import Take
 
 PORT = 39540
+KINDS = ("vrm0", "vrm1", "arkit")
 _PATIENCE_S = 1.0
 
 # What each preset takes from ARKit's shapes. Vowels give way to each other, so that a rounded open mouth is one of
@@ -65,9 +66,12 @@ def expressions_of(document: Document) -> Expressions:
     """The names that an avatar itself has, from its VRM file's JSON, in its own spelling: those of the 52 if it has
     enough of them for a face (programs tell upper case from lower), else its version's presets."""
     extensions = document.get("extensions", {})
-    old = extensions.get("VRM", {}).get("blendShapeMaster", {}).get("blendShapeGroups", [])
-    new = extensions.get("VRMC_vrm", {}).get("expressions", {}).get("custom", {})
-    names = [str(group.get("name", "")) for group in old] + [str(name) for name in new]
+    try:
+        old = extensions.get("VRM", {}).get("blendShapeMaster", {}).get("blendShapeGroups", [])
+        new = extensions.get("VRMC_vrm", {}).get("expressions", {}).get("custom", {})
+        names = [str(group.get("name", "")) for group in old] + [str(name) for name in new]
+    except (AttributeError, TypeError):
+        raise ValueError("its VRM expressions are damaged (expected groups or custom expressions with names)") from None
     own = {known: name for name in names if (known := canonical_name(name)) is not None}
     if len(own) < len(ARKIT_NAMES) // 2:
         return expressions("vrm1" if "VRMC_vrm" in extensions else "vrm0")

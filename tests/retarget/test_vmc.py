@@ -9,7 +9,9 @@ import pytest
 from characters import make_take
 
 from retarget.arkit import ARKIT_NAMES
+from retarget.glb import read_glb, write_glb
 from retarget.nodes import quaternion_to_matrix
+from retarget.stream import expressions_for
 from retarget.take import Take
 from retarget.vmc import PORT, VmcSender, encode_bundle, expressions, expressions_of
 
@@ -118,6 +120,20 @@ def test_an_avatar_is_called_by_its_own_names():
     custom = {key: {} for key in ARKIT_NAMES}
     assert expressions_of({"extensions": {"VRMC_vrm": {"expressions": {"custom": custom}}}}).names == ARKIT_NAMES
     assert expressions_of({"extensions": {"VRMC_vrm": {}}}).names[0] == "aa" and expressions_of({}).names[0] == "A"
+
+
+def test_names_by_file(face_path):
+    assert expressions_for("vrm1").names[0] == "aa"
+    glb = read_glb(face_path)
+    glb.document["extensions"] = {"VRMC_vrm": {"expressions": {"custom": {name: {} for name in ARKIT_NAMES[:30]}}}}
+    write_glb(glb, face_path)
+    assert expressions_for(str(face_path)).names == ARKIT_NAMES[:30]
+    glb.document["extensions"] = {"VRM": {"blendShapeMaster": [3]}}
+    write_glb(glb, face_path)
+    with pytest.raises(ValueError, match=r"face\.glb: its VRM expressions are damaged"):
+        expressions_for(str(face_path))
+    with pytest.raises(ValueError, match="expected vrm0, vrm1, arkit or an avatar"):
+        expressions_for("vrm7")
 
 
 def test_a_port_a_person_and_they_keep_it():
