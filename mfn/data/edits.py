@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 
 from mfn.camera import project
 from mfn.data.head_paint import Canvas, random_look
-from mfn.data.head_render import Light, arrive, between
-from mfn.data.head_surface import EYE, EYEBALL, MOUTH, MOUTH_PART, PAGE, SKIN, WRAP, make_surface, normals
+from mfn.data.head_render import Light, arrive, between, shares
+from mfn.data.head_surface import EYE, EYEBALL, MOUTH, MOUTH_PART, PAGE, SKIN, WRAP, make_surface
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
 from mfn.pictures import Picture
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.raster import barycentric_at, nearest
+from retarget.raster import nearest, vertex_normals
 
 Floats = NDArray[np.float32]
 FADE_M = 0.045  # around the face the motion has gone within this distance
 HIDDEN_M = 0.007  # a place so much farther than what the photo shows there is not seen in the photo
 TEETH_FROM = 2 * PAGE + EYE + 0.8 * MOUTH  # px of the atlas
+MOST_NEW = 0.25  # of an open mouth's inside; an edit that would show more that is new is marked as all made
 OPEN_M = 0.0025  # lips farther apart than this show the mouth in the photo
 LIGHT = Light(*(np.array(v, np.float32) for v in ([[0.2, -0.5, -0.84]], [[0.5, 0.5, 0.5]], [0.5, 0.5, 0.5])))
 
@@ -51,6 +52,7 @@ class Editor:
         self.atlas = self.canvas.paint(look, rng)
         self.number = np.flatnonzero(self.canvas.surface.kind != WRAP)  # what moves
         self.triangles = model.triangles[self.number]
+        self.moving = np.unique(self.triangles)
         names = np.array(model.region_names)[model.region][self.triangles]
         self.lid = (names == "lids").sum(1) >= 2
         self.lip = (names == "lips").all(1)
@@ -63,42 +65,57 @@ class Editor:
 
         before, after = (self.model.vertices(face.identity, e)[0] for e in (face.expression, expression))
         p, q = (project(v, face.rotation[0], face.scale[0], face.center[0]) for v in (before, after))
-        height, width = picture.shape[:2]
+        x1, y1, x2, y2 = self._window(p, q, picture, float(face.scale[0]))
+        part = picture[y1:y2, x1:x2]
+        p[:, :2] -= (x1, y1)
+        q[:, :2] -= (x1, y1)
+        moved = face.replace(expression=expression)
+        height, width = part.shape[:2]
         number, _ = nearest(q, self.triangles, height, width, True)
         pixel = np.flatnonzero(number >= 0)
         if not len(pixel):
-            return Edit(picture.copy(), face.replace(expression=expression), 1.0, 0.0)
+            return Edit(picture.copy(), moved, 1.0, 0.0)
         triangle = number.ravel()[pixel]
-        share = barycentric_at(q, self.triangles, triangle, pixel, width)
+        share = shares(q, self.triangles, triangle, pixel, width)
         source = between(p, self.triangles[triangle], share)
-        _, depth = nearest(p, self.triangles, height, width, True)
-        x, y = source[:, 0].astype(int).clip(0, width - 1), source[:, 1].astype(int).clip(0, height - 1)
-        seen = source[:, 2] < depth[y, x] + HIDDEN_M * face.scale[0]
         away = source[:, :2] - np.stack([pixel % width + 0.5, pixel // width + 0.5], 1)
+        made = self._unseen(_seen(p, self.triangles, source, part.shape, float(face.scale[0])), triangle, before, face.expression[0], expression[0])
         field = _spread(away, pixel, (height, width), FADE_M * float(face.scale[0]))
         grid = np.mgrid[0:height, 0:width][::-1].transpose(1, 2, 0).astype(np.float32)
-        moved = cv2.remap(picture, grid + field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-        linear = (moved.astype(np.float32) / 255) ** 2.2
-        light = self._shading(picture, before, after, p, face)
+        linear = _LINEAR[cv2.remap(part, grid + field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)]  # type: ignore[call-overload]
         shade = np.ones((height, width), np.float32)
+        light = self._shading(part, before, after, p, face)
         shade.ravel()[pixel] = between(light[:, None], self.triangles[triangle], share)[:, 0]
         linear *= cv2.GaussianBlur(shade, (0, 0), 0.8)[..., None]
-        share_made = self._unseen(seen, triangle, before, face.expression[0], expression[0])
-        painted = self._painted(linear, after, face, (pixel, triangle, share, share_made))
-        mask = np.zeros((height, width), np.float32)
-        mask.ravel()[pixel] = share_made
-        mask = cv2.GaussianBlur(mask, (0, 0), 0.6)[..., None]
-        linear += (painted - linear) * mask
-        result = np.clip(255 * np.clip(linear, 0, 1) ** (1 / 2.2) + 0.5, 0, 255).astype(np.uint8)
-        return Edit(result, face.replace(expression=expression), float(share_made.mean()), float(np.linalg.norm(away, axis=1).mean()))
+        if made.any():
+            painted = self._painted(linear, after, face, (pixel, triangle, share, made))
+            mask = np.zeros((height, width), np.float32)
+            mask.ravel()[pixel] = made
+            linear += (painted - linear) * cv2.GaussianBlur(mask, (0, 0), 0.6)[..., None]
+        result = picture.copy()
+        result[y1:y2, x1:x2] = _BYTES[np.clip(linear * 4095, 0, 4095).astype(np.int32)]
+        return Edit(result, moved, float(made.mean()), float(np.linalg.norm(away, axis=1).mean()))
+
+    def _window(self, p: Floats, q: Floats, picture: Picture, scale: float) -> tuple[int, int, int, int]:
+        """Bounds of what may change, px: the face before and after, and where the motion fades."""
+        both = np.concatenate([p[self.moving], q[self.moving]])[:, :2]
+        margin = FADE_M * scale + 3
+        low = np.floor(both.min(0) - margin).astype(int).clip(0, np.array(picture.shape[1::-1]) - 2)
+        high = np.ceil(both.max(0) + margin).astype(int).clip(low + 1, picture.shape[1::-1])
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def _unseen(self, seen: NDArray[np.bool_], triangle: NDArray, before: Floats, old: Floats, new: Floats) -> Floats:
         """(F,) how much of each px must be painted."""
         kind = self.canvas.surface.kind[self.number[triangle]]
         made = np.where(seen, 0.0, 1.0).astype(np.float32)
         lips = self.model.points(before, "ibug68")
+        mouth = kind == MOUTH_PART
         if np.linalg.norm(lips[66] - lips[62]) < OPEN_M:
-            made[kind == MOUTH_PART] = 1
+            made[mouth] = 1
+        elif made[mouth].sum() > MOST_NEW * mouth.sum():
+            made[:] = 1  # half of an open mouth's inside from the photo and half painted never looks right
+        else:
+            made[mouth] = 0
         for side, left in (("Left", True), ("Right", False)):
             blink = EXPRESSION_NAMES.index(f"eyeBlink{side}")
             closes = float(np.clip((new[blink] - old[blink]) * 2.5, 0, 0.85))
@@ -113,7 +130,7 @@ class Editor:
         pixel, triangle, share, made = at
         surface = self.canvas.surface
         rotation = face.rotation[0]
-        diffuse, _ = arrive(self.canvas, normals(after, self.model.triangles, surface.around), rotation, LIGHT)
+        diffuse, _ = arrive(self.canvas, vertex_normals(after, self.model.triangles), rotation, LIGHT)
         lit = between(diffuse, self.triangles[triangle], share)
         corner = surface.corner[self.number].reshape(-1, 2)
         place = between(corner, triangle[:, None] * 3 + np.arange(3), share).astype(int)
@@ -123,8 +140,8 @@ class Editor:
         sure = (made < 0.05) & self.plain[triangle] & (kind == SKIN)
         fields = np.zeros((2, *linear.shape[:2], 3), np.float32)
         fields[0].reshape(-1, 3)[pixel[sure]], fields[1].reshape(-1, 3)[pixel[sure]] = photo[sure], colour[sure]
-        size = 0.012 * float(face.scale[0])
-        wide = [cv2.GaussianBlur(f, (0, 0), size) for f in fields]
+        size = max(int(0.036 * float(face.scale[0])) | 1, 3)
+        wide = [cv2.blur(cv2.blur(f, (size, size)), (size, size)) for f in fields]
         whole = photo[sure].mean(0) / np.maximum(colour[sure].mean(0), 1e-4) if sure.any() else np.ones(3)
         ratio = (wide[0] + 1e-4 * whole) / (wide[1] + 1e-4)
         painted = colour * ratio.reshape(-1, 3)[pixel]
@@ -142,8 +159,8 @@ class Editor:
 
     def _shading(self, picture: Picture, before: Floats, after: Floats, points: Floats, face: Faces) -> Floats:
         """(V,) how much lighter the surface becomes by turning: light = a + b . normal, fitted to the photo."""
-        normal = normals(before, self.model.triangles, self.canvas.surface.around)
-        turned = normals(after, self.model.triangles, self.canvas.surface.around)
+        normal = vertex_normals(before, self.model.triangles)
+        turned = vertex_normals(after, self.model.triangles)
         skin = self.model.region_mask("face") & ((normal @ face.rotation[0][2]) < -0.3)
         x, y = (points[skin, k].astype(int) for k in range(2))
         inside = (x >= 0) & (y >= 0) & (x < picture.shape[1]) & (y < picture.shape[0])
@@ -157,6 +174,13 @@ class Editor:
         change = np.clip(now / was, 0.7, 1.35)
         change[self.canvas.surface.eye_part | self.canvas.surface.mouth_part] = 1
         return change.astype(np.float32)
+
+
+def _seen(p: Floats, triangles: NDArray, source: Floats, shape: tuple[int, ...], scale: float) -> NDArray[np.bool_]:
+    """(F,) whether the photo shows the places `source` (F, 3) px of the face whose points are p (V, 3)."""
+    _, depth = nearest(p, triangles, shape[0], shape[1], True)
+    x, y = source[:, 0].astype(int).clip(0, shape[1] - 1), source[:, 1].astype(int).clip(0, shape[0] - 1)
+    return np.asarray(source[:, 2] < depth[y, x] + HIDDEN_M * scale)
 
 
 def _spread(away: Floats, pixel: NDArray, shape: tuple[int, int], fade: float) -> Floats:
@@ -173,3 +197,7 @@ def _spread(away: Floats, pixel: NDArray, shape: tuple[int, int], fade: float) -
     left = np.clip(1 - distance / fade, 0, 1)
     spread = of_label[label] * (left * left * (3 - 2 * left))[..., None]
     return np.where(inside[..., None], field, cv2.GaussianBlur(np.where(inside[..., None], field, spread), (0, 0), 2.0))
+
+
+_LINEAR = ((np.arange(256) / 255) ** 2.2).astype(np.float32)
+_BYTES = np.clip(255 * (np.arange(4096) / 4095) ** (1 / 2.2) + 0.5, 0, 255).astype(np.uint8)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.data.head_surface import EYE, EYE_SPAN_M, MOUTH, PAGE, STRIP, Surface, normals
+from mfn.data.head_surface import EYE, EYE_SPAN_M, MOUTH, PAGE, STRIP, Surface
 from mfn.head_model import HeadModel
 from mfn.render_heads import HAIRS, IRISES, SHIRTS, SKINS
+from retarget.raster import vertex_normals
 
 Floats = NDArray[np.float32]
 Where = tuple[slice, slice]
@@ -103,7 +104,7 @@ class Canvas:
         ears = surface.region[:, : 2 * PAGE] == model.region_names.index("ears")
         self.hair_height[ears] = -1.0
         self.eye = _eye_fields(model)
-        self.normal = normals(model.mean, model.triangles, surface.around)
+        self.normal = vertex_normals(model.mean, model.triangles)
         self.eyes = tuple(np.flatnonzero(model.region_mask(f"eyeball_{side}")) for side in ("left", "right"))
 
     def paint(self, look: Look, rng: np.random.Generator) -> Floats:

@@ -35,7 +35,7 @@ class Surface:
     corner: (T, 3, 2) px of the atlas; kind: (T,) page of each triangle; point: (H, W, 3) metres on the mean head, filled beyond the
     pages' edges; region: (H, W) of the nearest triangle; hole: (H, W) px from the openings of eyes and mouth on the face's page
     transfer: (V, 9) share of the light in each spherical harmonic that arrives, shadowed by the head itself
-    around: (V, 8) triangles at each vertex, repeated where fewer; eye_part, mouth_part: (V,) bool
+    eye_part, mouth_part: (V,) bool
     """
 
     corner: Floats
@@ -44,7 +44,6 @@ class Surface:
     region: NDArray[np.uint8]
     hole: Floats
     transfer: Floats
-    around: NDArray[np.int32]
     eye_part: NDArray[np.bool_]
     mouth_part: NDArray[np.bool_]
 
@@ -61,7 +60,7 @@ def make_surface(model: HeadModel) -> Surface:
     lids = model.region_mask("lids")
     transfer[mouth] = opened[mouth]
     transfer[lids] = 0.4 * transfer[lids] + 0.6 * shut[lids]
-    return Surface(corner, kind, point, region, hole, transfer, _around(model), eye, mouth)
+    return Surface(corner, kind, point, region, hole, transfer, eye, mouth)
 
 
 def harmonics(direction: Floats) -> Floats:
@@ -71,13 +70,6 @@ def harmonics(direction: Floats) -> Floats:
     parts = [0.2821 * one, 0.4886 * y, 0.4886 * z, 0.4886 * x, 1.0925 * x * y, 1.0925 * y * z]
     parts += [0.3154 * (3 * z * z - 1), 1.0925 * x * z, 0.5463 * (x * x - y * y)]
     return np.stack(parts, -1).astype(np.float32)
-
-
-def normals(vertices: Floats, triangles: NDArray[np.int32], around: NDArray[np.int32]) -> Floats:
-    """Unit normals (V, 3) of (V, 3), quicker than `vertex_normals` where the triangles around each vertex are known."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    total = np.cross(b - a, c - a)[around].sum(1)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
 def _pages(model: HeadModel) -> tuple[NDArray[np.uint8], Floats]:
@@ -167,13 +159,3 @@ def _seen(head: Floats, triangles: NDArray[np.int32], towards: Floats, size: int
     _, depth = nearest(points, triangles, size, size)
     x, y = (points[:, k].astype(int).clip(0, size - 1) for k in range(2))
     return points[:, 2] < depth[y, x] + 0.004 * scale
-
-
-def _around(model: HeadModel) -> NDArray[np.int32]:
-    """(V, 8) triangles that touch each vertex, the first repeated where there are fewer than eight."""
-    vertex = model.triangles.ravel()
-    order = np.argsort(vertex, kind="stable")
-    count = np.bincount(vertex, minlength=len(model.mean))
-    first = np.cumsum(count) - count
-    rank = np.arange(8)[None] % np.maximum(count, 1)[:, None]
-    return (order[np.minimum(first[:, None] + rank, len(order) - 1)] // 3).astype(np.int32)

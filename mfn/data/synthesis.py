@@ -154,9 +154,9 @@ class Heads:
         import cv2
 
         person = self.person(rng)
-        face = self._face(person, size, rng)
+        face = self.place(person, size, rng)
         fine = int(round(size * samples))
-        background = self._background(fine, rng)
+        background = self.background(fine, rng)
         vertices = self.model.vertices(face.identity, face.expression)[0] + person.offset
         gain = fine / size
         points = project(vertices, face.rotation[0], face.scale[0] * gain, face.center[0] * gain)
@@ -172,7 +172,7 @@ class Heads:
         small = cv2.resize(background, (size, size), interpolation=cv2.INTER_AREA) if fine != size else background
         return small, face
 
-    def _face(self, person: Person, size: int, rng: np.random.Generator) -> Faces:
+    def place(self, person: Person, size: int, rng: np.random.Generator) -> Faces:
         """Where and how the person is in the next picture."""
         expression = random_expressions(1, rng)
         if person.look.mask:
@@ -189,10 +189,15 @@ class Heads:
             expression=expression,
             track=np.array([self.number], np.int32),
         )
+        return self.boxed(face)
+
+    def boxed(self, face: Faces) -> Faces:
+        """One row with the box that its pose, identity and expression have."""
         shape = self.box_basis[0] + np.tensordot(np.concatenate([face.identity, face.expression], 1)[0], self.box_basis[1], 1)
         return face.replace(box=face_box(project(shape[None], face.rotation, face.scale, face.center)))
 
-    def _background(self, side: int, rng: np.random.Generator) -> Picture:
+    def background(self, side: int, rng: np.random.Generator) -> Picture:
+        """Part of one of the photos, or a wall, (side, side, 3)."""
         import cv2
 
         if not len(self.backgrounds):
