@@ -89,9 +89,9 @@ def test_no_targets_and_long_clips():
     assert reduce_linear(np.arange(4.0), np.zeros((4, 0)), 0.1).tolist() == [0, 3]
     count = 3 * LONGEST
     assert len(reduce_linear(np.arange(count), np.zeros((count, 2)), 0.1)) == 2 + 2
-    start = time.perf_counter()
+    start = time.process_time()
     reduce_linear(np.arange(300) / 30, walk(300, 60), 0.002)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize("tolerance", [0.002, 0.02])
