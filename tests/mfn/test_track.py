@@ -52,13 +52,40 @@ def test_rows_in_any_order():
         assert len(set(tracked.track[tracked.identity[:, 0] == person].tolist())) == 1
 
 
-def test_hidden_for_a_moment_is_the_same_person_for_long_is_another():
-    still = np.tile(np.array([[[100.0, 100.0]]]), (90, 1, 1))
-    time_s, seen = np.arange(90) / 30, np.ones((90, 1), bool)
-    seen[10:20] = False
+def test_hidden_for_a_second_or_away_for_long_is_the_same_person_if_they_look_the_same():
+    still = np.tile(np.array([[[100.0, 100.0]]]), (150, 1, 1))
+    time_s, seen = np.arange(150) / 30, np.ones((150, 1), bool)
+    seen[10:40] = False
     assert len(set(track_faces(walking(still, seen), time_s).track.tolist())) == 1
-    seen[10:60] = False
-    assert len(set(track_faces(walking(still, seen), time_s).track.tolist())) == 2
+    seen[10:120] = False
+    faces = walking(still, seen)
+    assert len(set(track_faces(faces, time_s).track.tolist())) == 1
+    other = faces.replace(identity=np.where(faces.image[:, None] < 60, -1.0, 1.0) * np.ones((len(faces), 8)))
+    assert len(set(track_faces(other, time_s).track.tolist())) == 2
+
+
+def test_a_cut_that_swaps_two_people_keeps_their_numbers():
+    paths = np.tile(np.array([[[100.0, 100.0], [300.0, 100.0]]]), (60, 1, 1))
+    paths[30:] = paths[30:, ::-1]
+    faces, time_s = walking(paths), np.arange(60) / 30
+    person = faces.identity[:, 0]
+    faces = faces.replace(identity=person[:, None] + np.random.default_rng(3).normal(0, 0.2, (len(faces), 16)))
+    tracked = track_faces(faces, time_s, np.arange(60) == 30)
+    for one in range(2):
+        assert len(set(tracked.track[person == one].tolist())) == 1
+    assert len(set(tracked.track.tolist())) == 2
+
+
+def test_people_who_walk_through_one_another():
+    """At the same height, the hinder unseen for a third of a second: speed tells who is who, without identity."""
+    x = np.linspace(50, 350, 60)
+    paths = np.stack([np.stack([x, np.full(60, 100.0)], 1), np.stack([400 - x, np.full(60, 100.0)], 1)], 1)
+    seen = np.ones((60, 2), bool)
+    seen[25:35, 1] = False
+    faces = walking(paths, seen)
+    person = faces.identity[:, 0]
+    tracked = track_faces(faces.replace(identity=np.zeros((len(faces), 4))), np.arange(60) / 30)
+    assert [len(set(tracked.track[person == one].tolist())) for one in range(2)] == [1, 1]
 
 
 def test_short_tracks_go_and_the_rest_are_renumbered():
