@@ -6,96 +6,23 @@ done. Latency is the time from when a frame was read to when its people were sen
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mfn.faces import Faces
-from mfn.pictures import Picture
+from mfn.capture import NewestFrame, is_camera, open_source
 from mfn.steady import Steady
+from mfn.window import Window
 
 if TYPE_CHECKING:
     from mfn.predictor import Predictor
-    from retarget import Rig, Take
     from retarget.stream import Sender
 
 _REPORT_S = 2.0  # between lines where no terminal shows one that changes
-_WINDOW_SIDE = 960
-_PATIENCE_S = 10.0  # a camera that gives nothing for so long is gone
-
-
-class Frame(NamedTuple):
-    """One picture (H, W, 3) uint8 RGB; number: how many were read before it; time_s: its own time; read_s: when it
-    was read, on `time.perf_counter`'s clock."""
-
-    number: int
-    time_s: float
-    read_s: float
-    picture: Picture
-
-
-class NewestFrame:
-    """Reads frames in a thread of its own and keeps the last. `paced`: no faster than their own times say, as a clip
-    must be that stands in for a camera."""
-
-    def __init__(self, frames: Iterator[tuple[float, Picture]], paced: bool) -> None:
-        self._frames, self._paced = frames, paced
-        self._news = threading.Condition()
-        self._newest: Frame | None = None
-        self._ended = self._stopped = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def after(self, number: int) -> Frame | None:
-        """The newest frame as soon as it is a later one than `number`; None once there are no more. What went wrong
-        while reading is raised here."""
-        with self._news:
-            there = self._news.wait_for(
-                lambda: self._ended or (self._newest is not None and self._newest.number > number), _PATIENCE_S
-            )
-            if self._newest is not None and self._newest.number > number:
-                return self._newest
-            if self._error is not None:
-                raise self._error
-            if not there:
-                raise ValueError(f"no picture came for {_PATIENCE_S:g} s (is the camera in use by another program?)")
-            return None
-
-    def stop(self) -> None:
-        """End the thread and give the source back."""
-        self._stopped = True
-        self._thread.join(timeout=2)
-
-    def _read(self) -> None:
-        start: float | None = None
-        try:
-            for number, (time_s, picture) in enumerate(self._frames):
-                now = time.perf_counter()
-                start = now - time_s if start is None else start
-                if self._paced and start + time_s > now:
-                    time.sleep(start + time_s - now)
-                if self._stopped:
-                    break
-                with self._news:
-                    self._newest = Frame(number, time_s, time.perf_counter(), picture)
-                    self._news.notify()
-        except BaseException as error:  # said where somebody waits for a frame
-            self._error = error
-        finally:
-            close = getattr(self._frames, "close", None)
-            if close is not None:
-                close()
-            with self._news:
-                self._ended = True
-                self._news.notify()
 
 
 class LiveOptions(NamedTuple):
@@ -213,79 +140,6 @@ class Report:
         print(f"{count} frames, {self.dropped} dropped; latency {middle:.0f} ms (median), {slow:.0f} ms (95 %)")
 
 
-class Window:
-    """Shows pictures with meshes or characters and the latency in a corner; q, Esc or closing it ends the session."""
-
-    def __init__(self, title: str, rigs: Sequence[Rig] = ()) -> None:
-        from mfn.head_model import HeadModel
-
-        needs_display()
-        self._title, self._rigs = title, rigs
-        self._head_model = None if rigs else HeadModel.load()
-        self._opened = False
-
-    def show(self, picture: Picture, faces: Faces, take: Take, focal_px: float, line: str) -> bool:
-        """False once the user has had enough."""
-        import cv2
-
-        from mfn.draw import draw_faces
-
-        shrink = min(1.0, _WINDOW_SIDE / max(picture.shape[:2]))
-        if shrink < 1:
-            size = (round(picture.shape[1] * shrink), round(picture.shape[0] * shrink))
-            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-            faces = faces.replace(box=faces.box * shrink, center=faces.center * shrink, scale=faces.scale * shrink)
-        if self._rigs:
-            from retarget import render_scene
-
-            height, width = picture.shape[:2]
-            shown = render_scene(take, self._rigs, width, height, focal_px * shrink, picture)
-        else:
-            shown = draw_faces(picture, faces, self._head_model)
-        write_corner(shown, line)
-        try:
-            cv2.imshow(self._title, np.ascontiguousarray(shown[:, :, ::-1]))
-            key = cv2.waitKey(1) & 0xFF
-            closed = self._opened and cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
-        except cv2.error:
-            raise ValueError(f"this OpenCV cannot open windows (opencv-python-headless?); {_INSTEAD}") from None
-        self._opened = True
-        return not closed and key not in (27, ord("q"))
-
-    def close(self) -> None:
-        """Away with it."""
-        import cv2
-
-        if self._opened:
-            cv2.destroyAllWindows()
-
-
-_INSTEAD = "use --to vmc or --to livelink, or mfn animate to write a file"
-
-
-def needs_display() -> None:
-    """ValueError unless a window can be opened here; asked first, because Qt would end the whole process."""
-    if not sys.platform.startswith("linux") or os.environ.get("WAYLAND_DISPLAY"):
-        return
-    display = os.environ.get("DISPLAY", "")
-    if not display:
-        raise ValueError(f"--to window needs a display, and there is none here (DISPLAY is not set); {_INSTEAD}")
-    local = display.partition(":")[2].partition(".")[0] if display.startswith((":", "unix:")) else ""
-    if local and not Path(f"/tmp/.X11-unix/X{local}").exists():
-        raise ValueError(f"--to window needs a display, and {display} does not answer; {_INSTEAD}")
-
-
-def write_corner(picture: Picture, text: str) -> None:
-    """A line of text into the upper left corner, readable on anything."""
-    import cv2
-
-    scale = max(0.4, picture.shape[1] / 1600)
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    picture[: 2 * height + 4, : width + 12] //= 3
-    at = (6, round(1.5 * height) + 2)
-    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA)
-
-
 def open_senders(options: LiveOptions) -> list[Sender]:
     """Sockets to the programs asked for; what is wrong with them is said before anything runs."""
     from retarget.stream import PROGRAMS, expressions_for, open_sender
@@ -298,48 +152,3 @@ def open_senders(options: LiveOptions) -> list[Sender]:
     shown = expressions_for(options.names)
     programs = [program for program in PROGRAMS if program in options.to]
     return [open_sender(program, options.host, options.port, options.people, shown) for program in programs]
-
-
-def is_camera(source: str) -> bool:
-    """Whether a source is a camera's number."""
-    return source.isdecimal() and len(source) < 4
-
-
-def open_source(source: str) -> Iterator[tuple[float, Picture]]:
-    """(time in seconds, RGB (H, W, 3)) of a camera's frames or a clip's. The first is asked for here, so that what is
-    wrong is said now."""
-    from mfn.video import read_frames
-
-    frames = _camera_frames(int(source)) if is_camera(source) else read_frames(source)
-    first = next(frames, None)
-    if first is None:
-        raise ValueError(f"{source}: a video without a picture that can be read")
-
-    def chained() -> Iterator[tuple[float, Picture]]:
-        yield first
-        yield from frames
-
-    return chained()
-
-
-def _camera_frames(number: int) -> Iterator[tuple[float, Picture]]:
-    import cv2
-
-    loudness = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(0)
-    try:
-        capture = cv2.VideoCapture(number)
-    finally:
-        cv2.utils.logging.setLogLevel(loudness)
-    try:
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        start = time.perf_counter()
-        while True:
-            read, frame = capture.read() if capture.isOpened() else (False, None)
-            if not read:
-                raise ValueError(
-                    f"camera {number}: gives no picture (is it there, allowed, and not in use by another program?)"
-                )
-            yield time.perf_counter() - start, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
-    finally:
-        capture.release()

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mfn import live as module
+from mfn import capture, window
+from mfn.capture import Frame, NewestFrame, is_camera
 from mfn.cli import main
-from mfn.live import Frame, NewestFrame, Report, Window, is_camera, needs_display
+from mfn.live import Report
+from mfn.window import Window, needs_display
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_stop_gives_the_source_back():
 
 
 def test_a_camera_that_says_nothing(monkeypatch):
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(capture, "_PATIENCE_S", 0.05)
     go = threading.Event()
     frames = NewestFrame(ticks(0, go), paced=False)
     with pytest.raises(ValueError, match=r"no picture came for 0\.05 s"):
@@ -116,7 +118,7 @@ def test_vmc_and_seconds(clip, spots, capsys):
 def test_window(clip, spots, head_model, monkeypatch):
     """What would be on screen: the picture with a mesh, and a line in the corner; q ends it."""
     shown = []
-    monkeypatch.setattr(module, "needs_display", lambda: None)
+    monkeypatch.setattr(window, "needs_display", lambda: None)
     fake = SimpleNamespace(**{name: getattr(cv2, name) for name in dir(cv2) if not name.startswith("__")})
     fake.imshow = lambda title, picture: shown.append(picture)
     fake.waitKey = lambda ms: ord("q")
@@ -185,7 +187,7 @@ def test_report(capsys):
 
 def test_characters_in_the_window(monkeypatch, spots, clip):
     """With avatars the window shows them; nothing is imported for a display that is not asked for."""
-    monkeypatch.setattr(module, "needs_display", lambda: None)
-    window = Window("x", rigs=[object()])  # type: ignore[list-item]
-    assert window._head_model is None
-    window.close()
+    monkeypatch.setattr(window, "needs_display", lambda: None)
+    shown = Window("x", rigs=[object()])  # type: ignore[list-item]
+    assert shown._head_model is None
+    shown.close()
