@@ -5,7 +5,8 @@ teacher's landmarks.
 
 Writes one SOURCE.npz per pack: `face (F,)` row in the pack's face arrays, `rotation (F, 3, 3)`, `scale (F,)` px per
 metre, `center (F, 2)` px, `identity (F, I)` standard deviations, `expression (F, 51)` in [0, 1], `box (F, 4)` px
-(`mfn.mediapipe.face_box`), `residual (F,)` %, `ok (F,)`, `person (F,)` (-1 unknown; one person's faces share one identity), `confidence (F,)` in [0, 1] and `head_model`, the fingerprint of the model they belong to
+(`mfn.mediapipe.face_box`), `residual (F,)` %, `ok (F,)`, `person (F,)` (-1 unknown;
+one person's faces share one identity), `confidence (F,)` in [0, 1] and `head_model`, the fingerprint of the model they belong to
 (coefficients mean nothing with another one). A source that is already there with this fingerprint is skipped. Figures
 go to `--report`.
 """
@@ -32,7 +33,7 @@ from mfn.mediapipe import face_box, teacher_expression
 
 Arrays = dict[str, NDArray]
 BLOCK = 512
-NAMED = {"lfw": "/", "youtube": "_", "expressions": "_"}  # packs whose picture names begin with the person's, and what stands before the rest
+NAMED = {"lfw": "/", "youtube": "_", "expressions": "_"}  # packs whose picture names begin with the person's, and what ends that
 
 
 def read_pack(data: Path, source: str) -> tuple[Arrays, torch.Tensor, torch.Tensor]:

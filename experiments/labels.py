@@ -2,8 +2,8 @@
 
     python experiments/labels.py --shared ../shared --out experiments/results/fitting.json [--part accuracy]
 
-The evaluation sets are only measured on; what the fitter has learned is from the training packs (experiments/learn_teacher.py). Distances between
-identities are those of the neutral faces they make: root mean square over the face's vertices, mm.
+The evaluation sets are only measured on; what the fitter has learned is from the training packs (experiments/learn_teacher.py). Distances
+between identities are those of the neutral faces they make: root mean square over the face's vertices, mm.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from accuracy import SETS, load_score, mean_of, read_tar
 from fit_labels import people_of, read_pack
 from numpy.typing import NDArray
 
-from mfn.camera import project
+from mfn.camera import euler_from_rotation, project, rotation_from_euler
 from mfn.fitting import Fit, FitBasis, basis_from_head_model, fit, fit_people
 from mfn.head_model import HeadModel
 from mfn.landmarker import VIEWS, Landmarker, second_opinion, see_faces
@@ -31,6 +31,12 @@ from retarget.arkit import EXPRESSION_NAMES
 
 Figures = dict[str, object]
 FOUND_IOU = 0.25
+PEOPLE = 40  # of the youtube pack, whose frames are halved
+# rows of the expressions pack, chosen by eye: both eyes shut, both open; a broad smile, none
+SHUT = (1383, 94, 352, 1402, 103, 2255, 1438, 1536, 1497, 705, 1800, 888)
+OPEN = (1531, 209, 1596, 1522, 257, 404, 3, 1185, 986, 568, 962, 1347, 738, 1488, 322, 1104, 443, 655)
+SMILING = (576, 1796, 1110, 1143, 1688, 558, 1299, 679, 143, 414, 1526, 2129, 1151, 370, 1735, 1384, 1336, 41, 695, 671, 771, 142, 1206)
+NOT_SMILING = (1034, 1568, 404, 1596, 209, 3, 1185, 1347, 1635, 593, 986, 395, 1493, 605, 2019, 2182, 1104, 1462, 148, 1844, 103, 352)
 TASK = "face_landmarker_v2_with_blendshapes.task"
 
 
@@ -113,7 +119,7 @@ def pairs_of(person: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArra
     return pairs, np.stack([pairs[:, 0], np.roll(pairs[:, 1], 1)], 1)
 
 
-def consistency(bench: Bench, most: int = 300) -> Figures:
+def consistency(bench: Bench, most: int = 150) -> Figures:
     """Same-person distance over different-person distance, each face fitted alone, and people's halves fitted jointly (youtube)."""
     out: Figures = {}
     for source in ("lfw", "youtube"):
@@ -126,9 +132,9 @@ def consistency(bench: Bench, most: int = 300) -> Figures:
         out[f"{source}, alone"] = _ratio(bench, identity, same, different)
         if source == "youtube":
             half = np.where(person >= 0, person * 2 + np.random.default_rng(1).integers(0, 2, len(person)), -1)
-            chosen = np.flatnonzero((person >= 0) & (person < 100))
+            chosen = np.flatnonzero((person >= 0) & (person < PEOPLE))
             found = fit_people(points[chosen], teacher[chosen], torch.from_numpy(half[chosen]), bench.basis).identity.numpy()
-            halves = [[np.flatnonzero(half[chosen] == 2 * p + side)[:1] for side in (0, 1)] for p in range(100)]
+            halves = [[np.flatnonzero(half[chosen] == 2 * p + side)[:1] for side in (0, 1)] for p in range(PEOPLE)]
             kept = np.array([[int(a[0]), int(b[0])] for a, b in halves if len(a) and len(b)])
             out["youtube, halves of a person's frames"] = _ratio(bench, found, kept, np.stack([kept[:, 0], np.roll(kept[:, 1], 1)], 1))
     return out
@@ -142,7 +148,7 @@ def _ratio(bench: Bench, identity: NDArray, same: NDArray, different: NDArray) -
     return {"pairs": len(same)} | {key: round(float(value), 3) for key, value in values.items()}
 
 
-def leakage(bench: Bench, every: int = 4) -> Figures:
+def leakage(bench: Bench, every: int = 6) -> Figures:
     """Variance of the fitted identity along clip d0, each frame fitted alone, over the variance between people (lfw, fitted alone)."""
     import cv2
 
@@ -159,7 +165,7 @@ def leakage(bench: Bench, every: int = 4) -> Figures:
     teacher = torch.from_numpy(teacher_expression(np.stack(scores), names))
     along = fit(torch.from_numpy(np.stack(points)), teacher, bench.basis)
     pack, others, expected = read_pack(bench.shared / "data", "lfw")
-    between = fit(others[:200], expected[:200], bench.basis).identity.numpy()
+    between = fit(others[:120], expected[:120], bench.basis).identity.numpy()
     spread = [float(np.mean(bench.apart_mm(x, x.mean(0, keepdims=True)) ** 2)) for x in (along.identity.numpy(), between)]
     moves = along.expression.numpy()
     return {
@@ -176,7 +182,7 @@ def neutral(bench: Bench) -> Figures:
     out: Figures = {}
     for source in ("lfw", "utkface"):
         _, points, teacher = read_pack(bench.shared / "data", source)
-        calm = torch.nonzero(teacher.sum(1) < 0.5)[:200, 0]
+        calm = torch.nonzero(teacher.sum(1) < 0.5)[:100, 0]
         weights = fit(points[calm], teacher[calm], bench.basis).expression
         largest = weights.median(0).values
         out[source] = {
@@ -188,12 +194,71 @@ def neutral(bench: Bench) -> Figures:
     return out
 
 
+def separation(bench: Bench) -> Figures:
+    """How well blinks and smiles part, on rows of the expressions pack that were chosen by looking at the pictures."""
+    _, points, teacher = read_pack(bench.shared / "data", "expressions")
+    out: Figures = {}
+    for name, (there, absent) in {"eyeBlink": (SHUT, OPEN), "mouthSmile": (SMILING, NOT_SMILING)}.items():
+        rows = [*there, *absent]
+        weights = fit(points[rows], teacher[rows], bench.basis).expression.numpy()
+        sides = [EXPRESSION_NAMES.index(f"{name}{side}") for side in ("Left", "Right")]
+        values = weights[:, sides].mean(1)
+        high, low = values[: len(there)], values[len(there) :]
+        out[name] = {
+            "auc": auc(high, low),
+            "faces": [len(high), len(low)],
+            "median": [round(float(np.median(v)), 3) for v in (high, low)],
+        }
+    return out
+
+
+def degeneracies(bench: Bench, most: int = 200) -> Figures:
+    """What could be mistaken for something else, on real faces: weights in order, and errors on heads of known parameters."""
+    _, points, teacher = read_pack(bench.shared / "data", "youtube")
+    weights = fit(points[:most], teacher[:most], bench.basis).expression.numpy()
+    at = {name: weights[:, k] for k, name in enumerate(EXPRESSION_NAMES)}
+    blink, down = at["eyeBlinkLeft"], at["eyeLookDownLeft"]
+    return {
+        "faces": len(weights),
+        "mouthClose above jawOpen, most": round(float((at["mouthClose"] - at["jawOpen"]).max()), 5),
+        "browInnerUp and browDown both above 0.3, share": round(float(((at["browInnerUp"] > 0.3) & (at["browDownLeft"] > 0.3)).mean()), 4),
+        "eyeLookDown where eyeBlink > 0.8, median": round(float(np.median(down[blink > 0.8])), 3),
+        "known heads": _known_heads(bench),
+    }
+
+
+def _known_heads(bench: Bench, count: int = 100) -> Figures:
+    """Errors on heads with random jaw, identity and pose, points 1.5 mm off, and a teacher that says half of what is there."""
+    rng, basis = np.random.default_rng(0), bench.basis
+    identity = torch.from_numpy(rng.normal(size=(count, len(basis.identity))).astype(np.float32))
+    expression = torch.zeros(count, 51)
+    for name in ("jawOpen", "browInnerUp", "eyeBlinkLeft", "mouthSmileLeft"):
+        expression[:, EXPRESSION_NAMES.index(name)] = torch.from_numpy((rng.random(count) * (rng.random(count) < 0.6)).astype(np.float32))
+    angles = rng.uniform(-0.4, 0.4, (count, 3)).astype(np.float32)
+    rotation = torch.from_numpy(rotation_from_euler(angles).astype(np.float32))
+    head = basis.mean + torch.tensordot(torch.cat([identity, expression], 1), torch.cat([basis.identity, basis.expression]), 1)
+    noise = torch.from_numpy(rng.normal(0, 1.5, head.shape).astype(np.float32))
+    found = fit(head @ rotation.transpose(1, 2) * 1000 + noise, expression / 2, basis)
+    error = (found.expression - expression).numpy()
+    pitch_deg = np.degrees(euler_from_rotation(found.rotation.numpy())[:, 0] - angles[:, 0])
+    jaw, brow = (error[:, EXPRESSION_NAMES.index(name)] for name in ("jawOpen", "browInnerUp"))
+    chin = bench.basis.identity[:, 152, 1].numpy()
+    length_mm = ((found.identity - identity).numpy() @ chin) * 1000
+    pairs = {"jawOpen, chin by identity": (jaw, length_mm), "jawOpen, pitch": (jaw, pitch_deg), "browInnerUp, pitch": (brow, pitch_deg)}
+    names = ("jawOpen", "browInnerUp", "eyeBlinkLeft", "mouthSmileLeft", "mouthClose", "browOuterUpLeft", "eyeLookDownLeft")
+    wrong = {name: error[:, EXPRESSION_NAMES.index(name)] for name in names} | {"pitch_deg": pitch_deg, "chin_by_identity_mm": length_mm}
+    return {
+        "rms_error": {name: round(float(np.sqrt((value**2).mean())), 3) for name, value in wrong.items()},
+        "correlation of errors": {key: round(float(np.corrcoef(a, b)[0, 1]), 2) for key, (a, b) in pairs.items()},
+    }
+
+
 def auc(high: NDArray, low: NDArray) -> float:
     """Chance that one of `high` lies above one of `low`."""
     return round(float((high[:, None] > low[None]).mean() + 0.5 * (high[:, None] == low[None]).mean()), 4)
 
 
-def speed(bench: Bench, count: int = 256) -> Figures:
+def speed(bench: Bench, count: int = 128) -> Figures:
     """Fits a second on one core, alone and jointly."""
     _, points, teacher = read_pack(bench.shared / "data", "lfw")
     out: Figures = {}
@@ -209,14 +274,15 @@ def speed(bench: Bench, count: int = 256) -> Figures:
     return out
 
 
-PARTS = {"accuracy": accuracy, "consistency": consistency, "leakage": leakage, "neutral": neutral, "speed": speed}
+PARTS = {"accuracy": accuracy, "consistency": consistency, "leakage": leakage, "neutral": neutral, "separation": separation}
+PARTS |= {"degeneracies": degeneracies, "speed": speed}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fitting.json")
-    parser.add_argument("--part", action="append", choices=list(PARTS), help="only this (may be repeated); the others are kept as they were")
+    parser.add_argument("--part", action="append", choices=list(PARTS), help="only this (may be repeated); the others are kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
     bench = Bench(options.shared)

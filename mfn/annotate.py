@@ -1,8 +1,8 @@
 """`mfn annotate`: photos of one's own -> a pack that `mfn fit` reads. Landmarks by MediaPipe, boxes by our own network, labels by fitting.
 
 For `--out runs/mine/faces.npz` there will be `runs/mine/faces.npz` (what was found), `faces.tar` (the photos as JPEG) and
-`labels/faces.npz` (pose, identity and expression of each face); `mfn fit` takes it as the source `runs/mine/faces`. What is done already waits in
-`faces.parts/`, so that a stopped run goes on where it was.
+`labels/faces.npz` (pose, identity and expression of each face); `mfn fit` takes it as the source `runs/mine/faces`. What is done already
+waits in `faces.parts/`, so that a stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mfn.mediapipe import face_box, landmark_basis, teacher_expression
 from mfn.pictures import Picture, picture_paths, read_picture
 
 if TYPE_CHECKING:
+    from mfn.head_model import HeadModel
     from mfn.landmarker import Landmarker
     from mfn.predictor import Predictor
 
@@ -48,8 +49,17 @@ class AnnotateOptions(NamedTuple):
     quiet: bool = False
 
 
+class Eyes(NamedTuple):
+    """Who looks at the photos: teacher, our network if there is one, and the head both speak of."""
+
+    landmarker: Landmarker
+    predictor: Predictor | None
+    model: HeadModel
+
+
 def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path, options: AnnotateOptions) -> int:
     """Writes the pack. predictor: finds faces that the teacher misses; None: the teacher alone. -> exit code"""
+    from mfn.head_model import HeadModel
     from mfn.landmarker import Landmarker
 
     out = Path(out)
@@ -62,9 +72,10 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
     folder = make_folder(out.with_suffix(".parts"))
     parts, bad = [], []
     with Landmarker(options.landmarker) as landmarker:
+        eyes = Eyes(landmarker, predictor, HeadModel.load())
         for path in progress(paths, "photos", len(paths), options.quiet):
             try:
-                parts.append(_part(path, folder, predictor, landmarker, options))
+                parts.append(_part(path, folder, eyes, options))
             except (ValueError, OSError) as error:
                 bad.append(one_line(error))
     for line in bad:
@@ -82,14 +93,14 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
     return 0
 
 
-def _part(path: Path, folder: Path, predictor: Predictor | None, landmarker: Landmarker, options: AnnotateOptions) -> Path:
+def _part(path: Path, folder: Path, eyes: Eyes, options: AnnotateOptions) -> Path:
     """One photo's file of what was seen in it; made unless it is there."""
     stat = path.stat()
-    said = (PART_FORMAT, path.resolve(), stat.st_size, stat.st_mtime_ns, options.second_look, options.longest, predictor is None)
+    said = (PART_FORMAT, path.resolve(), stat.st_size, stat.st_mtime_ns, options.second_look, options.longest, eyes.predictor is None)
     part = folder / f"{hashlib.sha256(repr(said).encode()).hexdigest()[:24]}.npz"
     if not part.is_file():
         picture = _shrunk(read_picture(path), options.longest)
-        _save(part, _see(picture, predictor, landmarker, options) | {"path": np.array(str(path))})
+        _save(part, _see(picture, eyes, options) | {"path": np.array(str(path))})
     return part
 
 
@@ -103,15 +114,18 @@ def _shrunk(picture: Picture, longest: int) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
-def _see(picture: Picture, predictor: Predictor | None, landmarker: Landmarker, options: AnnotateOptions) -> Arrays:
+def _see(picture: Picture, eyes: Eyes, options: AnnotateOptions) -> Arrays:
     """What teacher and network see in one picture, and the picture itself as JPEG."""
     import cv2
 
-    from mfn.landmarker import VIEWS, see_faces
+    from mfn.landmarker import VIEWS, second_opinion, see_faces
 
+    landmarker, predictor = eyes.landmarker, eyes.predictor
     faces = predictor(picture) if predictor is not None else None
     boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
     seen, spread = see_faces(picture, landmarker, boxes, VIEWS if options.second_look else ())
+    if faces is not None and landmarker.names:  # faces that the network alone sees stay boxes without labels
+        seen = second_opinion(seen, faces, eyes.model, landmarker.names)[: len(seen.points)]
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return {
         "points": seen.points,

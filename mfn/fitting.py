@@ -117,8 +117,8 @@ def fit_people(
 ) -> Fit:
     """Fit N faces, with one identity for all faces of a person and an expression for each.
 
-    The identity may wiggle a little about the person's: points err differently in each pose, and what the identity is not allowed to take up
-    would go into the expression.
+    The identity may wiggle a little about the person's: points err differently in each pose, and what the identity is not allowed
+    to take up would go into the expression.
 
     person: (N,) int, equal for one person's faces; below 0: unknown, fitted alone. A face that does not look like the person whose name it
     bears (`SAME_PERSON`) keeps its own identity. The rest as in `fit`.

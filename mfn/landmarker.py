@@ -228,8 +228,8 @@ def _boxes(points: Floats) -> Floats:
 def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str]) -> Seen:
     """What the teacher saw, with our network's word where the teacher is weak: in profile, and where it sees nothing.
 
-    faces: the network's, of the same picture. Between the yaws `WEAK` its points gain weight until they count as much as the teacher's; faces
-    that it alone found are added as it sees them. names: of the scores.
+    faces: the network's, of the same picture. Between the yaws `WEAK` its points gain weight until they count as much as the teacher's;
+    faces that it alone found are added as it sees them. names: of the scores.
     """
     if len(faces) == 0:
         return seen

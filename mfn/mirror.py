@@ -1,7 +1,7 @@
 """What mirroring a picture left to right does to everything we know of a face: the one place that puts it together.
 
-Its parts lie where their conventions do: rotation and center in `mfn.camera`, the twenty pairs of ARKit names in `retarget.arkit`, the signs
-of the identity in the head model. Every function here is its own inverse. NumPy only.
+Its parts lie where their conventions do: rotation and center in `mfn.camera`, the twenty pairs of ARKit names in `retarget.arkit`, the
+signs of the identity in the head model. Every function here is its own inverse. NumPy only.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ class Teacher:
         level = float(picture.mean())
         count = int(level > 1)
         rotation = np.tile(np.diag([1.0, -1.0, -1.0]).astype(np.float32), (count, 1, 1))
-        points = project(landmark_basis(HeadModel.load())[0][None].repeat(count, 0), rotation, np.full(count, 4 * level), np.full((count, 2), 100.0))
+        head = landmark_basis(HeadModel.load())[0][None].repeat(count, 0)
+        points = project(head, rotation, np.full(count, 4 * level), np.full((count, 2), 100.0))
         return Seen(points.astype(np.float32), np.zeros((count, 52), np.float32), rotation)
 
 

@@ -1,4 +1,4 @@
-"""Several pictures of one person share an identity; who else is in the batch does not matter; a stranger under a wrong name is left alone."""
+"""Several pictures of one person share an identity; unknown people are fitted alone; trust follows what was measured."""
 
 import numpy as np
 import pytest
