@@ -47,7 +47,7 @@ def smooth_faces(
     faces = faces[np.argsort(faces.image, kind="stable")]
     known = np.flatnonzero(faces.track >= 0)
     names, slot = np.unique(faces.track[known], return_inverse=True)
-    values, unit = _to_values(faces)
+    values, unit = to_values(faces)
     rotation = faces.rotation.astype(np.float64)
     shot = np.zeros(len(time_s), int) if cuts is None else np.cumsum(cuts)
     state = OneEuro(len(names), values.shape[1], settings or Filter())
@@ -57,13 +57,7 @@ def smooth_faces(
         if frame and shot[frame] != shot[frame - 1]:
             state.forget()
         values[rows], rotation[rows] = state(slot[mine], values[rows], unit[rows], rotation[rows], float(time_s[frame]))
-    size = faces.expression.shape[1]
-    return faces.replace(
-        expression=values[:, :size].clip(0, 1),
-        center=values[:, size : size + 2],
-        scale=np.exp(values[:, size + 2]),
-        rotation=rotation,
-    )
+    return from_values(faces, values, rotation)
 
 
 class OneEuro:
@@ -106,13 +100,24 @@ class OneEuro:
         return cutoff_hz + speed * np.maximum(pace - quiet, 0)
 
 
-def _to_values(faces: Faces) -> tuple[Floats, Floats]:
+def to_values(faces: Faces) -> tuple[Floats, Floats]:
     """(N, 51 + 3) expression, center, log of the scale; and what counts as one unit of each."""
     log_scale = np.log(faces.scale.clip(1e-6))[:, None]
     values = np.concatenate([faces.expression, faces.center, log_scale], 1).astype(np.float64)
     height = (faces.box[:, 3] - faces.box[:, 1]).clip(1)[:, None] * _PX
     ones = np.ones_like(faces.expression)
     return values, np.concatenate([ones, height, height, np.full_like(log_scale, _LOG_SCALE)], 1).astype(np.float64)
+
+
+def from_values(faces: Faces, values: Floats, rotation: Floats) -> Faces:
+    """The faces with other values (N, 51 + 3) and rotations."""
+    size = faces.expression.shape[1]
+    return faces.replace(
+        expression=values[:, :size].clip(0, 1),
+        center=values[:, size : size + 2],
+        scale=np.exp(values[:, size + 2]),
+        rotation=rotation,
+    )
 
 
 def gain(cutoff_hz: Floats | float, step_s: Floats) -> Floats:

@@ -28,16 +28,13 @@ def faces_at(centers, expression=0.0, angle=0.0, size=100.0):
 
 
 def test_people_keep_their_numbers_in_any_order():
-    steady, rng = Steady(), np.random.default_rng(0)
+    steady, rng, first = Steady(), np.random.default_rng(0), {}
     for k in range(30):
         centers = np.array([(100 + 3 * k, 100), (300, 100), (500 - 2 * k, 200)])
         order = rng.permutation(3)
-        faces = steady(faces_at(centers[order]), k / RATE)
-        assert faces.track.tolist() == order.tolist() if k else True
-        if k == 0:
-            first = faces.track[np.argsort(order)]
-            assert sorted(first) == [0, 1, 2]
-            steady._track = order.astype(np.int64)  # name them by their place, to compare below
+        for person, track in zip(order.tolist(), steady(faces_at(centers[order]), k / RATE).track.tolist(), strict=True):
+            assert first.setdefault(person, track) == track
+    assert sorted(first.values()) == [0, 1, 2]
 
 
 def test_who_is_hidden_for_a_moment_comes_back_as_the_same():
