@@ -3,13 +3,14 @@
     python experiments/make_expressions.py --data DATA --labels runs/labels --out runs/edits --count 6000
 
 Writes edits.tar, edits.npz and labels/edits.npz below --out, in the form of the other packs, and a sheet to look at: above each edit the
-photo it was made of.
+photo it was made of. Ctrl-C stops and writes what there is.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -77,7 +78,9 @@ def changed(expression: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         out[list(MOUTH)] *= rng.uniform(0.1, 0.5)
     for k, weight in wanted.items():
         out[k] = weight
-    out[EXPRESSION_NAMES.index("mouthClose")] = min(out[EXPRESSION_NAMES.index("mouthClose")], out[EXPRESSION_NAMES.index("jawOpen")])
+    out[EXPRESSION_NAMES.index("mouthClose")] = min(
+        out[EXPRESSION_NAMES.index("mouthClose")], out[EXPRESSION_NAMES.index("jawOpen")]
+    )
     return out
 
 
@@ -98,7 +101,7 @@ def make(packs: dict[str, Pack], count: int, seed: int) -> tuple[list[bytes], Fa
     coded: list[bytes] = []
     faces: list[Faces] = []
     photos: list[np.ndarray] = []
-    with tqdm(total=count, unit="face") as bar:
+    with tqdm(total=count, unit="face", mininterval=5) as bar, suppress(KeyboardInterrupt):
         while len(coded) < count:
             pack = packs[str(rng.choice(list(packs), p=share))]
             face = pack.faces[[int(rng.choice(rows[pack.name]))]]
@@ -108,10 +111,10 @@ def make(packs: dict[str, Pack], count: int, seed: int) -> tuple[list[bytes], Fa
                 continue
             points = editor.model.landmarks(edit.face, "mediapipe478")
             faces.append(edit.face.replace(box=face_box(points), image=np.array([len(coded)])))
+            photos.append(photo) if len(photos) < 48 else None
             coded.append(code_picture(edit.picture))
-            if len(photos) < 48:
-                photos.append(photo)
             bar.update()
+    faces, photos = faces[: len(coded)], photos[: len(coded)]
     return coded, Faces.concatenate(faces), photos
 
 
@@ -119,9 +122,13 @@ def sheet(path: Path, photos: list[np.ndarray], coded: list[bytes], columns: int
     """Rows of photos, and below each row what was made of them."""
     rows = []
     for start in range(0, len(photos) // columns * columns, columns):
-        made = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in coded[start : start + columns]]
+        made = [
+            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in coded[start : start + columns]
+        ]
         for line in ([photo[..., ::-1] for photo in photos[start : start + columns]], made):
-            rows.append(np.concatenate([cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA) for tile in line], 1))
+            rows.append(
+                np.concatenate([cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA) for tile in line], 1)
+            )
     cv2.imwrite(str(path), np.concatenate(rows))
 
 

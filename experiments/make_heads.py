@@ -2,8 +2,8 @@
 
     python experiments/make_heads.py --backgrounds DATA/backgrounds.tar --out runs/heads --count 6000
 
-Writes heads.tar, heads.npz and labels/heads.npz below --out, in the form of the other packs, and a sheet to look at. `track` in the
-labels numbers the people: pictures with one number show one identity.
+Writes heads.tar, heads.npz and labels/heads.npz below --out, in the form of the other packs, and a sheet to look at.
+Ctrl-C stops and writes what there is. `track` in the labels numbers the people: pictures with one number show one identity.
 """
 
 from __future__ import annotations
@@ -29,16 +29,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=6000)
     parser.add_argument("--size", type=int, default=200, help="px, the pictures' side")
-    parser.add_argument("--samples", type=float, default=1.5, help="px drawn for each px of a side")
+    parser.add_argument("--samples", type=float, default=1.25, help="px drawn for each px of a side")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng, heads = np.random.default_rng(args.seed), Heads(HeadModel.load(), read_pictures(args.backgrounds))
     coded, faces = [], []
     start = time.perf_counter()
-    for _ in tqdm(range(args.count), unit="head"):
-        picture, face = heads.picture(rng, args.size, args.samples)
-        coded.append(code_picture(picture))
-        faces.append(face)
+    try:
+        for _ in tqdm(range(args.count), unit="head", mininterval=5):
+            picture, face = heads.picture(rng, args.size, args.samples)
+            faces.append(face)
+            coded.append(code_picture(picture))
+    except KeyboardInterrupt:  # Ctrl-C: what there is becomes the pack
+        faces = faces[: len(coded)]
     print(f"{len(coded) / (time.perf_counter() - start):.1f} heads a second")
     everyone = Faces.concatenate(faces)
     write_pack(args.out, "heads", coded, everyone)

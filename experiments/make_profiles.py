@@ -9,9 +9,6 @@ turned the way it already looks, so that the side that comes to show is one the 
 from __future__ import annotations
 
 import argparse
-import io
-import os
-import tarfile
 import time
 from pathlib import Path
 
@@ -19,14 +16,16 @@ import numpy as np
 from tqdm import tqdm
 
 from mfn.camera import euler_from_rotation, rotation_about
+from mfn.data.edits import Editor
 from mfn.data.pack import Pack, read_pack, read_pictures
-from mfn.data.profile import turn_face
+from mfn.data.pack_writer import code_picture, write_pack, write_sheet
+from mfn.data.profile import turn_whole
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
 
 SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}
 LARGEST_TURN = np.radians(68)
-FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")
+ON_ANOTHER_PHOTO = 0.25  # this share of the turned pictures stands before another photo, the rest before what is carried on of their own
 
 
 def alone(pack: Pack) -> np.ndarray:
@@ -59,6 +58,7 @@ def make(
     from mfn.data.datamodule import boxes_from
 
     model, rng = HeadModel.load(), np.random.default_rng(seed)
+    editor = Editor(model)
     box_of, rows = boxes_from(model), {name: alone(pack) for name, pack in packs.items()}
     names = rng.choice(list(packs), count, p=[SHARES[n] for n in packs] / np.sum([SHARES[n] for n in packs]))
     coded, faces = [], []
@@ -66,29 +66,12 @@ def make(
         row = int(rng.choice(rows[name]))
         face = packs[name].faces[[row]]
         picture = packs[name].pictures[int(face.image[0])]
-        behind = cv2.resize(backgrounds[rng.integers(len(backgrounds))], picture.shape[1::-1])
-        turned, moved = turn_face(picture, face, model, draw_turn(face, nods, rng), behind)
+        other = rng.random() < ON_ANOTHER_PHOTO
+        behind = cv2.resize(backgrounds[rng.integers(len(backgrounds))], picture.shape[1::-1]) if other else None
+        turned, moved = turn_whole(picture, face, editor, draw_turn(face, nods, rng), behind)
         faces.append(moved.replace(box=box_of(moved), image=np.array([number])))
-        coded.append(cv2.imencode(".webp", turned[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 92])[1].tobytes())
+        coded.append(code_picture(turned))
     return coded, Faces.concatenate(faces)
-
-
-def write(out: Path, coded: list[bytes], faces: Faces) -> None:
-    """The pack's three files."""
-    (out / "labels").mkdir(parents=True, exist_ok=True)
-    part = out / "profiles.tar.part"
-    with tarfile.open(part, "w") as tar:
-        for number, data in enumerate(coded):
-            info = tarfile.TarInfo(f"{number:06d}.webp")
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    os.replace(part, out / "profiles.tar")
-    rows = np.arange(len(faces), dtype=np.int32)
-    none = np.zeros(0, np.float32)
-    boxes = {"box": np.zeros((0, 4), np.int16), "box_scale": np.float32(1), "box_picture": rows[:0], "box_score": none}
-    np.savez_compressed(out / "profiles.npz", face_picture=rows, **boxes)
-    labels = {field: getattr(faces, field) for field in FIELDS}
-    np.savez_compressed(out / "labels" / "profiles.npz", face=rows, ok=np.ones(len(rows), bool), **labels)
 
 
 def main() -> None:
@@ -105,21 +88,8 @@ def main() -> None:
     start = time.perf_counter()
     coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.nods, args.seed)
     print(f"{len(coded) / (time.perf_counter() - start):.1f} profiled faces a second")
-    write(args.out, coded, faces)
-    sheet(args.out / "sheet.png", coded, faces)
-
-
-def sheet(path: Path, coded: list[bytes], faces: Faces) -> None:
-    """40 of the pictures with their 68 points."""
-    import cv2
-
-    tiles, points = [], HeadModel.load().landmarks(faces[:40], "ibug68")
-    for data, where in zip(coded[:40], points):
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        for x, y in where[:, :2]:
-            cv2.circle(picture, (int(x), int(y)), 1, (0, 255, 0), -1)
-        tiles.append(cv2.resize(picture, (160, 160)))
-    cv2.imwrite(str(path), np.concatenate([np.concatenate(tiles[i : i + 10], 1) for i in range(0, len(tiles), 10)]))
+    write_pack(args.out, "profiles", coded, faces)
+    write_sheet(args.out / "sheet.png", coded[:96], list(HeadModel.load().landmarks(faces[:96], "ibug68")))
 
 
 if __name__ == "__main__":

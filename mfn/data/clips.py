@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from mfn.camera import project, rotation_about
 from mfn.data.edits import Editor
 from mfn.data.head_render import draw_head, random_light
-from mfn.data.mosaic import BoxOf, move_faces, similarity
+from mfn.data.mosaic import move_faces, similarity
 from mfn.data.pack import encode_jpeg
-from mfn.data.profile import turn_face
+from mfn.data.profile import turn_whole
 from mfn.data.synthesis import Heads, random_expressions, to_bytes
 from mfn.faces import Faces
+from mfn.mediapipe import face_box
 from mfn.pictures import Picture
 
 Floats = NDArray[np.float32]
@@ -54,12 +55,11 @@ def random_motion(frames: int, rng: np.random.Generator, liveliness: float = 1.0
 
 
 def clip_from_photo(
-    picture: Picture, face: Faces, editor: Editor, expression: Floats, motion: Motion, behind: Picture, box_of: BoxOf,
-    rng: np.random.Generator,
-) -> tuple[list[Picture], Faces]:  # fmt: skip
+    picture: Picture, face: Faces, editor: Editor, expression: Floats, motion: Motion, rng: np.random.Generator
+) -> tuple[list[Picture], Faces]:
     """A clip of a fitted face in a photo.
 
-    picture, behind: (H, W, 3) uint8 RGB; face: one row; expression: (51,) what it goes to and back from; -> K pictures (H, W, 3), K rows
+    picture: (H, W, 3) uint8 RGB; face: one row; expression: (51,) what it goes to and back from; -> K pictures (H, W, 3), K rows
     """
     import cv2
 
@@ -68,12 +68,18 @@ def clip_from_photo(
     mirror = np.ones(face.identity.shape[1], np.float32)  # the matrices below never mirror
     size = float((face.box[0, 2:] - face.box[0, :2]).max())
     camera = _Camera(rng)
+
+    def box_of(faces: Faces) -> Floats:
+        return face_box(editor.model.landmarks(faces, "mediapipe478"))
+
     for k in range(len(motion.mix)):
         now = face.expression * (1 - motion.mix[k]) + expression[None] * motion.mix[k]
         edit = editor.edit(picture, face, now.astype(np.float32))
-        turned, moved = turn_face(edit.picture, edit.face, editor.model, motion.turn[k], behind)
+        turned, moved = turn_whole(edit.picture, edit.face, editor, motion.turn[k])
         middle = moved.center[0].astype(float)
-        matrix = similarity(float(motion.gain[k]), float(motion.roll[k]), middle, middle + motion.shift[k] * size, False, width)
+        matrix = similarity(
+            float(motion.gain[k]), float(motion.roll[k]), middle, middle + motion.shift[k] * size, False, width
+        )
         warp = matrix.copy()
         warp[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV counts from the centres of px
         shown = cv2.warpAffine(turned, warp, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
@@ -83,7 +89,9 @@ def clip_from_photo(
     return frames, Faces.concatenate(rows)
 
 
-def clip_of_head(heads: Heads, motion: Motion, rng: np.random.Generator, size: int = 200) -> tuple[list[Picture], Faces]:
+def clip_of_head(
+    heads: Heads, motion: Motion, rng: np.random.Generator, size: int = 200
+) -> tuple[list[Picture], Faces]:
     """A clip of a synthetic person before a still background: K pictures (size, size, 3), K rows."""
     person, light = heads.person(rng), random_light(rng)
     first, background = heads.place(person, size, rng), heads.background(size, rng)
@@ -152,7 +160,9 @@ def _step(rows: list[Faces], row: Faces) -> Floats:
 
 def _sway(time_s: Floats, rng: np.random.Generator) -> Floats:
     """(K,) about -1 to 1: three slow waves, held still at times; 0 in the first frame."""
-    waves = sum(a * np.sin(2 * np.pi * rng.uniform(*f) * time_s + rng.uniform(0, 6.3)) for a, f in ((0.7, (0.1, 0.5)), (0.3, (0.4, 1.2)), (0.1, (1, 3))))
+    waves = np.zeros(len(time_s))
+    for size, slow, fast in ((0.7, 0.1, 0.5), (0.3, 0.4, 1.2), (0.1, 1, 3)):
+        waves += size * np.sin(2 * np.pi * rng.uniform(slow, fast) * time_s + rng.uniform(0, 6.3))
     if rng.random() < 0.3:
         start = rng.uniform(0, max(time_s[-1], 0.04))
         held = np.clip(time_s - start, 0, None) > 0

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.camera import project
-from mfn.data.head_paint import Canvas, random_look
-from mfn.data.head_render import Light, arrive, between, shares
+from mfn.data.head_look import random_look
+from mfn.data.head_paint import Canvas
+from mfn.data.head_render import LIGHT_FROM_ABOVE, arrive, between, shares
 from mfn.data.head_surface import EYE, EYEBALL, MOUTH, MOUTH_PART, PAGE, SKIN, WRAP, make_surface
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
@@ -27,7 +28,6 @@ HIDDEN_M = 0.007  # a place so much farther than what the photo shows there is n
 TEETH_FROM = 2 * PAGE + EYE + 0.8 * MOUTH  # px of the atlas
 MOST_NEW = 0.25  # of an open mouth's inside; an edit that would show more that is new is marked as all made
 OPEN_M = 0.0025  # lips farther apart than this show the mouth in the photo
-LIGHT = Light(*(np.array(v, np.float32) for v in ([[0.2, -0.5, -0.84]], [[0.5, 0.5, 0.5]], [0.5, 0.5, 0.5])))
 
 
 class Edit(NamedTuple):
@@ -46,9 +46,18 @@ class Editor:
         self.model = model
         self.canvas = Canvas(model, make_surface(model))
         rng = np.random.default_rng(0)
-        plain = {"brow": 0.0, "jaw_beard": 0.0, "chin_beard": 0.0, "moustache": 0.0, "mask": False, "cover": 0, "hairline": 1.0}
+        plain = {
+            "brow": 0.0,
+            "jaw_beard": 0.0,
+            "chin_beard": 0.0,
+            "moustache": 0.0,
+            "mask": False,
+            "cover": 0,
+            "hairline": 1.0,
+        }
         skin = np.array([0.45, 0.27, 0.19], np.float32)
-        look = random_look(rng)._replace(**plain, skin=skin, lips=skin * np.array([0.8, 0.5, 0.5], np.float32), lashes=0.8, shadow=0.0, age=0.2)
+        lips = skin * np.array([0.8, 0.5, 0.5], np.float32)
+        look = random_look(rng)._replace(**plain, skin=skin, lips=lips, lashes=0.8, shadow=0.0, age=0.2)
         self.atlas = self.canvas.paint(look, rng)
         self.number = np.flatnonzero(self.canvas.surface.kind != WRAP)  # what moves
         self.triangles = model.triangles[self.number]
@@ -79,7 +88,8 @@ class Editor:
         share = shares(q, self.triangles, triangle, pixel, width)
         source = between(p, self.triangles[triangle], share)
         away = source[:, :2] - np.stack([pixel % width + 0.5, pixel // width + 0.5], 1)
-        made = self._unseen(_seen(p, self.triangles, source, part.shape, float(face.scale[0])), triangle, before, face.expression[0], expression[0])
+        seen = _seen(p, self.triangles, source, part.shape, float(face.scale[0]))
+        made = self._unseen(seen, triangle, before, face.expression[0], expression[0])
         field = _spread(away, pixel, (height, width), FADE_M * float(face.scale[0]))
         grid = np.mgrid[0:height, 0:width][::-1].transpose(1, 2, 0).astype(np.float32)
         linear = _LINEAR[cv2.remap(part, grid + field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)]  # type: ignore[call-overload]
@@ -88,7 +98,7 @@ class Editor:
         shade.ravel()[pixel] = between(light[:, None], self.triangles[triangle], share)[:, 0]
         linear *= cv2.GaussianBlur(shade, (0, 0), 0.8)[..., None]
         if made.any():
-            painted = self._painted(linear, after, face, (pixel, triangle, share, made))
+            painted = self.painted(linear, after, face, (pixel, triangle, share, made))
             mask = np.zeros((height, width), np.float32)
             mask.ravel()[pixel] = made
             linear += (painted - linear) * cv2.GaussianBlur(mask, (0, 0), 0.6)[..., None]
@@ -123,15 +133,16 @@ class Editor:
             made[there] = np.maximum(made[there], closes)
         return made
 
-    def _painted(self, linear: Floats, after: Floats, face: Faces, at: tuple) -> Floats:
+    def painted(self, linear: Floats, after: Floats, face: Faces, at: tuple) -> Floats:
         """(H, W, 3) the model's own colours in the photo's light: skin by what is about it, lips and mouth as a whole."""
         import cv2
 
         pixel, triangle, share, made = at
         surface = self.canvas.surface
         rotation = face.rotation[0]
-        diffuse, _ = arrive(self.canvas, vertex_normals(after, self.model.triangles), rotation, LIGHT)
-        lit = between(diffuse, self.triangles[triangle], share)
+        diffuse, _ = arrive(self.canvas, vertex_normals(after, self.model.triangles), rotation, LIGHT_FROM_ABOVE)
+        lit = np.maximum(between(diffuse, self.triangles[triangle], share), 0.45)
+        lit[surface.kind[self.number[triangle]] == MOUTH_PART] *= 0.7
         corner = surface.corner[self.number].reshape(-1, 2)
         place = between(corner, triangle[:, None] * 3 + np.arange(3), share).astype(int)
         colour = self.atlas[place[:, 1].clip(0, 255), place[:, 0]] * lit
@@ -191,7 +202,9 @@ def _spread(away: Floats, pixel: NDArray, shape: tuple[int, int], fade: float) -
     inside.ravel()[pixel] = True
     field = np.zeros((*shape, 2), np.float32)
     field.reshape(-1, 2)[pixel] = away
-    distance, label = cv2.distanceTransformWithLabels((~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    distance, label = cv2.distanceTransformWithLabels(
+        (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     of_label = np.zeros((label.max() + 1, 2), np.float32)
     of_label[label.ravel()[pixel]] = away
     left = np.clip(1 - distance / fade, 0, 1)

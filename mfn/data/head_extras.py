@@ -16,7 +16,7 @@ SUB = 4  # OpenCV draws at 1 / 16 px
 
 
 class Scene(NamedTuple):
-    """marks: (68, 3) metres of this head; rotation (3, 3), scale px a metre, center (2,) px; light: what a white wall here looks like (3,), 0 to 1"""
+    """marks: (68, 3) metres of this head; rotation (3, 3); scale px a metre; center (2,) px; light: (3,) a white wall here, 0 to 1"""
 
     marks: Floats
     rotation: Floats
@@ -36,7 +36,9 @@ def to_srgb(linear: Floats) -> Floats:
     return 255 * np.clip(np.asarray(linear, np.float32), 0, 1) ** np.float32(1 / 2.2)
 
 
-def _fill(picture: Bytes, outline: Floats, colour: Floats, opacity: float = 1.0, behind: NDArray[np.bool_] | None = None) -> None:
+def _fill(
+    picture: Bytes, outline: Floats, colour: Floats, opacity: float = 1.0, behind: NDArray[np.bool_] | None = None
+) -> None:
     """A polygon (K, 2) px, by `opacity`; only where `behind` (H, W) is True if given. colour: linear (3,)."""
     import cv2
 
@@ -52,21 +54,33 @@ def _fill(picture: Bytes, outline: Floats, colour: Floats, opacity: float = 1.0,
     part[:] = part + (to_srgb(colour) - part) * share
 
 
-def draw_behind(picture: Bytes, scene: Scene, shirt: Floats, hair: Floats, long_hair: float, rng: np.random.Generator) -> None:
+def draw_behind(
+    picture: Bytes, scene: Scene, shirt: Floats, hair: Floats, long_hair: float, rng: np.random.Generator
+) -> None:
     """Shoulders, and hair that falls behind them. long_hair: 0 none to 1 far down."""
     import cv2
 
     base = scene.to_px(np.array([0.0, -0.2, -0.07]))[:2]
     s = scene.scale
     half, drop = rng.uniform(0.17, 0.24), rng.uniform(0.02, 0.07)
-    outline = [[-0.05, -0.03], [-0.1, 0], [-half, drop], [-half - 0.03, 0.5], [half + 0.03, 0.5], [half, drop], [0.1, 0], [0.05, -0.03]]
+    outline = [
+        [-0.05, -0.03],
+        [-0.1, 0],
+        [-half, drop],
+        [-half - 0.03, 0.5],
+        [half + 0.03, 0.5],
+        [half, drop],
+        [0.1, 0],
+        [0.05, -0.03],
+    ]
     _fill(picture, base + np.array(outline) * s, shirt * scene.light * 0.8)
     if not long_hair:
         return
     turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     wide, low = rng.uniform(0.085, 0.115), -0.05 - 0.2 * long_hair
     rings = [(0.09, 0.6, 0.0), (0.03, 0.95, 0.0), (-0.06, 1.0, 0.0), (low, rng.uniform(0.8, 1.2), -0.01)]
-    cloud = np.concatenate([np.stack([k * wide * np.cos(turn), np.full(12, y), -0.075 + z + k * 0.09 * np.sin(turn)], 1) for y, k, z in rings])
+    across, along = wide * np.cos(turn), 0.09 * np.sin(turn)
+    cloud = np.concatenate([np.stack([k * across, np.full(12, y), -0.075 + z + k * along], 1) for y, k, z in rings])
     cloud[:, 2] = np.minimum(cloud[:, 2], 0.0)
     hull = cv2.convexHull(scene.to_px(cloud)[:, :2].astype(np.float32))[:, 0]
     mask = np.zeros(picture.shape[:2], np.uint8)
@@ -130,7 +144,13 @@ def draw_glasses(picture: Bytes, scene: Scene, depth: Floats, rng: np.random.Gen
         points = scene.to_px(rim)
         near = depth > points[:, 2].mean() - 0.012 * scene.scale
         if scene.rotation[2, 2] < 0.2:
-            _fill(picture, points[:, :2], glass * scene.light, float(rng.uniform(0.7, 0.97) if dark else rng.uniform(0.0, 0.2)), near)
+            _fill(
+                picture,
+                points[:, :2],
+                glass * scene.light,
+                float(rng.uniform(0.7, 0.97) if dark else rng.uniform(0.0, 0.2)),
+                near,
+            )
         stroke(rim)
         outer = rim[np.argmax(side * x)]
         stroke(np.linspace(outer, [side * 0.077, eye[1] + 0.004, -0.075], 12))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
+from mfn.data.head_look import Look
 from mfn.data.head_surface import EYE, EYE_SPAN_M, MOUTH, PAGE, STRIP, Surface
 from mfn.head_model import HeadModel
-from mfn.render_heads import HAIRS, IRISES, SHIRTS, SKINS
 from retarget.raster import vertex_normals
 
 Floats = NDArray[np.float32]
@@ -23,70 +21,6 @@ _LINE_Y = (-0.075, -0.06, -0.03, -0.005, 0.02, 0.045, 0.066)
 # MediaPipe's points along the lids' edges, outer to inner corner.
 UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))
 LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (263, 249, 390, 373, 374, 380, 381, 382, 362))
-
-
-class Look(NamedTuple):
-    """A person's colours (linear light 0 to 1) and what they wear. Shares run from 0, none, to 1.
-
-    hairline: metres that the hair starts above (below: fringe) the usual line; volume: metres of hair; cover: what hides the hair,
-    0 nothing, 1 a beanie, 2 a cap
-    """
-
-    skin: Floats
-    hair: Floats
-    iris: Floats
-    lips: Floats
-    shirt: Floats
-    cloth: Floats
-    brow: float
-    brow_size: float
-    lashes: float
-    blush: float
-    age: float
-    freckles: float
-    shadow: float
-    jaw_beard: float
-    chin_beard: float
-    moustache: float
-    hairline: float
-    volume: float
-    long_hair: float
-    cover: int
-    mask: bool
-
-
-def random_look(rng: np.random.Generator) -> Look:
-    """Anybody."""
-
-    def chance(share: float, low: float, high: float) -> float:
-        return float(rng.uniform(low, high)) if rng.random() < share else 0.0
-
-    def of(colours: tuple[tuple[float, float, float], ...], spread: float) -> Floats:
-        a, b = rng.integers(len(colours), size=2)
-        mix = rng.random() * 0.6
-        colour = np.array(colours[a]) * (1 - mix) + np.array(colours[b]) * mix
-        vary = np.exp(rng.normal(0, spread) + rng.normal(0, spread / 4, 3))
-        return np.clip(colour * vary, 0.01, 0.98).astype(np.float32) ** 2.2
-
-    skin, bearded = of(SKINS, 0.09), rng.random() < 0.28
-    lips = skin * rng.uniform(0.55, 0.85) * np.array([1.1, 0.72, 0.74], np.float32)
-    if rng.random() < 0.2:  # lipstick
-        lips = np.array([rng.uniform(0.25, 0.6), rng.uniform(0.01, 0.1), rng.uniform(0.03, 0.15)], np.float32)
-    hair = of((*HAIRS, (0.6, 0.45, 0.25), (0.75, 0.73, 0.7), (0.45, 0.2, 0.1)), 0.2)
-    cover = int(rng.choice(3, p=[0.82, 0.09, 0.09]))
-    bald = rng.random() < 0.1
-    return Look(
-        skin=skin, hair=hair, iris=of(IRISES, 0.25), lips=lips, shirt=of(SHIRTS, 0.3),
-        cloth=rng.uniform(0.02, 0.8, 3).astype(np.float32),
-        brow=float(rng.uniform(0.5, 1.0)), brow_size=float(rng.uniform(0.7, 1.35)), lashes=float(rng.uniform(0.3, 1.0)),
-        blush=float(rng.uniform(0.1, 1.0)), age=float(rng.random() ** 2), freckles=chance(0.15, 0.2, 0.8),
-        shadow=chance(0.2, 0.2, 0.8),
-        jaw_beard=chance(0.8, 0.3, 1.0) if bearded else 0.0, chin_beard=chance(0.8, 0.3, 1.0) if bearded else 0.0,
-        moustache=chance(0.8, 0.3, 1.0) if bearded else chance(0.03, 0.4, 1),
-        hairline=1.0 if bald else float(rng.uniform(-0.012, 0.014)) - chance(0.25, 0.005, 0.022),
-        volume=0.002 if bald else float(rng.uniform(0.003, 0.03)), long_hair=0.0 if bald else chance(0.4, 0.3, 1.0),
-        cover=cover, mask=rng.random() < 0.05,
-    )  # fmt: skip
 
 
 class Canvas:
@@ -215,6 +149,7 @@ def _line_distance(point: Floats, line: Floats) -> tuple[Floats, Floats]:
 
 def _face_fields(point: Floats, marks: Floats, model: HeadModel, surface: Surface) -> dict[str, tuple[Where, Floats]]:
     """Masks on the face's page by name, each cut to where it is not zero (the brow's: a distance, see `_paint_features`)."""
+
     def blob(at: Floats, size: float) -> Floats:
         return np.exp(-((point - at) ** 2).sum(-1) / (2 * size**2))
 
@@ -230,7 +165,9 @@ def _face_fields(point: Floats, marks: Floats, model: HeadModel, surface: Surfac
     upper = np.clip((y - marks[[36, 39, 42, 45], 1].mean() + 0.0005) / 0.002, 0, 1)
     fields = {"lips": lips, "nostrils": soft("nostrils"), "ears": soft("ears")}
     upper_lid, lower_lid = (_lids(point, model, lines) for lines in (UPPER_LIDS, LOWER_LIDS))
-    fields["lash"] = np.maximum(np.clip((0.0019 - upper_lid) / 0.0007, 0, 1), 0.35 * np.clip((0.0011 - lower_lid) / 0.0006, 0, 1))
+    fields["lash"] = np.maximum(
+        np.clip((0.0019 - upper_lid) / 0.0007, 0, 1), 0.35 * np.clip((0.0011 - lower_lid) / 0.0006, 0, 1)
+    )
     fields["rim"] = np.clip((0.0016 - lower_lid) / 0.0008, 0, 1)
     fields["lid"] = np.maximum(blob(eyes[0] + [0, 0.006, 0], 0.010), blob(eyes[1] + [0, 0.006, 0], 0.010)) * upper
     seam = np.minimum(*(_line_distance(point, marks[r])[0] for r in ([60, 61, 62, 63, 64], [60, 67, 66, 65, 64])))
@@ -248,13 +185,16 @@ def _face_fields(point: Floats, marks: Floats, model: HeadModel, surface: Surfac
     forehead = blob((marks[21] + marks[22]) / 2 + [0, 0.025, 0], 0.02)
     fields["lines"] = forehead * np.clip(np.sin(y * 800) * 2 - 1, 0, 1)
     jaw = np.minimum(*(_line_distance(point, marks[r])[0] for r in (slice(1, 9), slice(8, 16))))
-    below = np.clip((marks[33, 1] + 0.012 - 0.25 * np.abs(point[..., 0]) - y) / 0.02 + np.abs(point[..., 0]) / 0.07 - 0.4, 0, 1)
+    below = np.clip(
+        (marks[33, 1] + 0.012 - 0.25 * np.abs(point[..., 0]) - y) / 0.02 + np.abs(point[..., 0]) / 0.07 - 0.4, 0, 1
+    )
     skin = 1 - np.clip(lips * 1.5, 0, 1)
     fields["jaw"] = np.clip((0.03 - jaw) / 0.018, 0, 1) * below * skin * (1 - fields["ears"])
     fields["chin"] = np.clip(1.6 * blob(marks[8] + [0, 0.008, 0], 0.016), 0, 1) * skin
     lip = _line_distance(point, marks[[48, 50, 51, 52, 54]] * 0.45 + marks[[31, 32, 33, 34, 35]] * 0.55)[0]
     fields["moustache"] = np.clip((0.009 - lip) / 0.004, 0, 1) * skin * (1 - fields["nostrils"])
-    fields["mask"] = np.clip((marks[28, 1] - 0.004 - 2.2 * point[..., 0] ** 2 - y) / 0.002, 0, 1) * np.clip((point[..., 2] + 0.06) / 0.003, 0, 1)
+    low = np.clip((marks[28, 1] - 0.004 - 2.2 * point[..., 0] ** 2 - y) / 0.002, 0, 1)
+    fields["mask"] = low * np.clip((point[..., 2] + 0.06) / 0.003, 0, 1)
     return {name: _cut(field.astype(np.float32), name) for name, field in fields.items()}
 
 
@@ -303,7 +243,12 @@ def _paint_mouth(look: Look, rng: np.random.Generator) -> Floats:
     """A strip from tongue to teeth; down it, from one side of the mouth to the other, the gaps between the teeth."""
     red = look.skin * 0.25 + np.array([0.16, 0.03, 0.03])
     tooth = np.array([0.72, 0.66, 0.54]) * rng.uniform(0.6, 1.1) * np.array([1, 1, rng.uniform(0.75, 1.05)])
-    colours = {"tongue": red * 1.25 + [0.12, 0.02, 0.03], "mouth_inside": red * 0.45, "lips": look.lips * 0.9, "teeth": tooth}
+    colours = {
+        "tongue": red * 1.25 + [0.12, 0.02, 0.03],
+        "mouth_inside": red * 0.45,
+        "lips": look.lips * 0.9,
+        "teeth": tooth,
+    }
     stops = np.array([STRIP[name] for name in colours])
     across = (np.arange(MOUTH) + 0.5) / MOUTH
     line = np.stack([np.interp(across, stops, [c[k] for c in colours.values()]) for k in range(3)], 1)

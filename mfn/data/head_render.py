@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.data.head_paint import Canvas, Look, hair_height
+from mfn.data.head_look import Look
+from mfn.data.head_paint import Canvas, hair_height
 from mfn.data.head_surface import EYEBALL, MOUTH_PART, harmonics
 from mfn.head_model import HeadModel
 from retarget.raster import nearest, vertex_normals
@@ -25,6 +26,12 @@ class Light(NamedTuple):
     towards: Floats
     colour: Floats
     ambient: Floats
+
+
+LIGHT_FROM_ABOVE = Light(
+    *(np.array(v, np.float32) for v in ([[0.2, -0.5, -0.84]], [[0.25, 0.25, 0.25]], [0.8, 0.8, 0.8]))
+)
+"""Nearly even: for painting into photos, whose own light is put on afterwards."""
 
 
 class Person(NamedTuple):
@@ -87,7 +94,13 @@ def arrive(canvas: Canvas, normal: Floats, rotation: Floats, light: Light) -> tu
 
 
 def draw_head(
-    canvas: Canvas, person: Person, vertices: Floats, points: Floats, rotation: Floats, light: Light, shape: tuple[int, int]
+    canvas: Canvas,
+    person: Person,
+    vertices: Floats,
+    points: Floats,
+    rotation: Floats,
+    light: Light,
+    shape: tuple[int, int],
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
     """A lit head. vertices: (V, 3) metres, head frame; points: (V, 3) the same in px of the picture of `shape` (H, W).
 
@@ -130,7 +143,10 @@ def shares(points: Floats, triangles: NDArray, triangle: NDArray, pixel: NDArray
     plane = np.stack([a[:, 0], a[:, 1], v[:, 1] / safe, -v[:, 0] / safe, -u[:, 1] / safe, u[:, 0] / safe], 1)
     x0, y0, p, q, r, s = plane.astype(np.float32).take(triangle, 0).T
     row = pixel // width
-    x, y = (pixel - row * width).astype(np.float32) + np.float32(0.5) - x0, row.astype(np.float32) + np.float32(0.5) - y0
+    x, y = (
+        (pixel - row * width).astype(np.float32) + np.float32(0.5) - x0,
+        row.astype(np.float32) + np.float32(0.5) - y0,
+    )
     out = np.empty((len(pixel), 3), np.float32)
     out[:, 1], out[:, 2] = x * p + y * q, x * r + y * s
     out[:, 0] = 1 - out[:, 1] - out[:, 2]

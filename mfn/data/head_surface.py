@@ -102,7 +102,9 @@ def _unrolled(points: Floats, triangles: NDArray[np.int32]) -> Floats:
     wraps = np.ptp(turn, axis=1) > np.pi
     turn = np.where(wraps[:, None] & (turn < 0), turn + 2 * np.pi, turn)
     # Below the ears down the neck by height alone: by elevation, shoulders would lie over the neck.
-    up = np.where(y > _NECK_M, np.arctan2(y, np.hypot(x, z)), np.arctan2(_NECK_M, 0.06) - 3.6 * (_NECK_M - y))[triangles]
+    up = np.where(y > _NECK_M, np.arctan2(y, np.hypot(x, z)), np.arctan2(_NECK_M, 0.06) - 3.6 * (_NECK_M - y))[
+        triangles
+    ]
     across = ((turn + np.pi) / (2 * np.pi + 0.9)).clip(0, 1)
     down = (np.pi / 2 - up) / np.pi
     return np.stack([PAGE + 2 + across * (PAGE - 4), 2 + down * (PAGE - 4)], -1)
@@ -119,7 +121,9 @@ def _atlas(model: HeadModel, corner: Floats) -> tuple[Floats, NDArray[np.uint8],
     point = (model.mean[model.triangles[at]] * share[..., None]).sum(2)
     main = np.take_along_axis(model.triangles[at], share.argmax(-1)[..., None], -1)[..., 0]
     region = model.region[main]
-    _, label = cv2.distanceTransformWithLabels((~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    _, label = cv2.distanceTransformWithLabels(
+        (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
     source = np.zeros(label.max() + 1, np.int64)
     source[label[inside]] = np.flatnonzero(inside)
     point, region = point.reshape(-1, 3)[source[label]], region.ravel()[source[label]]

@@ -43,10 +43,14 @@ def write_pack(out: Path, name: str, coded: Sequence[bytes], faces: Faces) -> No
     boxes = {"box": np.zeros((0, 4), np.int16), "box_scale": np.float32(1), "box_picture": rows[:0], "box_score": none}
     _save(out / f"{name}.npz", {"face_picture": rows, **boxes})
     labels = {field: getattr(faces, field) for field in FIELDS}
-    _save(out / "labels" / f"{name}.npz", {"face": rows, "ok": np.ones(len(rows), bool), "track": faces.track, **labels})
+    _save(
+        out / "labels" / f"{name}.npz", {"face": rows, "ok": np.ones(len(rows), bool), "track": faces.track, **labels}
+    )
 
 
-def write_sheet(path: Path, coded: Sequence[bytes], points: Sequence[np.ndarray], columns: int = 12, side: int = 160) -> None:
+def write_sheet(
+    path: Path, coded: Sequence[bytes], points: Sequence[np.ndarray], columns: int = 12, side: int = 160
+) -> None:
     """A picture of pictures, every second with its points (L, 2 or 3) px, to look at."""
     import cv2
 

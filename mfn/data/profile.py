@@ -1,16 +1,24 @@
 """Large poses from stills: a fitted face turned out of the picture's plane with its own texture (Zhu et al., CVPR 2016, section 5).
 
 The whole picture is given a depth: the head model's where the head is, drawn out smoothly around it, so that hair and what is behind turn
-along without seam. Turning it by a known rotation gives the new picture and exact labels. Letters: H W of the picture, G grid nodes.
+along without seam. Turning it by a known rotation gives the new picture and exact labels. What the photo showed too aslant to be turned
+to the camera (an ear, the side of a cheek) is painted in the skin's own colours; what is left empty is filled with what is around it.
+Letters: H W of the picture, G grid nodes.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from mfn.camera import project
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
-from retarget.raster import rasterise
+from retarget.raster import nearest, rasterise, vertex_normals
+
+if TYPE_CHECKING:
+    from mfn.data.edits import Editor
 
 GRID = 120  # nodes along the picture's longer side
 TURN_AXIS_M = (0.0, -0.02, -0.075)  # head frame: the top of the neck, about which heads turn
@@ -18,12 +26,12 @@ FADE_M = 0.12  # outside the head, depth goes over to that of the turning axis w
 
 
 def turn_face(
-    picture: np.ndarray, face: Faces, model: HeadModel, turn: np.ndarray, behind: np.ndarray
+    picture: np.ndarray, face: Faces, model: HeadModel, turn: np.ndarray, behind: np.ndarray | None = None
 ) -> tuple[np.ndarray, Faces]:
     """The picture with one face turned.
 
     picture: (H, W, 3) uint8 RGB; face: one row, fitted; turn: (3, 3) rotation in the camera's frame, applied after the face's own;
-    behind: (H, W, 3) uint8, what shows where nothing of the picture is left.
+    behind: (H, W, 3) uint8, what shows where nothing of the picture is left; None carries on what is around
     -> picture (H, W, 3), face (one row; its box is the old one and must be made anew)
     """
     import cv2
@@ -41,11 +49,92 @@ def turn_face(
     number, share = rasterise(turned.astype(np.float32), triangles, height, width)
     at = (source[triangles[np.maximum(number, 0)]] * share[..., None]).sum(2).astype(np.float32) - 0.5
     shown = cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    covered = cv2.blur(cv2.erode((number >= 0).astype(np.float32), np.ones((3, 3))), (5, 5))[..., None]
-    result = (behind + (shown.astype(np.float32) - behind) * covered).astype(np.uint8)
     origin = np.append(face.center[0], 0.0)
-    moved = (origin - pivot) @ turn.T + pivot
-    return result, face.replace(rotation=(turn @ face.rotation[0])[None], center=moved[None, :2])
+    moved = face.replace(rotation=(turn @ face.rotation[0])[None], center=((origin - pivot) @ turn.T + pivot)[None, :2])
+    inside = (number >= 0) & ~_black_border(shown)
+    covered = cv2.erode(inside.astype(np.float32), np.ones((9, 9)))  # edges are dark with what lies beyond them
+    head = _outline(moved, model, (height, width))
+    far = cv2.dilate(head, np.ones((13, 13))) == 0  # what is around a head is carried on, not the head
+    back = carry_on(shown, (covered > 0) & far) if behind is None else behind
+    covered = cv2.blur(np.maximum(cv2.blur(covered, (5, 5)), cv2.blur(head * inside, (3, 3))), (2, 2))[..., None]
+    return (back + (shown.astype(np.float32) - back) * covered).astype(np.uint8), moved
+
+
+def _outline(face: Faces, model: HeadModel, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) float32, 1 where the face is, from ear to ear and to below the chin."""
+    points = project(model.vertices(face.identity, face.expression)[0], face.rotation[0], face.scale[0], face.center[0])
+    chart = (model.uv[model.triangles] >= 0).all((1, 2))
+    number, _ = nearest(points, model.triangles[chart], *shape)
+    return (number >= 0).astype(np.float32)
+
+
+def turn_whole(
+    picture: np.ndarray, face: Faces, editor: Editor, turn: np.ndarray, behind: np.ndarray | None = None
+) -> tuple[np.ndarray, Faces]:
+    """`turn_face`, and then what had been seen too aslant is painted. Arguments as there; editor: its model and painted head."""
+    import cv2
+
+    from mfn.data.head_render import shares
+
+    result, moved = turn_face(picture, face, editor.model, turn, behind)
+    head = editor.model.vertices(face.identity, face.expression)[0]
+    points = project(head, moved.rotation[0], moved.scale[0], moved.center[0])
+    height, width = result.shape[:2]
+    number, _ = nearest(points, editor.triangles, height, width, True)
+    pixel = np.flatnonzero(number >= 0)
+    if not len(pixel):
+        return result, moved
+    triangle = number.ravel()[pixel]
+    normal = vertex_normals(head, editor.model.triangles)[editor.triangles].mean(1)
+    was, now = (-(normal @ r[2]) for r in (face.rotation[0], moved.rotation[0]))
+    stretch = np.maximum(now, 0.05) / np.maximum(was, 0.02)
+    made = np.clip((stretch[triangle] - 2.2) / 2.0, 0, 1).astype(np.float32)
+    if not made.any():
+        return result, moved
+    linear = (result.astype(np.float32) / 255) ** 2.2
+    at = (pixel, triangle, shares(points, editor.triangles, triangle, pixel, width), made)
+    painted = editor.painted(linear, head, moved, at)
+    smooth = cv2.blur(linear, (5, 5))
+    alike = np.abs(np.log((smooth.mean(2) + 0.01) / (painted.mean(2) + 0.01)))  # hair over an ear stays hair
+    mask = np.zeros((height, width), np.float32)
+    mask.ravel()[pixel] = made
+    mask *= np.clip(1.6 - 1.2 * cv2.blur(alike, (9, 9)), 0, 1)
+    linear += (painted - linear) * cv2.GaussianBlur(mask, (0, 0), 1.2)[..., None]
+    return np.clip(255 * linear ** (1 / 2.2) + 0.5, 0, 255).astype(np.uint8), moved
+
+
+def carry_on(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The known px (H, W) bool of a picture (H, W, 3) uint8 carried on smoothly into the others, with the grain of the known ones."""
+    import cv2
+
+    share = known.astype(np.float32)
+    levels = [(picture.astype(np.float32) * share[..., None], share)]
+    while min(levels[-1][1].shape) > 2:
+        colour, weight = (cv2.pyrDown(v) for v in levels[-1])
+        gain = np.minimum(1 / np.maximum(weight, 1e-6), 1 / 0.2)  # what is a little known becomes known
+        levels.append((colour * gain[..., None], weight * gain))
+    colour, weight = levels[-1]
+    filled = colour / np.maximum(weight, 1e-3)[..., None]
+    for colour, weight in reversed(levels[:-1]):
+        filled = cv2.pyrUp(filled, dstsize=weight.shape[::-1])
+        sure = np.clip(weight, 0, 1)[..., None]
+        filled = colour / np.maximum(weight, 1e-3)[..., None] * sure + filled * (1 - sure)
+    fine = picture.astype(np.float32) - cv2.GaussianBlur(picture, (0, 0), 2.0)
+    grain = float(np.median(np.abs(fine[known]))) if known.any() else 0.0
+    noise = np.random.default_rng(int(share.sum())).normal(0, 1.5 * grain + 0.5, picture.shape[:2])[..., None]
+    return np.clip(np.where(known[..., None], filled, filled + noise), 0, 255).astype(np.uint8)
+
+
+def _black_border(picture: np.ndarray) -> np.ndarray:
+    """(H, W) px of black areas that reach the picture's edge, as pictures have that were turned before."""
+    import cv2
+
+    black = (picture.max(2) < 12).astype(np.uint8)
+    if black.mean() < 0.005:
+        return np.zeros(black.shape, bool)
+    _, label = cv2.connectedComponents(black)
+    edge = np.unique(np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]]))
+    return np.asarray(np.isin(label, edge[edge > 0]) & (black > 0))
 
 
 def _to_camera(point: np.ndarray, face: Faces) -> np.ndarray:

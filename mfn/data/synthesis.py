@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mfn.camera import project, rotation_from_euler
 from mfn.data.head_extras import Scene, draw_behind, draw_brim, draw_glasses, draw_hand, draw_locks, draw_thing
-from mfn.data.head_paint import Canvas, Look, random_look
+from mfn.data.head_look import Look, random_look
+from mfn.data.head_paint import Canvas
 from mfn.data.head_render import Person, draw_head, make_person, random_light
 from mfn.data.head_surface import make_surface
 from mfn.faces import Faces
@@ -131,7 +132,9 @@ class Heads:
     backgrounds: photos (H, W, 3) uint8 RGB without faces, or none for walls; pictures: how many of a person before the next is painted
     """
 
-    def __init__(self, model: HeadModel, backgrounds: Sequence[Picture] = (), pictures: int = PICTURES_A_PERSON) -> None:
+    def __init__(
+        self, model: HeadModel, backgrounds: Sequence[Picture] = (), pictures: int = PICTURES_A_PERSON
+    ) -> None:
         self.model, self.backgrounds, self.pictures = model, backgrounds, pictures
         self.canvas = Canvas(model, make_surface(model))
         mean, identity, expression = model.landmark_basis("mediapipe478")
@@ -164,7 +167,13 @@ class Heads:
         colour, drawn, depth = draw_head(self.canvas, person, vertices, points, face.rotation[0], light, (fine, fine))
         bright = exposure(colour, rng)
         white = (light.ambient + 0.4 * light.colour.sum(0)) * np.float32(bright)
-        scene = Scene(self.model.points(vertices, "ibug68"), face.rotation[0], float(face.scale[0] * gain), face.center[0] * gain, white)
+        scene = Scene(
+            self.model.points(vertices, "ibug68"),
+            face.rotation[0],
+            float(face.scale[0] * gain),
+            face.center[0] * gain,
+            white,
+        )
         look = person.look
         draw_behind(background, scene, look.shirt, look.hair, look.long_hair, rng)
         background[drawn] = to_bytes(colour * np.float32(bright))
@@ -193,7 +202,9 @@ class Heads:
 
     def boxed(self, face: Faces) -> Faces:
         """One row with the box that its pose, identity and expression have."""
-        shape = self.box_basis[0] + np.tensordot(np.concatenate([face.identity, face.expression], 1)[0], self.box_basis[1], 1)
+        shape = self.box_basis[0] + np.tensordot(
+            np.concatenate([face.identity, face.expression], 1)[0], self.box_basis[1], 1
+        )
         return face.replace(box=face_box(project(shape[None], face.rotation, face.scale, face.center)))
 
     def background(self, side: int, rng: np.random.Generator) -> Picture:
@@ -236,7 +247,11 @@ def to_bytes(linear: Floats) -> NDArray[np.uint8]:
 def _srgb_table() -> NDArray[np.uint8]:
     light = np.arange(4096) / 2047
     soft = np.where(light > 0.7, 0.7 + 0.3 * (1 - np.exp(-(light - 0.7) / 0.3)), light)
-    return np.round(255 * np.where(soft < 0.0031308, 12.92 * soft, 1.055 * soft ** (1 / 2.4) - 0.055)).clip(0, 255).astype(np.uint8)
+    return (
+        np.round(255 * np.where(soft < 0.0031308, 12.92 * soft, 1.055 * soft ** (1 / 2.4) - 0.055))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 
 _SRGB = _srgb_table()
