@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -134,7 +135,7 @@ class Faces:
         try:
             with np.load(path, allow_pickle=False) as data:
                 arrays = {name: data[name] for name in _SHAPES if name in data}
-        except (zipfile.BadZipFile, EOFError, OSError, TypeError, ValueError, AttributeError):
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, TypeError, ValueError, AttributeError, RuntimeError):
             raise ValueError(f"{path}: not a readable .npz file of faces") from None
         missing = [name for name in _SHAPES if name not in arrays]
         if missing:
