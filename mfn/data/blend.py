@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mfn.faces import Faces
 from mfn.pictures import Picture
 
 Floats = NDArray[np.float32]
@@ -127,3 +128,45 @@ def decoys(scene: Picture, count: int, photos: list[Picture], taken: Floats, rng
         paste(scene, piece, (x, y), np.array([0.2, 0.2, 0.8, 0.8], np.float32) * side, rng)
         done += 1
     return done
+
+
+def crowd(
+    pictures: list[Picture], faces: Faces, scene: Picture, sizes_px: tuple[float, float], rng: np.random.Generator
+) -> Faces:
+    """Pastes pictures of one face each into a scene (H, W, 3), in place, the smaller (farther) first; none hides another's face.
+
+    faces: row k is picture k's; sizes_px: least and most height of a face. -> the faces that found a place, in the scene's px
+    """
+    import cv2
+
+    height, width = scene.shape[:2]
+    tall = np.exp(rng.uniform(*np.log(sizes_px), len(pictures)))
+    rows: list[Faces] = []
+    taken = np.zeros((0, 4), np.float32)
+    for k in np.argsort(tall):
+        face = faces[[int(k)]]
+        gain = float(tall[k] / max(float(face.box[0, 3] - face.box[0, 1]), 1.0))
+        size = tuple(max(int(round(n * gain)), 2) for n in pictures[k].shape[1::-1])
+        ratio = np.array(size) / pictures[k].shape[1::-1]
+        patch = cv2.resize(pictures[k], size, interpolation=cv2.INTER_AREA if gain < 1 else cv2.INTER_LINEAR)
+        box = face.box[0] * np.tile(ratio, 2)
+        for _ in range(12):
+            corner = np.array([rng.integers(width), rng.integers(height)]) - ((box[:2] + box[2:]) / 2).astype(int)
+            put = box + np.tile(corner, 2)
+            whole = (put[:2] > 0).all() and (put[2:] < (width, height)).all()
+            patch_box = np.concatenate([corner, corner + size])
+            clear = (
+                not len(taken)
+                or not ((taken[:, :2] < patch_box[2:]).all(1) & (taken[:, 2:] > patch_box[:2]).all(1)).any()
+            )
+            if whole and clear:
+                break
+        else:
+            continue
+        paste(scene, patch, (int(corner[0]), int(corner[1])), box, rng)
+        taken = np.concatenate([taken, put[None].astype(np.float32)])
+        center = face.center * ratio + corner
+        rows.append(
+            face.replace(scale=face.scale * ratio.mean(), center=center, box=put[None], image=np.zeros(1, np.int32))
+        )
+    return Faces.concatenate(rows) if rows else Faces.empty(faces.identity.shape[1])

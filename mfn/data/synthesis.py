@@ -143,6 +143,10 @@ class Heads:
         self._drawn = 0
         self.number = -1
 
+    def forget(self) -> None:
+        """The next picture shows a new person."""
+        self._person = None
+
     def person(self, rng: np.random.Generator) -> Person:
         """The present person, or after `pictures` of them a new one."""
         if self._person is None or self._drawn >= self.pictures:

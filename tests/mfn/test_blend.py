@@ -3,7 +3,10 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from mfn.data.blend import BORDERS, border, decoys, match_colours, match_grain, paste
+from mfn.camera import FRONTAL
+from mfn.data.blend import BORDERS, border, crowd, decoys, match_colours, match_grain, paste
+from mfn.faces import Faces
+from mfn.head_model import HeadModel
 
 FACE = np.array([20, 16, 44, 48], np.float32)
 
@@ -47,3 +50,20 @@ def test_decoys_keep_off_faces():
     taken = np.array([[30, 30, 90, 90]], np.float32)
     assert decoys(scene, 3, photos, taken, rng) > 0
     assert scene[30:90, 30:90].max() == 0 and scene.max() > 0
+
+
+def test_a_crowd_keeps_its_labels():
+    model, rng = HeadModel.load(), np.random.default_rng(5)
+    one = Faces(
+        image=[0], box=[[60, 50, 140, 160]], score=[1], rotation=FRONTAL[None], scale=[700.0], center=[[100.0, 85.0]],
+        identity=np.zeros((1, model.identity_size)), expression=np.zeros((1, 51)), track=[-1],
+    )  # fmt: skip
+    photo = np.full((200, 200, 3), 100, np.uint8)
+    photo[83:88, 98:103] = (255, 0, 0)  # between the eyes
+    scene = np.full((300, 400, 3), 100, np.uint8)
+    placed = crowd([photo] * 4, Faces.concatenate([one] * 4), scene, (90.0, 110.0), rng)
+    assert 1 <= len(placed) <= 4
+    for x, y in placed.center:
+        near = scene[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3].astype(int)
+        assert (near[..., 0] - near[..., 1]).max() > 40
+    assert len(crowd([], Faces.empty(model.identity_size), scene, (9.0, 10.0), rng)) == 0
