@@ -143,10 +143,13 @@ def _animate(arguments: list[str]) -> int:
     parser = _parser("animate", "Characters in place of the people in a picture or clip: NAME.glb and NAME.png.")
     parser.add_argument("input", type=str, help="a picture, or a video")
     _add_avatar(parser)
-    text = "X.glb (and X.png beside it) or X.png; or a take: X.npz, X.jsonl, X.csv (Live Link Face, a file a person)"
+    text = "X.glb (and X.png beside it) or X.png; of a clip X.mp4, with its sound; or a take: X.npz, X.jsonl, X.csv (Live Link Face, a file a person)"
     parser.add_argument("--out", type=str, default=None, help=text)
     text = "most that a key left out of X.glb may change a weight (turns: radians); 0 keeps every frame"
     parser.add_argument("--tolerance", type=float, default=0.002, help=text)
+    text = "clips: each person's resting face, as the clip shows it, becomes rest"
+    parser.add_argument("--calibrate", action="store_true", help=text)
+    parser.add_argument("--resume", action="store_true", help="clips: go on where Ctrl-C stopped")
     parser.add_argument("--plain", action="store_true", help="the .png on plain ground, not over the photo")
     parser.add_argument("--focal", type=float, default=None, help="focal length in px, if you know it")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -155,7 +158,8 @@ def _animate(arguments: list[str]) -> int:
     from mfn.commands import AnimateOptions, animate
 
     given = AnimateOptions(
-        options.avatar, options.out, options.focal, options.plain, options.quiet, options.tolerance
+        options.avatar, options.out, options.focal, options.plain, options.quiet, options.tolerance,
+        options.calibrate, options.resume,
     )
     return animate(_predictor(options), options.input, given)
 

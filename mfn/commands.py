@@ -65,7 +65,8 @@ def detect(
 
 class AnimateOptions(NamedTuple):
     """avatars: files or names of ours, in turn; out: the file to write; plain: no photo behind the characters;
-    tolerance: most that a key left out of a scene may change a weight, 0 for every sample."""
+    tolerance: most that a key left out of a scene may change a weight, 0 for every sample; of clips, calibrate: each
+    person's resting face rests; resume: go on with what was stopped."""
 
     avatars: Sequence[str | None] = ()
     out: str | None = None
@@ -73,10 +74,12 @@ class AnimateOptions(NamedTuple):
     plain: bool = False
     quiet: bool = False
     tolerance: float = 0.002
+    calibrate: bool = False
+    resume: bool = False
 
 
 def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
-    """Characters in place of the people of a picture (.glb and .png) or of a clip (an animated .glb). -> exit code"""
+    """Characters in place of the people of a picture (.glb and .png) or of a clip (see `mfn.film`). -> exit code"""
     from mfn.scene import find_avatar
     from mfn.video import is_clip
     from retarget import load_rig
@@ -84,7 +87,7 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
 
     target = Path(options.out or Path(source).stem + ".glb")
     clip = is_clip(source)
-    allowed = (".glb", *TAKES) if clip else (".glb", *TAKES, ".png", ".jpg")
+    allowed = (".glb", *TAKES, ".mp4") if clip else (".glb", *TAKES, ".png", ".jpg")
     if target.suffix.lower() not in allowed:
         raise ValueError(f"{target}: a {'clip' if clip else 'picture'} is written as {', '.join(allowed)}")
     if is_same(target, source):
@@ -96,7 +99,13 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
         raise ValueError(f"--tolerance {options.tolerance}: expected 0 (every sample is a key) or more, below 1")
     files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() not in TAKES else []
     rigs = [load_rig(path) for path in files]  # before the long part: what is wrong with them is said at once
-    shot = (_film if clip else _photograph)(predictor, source, options)
+    if clip:
+        from mfn.film import film
+
+        return film(predictor, source, rigs, target, options)
+    if options.calibrate or options.resume:
+        raise ValueError(f"{source}: --calibrate and --resume are for clips, this is a picture")
+    shot = _photograph(predictor, source, options)
     take = shot.take
     if not len(take):
         raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help)")
@@ -152,26 +161,6 @@ def shoot(faces: Faces, picture: Picture, focal_px: float | None = None) -> Shot
     size = (picture.shape[1], picture.shape[0])
     focal_px = focal_px or default_focal_px(*size)
     return Shot(faces_to_take(faces, size, focal_px), focal_px, picture, size=size)
-
-
-def _film(predictor: Predictor, source: str, options: AnimateOptions) -> Shot:
-    """Detected frame by frame, tracked, smoothed."""
-    from mfn.scene import default_focal_px, faces_to_take
-    from mfn.track import drop_short, smooth_faces, track_faces
-    from mfn.video import probe, read_frames
-
-    clip = probe(source)
-    found, times = [], []
-    frames = progress(read_frames(source), "frames", clip.frames or None, options.quiet)
-    for number, (time_s, frame) in enumerate(frames):
-        faces = predictor(frame)
-        found.append(faces.replace(image=np.full(len(faces), number)))
-        times.append(time_s)
-    time_s = np.array(times)
-    faces = smooth_faces(drop_short(track_faces(Faces.concatenate(found), time_s), time_s), time_s)
-    size = (clip.width, clip.height)
-    focal_px = options.focal_px or default_focal_px(*size)
-    return Shot(faces_to_take(faces, size, focal_px, time_s), focal_px, None, size=size)
 
 
 def table(path: str | Path, picture: Picture, faces: Faces) -> str:

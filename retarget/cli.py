@@ -12,7 +12,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (usage errors leave with 2)."""
     arguments = _parser().parse_args(argv)
     try:
-        {"inspect": _inspect, "animate": _animate, "render": _render, "convert": _convert, "stream": _stream}[
+        {"inspect": _inspect, "animate": _animate, "render": _render, "convert": _convert, "stream": _stream, "calibrate": _calibrate}[
             arguments.command
         ](arguments)
     except (ValueError, OSError, ImportError) as error:
@@ -40,6 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     convert = commands.add_parser("convert", help="write a take as .npz, .jsonl or Live Link Face .csv")
     convert.add_argument("take", help=_TAKE)
     convert.add_argument("out", help="file to write; of several people each gets a .csv of their own")
+
+    calibrate = commands.add_parser("calibrate", help="make each person's resting face rest, as the take itself shows it")
+    calibrate.add_argument("take", help=_TAKE)
+    calibrate.add_argument("--out", help="take to write, .npz, .jsonl or .csv (default: NAME.calibrated.npz)")
 
     stream = commands.add_parser("stream", help="play a take to another program over the network")
     stream.add_argument("take", help=_TAKE)
@@ -149,6 +153,18 @@ def _convert(arguments: argparse.Namespace) -> None:
     take = read_take(arguments.take)
     written = write_take(take, arguments.out)
     print(f"{', '.join(map(str, written))}: {len(take.actors())} people, {len(take)} samples")
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from retarget.calibrate import apply_calibration, learn_calibration
+    from retarget.take_files import read_take, write_take
+
+    take = read_take(arguments.take)
+    calibration = learn_calibration(take)
+    written = write_take(apply_calibration(take, calibration), arguments.out or Path(arguments.take).with_suffix(".calibrated.npz"))
+    for actor, offset, gain in zip(calibration.actor, calibration.offset, calibration.gain, strict=True):
+        print(f"person {actor}: offset {offset.mean():.3f} on average, {offset.max():.2f} at most; gain at most {gain.max():.2f}")
+    print(f"wrote {' and '.join(map(str, written))}")
 
 
 def _stream(arguments: argparse.Namespace) -> None:
