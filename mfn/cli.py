@@ -143,7 +143,8 @@ def _animate(arguments: list[str]) -> int:
     parser = _parser("animate", "Characters in place of the people in a picture or clip: NAME.glb and NAME.png.")
     parser.add_argument("input", type=str, help="a picture, or a video")
     _add_avatar(parser)
-    text = "X.glb (and X.png beside it) or X.png; of a clip X.mp4, with its sound; or a take: X.npz, X.jsonl, X.csv (Live Link Face, a file a person)"
+    text = "X.glb (and X.png beside it) or X.png; of a clip X.mp4, with its sound; "
+    text += "or a take: X.npz, X.jsonl, X.csv (Live Link Face, a file a person)"
     parser.add_argument("--out", type=str, default=None, help=text)
     text = "most that a key left out of X.glb may change a weight (turns: radians); 0 keeps every frame"
     parser.add_argument("--tolerance", type=float, default=0.002, help=text)

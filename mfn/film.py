@@ -120,8 +120,10 @@ def follow(found: Found, clip: Clip, options: AnimateOptions) -> tuple[Take, NDA
 
 def find_cuts(change: NDArray) -> NDArray[np.bool_]:
     """(F,) where a new shot begins: the whole picture changes, and much more than just before and after."""
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(change, 4, mode="reflect" if len(change) > 4 else "edge"), 9)
-    usual = np.median(around, axis=1) if len(change) else np.zeros(0)
+    if not len(change):
+        return np.zeros(0, bool)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(change, 4, mode="edge"), 9)
+    usual = np.median(around, axis=1)
     return (change > _CUT) & (change > _CUT_TIMES * usual)
 
 
@@ -186,8 +188,8 @@ def _render(
                 continue
             piece, count = part / "unfinished.mp4", 0
             with PieceWriter(piece, clip.width, clip.height, clip.fps) as writer:
-                for time_s, drawn in _drawn(number, (time_s, picture), frames, scene, rigs, options.plain):
-                    writer.add(time_s, drawn)
+                for shown_s, drawn in _drawn(number, (time_s, picture), frames, scene, rigs, options.plain):
+                    writer.add(shown_s, drawn)
                     count += 1
                     if stop.asked or count == _PIECE:
                         break

@@ -30,7 +30,7 @@ _IN_PLACE = 0.7  # how likely somebody who comes back is near where they went
 _ERROR_SD, _ERROR_WEIGHT = 0.2, 30  # of one identity coefficient, worth so many faces, until the clip says more
 _LASTING = 0.15  # part of an identity's error that more pictures do not lessen
 _SLOW, _SLOW_FRAMES = 0.65, 45  # part that lasts so long, as poses do
-_COUNTS_FRAME, _COUNTS_JOIN = 0.25, 0.25  # the coefficients' errors go together: each is worth so much of its own
+_COUNTS_FRAME, _COUNTS_JOIN = 0.25, 0.35  # the coefficients' errors go together: each is worth so much of its own
 _JOIN_ABOVE = -2.0  # who appears is rather somebody known
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,8 @@ def track_faces(faces: Faces, time_s: NDArray, cuts: NDArray[np.bool_] | None = 
         return faces
     time_s = np.asarray(time_s, np.float64)
     shot = np.zeros(len(time_s), int) if cuts is None else np.cumsum(cuts)
-    unknown = Likeness(*np.full((2, faces.identity.shape[1]), _ERROR_SD**2), area=_area(faces))
+    variance = np.full(faces.identity.shape[1], _ERROR_SD**2)
+    unknown = Likeness(variance, variance, _area(faces))
     piece, _ = _follow(faces, time_s, shot, unknown, 0.0)
     likeness = _learn(faces, piece, unknown)
     piece, speed = _follow(faces, time_s, shot, likeness, _COUNTS_FRAME)
