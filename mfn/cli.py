@@ -83,7 +83,8 @@ def one_line(error: BaseException) -> str:
 
 
 def _verbs() -> dict[str, Callable[[list[str]], int]]:
-    own = {"detect": _detect, "animate": _animate, "live": _live, "demo": _demo, "bench": _bench, "export": _export, "quantise": _quantise}
+    own = {"detect": _detect, "animate": _animate, "live": _live, "demo": _demo, "bench": _bench, "annotate": _annotate}
+    own |= {"export": _export, "quantise": _quantise}
     return {**own, **{verb: partial(_train, verb) for verb in TRAINING}}
 
 
