@@ -178,11 +178,11 @@ def leakage(bench: Bench, every: int = 6) -> Figures:
 
 
 def neutral(bench: Bench) -> Figures:
-    """|expression| of faces that the teacher scores neutral: its scores less those of rest sum up to less than 0.5."""
+    """|expression| of faces that the teacher scores neutral: its scores less those of rest sum up to less than 1."""
     out: Figures = {}
     for source in ("lfw", "utkface"):
         _, points, teacher = read_pack(bench.shared / "data", source)
-        calm = torch.nonzero(teacher.sum(1) < 0.5)[:100, 0]
+        calm = torch.nonzero(teacher.sum(1) < 1.0)[:100, 0]
         weights = fit(points[calm], teacher[calm], bench.basis).expression
         largest = weights.median(0).values
         out[source] = {

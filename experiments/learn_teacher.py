@@ -57,7 +57,8 @@ def learn_offsets(faces: Faces, basis: FitBasis, rounds: int = 3) -> torch.Tenso
     for _ in tqdm(range(rounds), desc="where the points lie"):
         moved = replace(basis, mean=basis.mean + total)
         found = fit(points, teacher, moved, FitOptions(prior_sigma=0.2))
-        on_head = residual_on_head(points, fitted_points(moved, found), found.rotation, found.scale)
+        calm = replace(found, expression=teacher)  # what the fit put into a brow or a jaw belongs to the points
+        on_head = residual_on_head(points, fitted_points(moved, calm), found.rotation, found.scale)
         median = on_head[found.rotation[:, 2, 2] < FRONTAL].median(0).values * IN_PLANE
         total += (median + median[MEDIAPIPE_MIRROR] * FLIP) / 2
     return total
@@ -101,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/ and mediapipe_blendshapes.txt")
     parser.add_argument("--out", type=Path, default=TEACHER_FILE)
-    parser.add_argument("--each", type=int, default=300, help="faces of a pack to learn from")
+    parser.add_argument("--each", type=int, default=150, help="faces of a pack to learn from")
     options = parser.parse_args()
     torch.set_num_threads(1)
     basis = basis_from_head_model(HeadModel.load(), learned=False)
