@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mfn.faces import Faces
 from mfn.pictures import Picture
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 BORDERS = ("soft", "oval", "ragged", "cut", "poisson")
 SHARES = (0.3, 0.2, 0.25, 0.15, 0.1)
 
@@ -140,7 +140,8 @@ def crowd(
     import cv2
 
     height, width = scene.shape[:2]
-    tall = np.exp(rng.uniform(*np.log(sizes_px), len(pictures)))
+    low, high = (float(np.log(size)) for size in sizes_px)
+    tall = np.exp(rng.uniform(low, high, len(pictures)))
     rows: list[Faces] = []
     taken = np.zeros((0, 4), np.float32)
     for k in np.argsort(tall):

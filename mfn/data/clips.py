@@ -23,7 +23,7 @@ from mfn.faces import Faces
 from mfn.mediapipe import face_box
 from mfn.pictures import Picture
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 RATE = 25.0  # frames a second that the speeds below are meant for
 
 
@@ -63,7 +63,8 @@ def clip_from_photo(
     """
     import cv2
 
-    frames, rows = [], []
+    frames: list[Picture] = []
+    rows: list[Faces] = []
     height, width = picture.shape[:2]
     mirror = np.ones(face.identity.shape[1], np.float32)  # the matrices below never mirror
     size = float((face.box[0, 2:] - face.box[0, :2]).max())
@@ -97,7 +98,8 @@ def clip_of_head(
     first, background = heads.place(person, size, rng), heads.background(size, rng)
     other = random_expressions(1, rng)
     camera, bright = _Camera(rng), None
-    frames, rows = [], []
+    frames: list[Picture] = []
+    rows: list[Faces] = []
     span = float((first.box[0, 2:] - first.box[0, :2]).max())
     for k in range(len(motion.mix)):
         spin = rotation_about("z", motion.roll[k])

@@ -22,7 +22,7 @@ from mfn.pictures import Picture
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.raster import nearest, vertex_normals
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 FADE_M = 0.045  # around the face the motion has gone within this distance
 HIDDEN_M = 0.007  # a place so much farther than what the photo shows there is not seen in the photo
 TEETH_FROM = 2 * PAGE + EYE + 0.8 * MOUTH  # px of the atlas
@@ -46,18 +46,13 @@ class Editor:
         self.model = model
         self.canvas = Canvas(model, make_surface(model))
         rng = np.random.default_rng(0)
-        plain = {
-            "brow": 0.0,
-            "jaw_beard": 0.0,
-            "chin_beard": 0.0,
-            "moustache": 0.0,
-            "mask": False,
-            "cover": 0,
-            "hairline": 1.0,
-        }
         skin = np.array([0.45, 0.27, 0.19], np.float32)
-        lips = skin * np.array([0.8, 0.5, 0.5], np.float32)
-        look = random_look(rng)._replace(**plain, skin=skin, lips=lips, lashes=0.8, shadow=0.0, age=0.2)
+        bare = random_look(rng)._replace(
+            brow=0.0, jaw_beard=0.0, chin_beard=0.0, moustache=0.0, mask=False, cover=0, hairline=1.0
+        )
+        look = bare._replace(
+            skin=skin, lips=skin * np.array([0.8, 0.5, 0.5], np.float32), lashes=0.8, shadow=0.0, age=0.2
+        )
         self.atlas = self.canvas.paint(look, rng)
         self.number = np.flatnonzero(self.canvas.surface.kind != WRAP)  # what moves
         self.triangles = model.triangles[self.number]

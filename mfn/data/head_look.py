@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mfn.render_heads import HAIRS, IRISES, SHIRTS, SKINS
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 
 class Look(NamedTuple):

@@ -10,7 +10,7 @@ from mfn.data.head_surface import EYE, EYE_SPAN_M, MOUTH, PAGE, STRIP, Surface
 from mfn.head_model import HeadModel
 from retarget.raster import vertex_normals
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 Where = tuple[slice, slice]
 
 # The hairline's height over the origin by how far forward a place is, metres: nape, behind the ear, sideburn, temple, forehead.

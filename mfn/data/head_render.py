@@ -16,7 +16,7 @@ from mfn.data.head_surface import EYEBALL, MOUTH_PART, harmonics
 from mfn.head_model import HeadModel
 from retarget.raster import nearest, vertex_normals
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 SHINE = 0.09  # of the gloss, by how light the surface is: dark hair has little
 
 
@@ -119,9 +119,8 @@ def draw_head(
     lit = between(np.concatenate([diffuse, gloss], 1), model.triangles[triangle], share)
     at = between(surface.corner.reshape(-1, 2), triangle[:, None] * 3 + np.arange(3), share) - 0.5
     rows = -(-len(at) // 4096)
-    padded = np.zeros((rows * 4096, 2), np.float32)
-    padded[: len(at)] = at
-    padded = padded.reshape(rows, 4096, 2)
+    padded = np.zeros((rows, 4096, 2), np.float32)
+    padded.reshape(-1, 2)[: len(at)] = at
     albedo = cv2.remap(person.atlas, padded, None, cv2.INTER_LINEAR).reshape(-1, 3)[: len(at)]  # type: ignore[call-overload]
     kind = surface.kind[triangle]
     _shade_openings(lit, kind, drawn, pixel, points, depth)

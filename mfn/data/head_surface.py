@@ -15,7 +15,7 @@ from mfn.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.raster import nearest, rasterise, vertex_normals
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 PAGE = 256  # px, side of the face's page and of the unrolled page
 EYE = 64

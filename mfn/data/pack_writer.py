@@ -40,7 +40,12 @@ def write_pack(out: Path, name: str, coded: Sequence[bytes], faces: Faces) -> No
     os.replace(part, out / f"{name}.tar")
     rows = np.arange(len(faces), dtype=np.int32)
     none = np.zeros(0, np.float32)
-    boxes = {"box": np.zeros((0, 4), np.int16), "box_scale": np.float32(1), "box_picture": rows[:0], "box_score": none}
+    boxes: dict[str, np.ndarray] = {
+        "box": np.zeros((0, 4), np.int16),
+        "box_scale": np.array(1, np.float32),
+        "box_picture": rows[:0],
+        "box_score": none,
+    }
     _save(out / f"{name}.npz", {"face_picture": rows, **boxes})
     labels = {field: getattr(faces, field) for field in FIELDS}
     _save(

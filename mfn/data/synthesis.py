@@ -26,7 +26,7 @@ from mfn.pictures import Picture
 from mfn.render_heads import MOODS, backdrop
 from retarget.arkit import EXPRESSION_NAMES
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 PICTURES_A_PERSON = 8
 
 # What cannot be at once: of each pair the weaker is left out.
