@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mfn.camera import FRONTAL, project
 from mfn.cli import one_line
 from mfn.commands import make_folder, progress
-from mfn.mediapipe import face_box, landmark_basis, teacher_expression
+from mfn.mediapipe import face_box, teacher_expression
 from mfn.pictures import Picture, picture_paths, read_picture
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _fit(pack: Arrays, options: AnnotateOptions) -> Arrays:
     found = fit_people(points, torch.from_numpy(teacher), torch.from_numpy(person), basis_from_head_model(model))
     ok, sure = trust(found, points, torch.from_numpy((FRONTAL @ pack["face_transform"][:, :3, :3]).astype(np.float32)))
     out = {name: getattr(found, name).numpy() for name in ("rotation", "scale", "center", "identity", "expression", "residual")}
-    mean, identity, expression = landmark_basis(model)
+    mean, identity, expression = model.landmark_basis("mediapipe478")
     shape = np.concatenate([out["identity"], out["expression"]], 1)
     surface = mean + np.tensordot(shape, np.concatenate([identity, expression]), 1)
     out["box"] = face_box(project(surface, out["rotation"], out["scale"], out["center"]))

@@ -26,7 +26,7 @@ from mfn.fitting_solve import (
     pose_jacobian,
     rotation_from_vector,
 )
-from mfn.mediapipe import BROWS, INNER_LIPS, IRISES, LIDS, OUTER_LIPS, OVAL, landmark_basis, points_on_head
+from mfn.mediapipe import BROWS, INNER_LIPS, IRISES, LIDS, OUTER_LIPS, OVAL
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.raster import vertex_normals
 
@@ -67,7 +67,7 @@ def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, l
     learned: with what experiments/learn_teacher.py found on real faces: where the points lie, how lids close, which shapes go together.
     """
     options = options or FitOptions()
-    vertex, share = points_on_head(model)
+    vertex, share = model.landmark_sets["mediapipe478"]
     normal = (vertex_normals(model.mean, model.triangles)[vertex] * share[..., None]).sum(1)
     normal[list(IRISES)] = (0.0, 0.0, 1.0)  # an eyeball's own normals say nothing about when the lids hide it
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
@@ -77,7 +77,7 @@ def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, l
     weight[list(LIDS)] = options.lids
     weight[list(BROWS)] = options.brows
     weight[list(IRISES)] = options.iris
-    arrays = (*landmark_basis(model), model.mediapipe478_spread, normal)
+    arrays = (*model.landmark_basis("mediapipe478"), model.mediapipe478_spread, normal)
     mean, identity, expression, sigma, outward = (torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in arrays)
     basis = FitBasis(mean, identity, expression, sigma, outward, torch.tensor(OVAL), torch.from_numpy(weight))
     return _with_learned(basis) if learned and TEACHER_FILE.is_file() else basis

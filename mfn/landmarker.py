@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.camera import euler_from_rotation, project
-from mfn.mediapipe import landmark_basis, teacher_scores
+from mfn.mediapipe import teacher_scores
 from mfn.mirror import MEDIAPIPE_MIRROR
 from mfn.nms import overlaps
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
@@ -252,7 +252,7 @@ def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str])
 
 def _on_head(model: HeadModel, faces: Faces) -> Floats:
     """MediaPipe's points on the faces' heads, (N, 478, 3) metres."""
-    mean, identity, expression = landmark_basis(model)
+    mean, identity, expression = model.landmark_basis("mediapipe478")
     return mean + np.tensordot(np.concatenate([faces.identity, faces.expression], 1), np.concatenate([identity, expression]), 1)
 
 

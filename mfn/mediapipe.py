@@ -6,15 +6,10 @@ NumPy only. Point numbers are those of MediaPipe's face mesh; the last ten are t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
-
-if TYPE_CHECKING:
-    from mfn.head_model import HeadModel
 
 Floats = NDArray[np.float32]
 
@@ -26,7 +21,8 @@ LOWER_INNER_LIPS = (95, 88, 178, 87, 14, 317, 402, 318, 324)
 OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 LIDS = (33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173,
         263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398)  # fmt: skip
-GAPS = ((160, 144), (159, 145), (158, 153), (387, 373), (386, 374), (385, 380), (82, 87), (13, 14), (312, 317), (78, 308), (61, 291), (0, 17))
+GAPS = ((160, 144), (159, 145), (158, 153), (387, 373), (386, 374), (385, 380),
+        (82, 87), (13, 14), (312, 317), (78, 308), (61, 291), (0, 17))  # fmt: skip
 """Points that stand against each other: upper and lower lids, right and left; inner lips; corners of the mouth; outer lips."""
 BROWS = (70, 63, 105, 66, 107, 46, 53, 52, 65, 55, 300, 293, 334, 296, 336, 276, 283, 282, 295, 285)
 IRISES = tuple(range(468, 478))
@@ -87,43 +83,3 @@ def face_box(landmarks: NDArray[np.floating]) -> Floats:
     low, high = outline.min(1), outline.max(1)
     inset = _SIDE_INSET * (high - low) * np.array([1, 0], np.float32)
     return np.concatenate([low + inset, high - inset], axis=1)
-
-
-def points_on_head(model: HeadModel) -> tuple[NDArray[np.int32], Floats]:
-    """Where MediaPipe's 478 points lie on the head: vertex (478, 3) int32, weight (478, 3).
-
-    The model's own set `mediapipe478`, but for the lower lip's inner edge: that set was found on closed mouths, where the
-    two lips touch, and puts these nine points on the upper lip, so that an open jaw would not move them. Here they lie on
-    the lower side of the seam between the lips, at the same distance from the middle.
-    """
-    vertex, weight = (part.copy() for part in model.landmark_sets["mediapipe478"])
-    x, lower = _lower_seam(model)
-    rows = list(LOWER_INNER_LIPS)
-    wanted = (model.mean[vertex[rows], 0] * weight[rows]).sum(1)
-    right = np.clip(np.searchsorted(x, wanted), 1, len(x) - 1)
-    share = np.clip((wanted - x[right - 1]) / np.maximum(x[right] - x[right - 1], 1e-9), 0, 1)
-    vertex[rows] = np.stack([lower[right - 1], lower[right], lower[right]], 1)
-    weight[rows] = np.stack([1 - share, share, np.zeros_like(share)], 1)
-    return vertex, weight
-
-
-def landmark_basis(model: HeadModel) -> tuple[Floats, Floats, Floats]:
-    """`points_on_head` as a small linear model: mean (478, 3), identity (I, 478, 3), expression (51, 478, 3), metres."""
-    vertex, weight = points_on_head(model)
-    parts = (model.mean, model.identity_basis, model.expression_basis)
-    mean, identity, expression = ((part[..., vertex, :] * weight[..., None]).sum(-2) for part in parts)
-    return mean, identity, expression
-
-
-def _lower_seam(model: HeadModel) -> tuple[Floats, NDArray[np.int32]]:
-    """Vertices of the lower lip that touch the upper one when the mouth is shut: x (S,) metres ascending, number (S,)."""
-    lips = np.flatnonzero(model.region_mask("lips"))
-    gap = np.linalg.norm(model.mean[lips, None] - model.mean[lips][None], axis=2)
-    np.fill_diagonal(gap, np.inf)
-    twin = lips[gap.argmin(1)]
-    drop = model.expression_basis[EXPRESSION_NAMES.index("jawOpen"), :, 1]
-    lower = lips[(gap.min(1) < 1e-5) & (drop[lips] < drop[twin])]
-    if len(lower) < 2:
-        raise ValueError("the head model's lips do not touch: expected a mouth slit with coincident upper and lower vertices")
-    lower = lower[np.argsort(model.mean[lower, 0])]
-    return model.mean[lower, 0], lower.astype(np.int32)

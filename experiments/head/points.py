@@ -11,6 +11,7 @@ from experiments.head.assemble import REGIONS, VISIBLE_SKIN, Topology
 from experiments.head.ict import Ict
 from experiments.head.shapes import Shapes
 from experiments.head.surface import Points, boundary_loops, closest_points
+from mfn.mediapipe import LOWER_INNER_LIPS
 from retarget.arkit import EXPRESSION_NAMES
 
 DENSE_COUNT = 520
@@ -22,23 +23,34 @@ MIRROR_68 = (
 )  # fmt: skip
 
 
-INNER_LOWER = {14: 17, 87: 84, 178: 181, 88: 91, 95: 146, 317: 314, 402: 405, 318: 321, 324: 375}
-"""MediaPipe's inner points of the lower lip, with the point of the outer lip below each. With the mouth shut the two inner lips are one line,
-and the correspondence that we are given has all of both on the upper one: there they would hold every fitted mouth shut."""
-FOLLOWS = 0.8  # a triangle whose corners go this far of the outer lip's way when the jaw opens is of the lower lip
+def to_lower_lip(points: Points, head: Topology, shapes: Shapes) -> Points:
+    """MediaPipe's points with the inner ones of the lower lip on the lower side of the seam between the lips.
 
-
-def to_lower_lip(points: Points, neutral: np.ndarray, jaw_open: np.ndarray, triangles: np.ndarray) -> Points:
-    """MediaPipe's points with those of INNER_LOWER moved to the nearest place of the lower lip. neutral, jaw_open: (V, 3)"""
-    way = np.linalg.norm(jaw_open, axis=1)
-    corners, weights = points.corners.copy(), points.weights.copy()
-    for inner, outer in INNER_LOWER.items():
-        limit = FOLLOWS * (way[corners[outer]] * weights[outer]).sum()
-        lower = triangles[(way[triangles] > limit).all(1)]
-        spot = (neutral[points.corners[inner]] * points.weights[inner][:, None]).sum(0)
-        found, _ = closest_points(spot[None], neutral, lower)
-        corners[inner], weights[inner] = found.corners[0], found.weights[0]
+    With the mouth shut the two inner lips are one line, and the correspondence that we are given has all of both on the upper one: there
+    they would stay when the jaw opens, and hold every fitted mouth shut.
+    """
+    corners, weights, rows = points.corners.copy(), points.weights.copy(), list(LOWER_INNER_LIPS)
+    x, lower = _lower_seam(head, shapes)
+    wanted = (shapes.mean[corners[rows], 0] * weights[rows]).sum(1)
+    right = np.clip(np.searchsorted(x, wanted), 1, len(x) - 1)
+    share = np.clip((wanted - x[right - 1]) / np.maximum(x[right] - x[right - 1], 1e-9), 0, 1)
+    corners[rows] = np.stack([lower[right - 1], lower[right], lower[right]], 1)
+    weights[rows] = np.stack([1 - share, share, np.zeros_like(share)], 1)
     return Points(corners, weights)
+
+
+def _lower_seam(head: Topology, shapes: Shapes) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices of the lower lip that touch the upper one when the mouth is shut: x (S,) metres ascending, number (S,)."""
+    lips = np.flatnonzero(head.region == REGIONS.index("lips"))
+    gap = np.linalg.norm(shapes.mean[lips, None] - shapes.mean[lips][None], axis=2)
+    np.fill_diagonal(gap, np.inf)
+    twin = lips[gap.argmin(1)]
+    drop = shapes.expression[EXPRESSION_NAMES.index("jawOpen"), :, 1]
+    lower = lips[(gap.min(1) < 1e-5) & (drop[lips] < drop[twin])]
+    if len(lower) < 2:
+        raise ValueError("the lips do not touch: expected a mouth slit with coincident upper and lower vertices")
+    lower = lower[np.argsort(shapes.mean[lower, 0])]
+    return shapes.mean[lower, 0], lower
 
 
 def open_mouth(neutral: np.ndarray, expression: np.ndarray) -> np.ndarray:
@@ -76,7 +88,7 @@ def landmark_sets(
     mixed = Points(
         np.where(iris[:, None], eyes.corners, on_skin.corners), np.where(iris[:, None], eyes.weights, on_skin.weights)
     )
-    mixed = to_lower_lip(mixed, shapes.mean, shapes.expression[EXPRESSION_NAMES.index("jawOpen")], skin)
+    mixed = to_lower_lip(mixed, head, shapes)
     return {"ibug68": ibug, "mediapipe478": mixed, "dense520": dense_points(ict, head, shapes, ibug)}
 
 

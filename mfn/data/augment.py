@@ -24,7 +24,7 @@ def patch_look(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def blend_patch(
     canvas: np.ndarray, picture: np.ndarray, matrix: np.ndarray, window: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Writes the part `window` (4,) of picture into canvas through `matrix` (2, 3), with a look of its own and a hard, soft or oval border."""
+    """Writes the part `window` (4,) of picture into canvas through `matrix` (2, 3): a look of its own; a hard, soft or oval border."""
     import cv2
 
     x1, y1 = np.floor(window[:2]).astype(int)

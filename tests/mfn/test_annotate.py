@@ -12,7 +12,6 @@ from mfn.camera import project
 from mfn.data.pack import read_pack
 from mfn.head_model import HeadModel
 from mfn.landmarker import Seen, agree, mirror_scores
-from mfn.mediapipe import landmark_basis
 from mfn.pictures import write_picture
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -40,7 +39,7 @@ class Teacher:
         level = float(picture.mean())
         count = int(level > 1)
         rotation = np.tile(np.diag([1.0, -1.0, -1.0]).astype(np.float32), (count, 1, 1))
-        head = landmark_basis(HeadModel.load())[0][None].repeat(count, 0)
+        head = HeadModel.load().landmark_basis("mediapipe478")[0][None].repeat(count, 0)
         points = project(head, rotation, np.full(count, 4 * level), np.full((count, 2), 100.0))
         return Seen(points.astype(np.float32), np.zeros((count, 52), np.float32), rotation)
 

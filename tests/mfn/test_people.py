@@ -7,7 +7,7 @@ import torch
 from mfn import camera
 from mfn.fitting import Fit, FitBasis, FitOptions, basis_from_head_model, fit, fit_people, fitted_points, trust
 from mfn.head_model import HeadModel
-from mfn.mediapipe import INNER_LIPS, LOWER_INNER_LIPS, landmark_basis, teacher_expression, teacher_scores
+from mfn.mediapipe import INNER_LIPS, LOWER_INNER_LIPS, teacher_expression, teacher_scores
 from retarget.arkit import EXPRESSION_NAMES
 
 
@@ -75,7 +75,7 @@ def test_trust_follows_residual_and_pose(basis: FitBasis) -> None:
 
 def test_an_open_jaw_parts_the_inner_lips() -> None:
     """The lower lip's points go with the jaw, the upper lip's stay."""
-    moved = landmark_basis(HeadModel.load())[2][EXPRESSION_NAMES.index("jawOpen"), :, 1]
+    moved = HeadModel.load().landmark_basis("mediapipe478")[2][EXPRESSION_NAMES.index("jawOpen"), :, 1]
     upper = [i for i in INNER_LIPS if i not in LOWER_INNER_LIPS and i not in (78, 308)]
     assert moved[list(LOWER_INNER_LIPS[2:7])].max() < -0.025 and moved[upper].min() > -0.012
 
