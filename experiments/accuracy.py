@@ -23,7 +23,7 @@ from mfn.draw import draw_faces
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
 from mfn.nms import overlaps
-from mfn.predictor import WEIGHTS, Predictor
+from mfn.predictor import SIZE, WEIGHTS, Predictor
 
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
 SETS = ("aflw2000", "facesynthetics", "youtube68")
@@ -135,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--eval", type=Path, default=Path("../shared/eval"), help="folder of the evaluation sets")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="ONNX file of the network")
-    parser.add_argument("--size", default="640x384", help="px the network sees")
+    parser.add_argument("--size", default="{}x{}".format(*SIZE), help="px the network sees")
     parser.add_argument("--score", type=float, default=0.3, help="least score of a face")
     parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
     parser.add_argument("--out", type=Path, default=RESULT)

@@ -125,7 +125,7 @@ def _see(picture: Picture, eyes: Eyes, options: AnnotateOptions) -> Arrays:
     boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
     seen, spread = see_faces(picture, landmarker, boxes, VIEWS if options.second_look else ())
     if faces is not None and landmarker.names:  # faces that the network alone sees stay boxes without labels
-        seen = second_opinion(seen, faces, eyes.model, landmarker.names)[: len(seen.points)]
+        seen = second_opinion(seen, faces, eyes.model, landmarker.names)[: len(seen.points)]  # type: ignore[assignment]
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return {
         "points": seen.points,

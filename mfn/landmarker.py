@@ -206,7 +206,8 @@ def see_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks: Se
     first = landmarker(picture)
     own = _boxes(first.points)
     missed = boxes[(overlaps(own, boxes) < SAME_FACE_IOU).all(0)] if len(own) and len(boxes) else boxes
-    rows = [(_second_look(picture, landmarker, box, looks), first[[i]]) for i, box in enumerate(own)]
+    rows: list[tuple[Seen | None, Seen | None]]
+    rows = [(_second_look(picture, landmarker, box, looks), first[[i]]) for i, box in enumerate(own)]  # type: ignore[misc]
     rows += [(_second_look(picture, landmarker, box, (*looks, *HARDER)), None) for box in missed]
     seen, spread = [], []
     for looked, plain in rows:
@@ -216,7 +217,7 @@ def see_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks: Se
             seen.append(merged)
             spread.append(apart)
     if not seen:
-        return first[:0], np.zeros(0, np.float32)
+        return first[:0], np.zeros(0, np.float32)  # type: ignore[return-value]
     return Seen(*(np.concatenate(parts) for parts in zip(*seen))), np.array(spread, np.float32)
 
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import onnxruntime
 
 WEIGHTS = Path(__file__).parent / "weights" / "mfn.onnx"
-SIZE = (640, 384)
+SIZE = (576, 336)  # only the product counts: 576 x 320 for 16:9, 448 x 448 for a square
 MULTIPLE = STRIDES[-1]
 PAD_GRAY = 114
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
-_AREA_SLACK = 1.07  # lets a square picture have 512 x 512, 7 % more than 640 x 384
+_AREA_SLACK = 1.07  # lets a square picture have 448 x 448, 4 % more than 576 x 336
 _BATCH = 8
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from mfn.export import store_half
 from mfn.pictures import Picture, as_picture, picture_paths
-from mfn.predictor import SIZE, fixed_letterbox, put_in
+from mfn.predictor import fit_letterbox, put_in
 
 if TYPE_CHECKING:
     import onnx
@@ -74,7 +74,7 @@ class _Pictures:
 
 def _inputs(pictures: Sequence[Picture]) -> Iterator[dict[str, np.ndarray]]:
     for picture in pictures:
-        box = fixed_letterbox(picture.shape[0], picture.shape[1], SIZE)
+        box = fit_letterbox(picture.shape[0], picture.shape[1])
         yield {"image": put_in(picture, box)[None]}
 
 
