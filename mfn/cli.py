@@ -96,7 +96,7 @@ def _parser(verb: str, what: str) -> ArgumentParser:
 
 def _add_network(parser: ArgumentParser) -> None:
     parser.add_argument("--score", type=float, default=0.65, help="least probability of a face that is reported")
-    parser.add_argument("--size", type=str, default="640x384", help="px the network sees; more: smaller faces, slower")
+    parser.add_argument("--size", type=str, default="576x336", help="px the network sees; more: smaller faces, slower")
     parser.add_argument("--weights", type=str, default=None, help="another network than the embedded one (.onnx)")
     parser.add_argument("--threads", type=int, default=0, help="cores to use; 0 = all")
 
