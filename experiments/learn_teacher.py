@@ -4,7 +4,8 @@
 
 `offset (478, 3)` metres: where on the head the teacher puts each point of a resting face, alike on both sides; `closed (2, 478, 3)` metres:
 what eyeBlinkLeft and eyeBlinkRight must add so that at weight 1 the lids' points lie where the teacher puts them on shut eyes;
-`correlation (51, 51)`: how its scores go together; `mean_mm (478, 3)`: the head model's own points, which say to what model all this belongs.
+`correlation (51, 51)`: how its scores go together; `mean_mm (478, 3)`: the head model's own points, which say to what model all
+this belongs.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def spotted(height: int, width: int, *cells: tuple[int, int], size: int = 16) ->
 
 @pytest.fixture(scope="module")
 def predictor(spots) -> Predictor:
-    return Predictor.load(spots, threads=1)
+    return Predictor.load(spots, size=(640, 384), threads=1)
 
 
 def same(a: Faces, b: Faces) -> bool:
@@ -99,7 +99,7 @@ def test_paths_and_arrays(predictor, tmp_path):
 
 def test_score_is_the_least_reported(spots):
     picture = spotted(768, 1280, (10, 20))
-    assert len(Predictor.load(spots, score=0.999)(picture)) == 0
+    assert len(Predictor.load(spots, size=(640, 384), score=0.999)(picture)) == 0
     with pytest.raises(ValueError, match="score from 0 to 1, got 7"):
         Predictor.load(spots, score=7)
 
