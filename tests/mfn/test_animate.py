@@ -36,7 +36,7 @@ def names(folder) -> set[str]:
 
 
 def test_a_scene_and_a_picture(place, spots, capsys):
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--out", "out/scene.glb"]) == 0
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "out/scene.glb"]) == 0
     assert "2 people; wrote out/scene.glb and out/scene.png" in capsys.readouterr().out
     assert names(place / "out") == {"scene.glb", "scene.png"}
     assert len(nodes_of(place / "out/scene.glb")) >= 2
@@ -50,18 +50,18 @@ def test_a_scene_and_a_picture(place, spots, capsys):
 def test_the_default_name_does_not_overwrite_the_photo(place, spots):
     """crowd.png in the same directory is an input, so its picture of characters needs another name."""
     before = (place / "crowd.png").read_bytes()
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--quiet"]) == 0
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--quiet"]) == 0
     assert (place / "crowd.png").read_bytes() == before
     assert names(place) == {"crowd.png", "crowd.glb", "crowd.characters.png"}
 
 
 def test_out_may_not_be_the_input(place, spots, capsys):
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--out", "./crowd.png"]) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "./crowd.png"]) == 1
     assert "this is the input" in capsys.readouterr().err
 
 
 def test_a_picture_alone_on_plain_ground(place, spots):
-    arguments = ["animate", "crowd.png", "--weights", str(spots), "--out", "x.png", "--plain", "--avatar", "robot"]
+    arguments = ["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.png", "--plain", "--avatar", "robot"]
     if "robot" not in {p.stem for p in avatar_folder().glob("*.glb")}:
         pytest.skip("there is no robot")
     assert main([*arguments, "--quiet"]) == 0
@@ -73,7 +73,7 @@ def test_a_glb_without_morph_targets_is_one_line(place, spots, capsys):
     document += b" " * (-len(document) % 4)
     header = struct.pack("<III", 0x46546C67, 2, 20 + len(document)) + struct.pack("<II", len(document), 0x4E4F534A)
     (place / "plain.glb").write_bytes(header + document)
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--avatar", "plain.glb"]) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--avatar", "plain.glb"]) == 1
     err = capsys.readouterr().err
     assert "no morph targets" in err and err.count("\n") == 1
     assert names(place) == {"crowd.png", "plain.glb"}
@@ -84,9 +84,9 @@ def test_takes_for_other_programs(place, spots, capsys):
     from retarget.take_files import read_take
 
     for out, wrote in (("x.csv", ["x-person-0.csv", "x-person-1.csv"]), ("x.jsonl", ["x.jsonl"]), ("x.npz", ["x.npz"])):
-        assert main(["animate", "crowd.png", "--weights", str(spots), "--out", out]) == 0
+        assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", out]) == 0
         assert f"2 people; wrote {' and '.join(wrote)}" in capsys.readouterr().out
     assert len(read_take("x.jsonl")) == len(read_take("x.npz")) == 2 and len(read_take("x-person-1.csv")) == 1
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--out", "x.fbx"]) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.fbx"]) == 1
     assert "is written as .glb" in capsys.readouterr().err
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--tolerance", "2"]) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--tolerance", "2"]) == 1

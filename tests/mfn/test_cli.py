@@ -49,7 +49,7 @@ def test_usage_is_2(arguments, capsys):
 
 
 def test_detect_writes_table_json(crowd, spots, capsys):
-    assert run("detect", "crowd.png", "--weights", spots, "--no-draw") == 0
+    assert run("detect", "crowd.png", "--weights", spots, "--size", "640x384", "--no-draw") == 0
     out = capsys.readouterr().out
     assert "crowd.png: 1280 x 768 px, 2 faces" in out and "wrote crowd.faces.json" in out
     text = (crowd / "crowd.faces.json").read_text()
@@ -61,13 +61,13 @@ def test_detect_writes_table_json(crowd, spots, capsys):
 
 
 def test_detect_without_a_face_is_done(crowd, spots, capsys):
-    assert run("detect", "nobody.png", "--weights", spots, "--no-draw", "--out", "new/folder") == 0
+    assert run("detect", "nobody.png", "--weights", spots, "--size", "640x384", "--no-draw", "--out", "new/folder") == 0
     assert "nobody.png: 400 x 300 px, no face" in capsys.readouterr().out
     assert len(Faces.from_json((crowd / "new/folder/nobody.faces.json").read_text())) == 0
 
 
 def test_detect_draws(crowd, spots, head_model, capsys):
-    assert run("detect", "crowd.png", "nobody.png", "--weights", spots, "--no-json") == 0
+    assert run("detect", "crowd.png", "nobody.png", "--weights", spots, "--size", "640x384", "--no-json") == 0
     drawn = cv2.imread("crowd.faces.png")
     assert drawn.shape == (768, 1280, 3) and drawn.any(axis=2).mean() > 0.002
     assert not cv2.imread("nobody.faces.png").any()
@@ -75,7 +75,7 @@ def test_detect_draws(crowd, spots, head_model, capsys):
 
 def test_a_bad_picture_is_reported_and_the_others_go_on(crowd, spots, capsys):
     (crowd / "bad.jpg").write_bytes(b"not a picture")
-    assert run("detect", "bad.jpg", "crowd.png", "none.png", "--weights", spots, "--no-draw", "--quiet") == 1
+    assert run("detect", "bad.jpg", "crowd.png", "none.png", "--weights", spots, "--size", "640x384", "--no-draw", "--quiet") == 1
     out, err = capsys.readouterr()
     assert [line.split(": ")[1] for line in err.splitlines()] == ["bad.jpg", "none.png"]
     assert not out and (crowd / "crowd.faces.json").is_file() and not (crowd / "bad.faces.json").exists()
@@ -83,7 +83,7 @@ def test_a_bad_picture_is_reported_and_the_others_go_on(crowd, spots, capsys):
 
 def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spots):
     write_picture("nobody.jpg", np.zeros((30, 40, 3), np.uint8))
-    assert run("detect", ".", "--weights", spots, "--no-draw", "--quiet", "--out", "out") == 0
+    assert run("detect", ".", "--weights", spots, "--size", "640x384", "--no-draw", "--quiet", "--out", "out") == 0
     assert sorted(p.name for p in (crowd / "out").iterdir()) == [
         "crowd.faces.json",
         "nobody-2.faces.json",
@@ -115,7 +115,7 @@ def test_bad_input_is_1_and_one_line(crowd, spots, arguments, message, capsys):
 
 
 def test_animate_with_nobody_writes_nothing(crowd, spots, capsys):
-    assert run("animate", "nobody.png", "--weights", spots, "--out", "x.npz") == 1
+    assert run("animate", "nobody.png", "--weights", spots, "--size", "640x384", "--out", "x.npz") == 1
     assert "no face was found" in capsys.readouterr().err
     assert not (crowd / "x.npz").exists()
 
@@ -123,7 +123,7 @@ def test_animate_with_nobody_writes_nothing(crowd, spots, capsys):
 def test_animate_to_a_take(crowd, spots):
     from retarget import Take
 
-    assert run("animate", "crowd.png", "--weights", spots, "--out", "x.npz", "--quiet") == 0
+    assert run("animate", "crowd.png", "--weights", spots, "--size", "640x384", "--out", "x.npz", "--quiet") == 0
     take = Take.load("x.npz")
     assert len(take) == 2 and (take.translation[:, 2] < 0).all()
 
