@@ -30,7 +30,7 @@ def test_the_core_is_light():
 
 def test_extras():
     assert {"torch", "torchvision", "lightning", "wandb", "torchmetrics", "jsonargparse"} <= requirements("train")
-    assert requirements("annotate") == {"mediapipe"} and requirements("video") == {"av"}
+    assert requirements("annotate") == {"mediapipe", "torch"} and requirements("video") == {"av"}
     assert requirements("stream") == {"python-osc"} and "pytest" in requirements("dev")
 
 
