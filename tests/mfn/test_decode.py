@@ -111,3 +111,25 @@ def test_extreme_numbers_stay_finite():
     cells = np.full((1, len(center), CELL_SIZE), 1e6, np.float32)
     found = decode(cells, HEIGHT, WIDTH)
     assert len(found) and all(np.isfinite(getattr(found, n)).all() for n in ("box", "scale", "rotation", "expression"))
+
+
+def test_cells_of_one_face_are_averaged_by_score():
+    center, stride = grid(HEIGHT, WIDTH)
+    cells = np.full((1, len(center), CELL_SIZE), -8.0, np.float32)
+    near = np.flatnonzero((stride == 16) & (np.abs(center - [88, 56]).max(1) < 17))
+    faces = some_faces(1)[np.zeros(len(near), int)]
+    faces = faces.replace(
+        box=np.tile([60, 30, 110, 90], (len(near), 1)),
+        score=np.linspace(0.9, 0.7, len(near)),
+        expression=np.linspace(0.2, 0.8, len(near))[:, None].repeat(51, 1),
+    )
+    cells[0, near] = write_cells(faces, center[near], stride[near])
+    (found,) = [decode(cells, HEIGHT, WIDTH)]
+    assert len(found) == 1 and len(near) > 1
+    assert found.score[0] == pytest.approx(0.9, abs=1e-4)
+    np.testing.assert_allclose(found.rotation[0], faces.rotation[0], atol=1e-4)
+    expected = np.average(faces.expression, axis=0, weights=faces.score)
+    np.testing.assert_allclose(found.expression[0], expected, atol=1e-4)
+    apart = faces.replace(score=np.r_[0.9, np.full(len(near) - 1, 0.4)])
+    cells[0, near] = write_cells(apart, center[near], stride[near])
+    np.testing.assert_allclose(decode(cells, HEIGHT, WIDTH).expression[0], 0.2, atol=1e-4)  # less than half as sure: not heard
