@@ -20,6 +20,7 @@ from mfn.network.layout import (
     FIELDS,
     FRONTAL_6D,
     IDENTITY_SIZE,
+    PARAMETERS,
     SCALE_CELLS,
     SLICES,
     STRIDES,
@@ -64,26 +65,40 @@ def read_cells(raw: Any, center: Any, stride: Any, xp: ModuleType = np) -> dict[
     """What raw cells say, in px of the network's input.
 
     raw: (..., D) cells; center: (..., 2) px; stride: (...); xp: `numpy` or `torch`, whichever the arrays are of.
-    -> dict: score (...), box (..., 4) x1 y1 x2 y2, rows (..., 6) the rotation's first two rows before they are made orthonormal,
-    rotation (..., 3, 3), scale (...) px per metre, center (..., 2),
-    identity (..., I), expression (..., 51)
+    -> dict: score (...), box (..., 4) x1 y1 x2 y2, and all that `read_parameters` gives
     """
     s = stride[..., None]
-    part = {name: raw[..., where] for name, where in SLICES.items()}
-    middle = center + s * part["box"][..., :2]
-    half = 0.5 * BOX_CELLS * s * xp.exp(part["box"][..., 2:].clip(-6, 6))
+    box = raw[..., SLICES["box"]]
+    middle = center + s * box[..., :2]
+    half = 0.5 * BOX_CELLS * s * xp.exp(box[..., 2:].clip(-6, 6))
+    return {
+        "score": _sigmoid(raw[..., SLICES["score"].start], xp),
+        "box": xp.concatenate([middle - half, middle + half], -1),
+        **read_parameters(raw[..., PARAMETERS], center, stride, xp),
+    }
+
+
+def read_parameters(raw: Any, center: Any, stride: Any, xp: ModuleType = np) -> dict[str, Any]:
+    """What the part PARAMETERS of raw cells says of faces, in px of the network's input.
+
+    raw: (..., PARAMETER_SIZE); center: (..., 2) px; stride: (...)
+    -> dict: rows (..., 6) the rotation's first two rows before they are made orthonormal, rotation (..., 3, 3), scale (...) px per metre,
+    center (..., 2), identity (..., I), expression (..., 51)
+    """
+    first = PARAMETERS.start
+    part = {
+        name: raw[..., where.start - first : where.stop - first] for name, where in SLICES.items() if where.start >= first
+    }
     frontal = (
         np.asarray(FRONTAL_6D, np.float32)
         if xp is np
         else xp.tensor(FRONTAL_6D, dtype=raw.dtype, device=raw.device)
     )
     return {
-        "score": _sigmoid(part["score"][..., 0], xp),
-        "box": xp.concatenate([middle - half, middle + half], -1),
         "rows": part["rotation"] + frontal,
         "rotation": rotation_from_rows(part["rotation"] + frontal, xp),
         "scale": SCALE_CELLS * stride * xp.exp(part["scale"][..., 0].clip(-6, 6)),
-        "center": center + s * part["center"],
+        "center": center + stride[..., None] * part["center"],
         "identity": part["identity"],
         "expression": _sigmoid(part["expression"], xp),
     }

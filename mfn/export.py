@@ -1,7 +1,7 @@
 """`mfn export`: a trained network as an ONNX file that needs neither torch nor this package's training half.
 
 The graph is the network alone, uint8 picture in, raw cells out, any batch and any size that the strides divide; `mfn.decode` is the one
-place that reads cells. Weights are stored as float16 (half the file) and computed with in float32.
+place that reads cells. A network of one face takes crops of one size and gives parameters, points or a position map (see `mfn.single`). Weights are stored as float16 (half the file) and computed with in float32.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mfn.network.layout import CELL_SIZE
+from mfn.single import CROP_SIZE
+
 OPSET = 17
 LARGE = 256  # tensors of fewer numbers stay float32: biases, shapes
 
 
 class FromPixels(nn.Module):
-    """A network behind the door that pictures come through: (B, H, W, 3) uint8 RGB -> cells (B, A, D)."""
+    """A network behind the door that pictures come through: (B, H, W, 3) uint8 RGB -> what the network gives."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 -> (B, A, D) float32"""
+        """(B, H, W, 3) uint8 -> cells (B, A, D), or what a network of one face gives, float32"""
         return self.network(image.permute(0, 3, 1, 2).float())
 
 
@@ -35,14 +38,12 @@ def load_network(config: Path, checkpoint: Path) -> nn.Module:
     """The network of a configuration with the (averaged) weights of a checkpoint; nothing in the checkpoint is executed."""
     from lightning.pytorch.cli import LightningCLI
 
-    from mfn.data.datamodule import Scenes
-    from mfn.training import MultiFace
+    from mfn.training import read_state
 
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
-    cli = LightningCLI(MultiFace, Scenes, run=False, args=["--config", str(config)], save_config_callback=None)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    state = {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
+    cli = LightningCLI(run=False, args=["--config", str(config)], save_config_callback=None)
+    state = read_state(checkpoint)
     network: nn.Module = cli.model.network
     network.load_state_dict(state)
     return network.eval()
@@ -54,22 +55,35 @@ def write_onnx(network: nn.Module, path: Path) -> None:
 
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    example = torch.zeros(1, 384, 640, 3, dtype=torch.uint8)
+    name, side = what_it_gives(network)
+    axes: dict[str, dict[int, str]] = {"image": {0: "B"}, name: {0: "B"}}
+    if name == "cells":
+        axes = {"image": {0: "B", 1: "H", 2: "W"}, name: {0: "B", 1: "A"}}
     torch.onnx.export(
         FromPixels(network).eval().to(memory_format=torch.contiguous_format),
-        (example,),
+        (torch.zeros(1, side, side, 3, dtype=torch.uint8),),
         str(part),
         dynamo=False,
         opset_version=OPSET,
         input_names=["image"],
-        output_names=["cells"],
-        dynamic_axes={"image": {0: "B", 1: "H", 2: "W"}, "cells": {0: "B", 1: "A"}},
+        output_names=[name],
+        dynamic_axes=axes,
     )
     model = onnx.load(str(part))
     store_half(model)
     onnx.checker.check_model(model)
     onnx.save(model, str(part))
     os.replace(part, path)
+
+
+@torch.no_grad()
+def what_it_gives(network: nn.Module) -> tuple[str, int]:
+    """The name of a network's output, and the side of a picture it can take: told by the output's shape for one crop."""
+    given = network(torch.zeros(1, 3, CROP_SIZE, CROP_SIZE))
+    if given.ndim == 3 and given.shape[2] == CELL_SIZE:
+        return "cells", 384
+    names = {2: "parameters", 3: "points", 4: "position_map"}
+    return names[given.ndim], CROP_SIZE
 
 
 def store_half(model: Any) -> None:

@@ -62,3 +62,29 @@ def gap_loss(predicted: Tensor, true: Tensor, pairs: Tensor) -> Tensor:
     """
     there = (predicted[:, pairs[:, 0]] - predicted[:, pairs[:, 1]]) - (true[:, pairs[:, 0]] - true[:, pairs[:, 1]])
     return 100 * there.abs().sum(-1).mean(1)
+
+
+def vdc_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """Vertex distance cost of 3DDFA (Zhu et al., CVPR 2016, eq. 6): mean squared distance. (P, L, 2 or 3) in crop sides -> (P,)"""
+    return (predicted - true).square().sum(-1).mean(1)
+
+
+def wpdc_loss(predicted: Tensor, true: Tensor, effect: Tensor) -> Tensor:
+    """Weighted parameter distance cost (Zhu et al., CVPR 2016, eqs. 7 and 8): what moves vertices further counts more.
+
+    The published weight of a parameter is how far the vertices of the true face move when it alone takes its predicted value. In each
+    parameter alone the vertices are linear, so that is its error times `effect`. The weights are divided by the largest, as published,
+    and no gradient goes through them.
+    predicted, true: (P, K); effect: (P, K) or (K,), how far one unit of each parameter moves the vertices -> (P,)
+    """
+    error = predicted - true
+    weight = (error.abs() * effect).detach()
+    weight = weight / weight.amax(1, keepdim=True).clamp(min=1e-12)
+    return (weight * error.square()).sum(1)
+
+
+def wing_loss(predicted: Tensor, true: Tensor, width: float = 10.0, bend: float = 2.0) -> Tensor:
+    """Wing loss (Feng et al., CVPR 2018, eq. 5): logarithmic below `width`, linear above. (P, L, C) px -> (P,)"""
+    error = (predicted - true).abs()
+    shift = width - width * torch.log(torch.tensor(1 + width / bend))
+    return torch.where(error < width, width * torch.log1p(error / bend), error - shift).mean((1, 2))

@@ -123,7 +123,9 @@ class Predictor:
         if not 0 <= score <= 1:
             raise ValueError(f"expected a score from 0 to 1, got {score}")
         fit_letterbox(1, 1, size)
-        return cls(_open_session(path, threads), size, score)
+        session = open_session(path, threads)
+        _check_session(path, session)
+        return cls(session, size, score)
 
     def __call__(self, source: str | Path | Picture | Sequence[str | Path | Picture]) -> Faces:
         """All faces of one picture or a list: paths or RGB (H, W, 3) uint8. `image` is the place in the list.
@@ -160,9 +162,10 @@ class Predictor:
         return self.session.run(["cells"], {"image": image})[0]
 
 
-def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """A network in an ONNX file, on the CPU. threads: cores that one call uses, 0 = all."""
     if not path.is_file():
-        why = "the weights are missing from this installation" if path == WEIGHTS else "no such file"
+        why = "the weights are missing from this installation" if path.parent == WEIGHTS.parent else "no such file"
         raise FileNotFoundError(f"{path}: {why}")
     import onnxruntime
 
@@ -173,7 +176,6 @@ def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
         raise ValueError(f"{path}: not a network that ONNX Runtime can read ({type(error).__name__})") from None
-    _check_session(path, session)
     return session
 
 

@@ -15,17 +15,9 @@ from torch import Tensor, nn
 from mfn.assign import assign
 from mfn.data.datamodule import Batch, Scenes
 from mfn.decode import grid, read_cells
+from mfn.face_loss import PARAMETER_FIELDS, FaceLoss
 from mfn.head_model import HeadModel
-from mfn.losses import (
-    box_iou_pairs,
-    expression_loss,
-    gap_loss,
-    giou_loss,
-    landmark_loss,
-    quality_focal_loss,
-    rotation_loss,
-)
-from mfn.mediapipe import GAPS
+from mfn.losses import box_iou_pairs, giou_loss, quality_focal_loss
 from mfn.network.layout import SLICES
 
 LOSS_WEIGHTS: dict[str, float] = {
@@ -71,23 +63,15 @@ class MultiFace(LightningModule):
         if unknown:
             raise ValueError(f"loss_weights: expected some of {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
         if weights is not None:
-            network.load_state_dict(_state(Path(weights)))
+            network.load_state_dict(read_state(Path(weights)))
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.learning_rate, self.weight_decay, self.steps, self.warmup = learning_rate, weight_decay, steps, warmup
         self.loss_weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
-        mean, identity, expression, weight = training_landmarks(HeadModel.load())
-        for name, value in (("mean", mean), ("identity", identity), ("expression", expression), ("weight", weight)):
-            self.register_buffer(f"landmark_{name}", torch.from_numpy(value), persistent=False)
-        self.register_buffer("gaps", torch.tensor(GAPS) + len(mean) - 478, persistent=False)
+        self.face_loss = FaceLoss(HeadModel.load())
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) RGB 0..255 -> cells (B, A, D) float32"""
         return self.network(picture.to(memory_format=torch.channels_last)).float()
-
-    def shape(self, identity: Tensor, expression: Tensor) -> Tensor:
-        """Landmarks of heads, metres: (P, I), (P, 51) -> (P, L, 3)"""
-        offset = identity @ self.landmark_identity.flatten(1) + expression @ self.landmark_expression.flatten(1)
-        return self.landmark_mean + offset.unflatten(1, (-1, 3))
 
     def losses(self, cells: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Every term of the loss, each a mean over the pairs it speaks of."""
@@ -113,27 +97,13 @@ class MultiFace(LightningModule):
         known = batch.known[face]
         face = face[known]
         told = {name: value[known] for name, value in told.items()}
-        identity, expression = batch.identity[face], batch.expression[face]
-        rotation, scale, center = batch.rotation[face], batch.scale[face], batch.center[face]
+        true = {name: getattr(batch, name)[face] for name in PARAMETER_FIELDS}
         box = batch.box[face]
-        size = (scale * 0.15).clamp(min=1.0)  # px of a face's height, also where the picture's edge cuts its box
-        true_shape = self.shape(identity, expression)
-        true_points = _project(true_shape, rotation, scale, center)
-        shape = self.shape(told["identity"], told["expression"])
-        points = _project(shape, told["rotation"], told["scale"], told["center"])
-        posed = _project(true_shape, told["rotation"], told["scale"], told["center"])
         span = (box[:, 2:] - box[:, :2]).prod(1).clamp(min=1).sqrt()
         # Small faces are many, and of them nobody can tell much: what is asked grows with what can be seen.
         clear = (span / CLEAR_PX).clamp(0.15, 2.0)
         clear = clear / clear.sum().clamp(min=1e-6)
-        return {
-            "rotation": (rotation_loss(told["rows"], rotation) * clear).sum(),
-            "landmarks": (landmark_loss(points, true_points, size, self.landmark_weight) * clear).sum(),
-            "pose_landmarks": (landmark_loss(posed, true_points, size, self.landmark_weight) * clear).sum(),
-            "identity": ((told["identity"] - identity).abs().mean(1) * clear).sum(),
-            "expression": (expression_loss(told["expression"], expression) * clear).sum(),
-            "gaps": (gap_loss(shape, true_shape, self.gaps) * clear).sum(),
-        }
+        return {name: (value * clear).sum() for name, value in self.face_loss(told, true).items()}
 
     def _step(self, batch: Batch, stage: str) -> Tensor:
         cells = self(batch.picture.float())
@@ -158,25 +128,29 @@ class MultiFace(LightningModule):
         self._step(batch, "test")
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW; weight decay on convolutions only; warm-up, then cosine to a hundredth."""
-        decayed = [p for p in self.parameters() if p.ndim > 1]
-        free = [p for p in self.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.weight_decay}, {"params": free, "weight_decay": 0.0}],
-            lr=self.learning_rate,
-        )
-
-        def rate(step: int) -> float:
-            if step < self.warmup:
-                return (step + 1) / self.warmup
-            progress = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
-            return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * progress)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """See `one_cycle`."""
+        return one_cycle(self, self.learning_rate, self.weight_decay, self.steps, self.warmup)
 
 
-def _state(path: Path) -> dict[str, Tensor]:
+def one_cycle(module: nn.Module, learning_rate: float, weight_decay: float, steps: int, warmup: int) -> dict[str, Any]:
+    """AdamW with weight decay on convolutions and matrices only; warm-up, then cosine to a hundredth. What Lightning wants of them."""
+    decayed = [p for p in module.parameters() if p.ndim > 1]
+    free = [p for p in module.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}], lr=learning_rate
+    )
+
+    def rate(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * progress)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
     """The network's weights in safetensors (kept in float16) or in a checkpoint of Lightning's, float32. Executes nothing."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights to start from")
@@ -190,22 +164,6 @@ def _state(path: Path) -> dict[str, Tensor]:
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
-def training_landmarks(model: HeadModel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The landmarks the loss looks at: the 68, and MediaPipe's, whose lids and lips are dense.
-
-    -> mean (L, 3), identity (I, L, 3), expression (51, L, 3) metres, weight (L,): the 68 and the 478 count alike as groups
-    """
-    parts = [model.landmark_basis(name) for name in ("ibug68", "mediapipe478")]
-    weight = np.concatenate([np.full(part[0].shape[0], 1.0 / part[0].shape[0]) for part in parts]).astype(np.float32)
-    mean, identity, expression = (np.concatenate([p[i] for p in parts], axis=min(i, 1)) for i in range(3))
-    return mean, identity, expression, weight
-
-
-def _project(shape: Tensor, rotation: Tensor, scale: Tensor, center: Tensor) -> Tensor:
-    """Weak perspective: (P, L, 3) metres, (P, 3, 3), (P,), (P, 2) -> (P, L, 2) px"""
-    return scale[:, None, None] * (shape @ rotation[:, :2].transpose(1, 2)) + center[:, None]
-
-
 def _inside(batch: Batch, centers: Tensor, pictures: int) -> Tensor:
     """Cells whose centre lies in a box of which nobody knows whether it is a face: (B, A) bool"""
     box, where = batch.unsure, torch.zeros(pictures, len(centers), dtype=torch.bool, device=centers.device)
@@ -216,5 +174,5 @@ def _inside(batch: Batch, centers: Tensor, pictures: int) -> Tensor:
 
 
 def main(args: Sequence[str]) -> None:
-    """`mfn fit|validate|test …`: Lightning's command line over MultiFace and Scenes."""
-    LightningCLI(MultiFace, Scenes, args=list(args), save_config_kwargs={"overwrite": True})
+    """`mfn fit|validate|test …`: Lightning's command line over any system and data module that a configuration names."""
+    LightningCLI(args=list(args), save_config_kwargs={"overwrite": True})

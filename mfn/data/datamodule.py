@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from mfn.camera import project
 from mfn.data.mosaic import KINDS, BoxOf, Kind, Mosaic, Scene
-from mfn.data.pack import Pack, read_pack, read_pictures
+from mfn.data.pack import pack_place, read_pack, read_pictures
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
 from mfn.mediapipe import face_box
@@ -131,11 +131,11 @@ class Scenes(LightningDataModule):
         model = HeadModel.load()
         box_of = boxes_from(model)
         backgrounds = read_pictures(self.folder / "backgrounds.tar")
-        packs = [self._read(name) for name in self.sources]
+        packs = [read_pack(*pack_place(self.folder, self.labels, name)) for name in self.sources]
         held = [np.arange(len(p.pictures)) % 50 == 0 for p in packs]
 
         def mosaic(chosen: list[np.ndarray], photos: list[np.ndarray]) -> Mosaic:
-            parts = [_only(p, c) for p, c in zip(packs, chosen, strict=True)]
+            parts = [p.only(c) for p, c in zip(packs, chosen, strict=True)]
             weights = [w for part, w in zip(parts, self.sources.values(), strict=True) if len(part.faces)]
             parts = [part for part in parts if len(part.faces)]
             return Mosaic(parts, weights, photos, model.identity_mirror, box_of, self.size, self.kinds)
@@ -144,13 +144,6 @@ class Scenes(LightningDataModule):
             "fit": mosaic([~h for h in held], [b for i, b in enumerate(backgrounds) if i % 20]),
             "validate": mosaic(held, backgrounds[::20]),
         }
-
-    def _read(self, name: str) -> Pack:
-        """A pack of the folder by name, or one made elsewhere by its path without ending, with its labels beside it."""
-        if "/" in name:
-            path = Path(name)
-            return read_pack(path.parent, path.parent / "labels", path.name)
-        return read_pack(self.folder / "faces", self.labels, name)
 
     def train_dataloader(self) -> DataLoader:
         """Batches without end."""
@@ -176,7 +169,7 @@ class Scenes(LightningDataModule):
             collate_fn=collate,
             multiprocessing_context="fork" if self.workers else None,
             prefetch_factor=4 if self.workers else None,
-            worker_init_fn=_one_thread,
+            worker_init_fn=limit_threads,
         )
 
 
@@ -192,17 +185,9 @@ def boxes_from(model: HeadModel) -> BoxOf:
     return box_of
 
 
-def _one_thread(_: int) -> None:
+def limit_threads(_: int) -> None:
     """OpenCV's and torch's threads of a worker would take the cores the network trains on."""
     import cv2
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-
-
-def _only(pack: Pack, pictures: np.ndarray) -> Pack:
-    """The faces of the chosen pictures (P,) bool; pictures stay where they are, so that numbers keep."""
-    faces, unsure = pictures[pack.faces.image], pictures[pack.unsure_image]
-    return Pack(
-        pack.name, pack.pictures, pack.faces[faces], pack.known[faces], pack.unsure[unsure], pack.unsure_image[unsure]
-    )

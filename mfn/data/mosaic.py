@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mfn.camera import mirror_rotation
 from mfn.data.augment import blend_patch, scene_look
 from mfn.data.pack import Pack
 from mfn.faces import Faces
-from retarget.arkit import EXPRESSION_NAMES, MIRROR
+from mfn.mirror import mirror_expression
 
-EXPRESSION_MIRROR = np.asarray(MIRROR[: len(EXPRESSION_NAMES)])
-FLIP = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
 SEEN_SHARE = 0.6  # a face of which less is inside the scene is neither face nor background
+
 
 class Kind(NamedTuple):
     """A kind of scene: share of all, least and most patches, least and most face size in parts of the scene's side."""
@@ -72,7 +72,7 @@ def move_faces(faces: Faces, matrix: np.ndarray, identity_mirror: np.ndarray, kn
     mirror = np.linalg.det(a) < 0
     turn = np.eye(3, dtype=np.float32)
     turn[:2, :2] = (a @ np.diag([-1.0, 1.0]) if mirror else a) / gain
-    rotation = FLIP @ faces.rotation @ FLIP if mirror else faces.rotation
+    rotation = mirror_rotation(faces.rotation) if mirror else faces.rotation
     half = (faces.box[:, 2:] - faces.box[:, :2]) / 2
     middle = (faces.box[:, 2:] + faces.box[:, :2]) / 2 @ a.T + t
     half = np.sqrt(half**2 @ (a**2).T)
@@ -84,7 +84,7 @@ def move_faces(faces: Faces, matrix: np.ndarray, identity_mirror: np.ndarray, kn
         scale=faces.scale * gain,
         center=faces.center @ a.T + t,
         identity=faces.identity * identity_mirror if mirror else faces.identity,
-        expression=faces.expression[:, EXPRESSION_MIRROR] if mirror else faces.expression,
+        expression=mirror_expression(faces.expression) if mirror else faces.expression,
         track=faces.track,
     )
     if known.any():
@@ -114,7 +114,7 @@ class Mosaic:
         self.rows = [_rows_by_picture(p.faces.image, len(p.pictures)) for p in packs]
         self.unsure_rows = [_rows_by_picture(p.unsure_image, len(p.pictures)) for p in packs]
         self.anchors = [np.flatnonzero(_span(p.faces.box) > 8) for p in packs]
-        self.odds = [np.cumsum(_odds(p.faces.expression[a])) for p, a in zip(packs, self.anchors, strict=True)]
+        self.odds = [np.cumsum(expression_odds(p.faces.expression[a])) for p, a in zip(packs, self.anchors, strict=True)]
 
     def scene(self, rng: np.random.Generator) -> Scene:
         """One scene of a kind drawn by its share."""
@@ -179,7 +179,7 @@ class Mosaic:
         return Scene(canvas, faces[keep], pack.known[rows][keep], np.concatenate([unsure, faces.box[partly]]))
 
 
-def _odds(expression: np.ndarray) -> np.ndarray:
+def expression_odds(expression: np.ndarray) -> np.ndarray:
     """How often faces are drawn for their expressions (N, 51) -> (N,): open mouths and closed eyes are rare and must be seen often."""
     length = np.linalg.norm(expression - np.median(expression, 0), axis=1) if len(expression) else np.zeros(0)
     usual = max(float(np.median(length)), 1e-3) if len(length) else 1.0

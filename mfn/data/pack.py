@@ -36,6 +36,21 @@ class Pack:
     unsure: np.ndarray
     unsure_image: np.ndarray
 
+    def only(self, pictures: np.ndarray) -> Pack:
+        """The faces of the chosen pictures (P,) bool; pictures stay where they are, so that numbers keep."""
+        faces, unsure = pictures[self.faces.image], pictures[self.unsure_image]
+        return Pack(
+            self.name, self.pictures, self.faces[faces], self.known[faces], self.unsure[unsure], self.unsure_image[unsure]
+        )
+
+
+def pack_place(folder: Path, labels: Path, name: str) -> tuple[Path, Path, str]:
+    """What `read_pack` takes of a source's name: a pack of the folder, or a path to one made elsewhere, its labels beside it."""
+    if "/" in name:
+        path = Path(name)
+        return path.parent, path.parent / "labels", path.name
+    return folder / "faces", labels, name
+
 
 def read_pictures(path: Path, every: int = 1) -> list[np.ndarray]:
     """All pictures of a tar, in the order of their names, as (H, W, 3) uint8 RGB. every: keep one of so many (for quick trials)."""

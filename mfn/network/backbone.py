@@ -22,7 +22,7 @@ class Backbone(nn.Module):
             raise ValueError(f'expected block "conv" or "fire", got {block!r}')
         if len(widths) != 5 or len(depths) != 5:
             raise ValueError(f"expected five widths and five depths (strides 2 to 32), got {widths} and {depths}")
-        self.widths = tuple(widths)
+        self.block, self.widths = block, tuple(widths)
         self.stages = nn.ModuleList()
         c_in = 3
         for width, depth in zip(widths, depths, strict=True):

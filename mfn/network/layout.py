@@ -55,6 +55,9 @@ def _slices() -> dict[str, slice]:
 
 SLICES: dict[str, slice] = _slices()
 CELL_SIZE: int = sum(field.size for field in FIELDS.values())
+PARAMETERS = slice(SLICES["rotation"].start, CELL_SIZE)
+"""What a cell says of a face besides where it is. A network of one face says only this, of a single cell that covers its whole crop."""
+PARAMETER_SIZE: int = CELL_SIZE - PARAMETERS.start
 BRANCHES: dict[str, int] = {
     branch: sum(f.size for f in FIELDS.values() if f.branch == branch)
     for branch in dict.fromkeys(f.branch for f in FIELDS.values())
