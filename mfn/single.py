@@ -108,7 +108,7 @@ class SingleFace:
             box=np.zeros((len(raw), 4), np.float32),
             score=np.ones(len(raw), np.float32),
             rotation=told["rotation"],
-            scale=told["scale"] / gain[:, 0],
+            scale=told["scale"] * gain[:, 0],
             center=(told["center"] - CROP_SIZE / 2) * gain + windows[:, :2],
             identity=told["identity"],
             expression=told["expression"],
