@@ -1,7 +1,8 @@
 """`mfn export`: a trained network as an ONNX file that needs neither torch nor this package's training half.
 
 The graph is the network alone, uint8 picture in, raw cells out, any batch and any size that the strides divide; `mfn.decode` is the one
-place that reads cells. A network of one face takes crops of one size and gives parameters, points or a position map (see `mfn.single`). Weights are stored as float16 (half the file) and computed with in float32.
+place that reads cells. A network of one face takes crops of one size and gives parameters, points or a position map (see `mfn.single`).
+Weights are stored as float16 (half the file) and computed with in float32.
 """
 
 from __future__ import annotations

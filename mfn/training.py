@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 
 from mfn.assign import assign
-from mfn.data.datamodule import Batch, Scenes
+from mfn.data.datamodule import Batch
 from mfn.decode import grid, read_cells
 from mfn.face_loss import PARAMETER_FIELDS, FaceLoss
 from mfn.head_model import HeadModel

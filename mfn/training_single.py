@@ -29,7 +29,7 @@ class OneFace(LightningModule):
         weights: what to start from, safetensors or a checkpoint, of any network: what has the same name and shape is taken.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a knob of the YAML
         self,
         network: nn.Module,
         cost: nn.Module,

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from mfn.data.augment import patch_look, scene_look
 from mfn.data.datamodule import boxes_from, limit_threads
 from mfn.data.mosaic import expression_odds, similarity
-from mfn.data.pack import Pack, read_pack, read_pictures
+from mfn.data.pack import Pack, pack_place, read_pack, read_pictures
 from mfn.face_loss import PARAMETER_FIELDS
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
@@ -30,7 +30,10 @@ Truth = dict[str, Tensor]
 
 
 class CropMaker:
-    """Draws crops of the known faces of packs. weights: one a pack, how often it is drawn; frames: crops in a row of one face that moves."""
+    """Draws crops of the known faces of packs.
+
+    weights: one a pack, how often it is drawn; frames: crops in a row that show one face while it moves.
+    """
 
     def __init__(
         self, packs: Sequence[Pack], weights: Sequence[float], backgrounds: Sequence[Picture], model: HeadModel, frames: int = 1
@@ -169,7 +172,7 @@ class Crops(LightningDataModule):
         seed: of the training crops.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a knob of the YAML
         self,
         folder: Path,
         labels: Path,

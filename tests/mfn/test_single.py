@@ -200,7 +200,8 @@ def test_crops_keep_faces_in_the_middle():
     maker = CropMaker(packs(), [1.0], [np.zeros((150, 150, 3), np.uint8)], MODEL, frames=1)
     pictures, true = maker.batch(64, np.random.default_rng(0))
     assert pictures.shape == (64, 3, CROP_SIZE, CROP_SIZE) and pictures.dtype == torch.uint8
-    faces = Faces(image=np.zeros(64), box=np.zeros((64, 4)), score=np.ones(64), track=np.zeros(64), **{k: v.numpy() for k, v in true.items()})
+    fields = {name: value.numpy() for name, value in true.items()}
+    faces = Faces(image=np.zeros(64), box=np.zeros((64, 4)), score=np.ones(64), track=np.zeros(64), **fields)
     box = boxes_from(MODEL)(faces)
     middle, longer = (box[:, :2] + box[:, 2:]).mean(1) / 2, (box[:, 2:] - box[:, :2]).max(1)
     assert abs(middle.mean() - CROP_SIZE / 2) < 2 and middle.std() < 0.1 * CROP_SIZE
