@@ -12,9 +12,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (usage errors leave with 2)."""
     arguments = _parser().parse_args(argv)
     try:
-        {"inspect": _inspect, "animate": _animate, "render": _render, "convert": _convert, "stream": _stream, "calibrate": _calibrate}[
-            arguments.command
-        ](arguments)
+        commands = {"inspect": _inspect, "animate": _animate, "render": _render, "convert": _convert}
+        commands |= {"stream": _stream, "calibrate": _calibrate, "rig": _rig}
+        commands[arguments.command](arguments)
     except (ValueError, OSError, ImportError) as error:
         print(f"retarget: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
@@ -45,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("take", help=_TAKE)
     calibrate.add_argument("--out", help="take to write, .npz, .jsonl or .csv (default: NAME.calibrated.npz)")
 
+    rig = commands.add_parser("rig", help="make ARKit's shapes for a head mesh that has none", description=_RIG)
+    rig.add_argument("mesh", help="neutral head, .obj, .glb or .gltf, in any size and direction")
+    rig.add_argument("--landmarks", required=True, help='.json: {"noseTip": vertex number from 0, or [x, y, z], ...}')
+    rig.add_argument("--out", help="rig to write, .glb or .gltf (default: NAME.rigged.glb)")
+    rig.add_argument("--source", help="head model to take the shapes from, .npz (default: ours)")
+
     stream = commands.add_parser("stream", help="play a take to another program over the network")
     stream.add_argument("take", help=_TAKE)
     stream.add_argument("--to", choices=("vmc", "livelink"), default="vmc", help="VTuber programs, or Unreal")
@@ -66,6 +72,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _TAKE = "performance: .npz, .jsonl, .json (MediaPipe's results, ARKit coefficients), .csv (Live Link Face)"
+
+
+_RIG = (
+    "Landmarks, left being the subject's left: noseTip, chin, eyeOuterLeft, eyeInnerLeft, mouthCornerLeft (and Right) are "
+    "needed; better with noseBridge, noseBase, foreheadTop, upperLip, lowerLip (the middle of the red's upper and lower edge), "
+    "and for both sides eyeUpper, eyeLower (the middle of the lids' edges), browInner, browOuter, noseWing, jawAngle, ear (its front). "
+    "What is missing on one side is mirrored. tongueOut stays without effect."
+)
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -165,6 +179,17 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     for actor, offset, gain in zip(calibration.actor, calibration.offset, calibration.gain, strict=True):
         print(f"person {actor}: offset {offset.mean():.3f} on average, {offset.max():.2f} at most; gain at most {gain.max():.2f}")
     print(f"wrote {' and '.join(map(str, written))}")
+
+
+def _rig(arguments: argparse.Namespace) -> None:
+    from retarget.rig_mesh import rig_mesh, write_rig
+
+    out = Path(arguments.out or Path(arguments.mesh).with_suffix(".rigged.glb"))
+    rigged = rig_mesh(arguments.mesh, arguments.landmarks, arguments.source)
+    write_rig(rigged, out)
+    if rigged.filled:
+        print(f"mirrored: {', '.join(rigged.filled)}")
+    print(f"{out}: 51 shapes (tongueOut moves nothing), {rigged.moved} of {rigged.vertices} vertices move")
 
 
 def _stream(arguments: argparse.Namespace) -> None:
