@@ -14,13 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from avatars.character import Character, named_deltas  # noqa: E402
 from avatars.forms import Mesh, normals  # noqa: E402
 from avatars.lion import build_lion  # noqa: E402
+from avatars.person import build_person  # noqa: E402
 from avatars.robot import build_robot  # noqa: E402
 from mfn.head_model import HeadModel  # noqa: E402
 from retarget.arkit import ARKIT_NAMES  # noqa: E402
 from retarget.build import Node, Part, Shape, build_glb  # noqa: E402
 from retarget.glb import Document, Glb, write_glb  # noqa: E402
 
-CHARACTERS = {"robot": build_robot, "lion": build_lion}
+CHARACTERS = {"robot": build_robot, "lion": build_lion, "person": build_person}
 SCALE = 0.8
 """They are drawn a quarter larger than people: this makes them as large as those are."""
 _SMALLEST_DELTA_M = 1.5e-4

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from avatars import eyes, plate
-from avatars.forms import Floats, Mesh, merge, mirrored, tube
+from avatars.forms import Floats, Mesh, merge, mirrored, moved, tube
 from avatars.inside import TONGUE_OPENS, Jaw, build_inside
 from avatars.plate import Face, Style, opening_level, shell_depth
+from avatars.reshape import Reshape
 from mfn.head_model import HeadModel
 from retarget.arkit import ARKIT_NAMES
 
@@ -51,6 +52,26 @@ def build_character(model: HeadModel, style: Style, shell: Mesh, extra: Sequence
     )
 
 
+def reshaped(character: Character, to: Reshape) -> Character:
+    """The character with another build, its eyes at the height they had; the shell's parts that are no part of the head's
+    form are better added to it afterwards."""
+    level = np.array([0.0, character.eye[1] - to.eye()[1], 0.0])
+
+    def whole(mesh: Mesh) -> Mesh:
+        return moved(to.mesh(mesh), np.eye(3), level)
+
+    return replace(
+        character,
+        skin=whole(character.skin),
+        trim=whole(character.trim),
+        mouth=whole(character.mouth),
+        shell=whole(character.shell),
+        left_eye=to.ball(character.left_eye),
+        right_eye=to.ball(character.right_eye),
+        eye=to.eye() + level,
+    )
+
+
 def _trim(face: Face, place: Floats, moves: dict[str, Floats], extra: Sequence[Mesh]) -> Mesh:
     """Lids, lashes, socket rings, brows, and what else follows the face."""
     skin = face.model.region_mask("face", "brows") & (opening_level(place[:, 0], place[:, 1]) < 1.1)
@@ -79,4 +100,5 @@ def _brow(style: Style) -> Mesh:
 
 def named_deltas(mesh: Mesh, names: tuple[str, ...] = ARKIT_NAMES) -> Floats:
     """(M, V, 3) in the order of `names`; shapes that a part does not know leave it still."""
-    return np.stack([mesh.deltas.get(name, np.zeros_like(mesh.vertices)) for name in names])
+    rows = [mesh.deltas.get(name, np.zeros_like(mesh.vertices)) for name in names]
+    return np.array(rows).reshape(len(names), len(mesh.vertices), 3)

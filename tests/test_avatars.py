@@ -96,7 +96,8 @@ def test_left_is_the_subjects_left(rig: Rig, name: str) -> None:
 
 def test_mirrored_expressions_are_mirrored_faces(rig: Rig) -> None:
     wink = coefficients(EXPRESSIONS["wink left"])
-    ours, other = vertices(rig, wink), vertices(rig, wink[list(MIRROR)])
+    face = max(rig.character.surfaces, key=lambda surface: len(surface.deltas))  # what surrounds it may be uneven, as hair is
+    ours, other = (vertices(rig, which)[face.start : face.stop] for which in (wink, wink[list(MIRROR)]))
     low, high = (ours * (-1, 1, 1)).min(axis=0), (ours * (-1, 1, 1)).max(axis=0)
     np.testing.assert_allclose([other.min(axis=0), other.max(axis=0)], [low, high], atol=1e-3)
     assert np.linalg.norm(ours - other, axis=1).max() > 0.01
