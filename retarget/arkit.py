@@ -54,6 +54,9 @@ ARKIT_NAMES: tuple[str, ...] = (
 EXPRESSION_NAMES: tuple[str, ...] = ARKIT_NAMES[:51]
 """The 51 that a picture of a closed or open mouth can show: all but `tongueOut`."""
 
+EYE_TURN_RAD = (0.52, 0.44)
+"""Turn of an eye to the side, and up or down, at coefficient 1 of eyeLook*: 30 and 25 degrees."""
+
 
 def _mirrored(name: str) -> str:
     if name.endswith("Left"):

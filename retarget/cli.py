@@ -6,6 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from retarget.rig import Rig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     inspect = commands.add_parser("inspect", help="what each of ARKit's 52 coefficients moves in a rig")
-    inspect.add_argument("rig", help="character, .glb or .gltf")
+    inspect.add_argument("rig", help="character, .glb, .gltf or .vrm")
+    _add_rig_options(inspect)
+    inspect.add_argument("--write-map", metavar="NAMES.json", help="draft a map of its targets' names, to edit")
 
     animate = commands.add_parser("animate", help="write a scene of animated characters")
     _add_inputs(animate)
@@ -84,10 +90,24 @@ _RIG = (
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("take", help=_TAKE)
-    parser.add_argument("rig", nargs="+", help="character, .glb or .gltf; several are given to the actors in turn")
+    parser.add_argument("rig", nargs="+", help="character, .glb, .gltf or .vrm; several are given to the actors in turn")
+    _add_rig_options(parser)
     parser.add_argument("--width", type=_positive, default=1280, help="of the picture that was seen, px (default 1280)")
     parser.add_argument("--height", type=_positive, default=720, help="of the picture that was seen, px (default 720)")
     parser.add_argument("--focal-px", type=_positive_float, help="its focal length, px (default: its longer side)")
+
+
+def _add_rig_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--map", help='.json: {"jawOpen": "Mouth_Open", "mouthSmileLeft": {"SmileL": 1, "CheekL": 0.3}}')
+    parser.add_argument("--head", metavar="NODE", help="joint to turn, its name or number (default: found)")
+    parser.add_argument("--neck", metavar="NODE", help="joint below it that turns with it")
+    parser.add_argument("--eyes", metavar="LEFT,RIGHT", help="the subject's left and right eye joint")
+
+
+def _load(path: str, arguments: argparse.Namespace) -> Rig:
+    from retarget.rig import load_rig
+
+    return load_rig(path, arguments.map, arguments.head, arguments.neck, arguments.eyes)
 
 
 def _positive(text: str) -> int:
@@ -109,33 +129,23 @@ def _tolerance(text: str) -> float:
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
-    from retarget.rig import load_rig
+    from retarget.describe import describe
 
-    rig = load_rig(arguments.rig)
-    for name, target in rig.routes():
-        print(f"{name:20s} {target or 'no effect'}")
-    nodes = rig.glb.document["nodes"]
-    joints = [("head joint", rig.head)]
-    joints += [
-        (f"{side} eye joint", joint) for side, joint in zip(("left", "right"), rig.eyes or (None, None), strict=True)
-    ]
-    for what, joint in joints:
-        print(f"{what:20s} {'none' if joint is None else nodes[joint].get('name', joint)}")
-    print(f"{'gaze':20s} {'eye joints' if rig.eyes_turn else 'morph targets'}")
-    print(f"{'body':20s} {'stays upright, the head turns' if rig.stands else 'none, the whole turns'}")
-    print(f"{'scaled by':20s} {rig.scale:g}")
-    print(
-        f"{52 - len(rig.unmapped)} of 52 have an effect; {len(rig.undriven)} targets of the rig are not driven", end=""
-    )
-    print(f": {', '.join(rig.undriven)}" if rig.undriven else "")
+    if arguments.write_map:
+        from retarget.glb import read_glb
+        from retarget.name_map import write_draft
+
+        known = write_draft(arguments.write_map, read_glb(arguments.rig).document)
+        print(f"{arguments.write_map}: {known} of 52 have a target; edit it, then give it as --map")
+        return
+    print("\n".join(describe(_load(arguments.rig, arguments))))
 
 
 def _animate(arguments: argparse.Namespace) -> None:
     from retarget.animate import write_scene
-    from retarget.rig import load_rig
     from retarget.take_files import read_take
 
-    take, rigs = read_take(arguments.take), [load_rig(path) for path in arguments.rig]
+    take, rigs = read_take(arguments.take), [_load(path, arguments) for path in arguments.rig]
     out = Path(arguments.out or Path(arguments.take).with_suffix(".glb"))
     write_scene(take, rigs, out, arguments.width, arguments.height, arguments.focal_px, arguments.tolerance)
     print(f"{out}: {len(take.actors())} characters, {len(take)} samples")
@@ -145,10 +155,9 @@ def _render(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from retarget.picture import read_picture, render_scene, write_picture
-    from retarget.rig import load_rig
     from retarget.take_files import read_take
 
-    take, rigs = read_take(arguments.take), [load_rig(path) for path in arguments.rig]
+    take, rigs = read_take(arguments.take), [_load(path, arguments) for path in arguments.rig]
     if len(take):
         wanted = take.time_s.min() if arguments.time is None else arguments.time
         take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted).argmin()]]
@@ -182,13 +191,12 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 
 def _rig(arguments: argparse.Namespace) -> None:
-    from retarget.rig_mesh import rig_mesh, write_rig
+    from retarget.rig_mesh import rig_mesh
 
     out = Path(arguments.out or Path(arguments.mesh).with_suffix(".rigged.glb"))
-    rigged = rig_mesh(arguments.mesh, arguments.landmarks, arguments.source)
-    write_rig(rigged, out)
-    if rigged.filled:
-        print(f"mirrored: {', '.join(rigged.filled)}")
+    rigged = rig_mesh(arguments.mesh, arguments.landmarks, out, arguments.source)
+    if rigged.mirrored:
+        print(f"mirrored: {', '.join(rigged.mirrored)}")
     print(f"{out}: 51 shapes (tongueOut moves nothing), {rigged.moved} of {rigged.vertices} vertices move")
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from retarget.gltf_check import LISTS, check_compression, check_document, index_of, whole
+from retarget.gltf_check import LISTS, check_document, check_extensions, index_of, whole
 
 Document = dict[str, Any]
 
@@ -161,7 +161,7 @@ def _parse(text: bytes) -> Document:
     for name in ("extensionsUsed", "extensionsRequired"):
         if not isinstance(document.get(name, []), list) or not all(isinstance(x, str) for x in document.get(name, [])):
             raise ValueError(f"{name} is not a list of names")
-    check_compression(document)
+    check_extensions(document)
     return document
 
 

@@ -34,17 +34,26 @@ _COMPRESSION = {
     "EXT_meshopt_compression": "meshopt",
     "KHR_meshopt_compression": "meshopt",
 }
+# Extensions that may be required: quantised numbers are read, the others change looks or what a rig does besides.
+_KNOWN = ("KHR_mesh_quantization", "KHR_lights_punctual", "KHR_xmp_json_ld", "VRM", "VRMC_")
+_LOOKS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "EXT_lights_", "MSFT_texture_")
 
 
-def check_compression(document: Document) -> None:
-    """ValueError that says what to do if the meshes are stored compressed."""
+def check_extensions(document: Document) -> None:
+    """ValueError that says what to do if the meshes are stored compressed, or if the file requires what is not known
+    here."""
     views = [name for view in document.get("bufferViews", []) for name in view.get("extensions", {})]
     for name in [*document.get("extensionsRequired", []), *views]:
         if name in _COMPRESSION:
+            is_vrm = any(key.startswith("VRM") for key in document.get("extensions", {}))
+            tool = "from Blender's VRM add-on" if is_vrm else "or: npx @gltf-transform/cli copy IN.glb OUT.glb"
             raise ValueError(
-                f"its meshes are {_COMPRESSION[name]}-compressed ({name}), which is not read; import it into "
-                "Blender and export it without compression, or export it again from where it was made"
+                f"its meshes are {_COMPRESSION[name]}-compressed ({name}), which is not read; export it again without "
+                f"compression, {tool}"
             )
+    for name in document.get("extensionsRequired", []):
+        if not name.startswith((*_KNOWN, *_LOOKS)):
+            raise ValueError(f"it requires the extension {name[:60]}, which is not read; export it again without it")
 
 
 def check_document(document: Document, binary: bytes | bytearray) -> None:

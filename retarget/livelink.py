@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD, canonical_name
 from retarget.glb import write_whole
 from retarget.nodes import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.take import Take, check_file
@@ -37,7 +37,6 @@ PORT = 11111
 RATE = 60  # of the time code: the app's own
 AWAY_M = 1.0
 _VERSION = 6
-_GAZE_RAD = (0.52, 0.44)  # turn of an eye to the side, up and down at coefficient 1, as of a rig's eye joints
 _DAY_S = 86400
 _RATES = (60, 24, 25, 30, 48, 50, 100, 120, 240)
 
@@ -60,10 +59,10 @@ def to_values(take: Take) -> NDArray[np.float32]:
     value = {name: take.coefficients[:, column] for column, name in enumerate(ARKIT_NAMES)}
     angles = np.zeros((len(take), 9))
     angles[:, :3] = to_angles(take.rotation)
-    angles[:, 3] = (value["eyeLookOutLeft"] - value["eyeLookInLeft"]) * _GAZE_RAD[0]
-    angles[:, 6] = (value["eyeLookInRight"] - value["eyeLookOutRight"]) * _GAZE_RAD[0]
+    angles[:, 3] = (value["eyeLookOutLeft"] - value["eyeLookInLeft"]) * EYE_TURN_RAD[0]
+    angles[:, 6] = (value["eyeLookInRight"] - value["eyeLookOutRight"]) * EYE_TURN_RAD[0]
     for column, side in ((4, "Left"), (7, "Right")):
-        angles[:, column] = (value[f"eyeLookUp{side}"] - value[f"eyeLookDown{side}"]) * _GAZE_RAD[1]
+        angles[:, column] = (value[f"eyeLookUp{side}"] - value[f"eyeLookDown{side}"]) * EYE_TURN_RAD[1]
     return np.concatenate([take.coefficients, angles], axis=1).astype(np.float32)
 
 

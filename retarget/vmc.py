@@ -7,44 +7,21 @@ negated, so a quaternion becomes (x, -y, -z, w).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.glb import Document
 from retarget.livelink import open_udp
 from retarget.nodes import Floats
 from retarget.take import Take
+from retarget.vrm import PRESETS, Expressions, follow, has_face
 
 PORT = 39540
 KINDS = ("vrm0", "vrm1", "arkit")
 _PATIENCE_S = 1.0
 
-# What each preset takes from ARKit's shapes. Vowels give way to each other, so that a rounded open mouth is one of
-# them and not two at once.
-_PRESETS: dict[str, dict[str, float]] = {
-    "A": {"jawOpen": 1.0, "mouthFunnel": -0.7, "mouthPucker": -0.7},
-    "I": {"mouthStretchLeft": 0.4, "mouthStretchRight": 0.4},
-    "U": {"mouthPucker": 1.0, "mouthFunnel": -0.5},
-    "E": {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25, "jawOpen": -0.5},
-    "O": {"mouthFunnel": 1.0},
-    "Blink_L": {"eyeBlinkLeft": 1.0},
-    "Blink_R": {"eyeBlinkRight": 1.0},
-}
-_VRM1 = {"A": "aa", "I": "ih", "U": "ou", "E": "ee", "O": "oh", "Blink_L": "blinkLeft", "Blink_R": "blinkRight"}
-
-
-class Expressions(NamedTuple):
-    """What the receiving avatar calls its K expressions, and how they follow the 52: matrix (52, K)."""
-
-    names: tuple[str, ...]
-    matrix: NDArray[np.float32]
-
-    def values(self, coefficients: Floats) -> NDArray[np.float32]:
-        """(N, 52) -> (N, K) in [0, 1]."""
-        return np.clip(np.asarray(coefficients, np.float32) @ self.matrix, 0, 1)
+# Feelings and gaze are left to the program: it has keys for feelings, and eyes of its own.
+_SENT = ("aa", "ih", "ou", "ee", "oh", "blinkLeft", "blinkRight")
 
 
 def expressions(kind: str = "vrm0") -> Expressions:
@@ -52,14 +29,11 @@ def expressions(kind: str = "vrm0") -> Expressions:
     as avatars with "perfect sync" spell them (BrowInnerUp, JawOpen …)."""
     if kind == "arkit":
         names = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES)
-        return Expressions(names, np.eye(len(ARKIT_NAMES), dtype=np.float32))
+        return follow(names, [{own: 1.0} for own in ARKIT_NAMES])
     if kind not in ("vrm0", "vrm1"):
         raise ValueError(f"expression names {kind!r}: expected vrm0, vrm1 or arkit")
-    matrix = np.zeros((len(ARKIT_NAMES), len(_PRESETS)), np.float32)
-    for column, parts in enumerate(_PRESETS.values()):
-        for name, factor in parts.items():
-            matrix[ARKIT_NAMES.index(name), column] = factor
-    return Expressions(tuple(name if kind == "vrm0" else _VRM1[name] for name in _PRESETS), matrix)
+    sent = [preset for preset in PRESETS if preset.name in _SENT]
+    return follow([p.name if kind == "vrm1" else p.old_name for p in sent], [p.parts for p in sent])
 
 
 def expressions_of(document: Document) -> Expressions:
@@ -73,10 +47,9 @@ def expressions_of(document: Document) -> Expressions:
     except (AttributeError, TypeError):
         raise ValueError("its VRM expressions are damaged (expected groups or custom expressions with names)") from None
     own = {known: name for name in names if (known := canonical_name(name)) is not None}
-    if len(own) < len(ARKIT_NAMES) // 2:
+    if not has_face(np.array([name in own for name in ARKIT_NAMES])):
         return expressions("vrm1" if "VRMC_vrm" in extensions else "vrm0")
-    rows = [ARKIT_NAMES.index(name) for name in own]
-    return Expressions(tuple(own.values()), np.eye(len(ARKIT_NAMES), dtype=np.float32)[:, rows])
+    return follow(list(own.values()), [{known: 1.0} for known in own])
 
 
 def encode_bundle(coefficients: Floats, rotation: Floats, time_s: float, shown: Expressions) -> bytes:

@@ -1,0 +1,138 @@
+"""Rigs with names of their own: a JSON file that says which of their morph targets are ARKit's.
+
+    {"jawOpen": "Mouth_Open", "mouthSmileLeft": {"SmileL": 1.0, "CheekL": 0.3}, "tongueOut": null}
+
+A target is named alone (it then moves in every mesh that has it) or with its node ("Face.Mouth_Open"). What is not in
+the file stays as it was found; null takes all effect away; keys that begin with "_" are remarks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.glb import write_whole
+from retarget.nodes import Document
+from retarget.targets import Morph, find_morphs
+
+NameMap = Mapping[str, Mapping[str, float]]  # ARKit's name -> {the rig's: factor}
+_LARGEST_FILE = 1 << 20
+_STRONGEST = 10.0
+_CLOSE = 0.75  # of 1, for a guess
+# What others call shapes whose names have nothing of ARKit's.
+_ALIASES = {"mouthopen": "jawOpen", "mouthsmile": "mouthSmile", "blink": "eyeBlink", "smile": "mouthSmile"}
+_ALIASES |= {"frown": "mouthFrown", "pucker": "mouthPucker", "mouthkiss": "mouthPucker", "browup": "browOuterUp"}
+
+
+def read_map(path: str | os.PathLike[str]) -> NameMap:
+    """A map from a .json file, ARKit's names in their own spelling. One line if it is damaged or a name is unknown."""
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"{path}: no such name map (retarget inspect RIG --write-map {path} drafts one)")
+    if file.stat().st_size > _LARGEST_FILE:
+        raise ValueError(f"{path}: {file.stat().st_size} bytes is too long for a name map")
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a JSON name map ({error})") from None
+    if not isinstance(rows, dict):
+        raise ValueError(f'{path}: expected an object such as {{"jawOpen": "Mouth_Open"}}, got a {type(rows).__name__}')
+    try:
+        return check_map({key: value for key, value in rows.items() if not key.startswith("_")})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def check_map(rows: Mapping[str, Any]) -> NameMap:
+    """The map with ARKit's own names and a factor for each target. Values: a target, {target: factor}, or None."""
+    result: dict[str, dict[str, float]] = {}
+    for key, value in rows.items():
+        name = canonical_name(key)
+        if name is None:
+            raise ValueError(f"{key[:60]!r} is none of ARKit's 52{close_to(key, ARKIT_NAMES)}")
+        if name in result:
+            raise ValueError(f"{name} is there twice")
+        parts = {} if value is None else {value: 1.0} if isinstance(value, str) else value
+        if not isinstance(parts, Mapping) or not all(_is_factor(factor) for factor in parts.values()):
+            raise ValueError(f'{name}: expected a target\'s name, {{"name": factor up to {_STRONGEST:g}, ...}} or null')
+        result[name] = {str(target): float(factor) for target, factor in parts.items()}
+    return result
+
+
+def _is_factor(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and abs(value) <= _STRONGEST
+
+
+def columns_of(name: str, document: Document, morphs: Sequence[Morph]) -> list[int]:
+    """Columns of the weights that a target's name means, with or without its node's. ValueError if there are none."""
+    found = []
+    for morph in morphs:
+        node = node_name(document, morph.node)
+        found += [morph.start + k for k, own in enumerate(morph.names) if name in (own, f"{node}.{own}")]
+    if not found:
+        known = [own for morph in morphs for own in morph.names]
+        known += [f"{node_name(document, morph.node)}.{own}" for morph in morphs for own in morph.names]
+        raise ValueError(f"the name map speaks of {name[:60]!r}, which is no morph target of it{close_to(name, known)}")
+    return found
+
+
+def node_name(document: Document, number: int) -> str:
+    """A node's name, or its number if it has none."""
+    return str(document["nodes"][number].get("name", number))
+
+
+def close_to(wrong: str, known: Iterable[str]) -> str:
+    """ " (close: a, b)" for the end of a message, or nothing."""
+    lower = {name.lower(): name for name in known if name}
+    close = get_close_matches(wrong.lower(), list(lower), 3, 0.6)
+    return f" (close: {', '.join(lower[name][:60] for name in close)})" if close else ""
+
+
+def write_draft(path: str | os.PathLike[str], document: Document) -> int:
+    """A map of what the targets' names say or seem to say, to be edited; how many of the 52 have one."""
+    morphs = find_morphs(document)
+    names = list(dict.fromkeys(name for morph in morphs for name in morph.names))
+    sure = {name: canonical_name(name) for name in names}
+    rows: dict[str, Any] = {}
+    for name in ARKIT_NAMES:
+        same = [own for own in names if sure[own] == name]
+        guess = same or [own for own in names if sure[own] is None and name in _guesses(own)]
+        rows[name] = guess[0] if len(guess) == 1 else dict.fromkeys(guess, 1.0) or None
+    used = {own for value in rows.values() if value for own in ([value] if isinstance(value, str) else value)}
+    known = [name for name, value in rows.items() if value]
+    remarks = {
+        "_how to": "a target's name, or {name: factor, ...}; null: no effect; leave a line out: as it was found",
+        "_guessed": [own for own in names if own in used and sure[own] is None],
+        "_not used": [own for own in names if own not in used],
+    }
+    write_whole(Path(path), (json.dumps({**remarks, **rows}, indent=1, ensure_ascii=False) + "\n").encode())
+    return len(known)
+
+
+def _guesses(own: str) -> list[str]:
+    """ARKit's names that a rig's own name is close to, on the same side of the face; both sides' if it has none."""
+    bare = re.sub(r"^.*[.:]", "", own) if not re.search(r"[._][LR]$", own) else own
+    key, side = _split_side(bare)
+    candidates = {_split_side(name)[0]: name for name in ARKIT_NAMES}
+    stem = _ALIASES.get(key, "").lower()
+    if not stem:
+        close = get_close_matches(key, list(candidates), 1, _CLOSE)
+        stem = close[0] if close else ""
+    return [name for name in ARKIT_NAMES if _split_side(name)[0] == stem and (side in ("", _split_side(name)[1]))]
+
+
+def _split_side(name: str) -> tuple[str, str]:
+    """A name without case, signs and side, and its side: "left", "right" or ""."""
+    match = re.fullmatch(r"(.*?)[._ -]?(Left|Right|left|right|LEFT|RIGHT|[._ -][LRlr]|(?<=[a-z])[LR])", name)
+    stem, side = (match[1], match[2].strip("._ -").lower()) if match else (name, "")
+    if not match and (first := re.fullmatch(r"(Left|Right|left|right|[LR](?=[._ -]))[._ -]?(.*)", name)):
+        stem, side = first[2], first[1].lower()
+    return re.sub(r"[^a-z0-9]", "", stem.lower()), {"l": "left", "r": "right"}.get(side, side)
