@@ -11,7 +11,7 @@ import numpy as np
 from retarget.accessor import add_sparse_accessor
 from retarget.arkit import ARKIT_NAMES
 from retarget.build import Node, Part, Shape, build_glb
-from retarget.character import load_character
+from retarget.character import Character, load_character
 from retarget.glb import Glb, read_glb, write_glb
 from retarget.head_file import load_source
 from retarget.marks import place_marks, read_marks
@@ -20,61 +20,78 @@ from retarget.surface import Floats, Ints, need_scipy, point_normals
 from retarget.transfer import transfer
 
 _SMALLEST_M = 2e-5
+_SEAM = -0.2  # cosine between the normals of one place's vertices; below it they are of two surfaces that touch
 
 
 @dataclass(frozen=True)
 class Rigged:
-    """glb: the rig. moved: how many vertices a shape moves, of vertices. filled: landmarks found by mirroring."""
+    """What was done: the rig's vertices, how many of them some shape moves, and the landmarks that were mirrored."""
 
-    glb: Glb
     vertices: int
     moved: int
-    filled: tuple[str, ...]
+    mirrored: tuple[str, ...]
 
 
-def rig_mesh(mesh: str | os.PathLike[str], landmarks: str | os.PathLike[str], source: str | None = None) -> Rigged:
-    """The mesh of an .obj, .glb or .gltf file with 52 morph targets. landmarks: a JSON file, see `retarget.marks`.
+_Path = str | os.PathLike[str]
 
-    An OBJ comes out upright in metres, its eyes as far from each other as people's are on average, facing +z. A glTF file stays as
-    it is; its meshes get targets. tongueOut moves nothing: the source head has no such shape.
+
+def rig_mesh(mesh: _Path, landmarks: _Path, out: _Path, source: _Path | None = None) -> Rigged:
+    """Write the mesh of an .obj, .glb or .gltf file with 52 morph targets. landmarks: a JSON file, see `retarget.marks`.
+
+    An OBJ comes out upright in metres, as large as people's heads are, facing +z. A glTF file stays as it is; its meshes
+    get targets. tongueOut moves nothing: the source head has no such shape.
     """
     need_scipy()
-    head = load_source(source)
-    marks = read_marks(landmarks)
-    if Path(mesh).suffix.lower() in (".glb", ".gltf"):
+    _check_out(Path(out))
+    head, marks = load_source(source), read_marks(landmarks)
+    is_gltf = Path(mesh).suffix.lower() in (".glb", ".gltf")
+    if is_gltf:
         glb = read_glb(mesh)
-        character = load_character(glb, None, None)
-        if any(surface.deltas.size for surface in character.surfaces):
-            raise ValueError(f"{mesh}: it has morph targets already; `retarget inspect` shows which")
+        character = _bare_character(glb)
         points, triangles = character.rest(), character.triangles
     else:
         obj = read_obj(mesh)
         points, triangles = obj.positions, obj.triangles
-    used = np.zeros(len(points), bool)
-    used[triangles.ravel()] = True
+    weld = welded(points, triangles)
+    first, number = np.unique(weld, return_inverse=True)
+    corners = number[triangles]
+    whole = (corners != corners[:, [1, 2, 0]]).all(1)
+    used = np.isin(np.arange(len(points)), triangles[whole])
     try:
         placed = place_marks(marks, points, used)
+        vertices = {name: int(number[vertex]) for name, vertex in placed.items()}
+        shapes, (scale, rotation, shift) = transfer(head, points[first], corners[whole], vertices)
     except ValueError as error:
         raise ValueError(f"{landmarks}: {error}") from None
-    weld = welded(points, triangles)
-    first, number = np.unique(weld, return_index=False, return_inverse=True)
-    corners = number[triangles]
-    whole = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
-    shapes, (scale, rotation, shift) = transfer(head, points[first], corners[whole], {n: int(number[v]) for n, v in placed.items()})
     deltas = np.concatenate([shapes[:, number], np.zeros((1, len(points), 3))])
-    if Path(mesh).suffix.lower() in (".glb", ".gltf"):
-        _add_targets(glb, deltas, _SMALLEST_M / scale)
+    if is_gltf:
+        _add_targets(glb, character, deltas, _SMALLEST_M / scale)
     else:
         glb = _obj_rig(obj, deltas @ rotation.T * scale, scale * points @ rotation.T + shift)
+    write_glb(glb, out)
     moved = int((np.abs(deltas) * scale > _SMALLEST_M).any((0, 2)).sum())
-    return Rigged(glb, len(points), moved, tuple(name for name in placed if name not in marks))
+    return Rigged(len(points), moved, tuple(name for name in placed if name not in marks))
 
 
-def write_rig(rigged: Rigged, out: str | os.PathLike[str]) -> None:
-    """Write the rig, .glb or .gltf."""
-    if Path(out).suffix.lower() not in (".glb", ".gltf"):
+def _check_out(out: Path) -> None:
+    """What would fail at the end fails at once."""
+    if out.suffix.lower() not in (".glb", ".gltf"):
         raise ValueError(f"{out}: expected a name that ends in .glb or .gltf")
-    write_glb(rigged.glb, out)
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out}: its folder does not exist")
+
+
+def _bare_character(glb: Glb) -> Character:
+    character = load_character(glb, None, None)
+    if any(surface.deltas.size for surface in character.surfaces):
+        raise ValueError(f"{glb.path}: it has morph targets already; `retarget inspect` shows where they go")
+    meshes = [glb.document["nodes"][surface.node]["mesh"] for surface in character.surfaces]
+    if len(set(meshes)) < len(meshes):
+        raise ValueError(f"{glb.path}: a mesh is shown more than once (expected a face that is there once)")
+    kinds = {primitive.get("mode", 4) for number in meshes for primitive in glb.document["meshes"][number]["primitives"]}
+    if kinds != {4}:
+        raise ValueError(f"{glb.path}: it has lines, points or strips (expected triangles alone)")
+    return character
 
 
 def welded(points: Floats, triangles: Ints) -> Ints:
@@ -88,8 +105,10 @@ def welded(points: Floats, triangles: Ints) -> Ints:
     result = np.arange(len(points))
     for group in np.split(order, np.flatnonzero(np.diff(place.ravel()[order])) + 1):
         if len(group) > 1:
-            same = normals[group] @ normals[group].T > -0.2
-            result[group] = group[same.argmax(axis=1)]
+            same = normals[group] @ normals[group].T > _SEAM
+            in_use = (normals[group] != 0).any(1)  # a vertex of no triangle joins nothing
+            same &= in_use & in_use[:, None]
+            result[group] = np.where(same.any(axis=1), group[same.argmax(axis=1)], group)
     return result
 
 
@@ -116,25 +135,17 @@ def _unit(normals: Floats) -> Floats:
     return np.where(np.abs(normals).sum(axis=1, keepdims=True) > 0, normals, [0.0, 0.0, 1.0])
 
 
-def _add_targets(glb: Glb, deltas: Floats, smallest: float) -> None:
+def _add_targets(glb: Glb, character: Character, deltas: Floats, smallest: float) -> None:
     """Morph targets (52, V, 3), scene axes, to every mesh of a document, in its own axes."""
-    character = load_character(glb, None, None)
     linear = np.zeros((len(character.positions), 3, 3))
     for vertices, matrix in character.groups:
         linear[vertices] += matrix[:, :, :3]
-    own = np.einsum("vij,kvj->kvi", np.linalg.pinv(linear), deltas)
-    done: set[int] = set()
+    own = np.einsum("vij,kvj->kvi", np.linalg.pinv(linear), deltas).astype(np.float32)
     for surface in character.surfaces:
-        number = glb.document["nodes"][surface.node]["mesh"]
-        if number in done:
-            raise ValueError(f"{glb.path}: mesh {number} is shown more than once (expected a face that is there once)")
-        done.add(number)
-        mesh, start = glb.document["meshes"][number], surface.start
+        mesh, start = glb.document["meshes"][glb.document["nodes"][surface.node]["mesh"]], surface.start
         for primitive in mesh["primitives"]:
-            if primitive.get("mode", 4) != 4 or "POSITION" not in primitive["attributes"]:
-                raise ValueError(f"{glb.path}: mesh {number} has lines or points (expected triangles alone)")
             stop = start + glb.document["accessors"][primitive["attributes"]["POSITION"]]["count"]
-            moves = own[:, start:stop].astype(np.float32)
+            moves = own[:, start:stop]
             primitive["targets"] = [{"POSITION": add_sparse_accessor(glb, move, smallest)} for move in moves]
             start = stop
         extras = mesh.get("extras") if isinstance(mesh.get("extras"), dict) else {}

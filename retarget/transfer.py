@@ -33,6 +33,7 @@ from retarget.surface import (
 _ANCHOR_M, _STILL_M = 0.004, 0.0003
 _LEAN_M, _FAR_M = 0.003, 0.012
 _CONTACT = 30.0
+_UNLIKE = 0.6  # landmarks may lie so far off, of the face's spread, before they are called wrong
 _TOUCH_M = 0.0015  # lips this near at rest are held together
 
 
@@ -41,14 +42,29 @@ def transfer(source: SourceHead, points: Floats, triangles: Ints, landmarks: dic
     source's metres and head axes. points: (V, 3), welded. triangles: (T, 3). landmarks: name -> vertex."""
     need_scipy()
     names = list(landmarks)
-    picked = points[[landmarks[name] for name in names]]
-    scale, rotation, shift = similarity(picked, source.points(source.neutral, names))
+    scale, rotation, shift = _place(points[[landmarks[name] for name in names]], source.points(source.neutral, names), names)
     target = make_target(scale * points @ rotation.T + shift, triangles, landmarks, source)
     laid = register(source, target)
     on_source = on_laid(source, laid)
     shapes = on_target(source, laid, on_source, target)
     shapes[:, ~target.skin] = loose_parts(source, laid, on_source, target, shapes)
     return shapes @ rotation / scale, (scale, rotation, shift)
+
+
+def _place(picked: Floats, wanted: Floats, names: list[str]) -> tuple[float, Floats, Floats]:
+    """The similarity from picked landmarks (L, 3) to the source's (L, 3); ValueError if they are those of no face."""
+
+    def off(goal: Floats) -> Floats:
+        scale, rotation, shift = similarity(picked, goal)
+        return np.linalg.norm(scale * picked @ rotation.T + shift - goal, axis=1)
+
+    here, mirrored = off(wanted), off(wanted * [-1, 1, 1])
+    if np.square(mirrored).sum() < 0.25 * np.square(here).sum():
+        raise ValueError("left and right look exchanged in the landmarks (Left is the subject's left, not the viewer's)")
+    spread = np.sqrt(np.square(wanted - wanted.mean(0)).sum(1).mean())
+    if np.sqrt(np.square(here).mean()) > _UNLIKE * spread:
+        raise ValueError(f"the landmarks do not lie as on a face; {names[int(here.argmax())]} lies farthest from where it should")
+    return similarity(picked, wanted)
 
 
 def on_laid(source: SourceHead, laid: Floats) -> Floats:
