@@ -23,7 +23,7 @@ from mfn.draw import draw_faces
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
 from mfn.nms import overlaps
-from mfn.predictor import SIZE, WEIGHTS, Predictor
+from mfn.predictor import Predictor, find_model
 
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
 SETS = ("aflw2000", "facesynthetics", "youtube68")
@@ -134,21 +134,22 @@ def main() -> None:
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--eval", type=Path, default=Path("../shared/eval"), help="folder of the evaluation sets")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="ONNX file of the network")
-    parser.add_argument("--size", default="{}x{}".format(*SIZE), help="px the network sees")
+    parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
+    parser.add_argument("--size", help="px the network sees; by default its own")
     parser.add_argument("--score", type=float, default=0.3, help="least score of a face")
     parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     score, model = load_score(args.eval), HeadModel.load()
-    width, height = map(int, args.size.split("x"))
+    model_file = find_model(args.weights)
+    width, height = map(int, args.size.split("x")) if args.size else model_file.size
     predictor = Predictor.load(args.weights, size=(width, height), score=args.score)
     measured = {name: measure(name, args.eval, predictor, model, score) for name in SETS}
     results = {name: result for name, (result, _) in measured.items()}
     print(table(results))
     print("pose error on aflw2000, degrees:", results["aflw2000"]["pose_error_deg"])
-    digest = hashlib.sha256(args.weights.read_bytes()).hexdigest()
-    args.out.write_text(json.dumps({"weights_sha256": digest, "size": args.size, "score": args.score, "sets": results}, indent=1) + "\n")
+    digest = hashlib.sha256(model_file.path.read_bytes()).hexdigest()
+    args.out.write_text(json.dumps({"weights_sha256": digest, "size": [width, height], "score": args.score, "sets": results}, indent=1) + "\n")
     if args.sheet:
         sheet({name: worst for name, (_, worst) in measured.items()}, model, args.sheet)
 

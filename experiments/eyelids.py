@@ -19,7 +19,7 @@ import numpy as np
 from mfn.data.pack import read_pictures
 from mfn.mediapipe import face_box
 from mfn.nms import overlaps
-from mfn.predictor import Predictor
+from mfn.predictor import Predictor, find_model
 from mfn.single import SingleFace
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -77,7 +77,7 @@ def main() -> None:
             "open_median": round(float(np.median(value[~closed])), 3),
             "closed": int(closed.sum()),
             "open": int((~closed).sum()),
-            "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+            "sha256": hashlib.sha256(find_model(path).path.read_bytes()).hexdigest(),
         }
         print(name, result[name])
     args.out.write_text(json.dumps(result, indent=1) + "\n")

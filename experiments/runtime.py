@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mfn.pictures import read_picture
-from mfn.predictor import WEIGHTS, Predictor
+from mfn.predictor import Predictor, find_model
 from mfn.scene import faces_to_take, find_avatar
 from retarget import load_rig
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--photo", type=Path, required=True, help="a photo with faces to fill the frames with")
     parser.add_argument("--avatar", type=Path, help="the rig (default: the shipped one)")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
@@ -91,7 +91,7 @@ def main() -> None:
     spread = max(total) / min(total)
     print(f"slowest over fastest: {spread:.3f}")
     result = {
-        "weights_sha256": hashlib.sha256(args.weights.read_bytes()).hexdigest(),
+        "weights_sha256": hashlib.sha256(find_model(args.weights).path.read_bytes()).hexdigest(),
         "frame": [WIDTH, HEIGHT],
         "threads": 1,
         "rounds": args.rounds,

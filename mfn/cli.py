@@ -94,10 +94,10 @@ def _parser(verb: str, what: str) -> ArgumentParser:
     return ArgumentParser(prog=f"mfn {verb}", description=what)
 
 
-def _add_network(parser: ArgumentParser) -> None:
-    parser.add_argument("--score", type=float, default=0.65, help="least probability of a face that is reported")
-    parser.add_argument("--size", type=str, default="576x336", help="px the network sees; more: smaller faces, slower")
-    parser.add_argument("--weights", type=str, default=None, help="another network than the embedded one (.onnx)")
+def _add_network(parser: ArgumentParser, weights: str = "large") -> None:
+    parser.add_argument("--score", type=float, default=0.55, help="least probability of a face that is reported")
+    parser.add_argument("--size", type=str, default="", help="px the network sees, such as 960x576; more: smaller faces, slower")
+    parser.add_argument("--weights", type=str, default=weights, help="small (fast), large, or a network of your own (.onnx)")
     parser.add_argument("--threads", type=int, default=0, help="cores to use; 0 = all")
 
 
@@ -110,13 +110,14 @@ def _predictor(options):  # type: ignore[no-untyped-def]  # Namespace -> Predict
     from mfn.predictor import Predictor
 
     width, cross, height = options.size.lower().partition("x")
-    if not (cross and width.isdigit() and height.isdigit()):
+    if options.size and not (cross and width.isdigit() and height.isdigit()):
         raise ValueError(f"--size {options.size}: expected WIDTHxHEIGHT, such as 640x384")
+    size = (int(width), int(height)) if options.size else None
     if options.threads:
         import cv2
 
         cv2.setNumThreads(options.threads)
-    return Predictor.load(options.weights, size=(int(width), int(height)), score=options.score, threads=options.threads)
+    return Predictor.load(options.weights, size=size, score=options.score, threads=options.threads)
 
 
 def _yes_no(parser: ArgumentParser, name: str, text: str) -> None:
@@ -178,7 +179,7 @@ def _live(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=None, help="stop after so long; without it, Ctrl-C")
     parser.add_argument("--quiet", action="store_true", help="no figures in the terminal")
     _add_avatar(parser)
-    _add_network(parser)
+    _add_network(parser, "small")
     options = parser.parse_args(arguments)
     from mfn.live import LiveOptions, live
 
@@ -202,7 +203,7 @@ def _demo(arguments: list[str]) -> int:
 def _bench(arguments: list[str]) -> int:
     parser = _parser("bench", "How long one 1280 x 720 frame takes on this machine, by the number of faces in it.")
     parser.add_argument("--repeats", type=int, default=20, help="frames to time for each row")
-    _add_network(parser)
+    _add_network(parser, "small")
     parser.set_defaults(threads=1)
     options = parser.parse_args(arguments)
     from mfn.bench import bench

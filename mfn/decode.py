@@ -132,7 +132,7 @@ def _logit(p: np.ndarray) -> np.ndarray:
 
 
 def decode(
-    cells: np.ndarray, height: int, width: int, score: float = 0.65, top_k: int = 256, iou: float = 0.45
+    cells: np.ndarray, height: int, width: int, score: float = 0.55, top_k: int = 256, iou: float = 0.45
 ) -> Faces:
     """Faces of a batch of network outputs, best score first within each picture.
 

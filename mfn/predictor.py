@@ -21,13 +21,31 @@ from mfn.pictures import Picture, as_picture
 if TYPE_CHECKING:
     import onnxruntime
 
-WEIGHTS = Path(__file__).parent / "weights" / "mfn.onnx"
-SIZE = (576, 336)  # only the product counts: 576 x 320 for 16:9, 448 x 448 for a square
+
+class Model(NamedTuple):
+    """An embedded network: its file, and the size (width, height) that it looks at. Of the size only the product counts."""
+
+    path: Path
+    size: tuple[int, int]
+
+
+_FOLDER = Path(__file__).parent / "weights"
+MODELS = {
+    "small": Model(_FOLDER / "mfn-small.onnx", (448, 256)),  # 8-bit integers: a frame in 10 ms; 320 x 320 of a square picture
+    "large": Model(_FOLDER / "mfn.onnx", (576, 336)),  # float: finds smaller faces; 576 x 320 of 16:9, 448 x 448 of a square
+}
+WEIGHTS, SIZE = MODELS["large"]
+SCORE = 0.55  # least probability of a face: none of our 17 group photos has a false one at it
 MULTIPLE = STRIDES[-1]
 PAD_GRAY = 114
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
 _AREA_SLACK = 1.07  # lets a square picture have 448 x 448, 4 % more than 576 x 336
 _BATCH = 8
+
+
+def find_model(weights: str | Path) -> Model:
+    """What "small" and "large" stand for; any other file looks at as much as "large"."""
+    return MODELS.get(str(weights), Model(Path(weights), SIZE))
 
 
 class Letterbox(NamedTuple):
@@ -96,7 +114,7 @@ class Predictor:
     The time follows the number of pixels of the network's input, not the number of faces.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, size: tuple[int, int] = SIZE, score: float = 0.65) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, size: tuple[int, int] = SIZE, score: float = SCORE) -> None:
         """session: input `image` (B, H, W, 3) uint8 RGB, output `cells` (B, A, D); size, score: see `load`."""
         self.session = session
         self.size = size
@@ -107,19 +125,25 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, path: str | Path | None = None, *, size: tuple[int, int] = SIZE, score: float = 0.65, threads: int = 0
+        cls,
+        path: str | Path = "small",
+        *,
+        size: tuple[int, int] | None = None,
+        score: float = SCORE,
+        threads: int = 0,
     ) -> Predictor:
-        """Reads weights, by default the embedded ones.
+        """Reads weights, by default those of the embedded small network.
 
-        path: an ONNX file that `mfn export` wrote.
+        path: "small" for live pictures, "large" for small faces, or an ONNX file of `mfn export` or `mfn quantise`.
         size: width and height whose product is the number of pixels that the network looks at; their ratio follows the
-            picture. Larger finds smaller faces and takes longer in proportion.
+            picture. Larger finds smaller faces and takes longer in proportion. By default the network's own (see MODELS).
         score: the least probability of a face that is reported.
         threads: cores that one call uses; 0 = all. 1 is best if you run several processes, or one picture in each of
             several Python threads (calls of one Predictor from many threads are safe). OpenCV, which resizes, has its
             own count for the whole process: `cv2.setNumThreads`.
         """
-        path = WEIGHTS if path is None else Path(path)
+        path, own = find_model(path)
+        size = own if size is None else size
         if not 0 <= score <= 1:
             raise ValueError(f"expected a score from 0 to 1, got {score}")
         fit_letterbox(1, 1, size)
@@ -165,7 +189,7 @@ class Predictor:
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     """A network in an ONNX file, on the CPU. threads: cores that one call uses, 0 = all."""
     if not path.is_file():
-        why = "the weights are missing from this installation" if path.parent == WEIGHTS.parent else "no such file"
+        why = "the weights are missing from this installation" if path.parent == _FOLDER else "no such file"
         raise FileNotFoundError(f"{path}: {why}")
     import onnxruntime
 
