@@ -152,14 +152,16 @@ def _tracks(
     rig: Rig, own: dict[int, int], performance: Take
 ) -> tuple[list[tuple[int | None, str, NDArray[np.float32]]], float]:
     """What moves: (scene node or None for the character's root, glTF path, values (K, ·)); and the root's scale."""
-    root, head_turn = place(rig, performance.rotation, performance.translation)
+    root, neck, head = place(rig, performance.rotation, performance.translation)
     turn = matrix_to_quaternion(root[:, :3, :3] / rig.scale)
     tracks: list[tuple[int | None, str, NDArray[Any]]] = [
         (None, "translation", root[:, :3, 3]),
         (None, "rotation", _continuous(turn)),
     ]
     if rig.stands and rig.head is not None:
-        tracks.append((own[rig.head], "rotation", _joint_rotation(rig, rig.head, head_turn)))
+        tracks.append((own[rig.head], "rotation", _joint_rotation(rig, rig.head, head)))
+        if rig.neck is not None:
+            tracks.append((own[rig.neck], "rotation", _joint_rotation(rig, rig.neck, neck)))
     if rig.eyes_turn and rig.eyes is not None:
         eye_turns = rig.faces.T @ rig.eye_turns(performance.coefficients) @ rig.faces
         for side, joint in enumerate(rig.eyes):

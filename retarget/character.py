@@ -1,7 +1,7 @@
 """What a rig looks like, flattened to arrays: every visible surface of a glTF scene as one mesh.
 
-Letters: V vertices, T triangles, M_i morph targets of surface i, G = 4 groups of bones that move apart: body, head,
-left eye, right eye.
+Letters: V vertices, T triangles, M_i morph targets of surface i, G = 5 groups of bones that move apart: body, head,
+left eye, right eye, neck.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from retarget.accessor import read_accessor
 from retarget.glb import Glb
 from retarget.nodes import below, roots_of, world_matrices
 
-BODY, HEAD, LEFT_EYE, RIGHT_EYE = range(4)
+GROUPS = BODY, HEAD, LEFT_EYE, RIGHT_EYE, NECK = (0, 1, 2, 3, 4)
 _MOST_VERTICES = 1_000_000
 _MOST_DELTA_BYTES = 2 << 30
+_FARTHEST_UV = 1e6
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,16 @@ class Character:
         return result
 
 
-def load_character(glb: Glb, head: int | None, eyes: tuple[int, int] | None) -> Character:
-    """All triangles of the default scene. head, eyes (left, right): joints whose subtrees make the groups."""
+def load_character(
+    glb: Glb, head: int | None, eyes: tuple[int, int] | None, neck: int | None = None
+) -> Character:
+    """All triangles of the default scene. head, eyes (left, right), neck (above the head): joints whose subtrees make
+    the groups."""
     document, world = glb.document, world_matrices(glb.document)
     group_of = np.full(len(document.get("nodes", [])), HEAD if head is None else BODY)
-    if head is not None:
-        group_of[below(document, [head])] = HEAD
-    for group, eye in zip((LEFT_EYE, RIGHT_EYE), eyes or (), strict=False):
-        group_of[below(document, [eye])] = group
+    for group, joint in zip((NECK, HEAD, LEFT_EYE, RIGHT_EYE), (neck, head, *(eyes or ())), strict=False):
+        if joint is not None:
+            group_of[below(document, [joint])] = group
     drawn = [n for n in below(document, roots_of(document)) if "mesh" in document["nodes"][n]]
     _check_size(document, drawn)
     pieces, surfaces, count = [], [], 0
@@ -100,7 +103,7 @@ def load_character(glb: Glb, head: int | None, eyes: tuple[int, int] | None) -> 
     matrices = whole.pop("matrices")  # (V, G, 3, 4)
     share = whole.pop("share")
     groups = []
-    for group in range(4):
+    for group in GROUPS:
         vertices = np.flatnonzero(share[:, group] > 0)
         groups.append((vertices, matrices[vertices, group]))
     weld = _weld(whole["positions"], whole.pop("normals"), [surface.start for surface in surfaces])
@@ -158,15 +161,33 @@ def _read_primitive(glb: Glb, primitive: dict[str, Any]) -> dict[str, NDArray[An
     if "COLOR_0" in attributes:
         given = read_accessor(glb, attributes["COLOR_0"])
         colours[:, : given.shape[1]] = given
-    has_normals, has_uv = "NORMAL" in attributes, "TEXCOORD_0" in attributes
+    has_normals = "NORMAL" in attributes
     return {
         "positions": positions,
         "triangles": indices.reshape(-1, 3),
         "material": np.full(len(indices) // 3, primitive.get("material", -1)),
-        "uv": read_accessor(glb, attributes["TEXCOORD_0"]) if has_uv else np.zeros((count, 2), np.float32),
+        "uv": _read_uv(glb, primitive, count),
         "colours": colours,
         "normals": read_accessor(glb, attributes["NORMAL"]) if has_normals else np.zeros((count, 3), np.float32),
     }
+
+
+def _read_uv(glb: Glb, primitive: dict[str, Any], count: int) -> NDArray[np.float32]:
+    """(V_p, 2) where the material's colour texture is read, its transform (which quantised files need) applied."""
+    materials, number = glb.document.get("materials", []), primitive.get("material", -1)
+    surface = materials[number].get("pbrMetallicRoughness", {}) if 0 <= number < len(materials) else {}
+    texture = surface.get("baseColorTexture") or {}
+    change = (texture.get("extensions") or {}).get("KHR_texture_transform", {})
+    name = f"TEXCOORD_{change.get('texCoord', texture.get('texCoord', 0))}"
+    if name not in primitive["attributes"]:
+        return np.zeros((count, 2), np.float32)
+    turn, uv = float(change.get("rotation", 0)), read_accessor(glb, primitive["attributes"][name]).astype(np.float64)
+    scaled = uv * np.array(change.get("scale", (1, 1)), np.float64)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    uv = scaled @ np.array([[cosine, -sine], [sine, cosine]]) + np.array(change.get("offset", (0, 0)), np.float64)
+    if uv.shape != (count, 2) or not (np.abs(uv) < _FARTHEST_UV).all():
+        raise ValueError(f"{glb.path}: material {number} reads its texture at places that are no numbers")
+    return uv.astype(np.float32)
 
 
 def _read_move(glb: Glb, target: dict[str, int], count: int) -> NDArray[np.float32]:
@@ -181,7 +202,7 @@ def _read_bones(
     """Per vertex and group: the weighted sum of bone matrices (V_p, G, 3, 4), and of weights (V_p, G)."""
     skin_number = glb.document["nodes"][node].get("skin")
     attributes = primitive["attributes"]
-    matrices, share = np.zeros((count, 4, 3, 4)), np.zeros((count, 4))
+    matrices, share = np.zeros((count, len(GROUPS), 3, 4)), np.zeros((count, len(GROUPS)))
     if skin_number is None or "JOINTS_0" not in attributes or "WEIGHTS_0" not in attributes:
         matrices[:, group_of[node]] = world[node][:3]
         share[:, group_of[node]] = 1

@@ -59,6 +59,16 @@ def rotation_about(axis: int, angle: Floats) -> NDArray[np.float64]:
     return quaternion_to_matrix(quaternion)
 
 
+def part_of_turn(rotation: Floats, share: float) -> NDArray[np.float64]:
+    """Turns (..., 3, 3) about the same axes by a share of their angles."""
+    quaternion = matrix_to_quaternion(rotation)
+    axis = quaternion[..., :3]
+    sine = np.linalg.norm(axis, axis=-1, keepdims=True)
+    half = np.arctan2(sine, quaternion[..., 3:]) * share
+    axis = np.where(sine > 1e-12, axis / np.maximum(sine, 1e-12), 0)
+    return quaternion_to_matrix(np.concatenate([axis * np.sin(half), np.cos(half)], axis=-1))
+
+
 def affine(linear: Floats, offset: Floats) -> NDArray[np.float64]:
     """(..., 3, 3) and (..., 3) -> (..., 4, 4)."""
     linear, offset = np.asarray(linear, np.float64), np.asarray(offset, np.float64)

@@ -6,18 +6,30 @@ Frame: glTF's scene axes, x right, y up, z towards the camera, metres. Letters: 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.nodes import Floats, affine, quaternion_to_matrix, rotation_about, turn_about
+from retarget.character import GROUPS, HEAD, LEFT_EYE, NECK, RIGHT_EYE
+from retarget.nodes import Floats, affine, part_of_turn, quaternion_to_matrix, rotation_about, turn_about
 from retarget.rig import Rig
 
 _BODY_FOLLOWS = 0.5  # share of the head's turn to the side that a standing body makes with it
+_NECK_FOLLOWS = 0.4  # share of the head's turn on its body that the neck makes
 
 
-def place(rig: Rig, rotation: Floats, translation: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Root transforms (N, 4, 4), rig scene to scene, and turns of the head joint (N, 3, 3) in the rig's scene.
+class Placed(NamedTuple):
+    """root: (N, 4, 4) rig scene to scene. neck, head: (N, 3, 3) turns of these joints in the rig's scene; the head's
+    comes on top of the neck's, and the neck's is none if the rig has no such joint."""
+
+    root: NDArray[np.float64]
+    neck: NDArray[np.float64]
+    head: NDArray[np.float64]
+
+
+def place(rig: Rig, rotation: Floats, translation: Floats) -> Placed:
+    """Where the character of each of N people stands, and how far its neck and head are turned.
 
     rotation: (N, 4) x y z w head to scene, translation: (N, 3) metres, the middle between the eyes, as in `Take`. A
     rig with a body stays upright, goes half way with the head's turn to the side, and stands so that its eyes are
@@ -29,25 +41,28 @@ def place(rig: Rig, rotation: Floats, translation: Floats) -> tuple[NDArray[np.f
         base = rotation_about(1, to_side * _BODY_FOLLOWS)
     else:
         base = turn
-    head_turn = rig.faces.T @ base.transpose(0, 2, 1) @ turn @ rig.faces
+    head = rig.faces.T @ base.transpose(0, 2, 1) @ turn @ rig.faces
+    neck = np.tile(np.eye(3), (len(turn), 1, 1)) if rig.neck is None else part_of_turn(head, _NECK_FOLLOWS)
+    head = neck.transpose(0, 2, 1) @ head
     linear = base @ rig.faces * rig.scale
-    joint = _joint(rig, rig.head)
-    eyes = joint + head_turn @ (rig.eye_centre - joint)
-    root = affine(linear, np.asarray(translation, np.float64).reshape(-1, 3) - np.einsum("nij,nj->ni", linear, eyes))
-    return root, head_turn
+    eyes = (_moved_neck(rig, neck) @ turn_about(_joint(rig, rig.head), head) @ np.append(rig.eye_centre, 1))[:, :3]
+    where = np.asarray(translation, np.float64).reshape(-1, 3) - np.einsum("nij,nj->ni", linear, eyes)
+    return Placed(affine(linear, where), neck, head)
 
 
 def pose(rig: Rig, coefficients: Floats, rotation: Floats, translation: Floats) -> NDArray[np.float64]:
     """The character's vertices (N, V, 3) in the scene, metres, for N people at once. Arguments as in `Take`."""
-    root, head_turn = place(rig, rotation, translation)
-    count = len(root)
-    movement = np.tile(np.eye(4), (count, 4, 1, 1))
-    movement[:, 1:] = turn_about(_joint(rig, rig.head), head_turn)[:, None]
+    placed = place(rig, rotation, translation)
+    count = len(placed.root)
+    neck = placed.root @ _moved_neck(rig, placed.neck)
+    movement = np.repeat(placed.root[:, None], len(GROUPS), axis=1)
+    movement[:, NECK] = neck
+    movement[:, [HEAD, LEFT_EYE, RIGHT_EYE]] = (neck @ turn_about(_joint(rig, rig.head), placed.head))[:, None]
     if rig.eyes is not None:
         eye_turns = rig.faces.T @ rig.eye_turns(coefficients) @ rig.faces
         for side, joint in enumerate(rig.eyes):
-            movement[:, 2 + side] = movement[:, 2 + side] @ turn_about(_joint(rig, joint), eye_turns[:, side])
-    movement = root[:, None] @ movement
+            group = (LEFT_EYE, RIGHT_EYE)[side]
+            movement[:, group] = movement[:, group] @ turn_about(_joint(rig, joint), eye_turns[:, side])
     weights = rig.weights(coefficients)
     columns = {morph.node: slice(morph.start, morph.stop) for morph in rig.morphs}
     none = np.zeros((count, 0), np.float32)
@@ -60,6 +75,11 @@ def rig_of_actor(actors: NDArray[np.integer], rigs: Sequence[Rig]) -> dict[int, 
     if not rigs:
         raise ValueError("rigs: expected at least one character, got none")
     return {int(actor): k % len(rigs) for k, actor in enumerate(np.unique(actors))}
+
+
+def _moved_neck(rig: Rig, turn: Floats) -> NDArray[np.float64]:
+    """Turns (N, 3, 3) about the neck -> (N, 4, 4); all none without one."""
+    return turn_about(np.zeros(3) if rig.neck is None else rig.world[rig.neck, :3, 3], turn)
 
 
 def _joint(rig: Rig, joint: int | None) -> NDArray[np.float64]:

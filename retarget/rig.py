@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.arms import lower_arms
-from retarget.character import BODY, LEFT_EYE, RIGHT_EYE, Character, load_character
+from retarget.character import BODY, LEFT_EYE, NECK, RIGHT_EYE, Character, load_character
 from retarget.glb import Glb, read_glb
 from retarget.joints import Joints, find_joints
 from retarget.look import Look, load_looks
@@ -64,6 +64,11 @@ class Rig:
         return self.joints.head
 
     @property
+    def neck(self) -> int | None:
+        """The joint below the head that turns with it."""
+        return self.joints.neck
+
+    @property
     def eyes(self) -> tuple[int, int] | None:
         """Left and right eye joint."""
         return self.joints.eyes
@@ -82,7 +87,7 @@ class Rig:
     def head_triangles(self) -> NDArray[np.bool_]:
         """(T,) which triangles are head and neck: surfaces that mostly follow the head (a face mesh brings its neck
         along), and of the others what follows it entirely."""
-        on_head = 1 - self.character.share[:, BODY]
+        on_head = 1 - self.character.share[:, [BODY, NECK]].sum(axis=1)
         keep: NDArray[np.bool_] = np.all((on_head > 0.5)[self.character.triangles], axis=1)
         for surface in self.character.surfaces:
             if on_head[surface.start : surface.stop].mean() > 0.5:
@@ -144,7 +149,7 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
     document = glb.document
     lower_arms(document, humanoid(document))
     morphs = find_morphs(document)
-    character = load_character(glb, joints.head, joints.eyes)
+    character = load_character(glb, joints.head, joints.eyes, joints.neck)
     moves, world = moving(character, morphs), world_matrices(document)
     by_expression = looks_by_expression(document)
     clips = load_clips(document, morphs, joints.eyes is not None and not by_expression)
@@ -173,7 +178,7 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
         eye_centre=centre,
         scale=scale,
         faces=np.diag([-1.0, 1.0, -1.0]) if version_of(document) == "0.x" else np.eye(3),
-        stands=joints.head is not None and bool((character.share[:, BODY] > 0.5).mean() > 0.01),
+        stands=joints.head is not None and bool((character.share[:, [BODY, NECK]].sum(axis=1) > 0.5).mean() > 0.01),
         unmapped=tuple(name for name, has in zip(ARKIT_NAMES, driven, strict=True) if not has),
         undriven=tuple(dict.fromkeys(n for n, has in zip(names, follows.any(axis=0), strict=True) if not has)),
         world=world,
