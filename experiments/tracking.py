@@ -1,10 +1,10 @@
 """Who is who, against known truth: people who walk through one another, hide, leave, come back, and cuts.
 
-    python experiments/tracking.py [--people 20] [--frames 300] [--seeds 5] [--out experiments/results/tracking.json]
+    python experiments/tracking.py [--people 20] [--frames 300] [--first 5] [--seeds 10] [--out experiments/results/tracking.json]
 
 A simulation of what the network reports, with its errors as they were measured on clips: a box that shakes, a face that
 is not seen now and then, the hinder of two that overlap not seen, and identity coefficients that differ between people
-no more than they are off (`IDENTITY_SD`), most of that slowly, with pose. A switch is a face whose number is not the
+one and a half times as much as they are off (`BETWEEN_SD`, `WITHIN_SD`), most of that slowly, with pose. A switch is a face whose number is not the
 one that its person had before, or had before it was away.
 """
 
@@ -23,7 +23,7 @@ from mfn.nms import overlaps
 from mfn.track import drop_short, track_faces
 
 FPS, WIDTH, HEIGHT = 30, 1280, 720
-IDENTITY_SD = 0.2  # between people and within one, of a coefficient: ratio 1, as on demo, d3, d10, d12 and obama
+BETWEEN_SD, WITHIN_SD = 0.16, 0.107  # of an identity coefficient: of people, and of one person's frames, on d0, d3, d10, d12, obama, demo
 INDEPENDENT = 24  # of the 64 coefficients' errors: the rest follow
 BOX_SD, MISSED = 0.02, 0.03  # of a box's side; part of the faces
 
@@ -60,12 +60,12 @@ def film(people: int, frames: int, seed: int, cuts: int) -> tuple[Faces, np.ndar
         hidden = (covers & (height[:, None] < height) & seen[frame]).any(1)
         seen[frame] &= ~hidden
     mixing = random.normal(0, 1, (INDEPENDENT, 64)) / np.sqrt(INDEPENDENT)
-    true = random.normal(0, IDENTITY_SD, (people, INDEPENDENT)) @ mixing
+    true = random.normal(0, BETWEEN_SD, (people, INDEPENDENT)) @ mixing
     slow = np.zeros((frames, people, INDEPENDENT))
     for frame in range(1, frames):
         slow[frame] = 0.97 * slow[frame - 1] + np.sqrt(1 - 0.97**2) * random.normal(0, 1, (people, INDEPENDENT))
     quick = random.normal(0, 1, slow.shape)
-    identity = true + IDENTITY_SD * (0.8 * slow + 0.6 * quick) @ mixing
+    identity = true + WITHIN_SD * (0.8 * slow + 0.6 * quick) @ mixing
     frame, person = np.nonzero(seen)
     n = len(frame)
     box = box[frame, person] + random.normal(0, BOX_SD, (n, 4)) * height[person, None]
@@ -94,10 +94,10 @@ def switches(track: np.ndarray, person: np.ndarray) -> int:
     return count
 
 
-def measure(people: int, frames: int, seeds: int, cuts: int) -> dict[str, object]:
+def measure(people: int, frames: int, seeds: range, cuts: int) -> dict[str, object]:
     """Over all seeds together."""
     total, tracks, spent, rows = [], [], 0.0, 0
-    for seed in range(seeds):
+    for seed in seeds:
         faces, person, new_shot = film(people, frames, seed, cuts)
         time_s = np.arange(frames) / FPS
         numbered = faces.replace(identity=np.concatenate([faces.identity, person[:, None]], 1))  # to find rows again
@@ -112,11 +112,11 @@ def measure(people: int, frames: int, seeds: int, cuts: int) -> dict[str, object
         "people": people,
         "frames": frames,
         "cuts": cuts,
-        "seeds": seeds,
+        "seeds": list(seeds),
         "faces": rows,
         "switches_by_seed": total,
         "tracks_mean": float(np.mean(tracks)),
-        "ms_per_frame": round(1e3 * spent / seeds / frames, 2),
+        "ms_per_frame": round(1e3 * spent / len(seeds) / frames, 2),
     }
 
 
@@ -125,11 +125,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--frames", type=int, default=300)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=5, help="first seed: the tracker's constants were chosen on 0 to 4")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "tracking.json")
     args = parser.parse_args()
-    rows = [measure(args.people, args.frames, args.seeds, cuts) for cuts in (0, 2)]
-    rows.append(measure(4, args.frames, args.seeds, 2))
+    seeds = range(args.first, args.first + args.seeds)
+    rows = [measure(args.people, args.frames, seeds, cuts) for cuts in (0, 2)]
+    rows.append(measure(4, args.frames, seeds, 2))
     for row in rows:
         print(row)
     args.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
