@@ -31,7 +31,8 @@ def make_face(names=("jawOpen", "eyeBlink_L", "mouth_smile_right"), size=1.0, ex
     points, triangles, normals = ball(0.1, (0, 0, -0.05))
     deltas = np.zeros((len(names), len(points), 3))
     for k in range(len(names)):
-        deltas[k, 10 * k : 10 * k + 15, k % 3] = 0.02
+        start = 10 * k % (len(points) - 15)
+        deltas[k, start : start + 15, k % 3] = 0.02
     skin = Part(points * size, triangles, normals, None, np.full((len(points), 3), 0.5), deltas * size, 0)
     eye_points, eye_triangles, eye_normals = ball(0.012 * size)
     eye = Shape("eye", [Part(eye_points, eye_triangles, eye_normals, material=1)])
