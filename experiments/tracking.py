@@ -4,8 +4,8 @@
 
 A simulation of what the network reports, with its errors as they were measured on clips: a box that shakes, a face that
 is not seen now and then, the hinder of two that overlap not seen, and identity coefficients that differ between people
-one and a half times as much as they are off (`BETWEEN_SD`, `WITHIN_SD`), most of that slowly, with pose. A switch is a face whose number is not the
-one that its person had before, or had before it was away.
+one and a half times as much as they are off (`BETWEEN_SD`, `WITHIN_SD`), most of that slowly, with pose. A switch is a
+face whose number is not the one that its person had before, or had before it was away.
 """
 
 from __future__ import annotations
