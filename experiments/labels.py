@@ -31,7 +31,8 @@ from retarget.arkit import EXPRESSION_NAMES
 
 Figures = dict[str, object]
 FOUND_IOU = 0.25
-PEOPLE = 40  # of the youtube pack, whose frames are halved
+MEASURED = 150  # people of a pack, the first ones; the others may be learned from (experiments/learn_people.py)
+PEOPLE = 40  # of them of the youtube pack, whose frames are halved
 # rows of the expressions pack, chosen by eye: both eyes shut, both open; a broad smile, none
 SHUT = (1383, 94, 352, 1402, 103, 2255, 1438, 1536, 1497, 705, 1800, 888)
 OPEN = (1531, 209, 1596, 1522, 257, 404, 3, 1185, 986, 568, 962, 1347, 738, 1488, 322, 1104, 443, 655)
@@ -119,7 +120,7 @@ def pairs_of(person: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArra
     return pairs, np.stack([pairs[:, 0], np.roll(pairs[:, 1], 1)], 1)
 
 
-def consistency(bench: Bench, most: int = 150) -> Figures:
+def consistency(bench: Bench, most: int = MEASURED) -> Figures:
     """Same-person distance over different-person distance, each face fitted alone, and people's halves fitted jointly (youtube)."""
     out: Figures = {}
     for source in ("lfw", "youtube"):

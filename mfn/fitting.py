@@ -1,7 +1,7 @@
 """Fits the head model to MediaPipe's 478 landmarks: pose, identity and expression of many faces at once.
 
 Given the pose the model is linear, so a few Gauss-Newton steps with closed-form normal equations do what gradient
-descent needs hundreds for: about 13 ms a face on one core. Pictures of one person share one identity (`fit_people`). Letters: N faces,
+descent needs hundreds for: about 11 ms a face on one core. Pictures of one person share one identity (`fit_people`). Letters: N faces,
 K points, I identity and 51 expression numbers.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mfn.fitting_people import load_people, person_identity
 from mfn.fitting_prior import expression_stiffness, jaw_change, shut_eyes
 from mfn.fitting_solve import (
     POSE_SIZE,
@@ -39,7 +40,6 @@ RESIDUAL_LIMIT = 2.5  # %; what lies above are hands before faces and slips of t
 IDENTITY_LIMIT = 4.5  # standard deviations
 ANGLE_LIMIT_DEG = 15.0  # to the teacher's own pose
 SMALLEST_PX = 20.0  # height of the landmarks
-SAME_PERSON = 3.0  # standard deviations: a face further than this from its people's identity is somebody else
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Fit:
 def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, learned: bool = True) -> FitBasis:
     """FitBasis of MediaPipe's 478 points on our head model.
 
-    learned: with what experiments/learn_teacher.py found on real faces: where the points lie, how lids close, which shapes go together.
+    learned: with what experiments/learn_teacher.py found on real faces: where the points lie, how lids close, which shapes go together;
+    and with what experiments/learn_people.py found of people.
     """
     options = options or FitOptions()
     vertex, share = model.landmark_sets["mediapipe478"]
@@ -79,7 +80,8 @@ def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, l
     weight[list(IRISES)] = options.iris
     arrays = (*model.landmark_basis("mediapipe478"), model.mediapipe478_spread, normal)
     mean, identity, expression, sigma, outward = (torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in arrays)
-    basis = FitBasis(mean, identity, expression, sigma, outward, torch.tensor(OVAL), torch.from_numpy(weight))
+    people = load_people(identity) if learned else None
+    basis = FitBasis(mean, identity, expression, sigma, outward, torch.tensor(OVAL), torch.from_numpy(weight), people=people)
     return _with_learned(basis) if learned and TEACHER_FILE.is_file() else basis
 
 
@@ -109,7 +111,9 @@ def fit(
     expression (`mfn.mediapipe.teacher_expression`). identity: (N, I) where it is known already; it strays from it by
     `options.wiggle` standard deviations, or not at all if that is 0.
     """
-    return _fit(points, teacher, basis, options or FitOptions(), identity)[0]
+    if identity is None:
+        return fit_people(points, teacher, torch.full((len(points),), -1), basis, options)
+    return _fit(points, teacher, basis, options or FitOptions(), identity)
 
 
 def fit_people(
@@ -117,52 +121,26 @@ def fit_people(
 ) -> Fit:
     """Fit N faces, with one identity for all faces of a person and an expression for each.
 
-    The identity may wiggle a little about the person's: points err differently in each pose, and what the identity is not allowed
-    to take up would go into the expression.
+    First each alone; then again about the identity that these fits make likely for the person (`mfn.fitting_people`). It may wiggle a
+    little: points err differently in each pose, and what the identity is not allowed to take up would go into the expression.
+    `residual` stays that of the first round: how well a head explains the points.
 
     person: (N,) int, equal for one person's faces; below 0: unknown, fitted alone. A face that does not look like the person whose name it
-    bears (`SAME_PERSON`) keeps its own identity. The rest as in `fit`.
+    bears (`mfn.fitting_people.SAME_PERSON`) keeps its own identity. The rest as in `fit`.
     """
     options = options or FitOptions()
     if person.shape != (len(points),):
         raise ValueError(f"person: expected shape ({len(points)},), got {tuple(person.shape)}")
-    alone, information = _fit(points, teacher, basis, options, None)
-    identity, joined = shared_identity(alone.identity, information, person, options)
-    if not joined.any():
+    alone = _fit(points, teacher, basis, options, None)
+    identity, changed = person_identity(alone.identity, person, basis.people, options.common)
+    if not changed.any():
         return alone
-    rows = torch.nonzero(joined)[:, 0]
-    quick = replace(options, steps=options.steps_again)
-    again, _ = _fit(points[rows], teacher[rows], basis, quick, identity[rows], alone[rows])
-    parts = {}
-    for name in Fit.__dataclass_fields__:
-        parts[name] = getattr(alone, name).clone()
-        parts[name][rows] = getattr(again, name)
-    return Fit(**parts)
-
-
-def shared_identity(
-    identity: torch.Tensor, information: torch.Tensor, person: torch.Tensor, options: FitOptions
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The identity of each person from the fits of their faces alone.
-
-    identity (N, I) as fitted alone, information (N, I, I) that the points hold about it with pose and expression unknown, person (N,).
-    -> identity (N, I), and (N,) bool where it was joined with another face's
-    """
-    out, joined = identity.clone(), torch.zeros(len(identity), dtype=torch.bool)
-    prior = options.identity_weight * torch.eye(identity.shape[1])
-    for number in person[person >= 0].unique():
-        rows = torch.nonzero(person == number)[:, 0]
-        middle = identity[rows].median(0).values
-        rows = rows[(identity[rows] - middle).norm(dim=1) / identity.shape[1] ** 0.5 < SAME_PERSON]
-        if len(rows) < 2:
-            continue
-        # errors of one person's pictures have a part in common, which more pictures do not take away
-        share = 1 / (1 + options.common * (len(rows) - 1))
-        held = share * information[rows].sum(0)
-        pulled = share * ((information[rows] + prior) @ identity[rows, :, None]).sum(0)[:, 0]
-        out[rows] = torch.linalg.solve(held + prior, pulled)
-        joined[rows] = True
-    return out, joined
+    rows = torch.nonzero(changed)[:, 0]
+    again = _fit(points[rows], teacher[rows], basis, replace(options, steps=options.steps_again), identity[rows], alone[rows])
+    parts = {name: getattr(alone, name).clone() for name in Fit.__dataclass_fields__ if name != "residual"}
+    for name, part in parts.items():
+        part[rows] = getattr(again, name)
+    return Fit(**parts, residual=alone.residual)
 
 
 def _fit(
@@ -172,8 +150,8 @@ def _fit(
     options: FitOptions,
     identity: torch.Tensor | None,
     start: Fit | None = None,
-) -> tuple[Fit, torch.Tensor]:
-    """`fit` in chunks, from `start` if there is one, and the information (N, I, I) about each identity."""
+) -> Fit:
+    """One round in chunks, from `start` if there is one."""
     if points.ndim != 3 or points.shape[1:] != basis.mean.shape:
         raise ValueError(f"points: expected shape (N, {len(basis.mean)}, 3), got {tuple(points.shape)}")
     if teacher.shape != (len(points), len(EXPRESSION_NAMES)):
@@ -186,8 +164,7 @@ def _fit(
     parts = [
         _fit_chunk(points[c], teacher[c], basis, options, *(None if x is None else x[c] for x in (identity, start))) for c in cuts
     ]
-    found = Fit(*(torch.cat([getattr(part, name) for part, _ in parts]) for name in Fit.__dataclass_fields__))
-    return found, torch.cat([information for _, information in parts])
+    return Fit(*(torch.cat([getattr(part, name) for part in parts]) for name in Fit.__dataclass_fields__))
 
 
 def _fit_chunk(
@@ -197,8 +174,8 @@ def _fit_chunk(
     options: FitOptions,
     known: torch.Tensor | None,
     start: Fit | None,
-) -> tuple[Fit, torch.Tensor]:
-    """`fit` of as many faces as fit into memory at once. Unknowns: pose, identity (or how it wiggles), expression."""
+) -> Fit:
+    """`_fit` of as many faces as fit into memory at once. Unknowns: pose, identity (or how it wiggles), expression."""
     count, free = len(points), 0 if known is not None and options.wiggle == 0 else len(basis.identity)
     mean = basis.mean if known is None else basis.mean + torch.tensordot(known, basis.identity, 1)
     weight_of_identity = options.identity_weight if known is None else max(options.wiggle, 1e-6) ** -2
@@ -223,7 +200,6 @@ def _fit_chunk(
     shape = torch.zeros(count, len(shapes))
     if start is not None:
         shape[:, free:] = torch.linalg.solve(change, start.expression.T).T.clamp(0, 1)
-    hessian = torch.zeros(count, POSE_SIZE + len(shapes), POSE_SIZE + len(shapes))
     for step in range(options.steps):
         turned = (mean + (shape @ shapes.flatten(1)).reshape(count, *basis.mean.shape)) @ rotation.transpose(1, 2)
         gap = scale[:, None, None] * turned + shift[:, None] - target
@@ -244,17 +220,7 @@ def _fit_chunk(
     identity = identity if known is None else known + identity
     scale, center = scale * unit, shift[:, :2] * unit[:, None]
     found = Fit(rotation, scale, center, identity, expression, torch.zeros(count))
-    found = replace(found, residual=residual_percent(fitted_points(basis, found), points[..., :2]))
-    return found, _identity_information(hessian, free, weight_of_identity)
-
-
-def _identity_information(hessian: torch.Tensor, size: int, prior: float) -> torch.Tensor:
-    """What is known of the identity once pose and expression are given up: (N, I, I), without the prior's part."""
-    part = torch.zeros(hessian.shape[1], dtype=torch.bool)
-    part[POSE_SIZE : POSE_SIZE + size] = True
-    across = hessian[:, part][:, :, ~part]
-    inner = torch.linalg.solve(hessian[:, ~part][:, :, ~part], across.transpose(1, 2))
-    return hessian[:, part][:, :, part] - across @ inner - prior * torch.eye(size)
+    return replace(found, residual=residual_percent(fitted_points(basis, found), points[..., :2]))
 
 
 def fitted_points(basis: FitBasis, found: Fit) -> torch.Tensor:

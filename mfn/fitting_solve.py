@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mfn.fitting_people import People
+
 POSE_SIZE = 7  # rotation vector 3, log scale 1, center 2, depth of the origin 1 (all in the normalised picture)
 
 
@@ -32,7 +34,7 @@ class FitOptions:
     brows: float = 1.5
     iris: float = 1.0
     common: float = 0.2  # share of a face's error that another picture of the same person has too
-    wiggle: float = 0.4  # standard deviations that a known identity may differ from picture to picture
+    wiggle: float = 0.15  # standard deviations that a known identity may differ from picture to picture
     prior_sigma: float = 1.0  # times the table of how far a weight may stray from the teacher's
     chunk: int = 128
 
@@ -44,6 +46,7 @@ class FitBasis:
     mean (K, 3), identity (I, K, 3), expression (51, K, 3): metres, head axes. sigma (K,): how far a point wanders,
     metres. normal (K, 3): outward, unit. contour (C,): points of the face's outline in order, a closed loop.
     weight (K,): importance. correlation (51, 51): how expression weights go together, None: not at all.
+    people: how identities vary, None: unknown.
     """
 
     mean: torch.Tensor
@@ -54,6 +57,7 @@ class FitBasis:
     contour: torch.Tensor
     weight: torch.Tensor
     correlation: torch.Tensor | None = None
+    people: People | None = None
 
 
 def initial_pose(points: torch.Tensor, basis: FitBasis) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

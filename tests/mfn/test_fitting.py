@@ -52,6 +52,7 @@ def angle_deg(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def test_recovers_known_faces(basis: FitBasis) -> None:
+    basis = replace(basis, people=None)  # exact points: what is known of the fits' errors would only mislead
     true, points = made_up(basis, 24)
     found = fit(points, true.expression, basis)
     off = angle_deg(found.rotation, true.rotation)  # the identity prior pulls a little, by design
