@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from avatars.character import Character, named_deltas  # noqa: E402
 from avatars.forms import Mesh, normals  # noqa: E402
 from avatars.lion import build_lion  # noqa: E402
+from avatars.monster import build_monster  # noqa: E402
 from avatars.person import build_person  # noqa: E402
 from avatars.robot import build_robot  # noqa: E402
 from mfn.head_model import HeadModel  # noqa: E402
@@ -21,10 +22,10 @@ from retarget.arkit import ARKIT_NAMES  # noqa: E402
 from retarget.build import Node, Part, Shape, build_glb  # noqa: E402
 from retarget.glb import Document, Glb, write_glb  # noqa: E402
 
-CHARACTERS = {"robot": build_robot, "lion": build_lion, "person": build_person}
+CHARACTERS = {"robot": build_robot, "lion": build_lion, "person": build_person, "monster": build_monster}
 SCALE = 0.8
 """They are drawn a quarter larger than people: this makes them as large as those are."""
-_SMALLEST_DELTA_M = 1.5e-4
+_SMALLEST_DELTA_M = 2.2e-4
 
 
 def _material(name: str, roughness: float) -> Document:
@@ -52,12 +53,18 @@ def to_glb(character: Character) -> Glb:
         shapes.append(Shape(name, [_part(mesh, material, own)], own))
     x, y, z = (float(v) for v in character.eye * SCALE)
     nodes = [
-        Node("head", children=(1, 2, 3, 4)),
+        Node("head", children=(1, 2, 3, 4) if character.third_eye is None else (1, 2, 3, 4, 5)),
         Node("face", shape=0),
         Node("leftEye", (x, y, z), shape=1),
         Node("rightEye", (-x, y, z), shape=2),
         Node("shell", shape=3),
     ]
+    if character.third_eye is not None:
+        ball, place = character.third_eye
+        own = _own_names(ball)
+        shapes.append(Shape("thirdEye", [_part(ball, 3, own)], own))
+        x, y, z = (float(v) for v in place * SCALE)
+        nodes.append(Node("thirdEye", (x, y, z), shape=4))
     return build_glb(nodes, shapes, materials, copyright="CC0 1.0", smallest_delta_m=_SMALLEST_DELTA_M)
 
 

@@ -21,7 +21,8 @@ _UNSEEN_M = 0.0005
 @dataclass(frozen=True)
 class Character:
     """skin, trim, mouth: the parts of the face, driven by all 52. left_eye, right_eye: balls about their own centres, of
-    which left_eye stands at `eye`. shell: all around the face. Metres, about a quarter larger than people."""
+    which left_eye stands at `eye`. shell: all around the face. third_eye: a ball and its place (3,), if there is one more. Metres,
+    about a quarter larger than people."""
 
     skin: Mesh
     trim: Mesh
@@ -31,10 +32,11 @@ class Character:
     shell: Mesh
     eye: Floats
     shell_roughness: float
+    third_eye: tuple[Mesh, Floats] | None = None
 
 
-def build_character(model: HeadModel, style: Style, shell: Mesh, extra: Sequence[Mesh] = ()) -> Character:
-    """extra: forms on the face (whole, not halves) that follow it."""
+def build_character(model: HeadModel, style: Style, shell: Mesh, extra: Sequence[Mesh] = (), stiff: Sequence[Mesh] = ()) -> Character:
+    """extra: forms on the face (whole, not halves) that follow it; stiff: such as do it without bending, as their first vertex does."""
     face = Face.of(model, style)
     place = face.neutral()
     moves = face.moves(place)
@@ -42,7 +44,7 @@ def build_character(model: HeadModel, style: Style, shell: Mesh, extra: Sequence
     ball = eyes.build_eye(style)
     return Character(
         skin=plate.build_plate(face, place, moves),
-        trim=_trim(face, place, moves, extra),
+        trim=_trim(face, place, moves, extra, stiff),
         mouth=merge([plate.build_mouth(face, place, moves), build_inside(Jaw(face))]),
         left_eye=ball,
         right_eye=mirrored(ball),
@@ -72,12 +74,13 @@ def reshaped(character: Character, to: Reshape) -> Character:
     )
 
 
-def _trim(face: Face, place: Floats, moves: dict[str, Floats], extra: Sequence[Mesh]) -> Mesh:
+def _trim(face: Face, place: Floats, moves: dict[str, Floats], extra: Sequence[Mesh], stiff: Sequence[Mesh]) -> Mesh:
     """Lids, lashes, socket rings, brows, and what else follows the face."""
     skin = face.model.region_mask("face", "brows") & (opening_level(place[:, 0], place[:, 1]) < 1.1)
 
-    def follow(part: Mesh, much: float) -> Mesh:
-        gap = np.linalg.norm(part.vertices[:, None, :2] - place[None, skin, :2], axis=2)
+    def follow(part: Mesh, much: float, bends: bool = True) -> Mesh:
+        at = part.vertices if bends else np.tile(part.vertices[:1], (len(part.vertices), 1))
+        gap = np.linalg.norm(at[:, None, :2] - place[None, skin, :2], axis=2)
         share = 1 / (gap**2 + 0.004**2) ** 2
         share /= share.sum(1, keepdims=True)
         deltas = {name: much * (share @ move[skin]) for name, move in moves.items()}
@@ -86,16 +89,17 @@ def _trim(face: Face, place: Floats, moves: dict[str, Floats], extra: Sequence[M
 
     socket = follow(eyes.build_socket(face.style, face.warp.depth), 0.6)
     left = [*eyes.build_lids(face.style), socket, follow(_brow(face.style), 1.25)]
-    return merge(left + [mirrored(part) for part in left] + [follow(part, 1.0) for part in extra])
+    whole = [follow(part, 1.0) for part in extra] + [follow(part, 1.0, False) for part in stiff]
+    return merge(left + [mirrored(part) for part in left] + whole)
 
 
 def _brow(style: Style) -> Mesh:
     """The left brow, a soft bar before the forehead."""
     share = np.linspace(0, 1, 15)
-    x, y = 0.018 + 0.054 * share, 0.055 + 0.0125 * np.sin(np.pi * (0.12 + 0.72 * share))
+    x, y = style.brow_at[0] + 0.054 * share, style.brow_at[1] + 0.0125 * np.sin(np.pi * (0.12 + 0.72 * share))
     path = np.c_[x, y, shell_depth(x, y) + 0.0012]
     thick = np.sqrt(np.sin(np.pi * (0.001 + 0.998 * share))) * (1.1 - 0.35 * share)
-    return tube(path, np.tile([0, 0.15, 1.0], (15, 1)), thick[:, None] * [0.0052, 0.0080], 12, style.brow)
+    return tube(path, np.tile([0, 0.15, 1.0], (15, 1)), style.brow_size * thick[:, None] * [0.0052, 0.0080], 12, style.brow)
 
 
 def named_deltas(mesh: Mesh, names: tuple[str, ...] = ARKIT_NAMES) -> Floats:

@@ -76,7 +76,7 @@ def _turn(down_deg: float, left_deg: float) -> Floats:
 def _lid_net(upper: bool, turn_deg: float, tilt_deg: float) -> tuple[Floats, Floats]:
     """A lid's shutter (rows * columns, 3) and the line of its edge (columns, 3), about the ball's centre, when the edge is
     turned and tilted away from rest. An open lid stands farther out: on its straight way to closed it clears the ball."""
-    across = np.sin(np.linspace(-1.36, 1.36, _COLUMNS))
+    across = np.sin(np.linspace(-1.50, 1.50, _COLUMNS))
     rest = _REST_DEG[0] if upper else _REST_DEG[1]
     edge = rest + turn_deg + tilt_deg * across  # degrees up from straight ahead
     edge = np.clip(edge, -66, 66)
@@ -91,7 +91,7 @@ def _lid_net(upper: bool, turn_deg: float, tilt_deg: float) -> tuple[Floats, Flo
     return net.reshape(-1, 3), net[0]
 
 
-def _lid(style: Style, upper: bool) -> tuple[Mesh, Mesh]:
+def _lid(style: Style, upper: bool, tilts: bool) -> tuple[Mesh, Mesh]:
     """Shutter and the dark bead on its edge, about the ball's centre, with all shapes that move lids."""
     which = 0 if upper else 1
     triangles = grid(_ROWS, _COLUMNS) if upper else grid(_ROWS, _COLUMNS)[:, ::-1]
@@ -103,7 +103,7 @@ def _lid(style: Style, upper: bool) -> tuple[Mesh, Mesh]:
         return net, tube_net(edge, edge, thick, 6, False)
 
     shutter, bead = at(0, 0)
-    moves = {name: at(by[which], by[2 + which]) for name, by in _LIDS_DEG.items()}
+    moves = {name: at(by[which], tilts * by[2 + which]) for name, by in _LIDS_DEG.items()}
     lid = painted(shutter, triangles, style.lid)
     lash = painted(bead, grid(_COLUMNS, 6, closed=True), style.lash if upper else style.lid_edge)
     return (
@@ -112,9 +112,9 @@ def _lid(style: Style, upper: bool) -> tuple[Mesh, Mesh]:
     )
 
 
-def build_lids(style: Style) -> tuple[Mesh, Mesh]:
-    """Both lids of the left eye, and their dark edges, in their place."""
-    (upper, upper_edge), (lower, lower_edge) = _lid(style, True), _lid(style, False)
+def build_lids(style: Style, tilts: bool = True) -> tuple[Mesh, Mesh]:
+    """Both lids of the left eye, and their dark edges, in their place. tilts: anger and sorrow tilt them."""
+    (upper, upper_edge), (lower, lower_edge) = _lid(style, True, tilts), _lid(style, False, tilts)
     place = centre()
     pair = [merge([upper, lower]), merge([upper_edge, lower_edge])]
     lids, edges = (Mesh(m.vertices + place, m.triangles, m.colours, m.deltas) for m in pair)
@@ -133,3 +133,15 @@ def build_socket(style: Style, depth: Callable[[Floats, Floats], Floats]) -> Mes
     behind = np.c_[EYE + way * EYE_RADIUS * 0.9, np.full(36, centre()[2] - 0.010)]
     cup = painted(np.concatenate([path, behind]), grid(2, 36, closed=True), style.lid_edge)
     return merge([ring, cup])
+
+
+def shared(part: Mesh) -> Mesh:
+    """A left eye's ball or (not tilting) lids for an eye in the middle: the shapes of either side have half of the effect."""
+    deltas = {}
+    for name, delta in part.deltas.items():
+        if not name.endswith("Left"):
+            deltas[name] = delta
+            continue
+        twin = {"eyeLookOutLeft": "eyeLookInRight", "eyeLookInLeft": "eyeLookOutRight"}.get(name, name[:-4] + "Right")
+        deltas |= {name: delta / 2, twin: delta / 2}
+    return Mesh(part.vertices, part.triangles, part.colours, deltas)

@@ -65,6 +65,14 @@ def _other_side(name: str) -> str:
     return ARKIT_NAMES[MIRROR[ARKIT_NAMES.index(name)]]
 
 
+def part_of(mesh: Mesh, keep: NDArray[np.bool_]) -> Mesh:
+    """The triangles of which all corners are kept, keep: (V,)."""
+    triangles = mesh.triangles[keep[mesh.triangles].all(1)]
+    used, renumbered = np.unique(triangles, return_inverse=True)
+    deltas = {name: delta[used] for name, delta in mesh.deltas.items()}
+    return Mesh(mesh.vertices[used], renumbered.reshape(-1, 3), mesh.colours[used], deltas)
+
+
 def grid(rows: int, columns: int, closed: bool = False) -> Ints:
     """Triangles of a net of rows x columns vertices, row by row; closed: the last column joins the first. The outside is
     where columns run to the right while rows run up."""

@@ -57,13 +57,16 @@ def _tongue(jaw: Jaw) -> Mesh:
 
 
 def _teeth(jaw: Jaw, lower: bool) -> Mesh:
-    """One row of teeth as a smooth band, as animated films have them."""
-    turn = np.linspace(-1.25, 1.25, 25)
+    """One row of teeth as a smooth band, as animated films have them, or as one of fangs."""
+    count = 37 if jaw.face.style.fangs else 25
+    turn = np.linspace(-1.25, 1.25, count)
     height, back = (-0.0780, 0.002) if lower else (-0.0688, 0.0005)
-    path = np.c_[0.0265 * np.sin(turn), np.full(25, height), 0.0245 * np.cos(turn) ** 1.2 - back]
+    path = np.c_[0.0265 * np.sin(turn), np.full(count, height), 0.0245 * np.cos(turn) ** 1.2 - back]
     ends = np.sqrt(np.clip(1 - np.abs(turn / 1.27) ** 8, 0.0004, 1))[:, None]
-    net = tube_net(path, np.tile([0.0, 1.0, 0.0], (25, 1)), ends * [0.0070 if lower else 0.0085, 0.0021], 10, False)
-    return jaw.mesh(net, grid(25, 10, closed=True), TEETH, lower)
+    tall = np.full(count, 0.0070 if lower else 0.0085)
+    tall *= 1 - jaw.face.style.fangs * np.abs(np.arange(count) % 4 - 2) / 2
+    net = tube_net(path, np.tile([0.0, 1.0, 0.0], (count, 1)), ends * np.c_[tall, np.full(count, 0.0021)], 10, False)
+    return jaw.mesh(net, grid(count, 10, closed=True), TEETH, lower)
 
 
 def build_inside(jaw: Jaw) -> Mesh:

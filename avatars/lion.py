@@ -6,6 +6,7 @@ import numpy as np
 
 from avatars.character import Character, build_character
 from avatars.forms import Floats, Mesh, grid, merge, mirrored, moved, painted, tube, turned
+from avatars.fur import Ring, tufts
 from avatars.inside import JAW_SHAPES
 from avatars.plate import MIDDLE, Style, shell_depth, shell_move
 from avatars.shell import on_shell, rim
@@ -29,8 +30,14 @@ STYLE = Style(
     shell_roughness=0.75,
 )
 _MANE, _MANE_DEEP, _EAR, _EAR_INSIDE, _NOSE = "#b5521b", "#93400f", "#e59c39", "#f6c9a0", "#3c1f1a"
-_ROWS = ((26, 0.0, 0.050, 0.017), (24, 0.30, 0.074, 0.022), (20, 0.75, 0.080, 0.028), (16, 1.9, 0.080, 0.034), (8, 2.45, 0.075, 0.036))
-"""Rings of tufts: how many, how far back, how long and how wide (half, metres)."""
+_HAIR = (_MANE, _MANE_DEEP)
+_RINGS = (
+    Ring(26, 0.0, 0.050, 0.017),
+    Ring(24, 0.30, 0.074, 0.022),
+    Ring(20, 0.75, 0.080, 0.028),
+    Ring(16, 1.9, 0.080, 0.034),
+    Ring(8, 2.45, 0.075, 0.036),
+)
 
 
 def build_lion(model: HeadModel) -> Character:
@@ -62,34 +69,6 @@ def _face_point(x: float, y: float, out_m: float = 0.0) -> Floats:
     return np.array([x, y, shell_depth(np.array([x]), np.array([y]))[0] - 0.0052 + out + out_m])
 
 
-def _tuft(root: Floats, way: Floats, length_m: float, wide_m: float, code: str) -> Mesh:
-    """One lock of hair from a root along a way, bending down and back towards its tip."""
-    share = np.linspace(0, 1, 6)[:, None] ** 0.9
-    bend = np.array([0.0, -0.28, -0.25]) * length_m
-    path = root + share * way * length_m + share**2 * bend
-    thick = np.sqrt(np.sin(np.pi * (0.12 + 0.879 * share**0.85))) * (1.15 - 0.55 * share) * wide_m
-    side = np.cross(way, [0.0, 0.0, 1.0]) if abs(way[2]) < 0.9 else np.array([1.0, 0, 0])
-    return tube(path, np.tile(np.cross(side, way), (6, 1)), thick * [0.55, 1.0], 6, code)
-
-
-def _ring(ring: int, count: int, along: float, length_m: float, wide_m: float) -> list[Mesh]:
-    """Tufts round the head, `along` radians behind the plate's rim (or, from 1.5 on, from the front pole)."""
-    turn = (np.arange(count) + 0.5 * (ring % 2)) / count * 2 * np.pi
-    at = rim(turn) + along if along < 1.5 else np.full(count, along)
-    roots, ahead = on_shell(turn, at, -0.006), on_shell(turn, at + 0.05, -0.006)
-    back = ahead - roots
-    back /= np.linalg.norm(back, axis=1, keepdims=True)
-    away = np.stack([np.cos(turn), np.sin(turn), np.zeros(count)], 1)
-    lie = np.interp(along, [0.0, 0.3, 0.8, 1.9], [-0.35, 0.15, 0.6, 1.6])  # the farther back, the flatter they lie
-    ways = away + lie * back
-    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    tufts = []
-    for k, (root, way) in enumerate(zip(roots, ways)):
-        longer = length_m * (1 + 0.18 * (k % 2))
-        tufts.append(_tuft(root, way, longer, wide_m, _MANE if (k + ring) % 2 else _MANE_DEEP))
-    return tufts
-
-
 def _mane() -> Mesh:
     """The head's back, rings of tufts, ears, and a furry neck."""
     around = np.arange(48) / 48 * 2 * np.pi
@@ -99,10 +78,10 @@ def _mane() -> Mesh:
     parts = [painted(net.reshape(-1, 3), grid(14, 48, closed=True)[:, ::-1], _MANE_DEEP)]
     edge = on_shell(around, front)
     parts.append(tube(edge, edge - MIDDLE, np.tile([0.009, 0.009], (48, 1)), 8, _MANE, closed=True))
-    front_hair = merge(parts + _ring(0, *_ROWS[0]))
+    front_hair = merge(parts + tufts(0, _RINGS[0], _HAIR))
     deltas = {name: shell_move(name, front_hair.vertices) for name in JAW_SHAPES}
     front_hair = Mesh(front_hair.vertices, front_hair.triangles, front_hair.colours, deltas)
-    hair = [tuft for ring, row in enumerate(_ROWS[1:], 1) for tuft in _ring(ring, *row)]
+    hair = [tuft for number, ring in enumerate(_RINGS[1:], 1) for tuft in tufts(number, ring, _HAIR)]
     ear = _ear()
     return merge([front_hair, *hair, ear, mirrored(ear), _neck()])
 

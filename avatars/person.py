@@ -27,7 +27,7 @@ STYLE = Style(
     iris="#8f5520",
     iris_edge="#3a1d0a",
     nose_m=0.008,
-    socket_m=0.0026,
+    socket_m=0.0035,
     shell_roughness=0.9,
 )
 BUILD = Reshape(eye_by=(0.001, -0.004, 0.001), eye_size=1.08, chin=0.74, brow=1.02, mouth=0.92)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avatars.forms import Floats, Ints, Mesh, colour, smoothstep
+from avatars.forms import Floats, Ints, Mesh, colour, part_of, smoothstep
 from mfn.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -33,14 +33,15 @@ _HEIGHTS = ((-0.16, -0.175), (-0.115, -0.135), (-0.07, -0.076), (-0.04, -0.042),
 _SHELL_DROP_M = 0.016
 _STRONGER = {"brow": 1.0, "mouthSmile": 1.4, "mouthFrown": 2.3, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.22,
              "mouthClose": 1.22, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.4,
-             "mouthDimple": 1.3, "mouthStretch": 1.3, "mouthShrug": 1.3, "mouthPucker": 1.35, "mouthFunnel": 1.25, "eye": 0.4}  # fmt: skip
+             "mouthDimple": 1.3, "mouthStretch": 1.3, "mouthShrug": 1.3, "mouthPucker": 1.35, "mouthFunnel": 1.25, "eye": 0.4,
+             "cheekPuff": 1.8}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Style:
     """What tells one character's face from another's. Colours are "#rrggbb"; pale is that of muzzle and chin; muzzle_m and
     nose_m say how far they stand out; socket_m is half the thickness of the ring round an eye; shell_roughness is 0 for
-    polished, 1 for matte."""
+    polished, 1 for matte; brow_size how thick the brows are, brow_at where they begin; fangs how pointed the teeth, 0 to 1."""
 
     skin: str
     pale: str
@@ -56,6 +57,9 @@ class Style:
     muzzle_m: float = 0.0
     nose_m: float = 0.013
     socket_m: float = 0.0042
+    brow_size: float = 1.0
+    brow_at: tuple[float, float] = (0.018, 0.055)
+    fangs: float = 0.0
     shell_roughness: float = 0.25
 
 
@@ -243,7 +247,7 @@ def build_plate(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
     cheek = _near(np.abs(place[:, 0]), place[:, 1], (0.074, -0.050), (0.021, 0.017))[:, None]
     code = code * (1 - 0.55 * cheek) + colour(style.blush) * 0.55 * cheek
     code[model.region_mask("lips")] = colour(style.lips)
-    return _part(keep, Mesh(place, model.triangles.astype(np.int64), code, moves))
+    return part_of(Mesh(place, model.triangles.astype(np.int64), code, moves), keep)
 
 
 def build_mouth(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
@@ -253,12 +257,4 @@ def build_mouth(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
     code = np.tile(colour(MOUTH), (len(place), 1))
     code[bag] = colour(MOUTH) * smoothstep(place[bag, 2], -0.01, 0.03)[:, None] + colour(THROAT)
     triangles = model.triangles[~lips[model.triangles].all(1)]
-    return _part(bag | lips, Mesh(place, triangles.astype(np.int64), code, moves))
-
-
-def _part(keep: NDArray[np.bool_], whole: Mesh) -> Mesh:
-    """The triangles of which all corners are kept."""
-    triangles = whole.triangles[keep[whole.triangles].all(1)]
-    used, renumbered = np.unique(triangles, return_inverse=True)
-    deltas = {name: delta[used] for name, delta in whole.deltas.items()}
-    return Mesh(whole.vertices[used], renumbered.reshape(-1, 3), whole.colours[used], deltas)
+    return part_of(Mesh(place, triangles.astype(np.int64), code, moves), bag | lips)

@@ -16,6 +16,9 @@ from avatars.plate import EYE_RADIUS
 _RIGID = 1.36
 """Within this many eye radii of an eye's centre: lids, socket and ball."""
 
+_BETWEEN_M = 0.0105
+"""Half the room between the sockets: what lies there belongs to both eyes."""
+
 
 @dataclass(frozen=True)
 class Reshape:
@@ -37,17 +40,14 @@ class Reshape:
     def __call__(self, place: Floats) -> Floats:
         """(V, 3) to (V, 3) metres."""
         result = self._build(place)
-        sides = np.array([[1.0, 1, 1], [-1.0, 1, 1]])
-        share = np.stack([self._near_eye(place * side) for side in sides])  # (2, V, 1)
-        share /= np.maximum(1, share.sum(0))
-        for side, much in zip(sides, share):
+        for side in np.array([[1.0, 1, 1], [-1.0, 1, 1]]):
             old, new = eyes.centre() * side, self.eye() * side
-            result = result + much * (new + self.eye_size * (place - old) - self._build(place))
+            result = result + self._near_eye(place * side) * (new + self.eye_size * (place - old) - self._build(place))
         return result
 
     def _near_eye(self, place: Floats) -> Floats:
         away = np.linalg.norm(place - eyes.centre(), axis=1, keepdims=True) / EYE_RADIUS
-        return smoothstep(away, self.eye_reach, _RIGID)
+        return smoothstep(away, self.eye_reach, _RIGID) * smoothstep(place[:, :1], -_BETWEEN_M, _BETWEEN_M)
 
     def _build(self, place: Floats) -> Floats:
         x, y, z = place.T
