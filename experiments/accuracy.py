@@ -149,7 +149,8 @@ def main() -> None:
     print(table(results))
     print("pose error on aflw2000, degrees:", results["aflw2000"]["pose_error_deg"])
     digest = hashlib.sha256(model_file.path.read_bytes()).hexdigest()
-    args.out.write_text(json.dumps({"weights_sha256": digest, "size": [width, height], "score": args.score, "sets": results}, indent=1) + "\n")
+    report = {"weights_sha256": digest, "size": [width, height], "score": args.score, "sets": results}
+    args.out.write_text(json.dumps(report, indent=1) + "\n")
     if args.sheet:
         sheet({name: worst for name, (_, worst) in measured.items()}, model, args.sheet)
 
