@@ -19,8 +19,8 @@ import numpy as np
 
 from mfn.pictures import read_picture
 from mfn.predictor import Predictor, find_model
-from mfn.single import SingleFace
 from mfn.scene import faces_to_take, find_avatar
+from mfn.single import SingleFace
 from retarget import load_rig
 
 RESULT = Path(__file__).parent / "results" / "runtime.json"
