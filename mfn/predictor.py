@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +83,8 @@ def _place(height: int, width: int, factor: float) -> Letterbox:
     return Letterbox(outer[1], outer[0], (inner[0] / width, inner[1] / height), offset)
 
 
-def put_in(picture: Picture, box: Letterbox, out: Picture | None = None) -> Picture:
-    """The network's input (H, W, 3) uint8: the picture, shrunk by area or enlarged linearly, on gray."""
+def put_in(picture: Picture, box: Letterbox, out: Picture | None = None, smooth: bool = False) -> Picture:
+    """The network's input (H, W, 3) uint8: the picture, shrunk by area or enlarged linearly (smooth: by cubics), on gray."""
     import cv2
 
     if out is None:
@@ -93,7 +93,7 @@ def put_in(picture: Picture, box: Letterbox, out: Picture | None = None) -> Pict
     left, top = box.offset
     out[:top], out[top + size[1] :] = PAD_GRAY, PAD_GRAY
     out[top : top + size[1], :left], out[top : top + size[1], left + size[0] :] = PAD_GRAY, PAD_GRAY
-    method = cv2.INTER_AREA if box.factor[0] < 1 else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if box.factor[0] < 1 else cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
     cv2.resize(picture, size, dst=out[top : top + size[1], left : left + size[0]], interpolation=method)
     return out
 
@@ -114,14 +114,17 @@ class Predictor:
     The time follows the number of pixels of the network's input, not the number of faces.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, size: tuple[int, int] = SIZE, score: float = SCORE) -> None:
-        """session: input `image` (B, H, W, 3) uint8 RGB, output `cells` (B, A, D); size, score: see `load`."""
+    def __init__(
+        self, session: onnxruntime.InferenceSession, size: tuple[int, int] = SIZE, score: float = SCORE, least_px: float = 0
+    ) -> None:
+        """session: input `image` (B, H, W, 3) uint8 RGB, output `cells` (B, A, D); size, score, least_px: see `load`, 0 = no tiles."""
         self.session = session
         self.size = size
         self.score = score
+        self.least_px = least_px
         shape = session.get_inputs()[0].shape
         self._batch = shape[0] if isinstance(shape[0], int) else _BATCH
-        self._fixed = (shape[2], shape[1]) if isinstance(shape[1], int) and isinstance(shape[2], int) else None
+        self.fixed = (shape[2], shape[1]) if isinstance(shape[1], int) and isinstance(shape[2], int) else None
 
     @classmethod
     def load(
@@ -131,6 +134,8 @@ class Predictor:
         size: tuple[int, int] | None = None,
         score: float = SCORE,
         threads: int = 0,
+        tiles: bool = False,
+        least_px: float = 8.0,
     ) -> Predictor:
         """Reads weights, by default those of the embedded small network.
 
@@ -141,15 +146,19 @@ class Predictor:
         threads: cores that one call uses; 0 = all. 1 is best if you run several processes, or one picture in each of
             several Python threads (calls of one Predictor from many threads are safe). OpenCV, which resizes, has its
             own count for the whole process: `cv2.setNumThreads`.
+        tiles: also looks at each picture in enlarged, overlapping tiles, for small faces in large pictures (`mfn.tiles`).
+        least_px: the height of the least face that tiles look for, px of the picture; half of it takes four times as long.
         """
         path, own = find_model(path)
         size = own if size is None else size
         if not 0 <= score <= 1:
             raise ValueError(f"expected a score from 0 to 1, got {score}")
+        if not 4 <= least_px < float("inf"):
+            raise ValueError(f"expected a least face of 4 px or more, got {least_px}")
         fit_letterbox(1, 1, size)
         session = open_session(path, threads)
         _check_session(path, session)
-        return cls(session, size, score)
+        return cls(session, size, score, least_px if tiles else 0)
 
     def __call__(self, source: str | Path | Picture | Sequence[str | Path | Picture]) -> Faces:
         """All faces of one picture or a list: paths or RGB (H, W, 3) uint8. `image` is the place in the list.
@@ -157,6 +166,8 @@ class Predictor:
         -> Faces in px of the original pictures, in the list's order, best score first within a picture.
         """
         sources = source if isinstance(source, (list, tuple)) else [source]
+        if self.least_px:
+            return self._in_tiles(list(sources))
         waiting: dict[tuple[int, int], list[tuple[int, Letterbox, Picture]]] = defaultdict(list)
         found: dict[int, Faces] = {}
         for number, item in enumerate(sources):
@@ -169,9 +180,16 @@ class Predictor:
             found.update(self._run(batch))
         return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *(found[n] for n in range(len(sources)))])
 
+    def _in_tiles(self, sources: list[Any]) -> Faces:
+        from mfn.tiles import find_in_tiles
+
+        found = [find_in_tiles(self, as_picture(item), self.least_px) for item in sources]
+        numbered = [faces.replace(image=np.full(len(faces), number)) for number, faces in enumerate(found)]
+        return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *numbered])
+
     def letterbox(self, height: int, width: int) -> Letterbox:
         """How a picture of this size (px) is put before the network."""
-        return fixed_letterbox(height, width, self._fixed) if self._fixed else fit_letterbox(height, width, self.size)
+        return fixed_letterbox(height, width, self.fixed) if self.fixed else fit_letterbox(height, width, self.size)
 
     def _run(self, batch: list[tuple[int, Letterbox, Picture]]) -> Iterable[tuple[int, Faces]]:
         """One call of the network for pictures of one input size -> (place in the list, Faces)."""
