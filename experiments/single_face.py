@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--eval", type=Path, default=Path("../shared/eval"))
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
-    score, predictor = load_score(args.eval), Predictor.load(score=0.3)
+    score, predictor = load_score(args.eval), Predictor.load("large", score=0.3)
     clips = {}
     for name in CLIPS:
         frames = read_clip(args.eval / "clips" / f"{name}.mp4")
