@@ -30,13 +30,14 @@ _STIFFNESS_M = (0.05, 0.05, 0.03, 0.03, 0.02, 0.02, 0.014, 0.01, 0.008, 0.006, 0
 _FARTHEST = (0.03, 0.004)  # how far a match may lie, first and last
 _LANDMARK_VERTICES = (40.0, 2.0)  # as many vertices a landmark outweighs, first and last
 SKIN = ("face", "lids", "lips", "brows", "ears", "scalp", "neck")
+_FACE = ("noseTip", "chin", "mouthCornerLeft", "mouthCornerRight")
 SLITS = (("upperLip", "lowerLip", "mouthCorner"), ("eyeUpperLeft", "eyeLowerLeft", "Left"), ("eyeUpperRight", "eyeLowerRight", "Right"))
 
 
 @dataclass(frozen=True)
 class Target:
     """The mesh to rig, in the source's frame. points: (V, 3). triangles: (T, 3). skin: (V,) the connected pieces that hold
-    landmarks. landmarks: name -> vertex."""
+    nose, mouth and chin. landmarks: name -> vertex."""
 
     points: Floats
     triangles: Ints
@@ -61,9 +62,15 @@ def similarity(source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
 
 
 def make_target(points: Floats, triangles: Ints, landmarks: dict[str, int], source: SourceHead) -> Target:
-    """Checks which way the mesh is wound, turns it outwards, and finds the pieces that are the face."""
+    """Finds the pieces that are the face, and turns them outwards. Landmarks that were picked on another piece (a lid's on
+    the eyeball, the forehead's on the hair) go to the closest vertex of the face."""
+    from scipy.spatial import cKDTree
+
     piece = components(len(points), triangles)
-    skin = np.isin(piece, piece[list(landmarks.values())])
+    skin = np.isin(piece, [piece[landmarks[name]] for name in _FACE])
+    face = np.flatnonzero(skin)
+    nearest = face[cKDTree(points[face]).query(points[list(landmarks.values())])[1]]
+    landmarks = dict(zip(landmarks, nearest.tolist()))
     names = list(landmarks)
     normals = point_normals(source.neutral, source.triangles)
     outward = source.points(normals, names)

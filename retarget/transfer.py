@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.head_file import SourceHead
+from retarget.lids import close_lids
 from retarget.loose import loose_parts
 from retarget.register import Target, make_target, register, sides_of, similarity, source_sides
 from retarget.surface import (
@@ -47,6 +48,8 @@ def transfer(source: SourceHead, points: Floats, triangles: Ints, landmarks: dic
     laid = register(source, target)
     on_source = on_laid(source, laid)
     shapes = on_target(source, laid, on_source, target)
+    blinks = [EXPRESSION_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
+    shapes[blinks] *= close_lids(source, laid, target, shapes)[:, None, None]
     shapes[:, ~target.skin] = loose_parts(source, laid, on_source, target, shapes)
     return shapes @ rotation / scale, (scale, rotation, shift)
 
