@@ -1,6 +1,5 @@
-"""A picture sheet of a character's key expressions, drawn with our own renderer.
-
-python avatars/sheet.py avatars/robot.glb --out avatars/robot.png
+"""A picture sheet of all characters' key expressions, drawn with our own renderer: `python avatars/sheet.py` writes
+avatars/sheet.png; name files to see those alone.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from retarget import Take  # noqa: E402
 from retarget.arkit import ARKIT_NAMES  # noqa: E402
+from retarget.glb import write_whole  # noqa: E402
 from retarget.nodes import matrix_to_quaternion, rotation_about  # noqa: E402
 from retarget.picture import render_scene  # noqa: E402
 from retarget.rig import Rig, load_rig  # noqa: E402
@@ -31,11 +31,13 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
     "pucker": {"mouthPucker": 1},
     "tongueOut": {"tongueOut": 1, "jawOpen": 0.2},
     "sad": {"browInnerUp": 1, "mouthFrown*": 0.9, "eyeBlink*": 0.25, "eyeLookDown*": 0.3},
-    "look left and up": {"eyeLookOutLeft": 1, "eyeLookInRight": 1, "eyeLookUp*": 0.8, "browOuterUpLeft": 0.5},
+    "look aside": {"eyeLookOutLeft": 1, "eyeLookInRight": 1, "eyeLookUp*": 0.8, "browOuterUpLeft": 0.5},
     "turned": {"mouthSmile*": 0.7, "jawOpen": 0.2},
 }
 """Title -> ARKit coefficients; a star stands for Left and Right."""
 _VIEW_M, _DISTANCE_M = 0.37, 1.2
+_YAW_DEG = {"turned": -38.0}
+_GROUND, _SMALL_PX = 236, 48
 
 
 def coefficients(expression: dict[str, float]) -> NDArray[np.float32]:
@@ -57,25 +59,42 @@ def tile(rig: Rig, expression: dict[str, float], size: int, yaw_deg: float = 0.0
         rotation=matrix_to_quaternion(turn),
         translation=np.array([[0.0, 0.02, -_DISTANCE_M]]),
     )
-    return render_scene(take, [rig], size, size, size * _DISTANCE_M / _VIEW_M)
+    ground = np.full((size, size, 3), _GROUND, np.uint8)
+    return render_scene(take, [rig], size, size, size * _DISTANCE_M / _VIEW_M, ground)
+
+
+def row(rig: Rig, size: int) -> NDArray[np.uint8]:
+    """(size, width, 3) RGB: all expressions of one character, and at the end some of them as small as in a crowd."""
+    tiles = [tile(rig, expression, size, _YAW_DEG.get(title, 0.0)) for title, expression in EXPRESSIONS.items()]
+    small = np.full((size, _SMALL_PX, 3), _GROUND, np.uint8)
+    for k, title in enumerate(("neutral", "smile", "angry")[: size // _SMALL_PX]):
+        small[k * _SMALL_PX : (k + 1) * _SMALL_PX] = tile(rig, EXPRESSIONS[title], _SMALL_PX)
+    return np.concatenate([*tiles, small], axis=1)
+
+
+def header(size: int) -> NDArray[np.uint8]:
+    """(20, width, 3): the expressions' names."""
+    import cv2
+
+    strip = np.full((20, size * len(EXPRESSIONS) + _SMALL_PX, 3), _GROUND, np.uint8)
+    for k, title in enumerate((*EXPRESSIONS, f"{_SMALL_PX} px")):
+        cv2.putText(strip, title, (k * size + 6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (40, 40, 40), 1, cv2.LINE_AA)
+    return strip
 
 
 def main() -> None:
     import cv2
 
+    folder = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("avatar", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("sheet.png"))
-    parser.add_argument("--size", type=int, default=300)
+    parser.add_argument("avatars", type=Path, nargs="*", default=sorted(folder.glob("*.glb")))
+    parser.add_argument("--out", type=Path, default=folder / "sheet.png")
+    parser.add_argument("--size", type=int, default=160, help="of one face, px")
     options = parser.parse_args()
-    rig, tiles = load_rig(options.avatar), []
-    for title, expression in EXPRESSIONS.items():
-        picture = tile(rig, expression, options.size, -38.0 if title == "turned" else 0.0)[..., ::-1].copy()
-        cv2.putText(picture, title, (8, options.size - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (40, 40, 40), 1, cv2.LINE_AA)
-        tiles.append(picture)
-    sheet = np.concatenate([np.concatenate(tiles[k : k + 4], axis=1) for k in range(0, len(tiles), 4)])
-    if not cv2.imwrite(str(options.out), sheet, [cv2.IMWRITE_PNG_COMPRESSION, 9]):
-        raise SystemExit(f"{options.out}: cannot be written")
+    rows = [row(load_rig(path), options.size) for path in options.avatars]
+    sheet = np.concatenate([header(options.size), *rows])
+    few = np.ascontiguousarray((sheet & 0xF8 | sheet >> 5)[..., ::-1])  # five bits a channel take half the room
+    write_whole(options.out, cv2.imencode(".png", few, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
     print(options.out)
 
 
