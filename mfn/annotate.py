@@ -27,6 +27,7 @@ from mfn.mediapipe import face_box, teacher_expression
 from mfn.pictures import Picture, picture_paths, read_picture
 
 if TYPE_CHECKING:
+    from mfn.fitting import Fit, FitBasis
     from mfn.head_model import HeadModel
     from mfn.landmarker import Landmarker
     from mfn.predictor import Predictor
@@ -40,13 +41,15 @@ PEOPLE = ("unknown", "folder")
 
 class AnnotateOptions(NamedTuple):
     """landmarker: MediaPipe's .task file; second_look: look at each face several times; longest: px, larger photos are shrunk to it;
-    people: "folder" if the photos of one folder show one person, who then has one identity; quiet: no progress."""
+    people: "folder" if the photos of one folder show one person, who then has one identity; quiet: no progress; photometric:
+    fit the photos' colours too (`mfn.render`, needs PyTorch3D)."""
 
     landmarker: str = "face_landmarker.task"
     second_look: bool = True
     longest: int = 1600
     people: str = "unknown"
     quiet: bool = False
+    photometric: bool = False
 
 
 class Eyes(NamedTuple):
@@ -67,6 +70,10 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
         raise ValueError(f"--out {out}: expected a name that ends in .npz, such as runs/mine/faces.npz")
     if options.people not in PEOPLE:
         raise ValueError(f"--people {options.people}: expected {' or '.join(PEOPLE)}")
+    if options.photometric:
+        from mfn.render import check_pytorch3d
+
+        check_pytorch3d()
     paths = picture_paths(photos)
     make_folder(out.parent)
     folder = make_folder(out.with_suffix(".parts"))
@@ -84,7 +91,7 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
     if not good:
         raise ValueError(f"none of {len(paths)} photos could be read, so nothing was written")
     pack = _gather(good)
-    labels = _fit(pack, options)
+    labels = _fit(pack, good, options)
     _write_all(out, good, pack, labels)
     shutil.rmtree(folder)
     if not options.quiet:
@@ -173,7 +180,7 @@ def _gather(parts: Sequence[Path]) -> Arrays:
     }
 
 
-def _fit(pack: Arrays, options: AnnotateOptions) -> Arrays:
+def _fit(pack: Arrays, parts: Sequence[Path], options: AnnotateOptions) -> Arrays:
     """Labels of the pack's faces: the head model fitted to their landmarks, jointly for the pictures of one person."""
     import torch
 
@@ -186,7 +193,10 @@ def _fit(pack: Arrays, options: AnnotateOptions) -> Arrays:
     scores = pack["face_blendshapes"].astype(np.float32) / 255
     teacher = teacher_expression(scores, pack["blendshape_names"].tolist()) if count else np.zeros((0, 51), np.float32)
     person = _people(pack, options)
-    found = fit_people(points, torch.from_numpy(teacher), torch.from_numpy(person), basis_from_head_model(model))
+    basis = basis_from_head_model(model)
+    found = fit_people(points, torch.from_numpy(teacher), torch.from_numpy(person), basis)
+    if options.photometric:
+        found = _refined(found, pack["face_picture"], parts, model, basis)
     ok, sure = trust(found, points, torch.from_numpy((FRONTAL @ pack["face_transform"][:, :3, :3]).astype(np.float32)))
     out = {name: getattr(found, name).numpy() for name in ("rotation", "scale", "center", "identity", "expression", "residual")}
     mean, identity, expression = model.landmark_basis("mediapipe478")
@@ -194,6 +204,27 @@ def _fit(pack: Arrays, options: AnnotateOptions) -> Arrays:
     surface = mean + np.tensordot(shape, np.concatenate([identity, expression]), 1)
     out["box"] = face_box(project(surface, out["rotation"], out["scale"], out["center"]))
     return out | {"ok": ok.numpy(), "confidence": sure.numpy(), "person": person, "face": np.arange(count, dtype=np.int32)}
+
+
+def _refined(found: Fit, picture_of: NDArray, parts: Sequence[Path], model: HeadModel, basis: FitBasis) -> Fit:
+    """The fits after a look at the photos' colours, photo by photo. picture_of: (F,) index of each face's part."""
+    import cv2
+    import torch
+
+    from mfn.fitting import Fit
+    from mfn.render import refine
+
+    rows, done = [], []
+    for number in np.unique(picture_of):
+        with np.load(parts[number], allow_pickle=False) as data:
+            picture = cv2.imdecode(data["jpeg"], cv2.IMREAD_COLOR)[..., ::-1]
+        mine = torch.from_numpy(np.flatnonzero(picture_of == number))
+        rows.append(mine)
+        done.append(refine(found[mine], [np.ascontiguousarray(picture)] * len(mine), model, basis))
+    if not done:
+        return found
+    order = torch.argsort(torch.cat(rows))
+    return Fit(*(torch.cat([getattr(part, name) for part in done])[order] for name in Fit.__dataclass_fields__))
 
 
 def _people(pack: Arrays, options: AnnotateOptions) -> NDArray[np.int64]:

@@ -101,6 +101,13 @@ def _add_network(parser: ArgumentParser, weights: str = "large") -> None:
     parser.add_argument("--threads", type=int, default=0, help="cores to use; 0 = all")
 
 
+def _add_tiles(parser: ArgumentParser) -> None:
+    text = "pictures: look in overlapping, enlarged tiles too, for the small faces of large group photos; takes seconds a megapixel"
+    parser.add_argument("--tiles", action="store_true", help=text)
+    text = "with --tiles: px, height of the least face that is looked for; twice as large is four times as fast"
+    parser.add_argument("--least", type=float, default=8.0, help=text)
+
+
 def _add_avatar(parser: ArgumentParser) -> None:
     text = "a rigged .glb, or the name of one of our own; given several times, people take them in turn"
     parser.add_argument("--avatar", type=str, action="append", default=[], help=text)
@@ -117,7 +124,10 @@ def _predictor(options):  # type: ignore[no-untyped-def]  # Namespace -> Predict
         import cv2
 
         cv2.setNumThreads(options.threads)
-    return Predictor.load(options.weights, size=size, score=options.score, threads=options.threads)
+    tiles, least_px = options.get("tiles", False), options.get("least", 8.0)
+    return Predictor.load(
+        options.weights, size=size, score=options.score, threads=options.threads, tiles=tiles, least_px=least_px
+    )
 
 
 def _yes_no(parser: ArgumentParser, name: str, text: str) -> None:
@@ -134,6 +144,7 @@ def _detect(arguments: list[str]) -> int:
     _yes_no(parser, "draw", "write NAME.faces.png")
     parser.add_argument("--quiet", action="store_true", help="no table, no progress")
     _add_network(parser)
+    _add_tiles(parser)
     options = parser.parse_args(arguments)
     from mfn.commands import detect
 
@@ -153,16 +164,21 @@ def _animate(arguments: list[str]) -> int:
     text = "clips: each person's resting face, as the clip shows it, becomes rest"
     parser.add_argument("--calibrate", action="store_true", help=text)
     parser.add_argument("--resume", action="store_true", help="clips: go on where Ctrl-C stopped")
+    text = "names of an avatar's own targets (see retarget inspect --write-map); one for all avatars or one for each"
+    parser.add_argument("--map", type=str, action="append", default=[], help=text)
+    for joint, what in (("head", "a node's name"), ("neck", "a node's name"), ("eyes", "LEFT,RIGHT")):
+        parser.add_argument(f"--{joint}", type=str, default=None, help=f"the avatar's joint, if it is not found: {what}")
     parser.add_argument("--plain", action="store_true", help="the .png on plain ground, not over the photo")
     parser.add_argument("--focal", type=float, default=None, help="focal length in px, if you know it")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     _add_network(parser)
+    _add_tiles(parser)
     options = parser.parse_args(arguments)
     from mfn.commands import AnimateOptions, animate
 
     given = AnimateOptions(
         options.avatar, options.out, options.focal, options.plain, options.quiet, options.tolerance,
-        options.calibrate, options.resume,
+        options.calibrate, options.resume, options.map, (options.head, options.neck, options.eyes),
     )
     return animate(_predictor(options), options.input, given)
 
@@ -228,13 +244,16 @@ def _annotate(arguments: list[str]) -> int:
     parser.add_argument("--people", type=str, default="unknown", help="folder: the photos of one directory show one person")
     parser.add_argument("--longest", type=int, default=1600, help="px; larger photos are shrunk to it")
     _yes_no(parser, "second-look", "look at each face several times: slower, finds more, steadier")
+    parser.add_argument("--photometric", action="store_true", help="fit the photo's colours too, not only landmarks (needs PyTorch3D)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     _add_network(parser)
     parser.set_defaults(score=0.4)
     options = parser.parse_args(arguments)
     from mfn.annotate import AnnotateOptions, annotate
 
-    given = AnnotateOptions(options.landmarker, options.second_look, options.longest, options.people, options.quiet)
+    given = AnnotateOptions(
+        options.landmarker, options.second_look, options.longest, options.people, options.quiet, options.photometric
+    )
     return annotate(_predictor(options), options.photos, options.out, given)
 
 
