@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.head_file import SourceHead
@@ -28,9 +29,9 @@ def close_lids(source: SourceHead, laid: Floats, target: Target, shapes: Floats)
         globe = source.piece == source.piece[np.flatnonzero(source.mask(f"eyeball_{side.lower()}"))[0]]
         centre = sphere_centre(laid[globe])
         radius = float(np.linalg.norm(laid[globe] - centre, axis=1).mean())
-        near = (np.abs(target.points - centre) < 3 * radius).all(1)
+        near: NDArray[np.bool_] = np.all(np.abs(target.points - centre) < 3 * radius, axis=1)
         triangles = target.skin_triangles
-        triangles = triangles[near[triangles].all(1)]
+        triangles = triangles[np.all(near[triangles], axis=1)]
         blink = shapes[EXPRESSION_NAMES.index(f"eyeBlink{side}")]
         rest = _open(target.points, triangles, centre, radius)
         left = np.array([_open(target.points + f * blink, triangles, centre, radius) for f in _FACTORS])

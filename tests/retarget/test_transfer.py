@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from heads import TURN, make_head, strange, stretched
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.head_file import LANDMARKS, load_source
+from retarget.lids import close_lids
+from retarget.loose import loose_parts
 from retarget.register import make_target, similarity
 from retarget.surface import Surface, closest_in_triangle, edge_graph, slit_sides
 from retarget.transfer import transfer
@@ -78,6 +82,41 @@ def test_wound_inside_out(source):
     for triangles in (head.triangles, head.triangles[:, ::-1]):
         target = make_target(head.points @ TURN / head.metre, triangles, head.landmarks, source)
         np.testing.assert_array_equal(target.triangles, head.triangles)
+
+
+@pytest.fixture(scope="module")
+def itself(source):
+    """The source's own head, eyes and teeth included, as a target."""
+    landmarks = {name: int(vertex[weight.argmax()]) for name, (vertex, weight) in source.landmarks.items()}
+    return make_target(source.neutral, source.triangles, landmarks, source)
+
+
+@pytest.mark.parametrize("share, least, most", [(1.0, 1.0, 1.1), (0.8, 1.15, 1.35), (0.0, 1.0, 1.0)])
+def test_blinks_go_on_until_the_lids_meet(source, itself, share, least, most):
+    factors = close_lids(source, source.neutral, itself, source.shapes * share)
+    assert factors.shape == (2,) and least <= factors.min() and factors.max() <= most
+
+
+def test_eyes_turn_and_teeth_follow_their_jaw(source, itself):
+    shapes = loose_parts(source, source.neutral, source.shapes, itself, source.shapes)
+    loose = ~itself.skin
+    assert loose.sum() == (~source.skin).sum()
+    error = np.linalg.norm(shapes - source.shapes[:, loose], axis=2) * 1000
+    assert error.mean() < 0.05
+    for name in ("eyeball_left", "pupil", "teeth"):
+        assert error[:, source.mask(name)[loose]].max() < 2
+    assert np.abs(shapes[ROW["jawOpen"], source.mask("eyeball_right")[loose]]).max() < 1e-4
+
+
+def test_nothing_loose(source, itself):
+    bare = replace(itself, skin=np.ones(len(itself.points), bool))
+    assert loose_parts(source, source.neutral, source.shapes, bare, source.shapes).shape == (51, 0, 3)
+
+
+def test_landmarks_on_another_piece_go_to_the_face(source, itself):
+    on_eye = int(np.flatnonzero(source.mask("pupil"))[0])
+    target = make_target(itself.points, itself.triangles, {**itself.landmarks, "eyeUpperLeft": on_eye}, source)
+    assert (target.skin == itself.skin).all() and itself.skin[target.landmarks["eyeUpperLeft"]]
 
 
 def test_similarity():
