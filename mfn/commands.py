@@ -66,7 +66,8 @@ def detect(
 class AnimateOptions(NamedTuple):
     """avatars: files or names of ours, in turn; out: the file to write; plain: no photo behind the characters;
     tolerance: most that a key left out of a scene may change a weight, 0 for every sample; of clips, calibrate: each
-    person's resting face rests; resume: go on with what was stopped."""
+    person's resting face rests; resume: go on with what was stopped; maps: of the avatars' own names, one for all or
+    one for each; joints: their head, neck and eyes where these are not found (see `retarget.rig.load_rig`)."""
 
     avatars: Sequence[str | None] = ()
     out: str | None = None
@@ -76,17 +77,21 @@ class AnimateOptions(NamedTuple):
     tolerance: float = 0.002
     calibrate: bool = False
     resume: bool = False
+    maps: Sequence[str] = ()
+    joints: tuple[str | None, str | None, str | None] = (None, None, None)
 
 
 def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     """Characters in place of the people of a picture (.glb and .png) or of a clip (see `mfn.film`). -> exit code"""
     from mfn.scene import find_avatar
     from mfn.video import is_clip
-    from retarget import load_rig
+    from retarget.rig import load_rigs
     from retarget.take_files import WRITTEN as TAKES
 
     target = Path(options.out or Path(source).stem + ".glb")
     clip = is_clip(source)
+    if clip and getattr(predictor, "least_px", 0):
+        raise ValueError(f"{source}: --tiles is for pictures, this is a clip")
     allowed = (".glb", *TAKES, ".mp4") if clip else (".glb", *TAKES, ".png", ".jpg")
     if target.suffix.lower() not in allowed:
         raise ValueError(f"{target}: a {'clip' if clip else 'picture'} is written as {', '.join(allowed)}")
@@ -98,7 +103,8 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     if not 0 <= options.tolerance < 1:
         raise ValueError(f"--tolerance {options.tolerance}: expected 0 (every sample is a key) or more, below 1")
     files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() not in TAKES else []
-    rigs = [load_rig(path) for path in files]  # before the long part: what is wrong with them is said at once
+    # Before the long part, so that what is wrong with them is said at once.
+    rigs = load_rigs(files, options.maps if files else (), *options.joints)
     if clip:
         from mfn.film import film
 

@@ -98,16 +98,17 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_rig_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--map", help='.json: {"jawOpen": "Mouth_Open", "mouthSmileLeft": {"SmileL": 1, "CheekL": 0.3}}')
+    text = '.json: {"jawOpen": "Mouth_Open", "mouthSmileLeft": {"SmileL": 1, "CheekL": 0.3}}; one for all rigs or one for each'
+    parser.add_argument("--map", action="append", default=[], metavar="NAMES.json", help=text)
     parser.add_argument("--head", metavar="NODE", help="joint to turn, its name or number (default: found)")
     parser.add_argument("--neck", metavar="NODE", help="joint below it that turns with it")
     parser.add_argument("--eyes", metavar="LEFT,RIGHT", help="the subject's left and right eye joint")
 
 
-def _load(path: str, arguments: argparse.Namespace) -> Rig:
-    from retarget.rig import load_rig
+def _load(paths: Sequence[str], arguments: argparse.Namespace) -> list[Rig]:
+    from retarget.rig import load_rigs
 
-    return load_rig(path, arguments.map, arguments.head, arguments.neck, arguments.eyes)
+    return load_rigs(paths, arguments.map, arguments.head, arguments.neck, arguments.eyes)
 
 
 def _positive(text: str) -> int:
@@ -138,14 +139,14 @@ def _inspect(arguments: argparse.Namespace) -> None:
         known = write_draft(arguments.write_map, read_glb(arguments.rig).document)
         print(f"{arguments.write_map}: {known} of 52 have a target; edit it, then give it as --map")
         return
-    print("\n".join(describe(_load(arguments.rig, arguments))))
+    print("\n".join(describe(*_load([arguments.rig], arguments))))
 
 
 def _animate(arguments: argparse.Namespace) -> None:
     from retarget.animate import write_scene
     from retarget.take_files import read_take
 
-    take, rigs = read_take(arguments.take), [_load(path, arguments) for path in arguments.rig]
+    take, rigs = read_take(arguments.take), _load(arguments.rig, arguments)
     out = Path(arguments.out or Path(arguments.take).with_suffix(".glb"))
     write_scene(take, rigs, out, arguments.width, arguments.height, arguments.focal_px, arguments.tolerance)
     print(f"{out}: {len(take.actors())} characters, {len(take)} samples")
@@ -157,7 +158,7 @@ def _render(arguments: argparse.Namespace) -> None:
     from retarget.picture import read_picture, render_scene, write_picture
     from retarget.take_files import read_take
 
-    take, rigs = read_take(arguments.take), [_load(path, arguments) for path in arguments.rig]
+    take, rigs = read_take(arguments.take), _load(arguments.rig, arguments)
     if len(take):
         wanted = take.time_s.min() if arguments.time is None else arguments.time
         take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted).argmin()]]

@@ -13,7 +13,7 @@ _BEFORE = r"(mixamorig\d*|bip\d*|ccbase|def|rig|jnt|jadj|jbipc|jbip|faceeye|arma
 _AFTER = r"(bone|joint|jnt|ball|m)?(\d*)"
 _NAMES = {
     "head": "head",
-    "neck": "neck",
+    "neck": "neck(twist)?",
     "left eye": "lefteye|eyeleft|leye|eyel|lefteyeball|eyeballleft|eyeballl|leyeball|lfaceeye",
     "right eye": "righteye|eyeright|reye|eyer|righteyeball|eyeballright|eyeballr|reyeball|rfaceeye",
 }

@@ -77,8 +77,16 @@ def copy_nodes(document: Document, tops: list[int]) -> dict[int, int]:
                 skin_of[node["skin"]] = len(document["skins"])
                 document["skins"].append(skin)
             node["skin"] = skin_of[node["skin"]]
+        for constraint in _constraints(node):
+            constraint["source"] = copy_of.get(constraint.get("source", -1), constraint.get("source"))
         nodes.append(node)
     return copy_of
+
+
+def _constraints(node: Document) -> list[Document]:
+    """What a VRM node says about which other node it turns with."""
+    held = node.get("extensions", {}).get("VRMC_node_constraint", {}).get("constraint", {})
+    return [item for item in held.values() if isinstance(item, dict)] if isinstance(held, dict) else []
 
 
 def scene_roots(document: Document, moved_by: int) -> list[int]:
@@ -138,6 +146,8 @@ def _shift(document: Document, base: dict[str, int], bytes_before: int) -> None:
         for key, kind in (("mesh", "meshes"), ("skin", "skins"), ("camera", "cameras")):
             move(node, key, kind)
         move(node.get("extensions", {}).get("KHR_lights_punctual", {}), "light", "lights")
+        for constraint in _constraints(node):
+            move(constraint, "source", "nodes")
         if "children" in node:
             node["children"] = [child + base["nodes"] for child in node["children"]]
 

@@ -145,6 +145,19 @@ def load_rig(
     return rig
 
 
+def load_rigs(
+    paths: Sequence[str | os.PathLike[str]],
+    maps: Sequence[str] = (),
+    head: str | None = None,
+    neck: str | None = None,
+    eyes: str | None = None,
+) -> list[Rig]:
+    """Several characters. maps: a name map for each, or one for all, or none; the joints given are those of all."""
+    if len(maps) not in (0, 1, len(paths)):
+        raise ValueError(f"{len(maps)} name maps for {len(paths)} characters (expected one for each, or one for all)")
+    return [load_rig(path, maps[k % len(maps)] if maps else None, head, neck, eyes) for k, path in enumerate(paths)]
+
+
 def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
     document = glb.document
     lower_arms(document, humanoid(document))

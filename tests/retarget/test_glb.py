@@ -218,6 +218,7 @@ HOSTILE = {
     "weights of text": (changed(nodes=with_item(9, weights=["a", 1])), "weights are not finite"),
     "extensions 5": (changed(extensionsUsed=5), "extensionsUsed is not a list of names"),
     "Draco": (changed(extensionsRequired=["KHR_draco_mesh_compression"]), "Draco-compressed .* npx @gltf-transform/cli copy"),
+    "unknown": (changed(extensionsRequired=["EXT_mesh_gpu_instancing"]), "requires the extension EXT_mesh_gpu_instancing"),
     "meshopt": (changed(extensionsRequired=["EXT_meshopt_compression"]), "meshopt-compressed"),
 }
 

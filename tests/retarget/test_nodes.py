@@ -12,6 +12,7 @@ from retarget.nodes import (
     local_matrix,
     matrix_to_quaternion,
     parents_of,
+    part_of_turn,
     pure_rotation,
     quaternion_to_matrix,
     roots_of,
@@ -41,6 +42,15 @@ def test_right_handed():
     assert rotation_about(2, np.zeros((3, 0))).shape == (3, 0, 3, 3) and matrix_to_quaternion(
         np.zeros((0, 3, 3))
     ).shape == (0, 4)
+
+
+def test_part_of_a_turn():
+    turn = rotation_about(1, np.array([0.6, 0, 2.4])) @ rotation_about(0, np.array([0.2, 0, 0]))
+    half = part_of_turn(turn, 0.5)
+    np.testing.assert_allclose(half @ half, turn, atol=1e-12)
+    np.testing.assert_allclose(part_of_turn(turn, 1), turn, atol=1e-12)
+    np.testing.assert_allclose(part_of_turn(turn[2], 0.25), rotation_about(1, np.array(0.6)), atol=1e-12)
+    assert part_of_turn(np.zeros((0, 3, 3)), 0.4).shape == (0, 3, 3)
 
 
 def test_turn_about_keeps_the_point():

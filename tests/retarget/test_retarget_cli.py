@@ -40,6 +40,25 @@ def test_animate_and_render(take_path, face_path, body_path, tmp_path, capsys):
     assert "take.glb: 2 characters, 6 samples" in out and "take.png: 2 characters" in out
 
 
+def test_names_and_joints_may_be_given(take_path, tmp_path, capsys):
+    glb = make_face(("Mouth_Open", "Smile_L"))
+    for number, name in ((0, "Skull"), (2, "Ball1"), (3, "Ball2")):
+        glb.document["nodes"][number]["name"] = name
+    write_glb(glb, tmp_path / "odd.glb")
+    rig, names = str(tmp_path / "odd.glb"), str(tmp_path / "names.json")
+    assert main(["inspect", rig]) == 1 and "none of its 2 morph targets" in capsys.readouterr().err
+    assert main(["inspect", rig, "--write-map", names]) == 0
+    assert capsys.readouterr().out.endswith("names.json: 2 of 52 have a target; edit it, then give it as --map\n")
+    given = ["--map", names, "--head", "Skull", "--eyes", "Ball1,Ball2"]
+    assert main(["inspect", rig, *given]) == 0
+    out = capsys.readouterr().out
+    assert "jawOpen              skin.Mouth_Open" in out and "head joint           Skull (given)" in out
+    assert "right eye joint      Ball2 (given)" in out and "gaze                 eye joints" in out
+    assert main(["animate", str(take_path), rig, rig, *given]) == 0
+    assert main(["animate", str(take_path), rig, *given, "--map", names]) == 1
+    assert "2 name maps for 1 characters" in capsys.readouterr().err
+
+
 def test_empty_take(face_path, tmp_path, capsys):
     Take.empty().save(tmp_path / "none.npz")
     assert main(["animate", str(tmp_path / "none.npz"), str(face_path)]) == 0

@@ -49,7 +49,7 @@ def shown(rig, **values):
     return {name: pytest.approx(float(w), abs=1e-6) for name, w in zip(rig.morphs[0].names, weights, strict=True) if w}
 
 
-SMILE = {name: 1.0 for name in ("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight")}
+SMILE = dict.fromkeys(("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight"), 1.0)
 
 
 def test_old_presets(tmp_path):

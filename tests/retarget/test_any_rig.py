@@ -1,0 +1,129 @@
+"""Rigs as other tools make them: Ready Player Me's meshes, quantised numbers, textures that are transformed, files of several parts."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from characters import make_body, make_face, make_take
+
+from retarget.accessor import add_accessor, read_accessor
+from retarget.animate import write_scene
+from retarget.arkit import ARKIT_NAMES
+from retarget.describe import describe, routes
+from retarget.glb import Glb, read_glb, write_glb
+from retarget.pose import pose
+from retarget.rig import load_rig
+
+VISEMES = ("viseme_sil", "viseme_PP", "viseme_aa")
+
+
+def two_meshes() -> Glb:
+    """Wolf3D_Head with visemes and all 52, Wolf3D_Teeth whose targets bear the same names, two of which move."""
+    glb = make_face((*VISEMES, *ARKIT_NAMES))
+    nodes, meshes = glb.document["nodes"], glb.document["meshes"]
+    nodes[1]["name"] = "Wolf3D_Head"
+    teeth = json.loads(json.dumps(meshes[nodes[1]["mesh"]]))
+    still = add_accessor(glb, np.zeros((108, 3), np.float32))
+    for name, target in zip(teeth["extras"]["targetNames"], teeth["primitives"][0]["targets"], strict=True):
+        if name not in ("jawOpen", "tongueOut"):
+            target["POSITION"] = still
+    meshes.append(teeth)
+    nodes.append({"name": "Wolf3D_Teeth", "mesh": len(meshes) - 1})
+    nodes[0]["children"].append(len(nodes) - 1)
+    return glb
+
+
+def test_ready_player_me(tmp_path):
+    write_glb(two_meshes(), tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    goes = dict(routes(rig))
+    assert goes["jawOpen"] == "Wolf3D_Head.jawOpen, Wolf3D_Teeth.jawOpen" and goes["mouthLeft"] == "Wolf3D_Head.mouthLeft"
+    assert rig.unmapped == () and rig.undriven == VISEMES
+    assert describe(rig)[-1] == "52 of 52 have an effect; nothing is missing"
+    weights = rig.weights(np.eye(52)[[ARKIT_NAMES.index("jawOpen")]])[0]
+    assert weights.sum() == 2 and weights[[m.start + m.names.index("jawOpen") for m in rig.morphs]].tolist() == [1, 1]
+
+
+def quantised(glb: Glb, kind, normalized) -> Glb:
+    """Positions, normals and moves as integers of the mesh's own size; the node's scale makes up for it."""
+    most = np.iinfo(kind).max
+    for mesh in glb.document["meshes"]:
+        for primitive in mesh["primitives"]:
+            points = read_accessor(glb, primitive["attributes"]["POSITION"])
+            moves = [read_accessor(glb, target["POSITION"]) for target in primitive.get("targets", [])]
+            size = float(max(np.abs(part).max() for part in [points, *moves]))
+
+            def small(values, size=size):
+                return add_accessor(glb, np.round(values / size * most).astype(kind), 34962, normalized)
+
+            primitive["attributes"]["POSITION"] = small(points)
+            normal = read_accessor(glb, primitive["attributes"]["NORMAL"])
+            primitive["attributes"]["NORMAL"] = add_accessor(glb, np.round(normal * 127).astype(np.int8), 34962, True)
+            for target, values in zip(primitive.get("targets", []), moves, strict=True):
+                target["POSITION"] = small(values)
+            for node in glb.document["nodes"]:
+                if node.get("mesh") == glb.document["meshes"].index(mesh):
+                    node["scale"] = [size if normalized else size / most] * 3
+    glb.document["extensionsUsed"] = glb.document["extensionsRequired"] = ["KHR_mesh_quantization"]
+    return glb
+
+
+@pytest.mark.parametrize("kind, normalized", [(np.int16, True), (np.int16, False), (np.int8, True)])
+def test_quantised_is_the_same_but_rounded(kind, normalized, tmp_path):
+    write_glb(make_face(), tmp_path / "plain.glb")
+    write_glb(quantised(make_face(), kind, normalized), tmp_path / "small.glb")
+    take = make_take(2)
+    plain, small = (load_rig(tmp_path / name) for name in ("plain.glb", "small.glb"))
+    assert routes(plain) == routes(small)
+    a, b = (pose(rig, take.coefficients, take.rotation, take.translation) for rig in (plain, small))
+    np.testing.assert_allclose(a, b, atol=0.2 / np.iinfo(kind).max)
+    write_scene(take, [small], tmp_path / "out.glb")
+    assert read_glb(tmp_path / "out.glb").document["extensionsRequired"] == ["KHR_mesh_quantization"]
+
+
+def test_texture_transform_and_second_set(tmp_path):
+    glb, uv = make_face(), np.random.default_rng(0).uniform(0, 1, (108, 2)).astype(np.float32)
+    attributes = glb.document["meshes"][0]["primitives"][0]["attributes"]
+    attributes["TEXCOORD_1"] = add_accessor(glb, np.round(uv * 4095).astype(np.uint16), 34962)
+    change = {"texCoord": 1, "scale": [1 / 4095, 2 / 4095], "offset": [0.25, 0], "rotation": 0.3}
+    texture = {"index": 0, "extensions": {"KHR_texture_transform": change}}
+    glb.document["materials"][0]["pbrMetallicRoughness"] = {"baseColorTexture": texture}
+    write_glb(glb, tmp_path / "a.glb")
+    x, y = uv[:, 0], uv[:, 1] * 2
+    c, s = np.cos(0.3), np.sin(0.3)
+    expected = np.stack([c * x + s * y + 0.25, c * y - s * x], 1)
+    np.testing.assert_allclose(load_rig(tmp_path / "a.glb").character.uv[:108], expected, atol=1e-3)
+    change["scale"] = [1e30, 1]
+    write_glb(glb, tmp_path / "a.glb")
+    with pytest.raises(ValueError, match="places that are no numbers"):
+        load_rig(tmp_path / "a.glb")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_gltf_with_its_buffer_inside_or_beside(inside, tmp_path):
+    glb = make_face()
+    document = json.loads(json.dumps(glb.document))
+    uri = "data:application/octet-stream;base64," + base64.b64encode(glb.binary).decode() if inside else "face.bin"
+    document["buffers"] = [{"byteLength": len(glb.binary), "uri": uri}]
+    (tmp_path / "face.bin").write_bytes(glb.binary)
+    (tmp_path / "face.gltf").write_text(json.dumps(document))
+    write_glb(glb, tmp_path / "face.glb")
+    assert routes(load_rig(tmp_path / "face.gltf")) == routes(load_rig(tmp_path / "face.glb"))
+
+
+def test_node_constraints_follow_their_nodes(tmp_path):
+    paths = []
+    for name in ("a", "b"):
+        glb = make_body()
+        glb.document["nodes"][6]["extensions"] = {"VRMC_node_constraint": {"constraint": {"roll": {"source": 5, "rollAxis": "X"}}}}
+        glb.document["extensionsUsed"] = ["VRMC_node_constraint"]
+        paths.append(tmp_path / f"{name}.glb")
+        write_glb(glb, paths[-1])
+    write_scene(make_take(4), [load_rig(path) for path in paths], tmp_path / "out.glb")
+    nodes = read_glb(tmp_path / "out.glb").document["nodes"]
+    held = [node["extensions"]["VRMC_node_constraint"] for node in nodes if "VRMC_node_constraint" in str(node)]
+    held = [item["constraint"]["roll"]["source"] for item in held]
+    assert len(set(held)) == 4 and all(nodes[source]["name"] == "LeftArm" for source in held)
