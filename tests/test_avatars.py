@@ -115,6 +115,28 @@ def test_lids_close_and_close_evenly(rig: Rig) -> None:
     assert seen(rig, weights(eyeBlinkLeft=1), "eye") == pytest.approx(eye[0] / 2, rel=0.1)
 
 
+def test_closed_lids_lie_before_the_balls(rig: Rig) -> None:
+    """Along the way from a ball's centre to any of its vertices in front, the nearest vertex of a lid lies farther out."""
+    closed = vertices(rig, weights(eyeBlinkBoth=1))
+    trim = _face_vertices(rig, "trim")
+    for ball in _eye_surfaces(rig):
+        centre = rig.world[ball.node, :3, 3] - rig.eye_centre
+        radius = np.linalg.norm(rig.character.positions[ball.start : ball.stop], axis=1).max()
+        lids = closed[trim] - centre
+        reach = np.linalg.norm(lids, axis=1)
+        lids, reach = lids[reach < 1.25 * radius], reach[reach < 1.25 * radius]
+        points = closed[ball.start : ball.stop] - centre
+        points = points[points[:, 2] > 0.25 * radius]
+        way = points / np.linalg.norm(points, axis=1, keepdims=True)
+        near = (way @ (lids / reach[:, None]).T).argmax(axis=1)
+        assert (np.linalg.norm(points, axis=1) < reach[near]).all()
+
+
+def _face_vertices(rig: Rig, material: str) -> np.ndarray:
+    number = [item["name"] for item in rig.glb.document["materials"]].index(material)
+    return np.unique(rig.character.triangles[rig.character.material == number])
+
+
 def test_lips_meet_and_part(rig: Rig) -> None:
     opened = seen(rig, weights(jawOpen=1), "mouth")
     assert opened > 1000
@@ -124,20 +146,18 @@ def test_lips_meet_and_part(rig: Rig) -> None:
 
 
 def test_tongue_comes_out_between_the_lips(rig: Rig) -> None:
-    mouth = next(k for k, item in enumerate(rig.glb.document["materials"]) if item["name"] == "mouth")
-    inner = np.unique(rig.character.triangles[rig.character.material == mouth])
-    way = (vertices(rig, weights(tongueOut=1)) - vertices(rig, weights()))[inner]
+    way = (vertices(rig, weights(tongueOut=1)) - vertices(rig, weights()))[_face_vertices(rig, "mouth")]
     assert way[:, 2].max() > 0.015
     assert seen(rig, weights(tongueOut=1), "mouth") > 500
 
 
 def test_eyes_turn_about_their_centres(rig: Rig) -> None:
-    place = {name: (start.start, start.stop) for name, start in zip(("left", "right"), _eye_surfaces(rig))}
     rest, looking = vertices(rig, weights()), vertices(rig, weights(eyeLookOutLeft=1, eyeLookInRight=1))
-    for start, stop in place.values():
+    for ball in _eye_surfaces(rig):
+        start, stop = ball.start, ball.stop
         pupil = start + int(rest[start:stop, 2].argmax())
         assert looking[pupil, 0] - rest[pupil, 0] > 0.008  # towards the subject's left
-        centre = (rest[start:stop].min(axis=0) + rest[start:stop].max(axis=0)) / 2
+        centre = rig.world[ball.node, :3, 3] - rig.eye_centre
         out = [np.linalg.norm(points[start:stop] - centre, axis=1) for points in (rest, looking)]
         np.testing.assert_allclose(out[1], out[0], atol=0.0015)
 
@@ -145,4 +165,4 @@ def test_eyes_turn_about_their_centres(rig: Rig) -> None:
 def _eye_surfaces(rig: Rig) -> list:
     nodes = rig.glb.document["nodes"]
     by_name = {nodes[surface.node]["name"]: surface for surface in rig.character.surfaces}
-    return [by_name["leftEye"], by_name["rightEye"]]
+    return [by_name[name] for name in ("leftEye", "rightEye", "thirdEye") if name in by_name]
