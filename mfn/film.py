@@ -4,6 +4,7 @@ output of it, whole, and a folder OUTPUT.part from which --resume goes on."""
 from __future__ import annotations
 
 import hashlib
+import hashlib
 import json
 import os
 import shutil
@@ -230,9 +231,11 @@ def _drawn(
 
 
 def _key(source: str, predictor: Predictor) -> str:
-    """What faces that were found depend on: the clip and the network's options."""
+    """What faces that were found depend on: the clip, the network's file and its options."""
     state = os.stat(source)
-    network = [list(predictor.size), predictor.score] if hasattr(predictor, "size") else []
+    network: list[object] = [list(predictor.size), predictor.score, predictor.least_px]
+    if predictor.weights is not None:
+        network.append(hashlib.sha256(predictor.weights.read_bytes()).hexdigest())
     return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network])
 
 

@@ -122,6 +122,7 @@ class Predictor:
         self.size = size
         self.score = score
         self.least_px = least_px
+        self.weights: Path | None = None  # the file that `load` read
         shape = session.get_inputs()[0].shape
         self._batch = shape[0] if isinstance(shape[0], int) else _BATCH
         self.fixed = (shape[2], shape[1]) if isinstance(shape[1], int) and isinstance(shape[2], int) else None
@@ -158,7 +159,9 @@ class Predictor:
         fit_letterbox(1, 1, size)
         session = open_session(path, threads)
         _check_session(path, session)
-        return cls(session, size, score, least_px if tiles else 0)
+        made = cls(session, size, score, least_px if tiles else 0)
+        made.weights = path
+        return made
 
     def __call__(self, source: str | Path | Picture | Sequence[str | Path | Picture]) -> Faces:
         """All faces of one picture or a list: paths or RGB (H, W, 3) uint8. `image` is the place in the list.
