@@ -90,7 +90,7 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
 
     target = Path(options.out or Path(source).stem + ".glb")
     clip = is_clip(source)
-    if clip and getattr(predictor, "least_px", 0):
+    if clip and predictor.least_px:
         raise ValueError(f"{source}: --tiles is for pictures, this is a clip")
     allowed = (".glb", *TAKES, ".mp4") if clip else (".glb", *TAKES, ".png", ".jpg")
     if target.suffix.lower() not in allowed:

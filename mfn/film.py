@@ -4,7 +4,6 @@ output of it, whole, and a folder OUTPUT.part from which --resume goes on."""
 from __future__ import annotations
 
 import hashlib
-import hashlib
 import json
 import os
 import shutil

@@ -131,7 +131,7 @@ class SingleFace:
         else:
             found = (points_of_map(raw, self.model, name) * REACH - [0.5, 0.5, REACH / 2]).astype(np.float32) * CROP_SIZE
         gain = windows[:, None, 2:] / CROP_SIZE
-        return found * gain + np.pad(windows[:, None, :2], ((0, 0), (0, 0), (0, 1)))
+        return np.asarray(found * gain + np.pad(windows[:, None, :2], ((0, 0), (0, 0), (0, 1))), np.float32)
 
     def _nearest(self, name: str) -> NDArray[np.int64]:
         if name != "ibug68":
@@ -165,7 +165,7 @@ def points_of_map(maps: NDArray[np.floating], model: HeadModel, name: str) -> ND
     """
     size = maps.shape[-1]
     vertex, share = model.landmark_sets[name]
-    on_chart = (model.uv[vertex] >= 0).all((1, 2))
+    on_chart = model.uv[vertex].reshape(len(vertex), -1).min(1) >= 0
     uv = (model.uv[vertex] * share[..., None]).sum(1)
     at = np.clip(uv * size - 0.5, 0, size - 1.001)
     first = at.astype(int)
@@ -174,4 +174,4 @@ def points_of_map(maps: NDArray[np.floating], model: HeadModel, name: str) -> ND
     rows = (np.asarray(maps, np.float32).transpose(0, 2, 3, 1)[:, row + i, column + j] for i in (0, 1) for j in (0, 1))
     shares = ((1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right)
     found = sum(value * weight[:, None] for value, weight in zip(rows, shares, strict=True))
-    return np.where(on_chart[:, None], found, np.nan).astype(np.float32)
+    return np.where(np.asarray(on_chart)[:, None], found, np.nan).astype(np.float32)

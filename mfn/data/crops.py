@@ -49,7 +49,8 @@ class CropMaker:
 
     def batch(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Truth]:
         """`size` crops (size, 3, S, S) uint8 and what is true of them, in their px."""
-        pictures, rows = [], []
+        pictures: list[Picture] = []
+        rows: list[Faces] = []
         while len(pictures) < size:
             for picture, face in self._draw(rng):
                 pictures.append(picture)
