@@ -83,7 +83,7 @@ def main() -> None:
             name = f"{'mean' if head == 0 else f'identity_{head}'}_{title}"
             result[name] = measure(ict, source, vertices, landmarks)
             print(name, {k: v for k, v in result[name].items() if k != "shape_error_mm"}, flush=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
     print(args.out)
 
 

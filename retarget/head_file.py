@@ -99,6 +99,10 @@ def load_source(path: str | os.PathLike[str] | None = None) -> SourceHead:
 def _from_arrays(data: dict[str, Any]) -> SourceHead:
     if tuple(str(name) for name in data["expression_names"]) != EXPRESSION_NAMES:
         raise ValueError("its expression names are not ARKit's 51")
+    names = tuple(str(name) for name in data["region_names"])
+    missing = [name for name in ("lids", "lips", "eyeball_left", "eyeball_right") if name not in names]
+    if missing:
+        raise ValueError(f"it has no region {missing[0]}")
     vertex, weight = data["landmark_vertex_mediapipe478"].astype(np.int64), data["landmark_weight_mediapipe478"]
     return SourceHead(
         neutral=data["mean"].astype(np.float64),
@@ -106,6 +110,6 @@ def _from_arrays(data: dict[str, Any]) -> SourceHead:
         shapes=data["expression"] * data["expression_step"].astype(np.float64)[:, None, None],
         triangles=data["triangles"].astype(np.int64),
         region=data["region"].astype(np.int64),
-        region_names=tuple(str(name) for name in data["region_names"]),
+        region_names=names,
         landmarks={name: (vertex[k], weight[k].astype(np.float64)) for name, k in LANDMARKS.items()},
     )

@@ -24,7 +24,7 @@ from retarget.surface import (
     solver,
 )
 
-_FACING_M, _APART_M = 0.012, 0.02
+FACING_M, APART_M = 0.012, 0.02  # see `Surface`
 _LANDMARK_M = 0.003  # how exactly a person picks a point
 _STIFFNESS_M = (0.05, 0.05, 0.03, 0.03, 0.02, 0.02, 0.014, 0.01, 0.008, 0.006, 0.005, 0.004, 0.004, 0.004)
 _FARTHEST = (0.03, 0.004)  # how far a match may lie, first and last
@@ -106,7 +106,7 @@ def register(source: SourceHead, target: Target) -> Floats:
     wanted = target.points[[target.landmarks[name] for name in names]]
     sides = source_sides(source)
     triangles = target.skin_triangles
-    surface = Surface(target.points, triangles, sides_of(target.points, triangles, target.landmarks), _FACING_M, _APART_M)
+    surface = Surface(target.points, triangles, sides_of(target.points, triangles, target.landmarks), FACING_M, APART_M)
     skin = source.mask(*SKIN)
     identity = _fit_identity(source, names, wanted)
     for farthest in (0.03, 0.02, 0.015, 0.01):

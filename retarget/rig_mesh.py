@@ -20,6 +20,7 @@ from retarget.surface import Floats, Ints, need_scipy, point_normals
 from retarget.transfer import transfer
 
 _SMALLEST_M = 2e-5
+_MOST_VERTICES = 250_000  # 52 shapes of them are 0.3 GB
 _SEAM = -0.2  # cosine between the normals of one place's vertices; below it they are of two surfaces that touch
 
 
@@ -52,6 +53,8 @@ def rig_mesh(mesh: _Path, landmarks: _Path, out: _Path, source: _Path | None = N
     else:
         obj = read_obj(mesh)
         points, triangles = obj.positions, obj.triangles
+    if len(points) > _MOST_VERTICES:
+        raise ValueError(f"{mesh}: {len(points)} vertices are more than the {_MOST_VERTICES} that can be rigged; make it simpler first")
     weld = welded(points, triangles)
     first, number = np.unique(weld, return_inverse=True)
     corners = number[triangles]

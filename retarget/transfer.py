@@ -17,7 +17,7 @@ from retarget.arkit import EXPRESSION_NAMES
 from retarget.head_file import SourceHead
 from retarget.lids import close_lids
 from retarget.loose import loose_parts
-from retarget.register import Target, make_target, register, sides_of, similarity, source_sides
+from retarget.register import APART_M, FACING_M, Target, make_target, register, sides_of, similarity, source_sides
 from retarget.surface import (
     Floats,
     Ints,
@@ -33,6 +33,7 @@ from retarget.surface import (
 
 _ANCHOR_M, _STILL_M = 0.004, 0.0003
 _LEAN_M, _FAR_M = 0.003, 0.012
+_TRUST_M, _BESIDE_M = 0.004, 0.002  # what lies so far from the laid source takes little from it; past its border, nothing
 _CONTACT = 30.0
 _UNLIKE = 0.6  # landmarks may lie so far off, of the face's spread, before they are called wrong
 _TOUCH_M = 0.0015  # lips this near at rest are held together
@@ -102,14 +103,14 @@ def on_target(source: SourceHead, laid: Floats, shapes: Floats, target: Target) 
     triangles = target.skin_triangles
     own_sides = sides_of(target.points, triangles, target.landmarks)
     skin = source.skin
-    surface = Surface(laid, source.triangles[skin[source.triangles[:, 0]]], sides, 0.012, 0.02)
+    surface = Surface(laid, source.triangles[skin[source.triangles[:, 0]]], sides, FACING_M, APART_M)
     normals = point_normals(target.points, triangles)
     contact = surface.closest(target.points, normals, own_sides)
     agree = (surface.normals[contact.triangle] * normals).sum(1).clip(0, 1)
-    beyond = surface.at_rim(contact) & (contact.distance > 0.002)
-    trust = np.where(beyond, 0, agree * np.exp(-((contact.distance / 0.004) ** 2)))
+    beyond = surface.at_rim(contact) & (contact.distance > _BESIDE_M)
+    trust = np.where(beyond, 0, agree * np.exp(-((contact.distance / _TRUST_M) ** 2)))
     centre = surface.closest(target.points[triangles].mean(1), triangle_normals(target.points, triangles)[0], own_sides[triangles].mean(1))
-    trusted = np.exp(-((centre.distance / 0.006) ** 2)) * trust[triangles].mean(1)
+    trusted = np.exp(-((centre.distance / (1.5 * _TRUST_M)) ** 2)) * trust[triangles].mean(1)
     gradient, area = gradients(target.points, triangles)
     jacobian = deformations(laid, surface.triangles, shapes)
     hold = trust / _LEAN_M**2 * point_areas(target.points, triangles)
