@@ -1,7 +1,7 @@
 """Fits the head model to MediaPipe's 478 landmarks: pose, identity and expression of many faces at once.
 
 Given the pose the model is linear, so a few Gauss-Newton steps with closed-form normal equations do what gradient
-descent needs hundreds for: about 11 ms a face on one core. Pictures of one person share one identity (`fit_people`). Letters: N faces,
+descent needs hundreds for: about 12 ms a face on one core. Pictures of one person share one identity (`fit_people`). Letters: N faces,
 K points, I identity and 51 expression numbers.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "FitBasis", "FitOptions", "basis_from_head_model", "bounded_step", "fit", "fit_people", "fitted_points", "trust"]
 TEACHER_FILE = Path(__file__).parent / "weights" / "teacher.npz"
 RESIDUAL_LIMIT = 2.5  # %; what lies above are hands before faces and slips of the teacher
-IDENTITY_LIMIT = 4.5  # standard deviations
+IDENTITY_LIMIT = 3.0  # standard deviations of what is likely for the person: half as much again as the largest of 5,000 faces
 ANGLE_LIMIT_DEG = 15.0  # to the teacher's own pose
 SMALLEST_PX = 20.0  # height of the landmarks
 
