@@ -21,6 +21,7 @@ from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.glb import write_whole
 from retarget.nodes import Document
 from retarget.targets import Morph, find_morphs
+from retarget.vrm import version_of
 
 NameMap = Mapping[str, Mapping[str, float]]  # ARKit's name -> {the rig's: factor}
 _LARGEST_FILE = 1 << 20
@@ -102,10 +103,12 @@ def write_draft(path: str | os.PathLike[str], document: Document) -> int:
     names = list(dict.fromkeys(name for morph in morphs for name in morph.names))
     sure = {name: canonical_name(name) for name in names}
     rows: dict[str, Any] = {}
+    is_vrm = version_of(document) is not None
     for name in ARKIT_NAMES:
         same = [own for own in names if sure[own] == name]
-        guess = same or [own for own in names if sure[own] is None and name in _guesses(own)]
-        rows[name] = guess[0] if len(guess) == 1 else dict.fromkeys(guess, 1.0) or None
+        guess = same or [own for own in names if not is_vrm and sure[own] is None and name in _guesses(own)]
+        if guess or not is_vrm:  # what a VRM's targets do not say its expressions may
+            rows[name] = guess[0] if len(guess) == 1 else dict.fromkeys(guess, 1.0) or None
     used = {own for value in rows.values() if value for own in ([value] if isinstance(value, str) else value)}
     known = [name for name, value in rows.items() if value]
     remarks = {

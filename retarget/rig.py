@@ -174,7 +174,8 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
     if not follows.any():
         raise ValueError(_what_is_missing(names))
     reach = follows & moves
-    eyes_turn = joints.eyes is not None and not by_expression and not _moves_eyes(character, morphs, reach)
+    gaze_is_shown = _moves_eyes(character, morphs, reach) or (by_expression and bool(reach[_LOOKS].any()))
+    eyes_turn = joints.eyes is not None and not gaze_is_shown
     driven = reach.any(axis=1)
     driven[_LOOKS] |= eyes_turn
     centre, scale = measure(character, morphs, reach, None if joints.eyes is None else world[list(joints.eyes), :3, 3])

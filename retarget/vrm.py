@@ -37,9 +37,6 @@ class Preset(NamedTuple):
     parts: Mapping[str, float]
     offset: float = 0.0
 
-    def __hash__(self) -> int:
-        return hash(self.name)
-
 
 def _both(name: str, factor: float) -> dict[str, float]:
     return {f"{name}Left": factor, f"{name}Right": factor}
@@ -65,6 +62,7 @@ PRESETS = (
     Preset("sad", "Sorrow", None, {**_both("mouthFrown", 0.45), "browInnerUp": 0.5}, -0.4),
     Preset("surprised", "Surprised", None, {**_both("eyeWide", 0.4), **_both("browOuterUp", 0.3)}, -0.4),
 )
+_PRESET = {preset.name: preset for preset in PRESETS}
 
 
 class Expressions(NamedTuple):
@@ -172,10 +170,10 @@ def eye_reach(document: Document) -> NDArray[np.float64]:
 
 
 class _Clip(NamedTuple):
-    """One expression as the file has it: its preset or ARKit's name for it, if it has one of these."""
+    """One expression as the file has it: its preset's name or ARKit's name for it, if it has one of these."""
 
     name: str
-    preset: Preset | None
+    preset: str | None
     arkit: str | None
     binary: bool
     override: tuple[int, ...]  # as `Clips.override`
@@ -190,14 +188,15 @@ def load_clips(document: Document, morphs: Sequence[Morph], by_joints: bool) -> 
         return None
     clips = _new_clips(document, morphs) if version == "1.0" else _old_clips(document, morphs)
     arkit = {clip.arkit: clip for clip in clips if clip.arkit and clip.binds.any()}
-    presets = {clip.preset: clip for clip in clips if clip.preset and clip.binds.any()}
+    by_preset = {clip.preset: clip for clip in clips if clip.preset and clip.binds.any()}
     if len(arkit) >= _ENOUGH:  # perfect sync
-        presets = {}
-    winks = {"blinkLeft", "blinkRight"} <= {preset.name for preset in presets}
-    presets = {p: c for p, c in presets.items() if not (winks and p.name == "blink") and not (by_joints and p.kind == LOOK)}
-    taken = {part for preset in presets for part in preset.parts}
+        by_preset = {}
+    if {"blinkLeft", "blinkRight"} <= set(by_preset):
+        by_preset.pop("blink", None)
+    presets = [p for p in PRESETS if p.name in by_preset and not (by_joints and p.kind == LOOK)]
+    taken = {part for preset in presets for part, factor in preset.parts.items() if factor > 0}
     alone = {name: clip for name, clip in arkit.items() if name not in taken}
-    chosen = [*presets.values(), *alone.values()]
+    chosen = [*(by_preset[preset.name] for preset in presets), *alone.values()]
     if not chosen:
         return None
     parts = [dict(preset.parts) for preset in presets] + [{name: 1.0} for name in alone]
@@ -212,14 +211,13 @@ def load_clips(document: Document, morphs: Sequence[Morph], by_joints: bool) -> 
 
 def _new_clips(document: Document, morphs: Sequence[Morph]) -> list[_Clip]:
     """VRM 1.0: presets by their key, binds by node."""
-    presets = {preset.name: preset for preset in PRESETS}
     groups, strength = document["extensions"]["VRMC_vrm"].get("expressions", {}), {"blend": 1, "block": 2}
     clips = []
     for kind in ("preset", "custom"):
         for name, item in groups.get(kind, {}).items():
             override = tuple(strength.get(item.get(key, "none"), 0) for key in _OVERRIDES)
             binds = [(b.get("node"), b.get("index"), b.get("weight", 0)) for b in item.get("morphTargetBinds", [])]
-            preset = presets.get(name) if kind == "preset" else None
+            preset = name if kind == "preset" and name in _PRESET else None
             weights = _bind(morphs, [morph.node for morph in morphs], binds)
             clips.append(_Clip(name, preset, canonical_name(name), bool(item.get("isBinary")), override, weights))
     return clips
@@ -228,12 +226,12 @@ def _new_clips(document: Document, morphs: Sequence[Morph]) -> list[_Clip]:
 def _old_clips(document: Document, morphs: Sequence[Morph]) -> list[_Clip]:
     """VRM 0.x: groups by preset, else by name, binds by mesh in percent. It knows no overrides: feelings let blinks
     and lips go as far as they show themselves, since there too both at once open or close what is open or closed."""
-    presets = {preset.old_name.lower(): preset for preset in PRESETS}
+    presets = {preset.old_name.lower(): preset.name for preset in PRESETS}
     clips = []
     for group in document["extensions"]["VRM"].get("blendShapeMaster", {}).get("blendShapeGroups", []):
         name, key = str(group.get("name", "")), str(group.get("presetName", "unknown")).lower()
         preset = presets.get(name.lower() if key in ("unknown", "") else key)
-        override = (1, 0, 1) if preset and preset.kind is None else (0, 0, 0)
+        override = (1, 0, 1) if preset and _PRESET[preset].kind is None else (0, 0, 0)
         binds = [(b.get("mesh"), b.get("index"), b.get("weight", 0) / 100) for b in group.get("binds", [])]
         weights = _bind(morphs, [document["nodes"][morph.node]["mesh"] for morph in morphs], binds)
         clips.append(_Clip(name, preset, canonical_name(name), bool(group.get("isBinary")), override, weights))

@@ -110,3 +110,10 @@ def test_draft_of_other_names_alone(tmp_path):
     assert write_draft(tmp_path / "n.json", read_glb(path).document) == 3
     rig = load_rig(path, tmp_path / "n.json")
     assert rig.weights(row("jawOpen") + row("mouthSmileLeft"))[0].tolist() == [1, 1, 0, 0] and rig.undriven == ("A", "B")
+
+
+def test_draft_of_a_vrm_leaves_its_expressions(tmp_path):
+    write_glb(make_new({"aa": ({"Mouth_A": 1}, {})}, targets=("Mouth_A", "Jaw_Opn", "cheekPuff")), tmp_path / "a.vrm")
+    assert write_draft(tmp_path / "n.json", read_glb(tmp_path / "a.vrm").document) == 1
+    rig = load_rig(tmp_path / "a.vrm", tmp_path / "n.json")
+    assert rig.weights(row("jawOpen") + row("cheekPuff"))[0].tolist() == [1, 0, 1]
