@@ -135,7 +135,7 @@ def has_face(known: NDArray[np.bool_]) -> bool:
 
 def version_of(document: Document) -> str | None:
     """ "0.x", "1.0" or None for a file that is no VRM."""
-    extensions = document.get("extensions", {})
+    extensions = document.get("extensions") or {}
     return "1.0" if "VRMC_vrm" in extensions else "0.x" if "VRM" in extensions else None
 
 
