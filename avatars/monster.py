@@ -115,7 +115,7 @@ def _body() -> Mesh:
     """Round furry shoulders without a neck, closed below."""
     profile = [(0.0, -0.262), (0.105, -0.262), (0.124, -0.250), (0.130, -0.230), (0.118, -0.190), (0.095, -0.14)]
     parts = [turned(profile, 28, _FUR[1])]
-    for count, height, radius, turned_by in ((18, -0.225, 0.122, 0.0), (15, -0.196, 0.112, 0.5)):
+    for count, height, radius, turned_by in ((16, -0.225, 0.122, 0.0), (12, -0.196, 0.112, 0.5)):
         for k, turn in enumerate((np.arange(count) + turned_by) / count * 2 * np.pi):
             out = np.array([np.sin(turn), 0.0, np.cos(turn)])
             parts.append(tuft(out * radius + (0, height, 0), 0.8 * out - (0, 0.6, 0), 0.036, 0.021, _FUR[k % 2]))

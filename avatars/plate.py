@@ -32,8 +32,8 @@ _MUZZLE = (0.0, -0.068), (0.052, 0.044)
 _HEIGHTS = ((-0.16, -0.175), (-0.115, -0.135), (-0.07, -0.076), (-0.04, -0.042), (0.0, 0.004), (0.024, 0.049), (0.055, 0.093), (0.1, 0.14))
 _SHELL_DROP_M = 0.016
 _STRONGER = {"brow": 1.0, "mouthSmile": 1.4, "mouthFrown": 2.3, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.22,
-             "mouthClose": 1.22, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.4,
-             "mouthDimple": 1.3, "mouthStretch": 1.3, "mouthShrug": 1.3, "mouthPucker": 1.35, "mouthFunnel": 1.25, "eye": 0.4,
+             "mouthClose": 1.22, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.8,
+             "mouthDimple": 1.7, "mouthStretch": 1.9, "mouthShrug": 1.3, "mouthPucker": 1.35, "mouthFunnel": 1.25, "eye": 0.4,
              "cheekPuff": 1.8}  # fmt: skip
 
 
