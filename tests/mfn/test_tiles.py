@@ -181,6 +181,15 @@ def test_parts_go_but_small_faces_beside_or_before_a_weak_one_stay():
     assert merge(np.zeros((0, 4)), np.zeros(0), np.zeros(0)).tolist() == []
 
 
+def test_a_photo(shipped, shared):
+    """Faces of 20 to 30 px, sure ones by a detector: each once, and none that it has not seen at all."""
+    truth = np.loadtxt(shared / "eval" / "groups" / "1.txt")
+    faces = Predictor.load(threads=1, tiles=True, least_px=20)(shared / "eval" / "groups" / "1.jpg")
+    shared_area = overlaps(truth[truth[:, 4] >= 0.75, :4], faces.box) > 0.5
+    assert len(shared_area) == 52 and (shared_area.sum(1) == 1).mean() > 0.98 and (shared_area.sum(1) < 2).all()
+    assert (overlaps(faces.box, truth[:, :4]).max(1) > 0.3).all()
+
+
 @pytest.fixture
 def squares(tmp_path, monkeypatch) -> None:
     """A working directory with crowd.png, two small faces and a large one, and `Squares` for the network."""
