@@ -217,7 +217,7 @@ def _refined(found: Fit, picture_of: NDArray, parts: Sequence[Path], model: Head
     rows, done = [], []
     for number in np.unique(picture_of):
         with np.load(parts[number], allow_pickle=False) as data:
-            picture = cv2.imdecode(data["jpeg"], cv2.IMREAD_COLOR)[..., ::-1]
+            picture = np.asarray(cv2.imdecode(data["jpeg"], cv2.IMREAD_COLOR))[..., ::-1]
         mine = torch.from_numpy(np.flatnonzero(picture_of == number))
         rows.append(mine)
         done.append(refine(found[mine], [np.ascontiguousarray(picture)] * len(mine), model, basis))
