@@ -118,7 +118,7 @@ def turned(profile: Sequence[tuple[float, float]], sides: int, code: str) -> Mes
     return painted(net, grid(len(profile), sides, closed=True), code)
 
 
-def moved(mesh: Mesh, matrix: Floats, offset: Sequence[float]) -> Mesh:
+def moved(mesh: Mesh, matrix: Floats, offset: Sequence[float] | Floats) -> Mesh:
     """vertices @ matrix.T + offset; shapes turn along."""
     turned_deltas = {name: delta @ matrix.T for name, delta in mesh.deltas.items()}
     return Mesh(mesh.vertices @ matrix.T + np.asarray(offset), mesh.triangles, mesh.colours, turned_deltas)
