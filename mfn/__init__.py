@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from mfn.faces import Faces
     from mfn.head_model import HeadModel
     from mfn.predictor import Predictor
+    from mfn.single import SingleFace
 
-__all__ = ["Faces", "HeadModel", "Predictor", "__version__"]
+__all__ = ["Faces", "HeadModel", "Predictor", "SingleFace", "__version__"]
 __version__ = "0.1.0"
 
-_HOME = {"Faces": "mfn.faces", "HeadModel": "mfn.head_model", "Predictor": "mfn.predictor"}
+_HOME = {"Faces": "mfn.faces", "HeadModel": "mfn.head_model", "Predictor": "mfn.predictor", "SingleFace": "mfn.single"}
 
 
 def __getattr__(name: str) -> object:
