@@ -56,7 +56,8 @@ def test_unknown_people_are_fitted_alone(basis: FitBasis) -> None:
     true, points, person = pictures(basis, 2, 2, seed=1)
     person[:2] = -1
     joint, alone = fit_people(points, true.expression, person, basis), fit(points, true.expression, basis)
-    assert torch.equal(joint.identity[:2], alone.identity[:2]) and not torch.equal(joint.identity[2:], alone.identity[2:])
+    torch.testing.assert_close(joint.identity[:2], alone.identity[:2], atol=1e-3, rtol=0)
+    assert (joint.identity[2:] - alone.identity[2:]).abs().max() > 0.05
     none = fit_people(points[:0], true.expression[:0], person[:0], basis)
     assert none.identity.shape == (0, len(basis.identity))
     with pytest.raises(ValueError, match="person: expected shape"):
