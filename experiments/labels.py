@@ -9,6 +9,7 @@ between identities are those of the neutral faces they make: root mean square ov
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import time
@@ -26,7 +27,9 @@ from mfn.head_model import HeadModel
 from mfn.landmarker import VIEWS, Landmarker, second_opinion, see_faces
 from mfn.mediapipe import teacher_expression
 from mfn.nms import overlaps
-from mfn.predictor import Predictor
+from mfn.predictor import MODELS, Predictor
+from mfn.single import WEIGHTS as SFN
+from mfn.single import SingleFace
 from retarget.arkit import EXPRESSION_NAMES
 
 Figures = dict[str, object]
@@ -68,14 +71,16 @@ def points68(found: Fit, model: HeadModel) -> NDArray:
     return project(head, found.rotation.numpy(), found.scale.numpy(), found.center.numpy())[..., :2]
 
 
-def fit_set(bench: Bench, name: str, landmarker: Landmarker, predictor: Predictor, looks: bool) -> tuple[NDArray, NDArray]:
+def fit_set(
+    bench: Bench, name: str, landmarker: Landmarker, networks: tuple[Predictor, SingleFace], looks: bool
+) -> tuple[NDArray, NDArray]:
     """Predicted and true 68 points of an evaluation set; NaN where the face was missed."""
     folder = bench.shared / "eval"
     with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
         true = data["landmarks"][:, :68, :2].astype(float)
     points, scores, rows = [], [], []
     for i, picture in enumerate(read_tar(folder / f"{name}.tar")):
-        faces = predictor(picture) if looks else None
+        faces = networks[1].again(picture, networks[0](picture)) if looks else None
         boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
         seen, _ = see_faces(picture, landmarker, boxes, VIEWS if looks else ())
         if faces is not None:
@@ -93,13 +98,14 @@ def fit_set(bench: Bench, name: str, landmarker: Landmarker, predictor: Predicto
 
 
 def accuracy(bench: Bench) -> Figures:
-    """Aligned and raw NME on the three sets, with one look of the teacher, and with several and our network's opinion."""
+    """Aligned and raw NME on the three sets, with one look of the teacher, and with several and our networks' opinion."""
     score, out = load_score(bench.shared / "eval"), {}
-    predictor = Predictor.load(score=0.4, threads=1)
+    networks = Predictor.load("large", score=0.4, threads=1), SingleFace.load(threads=1)
+    out["networks_sha256"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (MODELS["large"].path, SFN)}
     with bench.landmarker() as landmarker:
-        for look, several in (("one look", False), ("several looks and our network", True)):
+        for look, several in (("one look", False), ("several looks and our networks", True)):
             for name in SETS:
-                predicted, true = fit_set(bench, name, landmarker, predictor, several)
+                predicted, true = fit_set(bench, name, landmarker, networks, several)
                 aligned, raw = score.aligned_nme(predicted, true), score.nme(predicted, true)
                 result: Figures = {"aligned_nme": mean_of(aligned), "nme": mean_of(raw), "missed": int(np.isnan(raw).sum())}
                 if name == "aflw2000":

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from mfn.head_model import HeadModel
     from mfn.landmarker import Landmarker
     from mfn.predictor import Predictor
+    from mfn.single import SingleFace
 
 Arrays = dict[str, NDArray]
 LANDMARK_SCALE = 0.1  # px a count
 JPEG_QUALITY = 95
-PART_FORMAT = 1
+PART_FORMAT = 2
 PEOPLE = ("unknown", "folder")
 
 
@@ -53,10 +54,11 @@ class AnnotateOptions(NamedTuple):
 
 
 class Eyes(NamedTuple):
-    """Who looks at the photos: teacher, our network if there is one, and the head both speak of."""
+    """Who looks at the photos: teacher, our networks (one finds faces, one reads them closer) if asked, the head all speak of."""
 
     landmarker: Landmarker
     predictor: Predictor | None
+    single: SingleFace | None
     model: HeadModel
 
 
@@ -64,6 +66,7 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
     """Writes the pack. predictor: finds faces that the teacher misses; None: the teacher alone. -> exit code"""
     from mfn.head_model import HeadModel
     from mfn.landmarker import Landmarker
+    from mfn.single import SingleFace
 
     out = Path(out)
     if out.suffix.lower() != ".npz":
@@ -79,7 +82,7 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
     folder = make_folder(out.with_suffix(".parts"))
     parts, bad = [], []
     with Landmarker(options.landmarker) as landmarker:
-        eyes = Eyes(landmarker, predictor, HeadModel.load())
+        eyes = Eyes(landmarker, predictor, SingleFace.load() if predictor is not None else None, HeadModel.load())
         for path in progress(paths, "photos", len(paths), options.quiet):
             try:
                 parts.append(_part(path, folder, eyes, options))
@@ -132,7 +135,8 @@ def _see(picture: Picture, eyes: Eyes, options: AnnotateOptions) -> Arrays:
     boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
     seen, spread = see_faces(picture, landmarker, boxes, VIEWS if options.second_look else ())
     if faces is not None and landmarker.names:  # faces that the network alone sees stay boxes without labels
-        seen = second_opinion(seen, faces, eyes.model, landmarker.names)[: len(seen.points)]  # type: ignore[assignment]
+        closer = eyes.single.again(picture, faces) if eyes.single is not None else faces
+        seen = second_opinion(seen, closer, eyes.model, landmarker.names)[: len(seen.points)]  # type: ignore[assignment]
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return {
         "points": seen.points,

@@ -29,7 +29,8 @@ WHERE = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_la
 CROP_PX = 320
 SAME_FACE_IOU = 0.3
 DISAGREE = 1.5  # %: looks further apart than this ask for more looks
-WEAK = (0.7, 1.05)  # radians of yaw over which the teacher, which lives on frontal faces, loses half its weight
+# radians of yaw over which the teacher, which lives on frontal faces, loses its weight: past 60 degrees it is off by a tenth of the face
+WEAK = (0.7, 1.05)
 TURNED = 0.75  # cosine of the angle from which on a face is looked at in more ways
 
 
@@ -229,7 +230,7 @@ def _boxes(points: Floats) -> Floats:
 def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str]) -> Seen:
     """What the teacher saw, with our network's word where the teacher is weak: in profile, and where it sees nothing.
 
-    faces: the network's, of the same picture. Between the yaws `WEAK` its points gain weight until they count as much as the teacher's;
+    faces: the network's, of the same picture. Between the yaws `WEAK` its points gain weight until they alone count;
     faces that it alone found are added as it sees them. names: of the scores.
     """
     if len(faces) == 0:
@@ -241,7 +242,7 @@ def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str])
         j = int(row.argmax())
         yaw = max(float(np.abs(euler_from_rotation(r)[1])) for r in (seen.rotation[i], faces.rotation[j]))
         if row[j] > SAME_FACE_IOU:
-            weight = 0.5 * np.clip((yaw - WEAK[0]) / (WEAK[1] - WEAK[0]), 0, 1)
+            weight = np.clip((yaw - WEAK[0]) / (WEAK[1] - WEAK[0]), 0, 1)
             mixed[i, :, :2] += weight * (points[j] - mixed[i])[:, :2]
             depth = points[j, :, 2] - points[j, :, 2].mean() + mixed[i, :, 2].mean()
             mixed[i, :, 2] += weight * (depth - mixed[i, :, 2])

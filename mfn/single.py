@@ -116,6 +116,10 @@ class SingleFace:
         )
         return faces.replace(box=face_box(self.model.landmarks(faces, "mediapipe478")))
 
+    def again(self, picture: str | Path | Picture, faces: Faces) -> Faces:
+        """Faces of one picture that `Predictor` found, read once more and closer; `image`, `score` and `track` stay."""
+        return self(picture, faces.box).replace(image=faces.image, score=faces.score, track=faces.track)
+
     def points(self, picture: str | Path | Picture, boxes: NDArray[np.floating], name: str = "ibug68") -> NDArray[np.float32]:
         """Landmarks (N, L, 3) px of the picture, of any of the three kinds of network; z on the scale of x, its zero is the network's.
 
