@@ -86,7 +86,7 @@ def differences(take: Take, rigs: list[Rig], curves: dict[str, np.ndarray]) -> d
                 (found,) = [values for key, values in curves.items() if pattern.match(key)]
                 off = np.abs(found - weights[:, morph.start + column]).max()
                 worst["weights"], worst["weight_curves"] = max(worst["weights"], float(off)), worst["weight_curves"] + 1
-        root, _ = place(rig, mine.rotation, mine.translation)
+        root = place(rig, mine.rotation, mine.translation)[0]
         seen = curves[f"p|{actor}"]  # Blender: z up, so (x, y, z) here is (x, -z, y) there; quaternions w first
         point = np.stack([seen[:, 0], seen[:, 2], -seen[:, 1]], 1)
         turn = quaternion_to_matrix(np.stack([seen[:, 4], seen[:, 6], -seen[:, 5], seen[:, 3]], 1))
