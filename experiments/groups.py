@@ -26,7 +26,7 @@ from mfn.faces import Faces
 from mfn.head_model import HeadModel
 from mfn.nms import overlaps
 from mfn.pictures import Picture, read_picture, write_picture
-from mfn.predictor import Predictor, find_model
+from mfn.predictor import SCORE, Predictor, find_model
 
 RESULT = Path(__file__).parent / "results" / "groups.json"
 TRUSTED, IOU = 0.75, 0.5
@@ -100,7 +100,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--groups", type=Path, default=Path("../shared/eval/groups"))
     parser.add_argument("--weights", default="small")
-    parser.add_argument("--score", type=float, default=0.65, help="score at which recall and precision are told")
+    parser.add_argument("--score", type=float, default=SCORE, help="score at which recall and precision are told")
     parser.add_argument("--least", type=float, default=32.0, help="least height of a box in the network's input, px")
     parser.add_argument("--tiles", action="store_true", help="look in tiles for faces of --least px in the picture")
     parser.add_argument("--sheet", type=Path, help="picture of the false ones")
