@@ -75,6 +75,21 @@ def _border(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return mask
 
 
+def hide(there: np.ndarray, photo: np.ndarray, rng: np.random.Generator) -> None:
+    """Lays an oval or oblong piece of a photo (H, W, 3) over up to a third of the picture `there` (H, W, 3), in place."""
+    import cv2
+
+    size = np.array(there.shape[1::-1])
+    w, h = (rng.uniform(0.12, 0.55, 2) * size).astype(int) + 1
+    x, y = rng.integers(-w // 3, size[0] - w // 2), rng.integers(-h // 3, size[1] - h // 2)
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    if rng.random() < 0.5:
+        cv2.ellipse(mask, (int(x + w / 2), int(y + h / 2)), (int(w / 2), int(h / 2)), float(rng.uniform(0, 180)), 0, 360, 1, -1)
+    else:
+        mask[max(y, 0) : y + h, max(x, 0) : x + w] = 1
+    there[mask > 0] = photo[mask > 0]
+
+
 def scene_look(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """What happens to the whole scene: blur of focus or motion, sensor noise, low resolution, JPEG, gray."""
     import cv2

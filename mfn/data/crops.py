@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from mfn.data.augment import patch_look, scene_look
+from mfn.data.augment import hide, patch_look, scene_look
 from mfn.data.datamodule import boxes_from, limit_threads
 from mfn.data.mosaic import expression_odds, similarity
 from mfn.data.pack import Pack, pack_place, read_pack, read_pictures
@@ -108,21 +108,6 @@ def turn_faces(faces: Faces, angle: float) -> Faces:
     c, s = np.cos(angle), np.sin(angle)
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], np.float32)
     return faces.replace(rotation=turn @ faces.rotation)
-
-
-def hide(crop: Picture, photo: Picture, rng: np.random.Generator) -> None:
-    """Lays an oval or oblong piece of a photo of the crop's size over up to a third of the crop, in place."""
-    import cv2
-
-    size = crop.shape[0]
-    w, h = (rng.uniform(0.12, 0.55, 2) * size).astype(int) + 1
-    x, y = rng.integers(-w // 3, size - w // 2), rng.integers(-h // 3, size - h // 2)
-    mask = np.zeros((size, size), np.uint8)
-    if rng.random() < 0.5:
-        cv2.ellipse(mask, (int(x + w / 2), int(y + h / 2)), (int(w / 2), int(h / 2)), float(rng.uniform(0, 180)), 0, 360, 1, -1)
-    else:
-        mask[max(y, 0) : y + h, max(x, 0) : x + w] = 1
-    cv2.copyTo(photo, mask, crop)
 
 
 def lower_resolution(crop: Picture, rng: np.random.Generator) -> Picture:

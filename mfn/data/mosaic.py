@@ -11,26 +11,33 @@ from typing import NamedTuple
 import numpy as np
 
 from mfn.camera import mirror_rotation
-from mfn.data.augment import blend_patch, scene_look
+from mfn.data.augment import blend_patch, hide, scene_look
 from mfn.data.pack import Pack
 from mfn.faces import Faces
 from mfn.mirror import mirror_expression
 
+HIDDEN = 0.12  # of all patches: something lies before the face
 SEEN_SHARE = 0.6  # a face of which less is inside the scene is neither face nor background
 
 
 class Kind(NamedTuple):
-    """A kind of scene: share of all, least and most patches, least and most face size in parts of the scene's side."""
+    """A kind of scene: share of all, least and most patches, least and most face size in parts of the scene's side.
+
+    tiles: a sheet of tiles x tiles such scenes, each of so small a side. A portrait fills a scene with one face; a sheet of four
+    portraits teaches four at the same cost.
+    """
 
     share: float
     patches: tuple[int, int]
     size: tuple[float, float]
+    tiles: int = 1
 
 
 KINDS: dict[str, Kind] = {
-    "portrait": Kind(0.50, (1, 3), (0.25, 0.95)),
-    "group": Kind(0.36, (4, 9), (0.14, 0.45)),
-    "crowd": Kind(0.14, (12, 30), (0.042, 0.16)),
+    "sheet": Kind(0.46, (1, 2), (0.27, 0.95), 2),
+    "portrait": Kind(0.14, (1, 4), (0.25, 0.95)),
+    "group": Kind(0.25, (5, 12), (0.14, 0.45)),
+    "crowd": Kind(0.15, (15, 40), (0.04, 0.16)),
 }
 RARE = 1.5  # a face whose expression is k times as long as is usual is drawn k**RARE times as often, at most RAREST times
 RAREST = 4.0
@@ -119,32 +126,44 @@ class Mosaic:
     def scene(self, rng: np.random.Generator) -> Scene:
         """One scene of a kind drawn by its share."""
         shares = np.array([kind.share for kind in self.kinds])
-        _, count, sizes = self.kinds[rng.choice(len(shares), p=shares / shares.sum())]
-        canvas = self._background(rng)
+        kind = self.kinds[rng.choice(len(shares), p=shares / shares.sum())]
+        return _sheet([self._compose(kind, self.size // kind.tiles, rng) for _ in range(kind.tiles**2)], kind.tiles)
+
+    def _compose(self, kind: Kind, side: int, rng: np.random.Generator) -> Scene:
+        """One scene of this kind, one tile where it has several."""
+        canvas = self._background(side, rng)
         placed: list[Scene] = []
-        for _ in range(rng.integers(count[0], count[1] + 1)):
-            target = self.size * np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1])))
+        for _ in range(rng.integers(kind.patches[0], kind.patches[1] + 1)):
+            target = side * np.exp(rng.uniform(np.log(kind.size[0]), np.log(kind.size[1])))
             patch = self._place(canvas, target, placed, rng)
             if patch is not None:
                 placed.append(patch)
         picture = scene_look(canvas, rng)
         if not placed:
-            return self.scene(rng)
+            return self._compose(kind, side, rng)
         faces = Faces.concatenate([p.faces for p in placed])
         known, unsure = np.concatenate([p.known for p in placed]), np.concatenate([p.unsure for p in placed])
         return _crop(Scene(picture, faces, known, unsure))
 
-    def _background(self, rng: np.random.Generator) -> np.ndarray:
+    def _background(self, to: int, rng: np.random.Generator) -> np.ndarray:
         import cv2
 
         photo = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
         h, w = photo.shape[:2]
         side = int(min(h, w) * rng.uniform(0.3, 1.0))
         x, y = rng.integers(w - side + 1), rng.integers(h - side + 1)
-        return cv2.resize(photo[y : y + side, x : x + side], (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return cv2.resize(photo[y : y + side, x : x + side], (to, to), interpolation=cv2.INTER_AREA)
+
+    def _hide(self, canvas: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> None:
+        """Lays a piece of a photo over some of the face in `box` (4,)."""
+        x1, y1, x2, y2 = box.round().astype(int).clip(0, canvas.shape[0])
+        if min(x2 - x1, y2 - y1) >= 8:
+            photo = self._background(int(max(x2 - x1, y2 - y1)), rng)
+            hide(canvas[y1:y2, x1:x2], photo[: y2 - y1, : x2 - x1], rng)
 
     def _place(self, canvas: np.ndarray, target: float, placed: list[Scene], rng: np.random.Generator) -> Scene | None:
         """Lays one picture so that one of its faces has `target` px; None where no free place was found. Writes into canvas."""
+        size = canvas.shape[0]
         number = int(rng.choice(len(self.packs), p=self.share))
         pack = self.packs[number]
         odds = self.odds[number]
@@ -156,12 +175,12 @@ class Mosaic:
         angle = rng.uniform(-0.8, 0.8) if rng.random() < 0.25 else rng.normal(0, 0.17)
         box = pack.faces.box[anchor]
         pivot = (box[:2] + box[2:]) / 2
-        window = _window(box, picture.shape, target > 0.28 * self.size, rng)
+        window = _window(box, picture.shape, target > 0.28 * size, rng)
         gain = target / _span(box[None])[0]
         pivot_mirrored = np.array([width - pivot[0], pivot[1]]) if mirror else pivot
         for _ in range(5):
             margin = 0.5 * target if rng.random() < 0.93 else 0.1 * target
-            low, high = min(margin, self.size / 2), max(self.size - margin, self.size / 2)
+            low, high = min(margin, size / 2), max(size - margin, size / 2)
             matrix = similarity(gain, angle, pivot_mirrored, rng.uniform(low, high, 2), mirror, width)
             covered = _hull(window, matrix)
             if not _hides(covered, placed):
@@ -170,6 +189,8 @@ class Mosaic:
             return None
         blend_patch(canvas, picture, matrix, window, rng)
         faces = move_faces(pack.faces[rows], matrix, self.identity_mirror, pack.known[rows], self.box_of)
+        if rng.random() < HIDDEN and target > 24:
+            self._hide(canvas, faces.box[np.flatnonzero(rows == anchor)[0]], rng)
         inside = _share_inside(pack.faces.box[rows], window)
         unsure = _move_boxes(pack.unsure[self.unsure_rows[number][image]], matrix)
         keep = inside >= SEEN_SHARE
@@ -177,6 +198,21 @@ class Mosaic:
         shown = _hull(window, matrix)
         faces.box[:] = np.concatenate([np.maximum(faces.box[:, :2], shown[:2]), np.minimum(faces.box[:, 2:], shown[2:])], 1)
         return Scene(canvas, faces[keep], pack.known[rows][keep], np.concatenate([unsure, faces.box[partly]]))
+
+
+def _sheet(tiles: list[Scene], across: int) -> Scene:
+    """Square scenes of one side, row by row, as one."""
+    if across == 1:
+        return tiles[0]
+    side = tiles[0].picture.shape[0]
+    shifts = [np.array([i % across * side, i // across * side], np.float32) for i in range(len(tiles))]
+    rows = [np.concatenate([t.picture for t in tiles[r * across : (r + 1) * across]], 1) for r in range(across)]
+    faces = Faces.concatenate([t.faces for t in tiles])
+    shift = np.repeat(shifts, [len(t.faces) for t in tiles], axis=0)
+    faces.box[:] += np.tile(shift, 2)
+    faces.center[:] += shift
+    unsure = np.concatenate([t.unsure + np.tile(s, 2) for t, s in zip(tiles, shifts, strict=True)])
+    return Scene(np.concatenate(rows), faces, np.concatenate([t.known for t in tiles]), unsure)
 
 
 def expression_odds(expression: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mfn.camera import project
-from mfn.data.mosaic import KINDS, Mosaic, move_faces, similarity
+from mfn.data.mosaic import KINDS, Mosaic, Scene, _sheet, move_faces, similarity
 from mfn.data.pack import Pack
 from mfn.decode import rotation_from_rows
 from mfn.faces import Faces
@@ -117,7 +117,25 @@ def test_same_seed_same_scene():
 
 
 def test_kinds_are_a_distribution():
-    assert sum(share for share, _, _ in KINDS.values()) == pytest.approx(1)
+    assert sum(kind.share for kind in KINDS.values()) == pytest.approx(1)
+
+
+def test_a_sheet_is_its_tiles_side_by_side():
+    rng = np.random.default_rng(2)
+    box = np.array([[4, 6, 20, 30]], np.float32)
+    tiles = []
+    for number in range(4):
+        face = some_faces(1, number).replace(box=box, center=np.array([[12.0, 15.0]]))
+        picture = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        tiles.append(Scene(picture, face, np.array([number % 2 == 0]), box + number))
+    sheet = _sheet(list(tiles), 2)
+    for number, tile in enumerate(tiles):
+        x, y = 64 * (number % 2), 64 * (number // 2)
+        np.testing.assert_array_equal(sheet.picture[y : y + 64, x : x + 64], tile.picture)
+        np.testing.assert_allclose(sheet.faces.box[number], [4 + x, 6 + y, 20 + x, 30 + y])
+        np.testing.assert_allclose(sheet.faces.center[number], [12 + x, 15 + y])
+        np.testing.assert_allclose(sheet.unsure[number], np.array([4 + x, 6 + y, 20 + x, 30 + y]) + number)
+    assert sheet.known.tolist() == [True, False, True, False]
 
 
 def test_weights_must_match_packs():
