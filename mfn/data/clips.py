@@ -110,9 +110,8 @@ def clip_of_head(
             expression=first.expression * (1 - motion.mix[k]) + other * motion.mix[k],
         )
         row = heads.boxed(row)
-        vertices = heads.model.vertices(row.identity, row.expression)[0] + person.offset
-        points = project(vertices, row.rotation[0], row.scale[0], row.center[0])
-        colour, drawn, _ = draw_head(heads.canvas, person, vertices, points, row.rotation[0], light, (size, size))
+        points = project(person.vertices(heads.model, row.expression[0]), row.rotation[0], row.scale[0], row.center[0])
+        colour, drawn, _ = draw_head(heads.canvas, person, points, row.rotation[0], light, (size, size))
         bright = bright or 0.28 / max(float(colour.mean()), 0.02)
         frame = background.copy()
         frame[drawn] = to_bytes(colour * np.float32(bright))

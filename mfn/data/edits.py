@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from mfn.camera import project
 from mfn.data.head_look import random_look
 from mfn.data.head_paint import Canvas
-from mfn.data.head_render import LIGHT_FROM_ABOVE, arrive, between, shares
+from mfn.data.head_raster import corners, draw_front
+from mfn.data.head_render import LIGHT_FROM_ABOVE, arrive, between
 from mfn.data.head_surface import EYE, EYEBALL, MOUTH, MOUTH_PART, PAGE, SKIN, WRAP, make_surface
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
 from mfn.pictures import Picture
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.raster import nearest, vertex_normals
+from retarget.raster import vertex_normals
 
 Floats = NDArray[np.floating]
 FADE_M = 0.045  # around the face the motion has gone within this distance
@@ -75,12 +76,9 @@ class Editor:
         q[:, :2] -= (x1, y1)
         moved = face.replace(expression=expression)
         height, width = part.shape[:2]
-        number, _ = nearest(q, self.triangles, height, width, True)
-        pixel = np.flatnonzero(number >= 0)
+        pixel, triangle, share, _ = draw_front(corners(q, self.triangles), height, width)
         if not len(pixel):
             return Edit(picture.copy(), moved, 1.0, 0.0)
-        triangle = number.ravel()[pixel]
-        share = shares(q, self.triangles, triangle, pixel, width)
         source = between(p, self.triangles[triangle], share)
         away = source[:, :2] - np.stack([pixel % width + 0.5, pixel // width + 0.5], 1)
         seen = _seen(p, self.triangles, source, part.shape, float(face.scale[0]))
@@ -184,7 +182,7 @@ class Editor:
 
 def _seen(p: Floats, triangles: NDArray, source: Floats, shape: tuple[int, ...], scale: float) -> NDArray[np.bool_]:
     """(F,) whether the photo shows the places `source` (F, 3) px of the face whose points are p (V, 3)."""
-    _, depth = nearest(p, triangles, shape[0], shape[1], True)
+    depth = draw_front(corners(p, triangles), shape[0], shape[1]).depth
     x, y = source[:, 0].astype(int).clip(0, shape[1] - 1), source[:, 1].astype(int).clip(0, shape[0] - 1)
     return np.asarray(source[:, 2] < depth[y, x] + HIDDEN_M * scale)
 

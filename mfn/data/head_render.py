@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mfn.data.head_look import Look
 from mfn.data.head_paint import Canvas, hair_height
+from mfn.data.head_raster import corners, draw_front, normals
 from mfn.data.head_surface import EYEBALL, MOUTH_PART, harmonics
 from mfn.head_model import HeadModel
-from retarget.raster import nearest, vertex_normals
 
 Floats = NDArray[np.floating]
 SHINE = 0.09  # of the gloss, by how light the surface is: dark hair has little
@@ -35,12 +35,16 @@ LIGHT_FROM_ABOVE = Light(
 
 
 class Person(NamedTuple):
-    """A painted head. atlas: (H, W, 3) linear light; offset: (V, 3) metres, hair and clothes over the skin; identity: (I,)"""
+    """A painted head. atlas: (H, W, 3) linear light; rest: (V, 3) metres, its form without expression, with hair and hat; identity: (I,)"""
 
     look: Look
     atlas: Floats
-    offset: Floats
+    rest: Floats
     identity: Floats
+
+    def vertices(self, model: HeadModel, expression: Floats) -> Floats:
+        """Its form (V, 3), metres, with an expression (51,)."""
+        return self.rest + (expression @ model.expression_basis.reshape(len(expression), -1)).reshape(-1, 3)
 
 
 def random_light(rng: np.random.Generator) -> Light:
@@ -67,7 +71,8 @@ def make_person(canvas: Canvas, look: Look, identity: Floats, rng: np.random.Gen
     offset = (rise * rise * (3 - 2 * rise) * volume * lumps)[:, None] * outward
     if look.mask:
         offset = offset + _mask_rise(model)[:, None] * np.array([0, 0, 1.0])
-    return Person(look, canvas.paint(look, rng), offset.astype(np.float32), identity)
+    rest = model.vertices(identity[None], np.zeros((1, len(model.expression_basis)), np.float32))[0] + offset
+    return Person(look, canvas.paint(look, rng), rest.astype(np.float32), identity)
 
 
 def _mask_rise(model: HeadModel) -> Floats:
@@ -89,67 +94,45 @@ def arrive(canvas: Canvas, normal: Floats, rotation: Floats, light: Light) -> tu
     diffuse = np.maximum(diffuse + (change * open_to) @ light.colour, 0.02 * light.ambient)
     half = towards + rotation[2] * -1  # the viewer lies along -z of the camera
     half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
-    gloss = np.maximum(normal @ half.T, 0) ** 18 @ light.colour.mean(1, keepdims=True) * open_to
-    return diffuse, gloss.astype(np.float32)
+    near = np.maximum(normal @ half.T, 0) ** 2
+    sharp = ((near**2) ** 2) ** 2 * near  # to the power of 18 in all, which NumPy is slow to take at once
+    gloss = sharp @ light.colour.mean(1, keepdims=True) * open_to
+    return diffuse, gloss
 
 
 def draw_head(
-    canvas: Canvas,
-    person: Person,
-    vertices: Floats,
-    points: Floats,
-    rotation: Floats,
-    light: Light,
-    shape: tuple[int, int],
+    canvas: Canvas, person: Person, points: Floats, rotation: Floats, light: Light, shape: tuple[int, int]
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """A lit head. vertices: (V, 3) metres, head frame; points: (V, 3) the same in px of the picture of `shape` (H, W).
+    """A lit head. points: (V, 3) px of the picture of `shape` (H, W), `project`ed from the person's vertices; rotation: (3, 3).
 
     -> linear colours of the drawn px (F, 3), which px are drawn (H, W), and all depths (H, W)
     """
     import cv2
 
-    model, surface = canvas.model, canvas.surface
-    height, width = shape
-    number, depth = nearest(points, model.triangles, height, width, True)
-    drawn = number >= 0
-    pixel = np.flatnonzero(drawn)
-    triangle = number.ravel()[pixel]
-    share = shares(points, model.triangles, triangle, pixel, width)
-    diffuse, gloss = arrive(canvas, vertex_normals(vertices, model.triangles), rotation, light)
-    lit = between(np.concatenate([diffuse, gloss], 1), model.triangles[triangle], share)
-    at = between(surface.corner.reshape(-1, 2), triangle[:, None] * 3 + np.arange(3), share) - 0.5
-    rows = -(-len(at) // 4096)
+    triangles, surface = canvas.model.triangles, canvas.surface
+    at = corners(points, triangles)
+    pixel, triangle, share, depth = draw_front(at, *shape)
+    diffuse, gloss = arrive(canvas, normals(at, triangles, len(points)) @ rotation, rotation, light)
+    corner = triangles[triangle]
+    lit = between(np.concatenate([diffuse, gloss], 1), corner, share)
+    place = between(surface.corner.reshape(-1, 2), triangle[:, None] * 3 + np.arange(3), share) - 0.5
+    rows = -(-len(place) // 4096)
     padded = np.zeros((rows, 4096, 2), np.float32)
-    padded.reshape(-1, 2)[: len(at)] = at
-    albedo = cv2.remap(person.atlas, padded, None, cv2.INTER_LINEAR).reshape(-1, 3)[: len(at)]  # type: ignore[call-overload]
+    padded.reshape(-1, 2)[: len(place)] = place
+    albedo = cv2.remap(person.atlas, padded, None, cv2.INTER_LINEAR).reshape(-1, 3)[: len(place)]  # type: ignore[call-overload]
     kind = surface.kind[triangle]
-    _shade_openings(lit, kind, drawn, pixel, points, depth)
-    colour = albedo * lit[:, :3] + lit[:, 3:] * np.where(kind == EYEBALL, 0.0, 0.012 + SHINE * albedo[:, 0])[:, None]
-    eye = kind == EYEBALL
-    if eye.any():
-        point, shine = between(vertices, model.triangles[triangle[eye]], share[eye]), colour[eye]
-        _catchlight(shine, point, (vertices[canvas.eyes[0]].mean(0), vertices[canvas.eyes[1]].mean(0)), rotation, light)
-        colour[eye] = shine
-    return colour.astype(np.float32), drawn, depth
-
-
-def shares(points: Floats, triangles: NDArray, triangle: NDArray, pixel: NDArray, width: int) -> Floats:
-    """`retarget.raster.barycentric_at` in single precision and quicker: corner shares (F, 3) of px (F,) in triangles (F,)."""
-    a, b, c = (points[triangles[:, k], :2] for k in range(3))
-    u, v = b - a, c - a
-    area = u[:, 0] * v[:, 1] - v[:, 0] * u[:, 1]
-    safe = np.where(np.abs(area) < 1e-9, 1, area)
-    plane = np.stack([a[:, 0], a[:, 1], v[:, 1] / safe, -v[:, 0] / safe, -u[:, 1] / safe, u[:, 0] / safe], 1)
-    x0, y0, p, q, r, s = plane.astype(np.float32).take(triangle, 0).T
-    row = pixel // width
-    x, y = (
-        (pixel - row * width).astype(np.float32) + np.float32(0.5) - x0,
-        row.astype(np.float32) + np.float32(0.5) - y0,
-    )
-    out = np.empty((len(pixel), 3), np.float32)
-    out[:, 1], out[:, 2] = x * p + y * q, x * r + y * s
-    out[:, 0] = 1 - out[:, 1] - out[:, 2]
-    return out
+    _shade_openings(lit, kind, pixel, points, shape)
+    eye = np.flatnonzero(kind == EYEBALL)
+    shine = lit[:, 3] * (0.012 + SHINE * albedo[:, 0])
+    shine[eye] = 0
+    colour = albedo * lit[:, :3] + shine[:, None]
+    if len(eye):
+        outward = between(points, corner[eye], share[eye])
+        left = canvas.model.mean[corner[eye, 0], :1] > 0
+        outward -= np.where(left, *(points[part].mean(0) for part in canvas.eyes))
+        colour[eye] += _catchlight(outward, light)
+    drawn = depth < np.inf
+    return colour, drawn, depth
 
 
 def between(values: Floats, corner: NDArray, share: Floats) -> Floats:
@@ -161,7 +144,7 @@ def between(values: Floats, corner: NDArray, share: Floats) -> Floats:
     return out
 
 
-def _shade_openings(lit: Floats, kind: NDArray, drawn: NDArray, pixel: NDArray, points: Floats, depth: Floats) -> None:
+def _shade_openings(lit: Floats, kind: NDArray, pixel: NDArray, points: Floats, shape: tuple[int, int]) -> None:
     """Eyes lie in the shade of their lids, and a mouth grows dark inwards. Changes `lit` (F, 4)."""
     import cv2
 
@@ -170,18 +153,16 @@ def _shade_openings(lit: Floats, kind: NDArray, drawn: NDArray, pixel: NDArray, 
         there = kind == part
         if not there.any():
             continue
-        field = np.zeros(drawn.shape, np.float32)
+        field = np.zeros(shape, np.float32)
         field.ravel()[pixel[there]] = 1
         k = max(int(size * head) | 1, 3)
         open_to = cv2.blur(field, (k, k), anchor=(k // 2, min(k // 2 + k // 4, k - 1)))
         lit[there] *= (floor + (1 - floor) * np.clip(open_to.ravel()[pixel[there]] * 1.25, 0, 1))[:, None]
 
 
-def _catchlight(colour: Floats, point: Floats, eyes: tuple[Floats, Floats], rotation: Floats, light: Light) -> None:
-    """A small mirror image of the lamps on the eyes' points (E, 3), head frame; eyes: their middles. Adds to `colour` (E, 3)."""
-    unit = point - np.where(point[:, :1] > 0, eyes[0], eyes[1])
-    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-9)
+def _catchlight(outward: Floats, light: Light) -> Floats:
+    """A small mirror image of the lamps (E, 3) on the eyes, whose surface lies `outward` (E, 3) of their middles, camera frame."""
+    unit = outward / np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
     half = light.towards - np.array([0, 0, 1.0], np.float32)
     half /= np.maximum(np.linalg.norm(half, axis=1, keepdims=True), 1e-6)
-    glint = np.clip(((unit @ rotation.T) @ half.T - 0.991) / 0.004, 0, 1) @ light.colour
-    colour += np.minimum(glint, 0.8)
+    return np.minimum(np.clip((unit @ half.T - 0.991) / 0.004, 0, 1) @ light.colour, 0.8)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfn.camera import project
+from mfn.data.head_raster import corners, draw_front
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
 from retarget.raster import nearest, rasterise, vertex_normals
@@ -74,17 +75,13 @@ def turn_whole(
     """`turn_face`, and then what had been seen too aslant is painted. Arguments as there; editor: its model and painted head."""
     import cv2
 
-    from mfn.data.head_render import shares
-
     result, moved = turn_face(picture, face, editor.model, turn, behind)
     head = editor.model.vertices(face.identity, face.expression)[0]
     points = project(head, moved.rotation[0], moved.scale[0], moved.center[0])
     height, width = result.shape[:2]
-    number, _ = nearest(points, editor.triangles, height, width, True)
-    pixel = np.flatnonzero(number >= 0)
+    pixel, triangle, share, _ = draw_front(corners(points, editor.triangles), height, width)
     if not len(pixel):
         return result, moved
-    triangle = number.ravel()[pixel]
     normal = vertex_normals(head, editor.model.triangles)[editor.triangles].mean(1)
     was, now = (-(normal @ r[2]) for r in (face.rotation[0], moved.rotation[0]))
     stretch = np.maximum(now, 0.05) / np.maximum(was, 0.02)
@@ -92,8 +89,7 @@ def turn_whole(
     if not made.any():
         return result, moved
     linear = (result.astype(np.float32) / 255) ** 2.2
-    at = (pixel, triangle, shares(points, editor.triangles, triangle, pixel, width), made)
-    painted = editor.painted(linear, head, moved, at)
+    painted = editor.painted(linear, head, moved, (pixel, triangle, share, made))
     smooth = cv2.blur(linear, (5, 5))
     alike = np.abs(np.log((smooth.mean(2) + 0.01) / (painted.mean(2) + 0.01)))  # hair over an ear stays hair
     mask = np.zeros((height, width), np.float32)

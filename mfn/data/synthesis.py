@@ -29,6 +29,8 @@ from retarget.arkit import EXPRESSION_NAMES
 Floats = NDArray[np.floating]
 PICTURES_A_PERSON = 8
 
+_at = {name: k for k, name in enumerate(EXPRESSION_NAMES)}.__getitem__
+
 # What cannot be at once: of each pair the weaker is left out.
 AGAINST = (
     ("eyeBlinkLeft", "eyeWideLeft"), ("eyeBlinkRight", "eyeWideRight"), ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"),
@@ -67,10 +69,6 @@ def random_expressions(count: int, rng: np.random.Generator) -> Floats:
         _gaze_and_lids(row, rng)
         _settle(row)
     return out
-
-
-def _at(name: str) -> int:
-    return EXPRESSION_NAMES.index(name)
 
 
 def _raise(row: Floats, name: str, weight: float, rng: np.random.Generator) -> None:
@@ -138,7 +136,7 @@ class Heads:
         self.model, self.backgrounds, self.pictures = model, backgrounds, pictures
         self.canvas = Canvas(model, make_surface(model))
         mean, identity, expression = model.landmark_basis("mediapipe478")
-        self.box_basis = mean, np.concatenate([identity, expression])
+        self.box_basis = mean, np.concatenate([identity, expression]).reshape(-1, mean.size)
         self._person: Person | None = None
         self._drawn = 0
         self.number = -1
@@ -164,11 +162,11 @@ class Heads:
         face = self.place(person, size, rng)
         fine = int(round(size * samples))
         background = self.background(fine, rng)
-        vertices = self.model.vertices(face.identity, face.expression)[0] + person.offset
+        vertices = person.vertices(self.model, face.expression[0])
         gain = fine / size
         points = project(vertices, face.rotation[0], face.scale[0] * gain, face.center[0] * gain)
         light = random_light(rng)
-        colour, drawn, depth = draw_head(self.canvas, person, vertices, points, face.rotation[0], light, (fine, fine))
+        colour, drawn, depth = draw_head(self.canvas, person, points, face.rotation[0], light, (fine, fine))
         bright = exposure(colour, rng)
         white = (light.ambient + 0.4 * light.colour.sum(0)) * np.float32(bright)
         scene = Scene(
@@ -206,10 +204,9 @@ class Heads:
 
     def boxed(self, face: Faces) -> Faces:
         """One row with the box that its pose, identity and expression have."""
-        shape = self.box_basis[0] + np.tensordot(
-            np.concatenate([face.identity, face.expression], 1)[0], self.box_basis[1], 1
-        )
-        return face.replace(box=face_box(project(shape[None], face.rotation, face.scale, face.center)))
+        mean, basis = self.box_basis
+        shape = mean + (np.concatenate([face.identity, face.expression], 1) @ basis).reshape(1, *mean.shape)
+        return face.replace(box=face_box(project(shape, face.rotation, face.scale, face.center)))
 
     def background(self, side: int, rng: np.random.Generator) -> Picture:
         """Part of one of the photos, or a wall, (side, side, 3)."""

@@ -32,7 +32,7 @@ def drawn(heads: Heads, weights: dict[str, float], size: int = 160) -> tuple[np.
     person = make_person(heads.canvas, look, identity[0], rng)
     vertices = heads.model.vertices(identity, expression)[0]
     points = project(vertices, FRONTAL, np.float32(4.5 * size), np.array([size / 2, size * 0.42], np.float32))
-    colour, where, _ = draw_head(heads.canvas, person, vertices, points, FRONTAL, LIGHT_FROM_ABOVE, (size, size))
+    colour, where, _ = draw_head(heads.canvas, person, points, FRONTAL, LIGHT_FROM_ABOVE, (size, size))
     picture = np.zeros((size, size, 3), np.float32)
     picture[where] = colour
     return picture, where, heads.model.points(points, "ibug68")[:, :2]
