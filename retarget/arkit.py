@@ -6,6 +6,8 @@ picture are the first 51. "Left" is the subject's left.
 
 from __future__ import annotations
 
+import re
+
 _EYE = ("eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide")
 
 ARKIT_NAMES: tuple[str, ...] = (
@@ -80,15 +82,15 @@ def _key(name: str) -> str:
 
 
 _BY_KEY: dict[str, str] = {_key(name): name for name in ARKIT_NAMES}
-_SPLIT: dict[str, str] = {
-    _key(f"{name}_{side}"): name for name in ("browInnerUp", "cheekPuff", "tongueOut") for side in ("L", "R")
-}
+_BY_KEY |= {_key(f"{name}_{side}"): name for name in ("browInnerUp", "cheekPuff", "tongueOut") for side in ("L", "R")}
 
 
 def canonical_name(name: str) -> str | None:
     """ARKit's name for a shape in any usual spelling (`browDown_L`, `BrowDownLeft`, `brow_down_left`), or None.
 
-    Halves of middle shapes (ICT-FaceKit's `browInnerUp_L`) give the middle name: whoever merges them takes their mean.
+    What owns it may stand before a dot or a colon (`blendShape1.jawOpen`). Halves of middle shapes (ICT-FaceKit's
+    `browInnerUp_L`) give the middle name: whoever merges them takes their mean.
     """
-    key = _key(name)
-    return _BY_KEY.get(key) or _SPLIT.get(key)
+    parts = re.split(r"[.:|/]", name)
+    keys = [_key(name), *(_key(".".join(parts[k:])) for k in range(1, len(parts)))]
+    return next((_BY_KEY[key] for key in keys if key in _BY_KEY), None)

@@ -20,6 +20,7 @@ from typing import Any
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.glb import write_whole
 from retarget.nodes import Document
+from retarget.spelling import find_shapes, split_side
 from retarget.targets import Morph, find_morphs
 from retarget.vrm import version_of
 
@@ -27,9 +28,6 @@ NameMap = Mapping[str, Mapping[str, float]]  # ARKit's name -> {the rig's: facto
 _LARGEST_FILE = 1 << 20
 _STRONGEST = 10.0
 _CLOSE = 0.75  # of 1, for a guess
-# What others call shapes whose names have nothing of ARKit's.
-_ALIASES = {"mouthopen": "jawOpen", "mouthsmile": "mouthSmile", "blink": "eyeBlink", "smile": "mouthSmile"}
-_ALIASES |= {"frown": "mouthFrown", "pucker": "mouthPucker", "mouthkiss": "mouthPucker", "browup": "browOuterUp"}
 
 
 def read_map(path: str | os.PathLike[str]) -> NameMap:
@@ -100,21 +98,24 @@ def close_to(wrong: str, known: Iterable[str]) -> str:
 def write_draft(path: str | os.PathLike[str], document: Document) -> int:
     """A map of what the targets' names say or seem to say, to be edited; how many of the 52 have one."""
     morphs = find_morphs(document)
-    names = list(dict.fromkeys(name for morph in morphs for name in morph.names))
-    sure = {name: canonical_name(name) for name in names}
-    rows: dict[str, Any] = {}
     is_vrm = version_of(document) is not None
+    shown = find_shapes([morph.names for morph in morphs], others=not is_vrm)
+    of: dict[str, Mapping[str, float]] = {}
+    for own, shares in zip([name for morph in morphs for name in morph.names], shown, strict=True):
+        of[own] = of.get(own) or shares
+    rows: dict[str, Any] = {}
     for name in ARKIT_NAMES:
-        same = [own for own in names if sure[own] == name]
-        guess = same or [own for own in names if not is_vrm and sure[own] is None and name in _guesses(own)]
-        if guess or not is_vrm:  # what a VRM's targets do not say its expressions may
-            rows[name] = guess[0] if len(guess) == 1 else dict.fromkeys(guess, 1.0) or None
+        parts = {own: shares[name] for own, shares in of.items() if name in shares}
+        if not parts and not is_vrm:
+            parts = {own: 1.0 for own, shares in of.items() if not shares and name in _guesses(own)}
+        if parts or not is_vrm:  # what a VRM's targets do not say its expressions may
+            rows[name] = next(iter(parts)) if list(parts.values()) == [1.0] else parts or None
     used = {own for value in rows.values() if value for own in ([value] if isinstance(value, str) else value)}
     known = [name for name, value in rows.items() if value]
     remarks = {
         "_how to": "a target's name, or {name: factor, ...}; null: no effect; leave a line out: as it was found",
-        "_guessed": [own for own in names if own in used and sure[own] is None],
-        "_not used": [own for own in names if own not in used],
+        "_guessed": [own for own in of if own in used and canonical_name(own) is None],
+        "_not used": [own for own in of if own not in used],
     }
     write_whole(Path(path), (json.dumps({**remarks, **rows}, indent=1, ensure_ascii=False) + "\n").encode())
     return len(known)
@@ -122,20 +123,6 @@ def write_draft(path: str | os.PathLike[str], document: Document) -> int:
 
 def _guesses(own: str) -> list[str]:
     """ARKit's names that a rig's own name is close to, on the same side of the face; both sides' if it has none."""
-    bare = re.sub(r"^.*[.:]", "", own) if not re.search(r"[._][LR]$", own) else own
-    key, side = _split_side(bare)
-    candidates = {_split_side(name)[0]: name for name in ARKIT_NAMES}
-    stem = _ALIASES.get(key, "").lower()
-    if not stem:
-        close = get_close_matches(key, list(candidates), 1, _CLOSE)
-        stem = close[0] if close else ""
-    return [name for name in ARKIT_NAMES if _split_side(name)[0] == stem and (side in ("", _split_side(name)[1]))]
-
-
-def _split_side(name: str) -> tuple[str, str]:
-    """A name without case, signs and side, and its side: "left", "right" or ""."""
-    match = re.fullmatch(r"(.*?)[._ -]?(Left|Right|left|right|LEFT|RIGHT|[._ -][LRlr]|(?<=[a-z])[LR])", name)
-    stem, side = (match[1], match[2].strip("._ -").lower()) if match else (name, "")
-    if not match and (first := re.fullmatch(r"(Left|Right|left|right|[LR](?=[._ -]))[._ -]?(.*)", name)):
-        stem, side = first[2], first[1].lower()
-    return re.sub(r"[^a-z0-9]", "", stem.lower()), {"l": "left", "r": "right"}.get(side, side)
+    key, side = split_side(re.sub(r"^.*[.:](?=..)", "", own))
+    stem = get_close_matches(key, [split_side(name)[0] for name in ARKIT_NAMES], 1, _CLOSE)
+    return [name for name in ARKIT_NAMES if split_side(name)[0] in stem and (side in ("", split_side(name)[1]))]

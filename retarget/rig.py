@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.arkit import ARKIT_NAMES
 from retarget.arms import lower_arms
 from retarget.character import BODY, LEFT_EYE, NECK, RIGHT_EYE, Character, load_character
 from retarget.glb import Glb, read_glb
@@ -20,6 +20,7 @@ from retarget.look import Look, load_looks
 from retarget.measure import measure
 from retarget.name_map import NameMap, check_map, columns_of, read_map
 from retarget.nodes import rotation_about, world_matrices
+from retarget.spelling import find_shapes
 from retarget.targets import Morph, find_morphs, moving, stored_weights
 from retarget.vrm import Clips, eye_reach, has_face, humanoid, load_clips, looks_by_expression, version_of
 
@@ -211,11 +212,11 @@ def _routes(
 
     The map comes first. Of a VRM its expressions come next, unless only its targets bear ARKit's names.
     """
-    known = [canonical_name(name) for morph in morphs for name in morph.names]
-    matrix = np.zeros((len(ARKIT_NAMES), len(known)), np.float32)
-    for column, name in enumerate(known):
-        if name:
-            matrix[ARKIT_NAMES.index(name), column] = 1
+    shown = find_shapes([morph.names for morph in morphs], others=clips is None)
+    matrix = np.zeros((len(ARKIT_NAMES), len(shown)), np.float32)
+    for column, shares in enumerate(shown):
+        for name, share in shares.items():
+            matrix[ARKIT_NAMES.index(name), column] = share
     if clips is not None and not clips.is_perfect and has_face(np.any(matrix[:, moves], axis=1)):
         clips = None
     if clips is not None:

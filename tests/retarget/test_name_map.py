@@ -26,14 +26,14 @@ def row(name):
 
 
 def test_a_map_drives_other_names(tmp_path):
-    path = saved(tmp_path, ("Mouth_Open", "SmileL", "CheekL"))
+    path = saved(tmp_path, ("Mund_Auf", "LachenL", "CheekL"))
     (tmp_path / "names.json").write_text(
-        '{"_remark": 3, "jawOpen": "Mouth_Open", "MouthSmile_L": {"SmileL": 1.0, "skin.CheekL": 0.3}, "tongueOut": null}'
+        '{"_remark": 3, "jawOpen": "Mund_Auf", "MouthSmile_L": {"LachenL": 1.0, "skin.CheekL": 0.3}, "tongueOut": null}'
     )
     rig = load_rig(path, tmp_path / "names.json")
     np.testing.assert_allclose(rig.weights(row("jawOpen")), [[1, 0, 0]])
     np.testing.assert_allclose(rig.weights(row("mouthSmileLeft")), [[0, 1, 0.3]], rtol=1e-6)
-    assert dict(routes(rig))["mouthSmileLeft"] == "skin.SmileL, skin.CheekL 0.3" and rig.undriven == ()
+    assert dict(routes(rig))["mouthSmileLeft"] == "skin.LachenL, skin.CheekL 0.3" and rig.undriven == ()
     assert dict(routes(rig))["tongueOut"] == "" and "mouthSmileRight" in rig.unmapped
     with pytest.raises(ValueError, match="or a name map: retarget inspect RIG --write-map"):
         load_rig(path)
@@ -98,18 +98,18 @@ def test_draft_guesses_and_can_be_given_back(tmp_path):
     rows = json.loads(out.read_text())
     assert rows["jawOpen"] == "jawOpen" and rows["mouthSmileLeft"] == "Smile_L" and rows["mouthSmileRight"] == "smile_right"
     assert rows["eyeBlinkLeft"] == "Eye_Blink_L" and rows["eyeBlinkRight"] == "Blink_R" and rows["mouthClose"] is None
-    assert rows["browInnerUp"] == "BrowInner_Up" and rows["mouthFrownLeft"] == rows["mouthFrownRight"] == "Mouth_Frown"
+    assert rows["browInnerUp"] == "BrowInner_Up" and rows["mouthFrownLeft"] == rows["mouthFrownRight"] == {"Mouth_Frown": 0.5}
     assert rows["_not used"] == ["Mouth_Open", "Ears"] and "Smile_L" in rows["_guessed"]
     assert [name for name in rows if not name.startswith("_")] == list(ARKIT_NAMES)
     rig = load_rig(path, out)
-    assert rig.weights(row("mouthFrownRight"))[0].tolist() == [0] * 8 + [1]
+    assert rig.weights(row("mouthFrownRight"))[0].tolist() == [0] * 8 + [0.5]
 
 
 def test_draft_of_other_names_alone(tmp_path):
     path = saved(tmp_path, ("mouthOpen", "mouthSmile", "A", "B"))
     assert write_draft(tmp_path / "n.json", read_glb(path).document) == 3
     rig = load_rig(path, tmp_path / "n.json")
-    assert rig.weights(row("jawOpen") + row("mouthSmileLeft"))[0].tolist() == [1, 1, 0, 0] and rig.undriven == ("A", "B")
+    assert rig.weights(row("jawOpen") + row("mouthSmileLeft"))[0].tolist() == [1, 0.5, 0, 0] and rig.undriven == ("A", "B")
 
 
 def test_draft_of_a_vrm_leaves_its_expressions(tmp_path):
