@@ -1,0 +1,255 @@
+"""What the networks read in the same faces at 16 to 300 px: expression, points and recall of MFN large, MFN small and SFN.
+
+    python experiments/face_size.py --backgrounds DATA/backgrounds.tar --clips EVAL/clips [--plot sizes.png] [--sheet sizes_sheet.png]
+
+A face's size is sqrt(w h) of its box in the picture that the predictor is given: a square of 448 px, which large sees as it is and small
+at 320 px. Two kinds of faces, each at all sizes: heads with shoulders drawn by `mfn.data.synthesis` (exact truth, a seed of their own),
+and frames of clips, where no truth is known: there it is SFN's word on the frame as it was filmed, so figures are agreement with that;
+frames are never enlarged. The shrunk picture lies somewhere in a photo without faces, or a wall. SFN reads the box that large found.
+Recall is at IoU 0.5 and the default score; all else is over the faces that both large and small found. Prints Markdown, writes
+experiments/results/face_size.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from single_face import CLIPS, read_clip
+
+from mfn.data.head_render import Person
+from mfn.data.pack import read_pictures
+from mfn.data.synthesis import Heads
+from mfn.demo import landmark_nme
+from mfn.faces import Faces
+from mfn.head_model import HeadModel
+from mfn.nms import overlaps
+from mfn.pictures import Picture, write_picture
+from mfn.predictor import MODELS, Predictor
+from mfn.single import WEIGHTS, SingleFace
+from retarget.arkit import EXPRESSION_NAMES
+
+RESULT = Path(__file__).parent / "results" / "face_size.json"
+SIZES = (16, 24, 32, 48, 64, 96, 128, 192, 300)
+SIDE = 448  # px of the square picture
+SEED, DRAWN, REACH = 51216, 1152, 0.6  # px of a drawn picture; its head's part of the size that training gives it, so that shoulders show
+IOU = 0.5
+SHAPES = {
+    "jawOpen": ("jawOpen",),
+    "eyeBlink": ("eyeBlinkLeft", "eyeBlinkRight"),
+    "mouthSmile": ("mouthSmileLeft", "mouthSmileRight"),
+}
+NETWORKS = ("large", "small", "SFN")
+
+
+class Case(NamedTuple):
+    """A picture (H, W, 3) uint8 RGB and the one face in it, a row in its px."""
+
+    picture: Picture
+    face: Faces
+
+
+class Busts(Heads):
+    """Heads drawn smaller in their pictures, with room around."""
+
+    def place(self, person: Person, size: int, rng: np.random.Generator) -> Faces:
+        face = super().place(person, size, rng)
+        return self.boxed(face.replace(scale=face.scale * REACH))
+
+
+def synthetic_cases(heads: Busts, count: int) -> Iterator[Case]:
+    """Drawn heads with exact truth; two pictures a person."""
+    rng = np.random.default_rng(SEED)
+    for _ in range(count):
+        yield Case(*heads.picture(rng, DRAWN, 1.0))
+
+
+def clip_cases(folder: Path, every: int, predictor: Predictor, single: SingleFace) -> Iterator[Case]:
+    """Frames of the clips with what SFN says of their best face."""
+    for name in CLIPS:
+        for frame in read_clip(folder / f"{name}.mp4", most=10000)[::every]:
+            box = predictor(frame).box[:1]
+            if len(box):
+                yield Case(frame, single(frame, box))
+
+
+def face_size(face: Faces) -> float:
+    """sqrt(w h) of one row's box, px."""
+    return float(np.sqrt((face.box[0, 2:] - face.box[0, :2]).prod()))
+
+
+def lay(case: Case, size: float, ground: Picture, where: np.ndarray) -> Case:
+    """The picture shrunk (at 300 px some are enlarged a little) until its face has `size` px, on a ground (SIDE, SIDE, 3).
+
+    where: (2,) in [0, 1], x y: from the face's box at the left, top edge of the ground to the right, bottom one
+    """
+    import cv2
+
+    sides = np.array(case.picture.shape[1::-1])
+    inner = np.maximum(np.rint(sides * size / face_size(case.face)), 1).astype(int)
+    method = cv2.INTER_AREA if inner[0] < sides[0] else cv2.INTER_LINEAR
+    small = cv2.resize(case.picture, inner.tolist(), interpolation=method)
+    factor = (inner / sides).astype(np.float32)
+    box = case.face.box[0] * np.tile(factor, 2)
+    offset = np.rint(where * (SIDE - (box[2:] - box[:2])) - box[:2]).astype(int)
+    (left, top), (right, bottom) = np.maximum(offset, 0), np.minimum(offset + inner, SIDE)
+    out = ground.copy()
+    out[top:bottom, left:right] = small[top - offset[1] : bottom - offset[1], left - offset[0] : right - offset[0]]
+    face = case.face.replace(
+        box=(box + np.tile(offset, 2))[None],
+        center=case.face.center * factor + offset,
+        scale=case.face.scale * np.sqrt(factor.prod()),
+    )
+    return Case(out, face)
+
+
+class Networks(NamedTuple):
+    """What is measured."""
+
+    large: Predictor
+    small: Predictor
+    single: SingleFace
+
+    def read(self, case: Case) -> dict[str, Faces]:
+        """Each network's word on the case's face: no row or one."""
+        large, small = (on_face(predictor(case.picture), case.face) for predictor in (self.large, self.small))
+        return dict(zip(NETWORKS, (large, small, self.single(case.picture, large.box)), strict=True))
+
+
+def on_face(found: Faces, face: Faces) -> Faces:
+    """Of those found the one that lies on the face, or none."""
+    if not len(found):
+        return found
+    shared = overlaps(found.box, face.box)[:, 0]
+    return found[[int(shared.argmax())]] if shared.max() >= IOU else found[[]]
+
+
+def figures(true: Sequence[Faces], told: dict[str, list[Faces]], model: HeadModel) -> dict:
+    """Recall of each network, and errors over the faces that all found. true: rows; told: of each network as many, or no row."""
+    seen = [i for i in range(len(true)) if all(len(rows[i]) for rows in told.values())]
+    out: dict = {"faces": len(true), "compared": len(seen)}
+    truth = Faces.concatenate([true[0][[]], *(true[i] for i in seen)])
+    middle = np.median(truth.expression, 0) if seen else 0
+    out["error_of_median"] = mean(np.abs(truth.expression - middle))
+    for name, rows in told.items():
+        one = Faces.concatenate([true[0][[]], *(rows[i] for i in seen)])
+        out[name] = {
+            "recall": round(sum(map(len, rows)) / len(true), 3),
+            "error": mean(np.abs(one.expression - truth.expression)),
+            "nme": mean(landmark_nme(truth, one, model)),
+            **{shape: correlation(shape_of(truth, parts), shape_of(one, parts)) for shape, parts in SHAPES.items()},
+        }
+    return out
+
+
+def mean(values: np.ndarray) -> float | None:
+    """Rounded; nothing of nothing."""
+    return round(float(values.mean()), 4) if values.size else None
+
+
+def shape_of(faces: Faces, names: Sequence[str]) -> np.ndarray:
+    """(N,) the mean of some weights."""
+    return faces.expression[:, [EXPRESSION_NAMES.index(name) for name in names]].mean(1)
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Pearson's; none of fewer than 8 faces or where nothing varies."""
+    if len(x) < 8 or min(x.std(), y.std()) < 1e-6:
+        return None
+    return round(float(np.corrcoef(x, y)[0, 1]), 3)
+
+
+def measure(cases: Iterator[Case], networks: Networks, heads: Heads, sheet: list[list[Picture]]) -> dict[str, dict]:
+    """Figures by size. sheet: gets a row of laid pictures for each of the first cases."""
+    rng = np.random.default_rng(SEED + 1)
+    true: dict[int, list[Faces]] = {size: [] for size in SIZES}
+    told: dict[int, dict[str, list[Faces]]] = {size: {name: [] for name in NETWORKS} for size in SIZES}
+    for number, case in enumerate(cases):
+        ground, where = heads.background(SIDE, rng), rng.uniform(0.1, 0.9, 2)
+        laid = [lay(case, size, ground, where) for size in SIZES]
+        for size, one in zip(SIZES, laid, strict=True):
+            true[size].append(one.face)
+            for name, faces in networks.read(one).items():
+                told[size][name].append(faces)
+        if number % 20 == 0:
+            sheet.append([one.picture for one in laid])
+    return {f"{size} px": figures(true[size], told[size], networks.single.model) for size in SIZES}
+
+
+def table(name: str, rows: dict[str, dict]) -> str:
+    """Markdown: of each size large / small / SFN."""
+    keys = ("recall", "error", *SHAPES, "nme")
+    lines = [f"| {name}, large / small / SFN | compared | " + " | ".join(keys) + " |", "|---" * (len(keys) + 2) + "|"]
+    for size, row in rows.items():
+        cells = [" / ".join("–" if row[n][k] is None else f"{row[n][k]:.3g}" for n in NETWORKS) for k in keys]
+        lines.append(f"| {size} | {row['compared']} of {row['faces']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(path: Path, results: dict[str, dict[str, dict]]) -> None:
+    """Curves over the size: a row for each kind of faces, a column for each figure."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    titles = {"recall": "recall", "error": "mean error of a weight", "nme": "NME of 68 points, %"}
+    titles |= {shape: f"correlation of {shape}" for shape in SHAPES}
+    figure, axes = plt.subplots(len(results), len(titles), figsize=(20, 3.4 * len(results)), squeeze=False)
+    for line, (kind, rows) in zip(axes, results.items(), strict=True):
+        for axis, (key, title) in zip(line, titles.items(), strict=True):
+            for name in NETWORKS:
+                values = [np.nan if row[name][key] is None else row[name][key] for row in rows.values()]
+                axis.plot(SIZES, values, marker="o", markersize=3, label=name)
+            if key == "error":
+                axis.plot(SIZES, [row["error_of_median"] or np.nan for row in rows.values()], "k:", label="always the median")
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(SIZES, [str(size) for size in SIZES], fontsize=7)
+            axis.set_title(f"{kind}: {title}", fontsize=8)
+            axis.set_ylim((0, None) if key in ("error", "nme") else (min(0, axis.get_ylim()[0]), 1.03))
+            axis.grid(alpha=0.3)
+        line[1].legend(fontsize=7)
+        line[0].set_xlabel("face, px")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--backgrounds", type=Path, help="tar of photos without faces (default: drawn walls)")
+    parser.add_argument("--clips", type=Path, help="folder of the clips " + ", ".join(CLIPS))
+    parser.add_argument("--count", type=int, default=150, help="drawn heads")
+    parser.add_argument("--every", type=int, default=7, help="one of so many frames of the clips")
+    parser.add_argument("--plot", type=Path, help="PNG of the curves")
+    parser.add_argument("--sheet", type=Path, help="PNG of every twentieth face at all sizes")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    args = parser.parse_args()
+    import cv2
+
+    cv2.setNumThreads(1)
+    networks = Networks(Predictor.load("large", threads=1), Predictor.load("small", threads=1), SingleFace.load(threads=1))
+    photos = read_pictures(args.backgrounds, every=3) if args.backgrounds else []
+    heads, sheet = Busts(networks.single.model, photos, pictures=2), []
+    results = {"drawn heads": measure(synthetic_cases(heads, args.count), networks, heads, sheet)}
+    if args.clips:
+        frames = clip_cases(args.clips, args.every, networks.large, networks.single)
+        results["agreement with SFN at full size"] = measure(frames, networks, heads, sheet)
+    files = {"large": MODELS["large"].path, "small": MODELS["small"].path, "SFN": WEIGHTS}
+    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    args.out.write_text(json.dumps({"weights_sha256": digests, "picture": [SIDE, SIDE]} | results, indent=1) + "\n")
+    for kind, rows in results.items():
+        print(table(kind, rows), end="\n\n")
+    if args.plot:
+        draw(args.plot, results)
+    if args.sheet:
+        write_picture(args.sheet, np.concatenate([np.concatenate(row, 1) for row in sheet]))
+
+
+if __name__ == "__main__":
+    main()
