@@ -103,6 +103,8 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     if not 0 <= options.tolerance < 1:
         raise ValueError(f"--tolerance {options.tolerance}: expected 0 (every sample is a key) or more, below 1")
     files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() not in TAKES else []
+    if any(is_same(target, file) for file in files):
+        raise ValueError(f"{target}: this is the avatar's own file; give --out another name")
     # Before the long part, so that what is wrong with them is said at once.
     rigs = load_rigs(files, options.maps if files else (), *options.joints)
     if clip:

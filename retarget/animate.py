@@ -43,8 +43,11 @@ def write_scene(
     for a second): all of an actor's samples or, with a tolerance above 0, the fewest of them from which a player gets
     the others back to within it (weights; turns in radians; places in quarters of a metre). width, height, focal_px:
     the picture, for the camera; None: its longer side. Materials, textures and skins stay as the rig has them; so do
-    its morph targets, whatever attributes they move.
+    its morph targets, whatever attributes they move, and its own animations, after the take's.
     """
+    for rig in rigs:
+        if os.path.exists(path) and os.path.exists(rig.glb.path) and os.path.samefile(path, rig.glb.path):
+            raise ValueError(f"{path}: this is a character's own file; give the scene another name")
     glb = build_scene(take, rigs, tolerance)
     _add_camera(glb, width, height, focal_px or max(width, height))
     _add_light(glb)
@@ -73,8 +76,8 @@ def build_scene(take: Take, rigs: Sequence[Rig], tolerance: float = 0.0) -> Glb:
         glb.document["nodes"][roots[-1]]["children"] = [copy_of.get(top, top) for top in tops]
     scene = {"name": "take", "nodes": roots} if roots else {"name": "take"}
     glb.document.update(scene=0, scenes=[scene])
-    if animation["channels"]:
-        glb.document["animations"] = [animation]
+    if animation["channels"]:  # before those that the characters bring along: players start with the first
+        glb.document["animations"] = [animation, *glb.document.get("animations", [])]
     return glb
 
 

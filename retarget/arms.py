@@ -9,6 +9,7 @@ import numpy as np
 from retarget.nodes import (
     Document,
     Floats,
+    bare_name,
     below,
     matrix_to_quaternion,
     parents_of,
@@ -47,10 +48,10 @@ def lower_arms(document: Document, humanoid: dict[str, int]) -> None:
 
 def _named_arm(document: Document, side: str) -> int | None:
     names = rf"{side}(upper)?arm|(upper)?arm{side}|{side[0]}upperarm|upperarm{side[0]}"
-    pattern = rf"(mixamorig\d*|bip\d*|ccbase|def|armature)?({names})"
+    pattern = rf"(mixamorig\d*|(valvebiped)?bip\d*|ccbase|def|armature)?({names})\d*"
     for number in below(document, roots_of(document)):
         node = document["nodes"][number]
-        if "skin" not in node and re.fullmatch(pattern, re.sub(r"[^a-z0-9]", "", str(node.get("name", "")).lower())):
+        if "skin" not in node and re.fullmatch(pattern, bare_name(node)):
             return number
     return None
 

@@ -105,6 +105,14 @@ def _add_rig_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eyes", metavar="LEFT,RIGHT", help="the subject's left and right eye joint")
 
 
+def _out(given: str | None, default: Path, *inputs: str | None) -> Path:
+    """Where to write. ValueError if that is one of the files that are read."""
+    out = Path(given or default)
+    if out.exists() and any(name and Path(name).exists() and out.samefile(name) for name in inputs):
+        raise ValueError(f"{out}: this is one of the inputs; give the output another name with --out")
+    return out
+
+
 def _load(paths: Sequence[str], arguments: argparse.Namespace) -> list[Rig]:
     from retarget.rig import load_rigs
 
@@ -133,11 +141,12 @@ def _inspect(arguments: argparse.Namespace) -> None:
     from retarget.describe import describe
 
     if arguments.write_map:
+        out = _out(arguments.write_map, Path(), arguments.rig)
         from retarget.glb import read_glb
         from retarget.name_map import write_draft
 
-        known = write_draft(arguments.write_map, read_glb(arguments.rig).document)
-        print(f"{arguments.write_map}: {known} of 52 have a target; edit it, then give it as --map")
+        known = write_draft(out, read_glb(arguments.rig).document)
+        print(f"{out}: {known} of 52 have a target; edit it, then give it as --map")
         return
     print("\n".join(describe(*_load([arguments.rig], arguments))))
 
@@ -147,7 +156,7 @@ def _animate(arguments: argparse.Namespace) -> None:
     from retarget.take_files import read_take
 
     take, rigs = read_take(arguments.take), _load(arguments.rig, arguments)
-    out = Path(arguments.out or Path(arguments.take).with_suffix(".glb"))
+    out = _out(arguments.out, Path(arguments.take).with_suffix(".glb"), arguments.take, *arguments.rig)
     write_scene(take, rigs, out, arguments.width, arguments.height, arguments.focal_px, arguments.tolerance)
     print(f"{out}: {len(take.actors())} characters, {len(take)} samples")
 
@@ -158,6 +167,8 @@ def _render(arguments: argparse.Namespace) -> None:
     from retarget.picture import read_picture, render_scene, write_picture
     from retarget.take_files import read_take
 
+    inputs = arguments.take, *arguments.rig, arguments.background
+    out = _out(arguments.out, Path(arguments.take).with_suffix(".png"), *inputs)
     take, rigs = read_take(arguments.take), _load(arguments.rig, arguments)
     if len(take):
         wanted = take.time_s.min() if arguments.time is None else arguments.time
@@ -166,7 +177,6 @@ def _render(arguments: argparse.Namespace) -> None:
     height, width = (arguments.height, arguments.width) if background is None else background.shape[:2]
     focal_px = arguments.focal_px or float(max(width, height))
     picture = render_scene(take, rigs, width, height, focal_px, background, arguments.whole_body)
-    out = Path(arguments.out or Path(arguments.take).with_suffix(".png"))
     write_picture(picture, out)
     print(f"{out}: {len(take)} characters")
 
@@ -174,8 +184,9 @@ def _render(arguments: argparse.Namespace) -> None:
 def _convert(arguments: argparse.Namespace) -> None:
     from retarget.take_files import read_take, write_take
 
+    out = _out(arguments.out, Path(), arguments.take)
     take = read_take(arguments.take)
-    written = write_take(take, arguments.out)
+    written = write_take(take, out)
     print(f"{', '.join(map(str, written))}: {len(take.actors())} people, {len(take)} samples")
 
 
@@ -183,9 +194,10 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     from retarget.calibrate import apply_calibration, learn_calibration
     from retarget.take_files import read_take, write_take
 
+    out = _out(arguments.out, Path(arguments.take).with_suffix(".calibrated.npz"), arguments.take)
     take = read_take(arguments.take)
     calibration = learn_calibration(take)
-    written = write_take(apply_calibration(take, calibration), arguments.out or Path(arguments.take).with_suffix(".calibrated.npz"))
+    written = write_take(apply_calibration(take, calibration), out)
     for actor, offset, gain in zip(calibration.actor, calibration.offset, calibration.gain, strict=True):
         print(f"person {actor}: offset {offset.mean():.3f} on average, {offset.max():.2f} at most; gain at most {gain.max():.2f}")
     print(f"wrote {' and '.join(map(str, written))}")
@@ -194,7 +206,8 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 def _rig(arguments: argparse.Namespace) -> None:
     from retarget.rig_mesh import rig_mesh
 
-    out = Path(arguments.out or Path(arguments.mesh).with_suffix(".rigged.glb"))
+    default = Path(arguments.mesh).with_suffix(".rigged.glb")
+    out = _out(arguments.out, default, arguments.mesh, arguments.landmarks, arguments.source)
     rigged = rig_mesh(arguments.mesh, arguments.landmarks, out, arguments.source)
     if rigged.mirrored:
         print(f"mirrored: {', '.join(rigged.mirrored)}")

@@ -66,6 +66,8 @@ def check_document(document: Document, binary: bytes | bytearray) -> None:
     nodes, views = len(document.get("nodes", [])), len(document.get("bufferViews", []))
     for number, skin in enumerate(document.get("skins", [])):
         _check_skin(document, skin, f"skin {number}")
+    for number, animation in enumerate(document.get("animations", [])):
+        _check_animation(document, animation, f"animation {number}")
     for number, scene in enumerate(document.get("scenes", [])):
         for root in scene.get("nodes", []):
             _in_range(root, nodes, f"scene {number}: node")
@@ -217,3 +219,14 @@ def _check_skin(document: Document, skin: Document, what: str) -> None:
         matrices = accessors[index_of(skin, "inverseBindMatrices", len(accessors), what)]
         if matrices["type"] != "MAT4" or matrices["count"] < len(joints):
             raise ValueError(f"{what}: inverseBindMatrices are not one MAT4 for each of its {len(joints)} joints")
+
+
+def _check_animation(document: Document, animation: Document, what: str) -> None:
+    accessors, nodes = len(document.get("accessors", [])), len(document.get("nodes", []))
+    for sampler in animation["samplers"]:
+        for key in ("input", "output"):
+            index_of(sampler, key, accessors, what)
+    for channel in animation["channels"]:
+        index_of(channel, "sampler", len(animation["samplers"]), what)
+        if "node" in channel["target"]:
+            index_of(channel["target"], "node", nodes, what)

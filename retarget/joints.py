@@ -6,16 +6,16 @@ import re
 from typing import NamedTuple
 
 from retarget.name_map import close_to
-from retarget.nodes import Document, below, roots_of
+from retarget.nodes import Document, bare_name, below, roots_of
 from retarget.vrm import humanoid
 
-_BEFORE = r"(mixamorig\d*|bip\d*|ccbase|def|rig|jnt|jadj|jbipc|jbip|faceeye|armature|bone|b|c)?"
+_BEFORE = r"(mixamorig\d*|(valvebiped)?bip\d*|ccbase|def|rig|jnt|jadj|jbipc|jbip|armature|bone|b|c)?"
 _AFTER = r"(bone|joint|jnt|ball|m)?(\d*)"
 _NAMES = {
-    "head": "head",
-    "neck": "neck(twist)?",
-    "left eye": "lefteye|eyeleft|leye|eyel|lefteyeball|eyeballleft|eyeballl|leyeball|lfaceeye",
-    "right eye": "righteye|eyeright|reye|eyer|righteyeball|eyeballright|eyeballr|reyeball|rfaceeye",
+    "head": "head|頭",
+    "neck": "neck(twist|upper|lower)?|首",
+    "left eye": "(left|l)(face)?eye(ball)?|eye(ball)?(left|l)|左目",
+    "right eye": "(right|r)(face)?eye(ball)?|eye(ball)?(right|r)|右目",
 }
 _BONES = {"head": "head", "neck": "neck", "left eye": "leftEye", "right eye": "rightEye"}
 
@@ -60,12 +60,18 @@ def _find(document: Document, what: str, given: str | None) -> tuple[int | None,
 
 
 def _named(document: Document, pattern: str) -> int | None:
-    """The first node, nearest to the root, whose bare name matches. Skinned meshes are no joints: turning them does
-    nothing."""
-    for number in below(document, roots_of(document)):
-        node = document["nodes"][number]
-        bare = re.sub(r"[^a-z0-9]", "", str(node.get("name", "")).lower())
-        if "skin" not in node and re.fullmatch(pattern, bare):
+    """The first node, nearest to the root, whose bare name matches; else the first joint of a skin of whose name, cut
+    into words, the end does (`Character1_LeftEye`). Skinned meshes are no joints: turning them does nothing."""
+    nodes = document["nodes"]
+    reached = [number for number in below(document, roots_of(document)) if "skin" not in nodes[number]]
+    for number in reached:
+        if re.fullmatch(pattern, bare_name(nodes[number])):
+            return number
+    joints = {joint for skin in document.get("skins", []) for joint in skin["joints"]}
+    for number in reached:
+        words = re.findall(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])|\d+", str(nodes[number].get("name", "")))
+        ends = ["".join(words[k:]).lower() for k in range(1, len(words))]
+        if number in joints and any(re.fullmatch(pattern, end) for end in ends):
             return number
     return None
 

@@ -10,6 +10,7 @@ from retarget.nodes import below, roots_of
 
 _SHIFTED = (
     "accessors",
+    "animations",
     "bufferViews",
     "cameras",
     "images",
@@ -25,14 +26,12 @@ _SHIFTED = (
 def append_document(out: Glb, other: Glb) -> int:
     """Put everything of `other` at the end of `out`'s lists and bytes; the number by which its nodes moved.
 
-    Its scenes, animations and extensions of the whole document (VRM's humanoid, say) stay behind, unless it is the
-    first.
+    Its scenes and extensions of the whole document (VRM's humanoid, say) stay behind, unless it is the first.
     """
     if not out.document.get("nodes") and not out.document.get("bufferViews"):
         kept = {**deepcopy(other.document), "asset": _joint_asset(out.document, other.document)}
         out.document.clear()
         out.document.update(kept)
-        out.document.pop("animations", None)
         out.binary += other.binary
         out.chunks += other.chunks
         return 0
@@ -142,6 +141,12 @@ def _shift(document: Document, base: dict[str, int], bytes_before: int) -> None:
         move(skin, "inverseBindMatrices", "accessors")
         move(skin, "skeleton", "nodes")
         skin["joints"] = [joint + base["nodes"] for joint in skin["joints"]]
+    for animation in document.get("animations", []):
+        for sampler in animation["samplers"]:
+            move(sampler, "input", "accessors")
+            move(sampler, "output", "accessors")
+        for channel in animation["channels"]:
+            move(channel["target"], "node", "nodes")
     for node in document.get("nodes", []):
         for key, kind in (("mesh", "meshes"), ("skin", "skins"), ("camera", "cameras")):
             move(node, key, kind)

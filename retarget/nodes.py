@@ -90,6 +90,11 @@ def local_matrix(node: Document) -> NDArray[np.float64]:
     return affine(turn * np.array(node.get("scale", (1, 1, 1)), np.float64), node.get("translation", (0, 0, 0)))
 
 
+def bare_name(node: Document) -> str:
+    """A node's name without case and signs."""
+    return "".join(c for c in str(node.get("name", "")).lower() if c.isalnum())
+
+
 def parents_of(document: Document) -> NDArray[np.int64]:
     """(K,) parent of each node, -1 for roots."""
     parents = np.full(len(document.get("nodes", [])), -1)

@@ -127,3 +127,33 @@ def test_node_constraints_follow_their_nodes(tmp_path):
     held = [node["extensions"]["VRMC_node_constraint"] for node in nodes if "VRMC_node_constraint" in str(node)]
     held = [item["constraint"]["roll"]["source"] for item in held]
     assert len(set(held)) == 4 and all(nodes[source]["name"] == "LeftArm" for source in held)
+
+
+def with_animation(glb: Glb, name: str) -> Glb:
+    """The head nods by itself, as files from animation libraries do."""
+    clock, turns = add_accessor(glb, np.array([0, 1], np.float32)), np.array([[0, 0, 0, 1], [0.1, 0, 0, 0.995]])
+    sampler = {"input": clock, "output": add_accessor(glb, turns)}
+    channel = {"sampler": 0, "target": {"node": 2, "path": "rotation"}}
+    glb.document["animations"] = [{"name": name, "samplers": [sampler], "channels": [channel]}]
+    return glb
+
+
+def test_animations_are_kept_after_the_takes(tmp_path):
+    for name in ("a", "b"):
+        write_glb(with_animation(make_body(), name), tmp_path / f"{name}.glb")
+    write_scene(make_take(4, 2), [load_rig(tmp_path / "a.glb"), load_rig(tmp_path / "b.glb")], tmp_path / "out.glb")
+    out = read_glb(tmp_path / "out.glb")
+    assert [animation["name"] for animation in out.document["animations"]] == ["take", "a", "b"]
+    for animation in out.document["animations"][1:]:
+        (channel,), (sampler,) = animation["channels"], animation["samplers"]
+        assert out.document["nodes"][channel["target"]["node"]]["name"] == "mixamorig:Head"
+        assert read_accessor(out, sampler["output"]).shape == (2, 4) and read_accessor(out, sampler["input"])[:, 0].tolist() == [0, 1]
+    first, second = (animation["channels"][0]["target"]["node"] for animation in out.document["animations"][1:])
+    assert first != second
+
+
+def test_a_scene_never_replaces_its_character(face_path):
+    before = face_path.read_bytes()
+    with pytest.raises(ValueError, match="a character's own file"):
+        write_scene(make_take(1), [load_rig(face_path)], face_path)
+    assert face_path.read_bytes() == before

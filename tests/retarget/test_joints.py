@@ -31,6 +31,10 @@ def test_found_by_name():
         ("Head_M", "Neck_M", "Eye_L", "Eye_R"),
         ("head_jnt", "neck_jnt", "l_eye_jnt", "r_eye_jnt"),
         ("Bip01 Head", "Bip01 Neck", "eyeball_L", "eyeball_R"),
+        ("ValveBiped.Bip01_Head1", "ValveBiped.Bip01_Neck1", "Character1_LeftEye", "Character1_RightEye"),
+        ("head", "neckUpper", "FACIAL_L_Eye", "FACIAL_R_Eye"),
+        ("頭", "首", "左目", "右目"),
+        ("Avatar_v2:Head", "Avatar_v2:Neck", "Player_eye.L", "Player_eye.R"),
     ],
 )
 def test_usual_names(head, neck, left, right):
@@ -38,7 +42,8 @@ def test_usual_names(head, neck, left, right):
     assert found.head == 2 and found.neck == 1 and found.eyes == (3, 4)
 
 
-@pytest.mark.parametrize("name", ["HeadTop_End", "forehead", "Headphones", "lefteyelid", "eyelash_L", "righteyebrow", "neckTie"])
+@pytest.mark.parametrize("name", ["HeadTop_End", "forehead", "Headphones", "lefteyelid", "eyelash_L", "righteyebrow", "neckTie"]
+    + ["My_HeadTop_End", "UpperLeftEyelid", "face_eyelash_L", "Character1_Forehead", "Head_Hair"])
 def test_other_things(name):
     found = find_joints(document(_0=name, _1="a", _2="b", _3="c", _4="d"))
     assert found == (None, None, None, ("", "", ""))

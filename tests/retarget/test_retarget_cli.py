@@ -11,7 +11,7 @@ from characters import make_face, make_take
 
 from retarget.cli import main
 from retarget.glb import read_glb, write_glb
-from retarget.picture import read_picture
+from retarget.picture import read_picture, write_picture
 from retarget.take import Take
 
 
@@ -41,7 +41,7 @@ def test_animate_and_render(take_path, face_path, body_path, tmp_path, capsys):
 
 
 def test_names_and_joints_may_be_given(take_path, tmp_path, capsys):
-    glb = make_face(("Mouth_Open", "Smile_L"))
+    glb = make_face(("Jaw_Opn", "MouthSmyle_L"))
     for number, name in ((0, "Skull"), (2, "Ball1"), (3, "Ball2")):
         glb.document["nodes"][number]["name"] = name
     write_glb(glb, tmp_path / "odd.glb")
@@ -52,7 +52,7 @@ def test_names_and_joints_may_be_given(take_path, tmp_path, capsys):
     given = ["--map", names, "--head", "Skull", "--eyes", "Ball1,Ball2"]
     assert main(["inspect", rig, *given]) == 0
     out = capsys.readouterr().out
-    assert "jawOpen              skin.Mouth_Open" in out and "head joint           Skull (given)" in out
+    assert "jawOpen              skin.Jaw_Opn" in out and "head joint           Skull (given)" in out
     assert "right eye joint      Ball2 (given)" in out and "gaze                 eye joints" in out
     assert main(["animate", str(take_path), rig, rig, *given]) == 0
     assert main(["animate", str(take_path), rig, *given, "--map", names]) == 1
@@ -78,10 +78,15 @@ def test_empty_take(face_path, tmp_path, capsys):
         (["animate", "take.npz", "face.glb", "--out", "no/folder.glb"], "folder does not exist"),
         (["render", "take.npz", "face.glb", "--background", "take.npz"], "not a picture"),
         (["render", "take.npz", "face.glb", "--out", "a.bmpx"], "ends in .png"),
+        (["animate", "take.npz", "face.glb", "--out", "./face.glb"], "face.glb: this is one of the inputs"),
+        (["render", "take.npz", "face.glb", "--background", "take.png"], "take.png: this is one of the inputs"),
+        (["convert", "take.npz", "take.npz"], "take.npz: this is one of the inputs"),
+        (["inspect", "face.glb", "--write-map", "face.glb"], "face.glb: this is one of the inputs"),
     ],
 )
 def test_bad_input_is_one_line_and_1(arguments, message, take_path, face_path, tmp_path, capsys, monkeypatch):
     write_glb(make_face(()), tmp_path / "plain.glb")
+    write_picture(np.zeros((8, 8, 3), np.uint8), tmp_path / "take.png")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     assert main(arguments) == 1
