@@ -12,6 +12,8 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from itertools import islice
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 STOPPED = 130
 _PIECE = 300  # frames after which what is done is put into the folder
 _CUT, _CUT_TIMES = 0.08, 5.0  # change of the whole picture, 0 to 1; times what is usual around it
-_FACES = ("image", "box", "score", "rotation", "scale", "center", "identity", "expression", "track")
+_FACES = tuple(field.name for field in fields(Faces))
 
 
 class Stop:
@@ -84,7 +86,7 @@ def film(predictor: Predictor, source: str, rigs: Sequence[Rig], target: Path, o
         _clear(part)
         raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help)")
     if target.suffix.lower() == ".mp4":
-        done = _render((source, clip), (take, frame, focal_px), rigs, target, options)
+        done = _render((source, clip, len(found.time_s)), (take, frame, focal_px), rigs, target, options)
         written = [target]
     else:
         written = write_shot(
@@ -168,21 +170,23 @@ def _find(
 
 
 def _render(
-    film_of: tuple[str, Clip],
+    film_of: tuple[str, Clip, int],
     scene: tuple[Take, NDArray[np.int32], float],
     rigs: Sequence[Rig],
     target: Path,
     options: AnimateOptions,
 ) -> int:
-    """Draws frame after frame into pieces, joins them with the sound. -> how many frames the output has"""
-    source, clip = film_of
+    """Draws frame after frame, as many as were looked at, into pieces, and joins them with the sound. -> how many frames the
+    output has"""
+    source, clip, most = film_of
     part = target.with_name(target.name + ".part")
-    said = repr((scene[0].time_s.tobytes(), scene[0].coefficients.tobytes(), scene[2], options.avatars, options.plain))
+    drawn_with = options.avatars, options.maps, options.joints, options.plain
+    said = repr((scene[0].time_s.tobytes(), scene[0].coefficients.tobytes(), scene[2], drawn_with))
     name = hashlib.sha256(said.encode()).hexdigest()[:12]  # what was drawn otherwise is drawn again
     pieces = sorted(part.glob(f"{name}-*.mp4"))
     done = int(pieces[-1].stem.rpartition("-")[2]) if pieces else 0
     with Stop() as stop:
-        frames = enumerate(progress(read_frames(source), "frames drawn", clip.frames or None, options.quiet))
+        frames = enumerate(progress(islice(read_frames(source), most), "frames drawn", most, options.quiet))
         for number, (time_s, picture) in frames:
             if number < done:
                 continue
