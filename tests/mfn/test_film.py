@@ -116,7 +116,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(clip, spots, tmp_path, monke
         assert main([*arguments, str(out)]) == 130
     err = capsys.readouterr().err
     assert "--resume goes on" in err and err.count("\n") == 1 and out.is_file()
-    assert kind == "npz" or len(list(read_frames(out))) == 7 and "has the first 7 of" in err
+    assert kind == "npz" or (len(list(read_frames(out))) == 7 and "has the first 7 of" in err)
     count = stop_after(monkeypatch, 10**6)
     assert main([*arguments, str(out), "--resume"]) == 0
     assert count[0] == FRAMES - 7 and not list(tmp_path.glob("*.part"))
