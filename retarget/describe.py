@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retarget.arkit import ARKIT_NAMES
 from retarget.name_map import node_name
 from retarget.rig import Rig
@@ -53,6 +56,7 @@ def describe(rig: Rig) -> list[str]:
         ("body", "stays upright, the head turns" if rig.stands else "none, the whole turns"),
         ("scaled by", f"{rig.scale:g}"),
         ("VRM", f"{version_of(document) or 'no'}{f', driven by {driven_by}' if version_of(document) else ''}"),
+        *([] if (rig.faces == np.eye(3)).all() else [("turned", f"it looks to {_axis(rig.faces[2])}, its top is {_axis(rig.faces[1])}")]),
         ("extensions", ", ".join(document.get("extensionsUsed", [])) or "none"),
     ]
     lines += [f"{what:20s} {text}" for what, text in facts]
@@ -60,6 +64,12 @@ def describe(rig: Rig) -> list[str]:
         lines.append(f"{'not driven':20s} {len(rig.undriven)} of its targets: {', '.join(rig.undriven)}")
     effect = f"{len(ARKIT_NAMES) - len(rig.unmapped)} of 52 have an effect"
     return [*lines, f"{effect}; missing: {', '.join(rig.unmapped)}" if rig.unmapped else f"{effect}; nothing is missing"]
+
+
+def _axis(direction: NDArray[np.float64]) -> str:
+    """ "-z" and the like, of a direction (3,) along an axis."""
+    axis = int(np.abs(direction).argmax())
+    return f"{'-' if direction[axis] < 0 else '+'}{'xyz'[axis]}"
 
 
 def _looks(rig: Rig) -> bool:

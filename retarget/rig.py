@@ -17,7 +17,7 @@ from retarget.character import BODY, LEFT_EYE, NECK, RIGHT_EYE, Character, load_
 from retarget.glb import Glb, read_glb
 from retarget.joints import Joints, find_joints
 from retarget.look import Look, load_looks
-from retarget.measure import measure
+from retarget.measure import facing, measure
 from retarget.name_map import NameMap, check_map, columns_of, read_map
 from retarget.nodes import rotation_about, world_matrices
 from retarget.spelling import find_shapes
@@ -179,7 +179,10 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
     eyes_turn = joints.eyes is not None and not gaze_is_shown
     driven = reach.any(axis=1)
     driven[_LOOKS] |= eyes_turn
-    centre, scale = measure(character, morphs, reach, None if joints.eyes is None else world[list(joints.eyes), :3, 3])
+    version = version_of(document)
+    faces = facing(character, morphs, reach) if version is None else np.diag([1.0, 1, 1] if version == "1.0" else [-1.0, 1, -1])
+    eyes = None if joints.eyes is None else world[list(joints.eyes), :3, 3]
+    centre, scale = measure(character, morphs, reach, eyes, faces)
     return Rig(
         glb=glb,
         morphs=morphs,
@@ -192,7 +195,7 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
         eye_reach=eye_reach(document),
         eye_centre=centre,
         scale=scale,
-        faces=np.diag([-1.0, 1.0, -1.0]) if version_of(document) == "0.x" else np.eye(3),
+        faces=faces,
         stands=joints.head is not None and bool((character.share[:, [BODY, NECK]].sum(axis=1) > 0.5).mean() > 0.01),
         unmapped=tuple(name for name, has in zip(ARKIT_NAMES, driven, strict=True) if not has),
         undriven=tuple(dict.fromkeys(n for n, has in zip(names, follows.any(axis=0), strict=True) if not has)),
