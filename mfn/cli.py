@@ -78,7 +78,7 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
 def one_line(error: BaseException) -> str:
     """What an exception says, without line breaks."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename2 or error.filename}: {error.strerror}"  # of a rename, what was wanted
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -117,10 +117,10 @@ def _predictor(options):  # type: ignore[no-untyped-def]  # Namespace -> Predict
     from mfn.predictor import Predictor
 
     width, cross, height = options.size.lower().partition("x")
-    if options.size and not (cross and width.isdigit() and height.isdigit()):
+    if options.size and not (cross and width.isdecimal() and height.isdecimal()):
         raise ValueError(f"--size {options.size}: expected WIDTHxHEIGHT, such as 640x384")
     size = (int(width), int(height)) if options.size else None
-    if options.threads:
+    if options.threads > 0:
         import cv2
 
         cv2.setNumThreads(options.threads)

@@ -28,6 +28,8 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
 
     if not 1 <= people <= 500:
         raise ValueError(f"--people {people}: expected 1 to 500")
+    if seed < 0:
+        raise ValueError(f"--seed {seed}: expected 0 or more")
     random = np.random.default_rng(seed)
     head_model = HeadModel.load()
     rigs = [load_rig(find_avatar(name)) for name in (avatars or [None])]

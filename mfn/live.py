@@ -141,7 +141,7 @@ class Report:
 
 
 def open_senders(options: LiveOptions) -> list[Sender]:
-    """Sockets to the programs asked for; what is wrong with them is said before anything runs."""
+    """Sockets to the programs asked for; what is wrong with the options is said before anything runs."""
     from retarget.stream import PROGRAMS, expressions_for, open_sender
 
     unknown = [program for program in options.to if program not in (*PROGRAMS, "window")]
@@ -149,6 +149,8 @@ def open_senders(options: LiveOptions) -> list[Sender]:
         raise ValueError(f"--to {' '.join(unknown) or '(nothing)'}: expected vmc, livelink or window")
     if options.port is not None and {"vmc", "livelink"} <= set(options.to):
         raise ValueError("--port is for one program; vmc and livelink together use their own, 39540 and 11111")
+    if options.seconds is not None and not options.seconds > 0:
+        raise ValueError(f"--seconds {options.seconds:g}: expected more than 0")
     shown = expressions_for(options.names)
     programs = [program for program in PROGRAMS if program in options.to]
     return [open_sender(program, options.host, options.port, options.people, shown) for program in programs]

@@ -82,7 +82,7 @@ def picture_paths(names: Iterable[str | Path]) -> list[Path]:
         if not name.is_dir():
             paths.append(name)
             continue
-        pictures = (p for p in name.iterdir() if p.suffix.lower() in SUFFIXES)
+        pictures = (p for p in name.iterdir() if p.suffix.lower() in SUFFIXES and not p.is_dir())
         inside = sorted(p for p in pictures if not p.name.startswith(".") and not p.name.endswith(".faces.png"))
         if not inside:
             raise ValueError(f"{name}: a directory with no pictures in it ({' '.join(SUFFIXES[:6])} …)")

@@ -45,6 +45,8 @@ _BATCH = 8
 
 def find_model(weights: str | Path) -> Model:
     """What "small" and "large" stand for; any other file looks at as much as "large"."""
+    if str(weights) not in MODELS and not Path(weights).is_file():
+        raise FileNotFoundError(f"{weights}: no such file (expected {', '.join(MODELS)}, or a network's .onnx file)")
     return MODELS.get(str(weights), Model(Path(weights), SIZE))
 
 
@@ -159,6 +161,8 @@ class Predictor:
             raise ValueError(f"expected a score from 0 to 1, got {score}")
         if not 4 <= least_px < float("inf"):
             raise ValueError(f"expected a least face of 4 px or more, got {least_px}")
+        if threads < 0:
+            raise ValueError(f"expected a number of threads, or 0 for all cores, got {threads}")
         fit_letterbox(1, 1, size)
         session = open_session(path, threads)
         _check_session(path, session)

@@ -97,6 +97,9 @@ def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spo
         (["detect", "crowd.png", "--weights", "none.onnx"], "none.onnx: no such file"),
         (["detect", "crowd.png", "--weights", "crowd.png"], "crowd.png: not a network"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--size", "big"], "--size big: expected WIDTHxHEIGHT"),
+        (["detect", "crowd.png", "--weights", "SPOTS", "--size", "²x³"], "--size ²x³: expected WIDTHxHEIGHT"),
+        (["detect", "crowd.png", "--weights", "SPOTS", "--threads", "-1"], "expected a number of threads"),
+        (["demo", "--weights", "SPOTS", "--seed", "-1"], "--seed -1: expected 0 or more"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--score", "3"], "expected a score from 0 to 1, got 3"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--out", "crowd.png"], "expected a directory"),
         (["detect", "empty", "--weights", "SPOTS"], "empty: a directory with no pictures"),
@@ -152,4 +155,4 @@ def test_as_a_module(tmp_path):
         text=True,
         check=False,
     )
-    assert done.returncode == 1 and done.stderr == "mfn: none.onnx: no such file\n"
+    assert done.returncode == 1 and done.stderr.startswith("mfn: none.onnx: no such file (expected small, large")

@@ -141,6 +141,7 @@ def test_window(clip, spots, head_model, monkeypatch):
         (["live", "99", "--to", "obs"], "--to obs: expected vmc, livelink or window"),
         (["live", "99", "--to", "vmc", "livelink", "--port", "5"], "--port is for one program"),
         (["live", "99", "--to", "vmc", "--port", "70000"], "ports up to 65535"),
+        (["live", "99", "--to", "vmc", "--seconds", "0"], "--seconds 0: expected more than 0"),
         (["live", "99", "--to", "vmc", "--names", "vrm9"], "expected vrm0, vrm1, arkit or an avatar"),
         (["live", "99", "--to", "livelink", "--host", "no such host"], "no such host"),
     ],

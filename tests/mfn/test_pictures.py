@@ -204,6 +204,7 @@ def test_directories_become_their_pictures(tmp_path):
     for name in ("b.JPG", "a.png", "a.faces.png", "notes.txt", ".hidden.png"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "holidays.jpg").mkdir()
     found = picture_paths([tmp_path, Path("else.tif"), tmp_path / "notes.txt"])
     assert [p.name for p in found] == ["a.png", "b.JPG", "else.tif", "notes.txt"]
     with pytest.raises(ValueError, match="a directory with no pictures"):
