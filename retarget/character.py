@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from retarget.accessor import read_accessor
 from retarget.glb import Glb
+from retarget.look import surface_of
 from retarget.nodes import below, roots_of, world_matrices
 
 GROUPS = BODY, HEAD, LEFT_EYE, RIGHT_EYE, NECK = (0, 1, 2, 3, 4)
@@ -175,7 +176,7 @@ def _read_primitive(glb: Glb, primitive: dict[str, Any]) -> dict[str, NDArray[An
 def _read_uv(glb: Glb, primitive: dict[str, Any], count: int) -> NDArray[np.float32]:
     """(V_p, 2) where the material's colour texture is read, its transform (which quantised files need) applied."""
     materials, number = glb.document.get("materials", []), primitive.get("material", -1)
-    surface = materials[number].get("pbrMetallicRoughness", {}) if 0 <= number < len(materials) else {}
+    surface = surface_of(materials[number]) if 0 <= number < len(materials) else {}
     texture = surface.get("baseColorTexture") or {}
     change = (texture.get("extensions") or {}).get("KHR_texture_transform", {})
     name = f"TEXCOORD_{change.get('texCoord', texture.get('texCoord', 0))}"

@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import struct
 import tempfile
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ Document = dict[str, Any]
 
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _LARGEST_FILE = 1 << 30
+_PICTURES = {"image/png": re.compile(rb"\x89PNG"), "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL)}
+_PICTURES["image/ktx2"] = re.compile(rb"\xabKTX 20")
 
 
 @dataclass
@@ -139,7 +142,7 @@ def _unpack(data: bytes, folder: Path) -> Glb:
     if not chunks or chunks[0][0] != _JSON:
         raise ValueError("damaged GLB: its first chunk is not JSON")
     binary = chunks.pop(1)[1] if len(chunks) > 1 and chunks[1][0] == _BIN else None
-    glb = Glb(_parse(chunks[0][1]), chunks=chunks[1:])
+    glb = Glb(_parse(chunks[0][1].rstrip(b"\0")), chunks=chunks[1:])  # some pad with zeros, not with blanks
     _join_buffers(glb, binary, folder)
     return glb
 
@@ -192,7 +195,7 @@ def _join_buffers(glb: Glb, binary: bytes | None, folder: Path) -> None:
         if "uri" in image:
             content = _load_uri(image["uri"], folder)
             image["bufferView"] = add_view(glb, content)
-            image["mimeType"] = "image/png" if content[:4] == b"\x89PNG" else "image/jpeg"
+            image["mimeType"] = next((kind for kind, marks in _PICTURES.items() if marks.match(content)), "image/jpeg")
             del image["uri"]
 
 

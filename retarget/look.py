@@ -38,6 +38,17 @@ def load_looks(glb: Glb, textures: bool = True) -> list[Look]:
     return [*looks, Look(np.ones(4, np.float32), ())]
 
 
+def surface_of(material: Document) -> Document:
+    """A material's "pbrMetallicRoughness"; of the older "specular glossiness" what comes near to it."""
+    old = (material.get("extensions") or {}).get("KHR_materials_pbrSpecularGlossiness")
+    if old is None:
+        return dict(material.get("pbrMetallicRoughness", {}))
+    roughness = 0.6 if "specularGlossinessTexture" in old else 1 - float(old.get("glossinessFactor", 1))
+    same = {"baseColorFactor": "diffuseFactor", "baseColorTexture": "diffuseTexture"}
+    known = {new: old[name] for new, name in same.items() if name in old}
+    return {**known, "metallicFactor": 0.0, "roughnessFactor": roughness}
+
+
 def sample(look: Look, uv: NDArray[Any], level: int) -> NDArray[np.float32]:
     """Texture at uv (F, 2), repeating, between its four nearest texels -> (F, 4) sRGB and coverage in [0, 1]."""
     picture = look.mips[min(max(level, 0), len(look.mips) - 1)]
@@ -53,7 +64,7 @@ def sample(look: Look, uv: NDArray[Any], level: int) -> NDArray[np.float32]:
 
 
 def _look(glb: Glb, material: Document, textures: bool) -> Look:
-    surface = material.get("pbrMetallicRoughness", {})
+    surface = surface_of(material)
     texture = surface.get("baseColorTexture")
     roughness, metal = float(surface.get("roughnessFactor", 1)), float(surface.get("metallicFactor", 1))
     colour = np.array(surface.get("baseColorFactor", (1, 1, 1, 1)), np.float64).clip(0, 1).astype(np.float32)

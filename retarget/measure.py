@@ -26,8 +26,8 @@ def facing(character: Character, morphs: Sequence[Morph], reach: NDArray[np.bool
     """(3, 3) the turn by quarters that brings a face to look to +z with its eyes above its mouth. None unless the skin
     there, the mouth below the eyes, and left and right all say so. reach: (52, M) which of ARKit's move which target."""
     rest = character.rest()
-    eyes = [_moved(character, morphs, reach[rows].any(axis=0)) for rows in (_LEFT_EYE, _RIGHT_EYE)]
-    mouth = _moved(character, morphs, reach[_MOUTH].any(axis=0))
+    eyes = [_moved(character, morphs, np.any(reach[rows], axis=0)) for rows in (_LEFT_EYE, _RIGHT_EYE)]
+    mouth = _moved(character, morphs, np.any(reach[_MOUTH], axis=0))
     if not (eyes[0].any() and eyes[1].any() and mouth.any()):
         return np.eye(3)
     left, right = (rest[eye].mean(axis=0) for eye in eyes)

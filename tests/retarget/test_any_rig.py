@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from retarget.accessor import add_accessor, read_accessor
 from retarget.animate import write_scene
 from retarget.arkit import ARKIT_NAMES
 from retarget.describe import describe, routes
-from retarget.glb import Glb, read_glb, write_glb
+from retarget.glb import Glb, add_view, read_glb, write_glb
 from retarget.pose import pose
 from retarget.rig import load_rig
 
@@ -157,3 +158,41 @@ def test_a_scene_never_replaces_its_character(face_path):
     with pytest.raises(ValueError, match="a character's own file"):
         write_scene(make_take(1), [load_rig(face_path)], face_path)
     assert face_path.read_bytes() == before
+
+
+def picture(ending: str) -> bytes:
+    """All red, 4 x 4."""
+    import cv2
+
+    return cv2.imencode(ending, np.full((4, 4, 3), (0, 0, 255), np.uint8))[1].tobytes()
+
+
+def test_specular_glossiness_materials_have_their_colour(tmp_path):
+    glb = make_face()
+    glb.document["images"] = [{"bufferView": add_view(glb, picture(".png")), "mimeType": "image/png"}]
+    glb.document["textures"] = [{"source": 0}]
+    old = {"diffuseFactor": [1, 0.5, 1, 1], "diffuseTexture": {"index": 0}, "glossinessFactor": 0.3}
+    glb.document["materials"][0] = {"extensions": {"KHR_materials_pbrSpecularGlossiness": old}}
+    write_glb(glb, tmp_path / "a.glb")
+    look = load_rig(tmp_path / "a.glb").looks[0]
+    assert look.colour.tolist() == [1, 0.5, 1, 1] and look.mips[0][0, 0].tolist() == [255, 0, 0, 255]
+    assert look.gloss == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("ending, kind", [(".png", "image/png"), (".jpg", "image/jpeg"), (".webp", "image/webp")])
+def test_pictures_beside_a_gltf_keep_their_kind(ending, kind, tmp_path):
+    glb = make_face()
+    document = {**glb.document, "images": [{"uri": f"my%20skin{ending}"}], "textures": [{"source": 0}]}
+    document["buffers"] = [{"byteLength": len(glb.binary), "uri": "face.bin"}]
+    (tmp_path / "face.bin").write_bytes(glb.binary)
+    (tmp_path / f"my skin{ending}").write_bytes(picture(ending))
+    (tmp_path / "face.gltf").write_text(json.dumps(document))
+    assert read_glb(tmp_path / "face.gltf").document["images"][0]["mimeType"] == kind
+
+
+def test_json_padded_with_zeros(face_path):
+    data = face_path.read_bytes()
+    size = struct.unpack_from("<I", data, 12)[0]
+    head = struct.pack("<III", 0x46546C67, 2, len(data) + 4) + struct.pack("<I", size + 4) + data[16:20]
+    face_path.write_bytes(head + data[20 : 20 + size] + b"\0" * 4 + data[20 + size :])
+    assert "jawOpen" not in load_rig(face_path).unmapped
