@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import socket
 import struct
 import uuid
@@ -126,10 +127,14 @@ def write_csv(take: Take, path: str | os.PathLike[str]) -> None:
 
 def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
     """A recording of the app, or anything with a time code and columns that bear ARKit's names in any order and
-    spelling. Rows whose time does not go on are left out."""
+    spelling, between commas, semicolons or tabs. Rows without a face (BlendShapeCount 0) and such whose time does not
+    go on are left out."""
     check_file(path, "a Live Link Face CSV")
     try:
-        rows = list(csv.reader(io.StringIO(Path(path).read_bytes().decode("utf-8-sig"), newline="")))
+        data = Path(path).read_bytes()
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        between = max(",;\t", key=text.partition("\n")[0].count)
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a CSV that can be read ({error})") from None
     header = [name.strip() for name in rows[0]] if rows else []
@@ -139,7 +144,8 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
         raise ValueError(f"{path}: not a Live Link Face CSV (expected the columns Timecode, EyeBlinkLeft, JawOpen …)")
     angles = {name.lower(): k for k, name in enumerate(header) if name in ANGLE_NAMES}
     used = [k for k, name in enumerate(names) if name] + list(angles.values())
-    table, codes = _table(path, [row for row in rows[1:] if any(map(str.strip, row))], used, clock)
+    counted = next((k for k, name in enumerate(header) if name.lower() == "blendshapecount"), len(header))
+    table, codes = _table(path, rows[1:], used, clock, counted)
     column = {k: place for place, k in enumerate(used)}
     coefficients = np.zeros((len(table), len(ARKIT_NAMES)))
     for number, name in enumerate(ARKIT_NAMES):
@@ -149,7 +155,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
     for number, name in enumerate(ANGLE_NAMES[:3]):
         if name.lower() in angles:
             head[:, number] = table[:, column[angles[name.lower()]]]
-    time_s = _seconds(codes)
+    time_s = _seconds(codes, of_frames=header[clock].lower() == "timecode")
     goes_on = time_s > np.maximum.accumulate(np.concatenate([[-np.inf], time_s[:-1]]))
     place = np.tile([0.0, 0.0, -AWAY_M], (len(table), 1))
     who = np.full(len(table), actor)
@@ -157,23 +163,28 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
 
 
 def _table(
-    path: str | os.PathLike[str], rows: list[list[str]], used: list[int], clock: int
+    path: str | os.PathLike[str], rows: list[list[str]], used: list[int], clock: int, counted: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns `used` (R, U) as numbers and the time codes (R, 4): hours, minutes, seconds, frames."""
-    table, codes = np.zeros((len(rows), len(used))), np.zeros((len(rows), 4))
+    """Columns `used` (R, U) as numbers and the time codes (R, 4): hours, minutes, seconds, frames. Left out are rows
+    whose column `counted` says that there is nothing, and empty ones."""
+    table, codes = [], []
     for number, row in enumerate(rows):
+        if not any(map(str.strip, row)) or (len(row) > counted and row[counted].strip() == "0"):
+            continue
         try:
-            table[number] = [float(row[k]) for k in used]
-            parts = [float(part) for part in row[clock].replace(";", ":").split(":")]
-            codes[number] = parts if len(parts) == 4 else [0, 0, parts[0], np.nan] if len(parts) == 1 else [np.nan] * 4
+            values = [float(row[k].replace(",", ".")) for k in used]
+            parts = [float(part) for part in re.split("[:;]", row[clock].replace(",", "."))]
         except (ValueError, IndexError):
-            codes[number] = np.inf
-        sane = np.isfinite(codes[number, :3]).all() and (np.abs(codes[number, :3]) < 1e9).all()
-        if not sane or not np.isfinite(table[number]).all() or np.isinf(codes[number, 3]):
+            values, parts = [], []
+        parts = [0, 0, parts[0], np.nan] if len(parts) == 1 else parts
+        sane = len(parts) == 4 and all(abs(part) < 1e9 for part in parts[:3]) and not np.isinf(parts[3])
+        if not sane or not np.isfinite(values).all():
             raise ValueError(
                 f"{path}: row {number + 2} cannot be read (expected a time code such as 00:00:01:30.000 and numbers)"
             )
-    return table, codes
+        table.append(values)
+        codes.append(parts)
+    return np.array(table, np.float64).reshape(-1, len(used)), np.array(codes, np.float64).reshape(-1, 4)
 
 
 def _time_code(time_s: float) -> str:
@@ -182,12 +193,14 @@ def _time_code(time_s: float) -> str:
     return f"{hours:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{part // 1000:02d}.{part % 1000:03d}"
 
 
-def _seconds(codes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _seconds(codes: NDArray[np.float64], of_frames: bool) -> NDArray[np.float64]:
     """Time codes (R, 4) -> (R,) seconds. How many frames make a second is not in the file: the rate that makes the
-    steps most even. Midnight does not turn back time. NaN frames: the seconds are plain numbers."""
+    steps most even. Midnight does not turn back time. NaN frames: the seconds are plain numbers; of_frames: or count
+    frames, if they are 1, 2, 3 and so on."""
     whole = codes[:, 0] * 3600 + codes[:, 1] * 60 + codes[:, 2]
     if not len(codes) or np.isnan(codes[:, 3]).any():
-        return whole
+        counts = of_frames and len(codes) > 2 and (np.diff(whole) == 1).all()
+        return whole / RATE if counts else whole
     whole = whole + _DAY_S * np.concatenate([[0], np.cumsum(np.diff(whole) < -_DAY_S / 2)])
     best, least = whole + codes[:, 3] / RATE, np.inf
     for rate in _RATES:

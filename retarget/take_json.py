@@ -1,5 +1,5 @@
-"""Performances that others wrote as JSON: MediaPipe's face landmarker results, ARKit coefficients by name, Audio2Face,
-and our own JSON lines.
+"""Performances as JSON: MediaPipe's face landmarker results, ARKit coefficients by name, Audio2Face, our own JSON lines
+and the faces of a picture that `mfn detect` found.
 
 Understood are lists of frames (also below "frames", "results", "samples"), one frame, or a frame a line. A frame
 holds a face or several ("faces", "face_blendshapes"); a face holds coefficients by name ({"jawOpen": 0.4}), or as
@@ -27,10 +27,11 @@ from retarget.take import Take, check_file
 _COLUMN = {name: column for column, name in enumerate(ARKIT_NAMES)}
 _FRAMES = ("frames", "results", "samples", "data", "weightMat")
 _NAMES = ("names", "facsNames", "blendShapeNames", "blendshapeNames", "blendshape_names")
-_SHAPES = ("coefficients", "blendShapes", "blendshapes", "blend_shapes", "weights", "categories", "face_blendshapes")
+_SHAPES = ("coefficients", "blendShapes", "blendshapes", "blend_shapes", "weights", "categories", "face_blendshapes", "expression")
 _SEVERAL = ("faces", "face_blendshapes", "faceBlendshapes")
-_SECONDS = {"time_s": 1.0, "time": 1.0, "t": 1.0, "timestamp": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3}
-_SECONDS |= {"time_ms": 1e-3, "timeMs": 1e-3}
+_SECONDS = {"time_s": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3, "time_ms": 1e-3, "timeMs": 1e-3}
+_TIMES = ("time", "t", "timestamp")  # in seconds, or as MediaPipe has it in thousandths or millionths
+_LONGEST_STEP = 4.0  # seconds between frames
 _RATE = ("fps", "exportFps", "frameRate", "frame_rate")
 _MATRICES = ("facial_transformation_matrixes", "facialTransformationMatrixes")
 _SIDE_M = 0.35  # between people of whom no place is known
@@ -86,19 +87,33 @@ def _samples(data: Any, fps: float) -> Iterator[Sample]:
         data = next((data[key] for key in _FRAMES if isinstance(data.get(key), list)), [data])
     if not isinstance(data, list):
         raise ValueError(f"expected a list of frames, got {type(data).__name__}")
+    unit = _unit([frame for frame in data if isinstance(frame, dict)])
     for number, frame in enumerate(data):
         if isinstance(frame, list):  # a row of weights, or the faces of a frame
             frame = {"coefficients": frame} if names else {"faces": frame}
         if not isinstance(frame, dict):
             raise ValueError(f"frame {number} is {type(frame).__name__} (expected an object)")
-        key = next((key for key in _SECONDS if isinstance(frame.get(key), (int, float))), None)
-        time_s = number / fps if key is None else _number(frame[key]) * _SECONDS[key]
+        key = _clock(frame)
+        time_s = number / fps if key is None else _number(frame[key]) * _SECONDS.get(key, unit)
         for actor, face in enumerate(_faces(frame)):
             coefficients = _coefficients(face, names)
             if coefficients is not None:
                 who = face.get("actor", frame.get("actor", actor))
                 rotation, translation = _pose(face)
                 yield time_s, int(_number(who)), coefficients, rotation, translation
+
+
+def _clock(frame: dict[str, Any]) -> str | None:
+    """The key of a frame's time."""
+    return next((key for key in (*_SECONDS, *_TIMES) if isinstance(frame.get(key), (int, float))), None)
+
+
+def _unit(frames: list[dict[str, Any]]) -> float:
+    """What the times whose names do not say it are counted in, seconds: that in which frames follow each other."""
+    times = [_number(frame[key]) for frame in frames if (key := _clock(frame)) in _TIMES]
+    steps = np.diff(np.unique(times))
+    step = float(np.median(steps)) if len(steps) else 0.0
+    return 1.0 if step < _LONGEST_STEP else 1e-3 if step < _LONGEST_STEP * 1e3 else 1e-6
 
 
 def _faces(frame: dict[str, Any]) -> list[dict[str, Any]]:
@@ -110,6 +125,8 @@ def _faces(frame: dict[str, Any]) -> list[dict[str, Any]]:
         if several and isinstance(several[0], dict) and _score(several[0]) is not None:
             return [{**frame, "coefficients": several}]  # the categories of a single face
         faces = [face if isinstance(face, dict) else {"coefficients": face} for face in several]
+        if "width" in frame and "height" in frame:
+            faces = [{**face, "size": [frame["width"], frame["height"]]} for face in faces]
         matrices: list[Any] = next((frame[name] for name in _MATRICES if isinstance(frame.get(name), list)), [])
         return [{**face, "matrix_cm": matrices[k]} if k < len(matrices) else face for k, face in enumerate(faces)]
     return [frame]
@@ -145,13 +162,19 @@ def _score(category: dict[str, Any]) -> Any:
 
 def _pose(face: dict[str, Any]) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """Rotation (4,) x y z w and place (3,) in metres, where the file has them. MediaPipe's matrices are in
-    centimetres, ARKit's transforms in metres; both have the axes of `Take`."""
+    centimetres, ARKit's transforms in metres; both have the axes of `Take`. Faces that `mfn detect` wrote have a
+    matrix to a camera whose y goes down, and pixels."""
     for key, unit_m in (("matrix_cm", 0.01), ("transform", 1.0)):
         if key in face:
             given = face[key]
             matrix = _numbers(given["data"] if isinstance(given, dict) else given, 16).reshape(4, 4)
             matrix = matrix if np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-4) else matrix.T  # by column
             return matrix_to_quaternion(pure_rotation(matrix)), matrix[:3, 3] * unit_m
+    if {"rotation", "scale", "center", "size"} <= set(face):
+        size, center, scale = _numbers(face["size"], 2), _numbers(face["center"], 2), _numbers(face["scale"], 1)
+        turn = np.diag([1.0, -1.0, -1.0]) @ _numbers(face["rotation"], 9).reshape(3, 3)
+        place = np.append((center - size / 2) * (1, -1), -size.max()) / max(float(scale[0]), 1e-6)
+        return matrix_to_quaternion(pure_rotation(turn)), place
     rotation = _numbers(face["rotation"], 4) if "rotation" in face else None
     return rotation, _numbers(face["translation"], 3) if "translation" in face else None
 

@@ -194,3 +194,35 @@ def test_refuses():
         LiveLinkSender("no such host")
     with pytest.raises(ValueError, match="holds one person, got 2"):
         write_csv(make_take(2), "never.csv")
+
+
+TWO = [("00:00:01:00.000", "0,5"), ("00:00:01:01.000", "0,75")]
+
+
+@pytest.mark.parametrize("between, encoding", [(";", "utf-8-sig"), ("\t", "utf-16"), (";", "utf-8")])
+def test_csv_of_a_spreadsheet(between, encoding, tmp_path):
+    """Decimal commas, other separators, a byte-order mark, lines that end as on Windows."""
+    lines = [between.join(("Timecode", "BlendShapeCount", "JawOpen", "Remark")), *(between.join((c, "61", v, "")) for c, v in TWO)]
+    (tmp_path / "a.csv").write_bytes("\r\n".join([*lines, "", between * 3, ""]).encode(encoding))
+    take = read_csv(tmp_path / "a.csv")
+    assert take.coefficients[:, ARKIT_NAMES.index("jawOpen")].tolist() == [0.5, 0.75] and take.coefficients.sum() == 1.25
+    np.testing.assert_allclose(take.time_s, [1, 1 + 1 / 60])
+
+
+def test_rows_without_a_face_are_left_out(tmp_path):
+    rows = ["00:00:01:00.1,0", "00:00:01:01.1,61,0.5", "00:00:01:02.1,0,", "00:00:01:03.1,61,0.25"]
+    (tmp_path / "a.csv").write_text("Timecode,BlendShapeCount,JawOpen\n" + "\n".join(rows))
+    assert read_csv(tmp_path / "a.csv").coefficients[:, ARKIT_NAMES.index("jawOpen")].tolist() == [0.5, 0.25]
+
+
+CLOCKS = [("timeCode", ["0.0", "0.04", "0.08"], 0.04), ("Timecode", "123", 1 / 60), ("time_s", "123", 1)]
+
+
+@pytest.mark.parametrize("clock, codes, step", CLOCKS)
+def test_times_as_numbers(clock, codes, step, tmp_path):
+    """Audio2Face's columns have a prefix, other programs count frames."""
+    rows = [f"{code},0.5,0.1" for code in codes]
+    (tmp_path / "a.csv").write_text(f"{clock},blendShapes.JawOpen,emotion_values.joy\n" + "\n".join(rows))
+    take = read_csv(tmp_path / "a.csv")
+    np.testing.assert_allclose(np.diff(take.time_s), step, rtol=1e-6)
+    assert take.coefficients[:, ARKIT_NAMES.index("jawOpen")].tolist() == [0.5] * 3

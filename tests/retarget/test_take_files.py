@@ -187,3 +187,24 @@ def test_late_moments_are_left_out(monkeypatch):
     quick = Take(np.arange(10) / 100, take.actor, take.coefficients, take.rotation, take.translation)
     assert play(quick, sender) == (2, 8) and play(Take.empty(), sender) == (0, 0)
     sender.close()
+
+
+CLOCKS = [("timestamp", 0.02, 1), ("timestamp", 33, 1e-3), ("t", 33_366, 1e-6), ("time", 1.0, 1), ("time_s", 33, 1)]
+
+
+@pytest.mark.parametrize("key, step, unit", CLOCKS)
+def test_times_in_whatever_unit(key, step, unit, tmp_path):
+    """MediaPipe's time stamps are thousandths or millionths of seconds; which, their steps say."""
+    frames = [{key: 1000 + k * step, "blendshapes": {"jawOpen": 0.5}} for k in range(4)]
+    np.testing.assert_allclose(np.diff(read_take(wrote(tmp_path, frames)).time_s), step * unit, rtol=1e-6)
+    assert read_take(wrote(tmp_path, frames[:1])).time_s.tolist() == [1000]
+
+
+def test_faces_of_a_picture(tmp_path):
+    """What `mfn detect` writes: a camera's axes, pixels, a picture's size."""
+    up = np.diag([1.0, -1, -1]).tolist()  # straight into the camera
+    faces = [{"rotation": up, "scale": 1000.0, "center": [x, 260], "expression": {"jawOpen": 0.5}} for x in (640, 840)]
+    take = read_take(wrote(tmp_path, {"picture": "a.jpg", "width": 1280, "height": 720, "faces": faces}))
+    np.testing.assert_allclose(take.translation, [[0, 0.1, -1.28], [0.2, 0.1, -1.28]], rtol=1e-6)
+    np.testing.assert_allclose(take.rotation, [[0, 0, 0, 1]] * 2, atol=1e-7)
+    assert take.actor.tolist() == [0, 1] and take.coefficients[:, JAW].tolist() == [0.5, 0.5]
