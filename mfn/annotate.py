@@ -14,6 +14,7 @@ import shutil
 import sys
 import tarfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,6 +38,7 @@ Arrays = dict[str, NDArray]
 LANDMARK_SCALE = 0.1  # px a count
 JPEG_QUALITY = 95
 PART_FORMAT = 2
+LEAST_LONGEST = 64
 PEOPLE = ("unknown", "folder")
 
 
@@ -77,11 +79,12 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
         from mfn.render import check_pytorch3d
 
         check_pytorch3d()
+    if options.longest < LEAST_LONGEST:
+        raise ValueError(f"--longest {options.longest}: expected at least {LEAST_LONGEST} px")
     paths = picture_paths(photos)
-    make_folder(out.parent)
-    folder = make_folder(out.with_suffix(".parts"))
     parts, bad = [], []
     with Landmarker(options.landmarker) as landmarker:
+        folder = make_folder(out.with_suffix(".parts"))
         eyes = Eyes(landmarker, predictor, SingleFace.load() if predictor is not None else None, HeadModel.load())
         for path in progress(paths, "photos", len(paths), options.quiet):
             try:
@@ -92,6 +95,8 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
         print(f"mfn: {line}", file=sys.stderr)
     good = [part for part in parts if part.is_file()]
     if not good:
+        with suppress(OSError):  # what another run has left there stays
+            folder.rmdir()
         raise ValueError(f"none of {len(paths)} photos could be read, so nothing was written")
     pack = _gather(good)
     labels = _fit(pack, good, options)

@@ -102,7 +102,10 @@ class Landmarker:
             min_face_detection_confidence=self._least,
             min_face_presence_confidence=self._least,
         )
-        return self._vision.FaceLandmarker.create_from_options(options)
+        try:
+            return self._vision.FaceLandmarker.create_from_options(options)
+        except RuntimeError as error:
+            raise ValueError(f"{self._task}: not MediaPipe's face_landmarker.task ({error}); get it from {WHERE}") from None
 
     def __call__(self, picture: Picture, single: bool = False) -> Seen:
         """Every face of a picture (H, W, 3) uint8 RGB; single: at most one."""

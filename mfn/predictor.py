@@ -211,7 +211,12 @@ class Predictor:
 
     def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network alone: (B, H, W, 3) uint8 RGB -> (B, A, D) raw cells."""
-        return self.session.run(["cells"], {"image": image})[0]
+        try:
+            return self.session.run(["cells"], {"image": image})[0]
+        except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
+            what = f"the network failed on {len(image)} x {image.shape[2]} x {image.shape[1]} px"
+            said = " ".join(str(error).split())[-120:]
+            raise ValueError(f"{what}; if memory is short, give a smaller size (…{said})") from None
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -34,7 +34,10 @@ def quantise(source: Path, out: Path, pictures: Sequence[Picture]) -> None:
 
     if not pictures:
         raise ValueError("expected at least one picture to find the scales on, got none")
-    model = onnx.load(str(source))
+    try:
+        model = onnx.load(str(source))
+    except Exception as error:  # protobuf's has no other base, and the package is not ours to import
+        raise ValueError(f"{source}: not an ONNX file ({type(error).__name__})") from None
     _whole_constants(model)
     with tempfile.TemporaryDirectory() as folder:
         plain, ready, part = (Path(folder) / name for name in ("plain.onnx", "ready.onnx", "part.onnx"))
@@ -124,8 +127,11 @@ def main(args: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, default="mfn-int8.onnx", help="file to write")
     parser.add_argument("--most", type=int, default=128, help="pictures looked at")
     options = parser.parse_args(list(args))
-    source = Path(options.source)
+    source, out = Path(options.source), Path(options.out)
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such network")
-    quantise(source, Path(options.out), _some(options.pictures, options.most))
-    print(f"wrote {options.out}")
+    if options.most < 1:
+        raise ValueError(f"--most {options.most}: expected 1 or more")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    quantise(source, out, _some(options.pictures, options.most))
+    print(f"wrote {out}")

@@ -100,8 +100,11 @@ def test_bad_input_says_so(photos: Path, tmp_path: Path) -> None:
         annotate(None, [str(photos)], tmp_path / "faces.json", QUICK)
     with pytest.raises(ValueError, match="expected unknown or folder"):
         annotate(None, [str(photos)], tmp_path / "faces.npz", QUICK._replace(people="all"))
+    with pytest.raises(ValueError, match="--longest 0: expected at least"):
+        annotate(None, [str(photos)], tmp_path / "faces.npz", QUICK._replace(longest=0))
     with pytest.raises(ValueError, match="none of 1 photos"):
         annotate(None, [str(photos / "bad.png")], tmp_path / "faces.npz", QUICK)
+    assert not list(tmp_path.glob("faces*"))
 
 
 def test_agreement_leaves_the_odd_look_out() -> None:
@@ -142,3 +145,7 @@ def test_real_teacher_sees_the_same_turned_and_mirrored() -> None:
 def test_missing_model_file_says_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"face_landmarker\.task"):
         mfn.landmarker.Landmarker(tmp_path / "none.task")
+    pytest.importorskip("mediapipe")
+    (tmp_path / "bad.task").write_bytes(b"not a model")
+    with pytest.raises(ValueError, match=r"bad\.task: not MediaPipe's"):
+        mfn.landmarker.Landmarker(tmp_path / "bad.task")

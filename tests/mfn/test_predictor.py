@@ -129,3 +129,15 @@ def test_one_predictor_in_many_threads(predictor):
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(predictor, pictures))
     assert all(same(faces, predictor(picture)) for faces, picture in zip(together, pictures))
+
+
+def test_a_network_that_fails_is_one_line(predictor, monkeypatch):
+    """As for want of memory: ONNX Runtime has exceptions of its own."""
+
+    class Full:
+        def run(self, *_):
+            raise Exception("Failed to allocate\nmemory")
+
+    monkeypatch.setattr(predictor, "session", Full())
+    with pytest.raises(ValueError, match=r"network failed on 1 x 128 x 64 px.*Failed to allocate memory"):
+        predictor.cells(np.zeros((1, 64, 128, 3), np.uint8))

@@ -56,5 +56,9 @@ def test_command_and_errors(plain, tmp_path, capsys):
     assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--out", str(out)]) == 0 and out.is_file()
     assert main(["quantise", str(tmp_path / "none.onnx"), str(tmp_path / "a.png")]) == 1
     assert "no such network" in capsys.readouterr().err
+    assert main(["quantise", str(tmp_path / "a.png"), str(tmp_path / "a.png"), "--out", str(tmp_path / "x.onnx")]) == 1
+    assert "a.png: not an ONNX file" in capsys.readouterr().err and not (tmp_path / "x.onnx").exists()
+    assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--most", "0"]) == 1
+    assert "--most 0: expected 1 or more" in capsys.readouterr().err
     with pytest.raises(ValueError, match="at least one picture"):
         quantise(plain, out, [])
