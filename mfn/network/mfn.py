@@ -4,6 +4,7 @@ The paper's disentangling is kept. At each stride
     box and pose   read global features: the deepest map, brought up again, beside this stride's own;
     identity       reads regional features: this stride's map and the one finer;
     expression     reads local features: a bottom-up chain that starts two strides finer, with everything above beside it.
+The single-scale twin of the paper's ablation reads everything from the global features.
 
 One trunk reads the picture at full, half and quarter size, in one graph and for a third more work than full size alone. So a face of any
 size meets the same weights at nearly the same size: what is learned of faces of 60 px is known of faces of 240 px. (Before, every stride
@@ -27,18 +28,21 @@ SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # at half size stride 
 class LevelHead(nn.Module):
     """The branches of one stride. c: channels of the maps two finer, one finer, and at this stride; context: of the global map."""
 
-    def __init__(self, c: tuple[int, int, int], context: int, hidden: int) -> None:
+    def __init__(self, c: tuple[int, int, int], context: int, hidden: int, multi_scale: bool = True) -> None:
         super().__init__()
         finest, finer, here = c
         half = hidden // 2
+        self.multi_scale = multi_scale
         self.pose = nn.Sequential(ConvBNReLU(context, hidden), ConvBNReLU(hidden, hidden, 1))
-        self.regional = ConvBNReLU(finer, half, 3, 2)
-        self.identity = nn.Sequential(ConvBNReLU(half + here + context, hidden, 1), ConvBNReLU(hidden, hidden))
-        self.local_first = ConvBNReLU(finest, half, 3, 2)
-        self.local_second = ConvBNReLU(half + finer, hidden, 3, 2)
+        if multi_scale:
+            self.regional = ConvBNReLU(finer, half, 3, 2)
+            self.local_first = ConvBNReLU(finest, half, 3, 2)
+            self.local_second = ConvBNReLU(half + finer, hidden, 3, 2)
+        regional, local = (half + here + context, hidden + here + context) if multi_scale else (context, context)
+        self.identity = nn.Sequential(ConvBNReLU(regional, hidden, 1), ConvBNReLU(hidden, hidden))
         # a face is up to seven cells tall: lids and lips lie two and more cells from the cell that speaks of them
         self.expression = nn.Sequential(
-            ConvBNReLU(hidden + here + context, hidden, 1), ConvBNReLU(hidden, hidden, dilation=2), ConvBNReLU(hidden, hidden)
+            ConvBNReLU(local, hidden, 1), ConvBNReLU(hidden, hidden, dilation=2), ConvBNReLU(hidden, hidden)
         )
         self.out_box = nn.Conv2d(hidden, BRANCHES["box"], 1)
         self.out_pose = nn.Conv2d(hidden, BRANCHES["pose"], 1)
@@ -63,9 +67,12 @@ class LevelHead(nn.Module):
     def forward(self, finest: Tensor, finer: Tensor, here: Tensor, context: Tensor) -> Tensor:
         """Maps -> cells (B, H / s * W / s, D)"""
         pose = self.pose(context)
-        identity = self.identity(torch.cat([self.regional(finer), here, context], 1))
-        local = self.local_second(torch.cat([self.local_first(finest), finer], 1))
-        expression = self.expression(torch.cat([local, here, context], 1))
+        regional, local = context, context
+        if self.multi_scale:
+            regional = torch.cat([self.regional(finer), here, context], 1)
+            local = self.local_second(torch.cat([self.local_first(finest), finer], 1))
+            local = torch.cat([local, here, context], 1)
+        identity, expression = self.identity(regional), self.expression(local)
         cells = torch.cat(
             [self.out_box(pose), self.out_pose(pose), self.out_identity(identity), self.out_expression(expression)], 1
         )
@@ -75,10 +82,13 @@ class LevelHead(nn.Module):
 class MFN(nn.Module):
     """Whole pictures to raw cells; `mfn.decode` gives them their meaning.
 
-    backbone: strides 2 to 32; context, hidden: channels of the global map and of the branches, (at stride 8, at stride 16).
+    backbone: strides 2 to 32; context, hidden: channels of the global map and of the branches, (at stride 8, at stride 16);
+    multi_scale: False for the single-scale twin.
     """
 
-    def __init__(self, backbone: Backbone, context: tuple[int, int], hidden: tuple[int, int]) -> None:
+    def __init__(
+        self, backbone: Backbone, context: tuple[int, int], hidden: tuple[int, int], multi_scale: bool = True
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         c2, c4, c8, c16, c32 = backbone.widths
@@ -86,8 +96,8 @@ class MFN(nn.Module):
         self.lateral = ConvBNReLU(c16, context[1], 1)
         self.down_fine = nn.Conv2d(context[1], context[0], 1, bias=False)
         self.down = nn.Conv2d(c32, context[1], 1, bias=False)
-        self.fine = LevelHead((c2, c4, c8), context[0], hidden[0])
-        self.coarse = LevelHead((c4, c8, c16), context[1], hidden[1])
+        self.fine = LevelHead((c2, c4, c8), context[0], hidden[0], multi_scale)
+        self.coarse = LevelHead((c4, c8, c16), context[1], hidden[1], multi_scale)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..255, H and W multiples of 64 -> cells (B, A, D), see `mfn.network.layout`"""

@@ -182,7 +182,7 @@ def test_export_agrees_with_torch(tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-OVERLAYS = {"crops.yaml", "fire.yaml", "wandb.yaml"}  # these hold only what differs from mfn.yaml
+OVERLAYS = {"crops.yaml", "fire.yaml", "wandb.yaml", "mfn_single_scale.yaml", "mfn_detection.yaml", "mfn_short.yaml"}  # on mfn.yaml
 
 
 @pytest.mark.parametrize("config", sorted(p.name for p in (ROOT / "configs").glob("*.yaml")))
