@@ -84,7 +84,8 @@ def ap_chart(ablation: dict[str, Any]) -> str:
     names = {"detection": "detector alone", "single-multi": "single-scale, joint", "multi-multi": "multi-scale, joint"}
     values = [100 * float(np.mean([seed["ap"] for seed in ablation[n]])) for n in names]
     bars(FOLDER / "chart_ap.png", list(names.values()), {"AP": values}, "AP, %")
-    return table(["AP, %", "group photos", "poster"], [[names[n], f"{v:.1f}", f"{POSTER_AP[n]:.1f}"] for n, v in zip(names, values, strict=True)])
+    rows = [[names[n], f"{v:.1f}", f"{POSTER_AP[n]:.1f}"] for n, v in zip(names, values, strict=True)]
+    return table(["AP, %", "group photos", "poster"], rows)
 
 
 def runtime_chart(small: dict[str, Any], large: dict[str, Any]) -> str:

@@ -5,8 +5,9 @@
 Runs: single-scale MFN with labels of a single-scale SFN; the same with labels of a multi-scale SFN; multi-scale MFN with the latter; the
 detector alone. All short and from scratch: `mfn fit --config configs/mfn.yaml --config configs/mfn_short.yaml --data.labels LABELS`, with
 configs/mfn_single_scale.yaml or configs/mfn_detection.yaml; LABELS by experiments/network_labels.py with the two SFNs of
-experiments/sfn_ablation.py. Several files of one name, divided by commas, are seeds. Aligned NME of the evaluation's score.py (not of the detector,
-which has none), and AP of the group photos as experiments/groups.py counts. Writes experiments/results/mfn_ablation.json, prints Markdown.
+experiments/sfn_ablation.py. Several files of one name, divided by commas, are seeds. Aligned NME of the evaluation's score.py (not of the
+detector, which has none), and AP of the group photos as experiments/groups.py counts. Writes experiments/results/mfn_ablation.json and
+prints Markdown.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python experiments/video_auc.py mfn-large=large mfn-small=small sfn=mfn/weights/sfn.onnx --eval ../shared/eval
 
 The curve is the share of faces whose aligned NME (the evaluation's own score.py) lies below a limit, its area taken from 0 to 8 %, so that
-1 is perfect; a missed face lies below no limit. Scenarios: the frames as they are; in the dark (a third of the light, camera noise); far and
-moving (the face at 40 px, motion blur). A network of one face reads the boxes that MFN large finds in the same frames.
+1 is perfect; a missed face lies below no limit. Scenarios: the frames as they are; in the dark (a third of the light, camera noise); far
+and moving (the face at 40 px, motion blur). A network of one face reads the boxes that MFN large finds in the same frames.
 Writes experiments/results/video_auc.json and prints Markdown.
 """
 
