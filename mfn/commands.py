@@ -18,6 +18,7 @@ from mfn.faces import Faces
 from mfn.pictures import Picture, picture_paths, read_picture, write_picture
 from mfn.predictor import Predictor
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.glb import write_whole
 
 if TYPE_CHECKING:
     from retarget import Rig, Take
@@ -33,7 +34,7 @@ def detect(
     out: directory, made if it is missing; writes: "json", "draw". -> exit code
     """
     paths = picture_paths(pictures)
-    out = make_folder(out)
+    out = make_folder(out) if any(writes.values()) else Path(out)
     head_model = None
     if writes["draw"]:
         from mfn.head_model import HeadModel
@@ -47,12 +48,12 @@ def detect(
             if not quiet:
                 print(table(path, picture, faces))
             if writes["json"]:
-                write_text(out / f"{name}.faces.json", faces_json(path, picture, faces))
+                write_whole(out / f"{name}.faces.json", faces_json(path, picture, faces).encode())
             if writes["draw"]:
                 from mfn.draw import draw_faces
 
                 write_picture(out / f"{name}.faces.png", draw_faces(picture, faces, head_model))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             print(f"mfn: {one_line(error)}", file=sys.stderr)
             failed += 1
             continue
@@ -95,11 +96,12 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     allowed = (".glb", *TAKES, ".mp4") if clip else (".glb", *TAKES, ".png", ".jpg")
     if target.suffix.lower() not in allowed:
         raise ValueError(f"{target}: a {'clip' if clip else 'picture'} is written as {', '.join(allowed)}")
+    if target.is_dir():
+        raise ValueError(f"{target}: expected a file to write, this is a directory")
     if is_same(target, source):
         raise ValueError(f"{target}: this is the input; give --out another name")
     if options.focal_px is not None and not options.focal_px > 0:
         raise ValueError(f"--focal {options.focal_px}: expected a focal length in px, above 0")
-    make_folder(target.parent)
     if not 0 <= options.tolerance < 1:
         raise ValueError(f"--tolerance {options.tolerance}: expected 0 (every sample is a key) or more, below 1")
     files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() not in TAKES else []
@@ -117,6 +119,7 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     take = shot.take
     if not len(take):
         raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help)")
+    make_folder(target.parent)
     written = write_shot(shot, rigs, target, options.plain, options.tolerance)
     if not options.quiet:
         people = len(take.actors())
@@ -234,14 +237,6 @@ def make_folder(path: str | Path) -> Path:
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path}: expected a directory to write into, this is a file")
     path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise PermissionError(f"{path}: no permission to write into this directory; choose another with --out")
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

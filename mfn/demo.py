@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.commands import faces_json, make_folder, pose_deg, shoot, write_shot, write_text
+from mfn.commands import faces_json, make_folder, pose_deg, shoot, write_shot
 from mfn.draw import draw_faces
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
@@ -17,6 +17,7 @@ from mfn.pictures import write_picture
 from mfn.predictor import Predictor
 from mfn.render_heads import backdrop, paint_crowd, random_crowd, random_looks
 from mfn.scene import find_avatar
+from retarget.glb import write_whole
 
 SIZE = (1280, 720)
 LEAST_IOU = 0.4
@@ -40,7 +41,7 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
     found = predictor(picture)
     print("\n".join(report(true, found, head_model)))
     write_picture(out / "crowd.png", picture)
-    write_text(out / "crowd.faces.json", faces_json("crowd.png", picture, found))
+    write_whole(out / "crowd.faces.json", faces_json("crowd.png", picture, found).encode())
     write_picture(out / "crowd.faces.png", draw_faces(picture, found, head_model))
     written = [out / "crowd.png", out / "crowd.faces.json", out / "crowd.faces.png"]
     if len(found):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.glb import write_whole
 
 FORMAT = 1
 """Version of the .npz and JSON files that this code writes."""
@@ -117,14 +118,9 @@ class Faces:
 
     def save(self, path: str | Path) -> None:
         """Writes a .npz of the nine arrays (no pickle), whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                np.savez_compressed(file, format=np.int32(FORMAT), **{name: getattr(self, name) for name in _SHAPES})
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        memory = io.BytesIO()
+        np.savez_compressed(memory, format=np.int32(FORMAT), **{name: getattr(self, name) for name in _SHAPES})
+        write_whole(Path(path), memory.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> Faces:

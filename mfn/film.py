@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.commands import AnimateOptions, Shot, progress, write_shot
+from mfn.commands import AnimateOptions, Shot, make_folder, progress, write_shot
 from mfn.faces import Faces
 from mfn.pictures import Picture
 from mfn.scene import default_focal_px, faces_to_take
@@ -75,6 +75,7 @@ def film(predictor: Predictor, source: str, rigs: Sequence[Rig], target: Path, o
     if target.suffix.lower() == ".mp4":
         needs_pyav()
     clip, part = probe(source), target.with_name(target.name + ".part")
+    make_folder(target.parent)
     key = _key(source, predictor)
     before = _load(part, key) if options.resume else None
     if before is None:

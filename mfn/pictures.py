@@ -7,7 +7,6 @@ EXIF orientation is applied.
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -16,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retarget.glb import write_whole
 
 Picture = NDArray[np.uint8]
 
@@ -102,12 +103,7 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         done = False
     if not done:
         raise ValueError(f"{path}: pictures are not written as {path.suffix or 'this'}: use .png or .jpg")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data.tobytes())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, data.tobytes())
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -107,6 +107,8 @@ def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spo
         (["animate", "crowd.png", "--weights", "SPOTS", "--map", "no.json"], "no.json: no such name map"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--head", "Skull"], "head: it has no node 'Skull'"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--out", "x.fbx"], "x.fbx: a picture is written as .glb"),
+        (["animate", "crowd.png", "--weights", "SPOTS", "--out", "empty.glb"], "empty.glb: expected a file to write"),
+        (["animate", "crowd.png", "--weights", "SPOTS", "--out", "new/x.glb", "--head", "Skull"], "no node 'Skull'"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--focal", "-1"], "expected a focal length in px"),
         (["animate", "empty.mp4", "--weights", "SPOTS", "--out", "x.npz"], "empty.mp4: empty file"),
     ],
@@ -114,9 +116,11 @@ def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spo
 def test_bad_input_is_1_and_one_line(crowd, spots, arguments, message, capsys):
     (crowd / "empty").mkdir()
     (crowd / "empty.mp4").touch()
+    (crowd / "empty.glb").mkdir()
     assert run(*[str(spots) if a == "SPOTS" else a for a in arguments]) == 1
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1 and err.startswith("mfn: ")
+    assert not (crowd / "new").exists()
 
 
 def test_animate_with_nobody_writes_nothing(crowd, spots, capsys):
