@@ -91,6 +91,7 @@ def draw(path: Path, curves: Curves) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
+    errors = [row[name]["aligned_nme"] for rows in curves.values() for row in rows.values() for name in SETS]
     figure, axes = plt.subplots(1, len(SETS) + 1, figsize=(18, 4.2))
     for axis, name in zip(axes, (*SETS, "groups"), strict=True):
         for weights, rows in curves.items():
@@ -102,7 +103,8 @@ def draw(path: Path, curves: Curves) -> None:
                     axis.plot(x, y, marker="*", markersize=14, color=line.get_color())
         axis.set_title(f"{name}: " + ("AP, faces of 16 px and more" if name == "groups" else "aligned NME, %"), fontsize=9)
         axis.set_xlabel("ms a 1280 x 720 frame, one core", fontsize=8)
-        axis.set_xlim(0)
+        axis.set_xlim(0, 1.15 * axis.get_xlim()[1])
+        axis.set_ylim((0, 1) if name == "groups" else (np.floor(np.nanmin(errors)), np.ceil(np.nanmax(errors))))
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     figure.tight_layout()
