@@ -42,8 +42,12 @@ def _fill(
     """A polygon (K, 2) px, by `opacity`; only where `behind` (H, W) is True if given. colour: linear (3,)."""
     import cv2
 
+    corners = [np.round(outline * 2**SUB).astype(np.int32)]
+    if opacity == 1 and behind is None:
+        cv2.fillPoly(picture, corners, to_srgb(colour).tolist(), cv2.LINE_AA, SUB)
+        return
     mask = np.zeros(picture.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(outline * 2**SUB).astype(np.int32)], 255, cv2.LINE_AA, SUB)
+    cv2.fillPoly(mask, corners, 255, cv2.LINE_AA, SUB)
     if behind is not None:
         mask[~behind] = 0
     x, y, w, h = cv2.boundingRect(mask)
@@ -130,10 +134,10 @@ def draw_glasses(picture: Bytes, scene: Scene, depth: Floats, rng: np.random.Gen
         points = scene.to_px(line)
         x, y = (points[:, k].astype(int).clip(0, depth.shape[1 - k] - 1) for k in range(2))
         clear = points[:, 2] < depth[y, x] + 0.006 * scene.scale
-        for a, b, seen in zip(points[:-1, :2], points[1:, :2], clear[:-1] & clear[1:]):
-            if seen:
-                ends = [tuple(int(v) for v in np.round(p * 2**SUB)) for p in (a, b)]
-                cv2.line(picture, ends[0], ends[1], colour, thick, cv2.LINE_AA, SUB)
+        ends = np.round(points[:, :2] * 2**SUB).astype(np.int32)
+        runs = np.split(ends, np.flatnonzero(~clear))  # all but the first begin with a point that is hidden
+        seen = [run for run in (runs[0], *(run[1:] for run in runs[1:])) if len(run) > 1]
+        cv2.polylines(picture, seen, False, colour, thick, cv2.LINE_AA, SUB)
 
     inner = []
     for eye, side in zip(middle, (1, -1)):

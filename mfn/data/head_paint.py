@@ -33,28 +33,34 @@ class Canvas:
         self.point = surface.point
         self.noise = [_noise(surface.hole.shape, size, rng) for size in (0.7, 2.0, 7.0)]
         self.strands = _noise(surface.hole.shape, (0.6, 6.0), rng)
+        self.streaks = np.exp(0.35 * self.strands)
+        self.patches = np.exp(0.25 * self.noise[2])
         self.fields = _face_fields(self.point[:, :PAGE], self.marks, model, surface)
         self.hair_height = hair_height(self.point[:, : 2 * PAGE])
         ears = surface.region[:, : 2 * PAGE] == model.region_names.index("ears")
         self.hair_height[ears] = -1.0
+        collar = self.marks[8, 1] - 0.055 - 0.4 * np.maximum(self.point[..., 2] + 0.06, 0)
+        below = np.clip((collar - self.point[..., 1]) / 0.003, 0, 1)
+        below[:, 2 * PAGE :] = 0
+        self.collar = _cut(below.astype(np.float32), "collar")
         self.eye = _eye_fields(model)
         self.normal = vertex_normals(model.mean, model.triangles)
         self.eyes = tuple(np.flatnonzero(model.region_mask(f"eyeball_{side}")) for side in ("left", "right"))
 
     def paint(self, look: Look, rng: np.random.Generator) -> Floats:
         """The person's colours without light: (H, W, 3) linear 0 to 1."""
-        page = np.empty((*self.surface.hole.shape, 3), np.float32)
         fine, medium, coarse = (_rolled(field, rng) for field in self.noise)
         tone = 1 + 0.035 * fine + 0.04 * medium + 0.06 * coarse
-        page[:] = look.skin * tone[..., None]
+        page = _toned(look.skin, tone)
         face = page[:, :PAGE]
         self._paint_skin(face, look, medium[:, :PAGE], coarse[:, :PAGE])
         self._paint_features(face, look, rng)
         self._paint_hair(page[:, : 2 * PAGE], look, rng)
-        self._paint_neck(page, look)
+        where, collar = self.collar
+        _lay(page[where], collar, look.shirt)
         if look.mask:
             worn, seam = self.fields["mask"][1], 1 - 0.1 * (np.sin(self.point[:, :PAGE, 1] * 700) > 0.6)
-            _lay(face, worn, (0.25 + 0.7 * look.cloth) * seam[..., None])
+            _lay(face, worn, _toned(0.25 + 0.7 * look.cloth, seam))
             page[:MOUTH, 2 * PAGE + EYE :] = 0.25 + 0.7 * look.cloth
         page[:EYE, 2 * PAGE : 2 * PAGE + EYE] = _paint_eye(self.eye, look, rng)
         if not look.mask:
@@ -64,7 +70,8 @@ class Canvas:
     def _paint_skin(self, face: Floats, look: Look, medium: Floats, coarse: Floats) -> None:
         def tint(name: str, colour: tuple[float, float, float], amount: float) -> None:
             where, mask = self.fields[name]
-            face[where] *= 1 - mask[..., None] * np.float32(amount) * (1 - np.array(colour, np.float32))
+            for channel, value in enumerate(colour):
+                face[where][..., channel] *= 1 - mask * (amount * (1 - value))
 
         tint("red", (1.0, 0.62, 0.62), look.blush)
         tint("under_eye", (0.75, 0.66, 0.72), 0.2 + 0.8 * look.age)
@@ -82,8 +89,7 @@ class Canvas:
 
     def _paint_features(self, face: Floats, look: Look, rng: np.random.Generator) -> None:
         where, mask = self.fields["lips"]
-        lines = 1 + 0.12 * self.strands[:, :PAGE][where][..., None]
-        _lay(face[where], mask, look.lips * lines)
+        _lay(face[where], mask, _toned(look.lips, 1 + 0.12 * self.strands[:, :PAGE][where]))
         where, mask = self.fields["brow"]  # distance from the brow's middle over its half width
         grain = 0.95 + 0.35 * _rolled(self.strands, rng)[:, :PAGE][where]
         brow = np.clip((look.brow_size - mask) * 2.2, 0, 1) * look.brow * grain
@@ -98,20 +104,16 @@ class Canvas:
         _lay(face[where], mask * 0.75, look.lips * np.array([0.25, 0.14, 0.14], np.float32))
 
     def _paint_hair(self, pages: Floats, look: Look, rng: np.random.Generator) -> None:
-        strands = _rolled(self.strands, rng)[:, : 2 * PAGE]
+        roll = int(rng.integers(PAGE))
+        strands = np.roll(self.strands[:, : 2 * PAGE], roll, 0)
         height = self.hair_height - look.hairline
         if look.cover:
-            _lay(pages, np.clip((self.hair_height + 0.004) / 0.0015, 0, 1), look.cloth * (1 + 0.1 * strands[..., None]))
+            _lay(pages, np.clip((self.hair_height + 0.004) / 0.0015, 0, 1), _toned(look.cloth, 1 + 0.1 * strands))
             return
         ragged = float(rng.uniform(0, 0.01)) * _rolled(self.noise[2], rng)[:, : 2 * PAGE]
         share = np.clip((height + 0.004 * strands + ragged) / 0.004, 0, 1)
-        shade = np.exp(0.35 * strands + 0.25 * self.noise[2][:, : 2 * PAGE])[..., None]
-        _lay(pages, share, look.hair * shade)
-
-    def _paint_neck(self, page: Floats, look: Look) -> None:
-        y, z = self.point[:, : 2 * PAGE, 1], self.point[:, : 2 * PAGE, 2]
-        collar = self.marks[8, 1] - 0.055 - 0.4 * np.maximum(z + 0.06, 0)
-        _lay(page[:, : 2 * PAGE], np.clip((collar - y) / 0.003, 0, 1), look.shirt * np.ones_like(page[:, : 2 * PAGE]))
+        shade = np.roll(self.streaks[:, : 2 * PAGE], roll, 0) * self.patches[:, : 2 * PAGE]
+        _lay(pages, share, _toned(look.hair, shade))
 
 
 def hair_height(point: Floats) -> Floats:
@@ -120,8 +122,23 @@ def hair_height(point: Floats) -> Floats:
 
 
 def _lay(under: Floats, share: Floats, colour: Floats) -> None:
-    """Colour over `under` (..., 3), in place, by share (...)."""
-    under += (colour - under) * share[..., None]
+    """Colour (3,) or (H, W, 3) over `under` (H, W, 3), in place, by share (H, W)."""
+    import cv2
+
+    share = share.astype(np.float32, copy=False)
+    if colour.ndim == 3:
+        under[:] = cv2.blendLinear(under, colour, 1 - share, share)
+        return
+    for channel, value in enumerate(colour):  # as NumPy is slow along an axis of three
+        under[..., channel] += (value - under[..., channel]) * share
+
+
+def _toned(colour: Floats, shade: Floats) -> Floats:
+    """A colour (3,) times a shade (H, W) -> (H, W, 3)."""
+    import cv2
+
+    shade = shade.astype(np.float32, copy=False)
+    return cv2.merge([shade * value for value in colour.astype(np.float32, copy=False)])
 
 
 def _rolled(field: Floats, rng: np.random.Generator) -> Floats:
@@ -232,9 +249,9 @@ def _paint_eye(fields: tuple[Floats, Floats], look: Look, rng: np.random.Generat
     page *= 1 - np.clip((away - 0.0085) / 0.008, 0, 1)[..., None] * np.array([0.25, 0.5, 0.5])
     iris, pupil = rng.uniform(0.0056, 0.0062), rng.uniform(0.0015, 0.0032)
     rays = 1 + 0.25 * np.sin(turn * rng.integers(11, 23) + rng.uniform(0, 6)) + 0.3 * (away / iris - 0.6)
-    _lay(page, np.clip((iris - away) / 0.0006, 0, 1), look.iris * np.clip(rays, 0.3, 2)[..., None])
+    _lay(page, np.clip((iris - away) / 0.0006, 0, 1), _toned(look.iris, np.clip(rays, 0.3, 2)))
     ring = np.exp(-(((away - iris + 0.0004) / 0.0006) ** 2)) * 0.75
-    _lay(page, ring.astype(np.float32), look.iris * 0.15)
+    _lay(page, ring, look.iris * 0.15)
     _lay(page, np.clip((pupil - away) / 0.0004 + 0.5, 0, 1), np.full(3, 0.004, np.float32))
     return page
 

@@ -51,15 +51,10 @@ def normals(at: Corners, triangles: NDArray, count: int) -> Floats:
 
 def draw_front(at: Corners, height: int, width: int) -> Drawn:
     """The nearest of the triangles that face the viewer at each px's centre. Memory grows with the px covered."""
-    (ux, uy, uz), (vx, vy, vz) = at.second, at.third
+    (ux, uy, _), (vx, vy, _) = at.second, at.third
     area = ux * vy - vx * uy
-    bounds = []
-    for axis, size in ((0, width), (1, height)):
-        first, second, third = at.first[axis], at.second[axis], at.third[axis]
-        low = np.ceil(first + np.minimum(np.minimum(second, third), 0) - 0.5)
-        high = np.floor(first + np.maximum(np.maximum(second, third), 0) - 0.5)
-        bounds += [np.maximum(low, 0), np.minimum(high, size - 1)]
-    x0, x1, y0, y1 = bounds
+    x0, x1 = _bounds(at.first[0], ux, vx, width)
+    y0, y1 = _bounds(at.first[1], uy, vy, height)
     chosen = np.flatnonzero((area < -1e-9) & (x1 >= x0) & (y1 >= y0))
     x0, y0, across, down = (v[chosen] for v in (x0, y0, x1 - x0 + 1, y1 - y0 + 1))
     fx, fy, fz, ux, uy, uz, vx, vy, vz, area = (v[chosen] for v in (*at.first, *at.second, *at.third, area))
@@ -89,3 +84,10 @@ def draw_front(at: Corners, height: int, width: int) -> Drawn:
     second, third = second[best], third[best]
     share = np.stack([1 - second - third, second, third], 1)
     return Drawn(pixel, chosen[item[best]], share, depth.reshape(height, width))
+
+
+def _bounds(first: Floats, second: Floats, third: Floats, size: int) -> tuple[Floats, Floats]:
+    """First and last px (T,) on one axis whose centres lie within the triangles' bounds and the picture."""
+    low = np.ceil(first + np.minimum(np.minimum(second, third), 0) - 0.5)
+    high = np.floor(first + np.maximum(np.maximum(second, third), 0) - 0.5)
+    return np.maximum(low, 0), np.minimum(high, size - 1)

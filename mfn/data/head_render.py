@@ -102,10 +102,10 @@ def arrive(canvas: Canvas, normal: Floats, rotation: Floats, light: Light) -> tu
 
 def draw_head(
     canvas: Canvas, person: Person, points: Floats, rotation: Floats, light: Light, shape: tuple[int, int]
-) -> tuple[Floats, NDArray[np.bool_], Floats]:
+) -> tuple[Floats, NDArray[np.intp], Floats]:
     """A lit head. points: (V, 3) px of the picture of `shape` (H, W), `project`ed from the person's vertices; rotation: (3, 3).
 
-    -> linear colours of the drawn px (F, 3), which px are drawn (H, W), and all depths (H, W)
+    -> linear colours of the drawn px (F, 3), their numbers (F,) row by row, and all depths (H, W)
     """
     import cv2
 
@@ -131,8 +131,7 @@ def draw_head(
         left = canvas.model.mean[corner[eye, 0], :1] > 0
         outward -= np.where(left, *(points[part].mean(0) for part in canvas.eyes))
         colour[eye] += _catchlight(outward, light)
-    drawn = depth < np.inf
-    return colour, drawn, depth
+    return colour, pixel, depth
 
 
 def between(values: Floats, corner: NDArray, share: Floats) -> Floats:

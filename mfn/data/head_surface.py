@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mfn.data.head_raster import corners, draw_front
 from mfn.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.raster import nearest, rasterise, vertex_normals
+from retarget.raster import rasterise, vertex_normals
 
 Floats = NDArray[np.floating]
 
@@ -160,6 +161,6 @@ def _seen(head: Floats, triangles: NDArray[np.int32], towards: Floats, size: int
     axes = np.stack([side, np.cross(towards, side), -towards])
     scale = size / 0.5
     points = (head - head.mean(0)) @ axes.T * scale + [size / 2, size / 2, 0]
-    _, depth = nearest(points, triangles, size, size)
+    depth = draw_front(corners(points, np.concatenate([triangles, triangles[:, ::-1]])), size, size).depth
     x, y = (points[:, k].astype(int).clip(0, size - 1) for k in range(2))
     return points[:, 2] < depth[y, x] + 0.004 * scale

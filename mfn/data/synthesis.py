@@ -166,7 +166,7 @@ class Heads:
         gain = fine / size
         points = project(vertices, face.rotation[0], face.scale[0] * gain, face.center[0] * gain)
         light = random_light(rng)
-        colour, drawn, depth = draw_head(self.canvas, person, points, face.rotation[0], light, (fine, fine))
+        colour, pixel, depth = draw_head(self.canvas, person, points, face.rotation[0], light, (fine, fine))
         bright = exposure(colour, rng)
         white = (light.ambient + 0.4 * light.colour.sum(0)) * np.float32(bright)
         scene = Scene(
@@ -178,7 +178,7 @@ class Heads:
         )
         look = person.look
         draw_behind(background, scene, look.shirt, look.hair, look.long_hair, rng)
-        background[drawn] = to_bytes(colour * np.float32(bright))
+        background.reshape(-1, 3)[pixel] = to_bytes(colour * np.float32(bright))
         draw_before(background, scene, look, depth, rng)
         small = cv2.resize(background, (size, size), interpolation=cv2.INTER_AREA) if fine != size else background
         return small, face
