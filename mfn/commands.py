@@ -53,6 +53,8 @@ def detect(
                 from mfn.draw import draw_faces
 
                 write_picture(out / f"{name}.faces.png", draw_faces(picture, faces, head_model))
+        except BrokenPipeError:  # nobody reads on: no fault of this picture
+            raise
         except (ValueError, OSError, MemoryError) as error:
             print(f"mfn: {one_line(error)}", file=sys.stderr)
             failed += 1

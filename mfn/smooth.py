@@ -51,11 +51,13 @@ def smooth_faces(
     rotation = faces.rotation.astype(np.float64)
     shot = np.zeros(len(time_s), int) if cuts is None else np.cumsum(cuts)
     state = OneEuro(len(names), values.shape[1], settings or Filter())
+    before = 0
     starts = np.flatnonzero(np.diff(faces.image[known], prepend=-1))
     for mine in np.split(np.arange(len(known)), starts[1:]) if len(known) else []:
         rows, frame = known[mine], int(faces.image[known[mine[0]]])
-        if frame and shot[frame] != shot[frame - 1]:
+        if shot[frame] != before:  # since the last frame with faces, which may lie further back
             state.forget()
+        before = shot[frame]
         values[rows], rotation[rows] = state(slot[mine], values[rows], unit[rows], rotation[rows], float(time_s[frame]))
     return from_values(faces, values, rotation)
 

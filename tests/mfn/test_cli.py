@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from mfn.cli import guarded, main
+from mfn.commands import detect
 from mfn.faces import Faces
 from mfn.pictures import write_picture
+from mfn.predictor import Predictor
 
 
 @pytest.fixture
@@ -79,6 +81,15 @@ def test_a_bad_picture_is_reported_and_the_others_go_on(crowd, spots, capsys):
     out, err = capsys.readouterr()
     assert [line.split(": ")[1] for line in err.splitlines()] == ["bad.jpg", "none.png"]
     assert not out and (crowd / "crowd.faces.json").is_file() and not (crowd / "bad.faces.json").exists()
+
+
+def test_a_reader_who_leaves_is_no_fault_of_the_picture(crowd, spots, monkeypatch):
+    def gone(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("mfn.commands.table", gone)
+    with pytest.raises(BrokenPipeError):
+        detect(Predictor.load(spots, size=(640, 384)), ["crowd.png"], ".", {"json": False, "draw": False})
 
 
 def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spots):

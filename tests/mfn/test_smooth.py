@@ -66,6 +66,13 @@ def test_cuts_and_long_absences_begin_anew():
     assert smooth_faces(faces, later).expression[20, 0] == np.float32(0.6)
 
 
+def test_a_cut_in_a_frame_without_faces_begins_anew():
+    faces = people(10, 1)
+    faces = faces[faces.image != 5]
+    calm = smooth_faces(faces, np.arange(10) / 30, np.arange(10) == 5)
+    np.testing.assert_allclose(calm.expression[5], faces.expression[5], atol=1e-6)
+
+
 def test_who_is_unknown_is_left_alone():
     faces = people(5, 2).replace(track=np.full(10, -1))
     np.testing.assert_allclose(smooth_faces(faces, np.arange(5) / 30).expression, faces.expression)
