@@ -19,17 +19,17 @@ usage: mfn COMMAND [options]
 Every face of a picture in one pass: box, head pose, identity and 51 ARKit weights; and characters driven by them.
 
   detect PICTURES...      a table; NAME.faces.json; NAME.faces.png with boxes, axes and meshes over the photo
-  animate INPUT           characters in place of the people: NAME.glb and NAME.png (a clip: an animated NAME.glb)
-  live 0 | CLIP           a camera to VTuber programs (--to vmc), Unreal (--to livelink) or a window, with its latency
+  animate PICTURE|CLIP    characters in place of the people: NAME.glb and NAME.png (of a clip an animated NAME.glb)
+  live CAMERA|CLIP        to VTuber programs (--to vmc), Unreal (--to livelink) or a window; 0 is the first camera
   demo                    no input needed: a rendered crowd with known faces, recovered against true
   bench                   how long a frame takes on this machine, by the number of faces
 
   annotate PHOTOS...      labels of your own photos, a pack to train on    (pip install 'mfn[annotate]')
   fit, validate, test     training through Lightning:  mfn fit --config configs/mfn.yaml    (pip install 'mfn[train]')
-  export                  a checkpoint to ONNX
-  quantise                that ONNX in 8-bit integers: twice as fast
+  export                  a checkpoint of that training to an ONNX file, which --weights takes
+  quantise                that file in 8-bit integers: twice as fast
 
-mfn COMMAND --help says more. Exit codes: 0 done, 1 bad input, 2 usage.
+mfn COMMAND --help says more. Exit codes: 0 done, 1 bad input, 2 usage, 130 stopped by Ctrl-C.
 """
 
 TRAINING = ("fit", "validate", "test")
@@ -84,33 +84,40 @@ def one_line(error: BaseException) -> str:
 
 def _verbs() -> dict[str, Callable[[list[str]], int]]:
     own = {"detect": _detect, "animate": _animate, "live": _live, "demo": _demo, "bench": _bench, "annotate": _annotate}
-    own |= {"export": _export, "quantise": _quantise}
-    return {**own, **{verb: partial(_train, verb) for verb in TRAINING}}
+    own |= {verb: partial(_with_torch, f"mfn.{verb}", []) for verb in ("export", "quantise")}
+    return own | {verb: partial(_with_torch, "mfn.training", [verb]) for verb in TRAINING}
 
 
-def _parser(verb: str, what: str) -> ArgumentParser:
+def _parser(verb: str, takes: str, what: str) -> ArgumentParser:
+    """takes: what follows the verb. Said first, as argparse would have it last, where `--to vmc 0` takes the 0 for a program."""
+    from argparse import HelpFormatter
+
     from jsonargparse import ArgumentParser
 
-    return ArgumentParser(prog=f"mfn {verb}", description=what)
+    usage = f"mfn {verb} {takes}".rstrip() + " [options]"
+    return ArgumentParser(prog=f"mfn {verb}", usage=usage, description=what, formatter_class=HelpFormatter)
 
 
 def _add_network(parser: ArgumentParser, weights: str = "large") -> None:
-    parser.add_argument("--score", type=float, default=0.55, help="least probability of a face that is reported")
-    parser.add_argument("--size", type=str, default="", help="px the network sees, such as 960x576; more: smaller faces, slower")
-    parser.add_argument("--weights", type=str, default=weights, help="small (fast), large, or a network of your own (.onnx)")
-    parser.add_argument("--threads", type=int, default=0, help="cores to use; 0 = all")
+    text = "report what is a face with at least this probability, 0 to 1 (default: %(default)s)"
+    parser.add_argument("--score", type=float, default=0.55, metavar="P", help=text)
+    text = "see as many px as WxH has, such as 960x576: more finds smaller faces and takes longer (default: the network's own)"
+    parser.add_argument("--size", type=str, default="", metavar="WxH", help=text)
+    text = "large, small (faster, misses the smallest faces), or a network of your own, .onnx (default: %(default)s)"
+    parser.add_argument("--weights", type=str, default=weights, metavar="NAME", help=text)
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="cores to use, 0: all (default: %(default)s)")
 
 
 def _add_tiles(parser: ArgumentParser) -> None:
     text = "pictures: look in overlapping, enlarged tiles too, for the small faces of large group photos; takes seconds a megapixel"
     parser.add_argument("--tiles", action="store_true", help=text)
-    text = "with --tiles: px, height of the least face that is looked for; twice as large is four times as fast"
-    parser.add_argument("--least", type=float, default=8.0, help=text)
+    text = "with --tiles: height of the least face that is looked for; twice as large is four times as fast (default: %(default)s)"
+    parser.add_argument("--least", type=float, default=8.0, metavar="PX", help=text)
 
 
-def _add_avatar(parser: ArgumentParser) -> None:
-    text = "a rigged .glb, or the name of one of our own; given several times, people take them in turn"
-    parser.add_argument("--avatar", type=str, action="append", default=[], help=text)
+def _add_avatar(parser: ArgumentParser, default: str = "robot") -> None:
+    text = "a rigged .glb or .vrm, or one of ours: robot, lion, person, monster; given several times, people take them in turn"
+    parser.add_argument("--avatar", type=str, action="append", default=[], metavar="FILE", help=f"{text} (default: {default})")
 
 
 def _predictor(options):  # type: ignore[no-untyped-def]  # Namespace -> Predictor
@@ -137,11 +144,13 @@ def _yes_no(parser: ArgumentParser, name: str, text: str) -> None:
 
 
 def _detect(arguments: list[str]) -> int:
-    parser = _parser("detect", "Finds every face in pictures: a table, NAME.faces.json and NAME.faces.png.")
+    what = "Finds every face in pictures: a table, NAME.faces.json and NAME.faces.png."
+    parser = _parser("detect", "PICTURES...", what)
     parser.add_argument("pictures", nargs="+", type=str, help="files, or directories for the pictures in them")
-    parser.add_argument("--out", type=str, default=".", help="directory for what is written")
-    _yes_no(parser, "json", "write NAME.faces.json")
-    _yes_no(parser, "draw", "write NAME.faces.png")
+    text = "where to write, made if it is missing (default: the current directory)"
+    parser.add_argument("--out", type=str, default=".", metavar="DIRECTORY", help=text)
+    _yes_no(parser, "json", "write NAME.faces.json, or not (default: write)")
+    _yes_no(parser, "draw", "write NAME.faces.png, or not (default: write)")
     parser.add_argument("--quiet", action="store_true", help="no table, no progress")
     _add_network(parser)
     _add_tiles(parser)
@@ -153,23 +162,26 @@ def _detect(arguments: list[str]) -> int:
 
 
 def _animate(arguments: list[str]) -> int:
-    parser = _parser("animate", "Characters in place of the people in a picture or clip: NAME.glb and NAME.png.")
+    what = "Characters in place of the people in a picture or clip: NAME.glb, and of a picture NAME.png."
+    parser = _parser("animate", "PICTURE|CLIP", what)
     parser.add_argument("input", type=str, help="a picture, or a video")
     _add_avatar(parser)
-    text = "X.glb (and X.png beside it) or X.png; of a clip X.mp4, with its sound; "
-    text += "or a take: X.npz, X.jsonl, X.csv (Live Link Face, a file a person)"
-    parser.add_argument("--out", type=str, default=None, help=text)
-    text = "most that a key left out of X.glb may change a weight (turns: radians); 0 keeps every frame"
-    parser.add_argument("--tolerance", type=float, default=0.002, help=text)
+    text = "X.glb (of a picture with X.png beside it) or X.png; of a clip X.mp4, with its sound; or the performance alone: "
+    text += "X.npz, X.jsonl, X.csv (Live Link Face, a file a person) (default: NAME.glb in the current directory)"
+    parser.add_argument("--out", type=str, default=None, metavar="FILE", help=text)
+    text = "most that a key left out of an animated X.glb may change a weight (turns: radians); 0 keeps every frame "
+    parser.add_argument("--tolerance", type=float, default=0.002, metavar="T", help=text + "(default: %(default)s)")
     text = "clips: each person's resting face, as the clip shows it, becomes rest"
     parser.add_argument("--calibrate", action="store_true", help=text)
     parser.add_argument("--resume", action="store_true", help="clips: go on where Ctrl-C stopped")
     text = "names of an avatar's own targets (see retarget inspect --write-map); one for all avatars or one for each"
-    parser.add_argument("--map", type=str, action="append", default=[], help=text)
-    for joint, what in (("head", "a node's name"), ("neck", "a node's name"), ("eyes", "LEFT,RIGHT")):
-        parser.add_argument(f"--{joint}", type=str, default=None, help=f"the avatar's joint, if it is not found: {what}")
+    parser.add_argument("--map", type=str, action="append", default=[], metavar="NAMES.json", help=text)
+    for joint, node in (("head", "NODE"), ("neck", "NODE"), ("eyes", "LEFT,RIGHT")):
+        text = "the avatar's joint of that name, where it is not found"
+        parser.add_argument(f"--{joint}", type=str, default=None, metavar=node, help=text)
     parser.add_argument("--plain", action="store_true", help="the .png on plain ground, not over the photo")
-    parser.add_argument("--focal", type=float, default=None, help="focal length in px, if you know it")
+    text = "focal length in px of the picture, if you know it (default: 1.2 times its longer side)"
+    parser.add_argument("--focal", type=float, default=None, metavar="PX", help=text)
     parser.add_argument("--quiet", action="store_true", help="no progress")
     _add_network(parser)
     _add_tiles(parser)
@@ -184,17 +196,20 @@ def _animate(arguments: list[str]) -> int:
 
 
 def _live(arguments: list[str]) -> int:
-    parser = _parser("live", "A camera, or a clip as if it were one, to other programs. Drops frames, never queues them.")
+    what = "A camera, or a clip as if it were one, to other programs. Drops frames, never queues them. Ends by Ctrl-C."
+    parser = _parser("live", "CAMERA|CLIP", what)
     parser.add_argument("input", type=str, help="a camera's number (0 is the first), or a video")
-    text = "vmc (VTuber programs), livelink (Unreal), window; one or several"
-    parser.add_argument("--to", type=str, nargs="+", default=["window"], help=text)
-    parser.add_argument("--host", type=str, default="127.0.0.1", help="where the other program runs")
-    parser.add_argument("--port", type=int, default=None, help="its port: 39540 for vmc, 11111 for livelink")
-    parser.add_argument("--people", type=int, default=1, help="vmc: so many people, each on a port of their own")
-    parser.add_argument("--names", type=str, default="vrm0", help="vmc: vrm0, vrm1, arkit, or your avatar's .vrm")
-    parser.add_argument("--seconds", type=float, default=None, help="stop after so long; without it, Ctrl-C")
+    text = "one or several of vmc (VTuber programs), livelink (Unreal), window (default: window)"
+    parser.add_argument("--to", type=str, nargs="+", default=["window"], metavar="PROGRAM", help=text)
+    parser.add_argument("--host", type=str, default="127.0.0.1", help="where that program runs (default: this machine)")
+    parser.add_argument("--port", type=int, default=None, help="its port (default: 39540 for vmc, 11111 for livelink)")
+    text = "vmc: send so many people, each to a port of their own, from --port on (default: %(default)s)"
+    parser.add_argument("--people", type=int, default=1, metavar="N", help=text)
+    text = "vmc: names of the expressions: vrm0, vrm1, arkit, or those of your avatar's .vrm (default: %(default)s)"
+    parser.add_argument("--names", type=str, default="vrm0", help=text)
+    parser.add_argument("--seconds", type=float, default=None, metavar="S", help="stop after so long (default: go on)")
     parser.add_argument("--quiet", action="store_true", help="no figures in the terminal")
-    _add_avatar(parser)
+    _add_avatar(parser, "meshes of the faces; the window alone shows them")
     _add_network(parser, "small")
     options = parser.parse_args(arguments)
     from mfn.live import LiveOptions, live
@@ -204,10 +219,10 @@ def _live(arguments: list[str]) -> int:
 
 
 def _demo(arguments: list[str]) -> int:
-    parser = _parser("demo", "Renders a crowd of our own heads with known faces, runs the whole path, compares.")
-    parser.add_argument("--out", type=str, default="mfn-demo", help="directory for what is written")
-    parser.add_argument("--people", type=int, default=12, help="how many heads")
-    parser.add_argument("--seed", type=int, default=0, help="another crowd")
+    parser = _parser("demo", "", "Renders a crowd of our own heads with known faces, runs the whole path, compares.")
+    parser.add_argument("--out", type=str, default="mfn-demo", metavar="DIRECTORY", help="where to write (default: %(default)s)")
+    parser.add_argument("--people", type=int, default=12, metavar="N", help="how many heads, up to 500 (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="each number makes another crowd (default: %(default)s)")
     _add_avatar(parser)
     _add_network(parser)
     options = parser.parse_args(arguments)
@@ -217,8 +232,9 @@ def _demo(arguments: list[str]) -> int:
 
 
 def _bench(arguments: list[str]) -> int:
-    parser = _parser("bench", "How long one 1280 x 720 frame takes on this machine, by the number of faces in it.")
-    parser.add_argument("--repeats", type=int, default=20, help="frames to time for each row")
+    parser = _parser("bench", "", "How long one 1280 x 720 frame takes on this machine, by the number of faces in it.")
+    text = "frames to time for each row (default: %(default)s)"
+    parser.add_argument("--repeats", type=int, default=20, metavar="N", help=text)
     _add_network(parser, "small")
     parser.set_defaults(threads=1)
     options = parser.parse_args(arguments)
@@ -227,23 +243,18 @@ def _bench(arguments: list[str]) -> int:
     return bench(_predictor(options), options.repeats)
 
 
-def _train(verb: str, arguments: list[str]) -> int:
-    _needs_train_extra()
-    from mfn.training import main as train
-
-    train([verb, *arguments])
-    return 0
-
-
 def _annotate(arguments: list[str]) -> int:
-    what = "Labels photos by landmarks and fitting: OUT.npz, OUT.tar and labels/OUT.npz, which `mfn fit` reads. Goes on if stopped."
-    parser = _parser("annotate", what)
+    what = "Labels photos by landmarks and fitting: X.npz, X.tar and labels/X.npz, which `mfn fit` reads. Stopped, it goes on next time."
+    parser = _parser("annotate", "PHOTOS... --out X.npz", what)
     parser.add_argument("photos", nargs="+", type=str, help="files, or directories for the pictures in them")
-    parser.add_argument("--out", type=str, required=True, help="the pack to write, X.npz")
-    parser.add_argument("--landmarker", type=str, default="face_landmarker.task", help="MediaPipe's model file")
-    parser.add_argument("--people", type=str, default="unknown", help="folder: the photos of one directory show one person")
-    parser.add_argument("--longest", type=int, default=1600, help="px; larger photos are shrunk to it")
-    _yes_no(parser, "second-look", "look at each face several times: slower, finds more, steadier")
+    parser.add_argument("--out", type=str, required=True, metavar="X.npz", help="the pack to write")
+    text = "MediaPipe's model file (default: %(default)s in the current directory)"
+    parser.add_argument("--landmarker", type=str, default="face_landmarker.task", metavar="FILE", help=text)
+    text = "folder: the photos of one directory show one person; unknown (default)"
+    parser.add_argument("--people", type=str, default="unknown", metavar="HOW", help=text)
+    text = "larger photos are shrunk to this (default: %(default)s)"
+    parser.add_argument("--longest", type=int, default=1600, metavar="PX", help=text)
+    _yes_no(parser, "second-look", "look at each face several times: slower, finds more, steadier (default: several times)")
     parser.add_argument("--photometric", action="store_true", help="fit the photo's colours too, not only landmarks (needs PyTorch3D)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     _add_network(parser)
@@ -257,26 +268,14 @@ def _annotate(arguments: list[str]) -> int:
     return annotate(_predictor(options), options.photos, options.out, given)
 
 
-def _export(arguments: list[str]) -> int:
-    _needs_train_extra()
-    from mfn.export import main as export
-
-    export(arguments)
-    return 0
-
-
-def _quantise(arguments: list[str]) -> int:
-    _needs_train_extra()
-    from mfn.quantise import main as quantise
-
-    quantise(arguments)
-    return 0
-
-
-def _needs_train_extra() -> None:
+def _with_torch(module: str, first: list[str], arguments: list[str]) -> int:
+    """The `main` of a module that needs the train extra."""
+    from importlib import import_module
     from importlib.util import find_spec
 
     missing = [name for name in ("torch", "lightning") if find_spec(name) is None]
     if missing:
         what = " and ".join(missing)
         raise ImportError(f"this command needs {what}: pip install 'mfn[train]' (in a checkout: '.[train]')")
+    import_module(module).main([*first, *arguments])
+    return 0

@@ -119,13 +119,20 @@ def _some(names: Sequence[str], most: int) -> list[Picture]:
 
 def main(args: Sequence[str]) -> None:
     """`mfn quantise SOURCE PICTURES… --out F`"""
+    from argparse import HelpFormatter
+
     from jsonargparse import ArgumentParser
 
-    parser: Any = ArgumentParser(prog="mfn quantise", description="A network in 8-bit integers: twice as fast on a CPU.")
+    parser: Any = ArgumentParser(
+        prog="mfn quantise",
+        usage="mfn quantise NETWORK.onnx PICTURES... [options]",
+        description="A network in 8-bit integers: twice as fast on a CPU.",
+        formatter_class=HelpFormatter,
+    )
     parser.add_argument("source", type=str, help="ONNX file of `mfn export`")
     parser.add_argument("pictures", type=str, nargs="+", help="pictures, folders or .tar of pictures of the kind it will see")
-    parser.add_argument("--out", type=str, default="mfn-int8.onnx", help="file to write")
-    parser.add_argument("--most", type=int, default=128, help="pictures looked at")
+    parser.add_argument("--out", type=str, default="mfn-int8.onnx", metavar="FILE", help="file to write (default: %(default)s)")
+    parser.add_argument("--most", type=int, default=128, metavar="N", help="pictures looked at (default: %(default)s)")
     options = parser.parse_args(list(args))
     source, out = Path(options.source), Path(options.out)
     if not source.is_file():
