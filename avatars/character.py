@@ -16,6 +16,7 @@ from mfn.head_model import HeadModel
 from retarget.arkit import ARKIT_NAMES
 
 _UNSEEN_M = 0.0005
+_BROW_SIDES = 12
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ def _trim(face: Face, place: Floats, moves: dict[str, Floats], extra: Sequence[M
     """Lids, lashes, socket rings, brows, and what else follows the face."""
     skin = face.model.region_mask("face", "brows") & (opening_level(place[:, 0], place[:, 1]) < 1.1)
 
-    def follow(part: Mesh, much: float, bends: bool = True) -> Mesh:
-        at = part.vertices if bends else np.tile(part.vertices[:1], (len(part.vertices), 1))
+    def follow(part: Mesh, much: float, rigid: int = 1) -> Mesh:
+        """rigid: so many vertices in turn move as one, as the first of them does."""
+        at = part.vertices[::rigid].repeat(rigid, axis=0)
         gap = np.linalg.norm(at[:, None, :2] - place[None, skin, :2], axis=2)
         share = 1 / (gap**2 + 0.004**2) ** 2
         share /= share.sum(1, keepdims=True)
@@ -88,9 +90,19 @@ def _trim(face: Face, place: Floats, moves: dict[str, Floats], extra: Sequence[M
         return Mesh(part.vertices, part.triangles, part.colours, seen)
 
     socket = follow(eyes.build_socket(face.style, face.warp.depth), 0.6)
-    left = [*eyes.build_lids(face.style), socket, follow(_brow(face.style), 1.25)]
-    whole = [follow(part, 1.0) for part in extra] + [follow(part, 1.0, False) for part in stiff]
+    left = [*eyes.build_lids(face.style), socket, _afloat(follow(_brow(face.style), 1.6, _BROW_SIDES), face)]
+    whole = [follow(part, 1.0) for part in extra] + [follow(part, 1.0, len(part.vertices)) for part in stiff]
     return merge(left + [mirrored(part) for part in left] + whole)
+
+
+def _afloat(part: Mesh, face: Face) -> Mesh:
+    """The part with moves that leave it as far before the face's smooth form as it is at rest, or farther."""
+    x, y, _ = part.vertices.T
+    deltas = {}
+    for name, delta in part.deltas.items():
+        level = face.warp.depth(x + delta[:, 0], y + delta[:, 1]) - face.warp.depth(x, y)
+        deltas[name] = np.c_[delta[:, :2], np.maximum(delta[:, 2], level)]
+    return replace(part, deltas=deltas)
 
 
 def _brow(style: Style) -> Mesh:
@@ -99,7 +111,7 @@ def _brow(style: Style) -> Mesh:
     x, y = style.brow_at[0] + 0.054 * share, style.brow_at[1] + 0.0125 * np.sin(np.pi * (0.12 + 0.72 * share))
     path = np.c_[x, y, shell_depth(x, y) + 0.0012]
     thick = np.sqrt(np.sin(np.pi * (0.001 + 0.998 * share))) * (1.1 - 0.35 * share)
-    return tube(path, np.tile([0, 0.15, 1.0], (15, 1)), style.brow_size * thick[:, None] * [0.0052, 0.0080], 12, style.brow)
+    return tube(path, np.tile([0, 0.15, 1.0], (15, 1)), style.brow_size * thick[:, None] * [0.0052, 0.0080], _BROW_SIDES, style.brow)
 
 
 def named_deltas(mesh: Mesh, names: tuple[str, ...] = ARKIT_NAMES) -> Floats:

@@ -58,7 +58,7 @@ class Style:
     nose_m: float = 0.013
     socket_m: float = 0.0042
     brow_size: float = 1.0
-    brow_at: tuple[float, float] = (0.018, 0.055)
+    brow_at: tuple[float, float] = (0.018, 0.053)
     fangs: float = 0.0
     shell_roughness: float = 0.25
 
@@ -190,6 +190,9 @@ class Face:
             rest += much * model.expression_basis[EXPRESSION_NAMES.index(name)]
         strong = np.array([strength(name) for name in EXPRESSION_NAMES])
         shapes = model.expression_basis.astype(np.float64) * strong[:, None, None]
+        x, y = rest[:, 0], rest[:, 1]
+        # The cheeks alone are puffed: stronger lips would part.
+        shapes[EXPRESSION_NAMES.index("cheekPuff")] *= 1 - 0.85 * _near(x, y, (0, -0.07), (0.034, 0.02))[:, None]
         skin = skin_of(model)
         nose = skin & (np.hypot(rest[:, 0] / 0.029, (rest[:, 1] + 0.026) / 0.036) < 1) & (rest[:, 1] > -0.0555)
         rows, around, share = membrane(model.triangles, nose)
