@@ -42,13 +42,7 @@ class Glb:
 
 def read_glb(path: str | os.PathLike[str]) -> Glb:
     """A checked glTF file. ValueError or FileNotFoundError with one line that says what is wrong and where."""
-    source = Path(path)
-    if source.is_dir():
-        raise ValueError(f"{path}: is a directory (expected a .glb or .gltf file)")
-    if not source.is_file():
-        raise FileNotFoundError(f"{path}: no such file (expected a .glb or .gltf file)")
-    if source.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path}: {source.stat().st_size} bytes, more than the {_LARGEST_FILE} that are read")
+    source = check_file(path, "a .glb or .gltf file")
     data = source.read_bytes()
     try:
         glb = _unpack(data, source.parent)
@@ -59,6 +53,30 @@ def read_glb(path: str | os.PathLike[str]) -> Glb:
         raise ValueError(f"{path}: damaged glTF, a property is missing or of the wrong type ({error!r})") from None
     glb.path = str(path)
     return glb
+
+
+def check_file(path: str | os.PathLike[str], expected: str, largest: int = _LARGEST_FILE) -> Path:
+    """The path. FileNotFoundError or ValueError with one line unless it is a file of a size that is read."""
+    source = Path(path)
+    if source.is_dir():
+        raise ValueError(f"{path}: is a directory (expected {expected})")
+    if not source.is_file():
+        raise FileNotFoundError(f"{path}: no such file (expected {expected})")
+    if source.stat().st_size > largest:
+        raise ValueError(f"{path}: {source.stat().st_size} bytes, more than the {largest} that are read")
+    return source
+
+
+def read_object(path: str | os.PathLike[str], expected: str) -> Document:
+    """The JSON object in a small file that a person wrote. FileNotFoundError or ValueError with one line."""
+    source = check_file(path, expected, 1 << 20)
+    try:
+        rows = json.loads(source.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON, expected {expected} ({' '.join(str(error).split())[:80]})") from None
+    if not isinstance(rows, dict):
+        raise ValueError(f"{path}: expected an object, {expected}, got a {type(rows).__name__}")
+    return rows
 
 
 def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:

@@ -43,6 +43,9 @@ def check_extensions(document: Document) -> None:
     """ValueError that says what to do if the meshes are stored compressed, or if the file requires what is not known
     here."""
     views = [name for view in document.get("bufferViews", []) for name in view.get("extensions", {})]
+    parts = [part for mesh in document.get("meshes", []) for part in mesh.get("primitives", [])]
+    places = [(part, document["accessors"][part["attributes"]["POSITION"]]) for part in parts if part.get("extensions")]
+    views += [name for part, place in places if "bufferView" not in place for name in part["extensions"]]
     for name in [*document.get("extensionsRequired", []), *views]:
         if name in _COMPRESSION:
             is_vrm = any(key.startswith("VRM") for key in document.get("extensions", {}))

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD, canonical_name
-from retarget.glb import write_whole
+from retarget.glb import check_file, write_whole
 from retarget.nodes import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
-from retarget.take import Take, check_file
+from retarget.take import Take
 
 ANGLE_NAMES = (
     *("HeadYaw", "HeadPitch", "HeadRoll"),

@@ -7,35 +7,23 @@ is mirrored from the other.
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retarget.glb import read_object
 from retarget.head_file import LANDMARKS, REQUIRED
 
 Floats = NDArray[np.float64]
 _OFF = 0.04  # of the face's size: as far beside the mesh a given place may lie
 _MIRRORED_OFF = 0.15
-_LARGEST_FILE = 1 << 20
 
 
 def read_marks(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The JSON as it is, its names checked."""
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"{path}: no such file (expected landmarks such as {{\"noseTip\": 123, \"chin\": [x, y, z]}})")
-    if file.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path}: {file.stat().st_size} bytes are no list of landmarks")
-    try:
-        marks = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
-    if not isinstance(marks, dict):
-        raise ValueError(f"{path}: expected an object, name -> vertex number or [x, y, z]")
+    marks = read_object(path, 'landmarks such as {"noseTip": 123, "chin": [x, y, z]}')
     unknown = [str(name)[:40] for name in marks if name not in LANDMARKS]
     if unknown:
         raise ValueError(f"{path}: unknown landmark {', '.join(unknown[:3])}; there are {', '.join(LANDMARKS)}")

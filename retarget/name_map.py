@@ -18,31 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.glb import write_whole
+from retarget.glb import read_object, write_whole
 from retarget.nodes import Document
 from retarget.spelling import find_shapes, split_side
 from retarget.targets import Morph, find_morphs
 from retarget.vrm import version_of
 
 NameMap = Mapping[str, Mapping[str, float]]  # ARKit's name -> {the rig's: factor}
-_LARGEST_FILE = 1 << 20
 _STRONGEST = 10.0
 _CLOSE = 0.75  # of 1, for a guess
 
 
 def read_map(path: str | os.PathLike[str]) -> NameMap:
     """A map from a .json file, ARKit's names in their own spelling. One line if it is damaged or a name is unknown."""
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"{path}: no such name map (retarget inspect RIG --write-map {path} drafts one)")
-    if file.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path}: {file.stat().st_size} bytes is too long for a name map")
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not a JSON name map ({error})") from None
-    if not isinstance(rows, dict):
-        raise ValueError(f'{path}: expected an object such as {{"jawOpen": "Mouth_Open"}}, got a {type(rows).__name__}')
+    rows = read_object(path, 'a name map such as {"jawOpen": "Mouth_Open"}; retarget inspect RIG --write-map drafts one')
     try:
         return check_map({key: value for key, value in rows.items() if not key.startswith("_")})
     except ValueError as error:

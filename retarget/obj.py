@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retarget.glb import check_file
 
 _LARGEST_FILE = 1 << 29
 _MOST_VERTICES = 1_000_000
@@ -31,13 +32,7 @@ class ObjMesh:
 
 def read_obj(path: str | os.PathLike[str]) -> ObjMesh:
     """A triangle mesh: polygons are cut as fans from their first corner. ValueError or FileNotFoundError with one line."""
-    source = Path(path)
-    if source.is_dir():
-        raise ValueError(f"{path}: is a directory (expected an .obj file)")
-    if not source.is_file():
-        raise FileNotFoundError(f"{path}: no such file (expected an .obj file)")
-    if source.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path}: {source.stat().st_size} bytes, more than the {_LARGEST_FILE} that are read")
+    source = check_file(path, "an .obj file", _LARGEST_FILE)
     reader = _Reader()
     with source.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.arms import lower_arms
-from retarget.character import BODY, LEFT_EYE, NECK, RIGHT_EYE, Character, load_character
+from retarget.character import BODY, HEAD, LEFT_EYE, NECK, RIGHT_EYE, Character, load_character
 from retarget.glb import Glb, read_glb
 from retarget.joints import Joints, find_joints
 from retarget.look import Look, load_looks
 from retarget.measure import facing, measure
 from retarget.name_map import NameMap, check_map, columns_of, read_map
-from retarget.nodes import rotation_about, world_matrices
+from retarget.nodes import below, rotation_about, world_matrices
 from retarget.spelling import find_shapes
 from retarget.targets import Morph, find_morphs, moving, stored_weights
 from retarget.vrm import Clips, eye_reach, has_face, humanoid, load_clips, looks_by_expression, version_of
@@ -164,6 +164,9 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
     lower_arms(document, humanoid(document))
     morphs = find_morphs(document)
     character = load_character(glb, joints.head, joints.eyes, joints.neck)
+    if joints.head is not None and joints.how[0] != "given" and not _has_skin(document, character, joints):
+        joints = joints._replace(head=None, neck=None, how=("", "", joints.how[2]))
+        character = load_character(glb, None, joints.eyes)
     moves, world = moving(character, morphs), world_matrices(document)
     by_expression = looks_by_expression(document)
     clips = load_clips(document, morphs, joints.eyes is not None and not by_expression)
@@ -202,6 +205,13 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
         world=world,
         character=character,
     )
+
+
+def _has_skin(document: dict[str, Any], character: Character, joints: Joints) -> bool:
+    """Whether a vertex follows the head: skeletons are also exported beside a face that is not bound to them."""
+    on_head = set(below(document, [joints.head] if joints.head is not None else []))
+    groups = [HEAD, *(LEFT_EYE + side for side, eye in enumerate(joints.eyes or ()) if eye in on_head)]
+    return bool(character.share[:, groups].any())
 
 
 def _routes(

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.glb import write_whole
+from retarget.glb import check_file, write_whole
 
 _LARGEST_FILE = 1 << 30
 _DAMAGE = (
@@ -123,17 +123,6 @@ class Take:
             said = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{path}: not a readable .npz take ({said[:200]})") from None
         return take
-
-
-def check_file(path: str | os.PathLike[str], expected: str) -> None:
-    """FileNotFoundError or ValueError with one line unless the path is a file of a size that is read."""
-    source = Path(path)
-    if source.is_dir():
-        raise ValueError(f"{path}: is a directory (expected {expected})")
-    if not source.is_file():
-        raise FileNotFoundError(f"{path}: no such take (expected {expected})")
-    if source.stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"{path}: {source.stat().st_size} bytes, more than the {_LARGEST_FILE} that are read")
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:

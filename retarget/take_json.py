@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.glb import check_file
 from retarget.livelink import AWAY_M
 from retarget.nodes import matrix_to_quaternion, pure_rotation
-from retarget.take import Take, check_file
+from retarget.take import Take
 
 _COLUMN = {name: column for column, name in enumerate(ARKIT_NAMES)}
 _FRAMES = ("frames", "results", "samples", "data", "weightMat")

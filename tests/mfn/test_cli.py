@@ -115,7 +115,7 @@ def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spo
         (["detect", "crowd.png", "--weights", "SPOTS", "--out", "crowd.png"], "expected a directory"),
         (["detect", "empty", "--weights", "SPOTS"], "empty: a directory with no pictures"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--avatar", "no.glb"], "no.glb: no such file"),
-        (["animate", "crowd.png", "--weights", "SPOTS", "--map", "no.json"], "no.json: no such name map"),
+        (["animate", "crowd.png", "--weights", "SPOTS", "--map", "no.json"], "no.json: no such file"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--head", "Skull"], "head: it has no node 'Skull'"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--out", "x.fbx"], "x.fbx: a picture is written as .glb"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--out", "empty.glb"], "empty.glb: expected a file to write"),

@@ -196,3 +196,31 @@ def test_json_padded_with_zeros(face_path):
     head = struct.pack("<III", 0x46546C67, 2, len(data) + 4) + struct.pack("<I", size + 4) + data[16:20]
     face_path.write_bytes(head + data[20 : 20 + size] + b"\0" * 4 + data[20 + size :])
     assert "jawOpen" not in load_rig(face_path).unmapped
+
+
+def test_draco_that_is_not_required_but_has_no_other_vertices(tmp_path):
+    glb = make_face()
+    primitive = glb.document["meshes"][0]["primitives"][0]
+    primitive["extensions"] = {"KHR_draco_mesh_compression": {"bufferView": 0, "attributes": {"POSITION": 0}}}
+    glb.document["extensionsUsed"] = ["KHR_draco_mesh_compression"]
+    write_glb(glb, tmp_path / "both.glb")
+    assert load_rig(tmp_path / "both.glb").unmapped  # plain vertices are there too
+    del glb.document["accessors"][primitive["attributes"]["POSITION"]]["bufferView"]
+    write_glb(glb, tmp_path / "one.glb")
+    with pytest.raises(ValueError, match="Draco-compressed"):
+        load_rig(tmp_path / "one.glb")
+
+
+def test_a_head_that_nothing_follows_is_none(tmp_path):
+    """A skeleton that was exported without its skin: the whole turns."""
+    glb = make_face()
+    nodes = glb.document["nodes"]
+    nodes[0]["name"] = "all"
+    nodes.append({"name": "Armature", "children": [len(nodes) + 1]})
+    nodes.append({"name": "neck", "children": [len(nodes) + 1]})
+    nodes.append({"name": "head"})
+    glb.document["scenes"][0]["nodes"].append(len(nodes) - 3)
+    write_glb(glb, tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    assert rig.head is None and rig.neck is None and not rig.stands and rig.eyes == (2, 3)
+    assert load_rig(tmp_path / "a.glb", head="head").head == len(nodes) - 1

@@ -76,13 +76,13 @@ def test_bad_maps_are_one_line(rows, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, message", [("{", "not a JSON name map"), ("[1]", "expected an object"), ('{"jawOpen": NaN}', "expected"), ("[" * 9999, "not")]
+    "text, message", [("{", "not JSON"), ("[1]", "expected an object"), ('{"jawOpen": NaN}', "expected"), ("[" * 9999, "not")]
 )
 def test_bad_files_are_one_line(text, message, tmp_path):
     (tmp_path / "n.json").write_text(text)
     with pytest.raises(ValueError, match=rf"n\.json: .*{message}"):
         read_map(tmp_path / "n.json")
-    with pytest.raises(FileNotFoundError, match=r"no such name map .*--write-map"):
+    with pytest.raises(FileNotFoundError, match=r"no such file .*--write-map"):
         read_map(tmp_path / "gone.json")
 
 

@@ -81,7 +81,7 @@ def test_bad_files(tmp_path):
     np.savez(path, **arrays(rotation=np.zeros((2, 4))))
     with pytest.raises(ValueError, match="unit quaternions"):
         Take.load(path)
-    with pytest.raises(FileNotFoundError, match="no such take"):
+    with pytest.raises(FileNotFoundError, match="no such file"):
         Take.load(tmp_path / "b.npz")
     with pytest.raises(FileNotFoundError, match="folder does not exist"):
         Take.empty().save(tmp_path / "none" / "a.npz")
