@@ -1,4 +1,4 @@
-"""How good the fitter's labels are, from pictures alone: accuracy, identity, expression, speed.
+"""How good the fitter's labels are, from pictures alone: accuracy, identity, expression. (experiments/engine_speed.py: how quick.)
 
     python experiments/labels.py --shared ../shared --out experiments/results/fitting.json [--part accuracy]
 
@@ -12,7 +12,6 @@ import argparse
 import hashlib
 import json
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +40,11 @@ SHUT = (1383, 94, 352, 1402, 103, 2255, 1438, 1536, 1497, 705, 1800, 888)
 OPEN = (1531, 209, 1596, 1522, 257, 404, 3, 1185, 986, 568, 962, 1347, 738, 1488, 322, 1104, 443, 655)
 SMILING = (576, 1796, 1110, 1143, 1688, 558, 1299, 679, 143, 414, 1526, 2129, 1151, 370, 1735, 1384, 1336, 41, 695, 671, 771, 142, 1206)
 NOT_SMILING = (1034, 1568, 404, 1596, 209, 3, 1185, 1347, 1635, 593, 986, 395, 1493, 605, 2019, 2182, 1104, 1462, 148, 1844, 103, 352)
+# heads of known parameters: what is moved, what must stay at rest, and which errors could go together
+MOVED = ("jawOpen", "browInnerUp", "eyeBlinkLeft", "mouthSmileLeft")
+AT_REST = ("mouthClose", "browOuterUpLeft", "eyeLookDownLeft")
+CONFUSED = (("jawOpen", "chin_by_identity_mm"), ("jawOpen", "pitch_deg"), ("browInnerUp", "pitch_deg"))
+CHIN = 152  # of MediaPipe's points
 TASK = "face_landmarker_v2_with_blendshapes.task"
 
 
@@ -234,29 +238,28 @@ def degeneracies(bench: Bench, most: int = 200) -> Figures:
     }
 
 
+def _at(names: tuple[str, ...]) -> list[int]:
+    return [EXPRESSION_NAMES.index(name) for name in names]
+
+
 def _known_heads(bench: Bench, count: int = 100) -> Figures:
     """Errors on heads with random jaw, identity and pose, points 1.5 mm off, and a teacher that says half of what is there."""
     rng, basis = np.random.default_rng(0), bench.basis
     identity = torch.from_numpy(rng.normal(size=(count, len(basis.identity))).astype(np.float32))
-    expression = torch.zeros(count, 51)
-    for name in ("jawOpen", "browInnerUp", "eyeBlinkLeft", "mouthSmileLeft"):
-        expression[:, EXPRESSION_NAMES.index(name)] = torch.from_numpy((rng.random(count) * (rng.random(count) < 0.6)).astype(np.float32))
+    expression = torch.zeros(count, len(EXPRESSION_NAMES))
+    for column in _at(MOVED):
+        expression[:, column] = torch.from_numpy((rng.random(count) * (rng.random(count) < 0.6)).astype(np.float32))
     angles = rng.uniform(-0.4, 0.4, (count, 3)).astype(np.float32)
     rotation = torch.from_numpy(rotation_from_euler(angles).astype(np.float32))
     head = basis.mean + torch.tensordot(torch.cat([identity, expression], 1), torch.cat([basis.identity, basis.expression]), 1)
     noise = torch.from_numpy(rng.normal(0, 1.5, head.shape).astype(np.float32))
     found = fit(head @ rotation.transpose(1, 2) * 1000 + noise, expression / 2, basis)
-    error = (found.expression - expression).numpy()
-    pitch_deg = np.degrees(euler_from_rotation(found.rotation.numpy())[:, 0] - angles[:, 0])
-    jaw, brow = (error[:, EXPRESSION_NAMES.index(name)] for name in ("jawOpen", "browInnerUp"))
-    chin = bench.basis.identity[:, 152, 1].numpy()
-    length_mm = ((found.identity - identity).numpy() @ chin) * 1000
-    pairs = {"jawOpen, chin by identity": (jaw, length_mm), "jawOpen, pitch": (jaw, pitch_deg), "browInnerUp, pitch": (brow, pitch_deg)}
-    names = ("jawOpen", "browInnerUp", "eyeBlinkLeft", "mouthSmileLeft", "mouthClose", "browOuterUpLeft", "eyeLookDownLeft")
-    wrong = {name: error[:, EXPRESSION_NAMES.index(name)] for name in names} | {"pitch_deg": pitch_deg, "chin_by_identity_mm": length_mm}
+    error = dict(zip(MOVED + AT_REST, (found.expression - expression).numpy()[:, _at(MOVED + AT_REST)].T, strict=True))
+    error["pitch_deg"] = np.degrees(euler_from_rotation(found.rotation.numpy())[:, 0] - angles[:, 0])
+    error["chin_by_identity_mm"] = ((found.identity - identity) @ basis.identity[:, CHIN, 1]).numpy() * 1000
     return {
-        "rms_error": {name: round(float(np.sqrt((value**2).mean())), 3) for name, value in wrong.items()},
-        "correlation of errors": {key: round(float(np.corrcoef(a, b)[0, 1]), 2) for key, (a, b) in pairs.items()},
+        "rms_error": {name: round(float(np.sqrt((value**2).mean())), 3) for name, value in error.items()},
+        "correlation of errors": {f"{a}, {b}": round(float(np.corrcoef(error[a], error[b])[0, 1]), 2) for a, b in CONFUSED},
     }
 
 
@@ -265,24 +268,8 @@ def auc(high: NDArray, low: NDArray) -> float:
     return round(float((high[:, None] > low[None]).mean() + 0.5 * (high[:, None] == low[None]).mean()), 4)
 
 
-def speed(bench: Bench, count: int = 128) -> Figures:
-    """Fits a second on one core, alone and jointly."""
-    _, points, teacher = read_pack(bench.shared / "data", "lfw")
-    out: Figures = {}
-    for name, run in (
-        ("alone", lambda p, t: fit(p, t, bench.basis)),
-        ("in pairs", lambda p, t: fit_people(p, t, torch.arange(len(p)) // 2, bench.basis)),
-    ):
-        run(points[:8], teacher[:8])
-        start, used = time.perf_counter(), time.process_time()
-        run(points[:count], teacher[:count])
-        wall, used = time.perf_counter() - start, time.process_time() - used
-        out[name] = {"fits_per_second": round(count / wall, 1), "fits_per_second_of_cpu_time": round(count / used, 1)}
-    return out
-
-
 PARTS = {"accuracy": accuracy, "consistency": consistency, "leakage": leakage, "neutral": neutral, "separation": separation}
-PARTS |= {"degeneracies": degeneracies, "speed": speed}
+PARTS |= {"degeneracies": degeneracies}
 
 
 def main() -> None:
