@@ -96,6 +96,8 @@ def _mips(glb: Glb, texture: int) -> tuple[NDArray[np.uint8], ...]:
     view = glb.document["bufferViews"][images[source]["bufferView"]]
     data = np.frombuffer(glb.binary, np.uint8, view["byteLength"], view["byteOffset"])
     width, height = picture_size(data.tobytes())
+    if not width * height:
+        return ()
     if width * height > _MOST_PIXELS:
         raise ValueError(f"{glb.path}: image {source} claims {width} x {height} px (expected {_MOST_PIXELS} at most)")
     try:
@@ -120,9 +122,11 @@ def _mips(glb: Glb, texture: int) -> tuple[NDArray[np.uint8], ...]:
 
 
 def picture_size(data: bytes) -> tuple[int, int]:
-    """Width and height that a PNG or JPEG claims before it is decoded; 0 for anything else."""
+    """Width and height that a PNG, JPEG or WebP claims before it is decoded; 0 for anything else."""
     if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= 30:
+        return _webp_size(data)
     at = 2
     while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
@@ -130,3 +134,14 @@ def picture_size(data: bytes) -> tuple[int, int]:
             return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
         at += 2 + max(length, 2)
     return 0, 0
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Of its three kinds: lossy, lossless (both with 14 bits a side) and extended (24 bits)."""
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        sides = int.from_bytes(data[21:25], "little")
+        return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
+    sides = int.from_bytes(data[26:30], "little")
+    return sides & 0x3FFF, sides >> 16 & 0x3FFF

@@ -98,10 +98,12 @@ def test_sizes_of_pictures():
 
     from retarget.look import picture_size
 
-    for ending in (".png", ".jpg", ".bmp"):
-        data = cv2.imencode(ending, np.zeros((7, 13, 3), np.uint8))[1].tobytes()
+    for ending, options in ((".png", []), (".jpg", []), (".bmp", []), *((".webp", [cv2.IMWRITE_WEBP_QUALITY, q]) for q in (50, 101))):
+        data = cv2.imencode(ending, np.zeros((7, 13, 3), np.uint8), options)[1].tobytes()
         assert picture_size(data) == ((0, 0) if ending == ".bmp" else (13, 7))
         assert picture_size(data[:10]) == (0, 0) == picture_size(b"")
+    extended = b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + (59_999).to_bytes(3, "little") * 2
+    assert picture_size(extended) == (60_000, 60_000)
 
 
 def clip_bytes():
