@@ -17,7 +17,8 @@ from mfn.faces import Faces
 from mfn.head_model import HeadModel
 from mfn.predictor import WEIGHTS, Predictor
 from mfn.scene import default_focal_px, faces_to_take, find_avatar
-from mfn.track import smooth_faces, track_faces
+from mfn.smooth import smooth_faces
+from mfn.track import track_faces
 from mfn.video import read_frames
 from retarget import load_rig, render_scene
 from retarget.arkit import EXPRESSION_NAMES

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from retarget.nodes import matrix_to_quaternion
+
 if TYPE_CHECKING:
     from mfn.faces import Faces
 
@@ -126,24 +128,8 @@ def rotation_to_gltf(rotation: Array) -> Array:
 
 
 def quaternion_from_rotation(rotation: Array) -> Array:
-    """(..., 3, 3) -> unit quaternion (..., 4) x y z w with w >= 0."""
-    r = np.asarray(rotation, np.float64)
-    diagonal = np.stack([r[..., 0, 0], r[..., 1, 1], r[..., 2, 2]], -1)
-    trace = diagonal.sum(-1)
-    # 4 x², 4 y², 4 z², 4 w²
-    squares = np.concatenate([1 + 2 * diagonal - trace[..., None], (1 + trace)[..., None]], -1)
-    best = squares.argmax(-1)
-    x, y, z = r[..., 2, 1], r[..., 0, 2], r[..., 1, 0]
-    u, v, w = r[..., 1, 2], r[..., 2, 0], r[..., 0, 1]
-    rows = [
-        np.stack([squares[..., 0], z + w, y + v, x - u], -1),
-        np.stack([z + w, squares[..., 1], x + u, y - v], -1),
-        np.stack([y + v, x + u, squares[..., 2], z - w], -1),
-        np.stack([x - u, y - v, z - w, squares[..., 3]], -1),
-    ]
-    out = np.take_along_axis(np.stack(rows, -2), best[..., None, None], -2)[..., 0, :]
-    out = out / np.maximum(np.linalg.norm(out, axis=-1, keepdims=True), 1e-12)
-    return np.where(out[..., 3:] < 0, -out, out).astype(np.float32)
+    """(..., 3, 3) -> unit quaternion (..., 4) float32, x y z w with w >= 0."""
+    return matrix_to_quaternion(rotation).astype(np.float32)
 
 
 def _unit(vector: Array, spare: tuple[float, float, float]) -> Array:

@@ -83,6 +83,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _verbs() -> dict[str, Callable[[list[str]], int]]:
+    own: dict[str, Callable[[list[str]], int]]
     own = {"detect": _detect, "animate": _animate, "live": _live, "demo": _demo, "bench": _bench, "annotate": _annotate}
     own |= {verb: partial(_with_torch, f"mfn.{verb}", []) for verb in ("export", "quantise")}
     return own | {verb: partial(_with_torch, "mfn.training", [verb]) for verb in TRAINING}

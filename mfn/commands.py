@@ -117,7 +117,8 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
         return film(predictor, source, rigs, target, options)
     if options.calibrate or options.resume:
         raise ValueError(f"{source}: --calibrate and --resume are for clips, this is a picture")
-    shot = _photograph(predictor, source, options)
+    picture = read_picture(source)
+    shot = shoot(predictor(picture), picture, options.focal_px)._replace(source=source)
     take = shot.take
     if not len(take):
         raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help)")
@@ -160,11 +161,6 @@ def write_shot(
         write_picture(target, render_scene(shot.take, rigs, width, height, shot.focal_px, behind, whole_body=plain))
         written = list(dict.fromkeys([*written, target]))
     return written
-
-
-def _photograph(predictor: Predictor, source: str, options: AnimateOptions) -> Shot:
-    picture = read_picture(source)
-    return shoot(predictor(picture), picture, options.focal_px)._replace(source=source)
 
 
 def shoot(faces: Faces, picture: Picture, focal_px: float | None = None) -> Shot:

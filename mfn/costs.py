@@ -6,7 +6,6 @@ The truth is a dict of `mfn.face_loss.PARAMETER_FIELDS`, in px of the crops, who
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from mfn.face_loss import FaceLoss, project
 from mfn.head_model import HeadModel
 from mfn.losses import vdc_loss, wing_loss, wpdc_loss
 from mfn.network.position_map import MAP_SIZE
-from mfn.single import CROP_CELLS, CROP_SIZE, REACH
+from mfn.single import CROP_CELLS, CROP_SIZE, REACH, nearest_points
 
 Truth = Mapping[str, Tensor]
 WEIGHTS = {"rotation": 8.0, "landmarks": 40.0, "pose_landmarks": 20.0, "identity": 0.3, "expression": 12.0, "gaps": 4.0}
@@ -112,8 +111,7 @@ class PositionMapCost(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         model = HeadModel.load()
-        every = np.concatenate([np.zeros_like(model.mean[None]), model.identity_basis, model.expression_basis])
-        every[0] = model.mean
+        every = np.concatenate([model.mean[None], model.identity_basis, model.expression_basis])
         maps, masks = zip(*(model.position_map(v, MAP_SIZE) for v in every), strict=True)
         basis = np.stack(maps).reshape(len(every), -1, 3)[:, nearest_cells(masks[0])]
         for name, value in (("mean", basis[0]), ("identity", basis[1:-51]), ("expression", basis[-51:])):
@@ -185,10 +183,3 @@ class DensePointsCost(nn.Module):
         squared = (points[:, self.ibug] - target[:, self.ibug]).square().mean((1, 2))
         wing = wing_loss(points * CROP_SIZE, target * CROP_SIZE)
         return {"wing": 1.5 * wing.mean(), "mse68": 0.5 * 1e3 * squared.mean()}
-
-
-def nearest_points(model: HeadModel) -> np.ndarray:
-    """(68,) which of the 520 points lies nearest to each of the 68 on the mean head."""
-    dense, sparse = (model.points(model.mean, name) for name in ("dense520", "ibug68"))
-    nearest: Any = np.linalg.norm(sparse[:, None] - dense[None], axis=-1).argmin(1)
-    return nearest

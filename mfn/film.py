@@ -25,7 +25,8 @@ from mfn.commands import AnimateOptions, Shot, make_folder, progress, write_shot
 from mfn.faces import Faces
 from mfn.pictures import Picture
 from mfn.scene import default_focal_px, faces_to_take
-from mfn.track import drop_short, smooth_faces, track_faces
+from mfn.smooth import smooth_faces
+from mfn.track import drop_short, track_faces
 from mfn.video import Clip, probe, read_frames
 from mfn.video_out import PieceWriter, join_pieces, needs_pyav
 

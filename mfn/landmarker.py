@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.camera import euler_from_rotation, project
+from mfn.camera import euler_from_rotation
 from mfn.mediapipe import teacher_scores
 from mfn.mirror import MEDIAPIPE_MIRROR
 from mfn.nms import overlaps
@@ -46,11 +46,7 @@ class Seen(NamedTuple):
     rotation: Floats
 
     def __getitem__(self, rows) -> Seen:  # type: ignore[no-untyped-def, override]
-        return Seen(*(part[rows] for part in self.parts()))
-
-    def parts(self) -> tuple[Floats, Floats, Floats]:
-        """The three arrays."""
-        return self.points, self.scores, self.rotation
+        return Seen(self.points[rows], self.scores[rows], self.rotation[rows])
 
 
 class View(NamedTuple):
@@ -238,7 +234,7 @@ def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str])
     """
     if len(faces) == 0:
         return seen
-    points = project(_on_head(model, faces), faces.rotation, faces.scale, faces.center).astype(np.float32)
+    points = model.landmarks(faces, "mediapipe478")
     shared = overlaps(_boxes(seen.points), _boxes(points)) if len(seen.points) else np.zeros((0, len(faces)))
     mixed = seen.points.copy()
     for i, row in enumerate(shared):
@@ -253,12 +249,6 @@ def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str])
     scores = teacher_scores(faces.expression[alone], names)
     parts = (mixed, points[alone]), (seen.scores, scores), (seen.rotation, faces.rotation[alone])
     return Seen(*(np.concatenate(part).astype(np.float32) for part in parts))
-
-
-def _on_head(model: HeadModel, faces: Faces) -> Floats:
-    """MediaPipe's points on the faces' heads, (N, 478, 3) metres."""
-    mean, identity, expression = model.landmark_basis("mediapipe478")
-    return mean + np.tensordot(np.concatenate([faces.identity, faces.expression], 1), np.concatenate([identity, expression]), 1)
 
 
 def _second_look(picture: Picture, landmarker: Landmarker, box: Floats, looks: Sequence[View]) -> Seen | None:

@@ -49,11 +49,6 @@ def mirror_expression(expression: NDArray) -> NDArray:
     return np.asarray(expression)[..., EXPRESSION_MIRROR]
 
 
-def mirror_points(points: NDArray, width: float) -> NDArray:
-    """MediaPipe's points (..., 478, 2 or 3) px of the mirrored picture of `width` px."""
-    return mirror_center(np.asarray(points)[..., MEDIAPIPE_MIRROR, :], width)
-
-
 def mirror_faces(faces: Faces, width: float, identity_mirror: NDArray) -> Faces:
     """The faces of the mirrored picture of `width` px. identity_mirror: (I,) +1 or -1, the head model's."""
     box = faces.box.copy()

@@ -131,17 +131,16 @@ class SingleFace:
         raw = self._run(as_picture(picture), windows)
         if self.gives == "points":
             found = (raw - 0.5) * CROP_SIZE
-            found = found if name == "dense520" else found[:, self._nearest(name)]
+            found = found if name == "dense520" else found[:, self._sparse(name)]
         else:
             found = (points_of_map(raw, self.model, name) * REACH - [0.5, 0.5, REACH / 2]).astype(np.float32) * CROP_SIZE
         gain = windows[:, None, 2:] / CROP_SIZE
         return np.asarray(found * gain + np.pad(windows[:, None, :2], ((0, 0), (0, 0), (0, 1))), np.float32)
 
-    def _nearest(self, name: str) -> NDArray[np.int64]:
+    def _sparse(self, name: str) -> NDArray[np.int64]:
         if name != "ibug68":
             raise ValueError(f'landmarks {name!r}: this network gives "dense520" and "ibug68" alone')
-        dense, sparse = (self.model.points(self.model.mean, n) for n in ("dense520", name))
-        return np.linalg.norm(sparse[:, None] - dense[None], axis=-1).argmin(1)
+        return nearest_points(self.model)
 
     def _check(self, boxes: NDArray[np.floating]) -> NDArray[np.float32]:
         boxes = np.asarray(boxes, np.float32)
@@ -160,6 +159,12 @@ class SingleFace:
             crops = np.stack([cut(picture, crop_matrix(w)) for w in windows[first : first + _BATCH]])
             parts.append(self.session.run(None, {"image": crops})[0])
         return np.concatenate(parts)
+
+
+def nearest_points(model: HeadModel) -> NDArray[np.int64]:
+    """(68,) which of the 520 points lies nearest to each of the 68 on the mean head."""
+    dense, sparse = (model.points(model.mean, name) for name in ("dense520", "ibug68"))
+    return np.linalg.norm(sparse[:, None] - dense[None], axis=-1).argmin(1)
 
 
 def points_of_map(maps: NDArray[np.floating], model: HeadModel, name: str) -> NDArray[np.float32]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from mfn.assignment import assign
 from mfn.faces import Faces
-from mfn.smooth import smooth_faces as smooth_faces
 
 PATIENCE_S = 1.5  # how long motion alone may carry somebody who is hidden
 LEAST_S = 0.25  # shorter appearances are taken for mistakes

@@ -59,6 +59,23 @@ def spots(tmp_path_factory) -> Path:
     return spot_network(tmp_path_factory.mktemp("network") / "spots.onnx")
 
 
+@pytest.fixture
+def clip(tmp_path) -> str:
+    """A second at 20 frames/s, ever brighter, with a white spot that the spot network finds."""
+    import cv2
+
+    path = str(tmp_path / "clip.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 20.0, (640, 384))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write a video")
+    for i in range(20):
+        frame = np.full((384, 640, 3), i * 4, np.uint8)
+        frame[80:120, 160:200] = 255
+        writer.write(frame)
+    writer.release()
+    return path
+
+
 @pytest.fixture(scope="session")
 def shipped() -> Path:
     """The weights that ship; the test is skipped while there are none."""

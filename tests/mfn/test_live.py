@@ -16,21 +16,6 @@ from mfn.live import Report
 from mfn.window import Window, needs_display
 
 
-@pytest.fixture
-def clip(tmp_path):
-    """A second at 20 frames/s with a white spot that the spot network finds."""
-    path = str(tmp_path / "clip.avi")
-    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 20.0, (640, 384))
-    if not writer.isOpened():
-        pytest.skip("this OpenCV cannot write a video")
-    for _ in range(20):
-        frame = np.zeros((384, 640, 3), np.uint8)
-        frame[80:120, 160:200] = 255
-        writer.write(frame)
-    writer.release()
-    return path
-
-
 def ticks(count, then=None):
     for k in range(count):
         yield k * 0.01, np.full((2, 2, 3), k, np.uint8)
@@ -127,7 +112,7 @@ def test_window(clip, spots, head_model, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cv2", fake)
     assert main(["live", clip, "--weights", str(spots), "--size", "640x384", "--quiet"]) == 0
     assert len(shown) == 1 and shown[0].shape == (384, 640, 3)
-    assert (shown[0][:20, :100] > 200).any() and not shown[0][350:, 500:].any()
+    assert (shown[0][:20, :100] > 200).any() and shown[0][350:, 500:].max() < 100
     assert not np.array_equal(shown[0][90:110, 170:190], np.full((20, 20, 3), 255))
 
 

@@ -3,7 +3,8 @@ import pytest
 
 from mfn.camera import rotation_from_euler
 from mfn.faces import Faces
-from mfn.track import drop_short, smooth_faces, track_faces
+from mfn.smooth import smooth_faces
+from mfn.track import drop_short, track_faces
 
 
 def walking(paths: np.ndarray, seen: np.ndarray | None = None, noise: float = 0.0) -> Faces:
