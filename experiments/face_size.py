@@ -206,7 +206,7 @@ def draw(path: Path, results: dict[str, dict[str, dict]]) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    titles = {"recall": "recall", "error": "mean error of a weight", "nme": "NME of 68 points, %"}
+    titles = {"recall": "recall", "error": "mean error of a weight (dotted: always the median)", "nme": "NME of 68 points, %"}
     titles |= {shape: f"correlation of {shape}" for shape in SHAPES}
     figure, axes = plt.subplots(len(results), len(titles), figsize=(20, 3.4 * len(results)), squeeze=False)
     for line, (kind, rows) in zip(axes, results.items(), strict=True):
@@ -215,13 +215,13 @@ def draw(path: Path, results: dict[str, dict[str, dict]]) -> None:
                 values = [np.nan if row[name][key] is None else row[name][key] for row in rows.values()]
                 axis.plot(SIZES, values, marker="o", markersize=3, label=name)
             if key == "error":
-                axis.plot(SIZES, [row["error_of_median"] or np.nan for row in rows.values()], "k:", label="always the median")
+                axis.plot(SIZES, [row["error_of_median"] or np.nan for row in rows.values()], "k:")
             axis.set_xscale("log", base=2)
             axis.set_xticks(SIZES, [str(size) for size in SIZES], fontsize=7)
             axis.set_title(title, fontsize=9)
             axis.set_ylim((0, None) if key in ("error", "nme") else (min(0, axis.get_ylim()[0]), 1.03))
             axis.grid(alpha=0.3)
-        line[1].legend(fontsize=7, loc="lower left")
+        line[0].legend(fontsize=7, loc="lower right")
         line[0].set_ylabel(kind, fontsize=8)
         line[0].set_xlabel("face, px", fontsize=8)
     figure.tight_layout()
