@@ -139,7 +139,7 @@ def _unpack(data: bytes, folder: Path) -> Glb:
     """Container to document and joined buffers."""
     if data[:4] != b"glTF":
         if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-            raise ValueError("not a glTF file (expected the bytes 'glTF' or JSON at its start)")
+            raise ValueError("not a glTF file (expected .glb, .gltf or .vrm; Blender, for one, writes it from .fbx and others)")
         glb = Glb(_parse(data))
         _join_buffers(glb, None, folder)
         return glb

@@ -14,10 +14,8 @@ from retarget.targets import Morph
 _HEAD_HEIGHT_M = (0.12, 0.45)  # of a head in metres; a rig outside of it is in other units
 _PEOPLE_HEAD_M = 0.24
 _BLINKS = (ARKIT_NAMES.index("eyeBlinkLeft"), ARKIT_NAMES.index("eyeBlinkRight"))
-_LEFT_EYE, _RIGHT_EYE, _MOUTH = (
-    [row for row, name in enumerate(ARKIT_NAMES) if name.startswith(start) and name.endswith(end)]
-    for start, end in (("eyeBlink", "Left"), ("eyeBlink", "Right"), ("mouth", ""))
-)
+_LIPS = ("mouthSmile", "mouthFrown", "mouthPucker", "mouthFunnel")
+_MOUTH = [row for row, name in enumerate(ARKIT_NAMES) if name.startswith(_LIPS)]
 _CLEARLY = 0.3  # of the farthest way that a target moves a vertex
 _SURE = 0.75  # cosine between what eyes, mouth and skin say of a direction and the axis that is taken for it
 
@@ -26,7 +24,7 @@ def facing(character: Character, morphs: Sequence[Morph], reach: NDArray[np.bool
     """(3, 3) the turn by quarters that brings a face to look to +z with its eyes above its mouth. None unless the skin
     there, the mouth below the eyes, and left and right all say so. reach: (52, M) which of ARKit's move which target."""
     rest = character.rest()
-    eyes = [_moved(character, morphs, np.any(reach[rows], axis=0)) for rows in (_LEFT_EYE, _RIGHT_EYE)]
+    eyes = [_moved(character, morphs, reach[row]) for row in _BLINKS]
     mouth = _moved(character, morphs, np.any(reach[_MOUTH], axis=0))
     if not (eyes[0].any() and eyes[1].any() and mouth.any()):
         return np.eye(3)

@@ -6,21 +6,10 @@ from copy import deepcopy
 from typing import Any
 
 from retarget.glb import Document, Glb
+from retarget.gltf_check import LISTS
 from retarget.nodes import below, roots_of
 
-_SHIFTED = (
-    "accessors",
-    "animations",
-    "bufferViews",
-    "cameras",
-    "images",
-    "materials",
-    "meshes",
-    "nodes",
-    "samplers",
-    "skins",
-    "textures",
-)
+_SHIFTED = tuple(kind for kind in LISTS if kind not in ("buffers", "scenes"))
 
 
 def append_document(out: Glb, other: Glb) -> int:

@@ -254,7 +254,7 @@ def _moves_eyes(character: Character, morphs: Sequence[Morph], reach: NDArray[np
 def _what_is_missing(names: Sequence[str]) -> str:
     expected = "expected ARKit names such as jawOpen, eyeBlinkLeft, mouthSmile_R"
     if not names:
-        return f"it has no morph targets ({expected})"
+        return f"it has no morph targets ({expected}; retarget rig makes them for a head mesh)"
     if all(name.lower().startswith("viseme") for name in names):
         return f"it has visemes alone ({', '.join(names[:3])} …), which cannot show a face's expression ({expected})"
     expected += ", or a name map: retarget inspect RIG --write-map names.json"
