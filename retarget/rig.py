@@ -34,7 +34,7 @@ class Rig:
     matrix: (52, M) float32, ARKit coefficients to target weights. clips: a VRM's expressions, which follow the
     coefficients too and have targets of their own; None if there are none. moving: (M,) which targets move anything.
     resting: (M,) weights of targets that nothing drives. joints: head (None if the whole character is the head), neck
-    and eyes. eyes_turn: the eye joints follow eyeLook*, because no morph target moves what hangs on them. eye_reach:
+    and eyes. eyes_turn: the eye joints follow eyeLook*: something hangs on them that no morph target moves. eye_reach:
     (4,) their turn in, out, down and up at coefficient 1, radians. eye_centre: (3,) the middle between the eyes in the
     rig's scene, scale: what makes its head as large as people's, both at rest. faces: (3, 3) turns the way it looks to
     +z. stands: it has a body that stays upright while the head turns. unmapped: ARKit names without effect. undriven:
@@ -179,7 +179,7 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
         raise ValueError(_what_is_missing(names))
     reach = follows & moves
     gaze_is_shown = _moves_eyes(character, morphs, reach) or (by_expression and bool(reach[_LOOKS].any()))
-    eyes_turn = joints.eyes is not None and not gaze_is_shown
+    eyes_turn = bool(character.share[:, [LEFT_EYE, RIGHT_EYE]].any()) and not gaze_is_shown
     driven = reach.any(axis=1)
     driven[_LOOKS] |= eyes_turn
     version = version_of(document)
@@ -244,11 +244,8 @@ def _routes(
 
 
 def _moves_eyes(character: Character, morphs: Sequence[Morph], reach: NDArray[np.bool_]) -> bool:
-    """Whether eyeLook* moves by morph targets what hangs on the eye joints: else only lids do, and the joints turn. If
-    nothing hangs on them, whether it moves anything."""
-    columns = reach[_LOOKS].any(axis=0)
-    on_eyes = character.share[:, [LEFT_EYE, RIGHT_EYE]].any()
-    return bool((columns & moving(character, morphs, eyes_only=True)).any() if on_eyes else columns.any())
+    """Whether eyeLook* moves by morph targets what hangs on the eye joints: else only lids do, and the joints turn."""
+    return bool((reach[_LOOKS].any(axis=0) & moving(character, morphs, eyes_only=True)).any())
 
 
 def _what_is_missing(names: Sequence[str]) -> str:
