@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ TRAINING = ("fit", "validate", "test")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and gives its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be more than this terminal can show
     verb = arguments[0] if arguments else ""
     if verb in ("-h", "--help", "help"):
         print(HELP, end="")

@@ -85,6 +85,9 @@ def film(predictor: Predictor, source: str, rigs: Sequence[Rig], target: Path, o
         found = _find(predictor, source, (clip, before), lambda state: _save(part, key, state), stop, options.quiet)
     take, frame, focal_px = follow(found, clip, options)
     if not len(take):
+        if not found.whole:
+            print(f"mfn: stopped; no face in the first {len(found.time_s)} frames; --resume goes on", file=sys.stderr)
+            return STOPPED
         _clear(part)
         raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help)")
     if target.suffix.lower() == ".mp4":

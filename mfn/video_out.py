@@ -88,7 +88,8 @@ def join_pieces(pieces: Sequence[Path], target: Path, sound: Path | None = None)
             film = out.add_stream_from_template(sources[0].streams.video[0])
             film.time_base = _CLOCK
             clip = stack.enter_context(open_av(sound)) if sound else None
-            songs = [_sound_packets(clip, out, song, sources[-1]) for song in (clip.streams.audio if clip else [])]
+            known = [song for song in (clip.streams.audio if clip else []) if song.codec_context is not None]
+            songs = [_sound_packets(clip, out, song, sources[-1]) for song in known]
             # Merged by time, so that memory does not grow with the clip.
             for _, _, packet in heapq.merge(_picture_packets(sources, film), *songs, key=lambda item: item[0]):
                 out.mux(packet)
@@ -116,7 +117,7 @@ def _sound_packets(clip: Any, out: Any, song: Any, last_piece: Any) -> Iterator[
     import av
 
     end_s, start_s = _end_s(last_piece), picture_start_s(clip)
-    copied = song.codec_context is not None and song.codec_context.name in _KEPT_SOUND
+    copied = song.codec_context.name in _KEPT_SOUND
     if copied:
         target = out.add_stream_from_template(song)
     else:
@@ -146,7 +147,14 @@ def _copied(clip: Any, index: int, target: Any, span: tuple[float, float], copie
 
 
 def _encoded(packet: Any, target: Any, start_s: float) -> Iterator[Any]:
-    for frame in packet.decode():
+    """The packet in the target's code; nothing of a damaged one."""
+    import av
+
+    try:
+        frames = packet.decode()
+    except av.FFmpegError:
+        return
+    for frame in frames:
         if frame.pts is not None:
             frame.pts -= round(start_s / frame.time_base)
         yield from target.encode(frame)

@@ -1,10 +1,12 @@
 import json
+import os
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from mfn.cli import guarded, main
 from mfn.commands import detect
@@ -160,6 +162,14 @@ def test_training_without_its_extra_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run("fit", "--config", "x.yaml") == run("export") == 1
     assert "pip install 'mfn[train]'" in capsys.readouterr().err
+
+
+def test_names_that_the_terminal_cannot_show(crowd, spots):
+    (crowd / "crowd.png").rename("群衆.png")
+    arguments = ["detect", "群衆.png", "--weights", str(spots), "--size", "640x384", "--no-draw"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-m", "mfn", *arguments], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0 and b"2 faces" in done.stdout and (crowd / "群衆.faces.json").is_file()
 
 
 def test_as_a_module(tmp_path):

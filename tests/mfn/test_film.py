@@ -153,6 +153,18 @@ def test_stopped_while_drawing_goes_on_drawing(clip, spots, tmp_path, monkeypatc
     np.testing.assert_allclose([t for t, _ in read_frames(out)], [t for t, _ in read_frames(clip)], atol=1e-3)
 
 
+def test_stopped_before_any_face_keeps_what_was_looked_at(clip, spots, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "x.npz"
+    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--score", "1", "--out", str(out)]
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        assert main(arguments) == 130
+    assert "no face in the first 3 frames; --resume goes on" in capsys.readouterr().err
+    count = stop_after(monkeypatch, 10**6)
+    assert main([*arguments, "--resume"]) == 1 and count[0] == FRAMES - 3
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4"}
+
+
 def test_resume_of_something_else_is_one_line(clip, spots, tmp_path, monkeypatch, capsys):
     arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out", str(tmp_path / "x.npz")]
     with monkeypatch.context() as patch:
