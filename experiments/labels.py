@@ -102,7 +102,11 @@ def fit_set(
 
 
 def accuracy(bench: Bench) -> Figures:
-    """Aligned and raw NME on the three sets, with one look of the teacher, and with several and our networks' opinion."""
+    """Aligned and raw NME on the three sets, with one look of the teacher, and with several and our networks' opinion.
+
+    Looked at: past 60 degrees of yaw three of nine pictures, turned to 80 degrees and more or nodding far, err by 8 to 9 %, as their pose
+    is read 10 to 30 degrees short; the others by 3.9. SFN's looks at the face upright, or mirrored, read them no better (5.39 to 5.47).
+    """
     score, out = load_score(bench.shared / "eval"), {}
     networks = Predictor.load("large", score=0.4, threads=1), SingleFace.load(threads=1)
     out["networks_sha256"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (MODELS["large"].path, SFN)}

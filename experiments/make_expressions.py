@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from make_profiles import alone
 from tqdm import tqdm
 
 from mfn.camera import euler_from_rotation
@@ -78,19 +79,16 @@ def changed(expression: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         out[list(MOUTH)] *= rng.uniform(0.1, 0.5)
     for k, weight in wanted.items():
         out[k] = weight
-    out[EXPRESSION_NAMES.index("mouthClose")] = min(
-        out[EXPRESSION_NAMES.index("mouthClose")], out[EXPRESSION_NAMES.index("jawOpen")]
-    )
+    close, jaw = (EXPRESSION_NAMES.index(name) for name in ("mouthClose", "jawOpen"))
+    out[close] = min(out[close], out[jaw])
     return out
 
 
 def usable(pack: Pack) -> np.ndarray:
-    """Rows of well seen faces, alone in their picture: at least 70 px tall, at most 50 degrees aside, 25 up or down."""
-    everyone = np.concatenate([pack.faces.image, pack.unsure_image])
-    single = np.bincount(everyone, minlength=len(pack.pictures)) == 1
-    tall = pack.faces.box[:, 3] - pack.faces.box[:, 1] > 70
-    pitch, yaw, _ = np.abs(np.degrees(euler_from_rotation(pack.faces.rotation))).T
-    return np.flatnonzero(pack.known & tall & single[pack.faces.image] & (yaw < 50) & (pitch < 25))
+    """Rows of well seen faces, alone in their picture: more than 70 px tall, at most 50 degrees aside, 25 up or down."""
+    rows = alone(pack, 70)
+    pitch, yaw, _ = np.abs(np.degrees(euler_from_rotation(pack.faces.rotation[rows]))).T
+    return rows[(yaw < 50) & (pitch < 25)]
 
 
 def make(packs: dict[str, Pack], count: int, seed: int) -> tuple[list[bytes], Faces, list[np.ndarray]]:

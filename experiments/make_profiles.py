@@ -28,11 +28,11 @@ LARGEST_TURN = np.radians(68)
 ON_ANOTHER_PHOTO = 0.25  # this share of the turned pictures stands before another photo, the rest before what is carried on of their own
 
 
-def alone(pack: Pack) -> np.ndarray:
-    """Rows of fitted faces of at least 40 px that are their picture's only face."""
+def alone(pack: Pack, least_px: float = 40) -> np.ndarray:
+    """Rows of fitted faces, taller than so many px, that are their picture's only face."""
     everyone = np.concatenate([pack.faces.image, pack.unsure_image])
     single = np.bincount(everyone, minlength=len(pack.pictures)) == 1
-    tall = pack.faces.box[:, 3] - pack.faces.box[:, 1] > 40
+    tall = pack.faces.box[:, 3] - pack.faces.box[:, 1] > least_px
     return np.flatnonzero(pack.known & tall & single[pack.faces.image])
 
 

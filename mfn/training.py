@@ -32,7 +32,7 @@ LOSS_WEIGHTS: dict[str, float] = {
 }
 
 
-CLEAR_PX = 64.0  # from about this size on a face shows its identity and expression
+CLEAR_PX = 48.0  # from about this size on a face shows its identity and expression
 
 
 class MultiFace(LightningModule):

@@ -1,4 +1,5 @@
-"""The `retarget` command: look at a rig, put takes on rigs. Exit codes: 0 done, 1 bad input (one line), 2 usage."""
+"""The `retarget` command: look at a rig, put takes on rigs. Exit codes: 0 done, 1 bad input (one line), 2 usage,
+130 stopped by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands = {"inspect": _inspect, "animate": _animate, "render": _render, "convert": _convert}
         commands |= {"stream": _stream, "calibrate": _calibrate, "rig": _rig}
         commands[arguments.command](arguments)
+    except KeyboardInterrupt:
+        print("\nretarget: stopped", file=sys.stderr)
+        return 130
     except (ValueError, OSError, ImportError) as error:
         print(f"retarget: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

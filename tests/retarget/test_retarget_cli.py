@@ -129,3 +129,12 @@ def test_module_runs_and_unknown_names_fail():
     with pytest.raises(AttributeError, match="no attribute 'Rigg'"):
         _ = retarget.Rigg
     assert np.shape(retarget.Take.empty().rotation) == (0, 4)
+
+
+def test_ctrl_c_is_clean(face_path, monkeypatch, capsys):
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retarget.cli._inspect", stopped)
+    assert main(["inspect", str(face_path)]) == 130
+    assert capsys.readouterr().err == "\nretarget: stopped\n"
