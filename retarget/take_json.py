@@ -123,7 +123,7 @@ def _faces(frame: dict[str, Any]) -> list[dict[str, Any]]:
         several = frame.get(key)
         if not isinstance(several, list):
             continue
-        if several and isinstance(several[0], dict) and _score(several[0]) is not None:
+        if several and isinstance(several[0], dict) and _name(several[0]):
             return [{**frame, "coefficients": several}]  # the categories of a single face
         faces = [face if isinstance(face, dict) else {"coefficients": face} for face in several]
         if "width" in frame and "height" in frame:

@@ -203,7 +203,7 @@ def test_times_in_whatever_unit(key, step, unit, tmp_path):
 def test_faces_of_a_picture(tmp_path):
     """What `mfn detect` writes: a camera's axes, pixels, a picture's size."""
     up = np.diag([1.0, -1, -1]).tolist()  # straight into the camera
-    faces = [{"rotation": up, "scale": 1000.0, "center": [x, 260], "expression": {"jawOpen": 0.5}} for x in (640, 840)]
+    faces = [{"score": 0.9, "rotation": up, "scale": 1000.0, "center": [x, 260], "expression": {"jawOpen": 0.5}} for x in (640, 840)]
     take = read_take(wrote(tmp_path, {"picture": "a.jpg", "width": 1280, "height": 720, "faces": faces}))
     np.testing.assert_allclose(take.translation, [[0, 0.1, -1.28], [0.2, 0.1, -1.28]], rtol=1e-6)
     np.testing.assert_allclose(take.rotation, [[0, 0, 0, 1]] * 2, atol=1e-7)
