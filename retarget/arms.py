@@ -8,13 +8,13 @@ import numpy as np
 
 from retarget.nodes import (
     Document,
-    Floats,
     bare_name,
     below,
     matrix_to_quaternion,
     parents_of,
     pure_rotation,
     roots_of,
+    shortest_turn,
     world_matrices,
 )
 
@@ -40,7 +40,7 @@ def lower_arms(document: Document, humanoid: dict[str, int]) -> None:
             continue  # they hang already
         # A rig that looks to -z has its left arm on the other side: the arm itself says where outwards is.
         target = _HANGING * (np.sign(along[0]), 1, sign * np.sign(along[0]))
-        turn = _between(along / length, target / np.linalg.norm(target))
+        turn = shortest_turn(along / length, target / np.linalg.norm(target))
         above = pure_rotation(world[parents[joint]]) if parents[joint] >= 0 else np.eye(3)
         rotation = matrix_to_quaternion(above.T @ turn @ pure_rotation(world[joint]))
         document["nodes"][joint]["rotation"] = [float(v) for v in rotation]
@@ -54,10 +54,3 @@ def _named_arm(document: Document, side: str) -> int | None:
         if "skin" not in node and re.fullmatch(pattern, bare_name(node)):
             return number
     return None
-
-
-def _between(start: Floats, end: Floats) -> Floats:
-    """The shortest turn (3, 3) that takes one unit vector (3,) to another, not its opposite."""
-    axis, cosine = np.cross(start, end), float(start @ end)
-    skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.eye(3) + skew + skew @ skew / (1 + cosine)

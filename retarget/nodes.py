@@ -69,6 +69,13 @@ def part_of_turn(rotation: Floats, share: float) -> NDArray[np.float64]:
     return quaternion_to_matrix(np.concatenate([axis * np.sin(half), np.cos(half)], axis=-1))
 
 
+def shortest_turn(start: Floats, end: Floats) -> NDArray[np.float64]:
+    """The shortest turn (3, 3) that takes one unit vector (3,) to another, not its opposite."""
+    axis, cosine = np.cross(start, end), float(start @ end)
+    skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    return np.eye(3) + skew + skew @ skew / (1 + cosine)
+
+
 def affine(linear: Floats, offset: Floats) -> NDArray[np.float64]:
     """(..., 3, 3) and (..., 3) -> (..., 4, 4)."""
     linear, offset = np.asarray(linear, np.float64), np.asarray(offset, np.float64)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.glb import check_file
 from retarget.livelink import AWAY_M
-from retarget.nodes import matrix_to_quaternion, pure_rotation
+from retarget.nodes import matrix_to_quaternion, pure_rotation, shortest_turn
 from retarget.take import Take
 
 _COLUMN = {name: column for column, name in enumerate(ARKIT_NAMES)}
@@ -173,8 +173,9 @@ def _pose(face: dict[str, Any]) -> tuple[NDArray[np.float64] | None, NDArray[np.
             return matrix_to_quaternion(pure_rotation(matrix)), matrix[:3, 3] * unit_m
     if {"rotation", "scale", "center", "size"} <= set(face):
         size, center, scale = _numbers(face["size"], 2), _numbers(face["center"], 2), _numbers(face["scale"], 1)
-        turn = np.diag([1.0, -1.0, -1.0]) @ _numbers(face["rotation"], 9).reshape(3, 3)
         place = np.append((center - size / 2) * (1, -1), -size.max()) / max(float(scale[0]), 1e-6)
+        towards = shortest_turn(np.array([0.0, 0.0, -1.0]), place / np.linalg.norm(place))  # it is relative to the ray
+        turn = towards @ np.diag([1.0, -1.0, -1.0]) @ _numbers(face["rotation"], 9).reshape(3, 3)
         return matrix_to_quaternion(pure_rotation(turn)), place
     rotation = _numbers(face["rotation"], 4) if "rotation" in face else None
     return rotation, _numbers(face["translation"], 3) if "translation" in face else None

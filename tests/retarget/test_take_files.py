@@ -13,6 +13,7 @@ from retarget.arkit import ARKIT_NAMES
 from retarget.cli import main
 from retarget.glb import read_glb
 from retarget.livelink import LiveLinkSender
+from retarget.nodes import quaternion_to_matrix
 from retarget.stream import open_sender, play
 from retarget.take import Take
 from retarget.take_files import read_take, to_jsonl, write_take
@@ -206,5 +207,6 @@ def test_faces_of_a_picture(tmp_path):
     faces = [{"score": 0.9, "rotation": up, "scale": 1000.0, "center": [x, 260], "expression": {"jawOpen": 0.5}} for x in (640, 840)]
     take = read_take(wrote(tmp_path, {"picture": "a.jpg", "width": 1280, "height": 720, "faces": faces}))
     np.testing.assert_allclose(take.translation, [[0, 0.1, -1.28], [0.2, 0.1, -1.28]], rtol=1e-6)
-    np.testing.assert_allclose(take.rotation, [[0, 0, 0, 1]] * 2, atol=1e-7)
+    looks = quaternion_to_matrix(take.rotation)[:, :, 2]  # towards the camera, from wherever they stand
+    np.testing.assert_allclose(looks, -take.translation / np.linalg.norm(take.translation, axis=1, keepdims=True), atol=1e-6)
     assert take.actor.tolist() == [0, 1] and take.coefficients[:, JAW].tolist() == [0.5, 0.5]
