@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.camera import FRONTAL, project
+from mfn.camera import FRONTAL
 from mfn.cli import one_line
 from mfn.commands import make_folder, progress
-from mfn.mediapipe import face_box, teacher_expression
+from mfn.mediapipe import teacher_expression
 from mfn.pictures import Picture, picture_paths, read_picture
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ Arrays = dict[str, NDArray]
 LANDMARK_SCALE = 0.1  # px a count
 JPEG_QUALITY = 95
 PART_FORMAT = 2
-LEAST_LONGEST = 64
+LONGEST = (64, 3000)  # px; landmarks, which may lie outside of the photo, are kept as 16-bit counts
 PEOPLE = ("unknown", "folder")
 
 
@@ -79,8 +79,8 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
         from mfn.render import check_pytorch3d
 
         check_pytorch3d()
-    if options.longest < LEAST_LONGEST:
-        raise ValueError(f"--longest {options.longest}: expected at least {LEAST_LONGEST} px")
+    if not LONGEST[0] <= options.longest <= LONGEST[1]:
+        raise ValueError(f"--longest {options.longest}: expected {LONGEST[0]} to {LONGEST[1]} px")
     paths = picture_paths(photos)
     parts, bad = [], []
     with Landmarker(options.landmarker) as landmarker:
@@ -193,7 +193,7 @@ def _fit(pack: Arrays, parts: Sequence[Path], options: AnnotateOptions) -> Array
     """Labels of the pack's faces: the head model fitted to their landmarks, jointly for the pictures of one person."""
     import torch
 
-    from mfn.fitting import basis_from_head_model, fit_people, trust
+    from mfn.fitting import basis_from_head_model, faces_of, fit_people, trust
     from mfn.head_model import HeadModel
 
     model = HeadModel.load()
@@ -208,10 +208,7 @@ def _fit(pack: Arrays, parts: Sequence[Path], options: AnnotateOptions) -> Array
         found = _refined(found, pack["face_picture"], parts, model, basis)
     ok, sure = trust(found, points, torch.from_numpy((FRONTAL @ pack["face_transform"][:, :3, :3]).astype(np.float32)))
     out = {name: getattr(found, name).numpy() for name in ("rotation", "scale", "center", "identity", "expression", "residual")}
-    mean, identity, expression = model.landmark_basis("mediapipe478")
-    shape = np.concatenate([out["identity"], out["expression"]], 1)
-    surface = mean + np.tensordot(shape, np.concatenate([identity, expression]), 1)
-    out["box"] = face_box(project(surface, out["rotation"], out["scale"], out["center"]))
+    out["box"] = faces_of(found, model).box
     return out | {"ok": ok.numpy(), "confidence": sure.numpy(), "person": person, "face": np.arange(count, dtype=np.int32)}
 
 

@@ -256,7 +256,7 @@ def _annotate(arguments: list[str]) -> int:
     parser.add_argument("--landmarker", type=str, default="face_landmarker.task", metavar="FILE", help=text)
     text = "folder: the photos of one directory show one person; unknown (default)"
     parser.add_argument("--people", type=str, default="unknown", metavar="HOW", help=text)
-    text = "larger photos are shrunk to this (default: %(default)s)"
+    text = "larger photos are shrunk to this, 64 to 3000 (default: %(default)s)"
     parser.add_argument("--longest", type=int, default=1600, metavar="PX", help=text)
     _yes_no(parser, "second-look", "look at each face several times: slower, finds more, steadier (default: several times)")
     parser.add_argument("--photometric", action="store_true", help="fit the photo's colours too, not only landmarks (needs PyTorch3D)")

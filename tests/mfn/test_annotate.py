@@ -100,8 +100,9 @@ def test_bad_input_says_so(photos: Path, tmp_path: Path) -> None:
         annotate(None, [str(photos)], tmp_path / "faces.json", QUICK)
     with pytest.raises(ValueError, match="expected unknown or folder"):
         annotate(None, [str(photos)], tmp_path / "faces.npz", QUICK._replace(people="all"))
-    with pytest.raises(ValueError, match="--longest 0: expected at least"):
-        annotate(None, [str(photos)], tmp_path / "faces.npz", QUICK._replace(longest=0))
+    for longest in (0, 4000):  # 4000 px do not fit into 16 bits of 0.1 px
+        with pytest.raises(ValueError, match=f"--longest {longest}: expected 64 to 3000 px"):
+            annotate(None, [str(photos)], tmp_path / "faces.npz", QUICK._replace(longest=longest))
     with pytest.raises(ValueError, match="none of 1 photos"):
         annotate(None, [str(photos / "bad.png")], tmp_path / "faces.npz", QUICK)
     assert not list(tmp_path.glob("faces*"))
