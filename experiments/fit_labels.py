@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mfn.camera import project
-from mfn.fitting import Fit, FitBasis, basis_from_head_model, fit_people, trust
+from mfn.fitting import Fit, FitBasis, basis_from_head_model, faces_of, fit_people, trust
 from mfn.head_model import HeadModel
-from mfn.mediapipe import face_box, teacher_expression
+from mfn.mediapipe import teacher_expression
 
 Arrays = dict[str, NDArray]
 BLOCK = 512
@@ -102,10 +102,7 @@ def box_overlap(box: NDArray, pack: Arrays) -> NDArray:
 def labels_of(found: Fit, points: torch.Tensor, pack: Arrays, model: HeadModel) -> Arrays:
     """What is written for one pack."""
     out = {name: getattr(found, name).numpy() for name in Fit.__dataclass_fields__}
-    head = model.landmark_basis("mediapipe478")
-    shape = np.concatenate([out["identity"], out["expression"]], 1)
-    surface = head[0] + np.tensordot(shape, np.concatenate(head[1:]), 1)
-    out["box"] = face_box(project(surface, out["rotation"], out["scale"], out["center"]))
+    out["box"] = faces_of(found, model).box
     ok, sure = trust(found, points, teacher_rotation(pack["face_transform"]))
     out["ok"], out["confidence"] = ok.numpy(), sure.numpy()
     out["face"] = np.arange(len(points), dtype=np.int32)

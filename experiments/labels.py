@@ -20,8 +20,8 @@ from accuracy import SETS, load_score, mean_of, read_tar
 from fit_labels import people_of, read_pack
 from numpy.typing import NDArray
 
-from mfn.camera import euler_from_rotation, project, rotation_from_euler
-from mfn.fitting import Fit, FitBasis, basis_from_head_model, fit, fit_people
+from mfn.camera import euler_from_rotation, rotation_from_euler
+from mfn.fitting import Fit, FitBasis, basis_from_head_model, faces_of, fit, fit_people
 from mfn.head_model import HeadModel
 from mfn.landmarker import VIEWS, Landmarker, second_opinion, see_faces
 from mfn.mediapipe import teacher_expression
@@ -69,10 +69,7 @@ class Bench:
 
 def points68(found: Fit, model: HeadModel) -> NDArray:
     """The head's 68 points in the picture, (N, 68, 2) px."""
-    mean, identity, expression = model.landmark_basis("ibug68")
-    shape = torch.cat([found.identity, found.expression], 1).numpy()
-    head = mean + np.tensordot(shape, np.concatenate([identity, expression]), 1)
-    return project(head, found.rotation.numpy(), found.scale.numpy(), found.center.numpy())[..., :2]
+    return model.landmarks(faces_of(found, model), "ibug68")[..., :2]
 
 
 def fit_set(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mfn.faces import Faces
 from mfn.fitting_people import load_people, person_identity
 from mfn.fitting_prior import expression_stiffness, jaw_change, shut_eyes
 from mfn.fitting_solve import (
@@ -27,14 +28,25 @@ from mfn.fitting_solve import (
     pose_jacobian,
     rotation_from_vector,
 )
-from mfn.mediapipe import BROWS, INNER_LIPS, IRISES, LIDS, OUTER_LIPS, OVAL
+from mfn.mediapipe import BROWS, INNER_LIPS, IRISES, LIDS, OUTER_LIPS, OVAL, face_box
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.raster import vertex_normals
 
 if TYPE_CHECKING:
     from mfn.head_model import HeadModel
 
-__all__ = ["Fit", "FitBasis", "FitOptions", "basis_from_head_model", "bounded_step", "fit", "fit_people", "fitted_points", "trust"]
+__all__ = [
+    "Fit",
+    "FitBasis",
+    "FitOptions",
+    "basis_from_head_model",
+    "bounded_step",
+    "faces_of",
+    "fit",
+    "fit_people",
+    "fitted_points",
+    "trust",
+]
 TEACHER_FILE = Path(__file__).parent / "weights" / "teacher.npz"
 RESIDUAL_LIMIT = 2.5  # %; what lies above are hands before faces and slips of the teacher
 IDENTITY_LIMIT = 3.0  # standard deviations of what is likely for the person: half as much again as the largest of 5,000 faces
@@ -229,6 +241,23 @@ def fitted_points(basis: FitBasis, found: Fit) -> torch.Tensor:
     head = basis.mean + torch.tensordot(shape, torch.cat([basis.identity, basis.expression]), 1)
     turned = head @ found.rotation[:, :2].transpose(1, 2)
     return found.scale[:, None, None] * turned + found.center[:, None]
+
+
+def faces_of(found: Fit, model: HeadModel) -> Faces:
+    """The fits as N rows: boxes as these heads have them (`mfn.mediapipe.face_box`), score 1, image 0, track -1."""
+    count = len(found.scale)
+    faces = Faces(
+        image=np.zeros(count, np.int32),
+        box=np.zeros((count, 4), np.float32),
+        score=np.ones(count, np.float32),
+        rotation=found.rotation.numpy(),
+        scale=found.scale.numpy(),
+        center=found.center.numpy(),
+        identity=found.identity.numpy(),
+        expression=found.expression.numpy(),
+        track=np.full(count, -1, np.int32),
+    )
+    return faces.replace(box=face_box(model.landmarks(faces, "mediapipe478")))
 
 
 def residual_percent(reached: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

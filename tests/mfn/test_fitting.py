@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mfn import camera
-from mfn.fitting import Fit, FitBasis, FitOptions, basis_from_head_model, bounded_step, fit, fitted_points
+from mfn.fitting import Fit, FitBasis, FitOptions, basis_from_head_model, bounded_step, faces_of, fit, fitted_points
 from mfn.head_model import HeadModel
 from mfn.mediapipe import IRISES, LIDS, OVAL, face_box, teacher_expression
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
@@ -49,6 +49,16 @@ def made_up(basis: FitBasis, count: int, seed: int = 0) -> tuple[Fit, torch.Tens
 
 def angle_deg(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.rad2deg(torch.acos((((a * b).sum((1, 2)) - 1) / 2).clamp(-1, 1)))
+
+
+def test_fits_as_faces(model: HeadModel) -> None:
+    plain = basis_from_head_model(model, learned=False)
+    true, points = made_up(plain, 3)
+    faces = faces_of(true, model)
+    np.testing.assert_allclose(model.landmarks(faces, "mediapipe478")[..., :2], points[..., :2], atol=0.01)
+    middle = (faces.box[:, :2] + faces.box[:, 2:]) / 2
+    assert (np.abs(middle - points[..., :2].mean(1).numpy()) < 0.03 * true.scale.numpy()[:, None]).all()
+    assert len(faces_of(true[torch.arange(0)], model)) == 0
 
 
 def test_recovers_known_faces(basis: FitBasis) -> None:
