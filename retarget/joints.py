@@ -62,7 +62,7 @@ def _find(document: Document, what: str, given: str | None) -> tuple[int | None,
 def _named(document: Document, pattern: str) -> int | None:
     """The first node, nearest to the root, whose bare name matches; else the first joint of a skin of whose name, cut
     into words, the end does (`Character1_LeftEye`). Skinned meshes are no joints: turning them does nothing."""
-    nodes = document["nodes"]
+    nodes = document.get("nodes", [])
     reached = [number for number in below(document, roots_of(document)) if "skin" not in nodes[number]]
     for number in reached:
         if re.fullmatch(pattern, bare_name(nodes[number])):
@@ -77,9 +77,9 @@ def _named(document: Document, pattern: str) -> int | None:
 
 
 def _given(document: Document, what: str, given: str) -> int:
-    names = {str(node.get("name", "")): number for number, node in reversed(list(enumerate(document["nodes"])))}
+    names = {str(node.get("name", "")): number for number, node in reversed(list(enumerate(document.get("nodes", []))))}
     number = names.get(given, int(given) if given.isdecimal() and len(given) < 9 else -1)
-    if not 0 <= number < len(document["nodes"]):
+    if not 0 <= number < len(document.get("nodes", [])):
         raise ValueError(f"{what}: it has no node {given[:80]!r}{close_to(given, names)}")
     if "skin" in document["nodes"][number]:
         raise ValueError(f"{what}: the node {given[:80]!r} is a skinned mesh, turning it does nothing (expected a joint)")

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.glb import write_whole
+from retarget.glb import check_file, write_whole
 from retarget.livelink import read_csv, write_csv
 from retarget.take import Take
 from retarget.take_json import read_json
@@ -23,6 +23,11 @@ def read_take(path: str | os.PathLike[str]) -> Take:
         return read_csv(path)
     if ending in (".json", ".jsonl"):
         return read_json(path)
+    if ending != ".npz":
+        with check_file(path, f"a take: {', '.join(READ)}").open("rb") as file:
+            is_archive = file.read(2) == b"PK"
+        if not is_archive:
+            raise ValueError(f"{path}: not a take (expected {', '.join(READ)}; the take comes first, then its characters)")
     return Take.load(path)
 
 

@@ -145,7 +145,7 @@ def humanoid(document: Document) -> dict[str, int]:
     bones = extensions.get("VRMC_vrm", {}).get("humanoid", {}).get("humanBones", {})
     old = extensions.get("VRM", {}).get("humanoid", {}).get("humanBones", [])
     found = {name: bone.get("node") for name, bone in bones.items()} | {b.get("bone"): b.get("node") for b in old}
-    count = len(document["nodes"])
+    count = len(document.get("nodes", []))
     return {name: node for name, node in found.items() if isinstance(node, int) and 0 <= node < count}
 
 

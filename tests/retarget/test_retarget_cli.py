@@ -74,7 +74,8 @@ def test_empty_take(face_path, tmp_path, capsys):
         (["inspect", "take.npz"], "not a glTF file"),
         (["inspect", "plain.glb"], "it has no morph targets"),
         (["animate", "gone.npz", "face.glb"], "gone.npz: no such file"),
-        (["animate", "face.glb", "face.glb"], "not a readable .npz take"),
+        (["animate", "face.glb", "take.npz"], "the take comes first, then its characters"),
+        (["animate", "noise.npz", "face.glb"], "not a readable .npz take"),
         (["animate", "take.npz", "face.glb", "--out", "no/folder.glb"], "folder does not exist"),
         (["render", "take.npz", "face.glb", "--background", "take.npz"], "not a picture"),
         (["render", "take.npz", "face.glb", "--out", "a.bmpx"], "ends in .png"),
@@ -86,6 +87,7 @@ def test_empty_take(face_path, tmp_path, capsys):
 )
 def test_bad_input_is_one_line_and_1(arguments, message, take_path, face_path, tmp_path, capsys, monkeypatch):
     write_glb(make_face(()), tmp_path / "plain.glb")
+    (tmp_path / "noise.npz").write_bytes(bytes(range(200)))
     write_picture(np.zeros((8, 8, 3), np.uint8), tmp_path / "take.png")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
