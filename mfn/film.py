@@ -89,7 +89,7 @@ def film(predictor: Predictor, source: str, rigs: Sequence[Rig], target: Path, o
             print(f"mfn: stopped; no face in the first {len(found.time_s)} frames; --resume goes on", file=sys.stderr)
             return STOPPED
         _clear(part)
-        raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help)")
+        raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score or a larger --size may help)")
     if target.suffix.lower() == ".mp4":
         done = _render((source, clip, len(found.time_s)), (take, frame, focal_px), rigs, target, options)
         written = [target]
