@@ -121,7 +121,7 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     shot = shoot(predictor(picture), picture, options.focal_px)._replace(source=source)
     take = shot.take
     if not len(take):
-        raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score may help, or --tiles for small faces)")
+        raise ValueError(f"{source}: no face was found in it, nothing was written (a lower --score may help, --tiles for small faces)")
     make_folder(target.parent)
     written = write_shot(shot, rigs, target, options.plain, options.tolerance)
     if not options.quiet:
