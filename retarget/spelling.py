@@ -14,94 +14,39 @@ from retarget.arkit import ARKIT_NAMES, canonical_name
 
 Shares = dict[str, float]  # ARKit's name -> how much of it a target shows
 
-# Other makers' names, without case, signs and side -> ARKit's. A name of a middle shape for each side is a half of it.
+# Other makers' names for ARKit's, without case, signs and side: Character Creator's and iClone's (browraiseinner),
+# MetaHuman's (browraisein; u and d are the upper and lower lip), VRChat's Unified Expressions and SRanipal's (eyeclosed),
+# Faceshift's (browsuc), Ready Player Me's without ARKit's (eyesclosed), VRoid's meshes' (brwsorrow), MikuMikuDance's.
+# A name of a middle shape that is there for each side is a half of it.
 _OTHERS = {
-    # Character Creator, iClone
-    "browraiseinner": "browInnerUp",
-    "browraiseouter": "browOuterUp",
-    "browdrop": "browDown",
-    "cheekraise": "cheekSquint",
-    "cheekblow": "cheekPuff",
-    "nosescrunch": "noseSneer",
-    "mouthopen": "jawOpen",
-    "mouthupupper": "mouthUpperUp",
-    "mouthdownlower": "mouthLowerDown",
-    "mouthrollinupper": "mouthRollUpper",
-    "mouthrollinlower": "mouthRollLower",
-    "mouthfunnelup": "mouthFunnel",
-    "mouthfunneldown": "mouthFunnel",
-    "mouthpuckerup": "mouthPucker",
-    "mouthpuckerdown": "mouthPucker",
-    "eyesblink": "eyeBlink",
-    # MetaHuman, where u and d are the upper and lower lip
-    "browraisein": "browInnerUp",
-    "eyewiden": "eyeWide",
-    "eyesquintinner": "eyeSquint",
-    "eyecheekraise": "cheekSquint",
-    "nosewrinkle": "noseSneer",
-    "jawfwd": "jawForward",
-    "jawchinraiseu": "mouthShrugUpper",
-    "jawchinraised": "mouthShrugLower",
-    "mouthcheekblow": "cheekPuff",
-    "mouthcornerpull": "mouthSmile",
-    "mouthcornerdepress": "mouthFrown",
-    "mouthupperlipraise": "mouthUpperUp",
-    "mouthlowerlipdepress": "mouthLowerDown",
-    "mouthupperliprollin": "mouthRollUpper",
-    "mouthlowerliprollin": "mouthRollLower",
-    "mouthlipspurseu": "mouthPucker",
-    "mouthlipspursed": "mouthPucker",
-    "mouthfunnelu": "mouthFunnel",
-    "mouthfunneld": "mouthFunnel",
-    "mouthlipstogetheru": "mouthClose",
-    "mouthlipstogetherd": "mouthClose",
-    "mouthpressu": "mouthPress",
-    "mouthpressd": "mouthPress",
-    # VRChat's Unified Expressions, SRanipal, Faceshift
-    "eyeclosed": "eyeBlink",
-    "mouthclosed": "mouthClose",
-    "mouthraiserupper": "mouthShrugUpper",
-    "mouthraiserlower": "mouthShrugLower",
-    "mouthsad": "mouthFrown",
-    "browlowerer": "browDown",
-    "lippucker": "mouthPucker",
-    "lipspucker": "mouthPucker",
-    "lipfunnel": "mouthFunnel",
-    "lipsfunnel": "mouthFunnel",
-    "lipsuckupper": "mouthRollUpper",
-    "lipsucklower": "mouthRollLower",
-    "eyein": "eyeLookIn",
-    "eyeout": "eyeLookOut",
-    "eyeup": "eyeLookUp",
-    "eyedown": "eyeLookDown",
-    "eyeopen": "eyeWide",
-    "browsd": "browDown",
-    "browsu": "browOuterUp",
-    "browsuc": "browInnerUp",
-    # Ready Player Me without ARKit's
-    "eyesclosed": "eyeBlink",
-    "eyeslookup": "eyeLookUp",
-    "eyeslookdown": "eyeLookDown",
-    # VRoid's meshes
-    "mtha": "jawOpen",
-    "mthi": "mouthStretch",
-    "mthu": "mouthPucker",
-    "mtho": "mouthFunnel",
-    "mthfun": "mouthSmile",
-    "mthsorrow": "mouthFrown",
-    "eyeclose": "eyeBlink",
-    "eyespread": "eyeWide",
-    "brwangry": "browDown",
-    "brwsorrow": "browInnerUp",
-    "brwsurprised": "browOuterUp",
-    # MikuMikuDance
-    "まばたき": "eyeBlink",
-    "あ": "jawOpen",
-    "い": "mouthStretch",
-    "う": "mouthPucker",
-    "お": "mouthFunnel",
-    "怒り": "browDown",
-    "困る": "browInnerUp",
+    "eyeBlink": "eyesblink eyeclosed eyesclosed eyeclose まばたき",
+    "eyeLookDown": "eyedown eyeslookdown",
+    "eyeLookIn": "eyein",
+    "eyeLookOut": "eyeout",
+    "eyeLookUp": "eyeup eyeslookup",
+    "eyeSquint": "eyesquintinner",
+    "eyeWide": "eyewiden eyeopen eyespread",
+    "jawForward": "jawfwd",
+    "jawOpen": "mouthopen mtha あ",
+    "mouthClose": "mouthlipstogetheru mouthlipstogetherd mouthclosed",
+    "mouthFunnel": "mouthfunnelup mouthfunneldown mouthfunnelu mouthfunneld lipfunnel lipsfunnel mtho お",
+    "mouthPucker": "mouthpuckerup mouthpuckerdown mouthlipspurseu mouthlipspursed lippucker lipspucker mthu う",
+    "mouthSmile": "mouthcornerpull mthfun",
+    "mouthFrown": "mouthcornerdepress mouthsad mthsorrow",
+    "mouthStretch": "mthi い",
+    "mouthRollLower": "mouthrollinlower mouthlowerliprollin lipsucklower",
+    "mouthRollUpper": "mouthrollinupper mouthupperliprollin lipsuckupper",
+    "mouthShrugLower": "jawchinraised mouthraiserlower",
+    "mouthShrugUpper": "jawchinraiseu mouthraiserupper",
+    "mouthPress": "mouthpressu mouthpressd",
+    "mouthLowerDown": "mouthdownlower mouthlowerlipdepress",
+    "mouthUpperUp": "mouthupupper mouthupperlipraise",
+    "browDown": "browdrop browlowerer browsd brwangry 怒り",
+    "browInnerUp": "browraiseinner browraisein browsuc brwsorrow 困る",
+    "browOuterUp": "browraiseouter browsu brwsurprised",
+    "cheekPuff": "cheekblow mouthcheekblow",
+    "cheekSquint": "cheekraise eyecheekraise",
+    "noseSneer": "nosescrunch nosewrinkle",
 }
 # Words that are the whole of a name, or nothing: with others they mean other things.
 _ALONE = {"blink": "eyeBlink", "wink": "eyeBlink", "smile": "mouthSmile", "frown": "mouthFrown", "pucker": "mouthPucker"}
@@ -121,6 +66,7 @@ def split_side(name: str) -> tuple[str, str]:
     return "".join(c for c in stem.lower() if c.isalnum()), {"l": "left", "r": "right"}.get(side, side)
 
 
+_OWN = {other: own.lower() for own, others in _OTHERS.items() for other in others.split()}
 _BY_STEM: dict[str, list[str]] = {}  # "jawopen" -> jawOpen, "eyeblink" -> both of its sides
 for _name in ARKIT_NAMES:
     _BY_STEM.setdefault(split_side(_name)[0], []).append(_name)
@@ -179,8 +125,8 @@ def _of_both_sides(name: str) -> Shares:
 
 def _named(stem: str, whole: bool) -> list[str]:
     """ARKit's names, left before right, for a stem of its own or of others."""
-    other = _OTHERS.get(stem) or (_ALONE.get(stem) if whole else None)
-    return _BY_STEM.get(stem) or (_BY_STEM[other.lower()] if other else [])
+    own = _OWN.get(stem) or (_ALONE.get(stem, "").lower() if whole else "")
+    return _BY_STEM.get(stem) or _BY_STEM.get(own, [])
 
 
 def _endings(name: str) -> Iterator[tuple[bool, str]]:
