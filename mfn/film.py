@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
@@ -266,7 +267,7 @@ def _load(part: Path, key: str) -> Found | None:
             said = str(data["key"])
             faces = Faces(**{name: data[name] for name in _FACES})
             found = Found(faces, data["time_s"], data["change"], bool(data["whole"]))
-    except (zipfile.BadZipFile, EOFError, OSError, KeyError, ValueError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError):
         raise ValueError(f"{part}: not to be read; leave out --resume to begin anew") from None
     if said != key:
         raise ValueError(f"{part}: of another clip or with another --size or --score; leave out --resume to begin anew")

@@ -6,9 +6,11 @@ Head frame: x to the subject's left, y up, z out of the face; the origin lies mi
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +74,7 @@ class HeadModel:
             if int(data["format"]) != FORMAT:
                 raise ValueError(f"format {int(data['format'])}, this version reads {FORMAT}")
             return _from_arrays(data)
-        except (KeyError, ValueError, OSError, EOFError) as error:
+        except (KeyError, ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
             raise ValueError(f"{source}: not a head model of format {FORMAT} ({error})") from error
 
     @property

@@ -266,9 +266,10 @@ def test_quantisation_is_fine():
 def test_bad_input_says_what_to_do(model, tmp_path):
     with pytest.raises(FileNotFoundError, match="build_head_model"):
         HeadModel.load(tmp_path / "none.npz")
-    (tmp_path / "bad.npz").write_bytes(b"not a zip")
-    with pytest.raises(ValueError, match="not a head model"):
-        HeadModel.load(tmp_path / "bad.npz")
+    for content in (b"not a zip", DEFAULT_FILE.read_bytes()[:50_000]):
+        (tmp_path / "bad.npz").write_bytes(content)
+        with pytest.raises(ValueError, match="not a head model"):
+            HeadModel.load(tmp_path / "bad.npz")
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(ValueError, match="not a head model"):
         HeadModel.load(tmp_path / "other.npz")
