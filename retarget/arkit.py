@@ -60,6 +60,10 @@ EYE_TURN_RAD = (0.52, 0.44)
 """Turn of an eye to the side, and up or down, at coefficient 1 of eyeLook*: 30 and 25 degrees."""
 
 
+LONGEST_NAME = 128
+"""Of what others call a shape, so many signs at the end are looked at."""
+
+
 def _mirrored(name: str) -> str:
     if name.endswith("Left"):
         return name[:-4] + "Right"
@@ -91,6 +95,6 @@ def canonical_name(name: str) -> str | None:
     What owns it may stand before a dot or a colon (`blendShape1.jawOpen`). Halves of middle shapes (ICT-FaceKit's
     `browInnerUp_L`) give the middle name: whoever merges them takes their mean.
     """
-    parts = re.split(r"[.:|/]", name)
-    keys = [_key(name), *(_key(".".join(parts[k:])) for k in range(1, len(parts)))]
+    parts = re.split(r"[.:|/]", name[-LONGEST_NAME:])
+    keys = [_key(name[-LONGEST_NAME:]), *(_key(".".join(parts[k:])) for k in range(1, len(parts)))]
     return next((_BY_KEY[key] for key in keys if key in _BY_KEY), None)

@@ -17,6 +17,7 @@ _NAMES = {
     "left eye": "(left|l)(face)?eye(ball)?|eye(ball)?(left|l)|左目",
     "right eye": "(right|r)(face)?eye(ball)?|eye(ball)?(right|r)|右目",
 }
+_MOST_WORDS = 4  # of a name's end
 _BONES = {"head": "head", "neck": "neck", "left eye": "leftEye", "right eye": "rightEye"}
 
 
@@ -70,7 +71,7 @@ def _named(document: Document, pattern: str) -> int | None:
     joints = {joint for skin in document.get("skins", []) for joint in skin["joints"]}
     for number in reached:
         words = re.findall(r"[A-Z]?[a-z]+\d*|[A-Z]+\d*(?![a-z])|\d+", str(nodes[number].get("name", "")))
-        ends = ["".join(words[k:]).lower() for k in range(1, len(words))]
+        ends = ["".join(words[k:]).lower() for k in range(max(1, len(words) - _MOST_WORDS), len(words))]
         if number in joints and any(re.fullmatch(pattern, end) for end in ends):
             return number
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.arkit import ARKIT_NAMES, LONGEST_NAME, canonical_name
 
 Shares = dict[str, float]  # ARKit's name -> how much of it a target shows
 
@@ -58,7 +58,7 @@ _TURNS = {f"eyelook{way}": side for side, ways in (("left", ("l", "left")), ("ri
 
 def split_side(name: str) -> tuple[str, str]:
     """A name without case, signs and side, and its side: "left", "right" or ""."""
-    name = re.sub(r"(^|[._ -])([LR])[._ -](.+)", r"\1\3_\2", name)  # Eye_L_Look_Up
+    name = re.sub(r"(^|[._ -])([LR])[._ -](.+)", r"\1\3_\2", name[-LONGEST_NAME:])  # Eye_L_Look_Up
     match = re.fullmatch(r"(.*?)[._ -]?(Left|Right|left|right|LEFT|RIGHT|[._ -][LRlr]|(?<=[a-zDU])[LR])", name)
     stem, side = (match[1], match[2].strip("._ -").lower()) if match else (name, "")
     if not match and (first := re.fullmatch(r"(Left|Right|left|right)[._ -]?(.*)", name)):
@@ -133,6 +133,7 @@ def _endings(name: str) -> Iterator[tuple[bool, str]]:
     """What follows a sign in the name, longest first, and whether the sign ends an owner's name; first the name without
     Blender's number of a copy. A name that goes on after one of ARKit's (`jawOpen_mouthFunnel`) corrects both at once:
     it is none of them."""
+    name = name[-LONGEST_NAME:]
     if (bare := re.sub(r"\.\d{3}$", "", name)) != name:
         yield True, bare
     for sign in re.finditer(r"[._:| /-]+(?=.)", bare):
