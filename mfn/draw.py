@@ -52,7 +52,8 @@ def draw_faces(picture: Picture, faces: Faces, head_model: HeadModel | None = No
     are laid over the faces, None for boxes and axes only.
     """
     canvas = picture.copy()
-    number = np.flatnonzero(np.isfinite(np.c_[faces.box, faces.center, faces.scale]).all(1))
+    numbers = np.c_[faces.box, faces.center, faces.scale, faces.rotation.reshape(len(faces), 9)]
+    number = np.flatnonzero(np.isfinite(numbers).all(1))
     faces = faces[number]
     if not len(faces):
         return canvas

@@ -91,3 +91,4 @@ def test_the_mask_is_the_face(head_model):
 def test_a_face_that_is_not_finite_is_skipped(head_model):
     faces = some_faces(head_model.identity_size, (160, 120, 100))
     draw_faces(blank(), faces.replace(scale=np.array([np.nan])), head_model)
+    assert (draw_faces(blank(), faces.replace(rotation=np.full((1, 3, 3), np.nan)), head_model) == 60).all()
