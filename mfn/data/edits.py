@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mfn.camera import project
 from mfn.data.head_look import random_look
 from mfn.data.head_paint import Canvas
-from mfn.data.head_raster import corners, draw_front
-from mfn.data.head_render import LIGHT_FROM_ABOVE, arrive, between
+from mfn.data.head_raster import between, corners, draw_front
+from mfn.data.head_render import LIGHT_FROM_ABOVE, arrive
 from mfn.data.head_surface import EYE, EYEBALL, MOUTH, MOUTH_PART, PAGE, SKIN, WRAP, make_surface
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
@@ -41,7 +41,7 @@ class Edit(NamedTuple):
 
 
 class Editor:
-    """Changes expressions in photos. One for all; about 25 pictures of 250 px a second."""
+    """Changes expressions in photos. One for all, as it takes a second to make."""
 
     def __init__(self, model: HeadModel) -> None:
         self.model = model

@@ -65,7 +65,7 @@ class Canvas:
         page[:EYE, 2 * PAGE : 2 * PAGE + EYE] = _paint_eye(self.eye, look, rng)
         if not look.mask:
             page[:MOUTH, 2 * PAGE + EYE :] = _paint_mouth(look, rng)
-        return np.clip(page, 0.004, 1)
+        return np.clip(page, 0.004, 1, out=page)
 
     def _paint_skin(self, face: Floats, look: Look, medium: Floats, coarse: Floats) -> None:
         def tint(name: str, colour: tuple[float, float, float], amount: float) -> None:
@@ -233,9 +233,8 @@ def _cut(field: Floats, name: str) -> tuple[Where, Floats]:
 
 def _eye_fields(model: HeadModel) -> tuple[Floats, Floats]:
     """Distance from the pupil's middle, metres, and angle, on the eye's page."""
-    eye = model.mean[model.region_mask("eyeball_left", "iris", "pupil") & (model.mean[:, 0] > 0)]
     pupil = model.mean[model.region_mask("pupil") & (model.mean[:, 0] > 0)].mean(0)
-    centre = np.array([np.abs(model.mean[model.region_mask("eyeball_left"), 0]).mean() if len(eye) else 0, 0.0])
+    centre = np.array([np.abs(model.mean[model.region_mask("eyeball_left"), 0]).mean(), 0.0])
     row, column = np.mgrid[0:EYE, 0:EYE] + 0.5
     x = (column / EYE - 0.5) * EYE_SPAN_M + centre[0] - pupil[0]
     y = -(row / EYE - 0.5) * EYE_SPAN_M + centre[1] - pupil[1]

@@ -49,13 +49,16 @@ def normals(at: Corners, triangles: NDArray, count: int) -> Floats:
     return (total / np.where(length > 0, length, 1)).T
 
 
-def draw_front(at: Corners, height: int, width: int) -> Drawn:
-    """The nearest of the triangles that face the viewer at each px's centre. Memory grows with the px covered."""
+def draw_front(at: Corners, height: int, width: int, backs: bool = False) -> Drawn:
+    """The nearest of the triangles that face the viewer at each px's centre. Memory grows with the px covered.
+
+    backs: draw those too that face away.
+    """
     (ux, uy, _), (vx, vy, _) = at.second, at.third
     area = ux * vy - vx * uy
     x0, x1 = _bounds(at.first[0], ux, vx, width)
     y0, y1 = _bounds(at.first[1], uy, vy, height)
-    chosen = np.flatnonzero((area < -1e-9) & (x1 >= x0) & (y1 >= y0))
+    chosen = np.flatnonzero(((np.abs(area) if backs else -area) > 1e-9) & (x1 >= x0) & (y1 >= y0))
     x0, y0, across, down = (v[chosen] for v in (x0, y0, x1 - x0 + 1, y1 - y0 + 1))
     fx, fy, fz, ux, uy, uz, vx, vy, vz, area = (v[chosen] for v in (*at.first, *at.second, *at.third, area))
     p, q, r, s = vy / area, -vx / area, -uy / area, ux / area
@@ -84,6 +87,15 @@ def draw_front(at: Corners, height: int, width: int) -> Drawn:
     second, third = second[best], third[best]
     share = np.stack([1 - second - third, second, third], 1)
     return Drawn(pixel, chosen[item[best]], share, depth.reshape(height, width))
+
+
+def between(values: Floats, corner: NDArray, share: Floats) -> Floats:
+    """Values (V, C) between corners (F, 3) by their shares (F, 3) -> (F, C) float32; row by row taken, as gathering all is slow."""
+    values = np.ascontiguousarray(values, np.float32)
+    out = values.take(corner[:, 0], 0) * share[:, :1]
+    for k in (1, 2):
+        out += values.take(corner[:, k], 0) * share[:, k : k + 1]
+    return out
 
 
 def _bounds(first: Floats, second: Floats, third: Floats, size: int) -> tuple[Floats, Floats]:

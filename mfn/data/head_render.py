@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mfn.data.head_look import Look
 from mfn.data.head_paint import Canvas, hair_height
-from mfn.data.head_raster import corners, draw_front, normals
+from mfn.data.head_raster import between, corners, draw_front, normals
 from mfn.data.head_surface import EYEBALL, MOUTH_PART, harmonics
 from mfn.head_model import HeadModel
 
@@ -132,15 +132,6 @@ def draw_head(
         outward -= np.where(left, *(points[part].mean(0) for part in canvas.eyes))
         colour[eye] += _catchlight(outward, light)
     return colour, pixel, depth
-
-
-def between(values: Floats, corner: NDArray, share: Floats) -> Floats:
-    """Values (V, C) between corners (F, 3) by their shares (F, 3) -> (F, C) float32; row by row taken, as gathering all is slow."""
-    values = np.ascontiguousarray(values, np.float32)
-    out = values.take(corner[:, 0], 0) * share[:, :1]
-    for k in (1, 2):
-        out += values.take(corner[:, k], 0) * share[:, k : k + 1]
-    return out
 
 
 def _shade_openings(lit: Floats, kind: NDArray, pixel: NDArray, points: Floats, shape: tuple[int, int]) -> None:

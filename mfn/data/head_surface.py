@@ -1,6 +1,6 @@
 """The head model's surface made ready for painting and lighting: one atlas of all its parts, and how light reaches every vertex.
 
-Made once, in about a second, by `make_surface`. The atlas has four pages side by side: the face's own chart, the scalp and neck
+Made once, in half a second, by `make_surface`. The atlas has four pages side by side: the face's own chart, the scalp and neck
 unrolled, an eyeball seen from the front, and the inside of the mouth. Letters: V vertices, T triangles, H W of the atlas.
 """
 
@@ -161,6 +161,6 @@ def _seen(head: Floats, triangles: NDArray[np.int32], towards: Floats, size: int
     axes = np.stack([side, np.cross(towards, side), -towards])
     scale = size / 0.5
     points = (head - head.mean(0)) @ axes.T * scale + [size / 2, size / 2, 0]
-    depth = draw_front(corners(points, np.concatenate([triangles, triangles[:, ::-1]])), size, size).depth
+    depth = draw_front(corners(points, triangles), size, size, backs=True).depth
     x, y = (points[:, k].astype(int).clip(0, size - 1) for k in range(2))
     return points[:, 2] < depth[y, x] + 0.004 * scale

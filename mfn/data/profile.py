@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mfn.camera import project
-from mfn.data.head_raster import corners, draw_front
+from mfn.data.head_raster import between, corners, draw_front
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
-from retarget.raster import nearest, rasterise, vertex_normals
+from retarget.raster import vertex_normals
 
 if TYPE_CHECKING:
     from mfn.data.edits import Editor
@@ -47,12 +47,13 @@ def turn_face(
     nodes = np.concatenate([source, depth.reshape(-1, 1)], 1)
     turned = (nodes - pivot) @ turn.T + pivot
     triangles = _grid_triangles(rows, columns)
-    number, share = rasterise(turned.astype(np.float32), triangles, height, width)
-    at = (source[triangles[np.maximum(number, 0)]] * share[..., None]).sum(2).astype(np.float32) - 0.5
-    shown = cv2.remap(picture, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    pixel, triangle, share, nearest = draw_front(corners(turned, triangles), height, width, backs=True)
+    at = np.full((height * width, 2), -0.5, np.float32)
+    at[pixel] += between(source, triangles[triangle], share)
+    shown = cv2.remap(picture, at.reshape(height, width, 2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     origin = np.append(face.center[0], 0.0)
     moved = face.replace(rotation=(turn @ face.rotation[0])[None], center=((origin - pivot) @ turn.T + pivot)[None, :2])
-    inside = (number >= 0) & ~_black_border(shown)
+    inside = np.isfinite(nearest) & ~_black_border(shown)
     covered = cv2.erode(inside.astype(np.float32), np.ones((9, 9)))  # edges are dark with what lies beyond them
     head = _outline(moved, model, (height, width))
     far = cv2.dilate(head, np.ones((13, 13))) == 0  # what is around a head is carried on, not the head
@@ -65,8 +66,7 @@ def _outline(face: Faces, model: HeadModel, shape: tuple[int, int]) -> np.ndarra
     """(H, W) float32, 1 where the face is, from ear to ear and to below the chin."""
     points = project(model.vertices(face.identity, face.expression)[0], face.rotation[0], face.scale[0], face.center[0])
     chart = (model.uv[model.triangles] >= 0).all((1, 2))
-    number, _ = nearest(points, model.triangles[chart], *shape)
-    return (number >= 0).astype(np.float32)
+    return np.isfinite(draw_front(corners(points, model.triangles[chart]), *shape, backs=True).depth).astype(np.float32)
 
 
 def turn_whole(
@@ -146,12 +146,11 @@ def _depth(face: Faces, model: HeadModel, step: float, shape: tuple[int, int], b
     vertices = _to_camera(model.vertices(face.identity, face.expression)[0], face)
     vertices = vertices.astype(np.float32)
     vertices[:, :2] = vertices[:, :2] / step + 0.5  # nodes are the centres of the coarse picture's px
-    number, share = rasterise(vertices, model.triangles, *shape)
-    inside = number >= 0
+    z = draw_front(corners(vertices, model.triangles), *shape, backs=True).depth
+    inside = np.isfinite(z)
     if not inside.any():
         return np.full(shape, back, np.float32)
-    z = (vertices[model.triangles[np.maximum(number, 0)], 2] * share).sum(-1)
-    z = np.minimum(z, back)  # the far side of neck and skull is not to swing out
+    z = np.minimum(z, np.float32(back))  # the far side of neck and skull is not to swing out
     distance, label = cv2.distanceTransformWithLabels(
         (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

@@ -26,7 +26,7 @@ def test_it_draws_as_the_exact_one_does():
     expected = barycentric_at(points, triangles, drawn.triangle, drawn.pixel, 70)
     np.testing.assert_allclose(drawn.share, expected, atol=1e-4)
     both = np.isfinite(depth) & np.isfinite(drawn.depth)
-    assert np.abs(depth - drawn.depth)[both].max() < 0.1 and (np.isfinite(drawn.depth).sum() == len(drawn.pixel))
+    assert np.abs(depth[both] - drawn.depth[both]).max() < 0.1 and np.isfinite(drawn.depth).sum() == len(drawn.pixel)
 
 
 def test_a_large_triangle_fills_the_picture_and_its_back_is_not_seen():
@@ -35,6 +35,8 @@ def test_a_large_triangle_fills_the_picture_and_its_back_is_not_seen():
     assert len(front.pixel) == 1200 and np.abs(front.depth - 2).max() < 1e-3
     back = draw_front(corners(points, np.array([[0, 2, 1]])), 30, 40)
     assert len(back.pixel) == len(back.share) == 0 and np.isinf(back.depth).all()
+    both = draw_front(corners(points, np.array([[0, 2, 1]])), 30, 40, backs=True)
+    np.testing.assert_allclose(both.share[:, [0, 2, 1]], front.share, atol=1e-5)
 
 
 def test_normals_are_those_of_the_exact_one():
