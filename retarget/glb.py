@@ -67,11 +67,16 @@ def check_file(path: str | os.PathLike[str], expected: str, largest: int = _LARG
     return source
 
 
+def decode(data: bytes) -> str:
+    """Text in UTF-8, with or without a mark, or in UTF-16, as some programs of Windows write it."""
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
 def read_object(path: str | os.PathLike[str], expected: str) -> Document:
     """The JSON object in a small file that a person wrote. FileNotFoundError or ValueError with one line."""
     source = check_file(path, expected, 1 << 20)
     try:
-        rows = json.loads(source.read_text(encoding="utf-8-sig"))
+        rows = json.loads(decode(source.read_bytes()))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON, expected {expected} ({' '.join(str(error).split())[:80]})") from None
     if not isinstance(rows, dict):

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD, canonical_name
-from retarget.glb import check_file, write_whole
+from retarget.glb import check_file, decode, write_whole
 from retarget.nodes import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.take import Take
 
@@ -131,8 +131,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
     go on are left out."""
     check_file(path, "a Live Link Face CSV")
     try:
-        data = Path(path).read_bytes()
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        text = decode(Path(path).read_bytes())
         between = max(",;\t", key=text.partition("\n")[0].count)
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
     except (UnicodeDecodeError, csv.Error) as error:

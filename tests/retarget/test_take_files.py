@@ -190,6 +190,12 @@ def test_late_moments_are_left_out(monkeypatch):
     sender.close()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_json_as_windows_writes_it(encoding, tmp_path):
+    (tmp_path / "a.json").write_bytes('[\r\n{"jawOpen": 0.5}\r\n]\r\n'.encode(encoding))
+    assert read_take(tmp_path / "a.json").coefficients[:, JAW].tolist() == [0.5]
+
+
 CLOCKS = [("timestamp", 0.02, 1), ("timestamp", 33, 1e-3), ("t", 33_366, 1e-6), ("time", 1.0, 1), ("time_s", 33, 1)]
 
 
