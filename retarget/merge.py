@@ -33,6 +33,7 @@ def append_document(out: Glb, other: Glb) -> int:
         extensions = out.document.setdefault("extensions", {})
         extensions.setdefault("KHR_lights_punctual", {})["lights"] = lights + _lights(document)
     _shift(document, base, len(out.binary))
+    document["animations"] = [animation for animation in document.get("animations", []) if animation["channels"]]
     for kind in _SHIFTED:
         if document.get(kind):
             out.document.setdefault(kind, []).extend(document[kind])
@@ -134,6 +135,8 @@ def _shift(document: Document, base: dict[str, int], bytes_before: int) -> None:
         for sampler in animation["samplers"]:
             move(sampler, "input", "accessors")
             move(sampler, "output", "accessors")
+        # What a pointer names by its place in the file is not there any more.
+        animation["channels"] = [channel for channel in animation["channels"] if "node" in channel["target"]]
         for channel in animation["channels"]:
             move(channel["target"], "node", "nodes")
     for node in document.get("nodes", []):

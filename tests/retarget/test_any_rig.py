@@ -141,15 +141,20 @@ def with_animation(glb: Glb, name: str) -> Glb:
 
 def test_animations_are_kept_after_the_takes(tmp_path):
     for name in ("a", "b"):
-        write_glb(with_animation(make_body(), name), tmp_path / f"{name}.glb")
+        glb = with_animation(make_body(), name)
+        pointer = {"KHR_animation_pointer": {"pointer": "/materials/0/emissiveFactor"}}
+        pointed = {"sampler": 0, "target": {"path": "pointer", "extensions": pointer}}
+        glb.document["animations"].append({**glb.document["animations"][0], "name": f"{name} 2", "channels": [pointed]})
+        write_glb(glb, tmp_path / f"{name}.glb")
     write_scene(make_take(4, 2), [load_rig(tmp_path / "a.glb"), load_rig(tmp_path / "b.glb")], tmp_path / "out.glb")
     out = read_glb(tmp_path / "out.glb")
-    assert [animation["name"] for animation in out.document["animations"]] == ["take", "a", "b"]
-    for animation in out.document["animations"][1:]:
+    assert [animation["name"] for animation in out.document["animations"]] == ["take", "a", "a 2", "b"]
+    of_nodes = out.document["animations"][1::2]
+    for animation in of_nodes:
         (channel,), (sampler,) = animation["channels"], animation["samplers"]
         assert out.document["nodes"][channel["target"]["node"]]["name"] == "mixamorig:Head"
         assert read_accessor(out, sampler["output"]).shape == (2, 4) and read_accessor(out, sampler["input"])[:, 0].tolist() == [0, 1]
-    first, second = (animation["channels"][0]["target"]["node"] for animation in out.document["animations"][1:])
+    first, second = (animation["channels"][0]["target"]["node"] for animation in of_nodes)
     assert first != second
 
 
