@@ -252,7 +252,5 @@ def _what_is_missing(names: Sequence[str]) -> str:
     expected = "expected ARKit names such as jawOpen, eyeBlinkLeft, mouthSmile_R"
     if not names:
         return f"it has no morph targets ({expected}; retarget rig makes them for a head mesh)"
-    if all(name.lower().startswith("viseme") for name in names):
-        return f"it has visemes alone ({', '.join(names[:3])} …), which cannot show a face's expression ({expected})"
     expected += ", or a name map: retarget inspect RIG --write-map names.json"
     return f"none of its {len(names)} morph targets ({', '.join(names[:3])} …) is one of ARKit's ({expected})"

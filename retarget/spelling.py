@@ -1,8 +1,8 @@
 """Which of a rig's morph targets are ARKit's: by ARKit's names, behind a prefix, or under names that other makers use.
 
 ARKit's own name comes first, then the same behind a prefix (`A25_Jaw_Open`, `head_lod0_mesh__eye_blink_L`), then with
-its side elsewhere (`Eye_L_Look_Up`, `eyeBlinkL`) or another maker's name (`Brow_Drop_L`), last a target of both sides
-(`eyesClosed`). A later one counts only for what no earlier one shows.
+its side elsewhere (`Eye_L_Look_Up`, `eyeBlinkL`) or another maker's name (`Brow_Drop_L`), then a target of both sides
+(`eyesClosed`), last a vowel (`viseme_aa`). A later one counts only for what no earlier one shows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from retarget.arkit import ARKIT_NAMES, LONGEST_NAME, canonical_name
+from retarget.vrm import PRESET
 
 Shares = dict[str, float]  # ARKit's name -> how much of it a target shows
 
@@ -52,6 +53,9 @@ _OTHERS = {
 _ALONE = {"blink": "eyeBlink", "wink": "eyeBlink", "smile": "mouthSmile", "frown": "mouthFrown", "pucker": "mouthPucker"}
 _ALONE |= {"mouthkiss": "mouthPucker", "browup": "browOuterUp", "puff": "cheekPuff", "sneer": "noseSneer"}
 _ALONE |= {"jawdrop": "jawOpen", "openmouth": "jawOpen"}
+# Vowels are those of VRM, in the spellings of Oculus and VRChat.
+_VOWELS = {f"{start}{own}": PRESET[preset].parts for start, owns in (("viseme", "aa i u e o"), ("v", "aa ih ou e oh"))
+           for own, preset in zip(owns.split(), ("aa", "ih", "ou", "ee", "oh"), strict=True)}  # fmt: skip
 # An eye that turns to a side of the face: outwards or inwards, by which eye it is.
 _TURNS = {f"eyelook{way}": side for side, ways in (("left", ("l", "left")), ("right", ("r", "right"))) for way in ways}
 
@@ -77,14 +81,15 @@ def find_shapes(meshes: Sequence[Sequence[str]], others: bool = True) -> list[Sh
     ARKit's own names and prefixes to them."""
     found: list[list[Shares]] = [[{} for _ in names] for names in meshes]
     shown: set[str] = set()
-    ways = [_exact, _behind_prefix, *((_of_one_side, _of_both_sides) if others else ())]
+    ways = [_exact, _behind_prefix, *((_of_one_side, _of_both_sides, _of_speech) if others else ())]
     for way in ways:
         new: set[str] = set()
         for names, rows in zip(meshes, found, strict=True):
             # A mesh may have a prefix that others do not have.
             taken = {name for row in rows for name in row} if way is _behind_prefix else shown
             for row, name in zip(rows, names, strict=True):
-                row.update({} if row else {own: share for own, share in way(name).items() if own not in taken})
+                shares = {} if row else {own: share for own, share in way(name).items() if own not in taken}
+                row.update(shares if any(share > 0 for share in shares.values()) else {})
             new |= {name for row in rows for name in row}
         shown |= new
     return [row for rows in found for row in rows]
@@ -121,6 +126,11 @@ def _of_both_sides(name: str) -> Shares:
         if not side and (own := _named(stem, whole)):
             return dict.fromkeys(own, 1 / len(own))
     return {}
+
+
+def _of_speech(name: str) -> Shares:
+    keys = ["".join(c for c in rest.lower() if c.isalnum()) for _, rest in [(True, name), *_endings(name)]]
+    return next((dict(_VOWELS[key]) for key in keys if key in _VOWELS), {})
 
 
 def _named(stem: str, whole: bool) -> list[str]:

@@ -62,7 +62,7 @@ PRESETS = (
     Preset("sad", "Sorrow", None, {**_both("mouthFrown", 0.45), "browInnerUp": 0.5}, -0.4),
     Preset("surprised", "Surprised", None, {**_both("eyeWide", 0.4), **_both("browOuterUp", 0.3)}, -0.4),
 )
-_PRESET = {preset.name: preset for preset in PRESETS}
+PRESET = {preset.name: preset for preset in PRESETS}
 
 
 class Expressions(NamedTuple):
@@ -217,7 +217,7 @@ def _new_clips(document: Document, morphs: Sequence[Morph]) -> list[_Clip]:
         for name, item in groups.get(kind, {}).items():
             override = tuple(strength.get(item.get(key, "none"), 0) for key in _OVERRIDES)
             binds = [(b.get("node"), b.get("index"), b.get("weight", 0)) for b in item.get("morphTargetBinds", [])]
-            preset = name if kind == "preset" and name in _PRESET else None
+            preset = name if kind == "preset" and name in PRESET else None
             weights = _bind(morphs, [morph.node for morph in morphs], binds)
             clips.append(_Clip(name, preset, canonical_name(name), bool(item.get("isBinary")), override, weights))
     return clips
@@ -231,7 +231,7 @@ def _old_clips(document: Document, morphs: Sequence[Morph]) -> list[_Clip]:
     for group in document["extensions"]["VRM"].get("blendShapeMaster", {}).get("blendShapeGroups", []):
         name, key = str(group.get("name", "")), str(group.get("presetName", "unknown")).lower()
         preset = presets.get(name.lower() if key in ("unknown", "") else key)
-        override = (1, 0, 1) if preset and _PRESET[preset].kind is None else (0, 0, 0)
+        override = (1, 0, 1) if preset and PRESET[preset].kind is None else (0, 0, 0)
         binds = [(b.get("mesh"), b.get("index"), b.get("weight", 0) / 100) for b in group.get("binds", [])]
         weights = _bind(morphs, [document["nodes"][morph.node]["mesh"] for morph in morphs], binds)
         clips.append(_Clip(name, preset, canonical_name(name), bool(group.get("isBinary")), override, weights))

@@ -55,7 +55,7 @@ def test_both_sides_share_one(name, stem):
     assert find_shapes([[name]]) == [{f"{stem}Left": 0.5, f"{stem}Right": 0.5}]
 
 
-NOTHING = ["viseme_O", "jawOpen_mouthFunnel", "eyeBlink_jawOpen", "Fcl_ALL_Joy", "eyebrow_left", "lefteyelid", "mouth_up"]
+NOTHING = ["viseme_PP", "jawOpen_mouthFunnel", "eyeBlink_jawOpen", "Fcl_ALL_Joy", "eyebrow_left", "lefteyelid", "mouth_up"]
 
 
 @pytest.mark.parametrize("name", [*NOTHING, "Angry", "Curl", "Mouth_A", "Lid_L", "", "."])
@@ -78,6 +78,15 @@ def test_every_name_is_its_own_behind_a_prefix():
         for own in (name, f"mesh.{name}", f"head_geo_{name}", f"CTRL_expressions_{name}", name.upper()):
             assert find_shapes([[own]]) == [{name: 1.0}], own
         assert canonical_name(f"blendShapes.{name}") == name and canonical_name(f"x_{name}") is None
+
+
+def test_visemes_alone_move_the_lips():
+    names = ["viseme_sil", "viseme_aa", "viseme_O", "vrc.v_ou"]
+    nothing, open_, round_, pursed = find_shapes([names])
+    assert nothing == {} and open_ == {"jawOpen": 1.0, "mouthFunnel": -0.7, "mouthPucker": -0.7}
+    assert round_ == {"mouthFunnel": 1.0} and pursed == {"mouthPucker": 1.0, "mouthFunnel": -0.5}
+    assert find_shapes([["viseme_aa", "viseme_O", "jawOpen", "mouthFunnel", "mouthPucker"]])[:2] == [{}, {}]
+    assert find_shapes([["viseme_aa", "viseme_O", "jawOpen"]])[:2] == [{}, {"mouthFunnel": 1.0}]
 
 
 def test_endless_names_take_no_time():
