@@ -35,18 +35,22 @@ class FromPixels(nn.Module):
         return self.network(image.permute(0, 3, 1, 2).float())
 
 
-def load_network(config: Path, checkpoint: Path) -> nn.Module:
-    """The network of a configuration with the (averaged) weights of a checkpoint; nothing in the checkpoint is executed."""
+def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
+    """The network of a configuration (of several: each over those before it) with the (averaged) weights of a checkpoint; nothing in the checkpoint is executed."""
     from lightning.pytorch.cli import LightningCLI
 
     from mfn.training import read_state
 
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
-    cli = LightningCLI(run=False, args=["--config", str(config)], save_config_callback=None)
+    cli = LightningCLI(run=False, args=[a for config in configs for a in ("--config", str(config))], save_config_callback=None)
     state = read_state(checkpoint)
     network: nn.Module = cli.model.network
-    network.load_state_dict(state)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        names = ", ".join(str(c) for c in configs)
+        raise ValueError(f"{checkpoint}: not the weights of the network of {names}; give every --config it was trained with") from error
     return network.eval()
 
 
@@ -108,15 +112,25 @@ def store_half(model: Any) -> None:
 
 def main(args: Sequence[str]) -> None:
     """`mfn export --config C --checkpoint K [--out F]`"""
+    from argparse import HelpFormatter
+
     from jsonargparse import ArgumentParser
 
-    parser = ArgumentParser(prog="mfn export", description="A trained network as an ONNX file.")
-    parser.add_argument("--config", type=str, required=True, help="the YAML it was trained with")
-    parser.add_argument("--checkpoint", type=str, required=True, help="Lightning's, of that training")
-    parser.add_argument("--out", type=str, default="mfn.onnx", help="file to write")
+    parser: Any = ArgumentParser(
+        prog="mfn export",
+        usage="mfn export --config FILE.yaml --checkpoint FILE.ckpt [--out mfn.onnx]",
+        description="A trained network as an ONNX file.",
+        formatter_class=HelpFormatter,
+    )
+    parser.add_argument(
+        "--config", type=str, action="append", required=True, metavar="FILE", help="the YAML it was trained with; all, in their order"
+    )
+    parser.add_argument("--checkpoint", type=str, required=True, metavar="FILE", help="Lightning's, of that training")
+    parser.add_argument("--out", type=str, default="mfn.onnx", metavar="FILE", help="file to write (default: %(default)s)")
     options = parser.parse_args(list(args))
-    config, checkpoint, out = Path(options.config), Path(options.checkpoint), Path(options.out)
-    if not config.is_file():
-        raise FileNotFoundError(f"{config}: no such configuration")
-    write_onnx(load_network(config, checkpoint), out)
+    configs, checkpoint, out = [Path(c) for c in options.config], Path(options.checkpoint), Path(options.out)
+    for config in configs:
+        if not config.is_file():
+            raise FileNotFoundError(f"{config}: no such configuration")
+    write_onnx(load_network(configs, checkpoint), out)
     print(f"wrote {out}")
