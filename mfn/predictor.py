@@ -32,14 +32,14 @@ class Model(NamedTuple):
 _FOLDER = Path(__file__).parent / "weights"
 MODELS = {
     "small": Model(_FOLDER / "mfn-small.onnx", (448, 256)),  # 8-bit integers: a frame in 10 ms; 320 x 320 of a square picture
-    "large": Model(_FOLDER / "mfn.onnx", (576, 336)),  # float: finds smaller faces; 576 x 320 of 16:9, 448 x 448 of a square
+    "large": Model(_FOLDER / "mfn.onnx", (768, 448)),  # float: reads smaller faces; 576 x 576 of a square picture
 }
 WEIGHTS, SIZE = MODELS["large"]
 SCORE = 0.55  # least probability of a face: of 150 photos without faces (a fifth of the pack) it lets 10 false ones pass
 MULTIPLE = STRIDES[-1]
 PAD_GRAY = 114
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
-_AREA_SLACK = 1.07  # lets a square picture have 448 x 448, 4 % more than 576 x 336
+_AREA_SLACK = 1.07  # lets a square picture have 320 x 320 of 448 x 256
 _BATCH = 8
 
 

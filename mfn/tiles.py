@@ -29,7 +29,7 @@ STEP = 3.0
 BAND = 1.2  # the size up to which neighbouring scales both answer, over LEAST_OWN
 MARGIN = 16  # px between an owned face and a tile's inner border
 TILE = 1280  # px: the larger the less is seen twice
-TOP_K = 1024  # cells looked at in a tile; it holds more faces than a picture of 576 x 336 does
+TOP_K = 1024  # cells looked at in a tile; it holds more faces than a picture of 768 x 448 does
 CHUNK_PX = 2 << 20  # of tiles in one call of the network: 0.5 GB of its activations
 SAME_FACE_IOU = 0.45
 PART_SIZE, PART_INSIDE = 0.6, 0.8  # a part of a face: this much smaller, with this much of its box within the face's
@@ -66,7 +66,7 @@ def plan(height: int, width: int, whole: Letterbox, least_px: float, fixed: tupl
 
 
 def _tiled(height: int, width: int, factor: float, own: tuple[float, float], most: tuple[int, int]) -> Scale:
-    overlap = math.ceil(own[1] + 2 * MARGIN)
+    overlap = math.ceil(own[1] + 2 * (MARGIN + factor))  # tiles start and end at whole px of the picture
     starts, extents, sides = zip(*(_spread(*axis, factor, overlap) for axis in zip((width, height), most)))
     inner = [max(1, round(extent * factor)) for extent in extents]
     if min(most) < TILE:  # a network of one input size
