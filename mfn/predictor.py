@@ -35,7 +35,7 @@ MODELS = {
     "large": Model(_FOLDER / "mfn.onnx", (768, 448)),  # float: reads smaller faces; 576 x 576 of a square picture
 }
 WEIGHTS, SIZE = MODELS["large"]
-SCORE = 0.55  # least probability of a face: of 150 photos without faces (a fifth of the pack) it lets 10 false ones pass
+SCORE = 0.55  # least probability of a face: of 150 photos without faces (a fifth of the pack) large lets 11 false ones pass
 MULTIPLE = STRIDES[-1]
 PAD_GRAY = 114
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
