@@ -31,15 +31,15 @@ class Model(NamedTuple):
 
 _FOLDER = Path(__file__).parent / "weights"
 MODELS = {
-    "small": Model(_FOLDER / "mfn-small.onnx", (448, 256)),  # 8-bit integers: a frame in 10 ms; 320 x 320 of a square picture
-    "large": Model(_FOLDER / "mfn.onnx", (768, 448)),  # float: reads smaller faces; 576 x 576 of a square picture
+    "small": Model(_FOLDER / "mfn-small.onnx", (416, 240)),  # 8-bit integers: 384 x 256 of a 16:9 frame, 320 x 320 of a square
+    "large": Model(_FOLDER / "mfn.onnx", (736, 432)),  # float, reads smaller faces: 704 x 448, 576 x 576
 }
 WEIGHTS, SIZE = MODELS["large"]
-SCORE = 0.55  # least probability of a face: of 150 photos without faces (a fifth of the pack) large lets 11 false ones pass
+SCORE = 0.55  # least probability of a face: of 150 photos without faces (a fifth of the pack) large lets 9 false ones pass
 MULTIPLE = STRIDES[-1]
 PAD_GRAY = 114
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
-_AREA_SLACK = 1.07  # lets a square picture have 320 x 320 of 448 x 256
+_AREA_SLACK = 1.07  # lets a square picture have 320 x 320 of 416 x 240
 _BATCH = 8
 
 
