@@ -36,7 +36,10 @@ class FromPixels(nn.Module):
 
 
 def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
-    """The network of a configuration (of several: each over those before it) with the (averaged) weights of a checkpoint; nothing in the checkpoint is executed."""
+    """The network of a configuration (of several: each over those before it) with the (averaged) weights of a checkpoint.
+
+    Nothing in the checkpoint is executed.
+    """
     from lightning.pytorch.cli import LightningCLI
 
     from mfn.training import read_state
