@@ -3,8 +3,8 @@
     python experiments/speed_accuracy.py --eval ../shared/eval --photo crowd.jpg [--plot speed_accuracy.png]
 
 Accuracy is `accuracy.py`'s: aligned NME on three sets with the network's own boxes, and misses; AP is `groups.py`'s, of the faces of at
-least 16 px in the picture. Time is `runtime.py`'s: a 1280 x 720 frame of ten faces to rig weights, everything included, median, all sizes
-in turn. A size is a number of px (see `mfn.predictor.MODELS`); `input` is what a frame gets of it. Prints Markdown, writes
+least 16 px in the picture. Time is `runtime.py`'s: a 1280 x 720 frame of ten faces to rig weights, everything included, median, one size
+after the other. A size is a number of px (see `mfn.predictor.MODELS`); `input` is what a frame gets of it. Prints Markdown, writes
 experiments/results/speed_accuracy.json.
 """
 
@@ -61,14 +61,16 @@ def accuracy(weights: str, folder: Path) -> dict[str, dict]:
 
 
 def milliseconds(weights: list[str], frame: Picture, rig: Rig, rounds: int) -> dict[str, list[float]]:
-    """Median time of a frame by size, of each network."""
-    sessions = {name: Predictor.load(name, threads=1).session for name in weights}
-    seconds = np.zeros((rounds + 1, len(weights), len(SIZES)))
-    for turn in seconds:
-        for i, session in enumerate(sessions.values()):
-            turn[i] = [frame_seconds(Predictor(session, size, SCORE), rig, frame)[1] for size in SIZES]
-    middle = np.median(seconds[1:], 0) * 1e3  # the first round warms up
-    return dict(zip(weights, np.round(middle, 2).tolist(), strict=True))
+    """Median time of a frame by size, of each network. Round after round of one size: ONNX Runtime plans its memory anew for another."""
+    middle: dict[str, list[float]] = {}
+    for name in weights:
+        session = Predictor.load(name, threads=1).session
+        middle[name] = []
+        for size in SIZES:
+            predictor = Predictor(session, size, SCORE)
+            seconds = [frame_seconds(predictor, rig, frame)[1] for _ in range(rounds + 3)]
+            middle[name].append(round(float(np.median(seconds[3:])) * 1e3, 2))  # the first three warm up
+    return middle
 
 
 def table(curves: Curves) -> str:
