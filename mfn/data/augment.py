@@ -87,7 +87,7 @@ def hide(there: np.ndarray, photo: np.ndarray, rng: np.random.Generator) -> None
         cv2.ellipse(mask, (int(x + w / 2), int(y + h / 2)), (int(w / 2), int(h / 2)), float(rng.uniform(0, 180)), 0, 360, 1, -1)
     else:
         mask[max(y, 0) : y + h, max(x, 0) : x + w] = 1
-    there[mask > 0] = photo[mask > 0]
+    np.copyto(there, photo, where=mask[..., None] > 0)  # also into a part of a larger picture, which OpenCV would copy
 
 
 def scene_look(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mfn.camera import project
+from mfn.data.augment import hide
 from mfn.data.mosaic import KINDS, Mosaic, Scene, _sheet, move_faces, similarity
 from mfn.data.pack import Pack
 from mfn.decode import rotation_from_rows
@@ -136,6 +137,15 @@ def test_a_sheet_is_its_tiles_side_by_side():
         np.testing.assert_allclose(sheet.faces.center[number], [12 + x, 15 + y])
         np.testing.assert_allclose(sheet.unsure[number], np.array([4 + x, 6 + y, 20 + x, 30 + y]) + number)
     assert sheet.known.tolist() == [True, False, True, False]
+
+
+def test_what_lies_before_a_face_hides_some_of_it_in_place():
+    canvas, photo = np.zeros((90, 80, 3), np.uint8), np.full((50, 40, 3), 200, np.uint8)
+    for seed in range(30):
+        canvas[:] = 0
+        hide(canvas[20:70, 10:50], photo, np.random.default_rng(seed))
+        inside = canvas[20:70, 10:50] == 200
+        assert 0 < inside.mean() < 0.37 and canvas.sum() == 200 * inside.sum()
 
 
 def test_weights_must_match_packs():
