@@ -25,6 +25,7 @@ from mfn.head_model import HeadModel
 
 SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}
 LARGEST_TURN = np.radians(68)
+LEAST_YAW, LARGEST_YAW = np.radians(30), np.radians(96)
 ON_ANOTHER_PHOTO = 0.25  # this share of the turned pictures stands before another photo, the rest before what is carried on of their own
 
 
@@ -36,17 +37,23 @@ def alone(pack: Pack, least_px: float = 40) -> np.ndarray:
     return np.flatnonzero(pack.known & tall & single[pack.faces.image])
 
 
-def draw_turn(face: Faces, nods: float, rng: np.random.Generator) -> np.ndarray:
-    """A rotation (3, 3) in the camera's frame: to a yaw of 30 to 90 degrees on the side the face looks to; a share `nods` up or down."""
-    _, yaw, _ = euler_from_rotation(face.rotation[0])
+def draw_turn(faces: Faces, nods: float, rng: np.random.Generator) -> tuple[int, np.ndarray]:
+    """One of the faces, and a rotation (3, 3) in the camera's frame that turns it; a share `nods` up or down, the others aside.
+
+    Those end at a yaw drawn evenly from LEAST_YAW to LARGEST_YAW, on the side that the face looks to, and are chosen among the faces that
+    need no more than LARGEST_TURN for it: else full profiles, which few photos are near, would be missing.
+    """
+    yaw = euler_from_rotation(faces.rotation)[:, 1]
     if rng.random() < nods:
         nod, turn = np.radians(rng.uniform(10, 38)) * rng.choice([-1.0, 1.0]), np.radians(rng.normal(0, 12))
-        return rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
-    side = np.sign(yaw) if abs(yaw) > np.radians(4) else rng.choice([-1.0, 1.0])
-    goal = np.radians(rng.uniform(30, 92))
-    turn = float(np.clip(goal - abs(yaw), np.radians(10), LARGEST_TURN)) * side
+        return int(rng.integers(len(faces))), rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
+    goal = rng.uniform(LEAST_YAW, LARGEST_YAW)
+    near = np.flatnonzero(np.abs(yaw) >= goal - LARGEST_TURN)
+    row = int(rng.choice(near)) if len(near) else int(np.abs(yaw).argmax())
+    side = np.sign(yaw[row]) if abs(yaw[row]) > np.radians(4) else rng.choice([-1.0, 1.0])
+    turn = float(np.clip(goal - abs(yaw[row]), np.radians(10), LARGEST_TURN)) * side
     nod = np.radians(rng.normal(0, 9))
-    return rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
+    return row, rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
 
 
 def make(
@@ -59,16 +66,16 @@ def make(
 
     model, rng = HeadModel.load(), np.random.default_rng(seed)
     editor = Editor(model)
-    box_of, rows = boxes_from(model), {name: alone(pack) for name, pack in packs.items()}
+    box_of, choice = boxes_from(model), {name: pack.faces[alone(pack)] for name, pack in packs.items()}
     names = rng.choice(list(packs), count, p=[SHARES[n] for n in packs] / np.sum([SHARES[n] for n in packs]))
     coded, faces = [], []
     for number, name in enumerate(tqdm(names, unit="face")):
-        row = int(rng.choice(rows[name]))
-        face = packs[name].faces[[row]]
+        row, turn = draw_turn(choice[name], nods, rng)
+        face = choice[name][[row]]
         picture = packs[name].pictures[int(face.image[0])]
         other = rng.random() < ON_ANOTHER_PHOTO
         behind = cv2.resize(backgrounds[rng.integers(len(backgrounds))], picture.shape[1::-1]) if other else None
-        turned, moved = turn_whole(picture, face, editor, draw_turn(face, nods, rng), behind)
+        turned, moved = turn_whole(picture, face, editor, turn, behind)
         faces.append(moved.replace(box=box_of(moved), image=np.array([number])))
         coded.append(code_picture(turned))
     return coded, Faces.concatenate(faces)

@@ -20,6 +20,7 @@ from mfn.network.layout import (
     FIELDS,
     FRONTAL_6D,
     IDENTITY_SIZE,
+    INPUT_MULTIPLE,
     PARAMETERS,
     SCALE_CELLS,
     SLICES,
@@ -34,11 +35,11 @@ LOGIT_LIMIT = 30.0  # beyond it a sigmoid is 0 or 1 in float32, and exp would ov
 @lru_cache(maxsize=32)  # a third of decoding's time; nobody writes into the arrays
 def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Cell centres (A, 2) x y in px and strides (A,) of an input of this size, both float32, in the network's order."""
+    if height % INPUT_MULTIPLE or width % INPUT_MULTIPLE:
+        raise ValueError(f"expected a height and width divisible by {INPUT_MULTIPLE}, got {height} x {width}")
     centers, strides = [], []
     for stride in STRIDES:
-        if height % stride or width % stride:
-            raise ValueError(f"expected a height and width divisible by {STRIDES[-1]}, got {height} x {width}")
-        y, x = np.mgrid[0 : height // stride, 0 : width // stride]
+        y, x = np.mgrid[0 : -(-height // stride), 0 : -(-width // stride)]
         centers.append((np.stack([x, y], -1).reshape(-1, 2) + 0.5) * stride)
         strides.append(np.full(centers[-1].shape[0], stride))
     return np.concatenate(centers).astype(np.float32), np.concatenate(strides).astype(np.float32)

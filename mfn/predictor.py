@@ -1,6 +1,6 @@
 """`Predictor`: picture in, `Faces` out, on the CPU by ONNX Runtime with the weights that ship in the package. No torch.
 
-Letters: B pictures in a batch, H W of the network's input (multiples of 64), A cells, D numbers a cell.
+Letters: B pictures in a batch, H W of the network's input (multiples of 16), A cells, D numbers a cell.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mfn.decode import decode
 from mfn.faces import Faces
-from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, STRIDES
+from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, INPUT_MULTIPLE
 from mfn.pictures import Picture, as_picture
 
 if TYPE_CHECKING:
@@ -31,15 +31,14 @@ class Model(NamedTuple):
 
 _FOLDER = Path(__file__).parent / "weights"
 MODELS = {
-    "small": Model(_FOLDER / "mfn-small.onnx", (416, 240)),  # 8-bit integers: 384 x 256 of a 16:9 frame, 320 x 320 of a square
-    "large": Model(_FOLDER / "mfn.onnx", (736, 432)),  # float, reads smaller faces: 704 x 448, 576 x 576
+    "small": Model(_FOLDER / "mfn-small.onnx", (384, 224)),  # 8-bit integers; of a square 288 x 288
+    "large": Model(_FOLDER / "mfn.onnx", (672, 384)),  # float, reads smaller faces; of a square 512 x 512
 }
 WEIGHTS, SIZE = MODELS["large"]
 SCORE = 0.55  # least probability of a face: of 150 photos without faces (a fifth of the pack) large lets 9 false ones pass
-MULTIPLE = STRIDES[-1]
 PAD_GRAY = 114
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
-_AREA_SLACK = 1.07  # lets a square picture have 320 x 320 of 416 x 240
+_AREA_SLACK = 1.03  # sides come in steps of INPUT_MULTIPLE
 _BATCH = 8
 
 
@@ -60,13 +59,13 @@ class Letterbox(NamedTuple):
 
 
 def fit_letterbox(height: int, width: int, size: tuple[int, int] = SIZE) -> Letterbox:
-    """The input of the area of `size` (width, height), sides multiples of 64, in which a picture is seen largest."""
-    most = int(size[0] * size[1] * _AREA_SLACK) // MULTIPLE**2
+    """The input of the area of `size` (width, height), sides multiples of 16, in which a picture is seen largest."""
+    most = int(size[0] * size[1] * _AREA_SLACK) // INPUT_MULTIPLE**2
     if most < 1:
-        raise ValueError(f"expected a network input of at least {MULTIPLE} x {MULTIPLE} px, got {size[0]} x {size[1]}")
+        raise ValueError(f"expected a network input of at least {INPUT_MULTIPLE} x {INPUT_MULTIPLE} px, got {size[0]} x {size[1]}")
     columns = np.arange(1, most + 1)
     rows = most // columns
-    factor = np.minimum(columns * MULTIPLE / width, rows * MULTIPLE / height)
+    factor = np.minimum(columns * INPUT_MULTIPLE / width, rows * INPUT_MULTIPLE / height)
     return _place(height, width, min(float(factor.max()), ENLARGE_MOST))
 
 
@@ -80,7 +79,7 @@ def fixed_letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox
 def _place(height: int, width: int, factor: float) -> Letterbox:
     """In the middle of the smallest input that holds it."""
     inner = [max(1, int(side * factor + 1e-6)) for side in (width, height)]
-    outer = [-(-side // MULTIPLE) * MULTIPLE for side in inner]
+    outer = [-(-side // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in inner]
     offset = ((outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2)
     return Letterbox(outer[1], outer[0], (inner[0] / width, inner[1] / height), offset)
 

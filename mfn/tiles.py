@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from mfn.decode import decode
 from mfn.faces import Faces
-from mfn.network.layout import IDENTITY_SIZE
+from mfn.network.layout import IDENTITY_SIZE, INPUT_MULTIPLE
 from mfn.pictures import Picture
-from mfn.predictor import MULTIPLE, Letterbox, put_in, to_picture
+from mfn.predictor import Letterbox, put_in, to_picture
 
 if TYPE_CHECKING:
     from mfn.predictor import Predictor
@@ -81,10 +81,10 @@ def _spread(length: int, most: int, factor: float, overlap: int) -> tuple[NDArra
     """Tiles along an axis: where each starts and how long it is, px of the picture; how long, px of the network's input."""
     inner = length * factor
     if inner <= most:
-        return np.zeros(1, np.int64), length, math.ceil(inner / MULTIPLE - 1e-9) * MULTIPLE
+        return np.zeros(1, np.int64), length, math.ceil(inner / INPUT_MULTIPLE - 1e-9) * INPUT_MULTIPLE
     overlap = min(overlap, most // 2)
     count = math.ceil((inner - overlap) / (most - overlap))
-    side = min(most, math.ceil((inner + (count - 1) * overlap) / count / MULTIPLE) * MULTIPLE)
+    side = min(most, math.ceil((inner + (count - 1) * overlap) / count / INPUT_MULTIPLE) * INPUT_MULTIPLE)
     extent = min(length, int(side / factor))
     return np.round(np.linspace(0, length - extent, count)).astype(np.int64), extent, side
 

@@ -35,7 +35,7 @@ def spot_network(path: Path) -> Path:
     ]
     for s in STRIDES:
         nodes += [
-            helper.make_node("AveragePool", ["planes"], [f"mean{s}"], kernel_shape=[s, s], strides=[s, s]),
+            helper.make_node("AveragePool", ["planes"], [f"mean{s}"], kernel_shape=[s, s], strides=[s, s], ceil_mode=1),
             helper.make_node("Conv", [f"mean{s}", "weight", "bias"], [f"conv{s}"]),
             helper.make_node("Reshape", [f"conv{s}", "flat"], [f"row{s}"]),
             helper.make_node("Transpose", [f"row{s}"], [f"cells{s}"], perm=[0, 2, 1]),

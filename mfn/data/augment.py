@@ -6,9 +6,11 @@ import numpy as np
 
 from mfn.data.pack import encode_jpeg
 
+SIDE_LIGHT = 0.25  # of all pasted pictures
+
 
 def patch_look(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A look of its own for one pasted picture: exposure, contrast, gamma, colour cast, sometimes gray."""
+    """A look of its own for one pasted picture: exposure, contrast, gamma, colour cast, sometimes light from aside or gray."""
     import cv2
 
     level = np.linspace(0, 1, 256)
@@ -16,9 +18,20 @@ def patch_look(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     cast = 1 + rng.normal(0, 0.05, 3)
     table = np.clip((level**gamma)[:, None] * gain * cast + lift, 0, 1)
     look = cv2.LUT(picture, (table * 255).astype(np.uint8)[None])
+    if rng.random() < SIDE_LIGHT:
+        look = side_light(look, rng)
     if rng.random() < 0.15:
         look = np.repeat(cv2.cvtColor(look, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     return look
+
+
+def side_light(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Brighter towards one side, darker towards the other: by up to 2.2 times at the borders."""
+    height, width = picture.shape[:2]
+    toward, most = rng.uniform(0, 2 * np.pi), np.log(2.2) * rng.uniform(0.3, 1)
+    x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
+    ramp = np.exp(most * np.clip(np.cos(toward) * x[None] + np.sin(toward) * y[:, None], -1, 1)).astype(np.float32)
+    return np.minimum(picture * ramp[..., None], 255).astype(np.uint8)
 
 
 def blend_patch(

@@ -16,7 +16,7 @@ from mfn.data.pack import Pack
 from mfn.faces import Faces
 from mfn.mirror import mirror_expression
 
-HIDDEN = 0.12  # of all patches: something lies before the face
+HIDDEN = 0.16  # of all patches: something lies before the face
 SEEN_SHARE = 0.6  # a face of which less is inside the scene is neither face nor background
 
 
@@ -34,11 +34,11 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "sheet": Kind(0.46, (1, 2), (0.27, 0.95), 2),
+    "sheet": Kind(0.54, (1, 2), (0.27, 0.95), 2),
     "portrait": Kind(0.12, (1, 4), (0.25, 0.95)),
     "far": Kind(0.06, (1, 3), (0.04, 0.2)),  # small faces without company: else the network waits for a crowd round them
-    "group": Kind(0.22, (5, 12), (0.14, 0.45)),
-    "crowd": Kind(0.14, (15, 40), (0.04, 0.16)),
+    "group": Kind(0.18, (5, 12), (0.14, 0.45)),
+    "crowd": Kind(0.10, (15, 40), (0.04, 0.16)),
 }
 RARE = 1.5  # a face whose expression is k times as long as is usual is drawn k**RARE times as often, at most RAREST times
 RAREST = 4.0

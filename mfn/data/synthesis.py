@@ -117,9 +117,9 @@ def behind_mask(expression: Floats) -> Floats:
 
 
 def random_pose(rng: np.random.Generator) -> Floats:
-    """(3, 3) rotation: mostly near frontal, a third anywhere to profile, some looking up or down."""
-    yaw = rng.normal(0, 22) if rng.random() < 0.65 else rng.uniform(-92, 92)
-    pitch = rng.normal(0, 9) if rng.random() < 0.75 else rng.uniform(-40, 38)
+    """(3, 3) rotation: half near frontal, half anywhere to past profile, some looking up or down."""
+    yaw = rng.normal(0, 22) if rng.random() < 0.5 else rng.uniform(-100, 100)
+    pitch = rng.normal(0, 9) if rng.random() < 0.7 else rng.uniform(-45, 42)
     angles = np.radians([pitch, yaw, rng.normal(0, 8)]).astype(np.float32)
     return rotation_from_euler(angles).astype(np.float32)
 

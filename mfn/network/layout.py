@@ -19,7 +19,9 @@ from typing import NamedTuple
 from retarget.arkit import EXPRESSION_NAMES
 
 STRIDES: tuple[int, ...] = (8, 16, 32, 64)
-"""Cells come stride by stride, each row-major: (B, A, D) with A = sum of (H / s) * (W / s)."""
+"""Cells come stride by stride, each row-major: (B, A, D) with A = sum of ceil(H / s) * ceil(W / s)."""
+INPUT_MULTIPLE = 16
+"""The sides of a network's input are multiples of this. Of larger strides the last row and column may reach over the border."""
 
 IDENTITY_SIZE = 64
 BOX_CELLS = 4.0

@@ -100,7 +100,7 @@ class MFN(nn.Module):
         self.coarse = LevelHead((c4, c8, c16), context[1], hidden[1], multi_scale)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in 0..255, H and W multiples of 64 -> cells (B, A, D), see `mfn.network.layout`"""
+        """(B, 3, H, W) RGB in 0..255, H and W multiples of 16 -> cells (B, A, D), see `mfn.network.layout`"""
         x = picture / 64.0  # no mean taken off: batch normalisation does it, and a border of zeros stays black
         cells = []
         for stride in SCALES:

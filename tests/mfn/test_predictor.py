@@ -26,10 +26,10 @@ def same(a: Faces, b: Faces) -> bool:
     return all(np.allclose(getattr(a, n), getattr(b, n), atol=1e-4) for n in Faces.__dataclass_fields__)
 
 
-INPUTS = {(720, 1280): (448, 704), (1080, 1920): (448, 704), (1280, 720): (704, 448), (500, 500): (576, 576)}
+INPUTS = {(720, 1280): (384, 688), (1080, 1920): (384, 688), (1280, 720): (688, 384), (500, 500): (512, 512)}
 
 
-@pytest.mark.parametrize(("size", "expected"), [*INPUTS.items(), ((480, 640), (512, 640)), ((1, 1), (64, 64))])
+@pytest.mark.parametrize(("size", "expected"), [*INPUTS.items(), ((480, 640), (448, 592)), ((1, 1), (16, 16))])
 def test_input_size_follows_the_picture(size, expected):
     box = fit_letterbox(*size)
     assert (box.height, box.width) == expected
@@ -40,7 +40,7 @@ def test_input_size_follows_the_picture(size, expected):
 @pytest.mark.parametrize("fixed", [False, True])
 def test_letterbox_holds_every_picture(height, width, fixed):
     box = fixed_letterbox(height, width, (576, 320)) if fixed else fit_letterbox(height, width)
-    assert box.height % 64 == box.width % 64 == 0
+    assert box.height % 16 == box.width % 16 == 0
     assert box.height * box.width <= SIZE[0] * SIZE[1] * 1.1
     for side, outer, factor, offset in zip((width, height), (box.width, box.height), box.factor, box.offset):
         assert offset >= 0 and offset + side * factor <= outer + 1e-6 and factor <= max(2.0, 1 / side)
@@ -50,7 +50,7 @@ def test_letterbox_holds_every_picture(height, width, fixed):
 def test_put_in_keeps_the_picture_in_place():
     picture = np.zeros((720, 1280, 3), np.uint8)
     picture[200:400, 600:900] = 255
-    box = fit_letterbox(720, 1280, (640, 384))
+    box = fixed_letterbox(720, 1280, (640, 384))
     pixels = put_in(picture, box)
     assert pixels[0, 0].tolist() == [114] * 3 and pixels[100 + 12, 300].tolist() == [255] * 3
     rows, columns = np.nonzero(pixels[:, :, 0] == 255)
@@ -106,7 +106,7 @@ def test_score_is_the_least_reported(spots):
 
 def test_size_is_the_number_of_pixels(spots):
     assert Predictor.load(spots, size=(1280, 768)).letterbox(1536, 2560)[:2] == (768, 1280)
-    with pytest.raises(ValueError, match="at least 64 x 64 px, got 10 x 10"):
+    with pytest.raises(ValueError, match="at least 16 x 16 px, got 10 x 10"):
         Predictor.load(spots, size=(10, 10))
 
 

@@ -154,7 +154,7 @@ def test_scales(shape, least_px, fixed):
             step = min(fine.box.factor) / min(coarse.box.factor)
             assert step < STEP * 1.1 and fine.own[1] / step >= coarse.own[0] == LEAST_OWN
     for scale in scales[1:]:
-        assert scale.box.height % 64 == scale.box.width % 64 == 0 and scale.box.height * scale.box.width <= 1280 * 1280
+        assert scale.box.height % 16 == scale.box.width % 16 == 0 and scale.box.height * scale.box.width <= 1280 * 1280
         for axis, length in enumerate((width, height)):
             starts, extent = np.unique(scale.corners[:, axis]), scale.extent[axis]
             assert starts[0] == 0 and starts[-1] + extent == length

@@ -70,6 +70,20 @@ def test_cells_stand_where_the_grid_says():
     assert x < 128 < y
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (80, 208), (96, 304), (176, 32)])
+def test_every_size_has_the_cells_of_the_grid(height, width):
+    network = tiny().eval()
+    picture = torch.zeros(1, 3, height, width)
+    with torch.no_grad():
+        cells = network(picture)
+        picture[..., -16:, -16:] = 255  # bottom right
+        moved = (network(picture) - cells).abs().sum(-1)[0]
+    center, stride = grid(height, width)
+    assert cells.shape[:2] == (1, len(center))
+    x, y = center[stride == 8][int(moved[stride == 8].argmax())]
+    assert x > width - 32 and y > height - 32
+
+
 def test_every_loss_falls_when_one_scene_is_learned():
     torch.manual_seed(0)
     system = MultiFace(tiny(), learning_rate=3e-3)
