@@ -35,6 +35,18 @@ class FromPixels(nn.Module):
         return self.network(image.permute(0, 3, 1, 2).float())
 
 
+def read_twice(network: nn.Module) -> nn.Module:
+    """The multi-face network, reading the largest faces in mirror, too."""
+    from mfn.head_model import HeadModel
+    from mfn.mirror import cell_mirror
+    from mfn.network.mfn import MFN
+
+    if not isinstance(network, MFN):
+        raise ValueError(f"--mirror: expected the multi-face network MFN, got {type(network).__name__}")
+    network.read_twice(cell_mirror(HeadModel.load().identity_mirror))
+    return network
+
+
 def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
     """The network of a configuration (of several: each over those before it) with the (averaged) weights of a checkpoint.
 
@@ -114,14 +126,14 @@ def store_half(model: Any) -> None:
 
 
 def main(args: Sequence[str]) -> None:
-    """`mfn export --config C --checkpoint K [--out F]`"""
+    """`mfn export --config C --checkpoint K [--mirror] [--out F]`"""
     from argparse import HelpFormatter
 
     from jsonargparse import ArgumentParser
 
     parser: Any = ArgumentParser(
         prog="mfn export",
-        usage="mfn export --config FILE.yaml --checkpoint FILE.ckpt [--out mfn.onnx]",
+        usage="mfn export --config FILE.yaml --checkpoint FILE.ckpt [--mirror] [--out mfn.onnx]",
         description="A trained network as an ONNX file.",
         formatter_class=HelpFormatter,
     )
@@ -129,11 +141,13 @@ def main(args: Sequence[str]) -> None:
         "--config", type=str, action="append", required=True, metavar="FILE", help="the YAML it was trained with; all, in their order"
     )
     parser.add_argument("--checkpoint", type=str, required=True, metavar="FILE", help="Lightning's, of that training")
+    parser.add_argument("--mirror", action="store_true", help="MFN: reads large faces twice, once in mirror, and gives the mean")
     parser.add_argument("--out", type=str, default="mfn.onnx", metavar="FILE", help="file to write (default: %(default)s)")
     options = parser.parse_args(list(args))
     configs, checkpoint, out = [Path(c) for c in options.config], Path(options.checkpoint), Path(options.out)
     for config in configs:
         if not config.is_file():
             raise FileNotFoundError(f"{config}: no such configuration")
-    write_onnx(load_network(configs, checkpoint), out)
+    network = load_network(configs, checkpoint)
+    write_onnx(read_twice(network) if options.mirror else network, out)
     print(f"wrote {out}")

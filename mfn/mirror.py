@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mfn.camera import mirror_center, mirror_rotation
 from mfn.faces import Faces
+from mfn.network.layout import CELL_SIZE, SLICES
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 if TYPE_CHECKING:
@@ -47,6 +48,19 @@ def mirror_picture(picture: Picture) -> Picture:
 def mirror_expression(expression: NDArray) -> NDArray:
     """(..., 51) weights of the mirrored face: what was left is right."""
     return np.asarray(expression)[..., EXPRESSION_MIRROR]
+
+
+def cell_mirror(identity_mirror: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """What mirroring does to raw cells (see `mfn.network.layout`): order (D,) and sign (D,).
+
+    `cells[..., order] * sign` says of a place in the mirrored picture what `cells` says of its twin. identity_mirror: (I,) +1 or -1
+    """
+    order, sign = np.arange(CELL_SIZE), np.ones(CELL_SIZE, np.float32)
+    sign[SLICES["box"].start] = sign[SLICES["center"].start] = -1  # how far to the right of the cell's centre
+    sign[SLICES["rotation"]] = mirror_rotation(np.ones((3, 3)))[:2].ravel()  # the frontal pose, from which they count, is its own mirror
+    sign[SLICES["identity"]] = identity_mirror
+    order[SLICES["expression"]] = SLICES["expression"].start + EXPRESSION_MIRROR
+    return order, sign
 
 
 def mirror_faces(faces: Faces, width: float, identity_mirror: NDArray) -> Faces:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mfn.decode import decode
 from mfn.faces import Faces
-from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, INPUT_MULTIPLE
+from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, INPUT_MULTIPLE, PAD_GRAY
 from mfn.pictures import Picture, as_picture
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ MODELS = {
 }
 WEIGHTS, SIZE = MODELS["large"]
 SCORE = 0.55  # least probability of a face: of 150 photos without faces (a fifth of the pack) large lets 9 false ones pass
-PAD_GRAY = 114
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
 _AREA_SLACK = 1.03  # sides come in steps of INPUT_MULTIPLE
 _BATCH = 8

@@ -20,6 +20,7 @@ from retarget.arkit import EXPRESSION_NAMES
 
 STRIDES: tuple[int, ...] = (8, 16, 32, 64)
 """Cells come stride by stride, each row-major: (B, A, D) with A = sum of ceil(H / s) * ceil(W / s)."""
+PAD_GRAY = 114  # of 255, what is round a picture in the network's input
 INPUT_MULTIPLE = 16
 """The sides of a network's input are multiples of this. Of larger strides the last row and column may reach over the border."""
 

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mfn.network.backbone import Backbone
 from mfn.network.blocks import ConvBNReLU
-from mfn.network.layout import BRANCHES, STRIDES
+from mfn.network.layout import BRANCHES, PAD_GRAY, STRIDES
 
 COARSE_STRIDE = 16  # of the head that every size of the picture shares; a finer one reads the smallest faces at full size
 SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # at half size stride 16 is stride 32 of the picture, and so on
@@ -65,7 +66,7 @@ class LevelHead(nn.Module):
         nn.init.constant_(self.out_box.bias[:1], -4.6)
 
     def forward(self, finest: Tensor, finer: Tensor, here: Tensor, context: Tensor) -> Tensor:
-        """Maps -> cells (B, H / s * W / s, D)"""
+        """Maps -> cells (B, D, H / s, W / s)"""
         pose = self.pose(context)
         regional, local = context, context
         if self.multi_scale:
@@ -73,10 +74,9 @@ class LevelHead(nn.Module):
             local = self.local_second(torch.cat([self.local_first(finest), finer], 1))
             local = torch.cat([local, here, context], 1)
         identity, expression = self.identity(regional), self.expression(local)
-        cells = torch.cat(
+        return torch.cat(
             [self.out_box(pose), self.out_pose(pose), self.out_identity(identity), self.out_expression(expression)], 1
         )
-        return cells.flatten(2).transpose(1, 2)
 
 
 class MFN(nn.Module):
@@ -98,6 +98,16 @@ class MFN(nn.Module):
         self.down = nn.Conv2d(c32, context[1], 1, bias=False)
         self.fine = LevelHead((c2, c4, c8), context[0], hidden[0], multi_scale)
         self.coarse = LevelHead((c4, c8, c16), context[1], hidden[1], multi_scale)
+        self.mirror: tuple[Tensor, Tensor] | None = None
+
+    def read_twice(self, mirror: tuple[NDArray, NDArray]) -> None:
+        """From now on the largest faces are read in the mirrored picture, too, and the mean is given.
+
+        That is for a trained network: at quarter size the second look costs a twentieth of the whole.
+        mirror: `mfn.mirror.cell_mirror`'s order (D,) and sign (D,)
+        """
+        order, sign = mirror
+        self.mirror = torch.from_numpy(order), torch.from_numpy(sign)[:, None, None]
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..255, H and W multiples of 16 -> cells (B, A, D), see `mfn.network.layout`"""
@@ -106,13 +116,28 @@ class MFN(nn.Module):
         for stride in SCALES:
             if stride > COARSE_STRIDE:
                 x = F.avg_pool2d(x, 2)
-            m2, m4, m8, m16, m32 = self.backbone(x)
+            twice = self.mirror is not None and stride == SCALES[-1]
+            m2, m4, m8, m16, m32 = self.backbone(_with_mirror(x) if twice else x)
             context = self.lateral(m16) + _enlarge(self.down(m32), m16)
             if stride == COARSE_STRIDE:
                 fine = self.lateral_fine(m8) + _enlarge(self.down_fine(context), m8)
                 cells.append(self.fine(m2, m4, m8, fine))
-            cells.append(self.coarse(m4, m8, m16, context))
-        return torch.cat(cells, 1)
+            here = self.coarse(m4, m8, m16, context)
+            cells.append(self._mean_of_both(here) if twice else here)
+        return torch.cat([c.flatten(2).transpose(1, 2) for c in cells], 1)
+
+    def _mean_of_both(self, cells: Tensor) -> Tensor:
+        """Cells (2 B, D, H, W) of pictures and then of their mirrored ones -> (B, D, H, W)"""
+        assert self.mirror is not None
+        order, sign = (part.to(cells.device) for part in self.mirror)
+        seen, mirrored = cells.unflatten(0, (2, -1)).unbind(0)
+        return 0.5 * (seen + mirrored.flip(3)[:, order] * sign)
+
+
+def _with_mirror(picture: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (2 B, 3, H, W'), the mirrored ones behind; W' has whole cells, so that theirs lie on the others."""
+    picture = F.pad(picture, (0, -picture.shape[3] % COARSE_STRIDE), value=PAD_GRAY / 64.0)
+    return torch.cat([picture, picture.flip(3)])
 
 
 def _enlarge(deep: Tensor, like: Tensor) -> Tensor:

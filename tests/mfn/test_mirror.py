@@ -5,9 +5,10 @@ import pytest
 
 from mfn import camera
 from mfn.data.mosaic import move_faces, similarity
+from mfn.decode import write_cells
 from mfn.faces import Faces
 from mfn.head_model import HeadModel
-from mfn.mirror import MEDIAPIPE_MIRROR, mirror_expression, mirror_faces, mirror_picture
+from mfn.mirror import MEDIAPIPE_MIRROR, cell_mirror, mirror_expression, mirror_faces, mirror_picture
 from retarget.arkit import EXPRESSION_NAMES
 
 
@@ -72,6 +73,14 @@ def test_the_mosaic_mirrors_alike(model: HeadModel) -> None:
     mirrored = mirror_faces(faces, 300, model.identity_mirror)
     for name in ("rotation", "scale", "center", "identity", "expression", "box"):
         assert np.allclose(getattr(moved, name), getattr(mirrored, name), atol=1e-3), name
+
+
+def test_mirrored_cells_are_those_of_mirrored_faces(model: HeadModel) -> None:
+    faces = made_up(model, 5, seed=4).replace(score=np.full(5, 0.7))
+    center, stride = np.array([[40, 24]] * 5, np.float32), np.full(5, 16, np.float32)
+    order, sign = cell_mirror(model.identity_mirror)
+    expected = write_cells(mirror_faces(faces, 300, model.identity_mirror), np.array([300, 0]) - center * [1, -1], stride)
+    np.testing.assert_allclose(write_cells(faces, center, stride)[:, order] * sign, expected, atol=1e-4)
 
 
 def test_mediapipe_twins(model: HeadModel) -> None:

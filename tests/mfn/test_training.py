@@ -13,8 +13,9 @@ from mfn.data.mosaic import Scene  # noqa: E402
 from mfn.decode import decode, grid  # noqa: E402
 from mfn.faces import Faces  # noqa: E402
 from mfn.head_model import HeadModel  # noqa: E402
+from mfn.mirror import cell_mirror  # noqa: E402
 from mfn.network.backbone import Backbone  # noqa: E402
-from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, SLICES  # noqa: E402
+from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES  # noqa: E402
 from mfn.network.mfn import MFN  # noqa: E402
 from mfn.training import LOSS_WEIGHTS, MultiFace  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
@@ -175,25 +176,47 @@ def test_training_goes_on_from_saved_weights(tmp_path):
         MultiFace(tiny(), weights=tmp_path / "none")
 
 
-def test_export_agrees_with_torch(tmp_path):
+@pytest.mark.parametrize("mirror", [False, True])
+def test_export_agrees_with_torch(tmp_path, mirror):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    from mfn.export import write_onnx
+    from mfn.export import read_twice, write_onnx
 
     network = tiny().eval()
+    if mirror:
+        read_twice(network)
     for p in network.parameters():
         p.data = p.data.half().float()  # what the file keeps
     path = tmp_path / "tiny.onnx"
     write_onnx(network, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
-    for shape in ((1, 64, 64), (3, 128, 192)):
+    for shape in ((1, 64, 64), (3, 128, 192), (2, 80, 208)):
         image = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
         ours = network(torch.from_numpy(image).permute(0, 3, 1, 2).float()).detach().numpy()
         theirs = session.run(["cells"], {"image": image})[0]
         np.testing.assert_allclose(theirs, ours, rtol=1e-2, atol=2e-2)
         assert decode(theirs, shape[1], shape[2]).identity.shape[1] == IDENTITY_SIZE
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_large_faces_read_twice_are_those_of_the_mirrored_picture():
+    from mfn.export import read_twice
+
+    network = tiny().eval()
+    for out in (network.coarse.out_box, network.coarse.out_pose, network.coarse.out_identity, network.coarse.out_expression):
+        out.weight.data *= 100  # an untrained one says nearly nothing
+    picture = torch.rand(1, 3, 128, 192) * 255
+    with torch.no_grad():
+        once = network(picture)[0].numpy()
+        read_twice(network)
+        twice, mirrored = network(picture)[0].numpy(), network(picture.flip(3))[0].numpy()
+    largest = grid(128, 192)[1] == STRIDES[-1]
+    np.testing.assert_array_equal(once[~largest], twice[~largest])
+    assert np.abs(once[largest] - twice[largest]).max() > 1e-3
+    order, sign = cell_mirror(HeadModel.load().identity_mirror)
+    there = mirrored[largest].reshape(2, 3, -1)[:, ::-1][..., order] * sign
+    np.testing.assert_allclose(twice[largest].reshape(2, 3, -1), there, atol=1e-5)
 
 
 OVERLAYS = {"crops.yaml", "fire.yaml", "wandb.yaml", "mfn_single_scale.yaml", "mfn_detection.yaml", "mfn_short.yaml"}  # on mfn.yaml
