@@ -274,6 +274,7 @@ def _annotate(arguments: list[str]) -> int:
 
 def _with_torch(module: str, first: list[str], arguments: list[str]) -> int:
     """The `main` of a module that needs the train extra."""
+    import warnings
     from importlib import import_module
     from importlib.util import find_spec
 
@@ -281,5 +282,6 @@ def _with_torch(module: str, first: list[str], arguments: list[str]) -> int:
     if missing:
         what = " and ".join(missing)
         raise ImportError(f"this command needs {what}: pip install 'mfn[train]' (in a checkout: '.[train]')")
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # sys.argv begins with our own verb
     import_module(module).main([*first, *arguments])
     return 0

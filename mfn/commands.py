@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from retarget import Rig, Take
 
 STRONGEST = 3
+SURE_PX = 20  # of a face in the network's input: smaller ones are often missed (experiments/face_size.py)
+LARGE_LOST_PX = 40  # of a face in the picture: where ones of this size are lost, the user is told
 
 
 def detect(
@@ -46,7 +48,7 @@ def detect(
             picture = read_picture(path)
             faces = predictor(picture)
             if not quiet:
-                print(table(path, picture, faces))
+                print(table(path, picture, faces) + lost(picture, predictor))
             if writes["json"]:
                 write_whole(out / f"{name}.faces.json", faces_json(path, picture, faces).encode())
             if writes["draw"]:
@@ -64,6 +66,14 @@ def detect(
         if written and not quiet:
             print(f"wrote {' and '.join(written)}\n")
     return int(failed > 0)
+
+
+def lost(picture: Picture, predictor: Predictor) -> str:
+    """A line on the faces that this picture shows too small for one look at all of it, or nothing."""
+    least = SURE_PX / min(predictor.letterbox(*picture.shape[:2]).factor)
+    if predictor.least_px or least < LARGE_LOST_PX:
+        return ""
+    return f"\n(faces of less than about {least:.0f} px are often missed: --tiles looks for them)"
 
 
 class AnimateOptions(NamedTuple):

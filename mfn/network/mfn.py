@@ -1,10 +1,12 @@
 """MFN: every face of a picture in one pass (after Chaudhuri, Vesdapunt and Wang, CVPR 2019).
 
 The paper's disentangling is kept. At each stride
-    box and pose   read global features: the deepest map, brought up again, beside this stride's own;
+    box and pose   read global features: the deepest map, brought up again, beside this stride's own; and, to put them right, local ones;
     identity       reads regional features: this stride's map and the one finer;
     expression     reads local features: a bottom-up chain that starts two strides finer, with everything above beside it.
 The single-scale twin of the paper's ablation reads everything from the global features.
+The paper's pose reads no local features. Ours did not either, and then a fifth of the error of its points was one of place, size and turn
+in the picture's plane alone: two parts in a hundred of a face are a fifth of a cell.
 
 One trunk reads the picture at full, half and quarter size, in one graph and for a third more work than full size alone. So a face of any
 size meets the same weights at nearly the same size: what is learned of faces of 60 px is known of faces of 240 px. (Before, every stride
@@ -45,6 +47,9 @@ class LevelHead(nn.Module):
         self.expression = nn.Sequential(
             ConvBNReLU(local, hidden, 1), ConvBNReLU(hidden, hidden, dilation=2), ConvBNReLU(hidden, hidden)
         )
+        if multi_scale:
+            self.place = nn.Sequential(ConvBNReLU(local, hidden, 1), ConvBNReLU(hidden, hidden, dilation=2))
+            self.to_pose = nn.Conv2d(hidden, hidden, 1, bias=False)
         self.out_box = nn.Conv2d(hidden, BRANCHES["box"], 1)
         self.out_pose = nn.Conv2d(hidden, BRANCHES["pose"], 1)
         self.out_identity = nn.Conv2d(hidden, BRANCHES["identity"], 1)
@@ -52,7 +57,9 @@ class LevelHead(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        """First outputs: no face anywhere (p = 0.01), frontal, mean identity, nearly neutral (0.08)."""
+        """First outputs: no face anywhere (p = 0.01), frontal, mean identity, nearly neutral (0.08); pose of global features alone."""
+        if self.multi_scale:
+            nn.init.zeros_(self.to_pose.weight)
         for out, weight, bias in (
             (self.out_box, 0.01, 0.0),
             (self.out_pose, 0.01, 0.0),
@@ -73,6 +80,7 @@ class LevelHead(nn.Module):
             regional = torch.cat([self.regional(finer), here, context], 1)
             local = self.local_second(torch.cat([self.local_first(finest), finer], 1))
             local = torch.cat([local, here, context], 1)
+            pose = pose + self.to_pose(self.place(local))
         identity, expression = self.identity(regional), self.expression(local)
         return torch.cat(
             [self.out_box(pose), self.out_pose(pose), self.out_identity(identity), self.out_expression(expression)], 1

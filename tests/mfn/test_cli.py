@@ -64,6 +64,12 @@ def test_detect_writes_table_json(crowd, spots, capsys):
     assert sorted(p.name for p in crowd.iterdir()) == ["crowd.faces.json", "crowd.png", "nobody.png"]
 
 
+def test_detect_says_what_size_of_faces_it_may_lose(crowd, spots, capsys):
+    for size, tiles, said in (("640x384", [], True), ("1280x768", [], False), ("640x384", ["--tiles", "--least", "40"], False)):
+        assert run("detect", "crowd.png", "--weights", spots, "--size", size, *tiles, "--no-draw") == 0
+        assert ("of less than about 40 px are often missed: --tiles" in capsys.readouterr().out) == said
+
+
 def test_detect_without_a_face_is_done(crowd, spots, capsys):
     assert run("detect", "nobody.png", "--weights", spots, "--size", "640x384", "--no-draw", "--out", "new/folder") == 0
     assert "nobody.png: 400 x 300 px, no face" in capsys.readouterr().out
