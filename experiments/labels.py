@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mfn.camera import euler_from_rotation, rotation_from_euler
 from mfn.fitting import Fit, FitBasis, basis_from_head_model, faces_of, fit, fit_people
 from mfn.head_model import HeadModel
-from mfn.landmarker import VIEWS, Landmarker, second_opinion, see_faces
+from mfn.landmarker import VIEWS, Landmarker, Seen, second_opinion, see_faces
 from mfn.mediapipe import teacher_expression
 from mfn.nms import overlaps
 from mfn.predictor import MODELS, Predictor
@@ -72,6 +72,13 @@ def points68(found: Fit, model: HeadModel) -> NDArray:
     return model.landmarks(faces_of(found, model), "ibug68")[..., :2]
 
 
+def seen_on(seen: Seen, true: NDArray) -> int | None:
+    """Which of the faces that the teacher saw lies on the true points (68, 2), or None."""
+    own = np.concatenate([seen.points[..., :2].min(1), seen.points[..., :2].max(1)], 1).reshape(-1, 4)
+    shared = overlaps(own, np.concatenate([true.min(0), true.max(0)])[None])[:, 0]
+    return int(shared.argmax()) if len(shared) and shared.max() >= FOUND_IOU else None
+
+
 def fit_set(
     bench: Bench, name: str, landmarker: Landmarker, networks: tuple[Predictor, SingleFace], looks: bool
 ) -> tuple[NDArray, NDArray]:
@@ -86,11 +93,10 @@ def fit_set(
         seen, _ = see_faces(picture, landmarker, boxes, VIEWS if looks else ())
         if faces is not None:
             seen = second_opinion(seen, faces, bench.model, landmarker.names)
-        own = np.concatenate([seen.points[..., :2].min(1), seen.points[..., :2].max(1)], 1).reshape(-1, 4)
-        shared = overlaps(own, np.concatenate([true[i].min(0), true[i].max(0)])[None])[:, 0]
-        if len(shared) and shared.max() >= FOUND_IOU:
-            points.append(seen.points[shared.argmax()])
-            scores.append(seen.scores[shared.argmax()])
+        face = seen_on(seen, true[i])
+        if face is not None:
+            points.append(seen.points[face])
+            scores.append(seen.scores[face])
             rows.append(i)
     teacher = torch.from_numpy(teacher_expression(np.stack(scores), landmarker.names))
     predicted = np.full((len(true), 68, 2), np.nan)

@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from accuracy import SETS, load_score, mean_of, read_tar
-from labels import FOUND_IOU, Bench, Figures, points68
+from labels import Bench, Figures, points68, seen_on
 
 from mfn.fitting import Fit, fit
 from mfn.landmarker import Landmarker
 from mfn.mediapipe import teacher_expression
-from mfn.nms import overlaps
 from mfn.pictures import Picture
 from mfn.render import Rasteriser, RenderOptions, check_pytorch3d, rasterise_numpy, rasterise_pytorch3d, refine
 
@@ -37,11 +36,10 @@ def fitted(bench: Bench, name: str, every: int, landmarker: Landmarker) -> tuple
         if i % every:
             continue
         seen = landmarker(picture)
-        own = np.concatenate([seen.points[..., :2].min(1), seen.points[..., :2].max(1)], 1).reshape(-1, 4)
-        shared = overlaps(own, np.concatenate([true[i].min(0), true[i].max(0)])[None])[:, 0]
-        if len(shared) and shared.max() >= FOUND_IOU:
-            points.append(seen.points[shared.argmax()])
-            scores.append(seen.scores[shared.argmax()])
+        face = seen_on(seen, true[i])
+        if face is not None:
+            points.append(seen.points[face])
+            scores.append(seen.scores[face])
             rows.append(i)
             pictures.append(picture)
     teacher = torch.from_numpy(teacher_expression(np.stack(scores), landmarker.names))
