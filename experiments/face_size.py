@@ -2,7 +2,7 @@
 
     python experiments/face_size.py --backgrounds DATA/backgrounds.tar --clips EVAL/clips [--plot sizes.png] [--sheet sizes_sheet.png]
 
-A face's size is sqrt(w h) of its box in the picture that the predictor is given: a square of 448 px, which large sees at 512 px and small
+A face's size is sqrt(w h) of its box in the picture that the predictor is given: a square of 448 px, which large sees at 496 px and small
 at 288 px. Two kinds of faces, each at all sizes: heads with shoulders drawn by `mfn.data.synthesis` (exact truth, a seed of their own),
 and frames of clips, where no truth is known: there it is SFN's word on the frame as it was filmed, so figures are agreement with that.
 The shrunk picture lies somewhere in a photo without faces, or a wall, and frames also in rows of their like: a small face scores higher

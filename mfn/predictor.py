@@ -32,7 +32,7 @@ class Model(NamedTuple):
 _FOLDER = Path(__file__).parent / "weights"
 MODELS = {
     "small": Model(_FOLDER / "mfn-small.onnx", (384, 224)),  # 8-bit integers; of a square 288 x 288
-    "large": Model(_FOLDER / "mfn.onnx", (672, 384)),  # float, reads smaller faces; of a square 512 x 512
+    "large": Model(_FOLDER / "mfn.onnx", (656, 368)),  # float, reads smaller faces; of a square 496 x 496
 }
 WEIGHTS, SIZE = MODELS["large"]
 SCORE = 0.55  # least probability of a face: of 150 photos without faces (a fifth of the pack) large lets 9 false ones pass
