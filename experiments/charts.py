@@ -26,9 +26,10 @@ STEPS = {
 }
 READING = """
 What they say: (a) and (c) are of one run each, 900 steps from scratch on real photos alone, of the network before its last two blocks and
-its local chain for the pose, and so far from done (the shipped network is at 3.0, 3.5, 2.7) that the poster's order is not seen: labels of
-a multi-scale SFN help on aflw2000 alone, several scales of MFN on facesynthetics alone, and at this length the detector alone detects
-better than one that also learns faces. (b) and (d) are of the shipped networks.
+its local chain for the pose, and so far from done (the shipped network is at 3.0, 3.5, 2.7) that little can be said: on aflw2000 the order
+is the poster's, labels of a multi-scale SFN help on all three sets, several scales of MFN do not on the other two; but looked at through
+inputs a seventh larger the same weights stood in another order, so steps of one point mean nothing. At this length the detector alone
+detects as well as one that also learns faces. (b) and (d) are of the shipped networks.
 """
 POSTER_NME = {"single-single": 2.89, "single-multi": 2.65, "multi-multi": 2.23}
 POSTER_AP = {"detection": 92.1, "single-multi": 98.2, "multi-multi": 98.8}
