@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from retarget import Rig, Take
 
 STRONGEST = 3
-SURE_PX = 20  # of a face in the network's input: smaller ones are often missed (experiments/face_size.py)
+FOUND_PX = 20  # of a face in the network's input: smaller ones are often missed (experiments/face_size.py)
 LARGE_LOST_PX = 40  # of a face in the picture: where ones of this size are lost, the user is told
 
 
@@ -70,7 +70,7 @@ def detect(
 
 def lost(picture: Picture, predictor: Predictor) -> str:
     """A line on the faces that this picture shows too small for one look at all of it, or nothing."""
-    least = SURE_PX / min(predictor.letterbox(*picture.shape[:2]).factor)
+    least = FOUND_PX / min(predictor.letterbox(*picture.shape[:2]).factor)
     if predictor.least_px or least < LARGE_LOST_PX:
         return ""
     return f"\n(faces of less than about {least:.0f} px are often missed: --tiles looks for them)"

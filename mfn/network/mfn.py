@@ -1,12 +1,12 @@
 """MFN: every face of a picture in one pass (after Chaudhuri, Vesdapunt and Wang, CVPR 2019).
 
-The paper's disentangling is kept. At each stride
+The paper's disentangling is kept but for one thing. At each stride
     box and pose   read global features: the deepest map, brought up again, beside this stride's own; and, to put them right, local ones;
     identity       reads regional features: this stride's map and the one finer;
     expression     reads local features: a bottom-up chain that starts two strides finer, with everything above beside it.
 The single-scale twin of the paper's ablation reads everything from the global features.
-The paper's pose reads no local features. Ours did not either, and then a fifth of the error of its points was one of place, size and turn
-in the picture's plane alone: two parts in a hundred of a face are a fifth of a cell.
+The paper's pose reads no local features. Ours did not either, and then its points erred as much with the true shape put in
+(`pose_landmarks` of `mfn.face_loss`) as with its own: a fiftieth of a face is a tenth of a cell, and not to be told from stride 16 alone.
 
 One trunk reads the picture at full, half and quarter size, in one graph and for a third more work than full size alone. So a face of any
 size meets the same weights at nearly the same size: what is learned of faces of 60 px is known of faces of 240 px. (Before, every stride

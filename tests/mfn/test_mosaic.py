@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mfn.camera import project
-from mfn.data.augment import hide
+from mfn.data.augment import hide, side_light
 from mfn.data.mosaic import KINDS, Mosaic, Scene, _sheet, move_faces, similarity
 from mfn.data.pack import Pack
 from mfn.decode import rotation_from_rows
@@ -151,3 +151,13 @@ def test_what_lies_before_a_face_hides_some_of_it_in_place():
 def test_weights_must_match_packs():
     with pytest.raises(ValueError, match="one weight for each"):
         Mosaic([], [], [], MODEL.identity_mirror, box_of)
+
+
+def test_light_from_aside_is_stronger_on_one_side():
+    gray = np.full((40, 60, 3), 100, np.uint8)
+    for seed in range(8):
+        lit = side_light(gray, np.random.default_rng(seed))
+        assert lit.shape == gray.shape and lit.dtype == np.uint8 and (gray == 100).all()
+        edges = [lit[:, 0].mean(), lit[:, -1].mean(), lit[0].mean(), lit[-1].mean()]
+        assert min(edges) < 95 and max(edges) > 105 and lit.min() >= 45 and lit.max() <= 220
+        assert abs(int(lit[20, 30, 0]) - 100) < 6, "the middle stays"
