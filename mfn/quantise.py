@@ -1,7 +1,7 @@
 """`mfn quantise`: a network of `mfn export` with its convolutions in 8-bit integers, about twice as fast on a CPU and half as large.
 
-Static, one scale a channel of the weights, one scale a map, found on pictures that you give. The last convolutions of every branch stay in
-float32: what they say is read in fractions of a px.
+Static, one scale a channel of the weights, one scale a map, found on pictures that you give. The last convolutions of every branch and
+the second look stay in float32: what they say is read in fractions of a px.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # No "Concat": those of the branches' last convolutions would have 8 bits for all that a cell says, and that alone cost 20 % of NME.
 QUANTISED = ("Conv", "Relu", "Add", "AveragePool", "Resize", "Slice")
-LAST = "/out_"  # in the names of the convolutions that stay float32
+EXACT = ("/out_", "/refiner/")  # in the names of the nodes that stay float32
 
 
 def quantise(source: Path, out: Path, pictures: Sequence[Picture]) -> None:
@@ -43,7 +43,7 @@ def quantise(source: Path, out: Path, pictures: Sequence[Picture]) -> None:
         plain, ready, part = (Path(folder) / name for name in ("plain.onnx", "ready.onnx", "part.onnx"))
         onnx.save(model, str(plain))
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
-        kept = [n.name for n in onnx.load(str(ready)).graph.node if LAST in n.name]
+        kept = [n.name for n in onnx.load(str(ready)).graph.node if any(part in n.name for part in EXACT)]
         quantize_static(
             str(ready),
             str(part),

@@ -12,13 +12,15 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 
-from mfn.assign import assign
+from mfn.assign import Assignment, assign
 from mfn.data.datamodule import Batch
-from mfn.decode import grid, read_cells
+from mfn.decode import grid, read_cells, read_parameters
 from mfn.face_loss import PARAMETER_FIELDS, FaceLoss
 from mfn.head_model import HeadModel
 from mfn.losses import box_iou_pairs, giou_loss, quality_focal_loss
-from mfn.network.layout import SLICES
+from mfn.network.layout import PARAMETERS, SLICES
+from mfn.network.mfn import MFN, Look
+from mfn.network.refine import find_places
 
 LOSS_WEIGHTS: dict[str, float] = {
     "score": 2.0,
@@ -39,7 +41,7 @@ class MultiFace(LightningModule):
     """The system that trains a multi-face network.
 
     Args:
-        network: pictures (B, 3, H, W) -> cells (B, A, D).
+        network: the multi-face network.
         learning_rate: at its highest, of AdamW.
         weight_decay: of AdamW, on convolution weights only.
         steps: length of the schedule (one cycle of warm-up and cosine).
@@ -50,7 +52,7 @@ class MultiFace(LightningModule):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: MFN,
         learning_rate: float = 1.5e-3,
         weight_decay: float = 0.02,
         steps: int = 10_000,
@@ -73,8 +75,9 @@ class MultiFace(LightningModule):
         """(B, 3, H, W) RGB 0..255 -> cells (B, A, D) float32"""
         return self.network(picture.to(memory_format=torch.channels_last)).float()
 
-    def losses(self, cells: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Every term of the loss, each a mean over the pairs it speaks of."""
+    def losses(self, look: Look, batch: Batch) -> dict[str, Tensor]:
+        """Every term of the loss, each a mean over the pairs it speaks of, and over the looks at them."""
+        cells = look.cells
         height, width = batch.picture.shape[2:]
         centers, strides = (torch.from_numpy(x).to(cells.device) for x in grid(height, width))
         pairs = assign(batch.box, batch.image, centers, strides, len(cells))
@@ -91,7 +94,24 @@ class MultiFace(LightningModule):
             "score": quality_focal_loss(logit, quality, weight) / count,
             "box": giou_loss(told["box"], true_box).sum() / count,
         }
-        return terms | self._parameter_losses(told, batch, pairs.face)
+        looks = [self._parameter_losses(told, batch, pairs.face)]
+        if self.network.refiner is not None:
+            for raw in self._looks_again(look, pairs):
+                told = read_parameters(raw, centers[pairs.cell], strides[pairs.cell], torch)
+                looks.append(self._parameter_losses(told, batch, pairs.face))
+                terms |= {f"{name}{len(looks)}": value.detach() for name, value in looks[-1].items()}
+        return terms | {name: torch.stack([one[name] for one in looks]).mean() for name in looks[0]}
+
+    def _looks_again(self, look: Look, pairs: Assignment) -> list[Tensor]:
+        """The parameters (P, ...) of the pairs after every further look: as they were where the finest head answers."""
+        again = (pairs.cell >= look.fine).nonzero()[:, 0]
+        picture, cell = pairs.picture[again], pairs.cell[again] - look.fine
+        places, told = find_places(look.levels), [look.cells[pairs.picture, pairs.cell][:, PARAMETERS]]
+        for _ in range(self.network.refiner.looks):
+            # where it reads is not to be bent to its wishes: an earlier look learns from the sum, not through what it is the question of
+            added = self.network.refiner.correction(told[-1][again].detach(), picture, cell, places)
+            told.append(told[-1] + torch.zeros_like(told[-1]).index_copy(0, again, added))
+        return told[1:]
 
     def _parameter_losses(self, told: dict[str, Tensor], batch: Batch, face: Tensor) -> dict[str, Tensor]:
         known = batch.known[face]
@@ -106,10 +126,12 @@ class MultiFace(LightningModule):
         return {name: (value * clear).sum() for name, value in self.face_loss(told, true).items()}
 
     def _step(self, batch: Batch, stage: str) -> Tensor:
-        cells = self(batch.picture.float())
-        with torch.autocast(cells.device.type, enabled=False):  # landmarks in bfloat16 would be a px off
-            terms = self.losses(cells, batch)
-        total = torch.stack([self.loss_weights[name] * value for name, value in terms.items()]).sum()
+        look = self.network.look(batch.picture.float().to(memory_format=torch.channels_last))
+        levels = [level._replace(features=level.features.float()) for level in look.levels]
+        look = look._replace(cells=look.cells.float(), levels=levels)
+        with torch.autocast(self.device.type, enabled=False):  # landmarks in bfloat16 would be a px off
+            terms = self.losses(look, batch)
+        total = torch.stack([weight * terms[name] for name, weight in self.loss_weights.items()]).sum()
         size = len(batch.picture)
         self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size)
         self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size)

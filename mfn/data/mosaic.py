@@ -34,14 +34,16 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "sheet": Kind(0.54, (1, 2), (0.27, 0.95), 2),
+    "sheet": Kind(0.50, (1, 2), (0.27, 0.95), 2),
     "portrait": Kind(0.12, (1, 4), (0.25, 0.95)),
-    "far": Kind(0.06, (1, 3), (0.04, 0.2)),  # small faces without company: else the network waits for a crowd round them
+    "far": Kind(0.09, (1, 3), (0.04, 0.2)),  # small faces without company: else the network waits for a crowd round them
     "group": Kind(0.18, (5, 12), (0.14, 0.45)),
-    "crowd": Kind(0.10, (15, 40), (0.04, 0.16)),
+    "crowd": Kind(0.11, (15, 40), (0.04, 0.16)),
 }
 RARE = 1.5  # a face whose expression is k times as long as is usual is drawn k**RARE times as often, at most RAREST times
 RAREST = 4.0
+TURNED = (15.0, 35.0)  # degrees of yaw: from the first on a face is drawn more often, from the second on AHEAD times as often as from ahead
+AHEAD = 4.0
 
 BoxOf = Callable[[Faces], np.ndarray]
 """Boxes (N, 4) of faces from their pose, identity and expression alone."""
@@ -122,7 +124,8 @@ class Mosaic:
         self.rows = [_rows_by_picture(p.faces.image, len(p.pictures)) for p in packs]
         self.unsure_rows = [_rows_by_picture(p.unsure_image, len(p.pictures)) for p in packs]
         self.anchors = [np.flatnonzero(_span(p.faces.box) > 8) for p in packs]
-        self.odds = [np.cumsum(expression_odds(p.faces.expression[a])) for p, a in zip(packs, self.anchors, strict=True)]
+        chosen = [p.faces[a] for p, a in zip(packs, self.anchors, strict=True)]
+        self.odds = [np.cumsum(expression_odds(faces.expression) * turn_odds(faces.rotation)) for faces in chosen]
 
     def scene(self, rng: np.random.Generator) -> Scene:
         """One scene of a kind drawn by its share."""
@@ -221,6 +224,12 @@ def expression_odds(expression: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(expression - np.median(expression, 0), axis=1) if len(expression) else np.zeros(0)
     usual = max(float(np.median(length)), 1e-3) if len(length) else 1.0
     return np.clip((length / usual) ** RARE, 0.7, RAREST)
+
+
+def turn_odds(rotation: np.ndarray) -> np.ndarray:
+    """How often faces are drawn for their turn to the side (N, 3, 3) -> (N,): of photos one in thirty is turned by more than 30 degrees."""
+    yaw = np.degrees(np.arctan2(np.abs(rotation[:, 0, 2]), np.abs(rotation[:, 2, 2])))
+    return np.interp(yaw, TURNED, (1.0, AHEAD))
 
 
 def _rows_by_picture(image: np.ndarray, pictures: int) -> list[np.ndarray]:

@@ -4,7 +4,8 @@ The paper's disentangling is kept but for one thing. At each stride
     box and pose   read global features: the deepest map, brought up again, beside this stride's own; and, to put them right, local ones;
     identity       reads regional features: this stride's map and the one finer;
     expression     reads local features: a bottom-up chain that starts two strides finer, with everything above beside it.
-The single-scale twin of the paper's ablation reads everything from the global features.
+A second look (`mfn.network.refine`) then reads local features at the points of every face that the first has found, and puts all three
+right. The single-scale twin of the paper's ablation reads everything from the global features, once.
 The paper's pose reads no local features. Ours did not either, and then its points erred as much with the true shape put in
 (`pose_landmarks` of `mfn.face_loss`) as with its own: a fiftieth of a face is a tenth of a cell, and not to be told from stride 16 alone.
 
@@ -15,6 +16,8 @@ had layers of its own, each of which had to learn faces anew: large faces, which
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -23,6 +26,7 @@ from torch import Tensor, nn
 from mfn.network.backbone import Backbone
 from mfn.network.blocks import ConvBNReLU
 from mfn.network.layout import BRANCHES, PAD_GRAY, STRIDES
+from mfn.network.refine import Level, Refiner
 
 COARSE_STRIDE = 16  # of the head that every size of the picture shares; a finer one reads the smallest faces at full size
 SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # at half size stride 16 is stride 32 of the picture, and so on
@@ -72,30 +76,44 @@ class LevelHead(nn.Module):
         assert self.out_box.bias is not None
         nn.init.constant_(self.out_box.bias[:1], -4.6)
 
-    def forward(self, finest: Tensor, finer: Tensor, here: Tensor, context: Tensor) -> Tensor:
-        """Maps -> cells (B, D, H / s, W / s)"""
+    def forward(self, finest: Tensor, finer: Tensor, here: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps -> cells (B, D, H / s, W / s), and the local features that they were read from, at half the stride"""
         pose = self.pose(context)
-        regional, local = context, context
+        regional, local, fine = context, context, finer
         if self.multi_scale:
             regional = torch.cat([self.regional(finer), here, context], 1)
-            local = self.local_second(torch.cat([self.local_first(finest), finer], 1))
-            local = torch.cat([local, here, context], 1)
+            fine = torch.cat([self.local_first(finest), finer], 1)
+            local = torch.cat([self.local_second(fine), here, context], 1)
             pose = pose + self.to_pose(self.place(local))
         identity, expression = self.identity(regional), self.expression(local)
-        return torch.cat(
-            [self.out_box(pose), self.out_pose(pose), self.out_identity(identity), self.out_expression(expression)], 1
-        )
+        outs = [self.out_box(pose), self.out_pose(pose), self.out_identity(identity), self.out_expression(expression)]
+        return torch.cat(outs, 1), fine
+
+
+class Look(NamedTuple):
+    """cells: (B, A, D) of all strides, fine: how many of them the finest head gave; levels: what a second look at the others reads."""
+
+    cells: Tensor
+    fine: int | Tensor
+    levels: list[Level]
 
 
 class MFN(nn.Module):
     """Whole pictures to raw cells; `mfn.decode` gives them their meaning.
 
     backbone: strides 2 to 32; context, hidden: channels of the global map and of the branches, (at stride 8, at stride 16);
-    multi_scale: False for the single-scale twin.
+    multi_scale: False for the single-scale twin; refine: channels of the features of the second look (`mfn.network.refine`), 0 for none;
+    looks: how often it is taken.
     """
 
     def __init__(
-        self, backbone: Backbone, context: tuple[int, int], hidden: tuple[int, int], multi_scale: bool = True
+        self,
+        backbone: Backbone,
+        context: tuple[int, int],
+        hidden: tuple[int, int],
+        multi_scale: bool = True,
+        refine: int = 0,
+        looks: int = 1,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -107,6 +125,14 @@ class MFN(nn.Module):
         self.fine = LevelHead((c2, c4, c8), context[0], hidden[0], multi_scale)
         self.coarse = LevelHead((c4, c8, c16), context[1], hidden[1], multi_scale)
         self.mirror: tuple[Tensor, Tensor] | None = None
+        if refine and not multi_scale:
+            raise ValueError(f"refine: expected 0 for a single-scale network, which has no local features, got {refine}")
+        self.refiner: Refiner | None = None
+        if refine:
+            self.detail = ConvBNReLU(hidden[1] // 2 + c8, refine)
+            self.detail_context = nn.Conv2d(context[1], refine, 1, bias=False)
+            nn.init.zeros_(self.detail_context.weight)
+            self.refiner = Refiner(refine, looks)
 
     def read_twice(self, mirror: tuple[NDArray, NDArray]) -> None:
         """From now on the largest faces are read in the mirrored picture, too, and the mean is given.
@@ -119,8 +145,15 @@ class MFN(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..255, H and W multiples of 16 -> cells (B, A, D), see `mfn.network.layout`"""
+        look = self.look(picture)
+        if self.refiner is None:
+            return look.cells
+        return torch.cat([look.cells[:, : look.fine], self.refiner(look.cells[:, look.fine :], look.levels)], 1)
+
+    def look(self, picture: Tensor) -> Look:
+        """The first look, for training, which knows which cells to look at again. picture as in `forward`."""
         x = picture / 64.0  # no mean taken off: batch normalisation does it, and a border of zeros stays black
-        cells = []
+        cells, levels = [], []
         for stride in SCALES:
             if stride > COARSE_STRIDE:
                 x = F.avg_pool2d(x, 2)
@@ -129,10 +162,14 @@ class MFN(nn.Module):
             context = self.lateral(m16) + _enlarge(self.down(m32), m16)
             if stride == COARSE_STRIDE:
                 fine = self.lateral_fine(m8) + _enlarge(self.down_fine(context), m8)
-                cells.append(self.fine(m2, m4, m8, fine))
-            here = self.coarse(m4, m8, m16, context)
+                cells.append(self.fine(m2, m4, m8, fine)[0])
+            here, local = self.coarse(m4, m8, m16, context)
+            if self.refiner is not None:
+                detail = self.detail(local) + _enlarge(self.detail_context(context), local)
+                levels.append(Level(detail[: picture.shape[0]], stride, here.shape[2], here.shape[3]))
             cells.append(self._mean_of_both(here) if twice else here)
-        return torch.cat([c.flatten(2).transpose(1, 2) for c in cells], 1)
+        flat = [c.flatten(2).transpose(1, 2) for c in cells]
+        return Look(torch.cat(flat, 1), flat[0].shape[1], levels)
 
     def _mean_of_both(self, cells: Tensor) -> Tensor:
         """Cells (2 B, D, H, W) of pictures and then of their mirrored ones -> (B, D, H, W)"""

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mfn.camera import project
+from mfn.camera import project, rotation_from_euler
 from mfn.data.augment import hide, side_light
-from mfn.data.mosaic import KINDS, Mosaic, Scene, _sheet, move_faces, similarity
+from mfn.data.mosaic import KINDS, Mosaic, Scene, _sheet, move_faces, similarity, turn_odds
 from mfn.data.pack import Pack
 from mfn.decode import rotation_from_rows
 from mfn.faces import Faces
@@ -161,3 +161,8 @@ def test_light_from_aside_is_stronger_on_one_side():
         edges = [lit[:, 0].mean(), lit[:, -1].mean(), lit[0].mean(), lit[-1].mean()]
         assert min(edges) < 95 and max(edges) > 105 and lit.min() >= 45 and lit.max() <= 220
         assert abs(int(lit[20, 30, 0]) - 100) < 6, "the middle stays"
+
+
+def test_faces_turned_aside_are_drawn_more_often_and_nodding_or_tilted_ones_are_not():
+    angles = np.radians([[0, 0, 0], [40, 0, 0], [0, 10, 70], [0, 25, 0], [0, -25, 0], [20, 35, 0], [0, -88, 10]])
+    np.testing.assert_allclose(turn_odds(rotation_from_euler(angles)), [1, 1, 1, 2.5, 2.5, 4, 4], atol=0.01)

@@ -16,7 +16,7 @@ from mfn.head_model import HeadModel  # noqa: E402
 from mfn.mirror import cell_mirror  # noqa: E402
 from mfn.network.backbone import Backbone  # noqa: E402
 from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES  # noqa: E402
-from mfn.network.mfn import MFN  # noqa: E402
+from mfn.network.mfn import MFN, Look  # noqa: E402
 from mfn.training import LOSS_WEIGHTS, MultiFace  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 MODEL = HeadModel.load()
 
 
-def tiny(block: str = "conv") -> MFN:
+def tiny(block: str = "conv", refine: int = 0) -> MFN:
     torch.manual_seed(0)
-    return MFN(Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16))
+    return MFN(Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), refine=refine)
 
 
 def scene(seed: int = 0, side: int = 128) -> Scene:
@@ -92,7 +92,7 @@ def test_every_loss_falls_when_one_scene_is_learned():
     optimizer = torch.optim.AdamW(system.parameters(), 3e-3)
     first: dict[str, float] = {}
     for step in range(60):
-        terms = system.losses(system(batch.picture.float()), batch)
+        terms = system.losses(system.network.look(batch.picture.float()), batch)
         assert set(terms) == set(LOSS_WEIGHTS)
         total = sum(LOSS_WEIGHTS[k] * v for k, v in terms.items())
         optimizer.zero_grad()
@@ -109,7 +109,7 @@ def test_losses_without_faces_are_finite():
     empty = Scene(scene().picture, Faces.empty(IDENTITY_SIZE), np.zeros(0, bool), np.array([[0, 0, 40, 40.0]], np.float32))
     batch = collate([empty])
     system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
-    terms = system.losses(system(batch.picture.float()), batch)
+    terms = system.losses(system.network.look(batch.picture.float()), batch)
     assert all(torch.isfinite(v) for v in terms.values())
     sum(terms.values()).backward()
 
@@ -128,7 +128,7 @@ def test_exact_cells_cost_next_to_nothing():
     pairs = assign(batch.box, batch.image, torch.from_numpy(center), torch.from_numpy(stride), 1)
     rows, who = pairs.cell.numpy(), pairs.face.numpy()
     cells[0, rows] = write_cells(one.faces[who].replace(score=np.ones(len(who))), center[rows], stride[rows])
-    terms = MultiFace(tiny()).losses(torch.from_numpy(cells), batch)
+    terms = MultiFace(tiny()).losses(Look(torch.from_numpy(cells), 0, []), batch)
     for name, value in terms.items():
         assert value.item() < 2e-3, (name, value.item())
 
@@ -137,7 +137,7 @@ def test_faces_of_which_only_the_box_is_known_teach_only_the_box():
     one = scene()
     batch = collate([one._replace(known=np.zeros(2, bool))])
     system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
-    terms = system.losses(system(batch.picture.float()), batch)
+    terms = system.losses(system.network.look(batch.picture.float()), batch)
     assert terms["box"] > 0 and terms["landmarks"] == 0 and terms["expression"] == 0
 
 
@@ -146,7 +146,8 @@ def test_unsure_regions_ask_nothing():
     nothing = Scene(one.picture, Faces.empty(IDENTITY_SIZE), np.zeros(0, bool), np.zeros((0, 4), np.float32))
     unsure = nothing._replace(unsure=np.array([[0, 0, 128, 128.0]], np.float32))
     system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
-    asked, free = (system.losses(system(b.picture.float()), b)["score"].item() for b in (collate([nothing]), collate([unsure])))
+    batches = collate([nothing]), collate([unsure])
+    asked, free = (system.losses(system.network.look(b.picture.float()), b)["score"].item() for b in batches)
     assert asked > 0 and free == 0
 
 
@@ -176,22 +177,25 @@ def test_training_goes_on_from_saved_weights(tmp_path):
         MultiFace(tiny(), weights=tmp_path / "none")
 
 
-@pytest.mark.parametrize("mirror", [False, True])
-def test_export_agrees_with_torch(tmp_path, mirror):
+@pytest.mark.parametrize(("mirror", "refine"), [(False, 0), (True, 0), (True, 8)])
+def test_export_agrees_with_torch(tmp_path, mirror, refine):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     from mfn.export import read_twice, write_onnx
 
-    network = tiny().eval()
+    network = tiny(refine=refine).eval()
     if mirror:
         read_twice(network)
+    if refine:
+        network.refiner.out.weight.data.normal_(std=0.02)  # an untrained one changes nothing
+        network.coarse.out_box.weight.data *= 100  # and has no best cells
     for p in network.parameters():
         p.data = p.data.half().float()  # what the file keeps
     path = tmp_path / "tiny.onnx"
     write_onnx(network, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
-    for shape in ((1, 64, 64), (3, 128, 192), (2, 80, 208)):
+    for shape in ((1, 64, 64), (3, 128, 192), (2, 80, 208), (1, 16, 16)):
         image = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
         ours = network(torch.from_numpy(image).permute(0, 3, 1, 2).float()).detach().numpy()
         theirs = session.run(["cells"], {"image": image})[0]
