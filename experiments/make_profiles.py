@@ -26,6 +26,7 @@ from mfn.head_model import HeadModel
 SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}
 LARGEST_TURN = np.radians(68)
 LEAST_YAW, LARGEST_YAW = np.radians(30), np.radians(96)
+STEADY, NOD = 0.6, 32.0  # of those who look aside, this share looks level, the others up or down by as many degrees at most
 ON_ANOTHER_PHOTO = 0.25  # this share of the turned pictures stands before another photo, the rest before what is carried on of their own
 
 
@@ -52,7 +53,7 @@ def draw_turn(faces: Faces, nods: float, rng: np.random.Generator) -> tuple[int,
     row = int(rng.choice(near)) if len(near) else int(np.abs(yaw).argmax())
     side = np.sign(yaw[row]) if abs(yaw[row]) > np.radians(4) else rng.choice([-1.0, 1.0])
     turn = float(np.clip(goal - abs(yaw[row]), np.radians(10), LARGEST_TURN)) * side
-    nod = np.radians(rng.normal(0, 9))
+    nod = np.radians(rng.normal(0, 9) if rng.random() < STEADY else rng.uniform(-NOD, NOD))  # who looks aside may look up or down, too
     return row, rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
 
 

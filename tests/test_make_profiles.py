@@ -7,7 +7,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1] / "experiments"))  # scripts there import each other by name
 
-from experiments.make_profiles import LARGEST_TURN, LARGEST_YAW, draw_turn
+from experiments.make_profiles import LARGEST_TURN, LARGEST_YAW, NOD, draw_turn
 from mfn.camera import euler_from_rotation, rotation_from_euler
 from mfn.faces import Faces
 
@@ -25,16 +25,18 @@ def looking(yaw_deg: np.ndarray) -> Faces:
 
 def test_faces_are_turned_to_every_yaw():
     faces, rng = looking(np.linspace(-40, 40, 81)), np.random.default_rng(0)
-    before, after = [], []
+    before, after, nods = [], [], []
     for _ in range(600):
         row, turn = draw_turn(faces, 0.0, rng)
         before.append(faces.rotation[row])
         after.append(turn @ faces.rotation[row])
+        nods.append(np.degrees(np.arcsin(turn[2, 1])))
     facing = np.degrees(np.arccos(np.clip(-np.array(after)[:, 2, 2], -1, 1)))  # of the nose and the camera's axis
     assert (facing > 80).mean() > 0.15 and facing.max() < np.degrees(LARGEST_YAW) + 15
     was, now = (euler_from_rotation(np.array(r))[:, 1] for r in (before, after))
     sure = (np.abs(was) > np.radians(5)) & (facing < 80)
     assert (np.sign(was[sure]) == np.sign(now[sure])).all(), "a face is turned on, the way it looks"
+    assert 0.1 < (np.abs(nods) > 20).mean() < 0.3 and np.abs(nods).max() < max(NOD, 5 * 9), "some of them look up or down, too"
     needed = np.arccos(np.clip((np.einsum("nij,nij->n", np.array(before), np.array(after)) - 1) / 2, -1, 1))
     assert np.quantile(needed, 0.9) < LARGEST_TURN + np.radians(12)
 

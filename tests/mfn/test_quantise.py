@@ -25,7 +25,7 @@ def photos(count):
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     torch.manual_seed(0)
-    network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16))
+    network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16), refine=8, looks=2)
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.momentum = 1.0
@@ -48,6 +48,17 @@ def test_eight_bits_say_nearly_the_same(plain, tmp_path):
     assert told.shape == exact.shape
     centred = [(c - c.mean((0, 1))).ravel() for c in (exact, told)]
     assert np.corrcoef(*centred)[0, 1] > 0.93, "random weights leave eight bits less room than trained ones"
+
+
+def test_the_second_look_stays_exact(plain, tmp_path):
+    import onnx
+
+    out = tmp_path / "small.onnx"
+    quantise(plain, out, list(photos(2)))
+    nodes = onnx.load(str(out)).graph.node
+    kinds = {n.op_type for n in nodes if "/refiner/" in n.name}
+    assert "Gemm" in kinds and not {k for k in kinds if k.startswith(("QLinear", "Quantize"))}
+    assert any(n.op_type == "DequantizeLinear" for n in nodes), "the rest is in eight bits"
 
 
 def test_command_and_errors(plain, tmp_path, capsys):
