@@ -1,8 +1,9 @@
-"""The second look: every found face is read once more at its own points, and put right. Its cost does not follow the number of faces.
+"""The second look: found faces are read once more at their own points, and put right. Its cost does not follow the number of faces.
 
 A cell guesses pose, identity and expression; the points of that guess are put on a map of local features, and what lies there tells what
 is wrong with it. A face then stands in its own frame, whatever its place, size and turn, as after the crop of a network that reads one
 face at a time, and as in a step of cascaded regression (Xiong and De la Torre, CVPR 2013, eq. 8; Ren et al., CVPR 2014).
+Only cells of strides 16 to 64 are looked at: faces from about 40 px of the network's input on. Smaller ones keep their first guess.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mfn.decode import read_parameters
+from mfn.face_loss import project
 from mfn.head_model import HeadModel
 from mfn.network.layout import PARAMETER_SIZE, PARAMETERS, SLICES
 
@@ -87,12 +89,14 @@ class Refiner(nn.Module):
         told = read_parameters(raw, center, stride, torch)
         offset = told["identity"] @ self.identity + told["expression"] @ self.expression
         shape = self.mean + offset.unflatten(1, (-1, 3))
-        turned = shape @ told["rotation"][:, :2].transpose(1, 2)
-        return told["scale"][:, None, None] * turned + told["center"][:, None]
+        return project(shape, told["rotation"], told["scale"], told["center"])
 
 
 def find_places(levels: list[Level]) -> Places:
-    """Where in the features of all levels, laid one behind the other, those of each cell are."""
+    """Where in the features of all levels, laid one behind the other, those of each cell are.
+
+    Centres and strides are those of `mfn.decode.grid`, made of tensors as the exported graph has to follow the size of its input.
+    """
     centers, numbers, features, behind = [], [], [], 0
     for level in levels:
         device = level.features.device
