@@ -27,7 +27,7 @@ from mfn.scene import find_avatar
 from retarget import Rig, load_rig
 
 RESULT = Path(__file__).parent / "results" / "speed_accuracy.json"
-SIZES = ((320, 176), (384, 224), (448, 256), (576, 320), (608, 336), (656, 368), (736, 416))
+SIZES = ((320, 176), (352, 208), (384, 224), (448, 256), (576, 320), (720, 416), (864, 496), (896, 512))
 SCORE, GROUP_SCORE, GROUP_LEAST = 0.3, 0.02, 16.0  # as the two scripts
 Curves = dict[str, dict[str, dict]]
 

@@ -47,6 +47,17 @@ def read_twice(network: nn.Module) -> nn.Module:
     return network
 
 
+def look_again(network: nn.Module, looks: int) -> None:
+    """From now on the multi-face network looks at found faces so many times again."""
+    from mfn.network.mfn import MFN
+
+    if not isinstance(network, MFN) or network.refiner is None:
+        raise ValueError(f"--looks: expected the multi-face network MFN with a second look, got {type(network).__name__} without")
+    if not 1 <= looks <= 9:
+        raise ValueError(f"--looks: expected 1 to 9, got {looks}")
+    network.refiner.looks = looks
+
+
 def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
     """The network of a configuration (of several: each over those before it) with the (averaged) weights of a checkpoint.
 
@@ -126,14 +137,14 @@ def store_half(model: Any) -> None:
 
 
 def main(args: Sequence[str]) -> None:
-    """`mfn export --config C --checkpoint K [--mirror] [--out F]`"""
+    """`mfn export --config C --checkpoint K [--mirror] [--looks N] [--out F]`"""
     from argparse import HelpFormatter
 
     from jsonargparse import ArgumentParser
 
     parser: Any = ArgumentParser(
         prog="mfn export",
-        usage="mfn export --config FILE.yaml --checkpoint FILE.ckpt [--mirror] [--out mfn.onnx]",
+        usage="mfn export --config FILE.yaml --checkpoint FILE.ckpt [--mirror] [--looks N] [--out mfn.onnx]",
         description="A trained network as an ONNX file.",
         formatter_class=HelpFormatter,
     )
@@ -142,6 +153,7 @@ def main(args: Sequence[str]) -> None:
     )
     parser.add_argument("--checkpoint", type=str, required=True, metavar="FILE", help="Lightning's, of that training")
     parser.add_argument("--mirror", action="store_true", help="MFN: reads large faces twice, once in mirror, and gives the mean")
+    parser.add_argument("--looks", type=int, metavar="N", help="MFN: look at found faces N times again (default: as the YAML says)")
     parser.add_argument("--out", type=str, default="mfn.onnx", metavar="FILE", help="file to write (default: %(default)s)")
     options = parser.parse_args(list(args))
     configs, checkpoint, out = [Path(c) for c in options.config], Path(options.checkpoint), Path(options.out)
@@ -149,5 +161,7 @@ def main(args: Sequence[str]) -> None:
         if not config.is_file():
             raise FileNotFoundError(f"{config}: no such configuration")
     network = load_network(configs, checkpoint)
+    if options.looks is not None:
+        look_again(network, options.looks)
     write_onnx(read_twice(network) if options.mirror else network, out)
     print(f"wrote {out}")

@@ -31,8 +31,8 @@ class Model(NamedTuple):
 
 _FOLDER = Path(__file__).parent / "weights"
 MODELS = {
-    "small": Model(_FOLDER / "mfn-small.onnx", (384, 224)),  # 8-bit integers; of a square 288 x 288
-    "large": Model(_FOLDER / "mfn.onnx", (656, 368)),  # float, reads smaller faces; of a square 496 x 496
+    "small": Model(_FOLDER / "mfn-small.onnx", (352, 208)),  # of a square 272 x 272
+    "large": Model(_FOLDER / "mfn.onnx", (864, 496)),  # reads smaller faces, and all more than once; of a square 656 x 656
 }
 WEIGHTS, SIZE = MODELS["large"]
 SCORE = 0.55  # least probability of a face: in 8 of 150 photos without faces large sees one (experiments/false_faces.py)

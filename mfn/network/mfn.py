@@ -148,7 +148,7 @@ class MFN(nn.Module):
         look = self.look(picture)
         if self.refiner is None:
             return look.cells
-        return torch.cat([look.cells[:, : look.fine], self.refiner(look.cells[:, look.fine :], look.levels)], 1)
+        return self.refiner(look.cells, look.fine, look.levels)
 
     def look(self, picture: Tensor) -> Look:
         """The first look, for training, which knows which cells to look at again. picture as in `forward`."""

@@ -59,23 +59,25 @@ class Refiner(nn.Module):
         for name, value in zip(("mean", "identity", "expression"), _points(HeadModel.load()), strict=True):
             self.register_buffer(name, value, persistent=False)
         size = len(self.mean) * channels + PARAMETER_SIZE
-        self.layers = nn.Sequential(nn.Linear(size, hidden[0]), nn.ReLU(), nn.Linear(hidden[0], hidden[1]), nn.ReLU())
+        # leaky: of plain ReLUs two thirds came out of training dead
+        self.layers = nn.Sequential(nn.Linear(size, hidden[0]), nn.LeakyReLU(), nn.Linear(hidden[0], hidden[1]), nn.LeakyReLU())
         self.out = nn.Linear(hidden[1], PARAMETER_SIZE)
         nn.init.zeros_(self.out.weight)  # begins as no change
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, cells: Tensor, levels: list[Level]) -> Tensor:
-        """cells: (B, A, D) of the strides of `levels`, in their order -> (B, A, D)"""
+    def forward(self, cells: Tensor, fine: int | Tensor, levels: list[Level]) -> Tensor:
+        """cells: (B, A, D) of all strides; those behind the first `fine` are of the strides of `levels`, in their order -> (B, A, D)"""
         places = find_places(levels)
-        score = cells[..., SLICES["score"].start]
+        score = cells[:, fine:, SLICES["score"].start]
         best = score.topk(score.shape[1] // LOOKED_AT + 1, 1).indices  # (B, K)
         picture = torch.zeros_like(best) + torch.arange(score.shape[0], device=cells.device)[:, None]
-        where = best[..., None].expand(-1, -1, PARAMETER_SIZE)
-        told = cells[..., PARAMETERS].gather(1, where)  # (B, K, P)
+        where = (best + fine)[..., None].expand(-1, -1, cells.shape[2])
+        seen = cells.gather(1, where)  # (B, K, D)
+        told = seen[..., PARAMETERS]
         for _ in range(self.looks):
             told = told + self.correction(told.flatten(0, 1), picture.flatten(), best.flatten(), places).view_as(told)
-        told = cells[..., PARAMETERS].scatter(1, where, told)
-        return torch.cat([cells[..., : PARAMETERS.start], told], 2)
+        # whole rows at once: cells are many, and every change of them is a copy
+        return cells.scatter(1, where, torch.cat([seen[..., : PARAMETERS.start], told], 2))
 
     def correction(self, raw: Tensor, picture: Tensor, cell: Tensor, places: Places) -> Tensor:
         """What to add to the parameters (N, P) of cells: picture (N,) and cell (N,) long say which they are. -> (N, P)"""

@@ -97,12 +97,12 @@ def test_an_untrained_second_look_changes_nothing_and_a_trained_one_only_paramet
 def test_only_the_best_cells_are_looked_at_again():
     network = tiny()
     network.refiner.out.bias.data.fill_(1.0)
-    cells = torch.randn(2, 18 * 20, 129)
+    cells = torch.randn(2, 7 + 18 * 20, 129)  # seven of a finer stride in front
     features = torch.zeros(2, 8, 36, 40)
     with torch.no_grad():
-        moved = (network.refiner(cells, [Level(features, 16, 18, 20)]) - cells)[..., PARAMETERS].mean(-1) > 0.5
+        moved = (network.refiner(cells, 7, [Level(features, 16, 18, 20)]) - cells)[..., PARAMETERS].mean(-1) > 0.5
     for picture in range(2):
-        best = cells[picture, :, SLICES["score"].start].argsort(descending=True)[: 18 * 20 // LOOKED_AT + 1]
+        best = 7 + cells[picture, 7:, SLICES["score"].start].argsort(descending=True)[: 18 * 20 // LOOKED_AT + 1]
         assert set(moved[picture].nonzero()[:, 0].tolist()) == set(best.tolist())
 
 
