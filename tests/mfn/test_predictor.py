@@ -26,10 +26,10 @@ def same(a: Faces, b: Faces) -> bool:
     return all(np.allclose(getattr(a, n), getattr(b, n), atol=1e-4) for n in Faces.__dataclass_fields__)
 
 
-INPUTS = {(720, 1280): (368, 656), (1080, 1920): (368, 656), (1280, 720): (656, 368), (500, 500): (496, 496)}
+INPUTS = {(720, 1280): (496, 880), (1080, 1920): (496, 880), (1280, 720): (880, 496), (500, 500): (656, 656)}
 
 
-@pytest.mark.parametrize(("size", "expected"), [*INPUTS.items(), ((480, 640), (432, 560)), ((1, 1), (16, 16))])
+@pytest.mark.parametrize(("size", "expected"), [*INPUTS.items(), ((480, 640), (576, 752)), ((1, 1), (16, 16))])
 def test_input_size_follows_the_picture(size, expected):
     box = fit_letterbox(*size)
     assert (box.height, box.width) == expected

@@ -15,7 +15,7 @@ from mfn.faces import Faces  # noqa: E402
 from mfn.head_model import HeadModel  # noqa: E402
 from mfn.mirror import cell_mirror  # noqa: E402
 from mfn.network.backbone import Backbone  # noqa: E402
-from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES  # noqa: E402
+from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, PARAMETERS, SLICES, STRIDES  # noqa: E402
 from mfn.network.mfn import MFN, Look  # noqa: E402
 from mfn.training import LOSS_WEIGHTS, MultiFace  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
@@ -202,6 +202,24 @@ def test_export_agrees_with_torch(tmp_path, mirror, refine):
         np.testing.assert_allclose(theirs, ours, rtol=1e-2, atol=2e-2)
         assert decode(theirs, shape[1], shape[2]).identity.shape[1] == IDENTITY_SIZE
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_looks_are_chosen_when_a_network_is_exported():
+    from mfn.export import look_again
+
+    network = tiny(refine=8).eval()
+    network.refiner.out.bias.data.fill_(0.5)
+    picture = torch.rand(1, 3, 64, 64) * 255
+    with torch.no_grad():
+        first = network.look(picture).cells
+        for looks in (1, 3):
+            look_again(network, looks)
+            moved = (network(picture) - first)[..., PARAMETERS].amax()
+            torch.testing.assert_close(moved, torch.tensor(0.5 * looks), rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match="--looks: expected 1 to 9, got 0"):
+        look_again(network, 0)
+    with pytest.raises(ValueError, match="with a second look, got MFN without"):
+        look_again(tiny(), 1)
 
 
 def test_large_faces_read_twice_are_those_of_the_mirrored_picture():
