@@ -37,6 +37,7 @@ MODELS = {
 WEIGHTS, SIZE = MODELS["large"]
 SCORE = 0.55  # least probability of a face: in 4 of 150 photos without faces large sees one (experiments/false_faces.py)
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
+HARDLY_SMALLER = 0.965  # so much smaller may a picture be seen if its input is fuller for it
 _AREA_SLACK = 1.03  # sides come in steps of INPUT_MULTIPLE
 _BATCH = 8
 
@@ -58,14 +59,19 @@ class Letterbox(NamedTuple):
 
 
 def fit_letterbox(height: int, width: int, size: tuple[int, int] = SIZE) -> Letterbox:
-    """The input of the area of `size` (width, height), sides multiples of 16, in which a picture is seen largest."""
+    """The input of at most the area of `size` (width, height), sides multiples of 16, in which a picture is seen largest, or nearly."""
     most = int(size[0] * size[1] * _AREA_SLACK) // INPUT_MULTIPLE**2
     if most < 1:
         raise ValueError(f"expected a network input of at least {INPUT_MULTIPLE} x {INPUT_MULTIPLE} px, got {size[0]} x {size[1]}")
     columns = np.arange(1, most + 1)
     rows = most // columns
     factor = np.minimum(columns * INPUT_MULTIPLE / width, rows * INPUT_MULTIPLE / height)
-    return _place(height, width, min(float(factor.max()), ENLARGE_MOST))
+    # seen hardly smaller, a picture may need a whole row less, which would be mostly gray: of those inputs the fullest, of equally full
+    # ones the largest
+    needed = np.ceil(width * factor / INPUT_MULTIPLE - 1e-6) * np.ceil(height * factor / INPUT_MULTIPLE - 1e-6)
+    full = np.where(factor >= HARDLY_SMALLER * factor.max(), factor**2 / needed, 0)
+    chosen = factor[full > full.max() * (1 - 1e-6)].max()
+    return _place(height, width, min(float(chosen), ENLARGE_MOST))
 
 
 def fixed_letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox:

@@ -29,10 +29,17 @@ def same(a: Faces, b: Faces) -> bool:
 INPUTS = {(720, 1280): (496, 880), (1080, 1920): (496, 880), (1280, 720): (880, 496), (500, 500): (656, 656)}
 
 
-@pytest.mark.parametrize(("size", "expected"), [*INPUTS.items(), ((480, 640), (576, 752)), ((1, 1), (16, 16))])
+@pytest.mark.parametrize(("size", "expected"), [*INPUTS.items(), ((480, 640), (560, 752)), ((1, 1), (16, 16))])
 def test_input_size_follows_the_picture(size, expected):
     box = fit_letterbox(*size)
     assert (box.height, box.width) == expected
+
+
+def test_no_row_of_cells_is_added_for_a_few_px():
+    """At full height 1280 x 720 would need 13 rows of cells, the last of them two thirds gray, to be seen 3 % larger."""
+    box = fit_letterbox(720, 1280, (352, 208))
+    assert (box.height, box.width) == (192, 352) and box.offset[1] == 0
+    assert fit_letterbox(500, 500, (352, 208)).height == 272, "a square leaves nothing gray: the largest"
 
 
 @pytest.mark.parametrize("height", [1, 63, 250, 720, 9000])
