@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mfn.decode import decode, grid, read_cells, rotation_from_rows, write_cells
+from mfn.decode import decode, grid, peaks, read_cells, rotation_from_rows, write_cells
 from mfn.faces import Faces
 from mfn.network.layout import BRANCHES, CELL_SIZE, FIELDS, IDENTITY_SIZE, SLICES, STRIDES
 from retarget.arkit import EXPRESSION_NAMES
@@ -133,3 +133,37 @@ def test_cells_of_one_face_are_averaged_by_score():
     apart = faces.replace(score=np.r_[0.9, np.full(len(near) - 1, 0.4)])
     cells[0, near] = write_cells(apart, center[near], stride[near])
     np.testing.assert_allclose(decode(cells, HEIGHT, WIDTH).expression[0], 0.2, atol=1e-4)  # less than half as sure: not heard
+
+
+def test_a_face_is_not_lost_to_the_many_cells_of_surer_ones():
+    """Thirty faces, nine cells each: places for thirty cells are enough, though the best thirty cells are of four faces."""
+    height, width = 384, 480
+    center, stride = grid(height, width)
+    fine = np.flatnonzero(stride == STRIDES[0])
+    cells = np.full((1, len(center), CELL_SIZE), -8.0, np.float32)
+    middle = np.stack(np.meshgrid(np.arange(6), np.arange(5)), -1).reshape(-1, 2) * 72.0 + 52
+    faces = some_faces(9).replace(box=np.tile([[0.0, 0, 1, 1]], (9, 1)))
+    for number, at in enumerate(middle):
+        near = fine[np.abs(center[fine] - at).max(1) <= 8]
+        assert len(near) == 9
+        score = np.full(9, 0.95 - 0.01 * number) - 0.005 * (center[near] != at).any(1)
+        one = faces.replace(box=np.tile([[*(at - 16), *(at + 16)]], (9, 1)), score=score)
+        cells[0, near] = write_cells(one, center[near], stride[near])
+    found = decode(cells, height, width, top_k=len(middle))
+    assert len(found) == len(middle)
+    np.testing.assert_allclose(found.score, 0.95 - 0.01 * np.arange(len(middle)), atol=1e-4)
+    few = decode(cells, height, width, top_k=8)
+    np.testing.assert_allclose(few.score, found.score[:8], atol=1e-6)
+
+
+def test_peaks_are_not_below_their_neighbours_of_the_same_stride():
+    logit = np.random.default_rng(0).normal(size=(2, len(grid(80, 112)[0]))).astype(np.float32)
+    told, start = peaks(logit, 80, 112), 0
+    for stride in STRIDES:
+        rows, columns = -(-80 // stride), -(-112 // stride)
+        one, here = (part[:, start : start + rows * columns].reshape(2, rows, columns) for part in (logit, told))
+        start += rows * columns
+        for picture, y, x in np.ndindex(one.shape):
+            around = one[picture, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+            assert here[picture, y, x] == (one[picture, y, x] == around.max())
+    assert start == told.shape[1]
