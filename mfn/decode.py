@@ -29,7 +29,7 @@ from mfn.network.layout import (
 from mfn.nms import keep_best, overlaps
 
 SAME_FACE_IOU = 0.6
-PEAK_LOGIT = -3.0  # p = 0.05
+PEAK_LOGIT = -3.0  # p = 0.05: below it a cell gets no place for standing out
 LOGIT_LIMIT = 30.0  # beyond it a sigmoid is 0 or 1 in float32, and exp would overflow
 
 
@@ -142,8 +142,7 @@ def decode(
     their mean is 5 to 7 % nearer to the truth than the best alone (see `merge`).
 
     cells: (B, A, D) raw; height, width: px of the network's input; score: least probability kept; top_k: cells looked at in each picture,
-    those first that stand out among their neighbours,
-    so also the most faces it can give; iou: overlap above which the weaker of two boxes goes.
+    those first that stand out among their neighbours, so also the most faces it can give; iou: overlap above which the weaker of two boxes goes.
     -> Faces in px of the network's input, `image` = index in the batch.
     """
     center, stride = grid(height, width)
