@@ -142,7 +142,8 @@ def decode(
     their mean is 5 to 7 % nearer to the truth than the best alone (see `merge`).
 
     cells: (B, A, D) raw; height, width: px of the network's input; score: least probability kept; top_k: cells looked at in each picture,
-    those first that stand out among their neighbours, so also the most faces it can give; iou: overlap above which the weaker of two boxes goes.
+    those first that stand out among their neighbours, so also the most faces it can give; iou: overlap above which the weaker of two
+    boxes goes.
     -> Faces in px of the network's input, `image` = index in the batch.
     """
     center, stride = grid(height, width)

@@ -59,7 +59,7 @@ class Letterbox(NamedTuple):
 
 
 def fit_letterbox(height: int, width: int, size: tuple[int, int] = SIZE) -> Letterbox:
-    """The input of at most the area of `size` (width, height), sides multiples of 16, in which a picture is seen largest, or nearly."""
+    """The input of about the area of `size` (width, height), sides multiples of 16, in which a picture is seen largest, or nearly."""
     most = int(size[0] * size[1] * _AREA_SLACK) // INPUT_MULTIPLE**2
     if most < 1:
         raise ValueError(f"expected a network input of at least {INPUT_MULTIPLE} x {INPUT_MULTIPLE} px, got {size[0]} x {size[1]}")
