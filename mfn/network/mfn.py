@@ -32,6 +32,17 @@ COARSE_STRIDE = 16  # of the head that every size of the picture shares; a finer
 SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # at half size stride 16 is stride 32 of the picture, and so on
 
 
+class Out(nn.Conv2d):
+    """The last convolution of a branch, 1 x 1, as a product with the numbers of each cell, which then lie side by side as they are given."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(c_in, c_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, H, W, c_out)"""
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
+
+
 class LevelHead(nn.Module):
     """The branches of one stride. c: channels of the maps two finer, one finer, and at this stride; context: of the global map."""
 
@@ -54,10 +65,10 @@ class LevelHead(nn.Module):
         if multi_scale:
             self.place = nn.Sequential(ConvBNReLU(local, hidden, 1), ConvBNReLU(hidden, hidden, dilation=2))
             self.to_pose = nn.Conv2d(hidden, hidden, 1, bias=False)
-        self.out_box = nn.Conv2d(hidden, BRANCHES["box"], 1)
-        self.out_pose = nn.Conv2d(hidden, BRANCHES["pose"], 1)
-        self.out_identity = nn.Conv2d(hidden, BRANCHES["identity"], 1)
-        self.out_expression = nn.Conv2d(hidden, BRANCHES["expression"], 1)
+        self.out_box = Out(hidden, BRANCHES["box"])
+        self.out_pose = Out(hidden, BRANCHES["pose"])
+        self.out_identity = Out(hidden, BRANCHES["identity"])
+        self.out_expression = Out(hidden, BRANCHES["expression"])
         self._start()
 
     def _start(self) -> None:
@@ -77,7 +88,7 @@ class LevelHead(nn.Module):
         nn.init.constant_(self.out_box.bias[:1], -4.6)
 
     def forward(self, finest: Tensor, finer: Tensor, here: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps -> cells (B, D, H / s, W / s), and the local features that they were read from, at half the stride"""
+        """Maps -> cells (B, H / s, W / s, D), and the local features that they were read from, at half the stride"""
         pose = self.pose(context)
         regional, local, fine = context, context, finer
         if self.multi_scale:
@@ -87,7 +98,7 @@ class LevelHead(nn.Module):
             pose = pose + self.to_pose(self.place(local))
         identity, expression = self.identity(regional), self.expression(local)
         outs = [self.out_box(pose), self.out_pose(pose), self.out_identity(identity), self.out_expression(expression)]
-        return torch.cat(outs, 1), fine
+        return torch.cat(outs, 3), fine
 
 
 class Look(NamedTuple):
@@ -141,7 +152,7 @@ class MFN(nn.Module):
         mirror: `mfn.mirror.cell_mirror`'s order (D,) and sign (D,)
         """
         order, sign = mirror
-        self.mirror = torch.from_numpy(order), torch.from_numpy(sign)[:, None, None]
+        self.mirror = torch.from_numpy(order), torch.from_numpy(sign)
 
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..255, H and W multiples of 16 -> cells (B, A, D), see `mfn.network.layout`"""
@@ -156,7 +167,7 @@ class MFN(nn.Module):
         cells, levels = [], []
         for stride in SCALES:
             if stride > COARSE_STRIDE:
-                x = F.avg_pool2d(x, 2)
+                x = _halve(x)
             twice = self.mirror is not None and stride == SCALES[-1]
             m2, m4, m8, m16, m32 = self.backbone(_with_mirror(x) if twice else x)
             context = self.lateral(m16) + _enlarge(self.down(m32), m16)
@@ -166,25 +177,47 @@ class MFN(nn.Module):
             here, local = self.coarse(m4, m8, m16, context)
             if self.refiner is not None:
                 detail = self.detail(local) + _enlarge(self.detail_context(context), local)
-                levels.append(Level(detail[: picture.shape[0]], stride, here.shape[2], here.shape[3]))
+                levels.append(_of_first(detail, here, stride) if twice else Level(detail, stride, here.shape[1], here.shape[2]))
             cells.append(self._mean_of_both(here) if twice else here)
-        flat = [c.flatten(2).transpose(1, 2) for c in cells]
+        flat = [c.flatten(1, 2) for c in cells]
         return Look(torch.cat(flat, 1), flat[0].shape[1], levels)
 
     def _mean_of_both(self, cells: Tensor) -> Tensor:
-        """Cells (2 B, D, H, W) of pictures and then of their mirrored ones -> (B, D, H, W)"""
+        """Cells (2 B, H + 1, W + 1, D) of what `_with_mirror` gives -> (B, H, W, D)"""
         assert self.mirror is not None
         order, sign = (part.to(cells.device) for part in self.mirror)
         seen, mirrored = cells.unflatten(0, (2, -1)).unbind(0)
-        return 0.5 * (seen + mirrored.flip(3)[:, order] * sign)
+        between = mirrored.flip(2)[..., order] * sign
+        # what four cells say of places that they count from their own centres is, in the mean, said from the middle of the four
+        between = 0.5 * (between[:, 1:] + between[:, :-1])
+        between = 0.5 * (between[:, :, 1:] + between[:, :, :-1])
+        return 0.5 * (seen[:, :-1, :-1] + between)
 
 
 def _with_mirror(picture: Tensor) -> Tensor:
-    """(B, 3, H, W) -> (2 B, 3, H, W'), the mirrored ones behind; W' has whole cells, so that theirs lie on the others."""
-    picture = F.pad(picture, (0, -picture.shape[3] % COARSE_STRIDE), value=PAD_GRAY / 64.0)
-    return torch.cat([picture, picture.flip(3)])
+    """(B, 3, h, w) -> (2 B, 3, h', w'), the mirrored ones behind, with whole cells and one more each way.
+
+    The mirrored ones lie half a cell further: where in its cell a face falls is worth 5 % of its points' error, so both see it differently.
+    """
+    half, gray = COARSE_STRIDE // 2, PAD_GRAY / 64.0
+    right, below = -picture.shape[3] % COARSE_STRIDE, -picture.shape[2] % COARSE_STRIDE
+    picture = F.pad(picture, (0, right, 0, below), value=gray)
+    seen, mirrored = F.pad(picture, (0, 2 * half, 0, 2 * half), value=gray), F.pad(picture.flip(3), (half,) * 4, value=gray)
+    return torch.cat([seen, mirrored])
+
+
+def _of_first(detail: Tensor, cells: Tensor, stride: int) -> Level:
+    """The features of the pictures themselves, of those that `_with_mirror` gave, without the cells that it has added."""
+    height, width = cells.shape[1] - 1, cells.shape[2] - 1
+    return Level(detail[: detail.shape[0] // 2, :, : 2 * height, : 2 * width], stride, height, width)
+
+
+def _halve(picture: Tensor) -> Tensor:
+    """Means of two by two px. A convolution: in 8 bits, pooling three channels takes three times as long."""
+    kernel = 0.25 * torch.eye(3, dtype=picture.dtype, device=picture.device)[:, :, None, None].expand(3, 3, 2, 2)
+    return F.conv2d(picture, kernel, stride=2)
 
 
 def _enlarge(deep: Tensor, like: Tensor) -> Tensor:
-    """A map at twice its size, cut to that of `like` where that is odd."""
-    return F.interpolate(deep, scale_factor=2.0, mode="nearest")[:, :, : like.shape[2], : like.shape[3]]
+    """A map at twice its size, or one less where that of `like` is odd."""
+    return F.interpolate(deep, size=like.shape[2:], mode="nearest")

@@ -71,13 +71,12 @@ class Refiner(nn.Module):
         score = cells[:, fine:, SLICES["score"].start]
         best = score.topk(score.shape[1] // LOOKED_AT + 1, 1).indices  # (B, K)
         picture = torch.zeros_like(best) + torch.arange(score.shape[0], device=cells.device)[:, None]
-        where = (best + fine)[..., None].expand(-1, -1, cells.shape[2])
-        seen = cells.gather(1, where)  # (B, K, D)
+        seen = cells[picture, best + fine]  # (B, K, D)
         told = seen[..., PARAMETERS]
         for _ in range(self.looks):
             told = told + self.correction(told.flatten(0, 1), picture.flatten(), best.flatten(), places).view_as(told)
         # whole rows at once: cells are many, and every change of them is a copy
-        return cells.scatter(1, where, torch.cat([seen[..., : PARAMETERS.start], told], 2))
+        return cells.index_put((picture, best + fine), torch.cat([seen[..., : PARAMETERS.start], told], 2))
 
     def correction(self, raw: Tensor, picture: Tensor, cell: Tensor, places: Places) -> Tensor:
         """What to add to the parameters (N, P) of cells: picture (N,) and cell (N,) long say which they are. -> (N, P)"""
@@ -109,7 +108,7 @@ def find_places(levels: list[Level]) -> Places:
         one = torch.ones_like(x)
         centers.append(torch.stack([x, y], 1))
         numbers.append(torch.stack([one * level.stride, one * behind, one * width, one * height]))
-        features.append(level.features.flatten(2).transpose(1, 2))
+        features.append(level.features.permute(0, 2, 3, 1).flatten(1, 2))
         behind = behind + height * width
     stride, first, width, height = torch.cat(numbers, 1).unbind(0)
     return Places(torch.cat(centers), stride, first, width, height, torch.cat(features, 1))

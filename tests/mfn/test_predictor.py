@@ -38,7 +38,7 @@ def test_input_size_follows_the_picture(size, expected):
 def test_no_row_of_cells_is_added_for_a_few_px():
     """At full height 1280 x 720 would need 13 rows of cells, the last of them two thirds gray, to be seen 3 % larger."""
     box = fit_letterbox(720, 1280, (352, 208))
-    assert (box.height, box.width) == (192, 352) and box.offset[1] == 0
+    assert (box.height, box.width) == (192, 336) and box.offset[1] == 0
     assert fit_letterbox(500, 500, (352, 208)).height == 272, "a square leaves nothing gray: the largest"
 
 
@@ -62,6 +62,22 @@ def test_put_in_keeps_the_picture_in_place():
     assert pixels[0, 0].tolist() == [114] * 3 and pixels[100 + 12, 300].tolist() == [255] * 3
     rows, columns = np.nonzero(pixels[:, :, 0] == 255)
     assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (112, 212, 300, 450)
+
+
+@pytest.mark.parametrize("width", [880, 640, 544, 352, 341, 160, 100])
+def test_a_picture_is_shrunk_by_area(width):
+    import cv2
+
+    rng = np.random.default_rng(0)
+    picture = cv2.resize(rng.integers(0, 256, (18, 32, 3)).astype(np.uint8), (1280, 720), interpolation=cv2.INTER_CUBIC)
+    box = fixed_letterbox(720, 1280, (width, width * 9 // 16 // 16 * 16 + 16))
+    size = (width, round(720 * box.factor[1]))
+    exact = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(float)
+    top, left = box.offset[::-1]
+    ours = put_in(picture, box)[top : top + size[1], left : left + size[0]].astype(float)
+    assert np.abs(ours - exact).mean() < 0.1 * exact.std(), "the same but for what lies between"
+    assert np.abs(ours.mean() - exact.mean()) < 0.5
+    assert put_in(picture[:-1, :-1], box).std() < 1.1 * put_in(picture, box).std(), "an odd size is shrunk by area, too"
 
 
 def test_to_picture_of_no_face():

@@ -61,6 +61,20 @@ def test_the_second_look_stays_exact(plain, tmp_path):
     assert any(n.op_type == "DequantizeLinear" for n in nodes), "the rest is in eight bits"
 
 
+def test_the_picture_goes_in_as_its_bytes(plain, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    out = tmp_path / "small.onnx"
+    quantise(plain, out, list(photos(2)))
+    graph = onnx.load(str(out)).graph
+    (first,) = [n for n in graph.node if "image" in n.input]
+    reads = [n for n in graph.node if first.output[0] in n.input and n.op_type != "Shape"]
+    assert first.op_type == "Transpose" and {n.op_type for n in reads} == {"DequantizeLinear"}
+    scale = next(numpy_helper.to_array(t) for t in graph.initializer if t.name == reads[0].input[1])
+    assert scale == np.float32(1 / 64), "what the network divides by"
+
+
 def test_command_and_errors(plain, tmp_path, capsys):
     write_picture(tmp_path / "a.png", np.full((90, 160, 3), 90, np.uint8))
     out = tmp_path / "q.onnx"

@@ -8,6 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
+import torch.nn.functional as F  # noqa: E402
+
 from mfn.data.datamodule import Batch, boxes_from, collate  # noqa: E402
 from mfn.data.mosaic import Scene  # noqa: E402
 from mfn.decode import decode, grid  # noqa: E402
@@ -15,7 +17,7 @@ from mfn.faces import Faces  # noqa: E402
 from mfn.head_model import HeadModel  # noqa: E402
 from mfn.mirror import cell_mirror  # noqa: E402
 from mfn.network.backbone import Backbone  # noqa: E402
-from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, PARAMETERS, SLICES, STRIDES  # noqa: E402
+from mfn.network.layout import CELL_SIZE, IDENTITY_SIZE, PAD_GRAY, PARAMETERS, SLICES, STRIDES  # noqa: E402
 from mfn.network.mfn import MFN, Look  # noqa: E402
 from mfn.training import LOSS_WEIGHTS, MultiFace  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
@@ -222,23 +224,29 @@ def test_looks_are_chosen_when_a_network_is_exported():
         look_again(tiny(), 1)
 
 
-def test_large_faces_read_twice_are_those_of_the_mirrored_picture():
+def test_large_faces_are_read_once_more_in_mirror_half_a_cell_further():
     from mfn.export import read_twice
 
     network = tiny().eval()
     for out in (network.coarse.out_box, network.coarse.out_pose, network.coarse.out_identity, network.coarse.out_expression):
         out.weight.data *= 100  # an untrained one says nearly nothing
-    picture = torch.rand(1, 3, 128, 192) * 255
+    picture, gray = torch.rand(1, 3, 128, 192) * 255, float(PAD_GRAY)
+    largest = grid(128, 192)[1] == STRIDES[-1]
+    order, sign = cell_mirror(HeadModel.load().identity_mirror)
+
+    def cells_of(padded):  # of the largest stride, of a picture with one cell more each way
+        return network(padded)[0].numpy()[grid(*padded.shape[2:])[1] == STRIDES[-1]].reshape(3, 4, -1)
+
     with torch.no_grad():
         once = network(picture)[0].numpy()
+        seen = cells_of(F.pad(picture, (0, 64, 0, 64), value=gray))[:2, :3]
+        four = cells_of(F.pad(picture.flip(3), (32, 32, 32, 32), value=gray))[:, ::-1][..., order] * sign
         read_twice(network)
-        twice, mirrored = network(picture)[0].numpy(), network(picture.flip(3))[0].numpy()
-    largest = grid(128, 192)[1] == STRIDES[-1]
+        twice = network(picture)[0].numpy()
     np.testing.assert_array_equal(once[~largest], twice[~largest])
-    assert np.abs(once[largest] - twice[largest]).max() > 1e-3
-    order, sign = cell_mirror(HeadModel.load().identity_mirror)
-    there = mirrored[largest].reshape(2, 3, -1)[:, ::-1][..., order] * sign
-    np.testing.assert_allclose(twice[largest].reshape(2, 3, -1), there, atol=1e-5)
+    between = (four[1:, 1:] + four[1:, :-1] + four[:-1, 1:] + four[:-1, :-1]) / 4
+    assert np.abs(between - seen).max() > 1e-3
+    np.testing.assert_allclose(twice[largest].reshape(2, 3, -1), (seen + between) / 2, atol=1e-5)
 
 
 OVERLAYS = {"crops.yaml", "fire.yaml", "wandb.yaml", "mfn_single_scale.yaml", "mfn_detection.yaml", "mfn_short.yaml"}  # on mfn.yaml
