@@ -108,7 +108,7 @@ def put_in(picture: Picture, box: Letterbox, out: Picture | None = None, smooth:
 
 
 def _shrink(picture: Picture, size: tuple[int, int], out: Picture) -> None:
-    """By area, or nearly, into `out`: OpenCV's INTER_AREA is fast where two by two px become one, and six times slower than the rest elsewhere."""
+    """By area, or nearly, into `out`: OpenCV's INTER_AREA is fast where two by two px become one, and six times slower elsewhere."""
     import cv2
 
     while not (picture.shape[0] % 2 or picture.shape[1] % 2) and picture.shape[1] >= 2 * size[0]:

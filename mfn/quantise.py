@@ -89,14 +89,14 @@ def _entry(graph: onnx.GraphProto) -> _Entry | None:
     from onnx import numpy_helper
 
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    name, way = graph.input[0].name, []
+    name, way = graph.input[0].name, list[str]()
     for kind in ("Transpose", "Cast", "Div"):
         name = next((n.output[0] for n in graph.node if n.op_type == kind and n.input[0] == name), "")
         way.append(name)
     by = constants.get(next((n.input[1] for n in graph.node if n.output[0] == name), ""))
     if by is None:
         return None
-    return _Entry(*way, np.array(1 / numpy_helper.to_array(by).item(), np.float32))
+    return _Entry(way[0], way[1], way[2], np.array(1 / numpy_helper.to_array(by).item(), np.float32))
 
 
 def _enter_as_bytes(graph: onnx.GraphProto, entry: _Entry) -> None:

@@ -33,7 +33,7 @@ SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # at half size stride 
 
 
 class Out(nn.Conv2d):
-    """The last convolution of a branch, 1 x 1, as a product with the numbers of each cell, which then lie side by side as they are given."""
+    """The last convolution of a branch, 1 x 1, as a product: the numbers of each cell come to lie side by side, as they are given."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out, 1)
@@ -146,9 +146,9 @@ class MFN(nn.Module):
             self.refiner = Refiner(refine, looks)
 
     def read_twice(self, mirror: tuple[NDArray, NDArray]) -> None:
-        """From now on the largest faces are read in the mirrored picture, too, and the mean is given.
+        """From now on the largest faces are read in the mirrored picture, half a cell further, too, and the mean is given.
 
-        That is for a trained network: at quarter size the second look costs a twentieth of the whole.
+        That is for a trained network: at quarter size it costs a fifteenth of the whole.
         mirror: `mfn.mirror.cell_mirror`'s order (D,) and sign (D,)
         """
         order, sign = mirror
