@@ -27,10 +27,10 @@ STEPS = {
 READING = """
 What they say: (a) and (c) are of one run each, 900 steps from scratch on real photos alone, of the network before its last two blocks,
 its local chain for the pose and its second look, and so far from done (the shipped large is at 2.7, 3.2, 2.7) that little can be said:
-labels of a multi-scale SFN help on aflw2000 and youtube68, not on rendered heads, and several scales of MFN do not help at all; but looked at
-through inputs of 656 x 368 px, three fifths of today's, the same weights stood in the poster's order on aflw2000, so steps of one point mean
-nothing. At this length the detector alone detects as well as one that also learns faces. All four are measured through the inputs and with
-the decoding that ship.
+labels of a multi-scale SFN help on aflw2000 and youtube68, not on rendered heads, and several scales of MFN do not help at all; but
+looked at through inputs of 656 x 368 px, three fifths of today's, the same weights stood in the poster's order on aflw2000, so steps of
+one point mean nothing. At this length the detector alone detects as well as one that also learns faces. All four are measured through
+the inputs and with the decoding that ship.
 """
 POSTER_NME = {"single-single": 2.89, "single-multi": 2.65, "multi-multi": 2.23}
 POSTER_AP = {"detection": 92.1, "single-multi": 98.2, "multi-multi": 98.8}
