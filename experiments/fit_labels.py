@@ -4,8 +4,8 @@ teacher's landmarks.
     python experiments/fit_labels.py --data ../shared/data --out labels [--source lfw --source youtube] [--landmarker face_landmarker.task]
 
 The packs hold one look of the teacher at each face. With --landmarker faces turned to the side are looked at a dozen times more, upright,
-turned, mirrored and enlarged, and the median is fitted; seven of them a second. Give
-it an --out of its own: labels that are there already stay as they are.
+turned, mirrored and enlarged, and the median is fitted; seven of them a second. Give it an --out of its own: labels that are there already
+stay as they are.
 
 Writes one SOURCE.npz per pack: `face (F,)` row in the pack's face arrays, `rotation (F, 3, 3)`, `scale (F,)` px per
 metre, `center (F, 2)` px, `identity (F, I)` standard deviations, `expression (F, 51)` in [0, 1], `box (F, 4)` px

@@ -14,7 +14,7 @@ from mfn.export import write_onnx  # noqa: E402
 from mfn.network.backbone import Backbone  # noqa: E402
 from mfn.network.mfn import MFN  # noqa: E402
 from mfn.pictures import write_picture  # noqa: E402
-from mfn.quantise import quantise  # noqa: E402
+from mfn.quantise import EXACT, quantise  # noqa: E402
 
 
 def photos(count):
@@ -59,6 +59,8 @@ def test_the_second_look_stays_exact(plain, tmp_path):
     kinds = {n.op_type for n in nodes if "/refiner/" in n.name}
     assert "Gemm" in kinds and not {k for k in kinds if k.startswith(("QLinear", "Quantize"))}
     assert any(n.op_type == "DequantizeLinear" for n in nodes), "the rest is in eight bits"
+    unknown = {part for part in EXACT if not any(part in n.name for n in nodes)}
+    assert not unknown, "a part of the network has another name now and would go into eight bits unnoticed"
 
 
 def test_the_picture_goes_in_as_its_bytes(plain, tmp_path):
