@@ -104,8 +104,9 @@ class MultiFace(LightningModule):
 
     def _looks_again(self, look: Look, pairs: Assignment) -> list[Tensor]:
         """The parameters (P, ...) of the pairs after every further look: as they were where the finest head answers."""
-        again = (pairs.cell >= look.fine).nonzero()[:, 0]
-        picture, cell = pairs.picture[again], pairs.cell[again] - look.fine
+        fine = look.fine.shape[1]
+        again = (pairs.cell >= fine).nonzero()[:, 0]
+        picture, cell = pairs.picture[again], pairs.cell[again] - fine
         places, told = find_places(look.levels), [look.cells[pairs.picture, pairs.cell][:, PARAMETERS]]
         for _ in range(self.network.refiner.looks):
             # where it reads is not to be bent to its wishes: an earlier look learns from the sum, not through what it is the question of
@@ -128,7 +129,7 @@ class MultiFace(LightningModule):
     def _step(self, batch: Batch, stage: str) -> Tensor:
         look = self.network.look(batch.picture.float().to(memory_format=torch.channels_last))
         levels = [level._replace(features=level.features.float()) for level in look.levels]
-        look = look._replace(cells=look.cells.float(), levels=levels)
+        look = look._replace(fine=look.fine.float(), coarse=look.coarse.float(), levels=levels)
         with torch.autocast(self.device.type, enabled=False):  # landmarks in bfloat16 would be a px off
             terms = self.losses(look, batch)
         total = torch.stack([weight * terms[name] for name, weight in self.loss_weights.items()]).sum()

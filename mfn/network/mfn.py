@@ -32,17 +32,6 @@ COARSE_STRIDE = 16  # of the head that every size of the picture shares; a finer
 SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # at half size stride 16 is stride 32 of the picture, and so on
 
 
-class Out(nn.Conv2d):
-    """The last convolution of a branch, 1 x 1, as a product: the numbers of each cell come to lie side by side, as they are given."""
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__(c_in, c_out, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, H, W, c_out)"""
-        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
-
-
 class LevelHead(nn.Module):
     """The branches of one stride. c: channels of the maps two finer, one finer, and at this stride; context: of the global map."""
 
@@ -65,10 +54,10 @@ class LevelHead(nn.Module):
         if multi_scale:
             self.place = nn.Sequential(ConvBNReLU(local, hidden, 1), ConvBNReLU(hidden, hidden, dilation=2))
             self.to_pose = nn.Conv2d(hidden, hidden, 1, bias=False)
-        self.out_box = Out(hidden, BRANCHES["box"])
-        self.out_pose = Out(hidden, BRANCHES["pose"])
-        self.out_identity = Out(hidden, BRANCHES["identity"])
-        self.out_expression = Out(hidden, BRANCHES["expression"])
+        self.out_box = nn.Conv2d(hidden, BRANCHES["box"], 1)
+        self.out_pose = nn.Conv2d(hidden, BRANCHES["pose"], 1)
+        self.out_identity = nn.Conv2d(hidden, BRANCHES["identity"], 1)
+        self.out_expression = nn.Conv2d(hidden, BRANCHES["expression"], 1)
         self._start()
 
     def _start(self) -> None:
@@ -97,16 +86,29 @@ class LevelHead(nn.Module):
             local = torch.cat([self.local_second(fine), here, context], 1)
             pose = pose + self.to_pose(self.place(local))
         identity, expression = self.identity(regional), self.expression(local)
-        outs = [self.out_box(pose), self.out_pose(pose), self.out_identity(identity), self.out_expression(expression)]
-        return torch.cat(outs, 3), fine
+        return self._out(pose, identity, expression), fine
+
+    def _out(self, pose: Tensor, identity: Tensor, expression: Tensor) -> Tensor:
+        """The branches' last convolutions, 1 x 1, as products: the numbers of a cell come to lie side by side, as they are given.
+
+        features (B, hidden, H, W) -> (B, H, W, D)
+        """
+        outs = (self.out_box, pose), (self.out_pose, pose), (self.out_identity, identity), (self.out_expression, expression)
+        products = [F.linear(features.permute(0, 2, 3, 1), out.weight.flatten(1)) for out, features in outs]
+        return torch.cat(products, 3) + torch.cat([out.bias for out, _ in outs])  # type: ignore[misc]
 
 
 class Look(NamedTuple):
-    """cells: (B, A, D) of all strides, fine: how many of them the finest head gave; levels: what a second look at the others reads."""
+    """Cells (B, A, D): fine, of the finest head, and coarse, of the others; levels: what a second look at the coarse ones reads."""
 
-    cells: Tensor
-    fine: int | Tensor
+    fine: Tensor
+    coarse: Tensor
     levels: list[Level]
+
+    @property
+    def cells(self) -> Tensor:
+        """All (B, A, D), those of the finest head first."""
+        return torch.cat([self.fine, self.coarse], 1)
 
 
 class MFN(nn.Module):
@@ -157,9 +159,9 @@ class MFN(nn.Module):
     def forward(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in 0..255, H and W multiples of 16 -> cells (B, A, D), see `mfn.network.layout`"""
         look = self.look(picture)
-        if self.refiner is None:
-            return look.cells
-        return self.refiner(look.cells, look.fine, look.levels)
+        if self.refiner is not None:
+            look = look._replace(coarse=self.refiner(look.coarse, look.levels))
+        return look.cells
 
     def look(self, picture: Tensor) -> Look:
         """The first look, for training, which knows which cells to look at again. picture as in `forward`."""
@@ -177,10 +179,10 @@ class MFN(nn.Module):
             here, local = self.coarse(m4, m8, m16, context)
             if self.refiner is not None:
                 detail = self.detail(local) + _enlarge(self.detail_context(context), local)
-                levels.append(_of_first(detail, here, stride) if twice else Level(detail, stride, here.shape[1], here.shape[2]))
+                levels.append(Level(_of_first(detail) if twice else detail, stride))
             cells.append(self._mean_of_both(here) if twice else here)
-        flat = [c.flatten(1, 2) for c in cells]
-        return Look(torch.cat(flat, 1), flat[0].shape[1], levels)
+        fine, *coarse = (c.flatten(1, 2) for c in cells)
+        return Look(fine, torch.cat(coarse, 1), levels)
 
     def _mean_of_both(self, cells: Tensor) -> Tensor:
         """Cells (2 B, H + 1, W + 1, D) of what `_with_mirror` gives -> (B, H, W, D)"""
@@ -206,10 +208,9 @@ def _with_mirror(picture: Tensor) -> Tensor:
     return torch.cat([seen, mirrored])
 
 
-def _of_first(detail: Tensor, cells: Tensor, stride: int) -> Level:
-    """The features of the pictures themselves, of those that `_with_mirror` gave, without the cells that it has added."""
-    height, width = cells.shape[1] - 1, cells.shape[2] - 1
-    return Level(detail[: detail.shape[0] // 2, :, : 2 * height, : 2 * width], stride, height, width)
+def _of_first(detail: Tensor) -> Tensor:
+    """The features, at half a cell's stride, of the pictures themselves, without the cells that `_with_mirror` has added."""
+    return detail[: detail.shape[0] // 2, :, :-2, :-2]
 
 
 def _halve(picture: Tensor) -> Tensor:

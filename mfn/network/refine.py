@@ -28,23 +28,28 @@ LOOKED_AT = 12  # one in so many cells is read again, those with the best scores
 
 
 class Level(NamedTuple):
-    """What one size of the picture gives: features (B, C, h, w) at half the cells' stride, for cells (H, W) of this stride."""
+    """What one size of the picture gives: features (B, C, h, w) at half the stride of its cells."""
 
     features: Tensor
     stride: int
-    height: int | Tensor
-    width: int | Tensor
 
 
 class Places(NamedTuple):
-    """Where the features of the cells lie: center (A, 2) px, stride, first, width, height (A,) of each cell's map, features (B, T, C)."""
+    """Where the features of cells lie: of each level (L, 6) stride, its first cell, how many a row, its first feature, rows and columns of
+    them; and the features (B, T, C) of all, one level's behind the other's."""
+
+    levels: Tensor
+    features: Tensor
+
+
+class Where(NamedTuple):
+    """Of cells: center (N, 2) px, stride (N,), and first, height, width (N,) of the features of their level."""
 
     center: Tensor
     stride: Tensor
     first: Tensor
-    width: Tensor
     height: Tensor
-    features: Tensor
+    width: Tensor
 
 
 class Refiner(nn.Module):
@@ -65,24 +70,25 @@ class Refiner(nn.Module):
         nn.init.zeros_(self.out.weight)  # begins as no change
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, cells: Tensor, fine: int | Tensor, levels: list[Level]) -> Tensor:
-        """cells: (B, A, D) of all strides; those behind the first `fine` are of the strides of `levels`, in their order -> (B, A, D)"""
-        places = find_places(levels)
-        score = cells[:, fine:, SLICES["score"].start]
-        best = score.topk(score.shape[1] // LOOKED_AT + 1, 1).indices  # (B, K)
-        picture = torch.zeros_like(best) + torch.arange(score.shape[0], device=cells.device)[:, None]
-        seen = cells[picture, best + fine]  # (B, K, D)
-        told = seen[..., PARAMETERS]
+    def forward(self, cells: Tensor, levels: list[Level]) -> Tensor:
+        """cells: (B, A, D) of the strides of `levels`, in their order -> (B, A, D)"""
+        places, (pictures, count) = find_places(levels), cells.shape[:2]
+        best = cells[..., SLICES["score"].start].topk(count // LOOKED_AT + 1, 1).indices  # (B, K)
+        picture = torch.arange(pictures, device=cells.device)[:, None] + torch.zeros_like(best)
+        picture, best = picture.flatten(), best.flatten()
+        flat, rows = cells.flatten(0, 1), picture * count + best  # one index instead of two: far fewer steps in the graph
+        seen = flat[rows]  # (B * K, D)
+        told = seen[:, PARAMETERS]
         for _ in range(self.looks):
-            told = told + self.correction(told.flatten(0, 1), picture.flatten(), best.flatten(), places).view_as(told)
+            told = told + self.correction(told, picture, best, places)
         # whole rows at once: cells are many, and every change of them is a copy
-        return cells.index_put((picture, best + fine), torch.cat([seen[..., : PARAMETERS.start], told], 2))
+        return flat.index_put((rows,), torch.cat([seen[:, : PARAMETERS.start], told], 1)).view_as(cells)
 
     def correction(self, raw: Tensor, picture: Tensor, cell: Tensor, places: Places) -> Tensor:
         """What to add to the parameters (N, P) of cells: picture (N,) and cell (N,) long say which they are. -> (N, P)"""
-        stride = places.stride[cell]
-        points = self._project(raw, places.center[cell], stride)
-        seen = _sample(points, stride, picture, cell, places)
+        where = look_up(places, cell)
+        points = self._project(raw, where.center, where.stride)
+        seen = _sample(points, picture, where, places.features)
         return self.out(self.layers(torch.cat([seen.flatten(1), raw], 1)))
 
     def _project(self, raw: Tensor, center: Tensor, stride: Tensor) -> Tensor:
@@ -94,45 +100,50 @@ class Refiner(nn.Module):
 
 
 def find_places(levels: list[Level]) -> Places:
-    """Where in the features of all levels, laid one behind the other, those of each cell are.
+    """The levels' features, laid one behind the other, and what tells where in them those of a cell are.
 
-    Centres and strides are those of `mfn.decode.grid`, made of tensors as the exported graph has to follow the size of its input.
+    Made of tensors, as the exported graph has to follow the size of its input.
     """
-    centers, numbers, features, behind = [], [], [], 0
-    for level in levels:
-        device = level.features.device
-        y = (torch.arange(level.height, device=device, dtype=torch.float32) + 0.5) * level.stride
-        x = (torch.arange(level.width, device=device, dtype=torch.float32) + 0.5) * level.stride
-        y, x = (y[:, None] + torch.zeros_like(x)).flatten(), (torch.zeros_like(y)[:, None] + x).flatten()
-        height, width = level.features.shape[2:]
-        one = torch.ones_like(x)
-        centers.append(torch.stack([x, y], 1))
-        numbers.append(torch.stack([one * level.stride, one * behind, one * width, one * height]))
-        features.append(level.features.permute(0, 2, 3, 1).flatten(1, 2))
-        behind = behind + height * width
-    stride, first, width, height = torch.cat(numbers, 1).unbind(0)
-    return Places(torch.cat(centers), stride, first, width, height, torch.cat(features, 1))
+    device = levels[0].features.device
+    stride = torch.tensor([level.stride for level in levels], dtype=torch.float32, device=device)
+    one = torch.ones((), device=device)  # times a number of the traced graph: of the number alone a constant would be made
+    size = torch.stack([one * n for level in levels for n in level.features.shape[2:]])
+    rows, columns = size.unflatten(0, (-1, 2)).unbind(1)
+    across = ((columns + 1) / 2).floor()  # cells: features are at half their stride, and may be one less
+    cells, features = across * ((rows + 1) / 2).floor(), rows * columns
+    table = torch.stack([stride, cells.cumsum(0) - cells, across, features.cumsum(0) - features, rows, columns], 1)
+    return Places(table, torch.cat([level.features.permute(0, 2, 3, 1).flatten(1, 2) for level in levels], 1))
 
 
-def _sample(points: Tensor, stride: Tensor, picture: Tensor, cell: Tensor, places: Places) -> Tensor:
-    """Features (N, L, C) at points (N, L, 2) px, between four of them in proportion; beyond the border, the border's."""
-    pictures, count, channels = places.features.shape
-    features = places.features.reshape(pictures * count, channels)
-    width, height = places.width[cell][:, None], places.height[cell][:, None]
-    first = picture[:, None] * count + places.first[cell][:, None].long()
-    u, v = (2 / stride[:, None, None] * points - 0.5).unbind(2)
-    u, v = torch.minimum(u.clamp(min=0), width - 1), torch.minimum(v.clamp(min=0), height - 1)
-    left, top = u.floor(), v.floor()
-    right, bottom = torch.minimum(left + 1, width - 1), torch.minimum(top + 1, height - 1)
-    seen = features.new_zeros(())
-    for x, y, weight in (
-        (left, top, (left + 1 - u) * (top + 1 - v)),
-        (right, top, (u - left) * (top + 1 - v)),
-        (left, bottom, (left + 1 - u) * (v - top)),
-        (right, bottom, (u - left) * (v - top)),
-    ):
-        seen = seen + features[first + (y * width + x).long()] * weight[..., None]
-    return seen
+def look_up(places: Places, cell: Tensor) -> Where:
+    """Where the cells (N,) long of all levels are; centres and strides are those of `mfn.decode.grid`."""
+    level = (cell[:, None] >= places.levels[1:, 1]).long().sum(1)
+    stride, before, across, first, height, width = places.levels[level].unbind(1)
+    number = cell - before
+    row = (number / across).floor()
+    center = torch.stack([number - row * across, row], 1)
+    return Where((center + 0.5) * stride[:, None], stride, first, height, width)
+
+
+def _sample(points: Tensor, picture: Tensor, where: Where, features: Tensor) -> Tensor:
+    """Features (N, L, C) at points (N, L, 2) px, between four of them in proportion; beyond the border, the border's.
+
+    picture: (N,) long; features: (B, T, C)
+    """
+    first = (picture * features.shape[1])[:, None] + where.first[:, None].long()
+    flat = features.flatten(0, 1)
+    most = torch.stack([where.width, where.height], 1)[:, None] - 1  # (N, 1, 2)
+    at = torch.minimum((2 / where.stride[:, None, None] * points - 0.5).clamp(min=0), most)
+    low = at.floor()
+    high = torch.minimum(low + 1, most)
+    (right, below), (left, above) = (at - low).unbind(2), (low + 1 - at).unbind(2)
+    (x0, y0), (x1, y1) = low.unbind(2), high.unbind(2)
+    width = where.width[:, None]
+    top, bottom = first + (y0 * width).long(), first + (y1 * width).long()
+    x0, x1 = x0.long(), x1.long()
+    upper = flat[top + x0] * (left * above)[..., None] + flat[top + x1] * (right * above)[..., None]
+    lower = flat[bottom + x0] * (left * below)[..., None] + flat[bottom + x1] * (right * below)[..., None]
+    return upper + lower
 
 
 def _points(model: HeadModel) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 from mfn.cli import main  # noqa: E402
-from mfn.export import write_onnx  # noqa: E402
+from mfn.columns import widen  # noqa: E402
+from mfn.export import read_twice, write_onnx  # noqa: E402
 from mfn.network.backbone import Backbone  # noqa: E402
 from mfn.network.mfn import MFN  # noqa: E402
 from mfn.pictures import write_picture  # noqa: E402
@@ -22,17 +23,22 @@ def photos(count):
     return np.kron(rng.integers(0, 255, (count, 24, 40, 3)), np.ones((1, 16, 16, 1))).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
+def trained():
+    """With maps of the size that training gives them."""
     torch.manual_seed(0)
     network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16), refine=8, looks=2)
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.momentum = 1.0
-    with torch.no_grad():  # so that maps have the size that training gives them
+    with torch.no_grad():
         network.train()(torch.from_numpy(photos(4)).permute(0, 3, 1, 2).float())
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    write_onnx(network.eval(), path)
+    write_onnx(trained(), path)
     return path
 
 
@@ -63,6 +69,24 @@ def test_the_second_look_stays_exact(plain, tmp_path):
     assert not unknown, "a part of the network has another name now and would go into eight bits unnoticed"
 
 
+def test_what_cells_are_made_of_stays_exact(plain, tmp_path):
+    import onnx
+
+    out = tmp_path / "small.onnx"
+    quantise(plain, out, list(photos(2)))
+    graph = onnx.load(str(out)).graph
+    maker = {name: n for n in graph.node for name in n.output}
+    way, seen = ["cells"], set()
+    while way:  # up from the cells to what made them, no further than the products
+        node = maker.get(way.pop())
+        if node is not None and id(node) not in seen:
+            seen.add(id(node))
+            assert node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] not in maker, node.name
+            if node.op_type != "MatMul" and "/refiner/" not in node.name:
+                way += node.input
+    assert sum(n.op_type == "MatMul" and "/refiner/" not in n.name for n in graph.node) == 4 * 4, "four of four heads"
+
+
 def test_the_picture_goes_in_as_its_bytes(plain, tmp_path):
     import onnx
     from onnx import numpy_helper
@@ -70,11 +94,55 @@ def test_the_picture_goes_in_as_its_bytes(plain, tmp_path):
     out = tmp_path / "small.onnx"
     quantise(plain, out, list(photos(2)))
     graph = onnx.load(str(out)).graph
-    (first,) = [n for n in graph.node if "image" in n.input]
-    reads = [n for n in graph.node if first.output[0] in n.input and n.op_type != "Shape"]
-    assert first.op_type == "Transpose" and {n.op_type for n in reads} == {"DequantizeLinear"}
+    names, reads = {"image"}, []
+    for node in graph.node:  # in their order
+        if names.intersection(node.input):
+            if node.op_type in ("Transpose", "Reshape"):
+                names.update(node.output)
+            elif node.op_type != "Shape":
+                reads.append(node)
+    assert {n.op_type for n in reads} == {"DequantizeLinear"} and len(reads) == 2, "the first convolution and the halving"
     scale = next(numpy_helper.to_array(t) for t in graph.initializer if t.name == reads[0].input[1])
     assert scale == np.float32(1 / 64), "what the network divides by"
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_reading_in_columns_changes_nothing(plain, tmp_path, monkeypatch, mirror):
+    import onnx
+
+    source = plain
+    if mirror:
+        network = trained()
+        source = tmp_path / "mirror.onnx"
+        write_onnx(read_twice(network), source)
+    there = []
+
+    def count(graph):
+        there.append(sum(n.op_type == "Conv" for n in graph.node))
+        return 0
+
+    quantise(source, tmp_path / "columns.onnx", list(photos(2)))
+    monkeypatch.setattr("mfn.quantise.read_in_columns", count)
+    quantise(source, tmp_path / "plain.onnx", list(photos(2)))
+    graph = onnx.load(str(tmp_path / "columns.onnx")).graph
+    wide = [n for n in graph.node if n.op_type == "Conv" and any(a.name == "strides" and list(a.ints) == [2, 1] for a in n.attribute)]
+    assert len(wide) == 5 and there == [sum(n.op_type == "Conv" for n in graph.node)], "three first convolutions and two halvings"
+    for height, width in ((16, 16), (64, 16), (16, 112), (192, 336)):
+        image = np.random.default_rng(height).integers(0, 256, (2, height, width, 3)).astype(np.uint8)
+        np.testing.assert_array_equal(cells(tmp_path / "columns.onnx", image), cells(tmp_path / "plain.onnx", image))
+
+
+@pytest.mark.parametrize(("size", "left", "columns"), [(3, 1, 4), (3, 1, 8), (2, 0, 16), (2, 0, 8)])
+def test_wide_kernels_are_the_same_convolution(size, left, columns):
+    rng = np.random.default_rng(size)
+    kernel, x = rng.normal(size=(5, 3, size, size)), rng.normal(size=(1, 3, 8, 32))
+    wide, before = widen(kernel, left, columns)
+    rows = torch.from_numpy(x.transpose(0, 2, 3, 1).reshape(1, 8, 32 // columns, -1).transpose(0, 3, 1, 2))
+    rows = torch.nn.functional.pad(rows, (before, 0, left, 0))
+    told = torch.nn.functional.conv2d(rows, torch.from_numpy(wide), stride=(2, 1)).permute(0, 2, 3, 1).reshape(1, -1, 16, 5)
+    padded = torch.nn.functional.pad(torch.from_numpy(x), (left, 0, left, 0))
+    true = torch.nn.functional.conv2d(padded, torch.from_numpy(kernel), stride=2)
+    torch.testing.assert_close(told.permute(0, 3, 1, 2), true)
 
 
 def test_command_and_errors(plain, tmp_path, capsys):

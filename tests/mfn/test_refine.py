@@ -14,7 +14,7 @@ from mfn.head_model import HeadModel  # noqa: E402
 from mfn.network.backbone import Backbone  # noqa: E402
 from mfn.network.layout import IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES  # noqa: E402
 from mfn.network.mfn import COARSE_STRIDE, MFN  # noqa: E402
-from mfn.network.refine import LOOKED_AT, POINTS_68, POINTS_478, Level, Refiner, _sample, find_places  # noqa: E402
+from mfn.network.refine import LOOKED_AT, POINTS_68, POINTS_478, Level, Refiner, _sample, find_places, look_up  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
 
@@ -27,7 +27,7 @@ def coordinates(stride: int, height: int, width: int, sign: float = 1.0) -> Leve
     """A level whose features are the px that they stand for: (2, 2, 2 * height, 2 * width), those of the second picture negated."""
     y, x = torch.meshgrid(*(((torch.arange(2 * n) + 0.5) * stride / 2) for n in (height, width)), indexing="ij")
     where = torch.stack([x, y])
-    return Level(torch.stack([sign * where, -sign * where]), stride, height, width)
+    return Level(torch.stack([sign * where, -sign * where]), stride)
 
 
 def levels(height: int, width: int) -> list[Level]:
@@ -36,25 +36,27 @@ def levels(height: int, width: int) -> list[Level]:
 
 def test_cells_stand_where_the_grid_says():
     center, stride = grid(96, 176)
-    places = find_places(levels(96, 176))
-    np.testing.assert_array_equal(places.center.numpy(), center[stride >= COARSE_STRIDE])
-    np.testing.assert_array_equal(places.stride.numpy(), stride[stride >= COARSE_STRIDE])
+    coarse = stride >= COARSE_STRIDE
+    where = look_up(find_places(levels(96, 176)), torch.arange(coarse.sum()))
+    np.testing.assert_array_equal(where.center.numpy(), center[coarse])
+    np.testing.assert_array_equal(where.stride.numpy(), stride[coarse])
 
 
 @pytest.mark.parametrize(("stride", "sign"), [(16, 1.0), (32, 2.0), (64, 3.0)])
 def test_features_are_read_at_the_points_of_the_cells_own_map_and_picture(stride, sign):
     places = find_places(levels(128, 192))
-    cell = (places.stride == stride).nonzero()[:3, 0]
+    cell = torch.from_numpy(np.flatnonzero([s == stride for s in grid(128, 192)[1] if s >= COARSE_STRIDE])[:3])
     points = torch.rand(3, 7, 2) * torch.tensor([192.0 - stride, 128 - stride]) + stride / 2
     for picture, side in ((0, 1.0), (1, -1.0)):
-        seen = _sample(points, places.stride[cell], torch.full((3,), picture), cell, places)
+        seen = _sample(points, torch.full((3,), picture), look_up(places, cell), places.features)
         torch.testing.assert_close(seen, side * sign * points, rtol=1e-4, atol=1e-3)
 
 
 def test_beyond_the_border_lie_the_border_s_features():
     places = find_places([coordinates(16, 4, 6)])
     far = torch.tensor([[[-500.0, 30], [900, 30], [50, -70], [50, 1e6]]])
-    seen = _sample(far, places.stride[:1], torch.zeros(1, dtype=torch.long), torch.zeros(1, dtype=torch.long), places)
+    first = torch.zeros(1, dtype=torch.long)
+    seen = _sample(far, first, look_up(places, first), places.features)
     torch.testing.assert_close(seen[0], torch.tensor([[4.0, 30], [92, 30], [50, 4], [50, 60]]))
 
 
@@ -97,12 +99,12 @@ def test_an_untrained_second_look_changes_nothing_and_a_trained_one_only_paramet
 def test_only_the_best_cells_are_looked_at_again():
     network = tiny()
     network.refiner.out.bias.data.fill_(1.0)
-    cells = torch.randn(2, 7 + 18 * 20, 129)  # seven of a finer stride in front
+    cells = torch.randn(2, 18 * 20, 129)
     features = torch.zeros(2, 8, 36, 40)
     with torch.no_grad():
-        moved = (network.refiner(cells, 7, [Level(features, 16, 18, 20)]) - cells)[..., PARAMETERS].mean(-1) > 0.5
+        moved = (network.refiner(cells, [Level(features, 16)]) - cells)[..., PARAMETERS].mean(-1) > 0.5
     for picture in range(2):
-        best = 7 + cells[picture, 7:, SLICES["score"].start].argsort(descending=True)[: 18 * 20 // LOOKED_AT + 1]
+        best = cells[picture, :, SLICES["score"].start].argsort(descending=True)[: 18 * 20 // LOOKED_AT + 1]
         assert set(moved[picture].nonzero()[:, 0].tolist()) == set(best.tolist())
 
 
