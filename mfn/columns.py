@@ -43,7 +43,7 @@ def read_in_columns(graph: onnx.GraphProto) -> int:
             continue
         width = INPUT_MULTIPLE >> _halvings(picture, maker)  # divides the picture's
         top, left, bottom, _ = settings["pads"].ints
-        wide, left = widen(kernel, left, width if kernel.shape[3] == 2 else min(width, OVERLAPPING))
+        wide, left, right = widen(kernel, left, min(width, OVERLAPPING) if kernel.shape[3] > 2 else width)
         name, columns = conv.output[0], wide.shape[1] // COLOURS
         nodes = _lay(graph, picture.input[0], f"{name}_columns", wide.shape[1])
         nodes.append(_dequantise([f"{name}_columns", *picture.input[1:]], f"{name}_picture"))
@@ -54,7 +54,7 @@ def read_in_columns(graph: onnx.GraphProto) -> int:
         conv.input[:] = [node.output[0] for node in nodes if node.op_type == "DequantizeLinear"]
         settings["kernel_shape"].ints[:] = wide.shape[2:]
         settings["strides"].ints[:] = [2, 1]
-        settings["pads"].ints[:] = [top, left, bottom, 0]
+        settings["pads"].ints[:] = [top, left, bottom, right]
         before[name], given = nodes, last.output[0]
         last.output[0] = f"{given}_columns"
         behind[last.output[0]] = _lay(graph, last.output[0], given, len(kernel))
@@ -65,20 +65,20 @@ def read_in_columns(graph: onnx.GraphProto) -> int:
     return len(before)
 
 
-def widen(kernel: NDArray, left: int, columns: int) -> tuple[NDArray, int]:
+def widen(kernel: NDArray, left: int, columns: int) -> tuple[NDArray, int, int]:
     """The kernel, over rows of so many columns a place, of one over every second column.
 
-    kernel: (O, C, h, w), of which a row's last place reaches no further than that place; left: columns of padding
-    -> (columns / 2 * O, columns * C, h, places), and how many places of padding it needs to the left
+    kernel: (O, C, h, w); left: columns of padding
+    -> (columns / 2 * O, columns * C, h, places), and how many places of padding it needs to the left and to the right
     """
     o, c, h, w = kernel.shape
-    places_left = -(-left // columns)
-    wide = np.zeros((columns // 2, o, columns, c, h, places_left + 1), kernel.dtype)
+    places_left, places_right = -(-left // columns), (columns - 3 - left + w) // columns
+    wide = np.zeros((columns // 2, o, columns, c, h, places_left + 1 + places_right), kernel.dtype)
     for one in range(columns // 2):
         for tap in range(w):
             place, column = divmod(2 * one - left + tap, columns)
             wide[one, :, column, :, :, places_left + place] = kernel[..., tap]
-    return wide.reshape(columns // 2 * o, columns * c, h, -1), places_left
+    return wide.reshape(columns // 2 * o, columns * c, h, -1), places_left, places_right
 
 
 def _halvings(node: onnx.NodeProto, maker: dict[str, onnx.NodeProto]) -> int:

@@ -132,15 +132,16 @@ def test_reading_in_columns_changes_nothing(plain, tmp_path, monkeypatch, mirror
         np.testing.assert_array_equal(cells(tmp_path / "columns.onnx", image), cells(tmp_path / "plain.onnx", image))
 
 
-@pytest.mark.parametrize(("size", "left", "columns"), [(3, 1, 4), (3, 1, 8), (2, 0, 16), (2, 0, 8)])
+@pytest.mark.parametrize(("size", "left", "columns"), [(3, 1, 4), (3, 1, 8), (2, 0, 16), (2, 0, 8), (5, 2, 4)])
 def test_wide_kernels_are_the_same_convolution(size, left, columns):
     rng = np.random.default_rng(size)
     kernel, x = rng.normal(size=(5, 3, size, size)), rng.normal(size=(1, 3, 8, 32))
-    wide, before = widen(kernel, left, columns)
+    wide, before, behind = widen(kernel, left, columns)
+    assert (before, behind) == (left > 0, size == 5)
     rows = torch.from_numpy(x.transpose(0, 2, 3, 1).reshape(1, 8, 32 // columns, -1).transpose(0, 3, 1, 2))
-    rows = torch.nn.functional.pad(rows, (before, 0, left, 0))
+    rows = torch.nn.functional.pad(rows, (before, behind, left, size - 2 - left))
     told = torch.nn.functional.conv2d(rows, torch.from_numpy(wide), stride=(2, 1)).permute(0, 2, 3, 1).reshape(1, -1, 16, 5)
-    padded = torch.nn.functional.pad(torch.from_numpy(x), (left, 0, left, 0))
+    padded = torch.nn.functional.pad(torch.from_numpy(x), (left, size - 2 - left, left, size - 2 - left))
     true = torch.nn.functional.conv2d(padded, torch.from_numpy(kernel), stride=2)
     torch.testing.assert_close(told.permute(0, 3, 1, 2), true)
 
