@@ -32,7 +32,7 @@ def keep_best(box: NDArray, score: NDArray, iou: float) -> NDArray[np.bool_]:
     # A row is one integer of K bits, so "all that box i hides goes" is one operation, and K of them are all there is.
     bits = np.packbits(hides, axis=1, bitorder="little")
     packed, size = bits.tobytes(), bits.shape[1]
-    rows = [int.from_bytes(packed[i : i + size], "little") for i in range(0, len(packed), size)]
+    rows = [int.from_bytes(packed[i : i + size], "little") for i in range(0, len(packed), max(size, 1))]
     gone, kept = 0, []
     for i, row in enumerate(rows):
         if not gone >> i & 1:

@@ -35,7 +35,7 @@ MODELS = {
     "large": Model(_FOLDER / "mfn.onnx", (864, 496)),  # reads smaller faces, and all more than once; of a square 656 x 656
 }
 WEIGHTS, SIZE = MODELS["large"]
-SCORE = 0.55  # least probability of a face: in 4 of 150 photos without faces large sees one (experiments/false_faces.py)
+SCORE = 0.55  # least probability of a face: in 6 of 150 photos without faces large sees one (experiments/false_faces.py)
 ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
 HARDLY_SMALLER = 0.95  # so much smaller may a picture be seen if its input is fuller for it
 _AREA_SLACK = 1.03  # sides come in steps of INPUT_MULTIPLE
