@@ -65,6 +65,14 @@ def frame_seconds(predictor: Predictor, rig: Rig, frame: np.ndarray) -> tuple[fl
     return middle - start, time.perf_counter() - start
 
 
+def product_seconds(side: int = 512) -> float:
+    """Time of a float32 product of two matrices of this side, by NumPy: how fast the machine is now (taskset -c 0 gives it one core)."""
+    a = np.full((side, side), 0.5, np.float32)
+    start = time.perf_counter()
+    np.matmul(a, a)
+    return time.perf_counter() - start
+
+
 def separate_ms(path: Path, predictor: Predictor, frames: dict[int, np.ndarray]) -> dict[int, float]:
     """Median time of the same boxes, each cut out and read by a network of one face: what the one pass saves."""
     single, out = SingleFace.load(path, threads=1), {}
@@ -97,7 +105,9 @@ def main() -> None:
     frames = {n: frame_with(n, crops) for n in COUNTS}
     found = {n: len(predictor(f)) for n, f in frames.items()}
     seconds: dict[int, list[tuple[float, float]]] = {n: [] for n in COUNTS}
+    products = []
     for _ in range(args.rounds):
+        products.append(min(product_seconds() for _ in range(3)))
         for n, frame in frames.items():
             seconds[n].append(frame_seconds(predictor, rig, frame))
     ms = {n: np.median(np.array(s), 0) * 1e3 for n, s in seconds.items()}
@@ -112,12 +122,14 @@ def main() -> None:
         print(f"| {peer}, ms | " + " | ".join(str(known.get(n, "–")) for n in COUNTS) + " |")
     total = [ms[n][1] for n in COUNTS]
     spread = max(total) / min(total)
-    print(f"slowest over fastest: {spread:.3f}")
+    speed = 512**3 / float(np.median(products)) / 1e9
+    print(f"slowest over fastest: {spread:.3f}; meanwhile float32 products at {speed:.0f} thousand million multiplications a second")
     result = {
         "weights_sha256": hashlib.sha256(find_model(args.weights).path.read_bytes()).hexdigest(),
         "frame": [WIDTH, HEIGHT],
         "threads": 1,
         "rounds": args.rounds,
+        "float32_gmac_per_second": round(speed, 1),
         "found": found,
         "detect_ms": {n: round(float(ms[n][0]), 2) for n in COUNTS},
         "to_rig_ms": {n: round(float(ms[n][1]), 2) for n in COUNTS},
