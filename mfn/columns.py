@@ -1,8 +1,8 @@
-"""A picture's first convolutions in 8 bits, four columns at a time: the same numbers to the last bit, in two fifths of the time.
+"""A picture's first convolutions in 8 bits, four to sixteen columns at a time: the same numbers to the last bit, in a third of the time.
 
 Kernels of 8 bits want many numbers side by side, and a picture has three channels. But a row of bytes R G B R G B ... is as well a row, a
-quarter as long, of twelve channels, without a byte moved. A convolution that takes every second column then gives two places of its own
-at each of that row's, which are a row twice as long, again without a byte moved. Its kernel holds zeros for what it has no use for.
+quarter as long, of twelve channels, without a byte moved. A convolution that takes every second column then gives two numbers a channel
+at each place of that row, which are a row twice as long, again without a byte moved. Its kernel holds zeros for what it has no use for.
 """
 
 from __future__ import annotations
