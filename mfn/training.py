@@ -96,14 +96,14 @@ class MultiFace(LightningModule):
         }
         looks = [self._parameter_losses(told, batch, pairs.face)]
         if self.network.refiner is not None:
-            for raw in self._looks_again(look, pairs, raw[:, PARAMETERS]):
-                told = read_parameters(raw, centers[pairs.cell], strides[pairs.cell], torch)
+            for after in self._looks_again(look, pairs, raw[:, PARAMETERS]):
+                told = read_parameters(after, centers[pairs.cell], strides[pairs.cell], torch)
                 looks.append(self._parameter_losses(told, batch, pairs.face))
                 terms |= {f"{name}{len(looks)}": value.detach() for name, value in looks[-1].items()}
         return terms | {name: torch.stack([one[name] for one in looks]).mean() for name in looks[0]}
 
     def _looks_again(self, look: Look, pairs: Assignment, first: Tensor) -> list[Tensor]:
-        """The parameters (P, ...) of the pairs after every further look: as they were at `first` where the finest head answers."""
+        """The parameters (P, ...) of the pairs after every further look: as at `first` where the finest head answers."""
         fine = look.fine.shape[1]
         again = (pairs.cell >= fine).nonzero()[:, 0]
         picture, cell = pairs.picture[again], pairs.cell[again] - fine
