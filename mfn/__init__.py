@@ -12,15 +12,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mfn.faces import Faces
-    from mfn.head_model import HeadModel
-    from mfn.predictor import Predictor
-    from mfn.single import SingleFace
+    from mfn.inference.predictor import Predictor
+    from mfn.inference.single_face import SingleFace
+    from mfn.structures.faces import Faces
+    from mfn.structures.head_model import HeadModel
 
 __all__ = ["Faces", "HeadModel", "Predictor", "SingleFace", "__version__"]
 __version__ = "0.1.0"
 
-_HOME = {"Faces": "mfn.faces", "HeadModel": "mfn.head_model", "Predictor": "mfn.predictor", "SingleFace": "mfn.single"}
+_HOME = {"Faces": "mfn.structures.faces", "HeadModel": "mfn.structures.head_model", "Predictor": "mfn.inference.predictor", "SingleFace": "mfn.inference.single_face"}
 
 
 def __getattr__(name: str) -> object:

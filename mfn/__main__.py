@@ -2,7 +2,7 @@
 
 import sys
 
-from mfn.cli import main
+from mfn.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,18 +11,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from retarget.animate import write_scene as write_scene
-    from retarget.picture import render_scene as render_scene
-    from retarget.rig import Rig as Rig
-    from retarget.rig import load_rig as load_rig
-    from retarget.take import Take as Take
+    from retarget.animation.scene import write_scene as write_scene
+    from retarget.performance.take import Take as Take
+    from retarget.render.scene import render_scene as render_scene
+    from retarget.rig.rig import Rig as Rig
+    from retarget.rig.rig import load_rig as load_rig
 
 _HOME = {
-    "Rig": "retarget.rig",
-    "Take": "retarget.take",
-    "load_rig": "retarget.rig",
-    "render_scene": "retarget.picture",
-    "write_scene": "retarget.animate",
+    "Rig": "retarget.rig.rig",
+    "Take": "retarget.performance.take",
+    "load_rig": "retarget.rig.rig",
+    "render_scene": "retarget.render.scene",
+    "write_scene": "retarget.animation.scene",
 }
 __all__ = ["Rig", "Take", "load_rig", "render_scene", "write_scene"]
 

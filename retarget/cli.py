@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from retarget.rig import Rig
+    from retarget.rig.rig import Rig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,7 +118,7 @@ def _out(given: str | None, default: Path, *inputs: str | None) -> Path:
 
 
 def _load(paths: Sequence[str], arguments: argparse.Namespace) -> list[Rig]:
-    from retarget.rig import load_rigs
+    from retarget.rig.rig import load_rigs
 
     return load_rigs(paths, arguments.map, arguments.head, arguments.neck, arguments.eyes)
 
@@ -142,12 +142,12 @@ def _tolerance(text: str) -> float:
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
-    from retarget.describe import describe
+    from retarget.rig.report import describe
 
     if arguments.write_map:
         out = _out(arguments.write_map, Path(), arguments.rig)
-        from retarget.glb import read_glb
-        from retarget.name_map import write_draft
+        from retarget.gltf.document import read_glb
+        from retarget.rig.name_map import write_draft
 
         known = write_draft(out, read_glb(arguments.rig).document)
         print(f"{out}: {known} of 52 have a target; edit it, then give it as --map")
@@ -156,8 +156,8 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 
 def _animate(arguments: argparse.Namespace) -> None:
-    from retarget.animate import write_scene
-    from retarget.take_files import read_take
+    from retarget.animation.scene import write_scene
+    from retarget.performance.files import read_take
 
     take, rigs = read_take(arguments.take), _load(arguments.rig, arguments)
     out = _out(arguments.out, Path(arguments.take).with_suffix(".glb"), arguments.take, *arguments.rig)
@@ -168,8 +168,8 @@ def _animate(arguments: argparse.Namespace) -> None:
 def _render(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from retarget.picture import read_picture, render_scene, write_picture
-    from retarget.take_files import read_take
+    from retarget.performance.files import read_take
+    from retarget.render.scene import read_picture, render_scene, write_picture
 
     inputs = arguments.take, *arguments.rig, arguments.background
     out = _out(arguments.out, Path(arguments.take).with_suffix(".png"), *inputs)
@@ -186,7 +186,7 @@ def _render(arguments: argparse.Namespace) -> None:
 
 
 def _convert(arguments: argparse.Namespace) -> None:
-    from retarget.take_files import read_take, write_take
+    from retarget.performance.files import read_take, write_take
 
     out = _out(arguments.out, Path(), arguments.take)
     take = read_take(arguments.take)
@@ -195,8 +195,8 @@ def _convert(arguments: argparse.Namespace) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
-    from retarget.calibrate import apply_calibration, learn_calibration
-    from retarget.take_files import read_take, write_take
+    from retarget.performance.calibrate import apply_calibration, learn_calibration
+    from retarget.performance.files import read_take, write_take
 
     out = _out(arguments.out, Path(arguments.take).with_suffix(".calibrated.npz"), arguments.take)
     take = read_take(arguments.take)
@@ -208,7 +208,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 
 def _rig(arguments: argparse.Namespace) -> None:
-    from retarget.rig_mesh import rig_mesh
+    from retarget.autorig.rig_mesh import rig_mesh
 
     default = Path(arguments.mesh).with_suffix(".rigged.glb")
     out = _out(arguments.out, default, arguments.mesh, arguments.landmarks, arguments.source)
@@ -219,8 +219,8 @@ def _rig(arguments: argparse.Namespace) -> None:
 
 
 def _stream(arguments: argparse.Namespace) -> None:
-    from retarget.stream import expressions_for, open_sender, play
-    from retarget.take_files import read_take
+    from retarget.performance.files import read_take
+    from retarget.performance.stream import expressions_for, open_sender, play
 
     take = read_take(arguments.take)
     shown = expressions_for(arguments.names)

@@ -18,7 +18,7 @@ def spot_network(path: Path) -> Path:
     onnx = pytest.importorskip("onnx", reason="the stand-in network is built with the onnx package")
     from onnx import TensorProto, helper, numpy_helper
 
-    from mfn.network.layout import CELL_SIZE, SLICES, STRIDES
+    from mfn.structures.cell_layout import CELL_SIZE, SLICES, STRIDES
 
     weight, bias = np.zeros((CELL_SIZE, 3, 1, 1), np.float32), np.zeros(CELL_SIZE, np.float32)
     weight[SLICES["score"]] = 40 / 255  # logit 120 (mean - 0.95): 6 for white, -114 for black
@@ -79,7 +79,7 @@ def clip(tmp_path) -> str:
 @pytest.fixture(scope="session")
 def shipped() -> Path:
     """The weights that ship; the test is skipped while there are none."""
-    from mfn.predictor import WEIGHTS
+    from mfn.inference.predictor import WEIGHTS
 
     if not WEIGHTS.is_file():
         pytest.skip("the package has no weights yet: mfn/weights/mfn.onnx")
@@ -98,7 +98,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def head_model():
     """The head model that ships; the test is skipped while there is none."""
-    from mfn.head_model import DEFAULT_FILE, HeadModel
+    from mfn.structures.head_model import DEFAULT_FILE, HeadModel
 
     if not DEFAULT_FILE.is_file():
         pytest.skip("the package has no head model yet: mfn/weights/head_model.npz")

@@ -25,7 +25,8 @@ def loaded_after(code: str) -> tuple[set[str], str]:
         "import mfn; mfn.Faces.empty(3)",
         "import mfn; mfn.HeadModel; mfn.Predictor",
         "import retarget; retarget.Take",
-        "import mfn.decode, mfn.nms, mfn.camera, mfn.pictures, mfn.track, mfn.scene",
+        "import mfn.inference.decode, mfn.inference.nms, mfn.structures.camera, mfn.inference.image_io",
+        "import mfn.video.tracker, mfn.animation.bridge",
     ],
 )
 def test_light_imports(code):
@@ -33,7 +34,7 @@ def test_light_imports(code):
 
 
 def test_help_is_light():
-    modules, printed = loaded_after("from mfn.cli import main; main(['--help'])")
+    modules, printed = loaded_after("from mfn.cli.main import main; main(['--help'])")
     assert modules == set() and "usage: mfn" in printed
 
 

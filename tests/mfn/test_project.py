@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mfn
-from mfn.scene import avatar_folder
+from mfn.animation.bridge import avatar_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def test_extras():
 def test_commands_and_version():
     distribution = metadata.distribution("mfn")
     commands = {e.name: e.value for e in distribution.entry_points if e.group == "console_scripts"}
-    assert commands == {"mfn": "mfn.cli:main", "retarget": "retarget.cli:main"}
+    assert commands == {"mfn": "mfn.cli.main:main", "retarget": "retarget.cli:main"}
     assert distribution.version == mfn.__version__
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from characters import BRUNETTE, make_body, make_face
 
-from retarget.glb import write_glb
+from retarget.gltf.document import write_glb
+from tests.helpers.characters import BRUNETTE, make_body, make_face
 
 
 @pytest.fixture

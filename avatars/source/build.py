@@ -1,0 +1,80 @@
+"""Makes our characters from our head model: `python avatars/build.py` writes avatars/robot.glb and the others.
+
+The same head model gives the same file. Run it again whenever `mfn/weights/head_model.npz` has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from avatars.source.characters.lion import build_lion  # noqa: E402
+from avatars.source.characters.monster import build_monster  # noqa: E402
+from avatars.source.characters.person import build_person  # noqa: E402
+from avatars.source.characters.robot import build_robot  # noqa: E402
+from avatars.source.parts.head import Character, named_deltas  # noqa: E402
+from avatars.source.parts.primitives import Mesh, normals  # noqa: E402
+from mfn.structures.head_model import HeadModel  # noqa: E402
+from retarget.arkit import ARKIT_NAMES  # noqa: E402
+from retarget.gltf.builder import Node, Part, Shape, build_glb  # noqa: E402
+from retarget.gltf.document import Document, Glb, write_glb  # noqa: E402
+
+CHARACTERS = {"robot": build_robot, "lion": build_lion, "person": build_person, "monster": build_monster}
+SCALE = 0.8
+"""They are drawn a quarter larger than people: this makes them as large as those are."""
+_SMALLEST_DELTA_M = 2.2e-4
+
+
+def _material(name: str, roughness: float) -> Document:
+    surface = {"baseColorFactor": [1.0, 1.0, 1.0, 1.0], "metallicFactor": 0.0, "roughnessFactor": roughness}
+    return {"name": name, "pbrMetallicRoughness": surface}
+
+
+def _part(mesh: Mesh, material: int, names: tuple[str, ...]) -> Part:
+    deltas = named_deltas(mesh, names) * SCALE
+    return Part(mesh.vertices * SCALE, mesh.triangles, normals(mesh), colours=mesh.colours, deltas=deltas, material=material)
+
+
+def _own_names(mesh: Mesh) -> tuple[str, ...]:
+    return tuple(name for name in ARKIT_NAMES if name in mesh.deltas)
+
+
+def to_glb(character: Character) -> Glb:
+    """A character as a glTF scene: a node "head" that holds the face with all 52 shapes, two eyes, and the shell."""
+    roughness = {"skin": 0.55, "trim": 0.45, "mouth": 0.5, "eye": 0.08, "shell": character.shell_roughness}
+    materials = [_material(name, value) for name, value in roughness.items()]
+    face = [_part(mesh, k, ARKIT_NAMES) for k, mesh in enumerate((character.skin, character.trim, character.mouth))]
+    shapes = [Shape("face", face, ARKIT_NAMES)]
+    for name, mesh, material in (("leftEye", character.left_eye, 3), ("rightEye", character.right_eye, 3), ("shell", character.shell, 4)):
+        own = _own_names(mesh)
+        shapes.append(Shape(name, [_part(mesh, material, own)], own))
+    x, y, z = (float(v) for v in character.eye * SCALE)
+    nodes = [
+        Node("head", children=(1, 2, 3, 4) if character.third_eye is None else (1, 2, 3, 4, 5)),
+        Node("face", shape=0),
+        Node("leftEye", (x, y, z), shape=1),
+        Node("rightEye", (-x, y, z), shape=2),
+        Node("shell", shape=3),
+    ]
+    if character.third_eye is not None:
+        ball, place = character.third_eye
+        own = _own_names(ball)
+        shapes.append(Shape("thirdEye", [_part(ball, 3, own)], own))
+        x, y, z = (float(v) for v in place * SCALE)
+        nodes.append(Node("thirdEye", (x, y, z), shape=4))
+    return build_glb(nodes, shapes, materials, copyright="CC0 1.0", smallest_delta_m=_SMALLEST_DELTA_M)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1], help="folder to write to")
+    options = parser.parse_args()
+    model = HeadModel.load()
+    for name, build in CHARACTERS.items():
+        path = options.out / f"{name}.glb"
+        write_glb(to_glb(build(model)), path)
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Reading labelled pictures and composing training scenes from them."""

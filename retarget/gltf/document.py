@@ -1,0 +1,239 @@
+"""glTF 2.0 files as they are: the JSON document and one block of bytes. Whatever is not understood is kept.
+
+`read_glb` takes .glb and .gltf (buffers embedded or beside it) and checks the structure once: lengths, ranges of
+every view and accessor, all index references that matter here, the node tree. After it a reader need not fear the
+file.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import struct
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from retarget.gltf.validate import LISTS, check_document, check_extensions, index_of, whole
+
+Document = dict[str, Any]
+
+_MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
+_LARGEST_FILE = 1 << 30
+_PICTURES = {"image/png": re.compile(rb"\x89PNG"), "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL)}
+_PICTURES["image/ktx2"] = re.compile(rb"\xabKTX 20")
+
+
+@dataclass
+class Glb:
+    """document: the glTF JSON. binary: all bytes of buffer 0 (every buffer was joined into it). chunks: other chunks
+    of a .glb as (type, bytes), kept as they were. path: where it came from, for messages."""
+
+    document: Document
+    binary: bytearray = field(default_factory=bytearray)
+    chunks: list[tuple[int, bytes]] = field(default_factory=list)
+    path: str = "glTF"
+
+
+def read_glb(path: str | os.PathLike[str]) -> Glb:
+    """A checked glTF file. ValueError or FileNotFoundError with one line that says what is wrong and where."""
+    source = check_file(path, "a .glb or .gltf file")
+    data = source.read_bytes()
+    try:
+        glb = _unpack(data, source.parent)
+        check_document(glb.document, glb.binary)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(f"{path}: damaged glTF, a property is missing or of the wrong type ({error!r})") from None
+    glb.path = str(path)
+    return glb
+
+
+def check_file(path: str | os.PathLike[str], expected: str, largest: int = _LARGEST_FILE) -> Path:
+    """The path. FileNotFoundError or ValueError with one line unless it is a file of a size that is read."""
+    source = Path(path)
+    if source.is_dir():
+        raise ValueError(f"{path}: is a directory (expected {expected})")
+    if not source.is_file():
+        raise FileNotFoundError(f"{path}: no such file (expected {expected})")
+    if source.stat().st_size > largest:
+        raise ValueError(f"{path}: {source.stat().st_size} bytes, more than the {largest} that are read")
+    return source
+
+
+def decode(data: bytes) -> str:
+    """Text in UTF-8, with or without a mark, or in UTF-16, as some programs of Windows write it."""
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
+def read_object(path: str | os.PathLike[str], expected: str) -> Document:
+    """The JSON object in a small file that a person wrote. FileNotFoundError or ValueError with one line."""
+    source = check_file(path, expected, 1 << 20)
+    try:
+        rows = json.loads(decode(source.read_bytes()))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON, expected {expected} ({' '.join(str(error).split())[:80]})") from None
+    if not isinstance(rows, dict):
+        raise ValueError(f"{path}: expected an object, {expected}, got a {type(rows).__name__}")
+    return rows
+
+
+def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:
+    """Write .glb (or, if the name ends so, .gltf with its buffer embedded). An existing file is replaced only
+    whole."""
+    document = dict(glb.document)
+    binary = bytes(glb.binary)
+    if binary:
+        document["buffers"] = [{**(document.get("buffers") or [{}])[0], "byteLength": len(binary)}]
+        document["buffers"][0].pop("uri", None)
+    else:
+        document.pop("buffers", None)
+    target = Path(path)
+    if target.suffix.lower() == ".gltf":
+        if binary:
+            document["buffers"][0]["uri"] = "data:application/octet-stream;base64," + base64.b64encode(binary).decode()
+        data = json.dumps(document, allow_nan=False, indent=1).encode()
+    else:
+        text = json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+        chunks = [(_JSON, text + b" " * (-len(text) % 4))]
+        chunks += [(_BIN, binary + b"\0" * (-len(binary) % 4))] if binary else []
+        body = b"".join(struct.pack("<II", len(part), kind) + part for kind, part in [*chunks, *glb.chunks])
+        data = struct.pack("<III", _MAGIC, 2, 12 + len(body)) + body
+    write_whole(target, data)
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write a file so that at its name there is the old one or the new one, never a part."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: its folder does not exist")
+    if target.is_dir():
+        raise ValueError(f"{target}: is a directory (expected a file name)")
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+        try:
+            file.write(data)
+            file.close()
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, target)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def add_view(glb: Glb, data: bytes, **properties: int) -> int:
+    """Append bytes, 4-aligned, as a buffer view (target, byteStride as keywords); its number."""
+    glb.binary += b"\0" * (-len(glb.binary) % 4)
+    view = {"buffer": 0, "byteOffset": len(glb.binary), "byteLength": len(data), **properties}
+    glb.binary += data
+    return add(glb, "bufferViews", view)
+
+
+def add(glb: Glb, kind: str, item: Document) -> int:
+    """Append to one of the document's lists ("nodes", "meshes" …); its number."""
+    items = glb.document.setdefault(kind, [])
+    items.append(item)
+    return len(items) - 1
+
+
+def _unpack(data: bytes, folder: Path) -> Glb:
+    """Container to document and joined buffers."""
+    if data[:4] != b"glTF":
+        if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            raise ValueError("not a glTF file (expected .glb, .gltf or .vrm; Blender, for one, writes it from .fbx and others)")
+        glb = Glb(_parse(data))
+        _join_buffers(glb, None, folder)
+        return glb
+    if len(data) < 20:
+        raise ValueError(f"truncated GLB: {len(data)} bytes do not hold a header")
+    _, version, length = struct.unpack_from("<III", data)
+    if version != 2:
+        raise ValueError(f"GLB version {version} (expected 2)")
+    if length > len(data):
+        raise ValueError(f"truncated GLB: its header says {length} bytes, the file has {len(data)}")
+    chunks, at = [], 12
+    while at + 8 <= length:
+        size, kind = struct.unpack_from("<II", data, at)
+        if at + 8 + size > length:
+            raise ValueError(f"damaged GLB: a chunk of {size} bytes at {at} does not fit in {length} bytes")
+        chunks.append((kind, data[at + 8 : at + 8 + size]))
+        at += 8 + size
+    if not chunks or chunks[0][0] != _JSON:
+        raise ValueError("damaged GLB: its first chunk is not JSON")
+    binary = chunks.pop(1)[1] if len(chunks) > 1 and chunks[1][0] == _BIN else None
+    glb = Glb(_parse(chunks[0][1].rstrip(b"\0")), chunks=chunks[1:])  # some pad with zeros, not with blanks
+    _join_buffers(glb, binary, folder)
+    return glb
+
+
+def _parse(text: bytes) -> Document:
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON number")
+
+    try:
+        document = json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its JSON cannot be read ({str(error) or 'nested too deeply'})") from None
+    version = document.get("asset", {}).get("version") if isinstance(document, dict) else None
+    if not str(version).startswith("2."):
+        raise ValueError(f"not glTF 2.0 (asset.version is {version!r})")
+    for name in LISTS:
+        if not isinstance(document.get(name, []), list) or not all(isinstance(x, dict) for x in document.get(name, [])):
+            raise ValueError(f"{name} is not a list of objects")
+    for name in ("extensionsUsed", "extensionsRequired"):
+        if not isinstance(document.get(name, []), list) or not all(isinstance(x, str) for x in document.get(name, [])):
+            raise ValueError(f"{name} is not a list of names")
+    check_extensions(document)
+    return document
+
+
+def _join_buffers(glb: Glb, binary: bytes | None, folder: Path) -> None:
+    """All buffers end to end in glb.binary, the views moved accordingly; pictures that lie beside a .gltf are put in
+    too."""
+    offsets = []
+    for number, buffer in enumerate(glb.document.get("buffers", [])):
+        length = whole(buffer, "byteLength", f"buffer {number}")
+        content = _load_uri(buffer["uri"], folder) if "uri" in buffer else binary if number == 0 else None
+        if content is None or len(content) < length:
+            have = "nothing" if content is None else f"{len(content)} bytes"
+            raise ValueError(f"buffer {number} should have {length} bytes, there is {have}")
+        glb.binary += b"\0" * (-len(glb.binary) % 4)
+        offsets.append(len(glb.binary))
+        glb.binary += content[:length]
+    for number, view in enumerate(glb.document.get("bufferViews", [])):
+        what = f"buffer view {number}"
+        buffer = index_of(view, "buffer", len(offsets), what)
+        start, length = whole(view, "byteOffset", what, 0), whole(view, "byteLength", what)
+        if start + length > glb.document["buffers"][buffer]["byteLength"]:
+            raise ValueError(f"{what} (bytes {start} to {start + length}) lies outside buffer {buffer}")
+        view.update(buffer=0, byteOffset=offsets[buffer] + start)
+    if offsets:
+        glb.document["buffers"] = [{k: v for k, v in glb.document["buffers"][0].items() if k != "uri"}]
+        glb.document["buffers"][0]["byteLength"] = len(glb.binary)
+    for image in glb.document.get("images", []):
+        if "uri" in image:
+            content = _load_uri(image["uri"], folder)
+            image["bufferView"] = add_view(glb, content)
+            image["mimeType"] = next((kind for kind, marks in _PICTURES.items() if marks.match(content)), "image/jpeg")
+            del image["uri"]
+
+
+def _load_uri(uri: str, folder: Path) -> bytes:
+    """Bytes of a data: URI or of a file in the same folder as the .gltf; nothing else is opened."""
+    if uri.startswith("data:"):
+        try:
+            return base64.b64decode(uri.partition(",")[2], validate=True)
+        except binascii.Error:
+            raise ValueError("a data: URI is not base64") from None
+    name = Path(unquote(uri))
+    if ":" in uri or "\0" in str(name) or name.is_absolute() or ".." in name.parts:
+        raise ValueError(f"refers to {uri[:80]!r} (expected a file in its own folder)")
+    if not (folder / name).is_file():
+        raise ValueError(f"refers to {uri[:80]!r}, which is not beside it")
+    if (folder / name).stat().st_size > _LARGEST_FILE:
+        raise ValueError(f"refers to {uri[:80]!r}, which is larger than {_LARGEST_FILE} bytes")
+    return (folder / name).read_bytes()

@@ -1,0 +1,167 @@
+"""Our own characters: complete, small, made by the committed code, and good to look at where that can be counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+from avatars.source.build import CHARACTERS, to_glb  # noqa: E402
+from avatars.source.sheet import EXPRESSIONS, coefficients  # noqa: E402
+from mfn.structures.head_model import HeadModel  # noqa: E402
+from retarget.animation.pose import pose  # noqa: E402
+from retarget.arkit import ARKIT_NAMES, MIRROR  # noqa: E402
+from retarget.gltf.accessors import read_accessor  # noqa: E402
+from retarget.render.rasterizer import rasterise  # noqa: E402
+from retarget.rig.rig import Rig, load_rig  # noqa: E402
+
+SIZE, PX_PER_M = 300, 1000.0
+FRONTAL = np.array([[0.0, 0.0, 0.0, 1.0]])
+ORIGIN = np.zeros((1, 3))
+
+
+@pytest.fixture(scope="module", params=CHARACTERS)
+def rig(request: pytest.FixtureRequest) -> Rig:
+    return load_rig(ROOT / "avatars" / f"{request.param}.glb")
+
+
+def weights(**values: float) -> np.ndarray:
+    """(52,) coefficients; Both stands for Left and Right."""
+    return coefficients({name.replace("Both", "*"): value for name, value in values.items()})
+
+
+def vertices(rig: Rig, expression: np.ndarray) -> np.ndarray:
+    return pose(rig, expression[None], FRONTAL, ORIGIN)[0]
+
+
+def seen(rig: Rig, expression: np.ndarray, material: str) -> int:
+    """Pixels of a material that a camera in front of the face sees."""
+    points = vertices(rig, expression) * (PX_PER_M, -PX_PER_M, -PX_PER_M) + (SIZE / 2, SIZE / 2, 0)
+    triangle, _ = rasterise(points, rig.character.triangles, SIZE, SIZE)
+    names = [item["name"] for item in rig.glb.document["materials"]]
+    return int((rig.character.material[triangle[triangle >= 0]] == names.index(material)).sum())
+
+
+def face_deltas(rig: Rig) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (V, 3) and deltas (52, V, 3) of the node that has all shapes."""
+    whole = max(rig.character.surfaces, key=lambda surface: len(surface.deltas))
+    return rig.character.positions[whole.start : whole.stop], whole.deltas
+
+
+def test_small_and_complete(rig: Rig) -> None:
+    assert Path(rig.glb.path).stat().st_size <= 1_500_000
+    assert rig.unmapped == ()
+    assert rig.undriven == ()
+    face = next(morph for morph in rig.morphs if len(morph.names) == 52)
+    assert face.names == ARKIT_NAMES
+    assert rig.glb.document["asset"]["copyright"].startswith("CC0")
+
+
+def test_every_shape_moves_something(rig: Rig) -> None:
+    rest = vertices(rig, weights())
+    for row, name in enumerate(ARKIT_NAMES):
+        moved = np.linalg.norm(vertices(rig, np.eye(52, dtype=np.float32)[row]) - rest, axis=1).max()
+        assert moved > 0.0015, f"{name} moves {moved * 1000:.1f} mm"
+
+
+def test_human_size_and_eyes_at_the_origin(rig: Rig) -> None:
+    assert rig.scale == 1
+    size = np.ptp(rig.character.rest(), axis=0)
+    assert 0.15 < size[0] < 0.40
+    assert np.abs(rig.eye_centre[:2]).max() < 0.01
+
+
+def test_file_is_what_the_code_makes(rig: Rig) -> None:
+    made = to_glb(CHARACTERS[rig.name](HeadModel.load()))
+    again = "it is not what the head model gives now: run python avatars/build.py"
+    assert len(made.document["accessors"]) == len(rig.glb.document["accessors"]), again
+    for number in range(len(made.document["accessors"])):
+        ours, stored = read_accessor(made, number), read_accessor(rig.glb, number)
+        assert ours.shape == stored.shape, again
+        assert np.abs(ours.astype(np.float64) - stored).max() < 2.5e-4, again  # a delta below the smallest one may drop out
+
+
+@pytest.mark.parametrize("name", ["eyeBlinkLeft", "browDownLeft", "cheekSquintLeft", "browOuterUpLeft", "eyeSquintLeft"])
+def test_left_is_the_subjects_left(rig: Rig, name: str) -> None:
+    positions, deltas = face_deltas(rig)
+    way = np.linalg.norm(deltas[ARKIT_NAMES.index(name)], axis=1)
+    if any(node["name"] == "thirdEye" for node in rig.glb.document["nodes"]):
+        way[np.abs(positions[:, 0]) < 0.024] = 0  # an eye in the middle takes part in either side's shapes
+    assert (positions[way > 0.002, 0] > 0).all()
+    assert way[positions[:, 0] > 0].sum() > 8 * way[positions[:, 0] < 0].sum()
+
+
+def test_mirrored_expressions_are_mirrored_faces(rig: Rig) -> None:
+    wink = coefficients(EXPRESSIONS["wink left"])
+    face = max(rig.character.surfaces, key=lambda surface: len(surface.deltas))  # what surrounds it may be uneven, as hair is
+    ours, other = (vertices(rig, which)[face.start : face.stop] for which in (wink, wink[list(MIRROR)]))
+    low, high = (ours * (-1, 1, 1)).min(axis=0), (ours * (-1, 1, 1)).max(axis=0)
+    np.testing.assert_allclose([other.min(axis=0), other.max(axis=0)], [low, high], atol=1e-3)
+    assert np.linalg.norm(ours - other, axis=1).max() > 0.01
+
+
+def test_lids_close_and_close_evenly(rig: Rig) -> None:
+    eye = [seen(rig, weights(eyeBlinkBoth=amount), "eye") for amount in np.linspace(0, 1, 6)]
+    assert eye[0] > 2000
+    assert eye[-1] == 0
+    assert (np.diff(eye) < 0).all()
+    assert seen(rig, weights(eyeWideBoth=1), "eye") > eye[0]
+    assert seen(rig, weights(eyeBlinkBoth=1, eyeLookDownBoth=1, mouthSmileBoth=1), "eye") == 0
+    assert seen(rig, weights(eyeBlinkLeft=1), "eye") == pytest.approx(eye[0] / 2, rel=0.1)
+
+
+def test_closed_lids_lie_before_the_balls(rig: Rig) -> None:
+    """Along the way from a ball's centre to any of its vertices in front, the nearest vertex of a lid lies farther out."""
+    closed = vertices(rig, weights(eyeBlinkBoth=1))
+    trim = _face_vertices(rig, "trim")
+    for ball in _eye_surfaces(rig):
+        centre = rig.world[ball.node, :3, 3] - rig.eye_centre
+        radius = np.linalg.norm(rig.character.positions[ball.start : ball.stop], axis=1).max()
+        lids = closed[trim] - centre
+        reach = np.linalg.norm(lids, axis=1)
+        lids, reach = lids[reach < 1.25 * radius], reach[reach < 1.25 * radius]
+        points = closed[ball.start : ball.stop] - centre
+        points = points[points[:, 2] > 0.25 * radius]
+        way = points / np.linalg.norm(points, axis=1, keepdims=True)
+        near = (way @ (lids / reach[:, None]).T).argmax(axis=1)
+        assert (np.linalg.norm(points, axis=1) < reach[near]).all()
+
+
+def _face_vertices(rig: Rig, material: str) -> np.ndarray:
+    number = [item["name"] for item in rig.glb.document["materials"]].index(material)
+    return np.unique(rig.character.triangles[rig.character.material == number])
+
+
+def test_lips_meet_and_part(rig: Rig) -> None:
+    opened = seen(rig, weights(jawOpen=1), "mouth")
+    assert opened > 1000
+    assert seen(rig, weights(), "mouth") < 0.02 * opened
+    assert seen(rig, weights(jawOpen=1, mouthClose=1), "mouth") < 0.05 * opened
+    for closed in ("mouthPucker", "cheekPuff"):
+        assert seen(rig, weights(**{closed: 1}), "mouth") < 0.02 * opened
+
+
+def test_tongue_comes_out_between_the_lips(rig: Rig) -> None:
+    way = (vertices(rig, weights(tongueOut=1)) - vertices(rig, weights()))[_face_vertices(rig, "mouth")]
+    assert way[:, 2].max() > 0.015
+    assert seen(rig, weights(tongueOut=1), "mouth") > 500
+
+
+def test_eyes_turn_about_their_centres(rig: Rig) -> None:
+    rest, looking = vertices(rig, weights()), vertices(rig, weights(eyeLookOutLeft=1, eyeLookInRight=1))
+    for ball in _eye_surfaces(rig):
+        start, stop = ball.start, ball.stop
+        pupil = start + int(rest[start:stop, 2].argmax())
+        assert looking[pupil, 0] - rest[pupil, 0] > 0.008  # towards the subject's left
+        centre = rig.world[ball.node, :3, 3] - rig.eye_centre
+        out = [np.linalg.norm(points[start:stop] - centre, axis=1) for points in (rest, looking)]
+        np.testing.assert_allclose(out[1], out[0], atol=0.0015)
+
+
+def _eye_surfaces(rig: Rig) -> list:
+    nodes = rig.glb.document["nodes"]
+    by_name = {nodes[surface.node]["name"]: surface for surface in rig.character.surfaces}
+    return [by_name[name] for name in ("leftEye", "rightEye", "thirdEye") if name in by_name]

@@ -1,0 +1,1 @@
+"""Builders that several test files share. Everything is made in code: no binary files."""

@@ -1,0 +1,112 @@
+"""Characters made in code: a face with three morph targets and eyes on joints, and a skinned body with a head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from retarget.arkit import ARKIT_NAMES
+from retarget.gltf.accessors import add_accessor
+from retarget.gltf.builder import Node, Part, Shape, build_glb
+from retarget.gltf.document import Glb, add
+from retarget.performance.take import Take
+
+BRUNETTE = Path(__file__).parents[2].parent / "shared" / "avatars" / "brunette-t.glb"
+
+
+def ball(radius=1.0, centre=(0.0, 0.0, 0.0), rings=9, sides=12):
+    """Sphere, counter-clockwise seen from outside: vertices (V, 3), triangles (T, 3), unit normals (V, 3)."""
+    up, around = np.linspace(0, np.pi, rings), np.linspace(0, 2 * np.pi, sides, endpoint=False)
+    x, z = np.outer(np.sin(up), np.cos(around)), np.outer(np.sin(up), np.sin(around))
+    normals = np.stack([x, np.outer(np.cos(up), np.ones(sides)), z], -1).reshape(-1, 3)
+    i, j = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
+    a, b = i * sides + j, i * sides + (j + 1) % sides
+    triangles = np.stack([a, b, a + sides, b, b + sides, a + sides], -1).reshape(-1, 3)
+    return normals * radius + centre, triangles, normals
+
+
+def make_face(names=("jawOpen", "eyeBlink_L", "mouth_smile_right"), size=1.0, extra=None) -> Glb:
+    """A head of 0.2 m, eyes between x = -0.03 and 0.03 in front; target k moves its own part of the surface."""
+    points, triangles, normals = ball(0.1, (0, 0, -0.05))
+    deltas = np.zeros((len(names), len(points), 3))
+    for k in range(len(names)):
+        start = 10 * k % (len(points) - 15)
+        deltas[k, start : start + 15, k % 3] = 0.02
+    skin = Part(points * size, triangles, normals, None, np.full((len(points), 3), 0.5), deltas * size, 0)
+    eye_points, eye_triangles, eye_normals = ball(0.012 * size)
+    eye = Shape("eye", [Part(eye_points, eye_triangles, eye_normals, material=1)])
+    where = 0.03 * size, 0.0, 0.04 * size
+    nodes = [
+        Node("head", children=[1, 2, 3]),
+        Node("skin", shape=0),
+        Node("leftEye", where, shape=1),
+        Node("rightEye", (-where[0], *where[1:]), shape=1),
+        *(extra or []),
+    ]
+    materials = [{"name": "skin"}, {"name": "eye", "pbrMetallicRoughness": {"baseColorFactor": [0.1, 0.1, 0.1, 1]}}]
+    return build_glb(nodes, [Shape("face", [skin], names), eye], materials)
+
+
+def make_body() -> Glb:
+    """A skinned person, 1.7 m: hips, neck, head at 1.5 m with eyes at 1.6 m, arms stretched out; morph targets on the
+    head."""
+    low, triangles, normals = ball(0.3, (0, 1.0, 0))
+    high, _, _ = ball(0.1, (0, 1.6, 0))
+    count = len(low)
+    deltas = np.zeros((2, 2 * count, 3))
+    deltas[0, count:, 1], deltas[1, count : count + 20, 2] = -0.01, 0.01
+    part = Part(
+        np.concatenate([low, high]), np.concatenate([triangles, triangles + count]), np.concatenate([normals] * 2)
+    )
+    part = Part(part.positions, part.triangles, part.normals, deltas=deltas)
+    nodes = [
+        Node("Hips", (0, 1.0, 0), children=[1, 5, 7]),
+        Node("Neck", (0, 0.4, 0), (0.1, 0, 0, np.sqrt(0.99)), children=[2]),
+        Node("mixamorig:Head", (0, 0.1, 0), children=[3, 4]),
+        Node("LeftEye", (0.03, 0.1, 0.08)),
+        Node("RightEye", (-0.03, 0.1, 0.08)),
+        Node("LeftArm", (0.2, 0.3, 0), children=[6]),
+        Node("LeftForeArm", (0.3, 0, 0)),
+        Node("RightArm", (-0.2, 0.3, 0), children=[8]),
+        Node("RightForeArm", (-0.3, 0, 0)),
+        Node("Person", shape=0),
+    ]
+    glb = build_glb(nodes, [Shape("Person", [part], ["jawOpen", "mouthPucker"])])
+    joints = np.zeros((2 * count, 4), np.uint8)
+    joints[count:, 0] = 2
+    weights = np.zeros((2 * count, 4), np.float32)
+    weights[:, 0] = 1
+    attributes = glb.document["meshes"][0]["primitives"][0]["attributes"]
+    attributes["JOINTS_0"] = add_accessor(glb, joints, 34962)
+    attributes["WEIGHTS_0"] = add_accessor(glb, weights, 34962)
+    tilt = np.eye(4)
+    tilt[1:3, 1:3] = [[0.98, -2 * 0.1 * np.sqrt(0.99)], [2 * 0.1 * np.sqrt(0.99), 0.98]]
+    world = [np.eye(4) for _ in range(9)]
+    for number, height in ((0, 1.0), (1, 1.4)):
+        world[number][1, 3] = height
+    world[1] = world[1] @ tilt
+    world[2] = world[1].copy()
+    world[2][:3, 3] += tilt[:3, :3] @ (0, 0.1, 0)
+    bind = np.stack([np.linalg.inv(matrix).T.ravel() for matrix in world])  # column-major
+    skin = {"joints": list(range(9)), "inverseBindMatrices": add_accessor(glb, bind), "skeleton": 0}
+    glb.document["nodes"][9]["skin"] = add(glb, "skins", skin)
+    glb.document["buffers"][0]["byteLength"] = len(glb.binary)
+    return glb
+
+
+def make_take(actors=3, frames=1, seed=0, spread=0.4) -> Take:
+    """Random performances of people side by side, 1.5 m away."""
+    rng = np.random.default_rng(seed)
+    count = actors * frames
+    quaternion = rng.normal((0, 0, 0, 1.5), 0.15, (count, 4))
+    where = np.stack(
+        [np.tile((np.arange(actors) - (actors - 1) / 2) * spread, frames), np.zeros(count), np.full(count, -1.5)], 1
+    )
+    return Take(
+        np.repeat(10 + np.arange(frames) / 29.97, actors),
+        np.tile(np.arange(actors) * 2 + 1, frames),
+        rng.uniform(0, 1, (count, len(ARKIT_NAMES))),
+        quaternion,
+        where,
+    )

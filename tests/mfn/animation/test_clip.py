@@ -1,0 +1,196 @@
+"""Clips to files: sound, times, stopping and going on. The network is one that finds white spots."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from mfn.animation import clip as film_module
+from mfn.animation.clip import find_cuts
+from mfn.cli.main import main
+from mfn.inference.predictor import Predictor
+from mfn.video import reader as video
+from mfn.video import writer as video_out
+from mfn.video.reader import probe, read_frames
+
+av = pytest.importorskip("av", reason="needs the video extra")
+FRAMES, SIZE = 12, (640, 384)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Twelve frames of one white spot at uneven times, with a tone."""
+    from fractions import Fraction
+
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as out:
+        film = out.add_stream("libx264", rate=20)
+        film.width, film.height, film.pix_fmt = *SIZE, "yuv420p"
+        film.time_base = film.codec_context.time_base = Fraction(1, 1000)
+        film.codec_context.options = {"bf": "0", "crf": "0"}
+        song = out.add_stream("aac", rate=44100, layout="mono")
+        for i in range(FRAMES):
+            picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+            picture[80:88, 160:168] = 255
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = 50 * i + 7 * (i % 3), Fraction(1, 1000)
+            out.mux(film.encode(frame))
+        out.mux(film.encode(None))
+        tone = (np.sin(np.arange(44100) * 0.06) * 9000).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 44100, 0, Fraction(1, 44100)
+        out.mux(song.encode(frame))
+        out.mux(song.encode(None))
+    return str(path)
+
+
+def stop_after(monkeypatch, calls: int) -> list[int]:
+    """Ctrl-C during that call of the network; the list counts calls."""
+    count, real = [0], Predictor.__call__
+
+    def counted(self, source):
+        count[0] += 1
+        if count[0] == calls:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(self, source)
+
+    monkeypatch.setattr(Predictor, "__call__", counted)
+    return count
+
+
+def packets(path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def test_a_video_over_the_footage_with_its_times_and_sound(clip, spots, tmp_path, capsys):
+    out = tmp_path / "x.mp4"
+    assert main(["animate", clip, "--weights", str(spots), "--size", "640x384", "--out", str(out)]) == 0
+    assert "1 person; wrote" in capsys.readouterr().out
+    before, after = list(read_frames(clip)), list(read_frames(out))
+    np.testing.assert_allclose([t for t, _ in after], [t for t, _ in before], atol=1e-3)
+    changed = np.abs(before[5][1].astype(int) - after[5][1]).max(axis=2) > 60
+    assert changed[84 - 8 : 84 + 8, 164 - 8 : 164 + 8].mean() > 0.5 and changed.mean() < 0.1
+    sound = packets(clip)
+    kept = packets(out)
+    assert len(kept) > 10 and kept == sound[: len(kept)]  # the very packets, as long as there are pictures
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "x.mp4"}
+
+
+def test_sound_that_mp4_does_not_take_is_coded_anew(clip, tmp_path):
+    source = tmp_path / "pcm.avi"
+    with av.open(clip) as old, av.open(str(source), "w") as new:
+        film = new.add_stream("mpeg4", rate=20)
+        film.width, film.height, film.pix_fmt = *SIZE, "yuv420p"
+        song = new.add_stream("pcm_s16le", rate=44100, layout="mono")
+        for i, frame in enumerate(old.decode(video=0)):
+            again = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")
+            again.pts = i
+            new.mux(film.encode(again))
+        new.mux(film.encode(None))
+        tone = av.AudioFrame.from_ndarray((np.sin(np.arange(22050) * 0.06) * 9000).astype(np.int16)[None], "s16", "mono")
+        tone.sample_rate, tone.pts = 44100, 0
+        new.mux(song.encode(tone))
+    with video_out.PieceWriter(tmp_path / "0.mp4", 64, 48, 20) as writer:
+        for i in range(10):
+            writer.add(i / 20, np.zeros((48, 64, 3), np.uint8))
+    video_out.join_pieces([tmp_path / "0.mp4"], tmp_path / "out.mp4", source)
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        samples = sum(frame.samples for frame in out.decode(audio=0))
+        assert out.streams.audio[0].codec_context.name == "aac" and 18000 < samples < 26000
+
+
+def test_odd_sides(tmp_path):
+    with video_out.PieceWriter(tmp_path / "0.mp4", 65, 47, 30) as writer:
+        writer.add(0.0, np.full((47, 65, 3), 200, np.uint8))
+    assert probe(tmp_path / "0.mp4")[:2] == (66, 48)
+
+
+@pytest.mark.parametrize("kind", ["npz", "mp4"])
+def test_stopped_and_resumed_is_as_if_never_stopped(clip, spots, tmp_path, monkeypatch, capsys, kind):
+    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out"]
+    assert main([*arguments, str(tmp_path / f"once.{kind}")]) == 0
+    out = tmp_path / f"x.{kind}"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7)
+        assert main([*arguments, str(out)]) == 130
+    err = capsys.readouterr().err
+    assert "--resume goes on" in err and err.count("\n") == 1 and out.is_file()
+    assert kind == "npz" or (len(list(read_frames(out))) == 7 and "has the first 7 of" in err)
+    count = stop_after(monkeypatch, 10**6)
+    assert main([*arguments, str(out), "--resume"]) == 0
+    assert count[0] == FRAMES - 7 and not list(tmp_path.glob("*.part"))
+    if kind == "npz":
+        from retarget import Take
+
+        once, twice = Take.load(tmp_path / "once.npz"), Take.load(out)
+        np.testing.assert_array_equal(once.coefficients, twice.coefficients)
+        np.testing.assert_array_equal(once.time_s, twice.time_s)
+    else:
+        assert len(list(read_frames(out))) == FRAMES
+
+
+def test_stopped_while_drawing_goes_on_drawing(clip, spots, tmp_path, monkeypatch, capsys):
+    import retarget.render.scene
+
+    drawn, real = [0], retarget.render.scene.render_scene
+
+    def counted(*given, **named):
+        drawn[0] += 1
+        if drawn[0] == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*given, **named)
+
+    import retarget
+
+    monkeypatch.setattr(retarget, "render_scene", counted, raising=False)
+    out = tmp_path / "x.mp4"
+    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out", str(out)]
+    assert main(arguments) == 130
+    assert len(list(read_frames(out))) == 5
+    assert main([*arguments, "--resume"]) == 0
+    assert drawn[0] == FRAMES and len(list(read_frames(out))) == FRAMES
+    np.testing.assert_allclose([t for t, _ in read_frames(out)], [t for t, _ in read_frames(clip)], atol=1e-3)
+
+
+def test_stopped_before_any_face_keeps_what_was_looked_at(clip, spots, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "x.npz"
+    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--score", "1", "--out", str(out)]
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        assert main(arguments) == 130
+    assert "no face in the first 3 frames; --resume goes on" in capsys.readouterr().err
+    count = stop_after(monkeypatch, 10**6)
+    assert main([*arguments, "--resume"]) == 1 and count[0] == FRAMES - 3
+    assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4"}
+
+
+def test_resume_of_something_else_is_one_line(clip, spots, tmp_path, monkeypatch, capsys):
+    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out", str(tmp_path / "x.npz")]
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        assert main(arguments) == 130
+    capsys.readouterr()
+    assert main([*arguments, "--resume", "--score", "0.5"]) == 1
+    err = capsys.readouterr().err
+    assert "of another clip or with another --size or --score" in err and err.count("\n") == 1
+
+
+def test_without_pyav_a_video_is_refused_and_the_rest_works(clip, spots, tmp_path, monkeypatch, capsys):
+    for module in (video, video_out):
+        monkeypatch.setattr(module, "has_pyav", lambda: False)
+    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out"]
+    assert main([*arguments, str(tmp_path / "x.mp4")]) == 1
+    err = capsys.readouterr().err
+    assert "pip install 'mfn[video]'" in err and err.count("\n") == 1
+    assert main([*arguments, str(tmp_path / "x.npz"), "--calibrate"]) == 0
+
+
+def test_cuts_are_sudden_and_alone():
+    change = np.full(60, 0.01)
+    change[30] = 0.3
+    change[40:50] = 0.2  # a camera that swings
+    assert np.flatnonzero(find_cuts(change)).tolist() == [30]
+    assert not find_cuts(np.zeros(0)).any() and not find_cuts(np.zeros(1)).any()
+    assert film_module.thumbnail(np.full((30, 20, 3), 255, np.uint8)).shape == (18, 32)

@@ -1,0 +1,92 @@
+"""`mfn animate` from picture to files, with the spot network and the characters that ship."""
+
+import json
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from mfn.animation.bridge import avatar_folder
+from mfn.cli.main import main
+from mfn.inference.image_io import write_picture
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, spots):
+    """A working directory with a picture of two spots; skipped while there is no character."""
+    if not list(avatar_folder().glob("*.glb")):
+        pytest.skip("there is no character in avatars/ yet")
+    monkeypatch.chdir(tmp_path)
+    picture = np.zeros((768, 1280, 3), np.uint8)
+    picture[160:176, 320:336] = picture[480:496, 960:976] = 255
+    write_picture("crowd.png", picture)
+    return tmp_path
+
+
+def nodes_of(path) -> list[str]:
+    """Names of a GLB's nodes."""
+    data = path.read_bytes()
+    length = struct.unpack("<I", data[12:16])[0]
+    return [node.get("name", "") for node in json.loads(data[20 : 20 + length])["nodes"]]
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_scene_and_a_picture(place, spots, capsys):
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "out/scene.glb"]) == 0
+    assert "2 people; wrote out/scene.glb and out/scene.png" in capsys.readouterr().out
+    assert names(place / "out") == {"scene.glb", "scene.png"}
+    assert len(nodes_of(place / "out/scene.glb")) >= 2
+    before, after = cv2.imread("crowd.png"), cv2.imread("out/scene.png")
+    changed = (before != after).any(axis=2)
+    for x, y in ((328, 168), (968, 488)):  # a character where each person is, and nothing elsewhere
+        assert changed[y - 10 : y + 10, x - 10 : x + 10].mean() > 0.9
+    assert changed.mean() < 0.2
+
+
+def test_the_default_name_does_not_overwrite_the_photo(place, spots):
+    """crowd.png in the same directory is an input, so its picture of characters needs another name."""
+    before = (place / "crowd.png").read_bytes()
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--quiet"]) == 0
+    assert (place / "crowd.png").read_bytes() == before
+    assert names(place) == {"crowd.png", "crowd.glb", "crowd.characters.png"}
+
+
+def test_out_may_not_be_the_input(place, spots, capsys):
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "./crowd.png"]) == 1
+    assert "this is the input" in capsys.readouterr().err
+
+
+def test_a_picture_alone_on_plain_ground(place, spots):
+    arguments = ["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.png", "--plain", "--avatar", "robot"]
+    if "robot" not in {p.stem for p in avatar_folder().glob("*.glb")}:
+        pytest.skip("there is no robot")
+    assert main([*arguments, "--quiet"]) == 0
+    assert names(place) == {"crowd.png", "x.png"} and cv2.imread("x.png")[0, 0].min() > 150
+
+
+def test_a_glb_without_a_mesh_is_one_line(place, spots, capsys):
+    document = json.dumps({"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{}]}).encode()
+    document += b" " * (-len(document) % 4)
+    header = struct.pack("<III", 0x46546C67, 2, 20 + len(document)) + struct.pack("<II", len(document), 0x4E4F534A)
+    (place / "plain.glb").write_bytes(header + document)
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--avatar", "plain.glb"]) == 1
+    err = capsys.readouterr().err
+    assert "no triangles" in err and "plain.glb" in err and err.count("\n") == 1
+    assert names(place) == {"crowd.png", "plain.glb"}
+
+
+def test_takes_for_other_programs(place, spots, capsys):
+    """By the ending of --out: JSON lines, and a Live Link CSV for each person."""
+    from retarget.performance.files import read_take
+
+    for out, wrote in (("x.csv", ["x-person-0.csv", "x-person-1.csv"]), ("x.jsonl", ["x.jsonl"]), ("x.npz", ["x.npz"])):
+        assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", out]) == 0
+        assert f"2 people; wrote {' and '.join(wrote)}" in capsys.readouterr().out
+    assert len(read_take("x.jsonl")) == len(read_take("x.npz")) == 2 and len(read_take("x-person-1.csv")) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.fbx"]) == 1
+    assert "is written as .glb" in capsys.readouterr().err
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--tolerance", "2"]) == 1

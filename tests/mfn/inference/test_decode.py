@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+
+from mfn.inference.decode import decode, grid, peaks, read_cells, rotation_from_rows, write_cells
+from mfn.structures.cell_layout import BRANCHES, CELL_SIZE, FIELDS, IDENTITY_SIZE, SLICES, STRIDES
+from mfn.structures.faces import Faces
+from retarget.arkit import EXPRESSION_NAMES
+
+HEIGHT, WIDTH = 128, 192
+
+
+def some_faces(count: int, seed: int = 0) -> Faces:
+    rng = np.random.default_rng(seed)
+    rotation = rotation_from_rows(rng.normal(size=(count, 6)), np)
+    corner = rng.uniform(5, 60, (count, 2))
+    return Faces(
+        image=np.zeros(count, np.int32),
+        box=np.concatenate([corner, corner + rng.uniform(10, 50, (count, 2))], 1),
+        score=rng.uniform(0.6, 0.95, count),
+        rotation=rotation,
+        scale=rng.uniform(50, 800, count),
+        center=rng.uniform(0, 100, (count, 2)),
+        identity=rng.normal(size=(count, IDENTITY_SIZE)),
+        expression=rng.uniform(0.02, 0.98, (count, len(EXPRESSION_NAMES))),
+        track=np.full(count, -1),
+    )
+
+
+def test_layout_is_one_table():
+    assert CELL_SIZE == sum(f.size for f in FIELDS.values()) == sum(BRANCHES.values())
+    assert [s.start for s in SLICES.values()] == np.cumsum([0, *[f.size for f in FIELDS.values()]])[:-1].tolist()
+    order = list(dict.fromkeys(f.branch for f in FIELDS.values()))
+    assert order == list(BRANCHES), "a branch's fields lie side by side"
+
+
+def test_grid_counts_every_stride():
+    center, stride = grid(HEIGHT, WIDTH)
+    assert [(stride == s).sum() for s in STRIDES] == [HEIGHT * WIDTH // s**2 for s in STRIDES]
+    assert center[0].tolist() == [4, 4] and center[1].tolist() == [12, 4]  # row-major, x first
+    with pytest.raises(ValueError, match="divisible by 16"):
+        grid(100, 128)
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+def test_written_cells_are_read_back(stride):
+    faces = some_faces(9)
+    where = np.full(9, stride, np.float32)
+    center = np.random.default_rng(1).uniform(0, 100, (9, 2)).astype(np.float32)
+    values = read_cells(write_cells(faces, center, where), center, where)
+    np.testing.assert_allclose(values.pop("rows"), faces.rotation[:, :2].reshape(-1, 6), atol=1e-5)
+    for name, value in values.items():
+        np.testing.assert_allclose(value, getattr(faces, name), rtol=2e-4, atol=2e-3, err_msg=name)
+
+
+def test_torch_reads_the_same():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    raw, center, stride = rng.normal(size=(5, CELL_SIZE)), rng.uniform(0, 90, (5, 2)), np.full(5, 16.0)
+    ours = read_cells(raw, center, stride)
+    theirs = read_cells(*(torch.from_numpy(x) for x in (raw, center, stride)), torch)
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name].numpy(), rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def scene(faces: Faces, batch: int, image: int) -> np.ndarray:
+    """Cells of a batch in which one picture holds these faces, each in the stride-8 cell that lies in its middle."""
+    center, stride = grid(HEIGHT, WIDTH)
+    cells = np.zeros((batch, len(center), CELL_SIZE), np.float32)
+    cells[..., SLICES["score"]] = -9
+    middle = ((faces.box[:, :2] + faces.box[:, 2:]) / 2 // 8).astype(int)
+    rows = middle[:, 1] * (WIDTH // 8) + middle[:, 0]
+    if len(faces):
+        cells[image, rows] = write_cells(faces, center[rows], stride[rows])
+    return cells
+
+
+def test_decode_finds_what_was_written_and_drops_doubles():
+    one = some_faces(1)
+    twice = Faces.concatenate([one, one])
+    twice.score[1] = 0.6
+    twice.box[1] += 8  # a neighbouring cell sees the same face
+    found = decode(scene(twice, 3, 1), HEIGHT, WIDTH, iou=0.2)
+    assert found.image.tolist() == [1]
+    np.testing.assert_allclose(found.box, one.box, atol=1e-2)
+    np.testing.assert_allclose(found.expression, one.expression, atol=1e-3)
+
+
+def test_no_faces_and_no_pictures():
+    nothing = decode(scene(some_faces(0), 2, 0), HEIGHT, WIDTH)
+    assert len(nothing) == 0 and nothing.identity.shape == (0, IDENTITY_SIZE)
+    assert len(decode(scene(some_faces(0), 0, 0), HEIGHT, WIDTH)) == 0
+
+
+def test_a_batch_is_its_pictures():
+    rng = np.random.default_rng(3)
+    center, _ = grid(HEIGHT, WIDTH)
+    cells = rng.normal(size=(3, len(center), CELL_SIZE)).astype(np.float32)
+    together = decode(cells, HEIGHT, WIDTH, top_k=32)
+    for i in range(3):
+        alone = decode(cells[i : i + 1], HEIGHT, WIDTH, top_k=32)
+        np.testing.assert_array_equal(together[together.image == i].box, alone.box)
+
+
+def test_wrong_size_fails():
+    with pytest.raises(ValueError, match="expected cells of shape"):
+        decode(scene(some_faces(1), 1, 0), 128, 128)
+
+
+def test_extreme_numbers_stay_finite():
+    center, _ = grid(HEIGHT, WIDTH)
+    cells = np.full((1, len(center), CELL_SIZE), 1e6, np.float32)
+    found = decode(cells, HEIGHT, WIDTH)
+    assert len(found) and all(np.isfinite(getattr(found, n)).all() for n in ("box", "scale", "rotation", "expression"))
+
+
+def test_cells_of_one_face_are_averaged_by_score():
+    center, stride = grid(HEIGHT, WIDTH)
+    cells = np.full((1, len(center), CELL_SIZE), -8.0, np.float32)
+    near = np.flatnonzero((stride == 16) & (np.abs(center - [88, 56]).max(1) < 17))
+    faces = some_faces(1)[np.zeros(len(near), int)]
+    faces = faces.replace(
+        box=np.tile([60, 30, 110, 90], (len(near), 1)),
+        score=np.linspace(0.9, 0.7, len(near)),
+        expression=np.linspace(0.2, 0.8, len(near))[:, None].repeat(51, 1),
+    )
+    cells[0, near] = write_cells(faces, center[near], stride[near])
+    (found,) = [decode(cells, HEIGHT, WIDTH)]
+    assert len(found) == 1 and len(near) > 1
+    assert found.score[0] == pytest.approx(0.9, abs=1e-4)
+    np.testing.assert_allclose(found.rotation[0], faces.rotation[0], atol=1e-4)
+    expected = np.average(faces.expression, axis=0, weights=faces.score)
+    np.testing.assert_allclose(found.expression[0], expected, atol=1e-4)
+    apart = faces.replace(score=np.r_[0.9, np.full(len(near) - 1, 0.4)])
+    cells[0, near] = write_cells(apart, center[near], stride[near])
+    np.testing.assert_allclose(decode(cells, HEIGHT, WIDTH).expression[0], 0.2, atol=1e-4)  # less than half as sure: not heard
+
+
+def test_a_face_is_not_lost_to_the_many_cells_of_surer_ones():
+    """Thirty faces, nine cells each: places for thirty cells are enough, though the best thirty cells are of four faces."""
+    height, width = 384, 480
+    center, stride = grid(height, width)
+    fine = np.flatnonzero(stride == STRIDES[0])
+    cells = np.full((1, len(center), CELL_SIZE), -8.0, np.float32)
+    middle = np.stack(np.meshgrid(np.arange(6), np.arange(5)), -1).reshape(-1, 2) * 72.0 + 52
+    faces = some_faces(9).replace(box=np.tile([[0.0, 0, 1, 1]], (9, 1)))
+    for number, at in enumerate(middle):
+        near = fine[np.abs(center[fine] - at).max(1) <= 8]
+        assert len(near) == 9
+        score = np.full(9, 0.95 - 0.01 * number) - 0.005 * (center[near] != at).any(1)
+        one = faces.replace(box=np.tile([[*(at - 16), *(at + 16)]], (9, 1)), score=score)
+        cells[0, near] = write_cells(one, center[near], stride[near])
+    found = decode(cells, height, width, top_k=len(middle))
+    assert len(found) == len(middle)
+    np.testing.assert_allclose(found.score, 0.95 - 0.01 * np.arange(len(middle)), atol=1e-4)
+    few = decode(cells, height, width, top_k=8)
+    np.testing.assert_allclose(few.score, found.score[:8], atol=1e-6)
+
+
+def test_peaks_are_not_below_their_neighbours_of_the_same_stride():
+    logit = np.random.default_rng(0).normal(size=(2, len(grid(80, 112)[0]))).astype(np.float32)
+    told, start = peaks(logit, 80, 112), 0
+    for stride in STRIDES:
+        rows, columns = -(-80 // stride), -(-112 // stride)
+        one, here = (part[:, start : start + rows * columns].reshape(2, rows, columns) for part in (logit, told))
+        start += rows * columns
+        for picture, y, x in np.ndindex(one.shape):
+            around = one[picture, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+            assert here[picture, y, x] == (one[picture, y, x] == around.max())
+    assert start == told.shape[1]

@@ -1,0 +1,166 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from mfn.inference.image_io import write_picture
+from mfn.inference.predictor import SIZE, Predictor, fit_letterbox, fixed_letterbox, put_in, to_picture
+from mfn.structures.cell_layout import IDENTITY_SIZE
+from mfn.structures.faces import Faces
+
+
+def spotted(height: int, width: int, *cells: tuple[int, int], size: int = 16) -> np.ndarray:
+    """Black RGB with white squares of `size` px at these (row, column), counted in squares."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    for row, column in cells:
+        picture[row * size : (row + 1) * size, column * size : (column + 1) * size] = 255
+    return picture
+
+
+@pytest.fixture(scope="module")
+def predictor(spots) -> Predictor:
+    return Predictor.load(spots, size=(640, 384), threads=1)
+
+
+def same(a: Faces, b: Faces) -> bool:
+    return all(np.allclose(getattr(a, n), getattr(b, n), atol=1e-4) for n in Faces.__dataclass_fields__)
+
+
+INPUTS = {(720, 1280): (496, 880), (1080, 1920): (496, 880), (1280, 720): (880, 496), (500, 500): (656, 656)}
+
+
+@pytest.mark.parametrize(("size", "expected"), [*INPUTS.items(), ((480, 640), (560, 752)), ((1, 1), (16, 16))])
+def test_input_size_follows_the_picture(size, expected):
+    box = fit_letterbox(*size)
+    assert (box.height, box.width) == expected
+
+
+def test_no_row_of_cells_is_added_for_a_few_px():
+    """1280 x 720 would need 22 x 13 cells, the last row two thirds gray, to be seen 5 % larger."""
+    box = fit_letterbox(720, 1280, (352, 208))
+    assert (box.height, box.width) == (192, 336) and max(box.offset) <= 1
+    assert fit_letterbox(500, 500, (352, 208)).height == 272, "a square leaves nothing gray: the largest"
+
+
+@pytest.mark.parametrize("height", [1, 63, 250, 720, 9000])
+@pytest.mark.parametrize("width", [1, 100, 1280, 12000])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_letterbox_holds_every_picture(height, width, fixed):
+    box = fixed_letterbox(height, width, (576, 320)) if fixed else fit_letterbox(height, width)
+    assert box.height % 16 == box.width % 16 == 0
+    assert box.height * box.width <= SIZE[0] * SIZE[1] * 1.1
+    for side, outer, factor, offset in zip((width, height), (box.width, box.height), box.factor, box.offset):
+        assert offset >= 0 and offset + side * factor <= outer + 1e-6 and factor <= max(2.0, 1 / side)
+    assert put_in(np.zeros((height, width, 3), np.uint8), box).shape == (box.height, box.width, 3)
+
+
+def test_put_in_keeps_the_picture_in_place():
+    picture = np.zeros((720, 1280, 3), np.uint8)
+    picture[200:400, 600:900] = 255
+    box = fixed_letterbox(720, 1280, (640, 384))
+    pixels = put_in(picture, box)
+    assert pixels[0, 0].tolist() == [114] * 3 and pixels[100 + 12, 300].tolist() == [255] * 3
+    rows, columns = np.nonzero(pixels[:, :, 0] == 255)
+    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (112, 212, 300, 450)
+
+
+@pytest.mark.parametrize("width", [880, 640, 544, 352, 341, 160, 100])
+def test_a_picture_is_shrunk_by_area(width):
+    import cv2
+
+    rng = np.random.default_rng(0)
+    picture = cv2.resize(rng.integers(0, 256, (18, 32, 3)).astype(np.uint8), (1280, 720), interpolation=cv2.INTER_CUBIC)
+    box = fixed_letterbox(720, 1280, (width, width * 9 // 16 // 16 * 16 + 16))
+    size = (width, round(720 * box.factor[1]))
+    exact = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(float)
+    top, left = box.offset[::-1]
+    ours = put_in(picture, box)[top : top + size[1], left : left + size[0]].astype(float)
+    assert np.abs(ours - exact).mean() < 0.1 * exact.std(), "the same but for what lies between"
+    assert np.abs(ours.mean() - exact.mean()) < 0.5
+    assert put_in(picture[:-1, :-1], box).std() < 1.1 * put_in(picture, box).std(), "an odd size is shrunk by area, too"
+
+
+def test_to_picture_of_no_face():
+    assert len(to_picture(Faces.empty(3), fit_letterbox(720, 1280))) == 0
+
+
+def test_finds_the_spots_where_they_are(predictor):
+    exact = predictor(spotted(768, 1280, (10, 20), (30, 60)))  # each is one cell of stride 8 after halving
+    order = np.argsort(exact.box[:, 0])
+    np.testing.assert_allclose(exact.center[order], [[328, 168], [968, 488]], atol=0.1)
+    np.testing.assert_allclose(exact.box[order][0], [296, 136, 360, 200], atol=0.1)  # 4 cells of 16 px of the picture
+    np.testing.assert_allclose(exact.scale, 25 * 8 * 2, rtol=1e-5)
+    np.testing.assert_allclose(exact.rotation, np.tile(np.diag([1, -1, -1]), (2, 1, 1)), atol=1e-6)
+    assert exact.identity.shape == (2, IDENTITY_SIZE) and (exact.score > 0.9).all() and (exact.image == 0).all()
+
+
+def test_no_face_at_all(predictor):
+    faces = predictor(np.zeros((300, 400, 3), np.uint8))
+    assert len(faces) == 0 and faces.identity.shape == (0, IDENTITY_SIZE)
+    assert len(predictor([])) == 0
+
+
+def test_many_is_one(predictor):
+    """A list of pictures of several sizes, in batches, equals one call for each."""
+    random = np.random.default_rng(0)
+    sizes = [(768, 1280), (640, 640), (768, 1280), (100, 60), (768, 1280), (1, 1)] * 4
+    pictures = [spotted(h, w, *random.integers(0, 40, (5, 2))) for h, w in sizes]
+    together = predictor(pictures)
+    for i, picture in enumerate(pictures):
+        alone = predictor(picture)
+        assert same(together[together.image == i], alone.replace(image=np.full(len(alone), i)))
+    assert (np.diff(together.image) >= 0).all()
+
+
+def test_paths_and_arrays(predictor, tmp_path):
+    picture = spotted(768, 1280, (10, 20))
+    write_picture(tmp_path / "a.png", picture)
+    assert len(predictor(picture)) == 1
+    assert same(predictor(tmp_path / "a.png"), predictor(picture))
+    assert same(predictor([str(tmp_path / "a.png")]), predictor([picture]))
+
+
+def test_score_is_the_least_reported(spots):
+    picture = spotted(768, 1280, (10, 20))
+    assert len(Predictor.load(spots, size=(640, 384), score=0.999)(picture)) == 0
+    with pytest.raises(ValueError, match="score from 0 to 1, got 7"):
+        Predictor.load(spots, score=7)
+
+
+def test_size_is_the_number_of_pixels(spots):
+    assert Predictor.load(spots, size=(1280, 768)).letterbox(1536, 2560)[:2] == (768, 1280)
+    with pytest.raises(ValueError, match="at least 16 x 16 px, got 10 x 10"):
+        Predictor.load(spots, size=(10, 10))
+
+
+def test_bad_weights_are_one_line(tmp_path, spots):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        Predictor.load(tmp_path / "none.onnx")
+    for content in (b"", b"nonsense", spots.read_bytes()[:500]):
+        (tmp_path / "x.onnx").write_bytes(content)
+        with pytest.raises(ValueError, match=r"x.onnx: (not a network|expected a network)") as caught:
+            Predictor.load(tmp_path / "x.onnx")
+        assert "\n" not in str(caught.value)
+
+
+def test_shipped_weights_find_nothing_in_an_empty_picture(shipped):
+    assert len(Predictor.load(threads=1)(np.full((720, 1280, 3), 90, np.uint8))) == 0
+
+
+def test_one_predictor_in_many_threads(predictor):
+    pictures = [spotted(768, 1280, (k, 3 * k)) for k in range(1, 9)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(predictor, pictures))
+    assert all(same(faces, predictor(picture)) for faces, picture in zip(together, pictures))
+
+
+def test_a_network_that_fails_is_one_line(predictor, monkeypatch):
+    """As for want of memory: ONNX Runtime has exceptions of its own."""
+
+    class Full:
+        def run(self, *_):
+            raise Exception("Failed to allocate\nmemory")
+
+    monkeypatch.setattr(predictor, "session", Full())
+    with pytest.raises(ValueError, match=r"network failed on 1 x 128 x 64 px.*Failed to allocate memory"):
+        predictor.cells(np.zeros((1, 64, 128, 3), np.uint8))

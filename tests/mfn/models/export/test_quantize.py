@@ -1,0 +1,160 @@
+"""Quantisation: the same cells within what eight bits allow, other sizes and batches too, and clear errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+from mfn.cli.main import main  # noqa: E402
+from mfn.inference.image_io import write_picture  # noqa: E402
+from mfn.models.backbone import Backbone  # noqa: E402
+from mfn.models.export.pack_columns import widen  # noqa: E402
+from mfn.models.export.quantize import EXACT, quantise  # noqa: E402
+from mfn.models.export.to_onnx import read_twice, write_onnx  # noqa: E402
+from mfn.models.mfn import MFN  # noqa: E402
+
+
+def photos(count):
+    rng = np.random.default_rng(0)
+    return np.kron(rng.integers(0, 255, (count, 24, 40, 3)), np.ones((1, 16, 16, 1))).astype(np.uint8)
+
+
+def trained():
+    """With maps of the size that training gives them."""
+    torch.manual_seed(0)
+    network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16), refine=8, looks=2)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = 1.0
+    with torch.no_grad():
+        network.train()(torch.from_numpy(photos(4)).permute(0, 3, 1, 2).float())
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
+    write_onnx(trained(), path)
+    return path
+
+
+def cells(path, image):
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["cells"], {"image": image})[0]
+
+
+def test_eight_bits_say_nearly_the_same(plain, tmp_path):
+    out = tmp_path / "small.onnx"
+    quantise(plain, out, list(photos(4)))
+    image = photos(2)[:, :192, :256]
+    exact, told = cells(plain, image), cells(out, image)
+    assert told.shape == exact.shape
+    centred = [(c - c.mean((0, 1))).ravel() for c in (exact, told)]
+    assert np.corrcoef(*centred)[0, 1] > 0.93, "random weights leave eight bits less room than trained ones"
+
+
+def test_the_second_look_stays_exact(plain, tmp_path):
+    import onnx
+
+    out = tmp_path / "small.onnx"
+    quantise(plain, out, list(photos(2)))
+    nodes = onnx.load(str(out)).graph.node
+    kinds = {n.op_type for n in nodes if "/refiner/" in n.name}
+    assert "Gemm" in kinds and not {k for k in kinds if k.startswith(("QLinear", "Quantize"))}
+    assert any(n.op_type == "DequantizeLinear" for n in nodes), "the rest is in eight bits"
+    unknown = {part for part in EXACT if not any(part in n.name for n in nodes)}
+    assert not unknown, "a part of the network has another name now and would go into eight bits unnoticed"
+
+
+def test_what_cells_are_made_of_stays_exact(plain, tmp_path):
+    import onnx
+
+    out = tmp_path / "small.onnx"
+    quantise(plain, out, list(photos(2)))
+    graph = onnx.load(str(out)).graph
+    maker = {name: n for n in graph.node for name in n.output}
+    way, seen = ["cells"], set()
+    while way:  # up from the cells to what made them, no further than the products
+        node = maker.get(way.pop())
+        if node is not None and id(node) not in seen:
+            seen.add(id(node))
+            assert node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] not in maker, node.name
+            if node.op_type != "MatMul" and "/refiner/" not in node.name:
+                way += node.input
+    assert sum(n.op_type == "MatMul" and "/refiner/" not in n.name for n in graph.node) == 4 * 4, "four of four heads"
+
+
+def test_the_picture_goes_in_as_its_bytes(plain, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    out = tmp_path / "small.onnx"
+    quantise(plain, out, list(photos(2)))
+    graph = onnx.load(str(out)).graph
+    names, reads = {"image"}, []
+    for node in graph.node:  # in their order
+        if names.intersection(node.input):
+            if node.op_type in ("Transpose", "Reshape"):
+                names.update(node.output)
+            elif node.op_type != "Shape":
+                reads.append(node)
+    assert {n.op_type for n in reads} == {"DequantizeLinear"} and len(reads) == 2, "the first convolution and the halving"
+    scale = next(numpy_helper.to_array(t) for t in graph.initializer if t.name == reads[0].input[1])
+    assert scale == np.float32(1 / 64), "what the network divides by"
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_reading_in_columns_changes_nothing(plain, tmp_path, monkeypatch, mirror):
+    import onnx
+
+    source = plain
+    if mirror:
+        network = trained()
+        source = tmp_path / "mirror.onnx"
+        write_onnx(read_twice(network), source)
+    there = []
+
+    def count(graph):
+        there.append(sum(n.op_type == "Conv" for n in graph.node))
+        return 0
+
+    quantise(source, tmp_path / "columns.onnx", list(photos(2)))
+    monkeypatch.setattr("mfn.models.export.quantize.read_in_columns", count)
+    quantise(source, tmp_path / "plain.onnx", list(photos(2)))
+    graph = onnx.load(str(tmp_path / "columns.onnx")).graph
+    wide = [n for n in graph.node if n.op_type == "Conv" and any(a.name == "strides" and list(a.ints) == [2, 1] for a in n.attribute)]
+    assert len(wide) == 5 and there == [sum(n.op_type == "Conv" for n in graph.node)], "three first convolutions and two halvings"
+    for height, width in ((16, 16), (64, 16), (16, 112), (192, 336)):
+        image = np.random.default_rng(height).integers(0, 256, (2, height, width, 3)).astype(np.uint8)
+        np.testing.assert_array_equal(cells(tmp_path / "columns.onnx", image), cells(tmp_path / "plain.onnx", image))
+
+
+@pytest.mark.parametrize(("size", "left", "columns"), [(3, 1, 4), (3, 1, 8), (2, 0, 16), (2, 0, 8), (5, 2, 4)])
+def test_wide_kernels_are_the_same_convolution(size, left, columns):
+    rng = np.random.default_rng(size)
+    kernel, x = rng.normal(size=(5, 3, size, size)), rng.normal(size=(1, 3, 8, 32))
+    wide, before, behind = widen(kernel, left, columns)
+    assert (before, behind) == (left > 0, size == 5)
+    rows = torch.from_numpy(x.transpose(0, 2, 3, 1).reshape(1, 8, 32 // columns, -1).transpose(0, 3, 1, 2))
+    rows = torch.nn.functional.pad(rows, (before, behind, left, size - 2 - left))
+    told = torch.nn.functional.conv2d(rows, torch.from_numpy(wide), stride=(2, 1)).permute(0, 2, 3, 1).reshape(1, -1, 16, 5)
+    padded = torch.nn.functional.pad(torch.from_numpy(x), (left, size - 2 - left, left, size - 2 - left))
+    true = torch.nn.functional.conv2d(padded, torch.from_numpy(kernel), stride=2)
+    torch.testing.assert_close(told.permute(0, 3, 1, 2), true)
+
+
+def test_command_and_errors(plain, tmp_path, capsys):
+    write_picture(tmp_path / "a.png", np.full((90, 160, 3), 90, np.uint8))
+    out = tmp_path / "q.onnx"
+    assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--out", str(out)]) == 0 and out.is_file()
+    assert main(["quantise", str(tmp_path / "none.onnx"), str(tmp_path / "a.png")]) == 1
+    assert "no such network" in capsys.readouterr().err
+    assert main(["quantise", str(tmp_path / "a.png"), str(tmp_path / "a.png"), "--out", str(tmp_path / "x.onnx")]) == 1
+    assert "a.png: not an ONNX file" in capsys.readouterr().err and not (tmp_path / "x.onnx").exists()
+    assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--most", "0"]) == 1
+    assert "--most 0: expected 1 or more" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="at least one picture"):
+        quantise(plain, out, [])

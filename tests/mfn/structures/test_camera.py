@@ -1,0 +1,130 @@
+"""Camera: signs by hand-placed points, and round trips."""
+
+import numpy as np
+import pytest
+
+from mfn.structures import camera
+from mfn.structures.faces import Faces
+
+RNG = np.random.default_rng(0)
+
+
+def random_rotations(count: int) -> np.ndarray:
+    q, _ = np.linalg.qr(RNG.standard_normal((count, 3, 3)))
+    return q * np.linalg.det(q)[:, None, None]
+
+
+def one_face(rotation: np.ndarray, scale: float = 1000.0, center: tuple[float, float] = (50.0, 60.0)) -> Faces:
+    return Faces(
+        image=np.zeros(1, np.int32),
+        box=np.zeros((1, 4)),
+        score=np.ones(1),
+        rotation=rotation[None],
+        scale=np.array([scale]),
+        center=np.array([center]),
+        identity=np.zeros((1, 3)),
+        expression=np.zeros((1, 51)),
+        track=np.full(1, -1),
+    )
+
+
+def test_frontal_face_looks_out_of_the_picture():
+    points = np.array([[[0.1, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 0.1]]])
+    out = camera.project(points, camera.FRONTAL[None], np.array([100.0]), np.array([[50.0, 60.0]]))[0]
+    assert np.allclose(out[0], [60, 60, 0])  # the subject's left is on the picture's right
+    assert np.allclose(out[1], [50, 50, 0])  # up is towards smaller y
+    assert np.allclose(out[2], [50, 60, -10])  # the nose is nearer: smaller z
+
+
+def test_project_any_batch_and_none():
+    rotation = random_rotations(6).reshape(2, 3, 3, 3)
+    vertices, scale, center = (
+        RNG.standard_normal((2, 3, 5, 3)),
+        RNG.uniform(1, 2, (2, 3)),
+        RNG.standard_normal((2, 3, 2)),
+    )
+    out = camera.project(vertices, rotation, scale, center)
+    for i in range(2):
+        for j in range(3):
+            slow = np.stack([scale[i, j] * rotation[i, j] @ v + [*center[i, j], 0] for v in vertices[i, j]])
+            assert np.allclose(out[i, j], slow)
+    assert camera.project(np.zeros((0, 5, 3)), np.zeros((0, 3, 3)), np.zeros(0), np.zeros((0, 2))).shape == (0, 5, 3)
+
+
+def test_project_leaves_its_input_alone():
+    vertices = RNG.standard_normal((1, 4, 3))
+    before = vertices.copy()
+    camera.project(vertices, np.eye(3)[None], np.ones(1), np.ones((1, 2)))
+    assert np.array_equal(vertices, before)
+
+
+def test_6d_round_trip():
+    rotation = random_rotations(50)
+    assert np.allclose(camera.rotation_from_6d(camera.rotation_to_6d(rotation)), rotation, atol=1e-6)
+    stretched = camera.rotation_to_6d(rotation) * 3.0
+    assert np.allclose(camera.rotation_from_6d(stretched), rotation, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [np.zeros(6), [1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 0], [0, 1, 0, 0, 2, 0]])
+def test_6d_of_bad_rows_is_still_a_rotation(rows):
+    rotation = camera.rotation_from_6d(np.array(rows, np.float64))
+    assert np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+
+
+def test_euler_round_trip_and_signs():
+    angles = RNG.uniform(-1.4, 1.4, (100, 3))
+    assert np.allclose(camera.euler_from_rotation(camera.rotation_from_euler(angles)), angles, atol=1e-6)
+    assert np.allclose(camera.euler_from_rotation(camera.FRONTAL), 0)
+    nose, left, chin = np.array([0, 0, 1.0]), np.array([1.0, 0, 0]), np.array([0, -1.0, 0])
+    assert (camera.rotation_from_euler(np.array([0.3, 0, 0])) @ nose)[1] < 0  # pitch up: the nose rises, y down
+    assert (camera.rotation_from_euler(np.array([0, 0.3, 0])) @ nose)[0] < 0  # yaw: towards the picture's left
+    assert (camera.rotation_from_euler(np.array([0, 0, 0.3])) @ left)[1] > 0  # roll clockwise: the subject's left sinks
+    assert (camera.rotation_from_euler(np.array([0, 0, 0.3])) @ chin)[0] < 0
+
+
+def test_turn_in_the_picture_is_clockwise():
+    turned = camera.rotation_about("z", np.array(np.pi / 2)) @ np.array([1.0, 0, 0])
+    assert np.allclose(turned, [0, 1, 0], atol=1e-7)  # from right to down
+
+
+def test_mirror_twice_and_against_the_picture():
+    rotation = random_rotations(20)
+    assert np.allclose(camera.mirror_rotation(camera.mirror_rotation(rotation)), rotation)
+    vertices, center, width = RNG.standard_normal((20, 7, 3)), RNG.uniform(0, 100, (20, 2)), 100.0
+    scale = np.full(20, 5.0)
+    picture = camera.project(vertices, rotation, scale, center)
+    other = camera.project(
+        vertices @ camera.MIRROR, camera.mirror_rotation(rotation), scale, camera.mirror_center(center, width)
+    )
+    assert np.allclose(other[..., 0], width - picture[..., 0])
+    assert np.allclose(other[..., 1:], picture[..., 1:])
+
+
+def test_translation_by_hand():
+    faces = one_face(camera.FRONTAL, scale=500.0, center=(150.0, 60.0))
+    assert np.allclose(camera.translation(faces, 1000.0, (100, 120)), [[0.2, 0.0, 2.0]])
+    assert np.allclose(camera.translation(faces, 1000.0), [[0.3, 0.12, 2.0]])
+    assert camera.translation(faces[np.zeros(1, bool)], 1000.0, (100, 120)).shape == (0, 3)
+
+
+def test_gltf_frame():
+    assert np.allclose(camera.to_gltf(np.array([1.0, 2, 3])), [1, -2, -3])
+    assert np.allclose(camera.rotation_to_gltf(camera.FRONTAL), np.eye(3))
+
+
+def test_quaternion_matches_rotation():
+    rotation = random_rotations(50)
+    rotation[0], rotation[1], rotation[2] = np.diag([1, -1, -1]), np.diag([-1, 1, -1]), np.diag([-1, -1, 1])
+    x, y, z, w = camera.quaternion_from_rotation(rotation).astype(np.float64).T
+    back = np.stack(
+        [
+            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], -1),
+            np.stack([2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], -1),
+            np.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], -1),
+        ],
+        -2,
+    )
+    assert np.allclose(back, rotation, atol=1e-5)
+    assert (w >= 0).all()
+    assert camera.quaternion_from_rotation(np.zeros((0, 3, 3))).shape == (0, 4)

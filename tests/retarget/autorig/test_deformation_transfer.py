@@ -1,0 +1,162 @@
+"""Shapes on other heads: how near they come to the true ones, what must stay still or shut, who is left and right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy", reason="making shapes needs SciPy: the `rig` extra")
+
+from retarget.arkit import EXPRESSION_NAMES
+from retarget.autorig.deformation_transfer import transfer
+from retarget.autorig.eyelids import close_lids
+from retarget.autorig.loose_parts import loose_parts
+from retarget.autorig.registration import make_target, similarity
+from retarget.autorig.source_head import LANDMARKS, load_source
+from retarget.geometry.surface import Surface, closest_in_triangle, edge_graph, slit_sides
+from tests.helpers.heads import TURN, make_head, strange, stretched
+
+ROW = {name: k for k, name in enumerate(EXPRESSION_NAMES)}
+
+
+@pytest.fixture(scope="module")
+def source():
+    return load_source()
+
+
+@pytest.fixture(scope="module", params=[stretched, strange], ids=["stretched", "strange"])
+def rigged(source, request):
+    head = make_head(source, request.param)
+    return head, transfer(source, head.points, head.triangles, head.landmarks), request.param
+
+
+def test_near_the_true_shapes(rigged):
+    head, (shapes, (scale, rotation, _)), warp = rigged
+    error = np.linalg.norm(shapes - head.shapes, axis=2) / head.metre * 1000
+    truth = np.linalg.norm(head.shapes, axis=2) / head.metre * 1000
+    moving = truth > 0.5
+    share = error[moving].mean() / truth[moving].mean()
+    # On a snout a warped movement is no truth: triangles turn there as they do on the source, and carry what is longer farther.
+    assert share < (0.2 if warp is stretched else 0.5)
+    assert error[~moving].mean() < 0.2
+    assert 0.005 < scale < 0.02
+    assert np.abs(rotation @ TURN - np.eye(3)).max() < 0.25
+
+
+def test_lids_meet_and_lips_stay_shut(source, rigged):
+    head, (shapes, _), _ = rigged
+    gaps = []
+    for side in ("Left", "Right"):
+        above, below = head.landmarks[f"eyeUpper{side}"], head.landmarks[f"eyeLower{side}"]
+        rest = head.points[above] - head.points[below]
+        for name, most in ((f"eyeBlink{side}", 0.3), (f"eyeWide{side}", 2.0)):
+            gaps.append(np.linalg.norm(rest + shapes[ROW[name], above] - shapes[ROW[name], below]) / np.linalg.norm(rest))
+            assert gaps[-1] < most
+    assert min(gaps[1::2]) > 1.05
+    above, below = head.landmarks["upperLip"], head.landmarks["lowerLip"]
+    rest = np.linalg.norm(head.points[above] - head.points[below])
+    for name, least, most in (("jawOpen", 1.5, 9.0), ("mouthSmileLeft", 0.7, 1.4)):
+        gap = np.linalg.norm(head.points[above] + shapes[ROW[name], above] - head.points[below] - shapes[ROW[name], below])
+        assert least < gap / rest < most
+
+
+def test_left_is_the_subjects_left(rigged):
+    head, (shapes, _), _ = rigged
+    size = np.linalg.norm(shapes, axis=2)
+    for name in ("eyeBlinkLeft", "mouthSmileLeft", "browOuterUpLeft"):
+        corner = {"eyeBlink": "eyeUpper", "mouthSmile": "mouthCorner", "browOuterUp": "browOuter"}[name[:-4]]
+        assert size[ROW[name], head.landmarks[f"{corner}Left"]] > 5 * size[ROW[name], head.landmarks[f"{corner}Right"]]
+
+
+def test_back_of_the_head_stays(source, rigged):
+    head, (shapes, _), _ = rigged
+    scalp = head.region == source.region_names.index("scalp")
+    assert np.abs(shapes[:, scalp]).mean() / head.metre < 2e-4
+
+
+def test_wound_inside_out(source):
+    head = make_head(source)
+    for triangles in (head.triangles, head.triangles[:, ::-1]):
+        target = make_target(head.points @ TURN / head.metre, triangles, head.landmarks, source)
+        np.testing.assert_array_equal(target.triangles, head.triangles)
+
+
+@pytest.fixture(scope="module")
+def itself(source):
+    """The source's own head, eyes and teeth included, as a target."""
+    landmarks = {name: int(vertex[weight.argmax()]) for name, (vertex, weight) in source.landmarks.items()}
+    return make_target(source.neutral, source.triangles, landmarks, source)
+
+
+@pytest.mark.parametrize("share, least, most", [(1.0, 1.0, 1.1), (0.8, 1.15, 1.35), (0.0, 1.0, 1.0)])
+def test_blinks_go_on_until_the_lids_meet(source, itself, share, least, most):
+    factors = close_lids(source, source.neutral, itself, source.shapes * share)
+    assert factors.shape == (2,) and least <= factors.min() and factors.max() <= most
+
+
+def test_eyes_turn_and_teeth_follow_their_jaw(source, itself):
+    shapes = loose_parts(source, source.neutral, source.shapes, itself, source.shapes)
+    loose = ~itself.skin
+    assert loose.sum() == (~source.skin).sum()
+    error = np.linalg.norm(shapes - source.shapes[:, loose], axis=2) * 1000
+    assert error.mean() < 0.05
+    for name in ("eyeball_left", "pupil", "teeth"):
+        assert error[:, source.mask(name)[loose]].max() < 2
+    assert np.abs(shapes[ROW["jawOpen"], source.mask("eyeball_right")[loose]]).max() < 1e-4
+
+
+def test_nothing_loose(source, itself):
+    bare = replace(itself, skin=np.ones(len(itself.points), bool))
+    assert loose_parts(source, source.neutral, source.shapes, bare, source.shapes).shape == (51, 0, 3)
+
+
+def test_landmarks_on_another_piece_go_to_the_face(source, itself):
+    on_eye = int(np.flatnonzero(source.mask("pupil"))[0])
+    target = make_target(itself.points, itself.triangles, {**itself.landmarks, "eyeUpperLeft": on_eye}, source)
+    assert (target.skin == itself.skin).all() and itself.skin[target.landmarks["eyeUpperLeft"]]
+
+
+def test_similarity():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(9, 3))
+    scale, rotation, shift = similarity(points, 3 * points @ TURN.T + [1, 2, 3])
+    assert scale == pytest.approx(3)
+    np.testing.assert_allclose(rotation, TURN, atol=1e-9)
+    np.testing.assert_allclose(shift, [1, 2, 3], atol=1e-9)
+
+
+def test_closest_in_triangle_against_sampling():
+    rng = np.random.default_rng(1)
+    corners, points = rng.normal(size=(50, 3, 3)), rng.normal(size=(50, 3))
+    weight = closest_in_triangle(points, corners)
+    assert (weight >= -1e-9).all() and np.allclose(weight.sum(1), 1)
+    mine = np.linalg.norm((corners * weight[..., None]).sum(1) - points, axis=1)
+    samples = rng.dirichlet([0.7, 0.7, 0.7], 4000)
+    best = np.linalg.norm(np.einsum("sk,tki->tsi", samples, corners) - points[:, None], axis=2).min(1)
+    assert (mine <= best + 1e-9).all() and (best - mine).max() < 0.1
+
+
+def test_sides_of_a_slit():
+    """Two sheets that touch, joined at both ends: what lies at one place is on different sides."""
+    x = np.linspace(0, 1, 11)
+    upper, lower = np.stack([x, x * 0 + 1, x * 0], 1), np.stack([x, x * 0 - 1, x * 0], 1)
+    middle_up, middle_low = upper * [1, 0, 0], lower * [1, 0, 0]
+    points = np.concatenate([upper, middle_up, middle_low, lower])
+    strip = [[k, k + 1, k + 11] for k in range(10)] + [[k + 1, k + 12, k + 11] for k in range(10)]
+    triangles = np.concatenate([np.array(strip), np.array(strip) + 22])
+    ends = np.array([[11, 22, 33], [21, 32, 43]])
+    sides = slit_sides(edge_graph(points, np.concatenate([triangles, ends])), [(16, 27, 0.5)])
+    assert sides[16, 0] > 0.9 and sides[27, 0] < -0.9 and abs(sides[11, 0]) < 0.6
+    surface = Surface(points, triangles, sides, 0.0, 1.0)
+    found = surface.closest(points[[27]], np.zeros((1, 3)), sides[[27]])
+    assert surface.triangles[found.triangle[0]].min() >= 22
+
+
+def test_landmarks_are_where_they_say(source):
+    place = {name: source.points(source.neutral, [name])[0] for name in LANDMARKS}
+    assert all(place[name][0] > 0.01 for name in LANDMARKS if name.endswith("Left"))
+    assert all(abs(place[name][0]) < 0.002 for name in LANDMARKS if not name.endswith(("Left", "Right")))
+    assert place["upperLip"][1] > place["lowerLip"][1] > place["chin"][1]
+    assert place["noseTip"][2] == max(spot[2] for spot in place.values())

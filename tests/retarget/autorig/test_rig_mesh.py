@@ -1,0 +1,173 @@
+"""`retarget rig`: an OBJ or a glTF head without shapes becomes a rig; bad input is one line and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("scipy", reason="making shapes needs SciPy: the `rig` extra")
+
+import retarget.autorig.rig_mesh as rig_mesh
+from retarget.arkit import ARKIT_NAMES
+from retarget.autorig.rig_mesh import welded
+from retarget.autorig.source_head import REQUIRED, load_source
+from retarget.cli import main
+from retarget.gltf.builder import Node, Part, Shape, build_glb
+from retarget.gltf.document import read_glb, write_glb
+from retarget.rig.rig import load_rig
+from tests.helpers.characters import make_take
+from tests.helpers.heads import make_head
+
+SHIFT = np.array([1.0, 2.0, 3.0])
+
+
+@pytest.fixture(scope="module")
+def head():
+    return make_head(load_source())
+
+
+@pytest.fixture
+def folder(head, tmp_path, monkeypatch):
+    head.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Shapes that are known without work: target k moves vertex v by its place times k / 100."""
+
+    def shapes(source, points, triangles, landmarks):
+        return np.arange(51)[:, None, None] / 100 * points, (0.5, np.eye(3)[[1, 2, 0]], SHIFT)
+
+    monkeypatch.setattr(rig_mesh, "transfer", shapes)
+
+
+def test_a_rig_from_few_landmarks(head, folder, capsys):
+    few = [name for name in REQUIRED if not name.endswith("Right")] + ["noseBridge", "upperLip", "lowerLip"]
+    (folder / "few.json").write_text(json.dumps({name: head.landmarks[name] for name in few}), encoding="utf-8")
+    assert main(["rig", "head.obj", "--landmarks", "few.json"]) == 0
+    said = capsys.readouterr().out
+    assert "mirrored: eyeOuterRight, eyeInnerRight, mouthCornerRight" in said and "head.rigged.glb: 51 shapes" in said
+    rig = load_rig("head.rigged.glb")
+    assert rig.unmapped == ("tongueOut",) and rig.scale == 1
+    low, high = rig.character.rest().min(0), rig.character.rest().max(0)
+    assert (np.abs(high - low - [0.25, 0.36, 0.25]) < 0.12).all()
+    assert rig.character.rest()[head.landmarks["noseTip"], 2] > 0.8 * high[2]
+    place = [rig.character.positions[head.landmarks[name]] for name in ("eyeOuterLeft", "eyeOuterRight", "chin")]
+    assert place[0][0] > 0.02 and place[1][0] < -0.02 and place[2][1] < place[0][1] - 0.05
+    true = head.shapes / head.metre
+    error = np.linalg.norm(np.linalg.norm(rig.character.surfaces[0].deltas[:51], axis=2) - np.linalg.norm(true, axis=2))
+    assert error < 0.4 * np.linalg.norm(true)
+    make_take(1, 3).save(folder / "take.npz")
+    assert main(["animate", "take.npz", "head.rigged.glb", "--out", "scene.glb"]) == 0
+    assert main(["inspect", "head.rigged.glb"]) == 0
+    assert "51 of 52 have an effect" in capsys.readouterr().out
+
+
+def test_obj_keeps_textures_and_materials(folder, quick):
+    lines = (folder / "head.obj").read_text(encoding="utf-8").splitlines()
+    faces = [k for k, line in enumerate(lines) if line.startswith("f")]
+    lines[faces[0]] = "usemtl skin\n" + lines[faces[0]]
+    textured = [f"usemtl eye\nvt 0 0\nvt 0.25 1\nvt 1 1\nf {' '.join(f'{v}/{k}' for k, v in enumerate(lines[-1].split()[1:], 1))}"]
+    (folder / "head.obj").write_text("\n".join(lines[:-1] + textured), encoding="utf-8")
+    assert main(["rig", "head.obj", "--landmarks", "points.json", "--out", "a.glb"]) == 0
+    glb = read_glb("a.glb")
+    assert [m["name"] for m in glb.document["materials"]] == ["skin", "eye"]
+    rig = load_rig("a.glb")
+    assert sorted(rig.character.uv[-3:].tolist()) == [[0, 1], [0.25, 0], [1, 0]]
+    deltas, rest = rig.character.surfaces[0].deltas, rig.character.positions
+    np.testing.assert_allclose(deltas[3], (rest - SHIFT) * 0.03, atol=1e-4)
+    assert (deltas[51] == 0).all()
+
+
+def test_a_gltf_file_keeps_what_it_has(head, folder, quick):
+    half = len(head.triangles) // 2
+    points = np.concatenate([head.points, head.points])  # a seam: everything is there twice
+    parts = [Part(points, head.triangles[:half]), Part(points, head.triangles[half:] + len(head.points))]
+    glb = build_glb([Node("all", (0, 9, 0), (0, 0, 0.6, 0.8), [1]), Node("mesh", shape=0)], [Shape("face", parts)], copyright="me")
+    glb.document["nodes"][1]["scale"] = [2, 3, 4]
+    write_glb(glb, "bare.glb")
+    world = glb_rest(read_glb("bare.glb"))
+    marks = {name: world[vertex].tolist() for name, vertex in head.landmarks.items()}
+    (folder / "world.json").write_text(json.dumps(marks), encoding="utf-8")
+    assert main(["rig", "bare.glb", "--landmarks", "world.json", "--out", "a.glb"]) == 0
+    back = read_glb("a.glb")
+    assert back.document["asset"]["copyright"] == "me" and back.document["nodes"] == glb.document["nodes"]
+    assert back.document["meshes"][0]["extras"]["targetNames"] == list(ARKIT_NAMES)
+    rig = load_rig("a.glb")
+    character = rig.character
+    rest = character.rest()
+    weights = np.zeros((1, 52))
+    weights[0, 3] = 1
+    moved = character.skinned(character.morphed([weights]), np.tile(np.eye(4), (1, 4, 1, 1)))[0]
+    used = np.unique(character.triangles)
+    np.testing.assert_allclose(moved[used], rest[used] * 1.03, rtol=1e-3, atol=1e-2)
+    assert main(["rig", "a.glb", "--landmarks", "world.json", "--out", "b.glb"]) == 1
+
+
+def glb_rest(glb):
+    from retarget.rig.skinned_mesh import load_character
+
+    return load_character(glb, None, None).rest()
+
+
+def test_weld_closes_seams_and_keeps_lips_apart():
+    sheet = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    points = np.concatenate([sheet, sheet, sheet])
+    up, down = [[0, 1, 2], [4, 6, 7]], [[8, 10, 9], [8, 11, 10]]
+    result = welded(points, np.array(up + down))
+    assert result[:4].tolist() == [0, 1, 2, 3] and result[[4, 6]].tolist() == [0, 2] and result[8:].tolist() == [8, 9, 10, 11]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["gone.obj", "--landmarks", "points.json"], "gone.obj: no such file"),
+        (["head.obj", "--landmarks", "gone.json"], "gone.json: no such file"),
+        (["none.obj", "--landmarks", "points.json"], "none.obj: 1 vertices but no faces"),
+        (["nan.obj", "--landmarks", "points.json"], "nan.obj, line 1: a vertex 'nan"),
+        (["points.json", "--landmarks", "points.json", "--out", "a.glb"], "no faces"),
+        (["head.obj", "--landmarks", "few.json"], "few.json: landmarks noseTip"),
+        (["head.obj", "--landmarks", "swapped.json"], "swapped.json: left and right look exchanged"),
+        (["head.obj", "--landmarks", "mixed.json"], "mixed.json: the landmarks do not lie as on a face"),
+        (["head.obj", "--landmarks", "off.json"], "off.json: landmark chin lies"),
+        (["head.obj", "--landmarks", "points.json", "--out", "a.fbx"], "a.fbx: expected a name that ends in .glb"),
+        (["head.obj", "--landmarks", "points.json", "--out", "no/a.glb"], "its folder does not exist"),
+        (["head.obj", "--landmarks", "points.json", "--source", "gone.npz"], "gone.npz: no head model here"),
+        (["head.obj", "--landmarks", "points.json", "--source", "head.obj"], "head.obj: not a head model"),
+    ],
+)
+def test_bad_input_is_one_line_and_1(arguments, message, head, folder, capsys):
+    marks = head.landmarks
+    swapped = {name[:-4] + "Right" if name.endswith("Left") else name.replace("Right", "Left"): v for name, v in marks.items()}
+    files = {
+        "few.json": {"chin": 1, "eyeOuterLeft": 5, "eyeOuterRight": 7, "eyeInnerLeft": 9, "mouthCornerLeft": 11},
+        "swapped.json": swapped,
+        "mixed.json": dict(zip(marks, np.roll(list(marks.values()), 7).tolist())),
+        "off.json": {**marks, "chin": [1e4, 0, 0]},
+    }
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    (folder / "none.obj").write_text("v 0 0 0\n", encoding="utf-8")
+    (folder / "nan.obj").write_text("v nan 0 0\nf 1 1 1\n", encoding="utf-8")
+    before = sorted(folder.rglob("*"))
+    assert main(["rig", *arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("retarget: ") and captured.err.count("\n") == 1
+    assert message in captured.err and sorted(folder.rglob("*")) == before
+
+
+def test_too_many_vertices(folder, monkeypatch, capsys):
+    monkeypatch.setattr(rig_mesh, "_MOST_VERTICES", 1000)
+    assert main(["rig", "head.obj", "--landmarks", "points.json"]) == 1
+    assert "vertices are more than the 1000 that can be rigged" in capsys.readouterr().err
+
+
+def test_without_scipy(folder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert main(["rig", "head.obj", "--landmarks", "points.json"]) == 1
+    assert "pip install 'mfn[rig]'" in capsys.readouterr().err

@@ -1,0 +1,218 @@
+"""Takes in other people's files and ours: what goes in comes out, what is wrong is one line."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import numpy as np
+import pytest
+
+from retarget.arkit import ARKIT_NAMES
+from retarget.cli import main
+from retarget.geometry.node_tree import quaternion_to_matrix
+from retarget.gltf.document import read_glb
+from retarget.performance.files import read_take, to_jsonl, write_take
+from retarget.performance.livelink import LiveLinkSender
+from retarget.performance.stream import open_sender, play
+from retarget.performance.take import Take
+from tests.helpers.characters import make_take
+
+JAW, BLINK = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("eyeBlinkLeft")
+
+
+def same(a, b, atol=1e-6):
+    order = [np.lexsort((take.actor, take.time_s)) for take in (a, b)]
+    a, b = a[order[0]], b[order[1]]
+    assert (a.actor == b.actor).all() and len(a) == len(b)
+    for name in ("time_s", "coefficients", "translation"):
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=atol)
+    assert (np.abs((a.rotation * b.rotation).sum(axis=1)) > 1 - 1e-6).all()
+
+
+def wrote(tmp_path, data, name="a.json"):
+    path = tmp_path / name
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return path
+
+
+@pytest.mark.parametrize("take", [make_take(3, 5), make_take(1), Take.empty()])
+@pytest.mark.parametrize("ending", ["npz", "jsonl"])
+def test_round_trip(take, ending, tmp_path):
+    assert write_take(take, tmp_path / f"a.{ending}") == [tmp_path / f"a.{ending}"]
+    same(read_take(tmp_path / f"a.{ending}"), take)
+    assert [path.name for path in tmp_path.iterdir()] == [f"a.{ending}"]
+
+
+def test_several_people_as_csv(tmp_path):
+    take = make_take(2, 4)
+    files = write_take(take, tmp_path / "clip.csv")
+    assert [file.name for file in files] == ["clip-person-1.csv", "clip-person-3.csv"]
+    back = read_take(files[1])
+    np.testing.assert_allclose(back.coefficients, take[take.actor == 3].coefficients, atol=1e-6)
+    assert write_take(take[take.actor == 1], tmp_path / "one.csv") == [tmp_path / "one.csv"]
+    assert write_take(Take.empty(), tmp_path / "none.csv") == [tmp_path / "none.csv"]
+    with pytest.raises(ValueError, match=r"a take is written as \.npz, \.csv, \.jsonl"):
+        write_take(take, tmp_path / "a.fbx")
+
+
+def test_mediapipe_from_python(tmp_path):
+    """FaceLandmarkerResult as `dataclasses.asdict` gives it: frames with several faces, matrices in centimetres."""
+    turned = np.array([[0, 0, 1, 5], [0, 1, 0, -3], [-1, 0, 0, -60], [0, 0, 0, 1.0]])
+    faces = [
+        [
+            {"index": 0, "score": 1e-6, "display_name": "", "category_name": "_neutral"},
+            {"index": 25, "score": 0.4, "display_name": "", "category_name": "jawOpen"},
+        ],
+        [{"index": 9, "score": 0.7, "category_name": "eyeBlinkLeft"}],
+    ]
+    frames = [
+        {
+            "timestamp_ms": 0,
+            "face_blendshapes": faces,
+            "facial_transformation_matrixes": [turned.tolist(), np.eye(4).tolist()],
+        },
+        {"timestamp_ms": 33, "face_blendshapes": faces[:1], "facial_transformation_matrixes": [turned.tolist()]},
+        {"timestamp_ms": 66, "face_blendshapes": [], "facial_transformation_matrixes": []},
+    ]
+    take = read_take(wrote(tmp_path, frames))
+    assert take.time_s.tolist() == [0, 0, pytest.approx(0.033)] and take.actor.tolist() == [0, 1, 0]
+    np.testing.assert_allclose(take.coefficients[:, JAW], [0.4, 0, 0.4], atol=1e-6)
+    np.testing.assert_allclose(take.coefficients[:, BLINK], [0, 0.7, 0], atol=1e-6)
+    np.testing.assert_allclose(take.translation[0], (0.05, -0.03, -0.6), atol=1e-7)
+    np.testing.assert_allclose(take.rotation[0], (0, np.sqrt(0.5), 0, np.sqrt(0.5)), atol=1e-6)
+
+
+def test_mediapipe_from_a_browser(tmp_path):
+    """Camel case, categories within an object, matrices by column."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = 1, 2, -50
+    frame = {
+        "faceBlendshapes": [{"headIndex": -1, "categories": [{"categoryName": "jawOpen", "score": 0.5}]}],
+        "facialTransformationMatrixes": [{"rows": 4, "columns": 4, "data": matrix.T.ravel().tolist()}],
+    }
+    take = read_take(wrote(tmp_path, {"fps": 60, "frames": [frame, frame]}))
+    np.testing.assert_allclose(take.translation[1], (0.01, 0.02, -0.5), atol=1e-7)
+    assert take.time_s[1] == pytest.approx(1 / 60) and take.coefficients[1, JAW] == 0.5
+
+
+def test_arkit(tmp_path):
+    """Coefficients by name in the usual shapes; halves are averaged; a transform in metres, by column."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = 0.1, 0.2, -0.5
+    frames = [
+        {"time": 1.0, "blendShapes": {"browInnerUp_L": 0.2, "browInnerUp_R": 0.6, "JawOpen": 2.0}},
+        {"time": 1.5, "blendShapes": {"jawOpen": 0.1}, "transform": matrix.T.ravel().tolist()},
+    ]
+    take = read_take(wrote(tmp_path, frames))
+    assert take.coefficients[0, ARKIT_NAMES.index("browInnerUp")] == pytest.approx(0.4)
+    assert take.coefficients[0, JAW] == 1 and take.time_s.tolist() == [1, 1.5]
+    np.testing.assert_allclose(take.translation, [(0, 0, -1), (0.1, 0.2, -0.5)], atol=1e-7)
+    for data in ({"jawOpen": 0.3}, [{"jawOpen": 0.3}], {"frames": [{"weights": {"jawOpen": 0.3}}]}):
+        assert read_take(wrote(tmp_path, data)).coefficients[0, JAW] == pytest.approx(0.3)
+    lines = "\n".join(json.dumps({"timestamp_ms": 20 * k, "jaw_open": k / 10}) for k in range(4))
+    assert read_take(wrote(tmp_path, lines, "a.jsonl")).time_s[3] == pytest.approx(0.06)
+
+
+def test_audio2face(tmp_path):
+    data = {"exportFps": 30.0, "facsNames": ["jawOpen", "EyeBlinkLeft"], "weightMat": [[0.1, 0.2], [0.3, 0.4]]}
+    take = read_take(wrote(tmp_path, data))
+    np.testing.assert_allclose(take.coefficients[:, [JAW, BLINK]], [[0.1, 0.2], [0.3, 0.4]], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ("", "Expecting value"),
+        ("{", "Expecting property name"),
+        ("3", "expected a list of frames, got int"),
+        ("[3]", "frame 0 is int"),
+        ('[{"jawOpen": NaN}]', "NaN is no JSON number"),
+        ('[{"jawOpen": 1e999}]', "'inf' is no finite number"),
+        ('[{"jawOpen": "wide"}]', "'wide' is no finite number"),
+        ('[{"smile": 1}]', "52 coefficients"),
+        ('[{"jawOpen": 1, "rotation": [0, 0, 0, 0]}]', "unit quaternions"),
+        ('[{"jawOpen": 1, "translation": [0]}]', "expected 3 finite numbers"),
+        ('[{"jawOpen": 1, "transform": {"data": 3}}]', "expected 16"),
+        ('[{"jawOpen": 1, "transform": {}}]', "is missing or of the wrong kind"),
+        ('[{"weights": [1, 2]}]', "expected a name for each"),
+        ('[{"jawOpen": 1, "actor": 1e99}]', "32-bit"),
+        ('{"fps": 0, "frames": []}', "a rate of 0"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_bad_json_is_one_line(data, message, tmp_path):
+    path = wrote(tmp_path, data)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_take(path)
+    assert "\n" not in str(caught.value) and str(caught.value).startswith(f"{path}: not a take as JSON")
+
+
+def test_commands(face_path, tmp_path, capsys):
+    take = make_take(2, 30)
+    take.save(tmp_path / "a.npz")
+    assert main(["convert", str(tmp_path / "a.npz"), str(tmp_path / "a.csv")]) == 0
+    one = tmp_path / "a-person-1.csv"
+    assert main(["animate", str(one), str(face_path), "--out", str(tmp_path / "all.glb"), "--tolerance", "0"]) == 0
+    assert main(["animate", str(one), str(face_path), "--tolerance", "0.9"]) == 0
+    assert (tmp_path / "a-person-1.glb").stat().st_size < (tmp_path / "all.glb").stat().st_size
+    assert read_glb(tmp_path / "all.glb").document["animations"]
+    (tmp_path / "b.jsonl").write_text(to_jsonl(take))
+    assert main(["animate", str(tmp_path / "b.jsonl"), str(face_path)]) == 0
+    out = capsys.readouterr().out
+    assert "2 people, 60 samples" in out and "1 characters, 30 samples" in out and "b.glb: 2 characters" in out
+    assert main(["convert", str(tmp_path / "a.npz"), str(tmp_path / "a.fbx")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_stream(tmp_path, capsys):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        make_take(2, 3).save(tmp_path / "a.npz")
+        port = str(receiver.getsockname()[1])
+        assert main(["stream", str(tmp_path / "a.npz"), "--to", "livelink", "--port", port]) == 0
+        assert [len(receiver.recv(2048)) for _ in range(2)] == [1 + 4 + 36 + 4 + 5 + 16 + 1 + 244] * 2
+    assert " moments sent, " in capsys.readouterr().out  # all three, unless the machine is busy
+    with pytest.raises(ValueError, match="expected vmc or livelink"):
+        open_sender("vts")
+
+
+def test_late_moments_are_left_out(monkeypatch):
+    """A sender that takes 0.1 s is behind after the first of ten moments in 0.09 s: the last is sent at once."""
+    import time
+
+    sender = LiveLinkSender()
+    monkeypatch.setattr(LiveLinkSender, "send", lambda self, take: time.sleep(0.1))
+    take = make_take(1, 10)
+    quick = Take(np.arange(10) / 100, take.actor, take.coefficients, take.rotation, take.translation)
+    assert play(quick, sender) == (2, 8) and play(Take.empty(), sender) == (0, 0)
+    sender.close()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_json_as_windows_writes_it(encoding, tmp_path):
+    (tmp_path / "a.json").write_bytes('[\r\n{"jawOpen": 0.5}\r\n]\r\n'.encode(encoding))
+    assert read_take(tmp_path / "a.json").coefficients[:, JAW].tolist() == [0.5]
+
+
+CLOCKS = [("timestamp", 0.02, 1), ("timestamp", 33, 1e-3), ("t", 33_366, 1e-6), ("time", 1.0, 1), ("time_s", 33, 1)]
+
+
+@pytest.mark.parametrize("key, step, unit", CLOCKS)
+def test_times_in_whatever_unit(key, step, unit, tmp_path):
+    """MediaPipe's time stamps are thousandths or millionths of seconds; which, their steps say."""
+    frames = [{key: 1000 + k * step, "blendshapes": {"jawOpen": 0.5}} for k in range(4)]
+    np.testing.assert_allclose(np.diff(read_take(wrote(tmp_path, frames)).time_s), step * unit, rtol=1e-6)
+    assert read_take(wrote(tmp_path, frames[:1])).time_s.tolist() == [1000]
+
+
+def test_faces_of_a_picture(tmp_path):
+    """What `mfn detect` writes: a camera's axes, pixels, a picture's size."""
+    up = np.diag([1.0, -1, -1]).tolist()  # straight into the camera
+    faces = [{"score": 0.9, "rotation": up, "scale": 1000.0, "center": [x, 260], "expression": {"jawOpen": 0.5}} for x in (640, 840)]
+    take = read_take(wrote(tmp_path, {"picture": "a.jpg", "width": 1280, "height": 720, "faces": faces}))
+    np.testing.assert_allclose(take.translation, [[0, 0.1, -1.28], [0.2, 0.1, -1.28]], rtol=1e-6)
+    looks = quaternion_to_matrix(take.rotation)[:, :, 2]  # towards the camera, from wherever they stand
+    np.testing.assert_allclose(looks, -take.translation / np.linalg.norm(take.translation, axis=1, keepdims=True), atol=1e-6)
+    assert take.actor.tolist() == [0, 1] and take.coefficients[:, JAW].tolist() == [0.5, 0.5]

@@ -1,0 +1,71 @@
+"""Rigs that look elsewhere than to +z: found by their faces, turned, and then the same."""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+
+from retarget.animation.pose import pose
+from retarget.geometry.node_tree import matrix_to_quaternion
+from retarget.gltf.builder import Node, Part, Shape, build_glb
+from retarget.gltf.document import Glb, write_glb
+from retarget.rig.report import describe
+from retarget.rig.rig import load_rig
+from tests.helpers.characters import ball, make_take
+
+PLACES = {"eyeBlinkLeft": (0.035, 0.03), "eyeBlinkRight": (-0.035, 0.03), "mouthSmileLeft": (0.02, -0.04), "mouthPucker": (0.0, -0.04)}
+QUARTERS = [np.eye(3)[list(order)] * signs for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
+QUARTERS = [turn for turn in QUARTERS if np.linalg.det(turn) > 0]
+
+
+def make_head(turn, places=PLACES, eyes=False) -> Glb:
+    """A ball of 0.2 m with lids and lips in front, turned as a whole."""
+    points, triangles, normals = ball(0.1, rings=25, sides=36)
+    deltas = [0.01 * (np.linalg.norm(points - (x, y, 0.09), axis=1) < 0.03)[:, None] * (0, -1, 0) for x, y in places.values()]
+    part = Part(points, triangles, normals, deltas=np.array(deltas))
+    inside = [Node("leftEye", (0.03, 0.03, 0.08)), Node("rightEye", (-0.03, 0.03, 0.08))] if eyes else []
+    rotation = tuple(matrix_to_quaternion(turn))
+    nodes = [Node("all", (0.3, 0.1, 0.2), rotation, [1, 2, *range(3, 3 + len(inside))]), Node("head"), Node("face", shape=0), *inside]
+    return build_glb(nodes, [Shape("face", [part], list(places))])
+
+
+@pytest.fixture(scope="module", params=[False, True])
+def straight(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("heads") / "a.glb"
+    write_glb(make_head(np.eye(3), eyes=request.param), path)
+    return load_rig(path)
+
+
+def test_every_quarter_is_turned_back(straight, tmp_path):
+    assert len(QUARTERS) == 24 and not any(line.startswith("turned") for line in describe(straight))
+    take = make_take(2)
+    expected = pose(straight, take.coefficients, take.rotation, take.translation)
+    for turn in QUARTERS:
+        write_glb(make_head(turn, eyes=straight.eyes is not None), tmp_path / "b.glb")
+        rig = load_rig(tmp_path / "b.glb")
+        np.testing.assert_allclose(rig.faces, turn.T, atol=1e-12)
+        assert rig.scale == straight.scale
+        np.testing.assert_allclose(pose(rig, take.coefficients, take.rotation, take.translation), expected, atol=1e-6)
+
+
+def test_it_is_said(tmp_path):
+    write_glb(make_head(np.diag([-1.0, 1, -1])), tmp_path / "a.glb")
+    assert "turned               it looks to -z, its top is +y" in describe(load_rig(tmp_path / "a.glb"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"eyeBlinkLeft": (-0.035, 0.03), "eyeBlinkRight": (0.035, 0.03)},  # left and right as the viewer sees them
+        {"eyeBlinkLeft": None},
+        {"mouthSmileLeft": (0.0, 0.09), "mouthPucker": (0.0, 0.09)},  # a mouth above the eyes
+        {"mouthSmileLeft": (0.035, 0.03), "mouthPucker": (-0.035, 0.03)},
+    ],
+)
+def test_no_turn_unless_all_is_clear(change, tmp_path):
+    places = {name: place for name, place in {**PLACES, **change}.items() if place}
+    for turn in (np.eye(3), np.diag([-1.0, 1, -1])):
+        write_glb(make_head(turn, places), tmp_path / "a.glb")
+        assert (load_rig(tmp_path / "a.glb").faces == np.eye(3)).all()

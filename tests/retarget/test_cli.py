@@ -1,0 +1,142 @@
+"""The `retarget` command: what it prints, writes and returns; what `import retarget` does not load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from retarget.cli import main
+from retarget.gltf.document import read_glb, write_glb
+from retarget.performance.take import Take
+from retarget.render.scene import read_picture, write_picture
+from tests.helpers.characters import make_face, make_take
+
+
+@pytest.fixture
+def take_path(tmp_path):
+    make_take(2, 3).save(tmp_path / "take.npz")
+    return tmp_path / "take.npz"
+
+
+def test_inspect(face_path, capsys):
+    assert main(["inspect", str(face_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 62 and lines[0].split() == ["eyeBlinkLeft", "skin.eyeBlink_L"]
+    assert lines[51] == "tongueOut            no effect" and lines[52] == "head joint           head (by its name)"
+    assert lines[-1].startswith("11 of 52 have an effect; missing: eyeSquintLeft, eyeWideLeft, eyeBlinkRight,")
+
+
+def test_animate_and_render(take_path, face_path, body_path, tmp_path, capsys):
+    assert main(["animate", str(take_path), str(face_path), str(body_path)]) == 0
+    assert len(read_glb(tmp_path / "take.glb").document["skins"]) == 1
+    assert main(["render", str(take_path), str(face_path), "--width", "80", "--height", "60", "--time", "10.04"]) == 0
+    assert read_picture(tmp_path / "take.png").shape == (60, 80, 3)
+    background = ["--background", str(tmp_path / "take.png"), "--out", str(tmp_path / "b.png"), "--whole-body"]
+    assert main(["render", str(take_path), str(body_path), *background]) == 0
+    out = capsys.readouterr().out
+    assert "take.glb: 2 characters, 6 samples" in out and "take.png: 2 characters" in out
+
+
+def test_names_and_joints_may_be_given(take_path, tmp_path, capsys):
+    glb = make_face(("Jaw_Opn", "MouthSmyle_L"))
+    for number, name in ((0, "Skull"), (2, "Ball1"), (3, "Ball2")):
+        glb.document["nodes"][number]["name"] = name
+    write_glb(glb, tmp_path / "odd.glb")
+    rig, names = str(tmp_path / "odd.glb"), str(tmp_path / "names.json")
+    assert main(["inspect", rig]) == 1 and "none of its 2 morph targets" in capsys.readouterr().err
+    assert main(["inspect", rig, "--write-map", names]) == 0
+    assert capsys.readouterr().out.endswith("names.json: 2 of 52 have a target; edit it, then give it as --map\n")
+    given = ["--map", names, "--head", "Skull", "--eyes", "Ball1,Ball2"]
+    assert main(["inspect", rig, *given]) == 0
+    out = capsys.readouterr().out
+    assert "jawOpen              skin.Jaw_Opn" in out and "head joint           Skull (given)" in out
+    assert "right eye joint      Ball2 (given)" in out and "gaze                 eye joints" in out
+    assert main(["animate", str(take_path), rig, rig, *given]) == 0
+    assert main(["animate", str(take_path), rig, *given, "--map", names]) == 1
+    assert "2 name maps for 1 characters" in capsys.readouterr().err
+
+
+def test_empty_take(face_path, tmp_path, capsys):
+    Take.empty().save(tmp_path / "none.npz")
+    assert main(["animate", str(tmp_path / "none.npz"), str(face_path)]) == 0
+    assert main(["render", str(tmp_path / "none.npz"), str(face_path), "--width", "8", "--height", "8"]) == 0
+    assert "0 characters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["inspect", "gone.glb"], "gone.glb: no such file"),
+        (["inspect", "."], "is a directory"),
+        (["inspect", "take.npz"], "not a glTF file"),
+        (["inspect", "plain.glb"], "it has no morph targets"),
+        (["animate", "gone.npz", "face.glb"], "gone.npz: no such file"),
+        (["animate", "face.glb", "take.npz"], "the take comes first, then its characters"),
+        (["animate", "noise.npz", "face.glb"], "not a readable .npz take"),
+        (["animate", "take.npz", "face.glb", "--out", "no/folder.glb"], "folder does not exist"),
+        (["render", "take.npz", "face.glb", "--background", "take.npz"], "not a picture"),
+        (["render", "take.npz", "face.glb", "--out", "a.bmpx"], "ends in .png"),
+        (["animate", "take.npz", "face.glb", "--out", "./face.glb"], "face.glb: this is one of the inputs"),
+        (["render", "take.npz", "face.glb", "--background", "take.png"], "take.png: this is one of the inputs"),
+        (["convert", "take.npz", "take.npz"], "take.npz: this is one of the inputs"),
+        (["inspect", "face.glb", "--write-map", "face.glb"], "face.glb: this is one of the inputs"),
+    ],
+)
+def test_bad_input_is_one_line_and_1(arguments, message, take_path, face_path, tmp_path, capsys, monkeypatch):
+    write_glb(make_face(()), tmp_path / "plain.glb")
+    (tmp_path / "noise.npz").write_bytes(bytes(range(200)))
+    write_picture(np.zeros((8, 8, 3), np.uint8), tmp_path / "take.png")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("retarget: ") and captured.err.count("\n") == 1
+    assert message in captured.err and sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["inspect"],
+        ["animate", "a.npz"],
+        ["animate", "a", "b", "--speed", "2"],
+        ["render", "a", "b", "--width", "0"],
+    ],
+)
+def test_usage_is_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2 and "usage: retarget" in capsys.readouterr().err
+
+
+def test_imports_stay_light():
+    code = "import retarget, retarget.cli, sys; retarget.Take; retarget.load_rig; retarget.write_scene;"
+    code += "retarget.render_scene;"
+    code += "print([m for m in ('torch', 'cv2', 'mfn', 'lightning', 'onnxruntime') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n" and result.stderr == ""
+
+
+def test_module_runs_and_unknown_names_fail():
+    result = subprocess.run([sys.executable, "-m", "retarget", "--help"], capture_output=True, text=True, check=True)
+    assert "inspect" in result.stdout
+    import retarget
+
+    assert "Take" in dir(retarget)
+    with pytest.raises(AttributeError, match="no attribute 'Rigg'"):
+        _ = retarget.Rigg
+    assert np.shape(retarget.Take.empty().rotation) == (0, 4)
+
+
+def test_ctrl_c_is_clean(face_path, monkeypatch, capsys):
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retarget.cli._inspect", stopped)
+    assert main(["inspect", str(face_path)]) == 130
+    assert capsys.readouterr().err == "\nretarget: stopped\n"

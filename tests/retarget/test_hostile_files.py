@@ -1,0 +1,198 @@
+"""Damaged and hostile files: each is one clear line and exit code 1, nothing is written, memory is bounded."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import tracemalloc
+import wave
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retarget.cli import main as retarget
+from retarget.gltf.document import write_glb
+from tests.helpers.hostile_files import CASES, face, make_face, make_take, npz, packed, take_arrays
+
+MOST_BYTES = 64 << 20
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_glb(make_face(), "face.glb")
+    make_take(1).save("take.npz")
+    return tmp_path
+
+
+def one_line(run, arguments, capfd):
+    """Runs a command: what it says, after checking that it is one line, and that little memory was taken."""
+    capfd.readouterr()
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    tracemalloc.start()
+    try:
+        assert run(arguments) == 1
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    said = capfd.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and "Traceback" not in said.err
+    assert said.err.startswith(("retarget: ", "mfn: ")) and 10 < len(said.err) < 500
+    assert peak < MOST_BYTES, f"{peak} bytes"
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+    return said.err
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_line(name, folder, capfd):
+    file, content = CASES[name]
+    (folder / file).write_bytes(content)
+    command = (
+        ["animate", "take.npz", file] if file.endswith(".glb") else ["animate", file, "face.glb", "--out", "o.glb"]
+    )
+    assert file in one_line(retarget, command, capfd)
+
+
+def test_there_are_enough():
+    assert len(CASES) >= 50
+
+
+@pytest.mark.parametrize("name", ["10^9 vertices", "corner that is no vertex", "glb cut at 24"])
+def test_mfn_says_the_same(name, folder, spots, capfd):
+    from mfn.cli.main import main
+
+    (folder / "bad.glb").write_bytes(CASES[name][1])
+    (folder / "photo.png").write_bytes(png(8, 8))
+    assert "bad.glb" in one_line(main, ["animate", "photo.png", "--avatar", "bad.glb", "--weights", str(spots)], capfd)
+
+
+def png(width, height, rows=None):
+    """A gray picture that claims a size."""
+    rows = height if rows is None else rows
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))]
+    parts += [(b"IDAT", zlib.compress(b"\0" * (width + 1) * rows)), (b"IEND", b"")]
+    chunks = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_a_texture_that_claims_all_memory(folder, capfd):
+    """Refused before it is decoded, when it is asked for: to draw, not to animate."""
+    document, binary = face()
+    picture = png(60_000, 60_000, rows=1)
+    document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(picture)})
+    document["buffers"][0]["byteLength"] = len(binary) + len(picture)
+    document["images"] = [{"bufferView": len(document["bufferViews"]) - 1, "mimeType": "image/png"}]
+    document["textures"] = [{"source": 0}]
+    document["materials"][0]["pbrMetallicRoughness"] = {"baseColorTexture": {"index": 0}}
+    (folder / "bad.glb").write_bytes(packed(document, bytes(binary) + picture))
+    assert "claims 60000 x 60000 px" in one_line(retarget, ["render", "take.npz", "bad.glb"], capfd)
+
+
+def test_sizes_of_pictures():
+    import cv2
+
+    from retarget.render.materials import picture_size
+
+    for ending, options in ((".png", []), (".jpg", []), (".bmp", []), *((".webp", [cv2.IMWRITE_WEBP_QUALITY, q]) for q in (50, 101))):
+        data = cv2.imencode(ending, np.zeros((7, 13, 3), np.uint8), options)[1].tobytes()
+        assert picture_size(data) == ((0, 0) if ending == ".bmp" else (13, 7))
+        assert picture_size(data[:10]) == (0, 0) == picture_size(b"")
+    extended = b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + (59_999).to_bytes(3, "little") * 2
+    assert picture_size(extended) == (60_000, 60_000)
+
+
+def clip_bytes():
+    """A sound .mp4, or None if nothing here can write one."""
+    import cv2
+
+    writer = cv2.VideoWriter("sound.mp4", cv2.VideoWriter_fourcc(*"mp4v"), 20.0, (64, 64))
+    if not writer.isOpened():
+        return None
+    for k in range(10):
+        writer.write(np.full((64, 64, 3), k * 20, np.uint8))
+    writer.release()
+    data = Path("sound.mp4").read_bytes()
+    os.unlink("sound.mp4")
+    return data
+
+
+def audio_only():
+    memory = io.BytesIO()
+    with wave.open(memory, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+    return memory.getvalue()
+
+
+@pytest.mark.parametrize("command", ["animate", "live"])
+@pytest.mark.parametrize(
+    "kind", ["noise", "empty", "text", "audio of no length", "index cut off", "only its beginning"]
+)
+def test_broken_clips(command, kind, folder, spots, capfd):
+    from mfn.cli.main import main
+
+    sound = clip_bytes() if kind in ("index cut off", "only its beginning") else b""
+    if sound is None:
+        pytest.skip("this OpenCV cannot write .mp4")
+    content = {
+        "noise": np.random.default_rng(0).bytes(20_000),
+        "empty": b"",
+        "text": b"not a film\n" * 100,
+        "audio of no length": audio_only(),
+        "index cut off": sound[: sound.find(b"moov") - 4],
+        "only its beginning": sound[:40],
+    }[kind]
+    (folder / "bad.mp4").write_bytes(content)
+    rest = ["--out", "x.npz"] if command == "animate" else ["--to", "livelink"]
+    assert "bad.mp4" in one_line(main, [command, "bad.mp4", *rest, "--weights", str(spots), "--quiet"], capfd)
+
+
+def test_a_directory_and_a_file_that_is_too_large(folder, capfd):
+    (folder / "dir.glb").mkdir()
+    (folder / "dir.csv").mkdir()
+    for name in ("huge.glb", "huge.npz", "huge.csv", "huge.json"):
+        with open(name, "wb") as file:
+            file.truncate(3 << 30)  # takes no room on the disk
+    for name in ("dir.glb", "huge.glb"):
+        one_line(retarget, ["inspect", name], capfd)
+    for name in ("dir.csv", "huge.npz", "huge.csv", "huge.json"):
+        one_line(retarget, ["animate", name, "face.glb", "--out", "o.glb"], capfd)
+
+
+def test_memory_is_bounded_for_the_whole_process(folder):
+    """With an address space that the claims would burst: the same line, not the system's refusal."""
+    code = """
+import resource, sys
+import numpy
+from retarget.cli import main
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (300 << 20),) * 2)
+print([main(["animate", "take.npz", name] if name.endswith("glb") else ["animate", name, "face.glb"]) for name in sys.argv[1:]])
+"""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs Linux")
+    names = ("10^9 vertices", "10^9 vertices of nothing", "buffer of 10^12 bytes", "npz of 10^9 samples")
+    files = []
+    for k, name in enumerate(names):
+        file, content = CASES[name]
+        files.append(f"{k}{file}")
+        (folder / files[-1]).write_bytes(content)
+    (folder / "bomb.npz").write_bytes(bomb())
+    done = subprocess.run([sys.executable, "-c", code, *files, "bomb.npz"], capture_output=True, text=True, check=True)
+    assert done.stdout == "[1, 1, 1, 1, 1]\n" and done.stderr.count("\n") == 5
+    assert "Unable to allocate" not in done.stderr and "Traceback" not in done.stderr
+
+
+def bomb():
+    """A take whose directory says that each array unpacks to 3 GB."""
+    data = bytearray(npz(**take_arrays()))
+    at = -1
+    while (at := data.find(b"PK\x01\x02", at + 1)) >= 0:
+        data[at + 24 : at + 28] = struct.pack("<I", 3 << 30)
+    return bytes(data)
