@@ -25,8 +25,8 @@ Every face of a picture in one pass: box, head pose, identity and 51 ARKit weigh
   demo                    no input needed: a rendered crowd with known faces, recovered against true
   bench                   how long a frame takes on this machine, by the number of faces
 
-  annotate PHOTOS...      labels of your own photos, a pack to train on    (pip install 'mfn[annotate]')
-  fit, validate, test     training through Lightning:  mfn fit --config configs/mfn/default.yaml    (pip install 'mfn[train]')
+  annotate PHOTOS...      labels of your own photos, a pack to train on    (pip install '.[annotate]')
+  fit, validate, test     training through Lightning:  mfn fit --config configs/mfn/default.yaml    (pip install '.[train]')
   export                  a checkpoint of that training to an ONNX file, which --weights takes
   quantise                that file in 8-bit integers: twice as fast
 
@@ -281,7 +281,7 @@ def _with_torch(module: str, first: list[str], arguments: list[str]) -> int:
     missing = [name for name in ("torch", "lightning") if find_spec(name) is None]
     if missing:
         what = " and ".join(missing)
-        raise ImportError(f"this command needs {what}: pip install 'mfn[train]' (in a checkout: '.[train]')")
+        raise ImportError(f"this command needs {what}: pip install '.[train]'")
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # sys.argv begins with our own verb
     import_module(module).main([*first, *arguments])
     return 0

@@ -1,4 +1,4 @@
-"""The landmark teacher at work: MediaPipe's Face Landmarker on pictures, seen in several ways (`pip install 'mfn[annotate]'`).
+"""The landmark teacher at work: MediaPipe's Face Landmarker on pictures, seen in several ways (`pip install '.[annotate]'`).
 
 One look is often not enough: a face too large for its picture, lying on its side, or in profile is missed or read badly. A second look
 turns, pads, mirrors and enlarges; where several looks agree, their median is steadier than any of them.
@@ -73,7 +73,7 @@ class Landmarker:
             from mediapipe.tasks import python as tasks
             from mediapipe.tasks.python import vision
         except ImportError:
-            raise ImportError("annotating needs MediaPipe: pip install 'mfn[annotate]' (in a checkout: '.[annotate]')") from None
+            raise ImportError("annotating needs MediaPipe: pip install '.[annotate]'") from None
         self._task, self._least, self._tasks, self._vision = path, least, tasks, vision
         self._many, self._single = self._make(most_faces), self._make(1)
         self.names: list[str] = []

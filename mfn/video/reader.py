@@ -1,4 +1,4 @@
-"""Clips in, frame by frame, in constant memory: through PyAV where it is installed (`pip install 'mfn[video]'`), through
+"""Clips in, frame by frame, in constant memory: through PyAV where it is installed (`pip install '.[video]'`), through
 OpenCV otherwise. Times are the file's own, from 0 at the first picture, whatever the rate does in between."""
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _open_cv(path: str | Path) -> Any:
     if not capture.isOpened():
         raise ValueError(
             f"{path}: not a video that can be read, a damaged one, or sound without pictures "
-            "(pip install 'mfn[video]' reads more kinds)"
+            "(pip install '.[video]' reads more kinds)"
         )
     _check_size(path, int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
     return capture

@@ -1,4 +1,4 @@
-"""Clips out, through PyAV (`pip install 'mfn[video]'`): H.264 with the times the pictures were shown at, and the sound of
+"""Clips out, through PyAV (`pip install '.[video]'`): H.264 with the times the pictures were shown at, and the sound of
 the clip they come from.
 
 Pictures are written in pieces, each a file of its own that is whole when it is closed, and joined without coding them
@@ -29,7 +29,7 @@ _BT709 = 1
 def needs_pyav() -> None:
     """ImportError in one line unless videos can be written here. OpenCV would lose the sound and the times."""
     if not has_pyav():
-        raise ImportError("writing a video needs PyAV: pip install 'mfn[video]' (in a checkout: '.[video]')")
+        raise ImportError("writing a video needs PyAV: pip install '.[video]'")
 
 
 class PieceWriter:

@@ -23,7 +23,7 @@ def need_scipy() -> None:
     try:
         import scipy  # noqa: F401
     except ImportError:
-        raise ImportError("making shapes for a mesh needs SciPy: pip install 'mfn[rig]'") from None
+        raise ImportError("making shapes for a mesh needs SciPy: pip install '.[rig]'") from None
 
 
 @dataclass(frozen=True)

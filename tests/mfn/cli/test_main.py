@@ -167,7 +167,7 @@ def test_ctrl_c_is_clean(capsys):
 def test_training_without_its_extra_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run("fit", "--config", "x.yaml") == run("export") == 1
-    assert "pip install 'mfn[train]'" in capsys.readouterr().err
+    assert "pip install '.[train]'" in capsys.readouterr().err
 
 
 def test_names_that_the_terminal_cannot_show(crowd, spots):

@@ -15,7 +15,7 @@ from retarget.performance.take import Take
 from retarget.performance.vmc import PORT, VmcSender, encode_bundle, expressions, expressions_of
 from tests.helpers.characters import make_take
 
-pytest.importorskip("pythonosc", reason="VMC is sent with python-osc: pip install 'mfn[stream]'")
+pytest.importorskip("pythonosc", reason="VMC is sent with python-osc: pip install '.[stream]'")
 
 
 def receive(send, ports=1):
@@ -174,5 +174,5 @@ def test_refuses(monkeypatch):
     with pytest.raises(ValueError, match="ports up to 65535"):
         VmcSender(port=65535, people=2)
     monkeypatch.setitem(__import__("sys").modules, "pythonosc.osc_bundle_builder", None)
-    with pytest.raises(ImportError, match=r"pip install 'mfn\[stream\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[stream\]'"):
         VmcSender()
