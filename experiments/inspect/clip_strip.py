@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.animation.bridge import default_focal_px, faces_to_take, find_avatar
+from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.inference.predictor import WEIGHTS, Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.faces import Faces
@@ -22,6 +22,7 @@ from mfn.video.reader import read_frames
 from mfn.video.tracker import track_faces
 from retarget import load_rig, render_scene
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.rig.avatars import find_avatar
 
 SIDE = 320
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mfn.animation.clip import find_cuts, thumbnail
 from mfn.inference.predictor import WEIGHTS, Predictor
 from mfn.structures.faces import Faces
 from mfn.video.reader import read_frames
+from mfn.video.shots import shot_boundaries, thumbnail
 from mfn.video.tracker import drop_short, track_faces
 
 WIDTH, COLUMNS = 160, 12
@@ -61,7 +61,7 @@ def main() -> None:
     faces = known if known is not None else Faces.concatenate(found)
     if args.faces and known is None:
         faces.save(args.faces)
-    cuts = find_cuts(np.array(change))
+    cuts = shot_boundaries(np.array(change))
     faces = drop_short(track_faces(faces, np.array(times), cuts), np.array(times))
     for track in np.unique(faces.track):
         mine = faces[faces.track == track]

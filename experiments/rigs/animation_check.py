@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.animation.bridge import avatar_folder
 from retarget import Rig, Take, load_rig, write_scene
 from retarget.animation.pose import place
 from retarget.arkit import ARKIT_NAMES
@@ -24,6 +23,7 @@ from retarget.geometry.node_tree import quaternion_to_matrix
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import read_glb
 from retarget.performance.files import read_take
+from retarget.rig.avatars import avatar_folder
 
 PEOPLE, FRAMES, FPS = 20, 300, 30
 HERE = Path(__file__).parent

@@ -16,9 +16,9 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # befo
 
 import numpy as np
 
-from mfn.animation.bridge import find_avatar
 from retarget import load_rig
 from retarget.arkit import ARKIT_NAMES
+from retarget.rig.avatars import find_avatar
 
 TARGETS = 60
 

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.animation.bridge import faces_to_take, find_avatar
+from mfn.animation.bridge import faces_to_take
 from mfn.inference.image_io import read_picture
 from mfn.inference.predictor import Predictor, find_model
 from mfn.inference.single_face import SingleFace
 from retarget import Rig, load_rig
+from retarget.rig.avatars import find_avatar
 
 RESULT = Path(__file__).parents[1] / "results" / "runtime.json"
 COUNTS = (0, 1, 10, 50, 100, 200)

@@ -20,11 +20,11 @@ import numpy as np
 from experiments.accuracy.benchmarks import SETS, load_score, measure
 from experiments.accuracy.groups import average_precision, judge
 from experiments.speed.runtime import HEIGHT, WIDTH, crops_of, frame_seconds, frame_with
-from mfn.animation.bridge import find_avatar
 from mfn.inference.image_io import Picture, read_picture
 from mfn.inference.predictor import MODELS, Predictor, find_model
 from mfn.structures.head_model import HeadModel
 from retarget import Rig, load_rig
+from retarget.rig.avatars import find_avatar
 
 RESULT = Path(__file__).parents[1] / "results" / "speed_accuracy.json"
 SIZES = ((320, 176), (352, 208), (384, 224), (448, 256), (576, 320), (720, 416), (864, 496), (896, 512))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,23 +55,3 @@ def _turn_to(place: NDArray) -> NDArray[np.float64]:
     k = 1 / (1 + z)  # z > 0: everybody is before the camera
     rows = [[1 - x * x * k, -x * y * k, x], [-x * y * k, 1 - y * y * k, y], [-x, -y, z]]
     return np.stack([np.stack(row, -1) for row in rows], -2)
-
-
-def avatar_folder() -> Path:
-    """Where the characters are: in the installed package, or at the root of a checkout."""
-    package = Path(__file__).parents[1]
-    installed = package / "avatars"
-    return installed if installed.is_dir() else package.parent / "avatars"
-
-
-def find_avatar(name: str | None = None) -> Path:
-    """A character's file: a path, the bare name of one of ours ("robot"), or None for the first of ours."""
-    if name is not None and Path(name).is_file():
-        return Path(name)
-    ours = {path.stem: path for path in sorted(avatar_folder().glob("*.glb"))}
-    if name is None and ours:
-        return ours.get("robot", next(iter(ours.values())))
-    if name in ours:
-        return ours[str(name)]
-    known = ", ".join(ours) or "none are installed"
-    raise FileNotFoundError(f"{name or 'avatar'}: no such file, and none of our own characters ({known})")

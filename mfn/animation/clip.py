@@ -28,6 +28,7 @@ from mfn.inference.image_io import Picture
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import smooth_faces
 from mfn.video.reader import Clip, probe, read_frames
+from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
 from mfn.video.tracker import drop_short, track_faces
 from mfn.video.writer import PieceWriter, join_pieces, needs_pyav
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 STOPPED = 130
 _PIECE = 300  # frames after which what is done is put into the folder
-_CUT, _CUT_TIMES = 0.08, 5.0  # change of the whole picture, 0 to 1; times what is usual around it
 _FACES = tuple(field.name for field in fields(Faces))
 
 
@@ -113,7 +113,7 @@ def film(predictor: Predictor, source: str, rigs: Sequence[Rig], target: Path, o
 
 def follow(found: Found, clip: Clip, options: AnimateOptions) -> tuple[Take, NDArray[np.int32], float]:
     """Who is who, calm, in the scene: a take, the frame of each sample, and the focal length."""
-    cuts = find_cuts(found.change)
+    cuts = shot_boundaries(found.change)
     faces = drop_short(track_faces(found.faces, found.time_s, cuts), found.time_s)
     faces = smooth_faces(faces, found.time_s, cuts)
     size = (clip.width, clip.height)
@@ -124,23 +124,6 @@ def follow(found: Found, clip: Clip, options: AnimateOptions) -> tuple[Take, NDA
 
         take = calibrate(take)
     return take, faces.image, focal_px
-
-
-def find_cuts(change: NDArray) -> NDArray[np.bool_]:
-    """(F,) where a new shot begins: the whole picture changes, and much more than just before and after."""
-    if not len(change):
-        return np.zeros(0, bool)
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(change, 4, mode="edge"), 9)
-    usual = np.median(around, axis=1)
-    return (change > _CUT) & (change > _CUT_TIMES * usual)
-
-
-def thumbnail(picture: Picture) -> NDArray[np.float32]:
-    """(18, 32) gray in [0, 1]: enough to see a cut by."""
-    import cv2
-
-    small = cv2.resize(picture[::4, ::4] if min(picture.shape[:2]) > 256 else picture, (32, 18), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).mean(2) / 255
 
 
 def _find(
@@ -166,7 +149,7 @@ def _find(
             faces = predictor(picture)
             parts.append(faces.replace(image=np.full(len(faces), number)))
             times.append(time_s)
-            change.append(0.0 if last is None else float(np.abs(small - last).mean()))
+            change.append(thumbnail_change(last, small))
             if (number + 1) % _PIECE == 0:
                 save(Found(Faces.concatenate(parts), np.array(times), np.array(change), False))
         last = small

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mfn.animation.preview_window import Window
-from mfn.video.online_tracker import Steady
+from mfn.video.online_tracker import OnlineTracker
 from mfn.video.webcam import NewestFrame, is_camera, open_source
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class LiveOptions(NamedTuple):
 
 def live(predictor: Predictor, source: str, options: LiveOptions) -> int:
     """Runs until the source ends, the window is closed, the time is up or Ctrl-C. -> exit code"""
-    from mfn.animation.bridge import find_avatar
     from retarget import load_rig
+    from retarget.rig.avatars import find_avatar
 
     rigs = [load_rig(find_avatar(name)) for name in options.avatars]
     window = Window(f"mfn live {source}", rigs) if "window" in options.to else None
@@ -76,7 +76,7 @@ def _run(
 ) -> None:
     from mfn.animation.bridge import default_focal_px, faces_to_take
 
-    steady, number, start = Steady(), -1, time.perf_counter()
+    steady, number, start = OnlineTracker(), -1, time.perf_counter()
     while seconds is None or time.perf_counter() - start < seconds:
         frame = frames.after(number)
         if frame is None:

@@ -96,9 +96,9 @@ class AnimateOptions(NamedTuple):
 
 def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     """Characters in place of the people of a picture (.glb and .png) or of a clip (see `mfn.animation.clip`). -> exit code"""
-    from mfn.animation.bridge import find_avatar
     from mfn.video.reader import is_clip
     from retarget.performance.files import WRITTEN as TAKES
+    from retarget.rig.avatars import find_avatar
     from retarget.rig.rig import load_rigs
 
     target = Path(options.out or Path(source).stem + ".glb")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.animation.bridge import find_avatar
 from mfn.animation.photo import faces_json, make_folder, pose_deg, shoot, write_shot
 from mfn.inference.image_io import write_picture
 from mfn.inference.nms import overlaps
@@ -18,6 +17,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd, random_looks
 from retarget.gltf.document import write_whole
+from retarget.rig.avatars import find_avatar
 
 SIZE = (1280, 720)
 LEAST_IOU = 0.4

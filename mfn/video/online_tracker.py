@@ -17,7 +17,7 @@ _OVERLAP = 0.3
 _SEATS = 256  # as many as a picture can have faces
 
 
-class Steady:
+class OnlineTracker:
     """Call it with each frame's faces and time: the same faces with `track` set and filtered as `smooth_faces` does
     (the same filter, as it never looks ahead)."""
 

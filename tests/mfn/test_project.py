@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import mfn
-from mfn.animation.bridge import avatar_folder
+from retarget.rig.avatars import avatar_folder
 
 ROOT = Path(__file__).parents[2]
 

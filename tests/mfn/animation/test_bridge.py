@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
 
-from mfn.animation.bridge import default_focal_px, faces_to_take, find_avatar
+from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 
@@ -61,10 +60,3 @@ def test_actors_and_times():
 
 def test_nobody():
     assert len(faces_to_take(Faces.empty(4), SIZE)) == 0
-
-
-def test_avatars_by_path_by_name_and_by_default(tmp_path):
-    (tmp_path / "mine.glb").write_bytes(b"x")
-    assert find_avatar(str(tmp_path / "mine.glb")) == tmp_path / "mine.glb"
-    with pytest.raises(FileNotFoundError, match="nobody: no such file, and none of our own characters"):
-        find_avatar("nobody")

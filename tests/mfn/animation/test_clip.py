@@ -6,8 +6,6 @@ import signal
 import numpy as np
 import pytest
 
-from mfn.animation import clip as film_module
-from mfn.animation.clip import find_cuts
 from mfn.cli.main import main
 from mfn.inference.predictor import Predictor
 from mfn.video import reader as video
@@ -185,12 +183,3 @@ def test_without_pyav_a_video_is_refused_and_the_rest_works(clip, spots, tmp_pat
     err = capsys.readouterr().err
     assert "pip install '.[video]'" in err and err.count("\n") == 1
     assert main([*arguments, str(tmp_path / "x.npz"), "--calibrate"]) == 0
-
-
-def test_cuts_are_sudden_and_alone():
-    change = np.full(60, 0.01)
-    change[30] = 0.3
-    change[40:50] = 0.2  # a camera that swings
-    assert np.flatnonzero(find_cuts(change)).tolist() == [30]
-    assert not find_cuts(np.zeros(0)).any() and not find_cuts(np.zeros(1)).any()
-    assert film_module.thumbnail(np.full((30, 20, 3), 255, np.uint8)).shape == (18, 32)

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mfn.animation.bridge import avatar_folder
 from mfn.cli.main import main
 from mfn.inference.image_io import write_picture
+from retarget.rig.avatars import avatar_folder
 
 
 @pytest.fixture

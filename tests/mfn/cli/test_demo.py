@@ -64,7 +64,7 @@ def test_bench_prints_a_row_for_each_crowd(head_model, spots, capsys):
 
 def test_the_demo_finds_its_people(head_model, shipped, tmp_path, monkeypatch, capsys):
     """The whole path with the shipped weights: real faces taught it, rendered ones must be found."""
-    from mfn.animation.bridge import avatar_folder
+    from retarget.rig.avatars import avatar_folder
 
     if not list(avatar_folder().glob("*.glb")):
         pytest.skip("there is no character in avatars/ yet")

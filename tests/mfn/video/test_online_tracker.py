@@ -4,7 +4,7 @@ import numpy as np
 
 from mfn.structures.camera import FRONTAL, rotation_about
 from mfn.structures.faces import Faces
-from mfn.video.online_tracker import PATIENCE_S, Steady
+from mfn.video.online_tracker import PATIENCE_S, OnlineTracker
 
 RATE = 30
 
@@ -28,7 +28,7 @@ def faces_at(centers, expression=0.0, angle=0.0, size=100.0):
 
 
 def test_people_keep_their_numbers_in_any_order():
-    steady, rng, first = Steady(), np.random.default_rng(0), {}
+    steady, rng, first = OnlineTracker(), np.random.default_rng(0), {}
     for k in range(30):
         centers = np.array([(100 + 3 * k, 100), (300, 100), (500 - 2 * k, 200)])
         order = rng.permutation(3)
@@ -38,7 +38,7 @@ def test_people_keep_their_numbers_in_any_order():
 
 
 def test_who_is_hidden_for_a_moment_comes_back_as_the_same():
-    steady = Steady()
+    steady = OnlineTracker()
     assert steady(faces_at([(100, 100)]), 0.0).track.tolist() == [0]
     assert len(steady(faces_at([]), 0.2)) == 0
     assert steady(faces_at([(110, 100)]), 0.2 + 0.5 * PATIENCE_S - 0.1).track.tolist() == [0]
@@ -46,14 +46,14 @@ def test_who_is_hidden_for_a_moment_comes_back_as_the_same():
 
 
 def test_nobody_ever():
-    steady = Steady()
+    steady = OnlineTracker()
     for k in range(3):
         assert len(steady(Faces.empty(3), k / RATE)) == 0
     assert len(steady(faces_at([(100, 100)]), 1.0)) == 1
 
 
 def test_a_still_face_is_still():
-    rng, steady = np.random.default_rng(1), Steady()
+    rng, steady = np.random.default_rng(1), OnlineTracker()
     raw, calm = [], []
     for k in range(120):
         faces = faces_at([(100, 100)], 0.4, angle=rng.normal(0, 0.01))
@@ -67,7 +67,7 @@ def test_a_still_face_is_still():
 
 def test_a_blink_is_not_late():
     """Shut within 0.1 s: two frames later the filter is nearly there."""
-    steady, out = Steady(), []
+    steady, out = OnlineTracker(), []
     shape = np.interp(np.arange(40) / RATE, [0.5, 0.6, 0.7, 0.8], [0, 1, 1, 0])
     for k, value in enumerate(shape):
         out.append(float(steady(faces_at([(100, 100)], value), k / RATE).expression[0, 0]))
@@ -75,7 +75,7 @@ def test_a_blink_is_not_late():
 
 
 def test_rotations_stay_rotations():
-    steady = Steady()
+    steady = OnlineTracker()
     for k in range(60):
         rotation = steady(faces_at([(100, 100)], angle=0.1 * k), k / RATE).rotation[0]
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)

@@ -1,0 +1,54 @@
+"""Find the shot boundaries (cuts) of a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.inference.image_io import Picture
+
+_MIN_CHANGE = 0.08  # mean absolute difference of two thumbnails, gray levels 0 to 1
+_MIN_CHANGE_RATIO = 5.0  # the same, divided by the median over the neighboring frames
+_NEIGHBORS = 4  # frames on each side of the median's window
+_THUMBNAIL_PX = (32, 18)  # width, height
+_SUBSAMPLE_ABOVE_PX = 256  # larger images are read at every fourth pixel: faster, and precise enough
+
+
+def thumbnail(image: Picture) -> NDArray[np.float32]:
+    """Shrink an image to the size at which frames are compared.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Returns:
+        (18, 32) gray levels, 0 to 1.
+    """
+    import cv2
+
+    large = min(image.shape[:2]) > _SUBSAMPLE_ABOVE_PX
+    small = cv2.resize(image[::4, ::4] if large else image, _THUMBNAIL_PX, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32).mean(2) / 255
+
+
+def thumbnail_change(previous: NDArray[np.float32] | None, current: NDArray[np.float32]) -> float:
+    """Return the mean absolute difference of two thumbnails, 0 to 1; 0 where there is no previous frame."""
+    return 0.0 if previous is None else float(np.abs(current - previous).mean())
+
+
+def shot_boundaries(change: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the first frame of every new shot.
+
+    Args:
+        change: (F,) `thumbnail_change` of each frame to the frame before it.
+
+    Returns:
+        (F,) True where a new shot begins.
+
+    At a cut the whole image changes, and much more than in the frames around it. The second condition rejects
+    fast camera motion, during which every frame changes much.
+    """
+    if not len(change):
+        return np.zeros(0, np.bool_)
+    padded = np.pad(change, _NEIGHBORS, mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBORS + 1), axis=1)
+    return np.asarray((change > _MIN_CHANGE) & (change > _MIN_CHANGE_RATIO * usual))
