@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retarget.io.files import same_file
+
 if TYPE_CHECKING:
     from retarget.rig.rig import Rig
 
@@ -112,7 +114,7 @@ def _add_rig_options(parser: argparse.ArgumentParser) -> None:
 def _out(given: str | None, default: Path, *inputs: str | None) -> Path:
     """Where to write. ValueError if that is one of the files that are read."""
     out = Path(given or default)
-    if out.exists() and any(name and Path(name).exists() and out.samefile(name) for name in inputs):
+    if any(name and same_file(out, name) for name in inputs):
         raise ValueError(f"{out}: this is one of the inputs; give the output another name with --out")
     return out
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from retarget import Take  # noqa: E402
 from retarget.arkit import ARKIT_NAMES  # noqa: E402
 from retarget.geometry.node_tree import matrix_to_quaternion, rotation_about  # noqa: E402
-from retarget.gltf.document import write_whole  # noqa: E402
+from retarget.io.files import atomic_write  # noqa: E402
 from retarget.render.scene import render_scene  # noqa: E402
 from retarget.rig.rig import Rig, load_rig  # noqa: E402
 
@@ -91,7 +91,7 @@ def main() -> None:
     rows = [row(load_rig(path), options.size) for path in options.avatars]
     sheet = np.concatenate([header(options.size), *rows])
     few = np.ascontiguousarray((sheet & 0xF8 | sheet >> 5)[..., ::-1])  # five bits a channel take half the room
-    write_whole(options.out, cv2.imencode(".png", few, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
+    atomic_write(options.out, cv2.imencode(".png", few, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
     print(options.out)
 
 

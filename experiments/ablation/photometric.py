@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from mfn.fitting.photometric import (
 )
 from mfn.inference.image_io import Picture
 from mfn.structures.mediapipe_topology import teacher_expression
+from retarget.io.files import atomic_write
 
 
 def fitted(bench: Bench, name: str, every: int, landmarker: Landmarker) -> tuple[Fit, list[Picture], np.ndarray]:
@@ -89,9 +89,7 @@ def main() -> None:
     figures: Figures = {"rasteriser": rasterise.__name__, "every": options.every, "steps": options.steps}
     figures |= measure(Bench(options.shared), options.every, rasterise, RenderOptions(steps=options.steps))
     print(json.dumps(figures, indent=1))
-    unfinished = options.out.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(figures, indent=1) + "\n")
-    os.replace(unfinished, options.out)
+    atomic_write(options.out, (json.dumps(figures, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

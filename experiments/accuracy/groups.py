@@ -20,13 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfn.animation.photo import make_folder
 from mfn.inference.image_io import Picture, read_picture, write_picture
 from mfn.inference.nms import overlaps
 from mfn.inference.predictor import SCORE, Predictor, find_model
 from mfn.inference.visualize import draw_faces
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
+from retarget.io.files import make_folder
 
 RESULT = Path(__file__).parents[1] / "results" / "groups.json"
 TRUSTED, IOU = 0.75, 0.5

@@ -9,7 +9,6 @@ ICT vertices, so ICT's identities and expressions carry over linearly. Takes abo
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from experiments.head_model.points import face_chart, landmark_sets  # noqa: E40
 from experiments.head_model.shapes import Shapes, learn_shapes  # noqa: E402
 from mfn.structures.head_model import DEFAULT_FILE, FORMAT, HeadModel, quantise  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
+from retarget.io.files import atomic_write
 
 
 def gaze_direction(ict: Ict, mediapipe: np.ndarray) -> np.ndarray:
@@ -66,10 +66,7 @@ def save(path: Path, head: Topology, shapes: Shapes, sets: dict, uv: np.ndarray,
     for name, points in sets.items():
         arrays[f"landmark_vertex_{name}"] = points.corners.astype(np.uint16)
         arrays[f"landmark_weight_{name}"] = points.weights.astype(np.float32)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(part, path)
+    atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ import argparse
 import hashlib
 import importlib.util
 import json
-import os
 import time
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from mfn.structures.camera import FRONTAL, project
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_topology import teacher_expression
 from mfn.training.data.packs import read_pictures
+from retarget.io.files import atomic_write
 
 Arrays = dict[str, NDArray]
 BLOCK = 512
@@ -180,9 +180,7 @@ def compare68(data: Path, score_file: Path, labels: Arrays, model: HeadModel) ->
 
 def write(path: Path, arrays: Arrays) -> None:
     """Whole or not at all."""
-    unfinished = path.with_suffix(".unfinished.npz")
-    np.savez_compressed(unfinished, **arrays)
-    os.replace(unfinished, path)
+    atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))
 
 
 def main() -> None:

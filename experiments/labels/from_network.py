@@ -9,7 +9,6 @@ box that follows from them. `ok` is kept; so is everything else that a label fil
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from mfn.inference.single_face import SingleFace
 from mfn.training.data.packs import read_pictures
+from retarget.io.files import atomic_write
 
 FIELDS = ("box", "rotation", "scale", "center", "identity", "expression")
 
@@ -51,9 +51,7 @@ def main() -> None:
             face_picture = file["face_picture"].astype(int)
         start = time.process_time()
         relabel(read_pictures(args.data / "faces" / f"{path.stem}.tar"), face_picture, labels, network)
-        part = args.out / (path.name + ".part.npz")
-        np.savez_compressed(part, **labels)
-        os.replace(part, args.out / path.name)
+        atomic_write(args.out / path.name, lambda temporary, labels=labels: np.savez_compressed(temporary, **labels))
         print(f"{path.stem}: {len(labels['face'])} faces, {time.process_time() - start:.0f} s of CPU time", flush=True)
 
 

@@ -10,7 +10,6 @@ belongs. The people that experiments/labels/measure.py measures are left out.
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from experiments.labels.measure import MEASURED, pairs_of
 from mfn.fitting.fitter import basis_from_head_model
 from mfn.fitting.identity_prior import PEOPLE_FILE, component_sizes_mm
 from mfn.structures.head_model import HeadModel
+from retarget.io.files import atomic_write
 
 LEAST = 1e-4  # variance that every direction has at least: what was learned must be positive definite
 
@@ -69,9 +69,8 @@ def main() -> None:
     within = (within + two_covariances(frames, who)[1]) / 2
     size_mm = component_sizes_mm(torch.from_numpy(model.landmark_basis("mediapipe478")[1])).numpy()
     arrays = {"mean": photos.mean(0) * (sign > 0), "between": between * alike, "within": within * alike, "size_mm": size_mm}
-    unfinished = options.out.with_suffix(".unfinished.npz")
-    np.savez_compressed(unfinished, **{name: value.astype(np.float32) for name, value in arrays.items()})  # type: ignore[arg-type]
-    os.replace(unfinished, options.out)
+    arrays = {name: value.astype(np.float32) for name, value in arrays.items()}
+    atomic_write(options.out, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]
     print(f"{options.out}: {len(np.unique(whose))} + {len(np.unique(who))} people, {len(whose)} + {len(who)} pictures")
     print(f"variance between people {np.trace(between):.1f}, of one person's fits {np.trace(within):.1f} of {len(sign)}")
 

@@ -11,7 +11,6 @@ this belongs.
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from mfn.structures.flip import EXPRESSION_MIRROR, MEDIAPIPE_MIRROR
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_topology import LIDS
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.files import atomic_write
 
 SOURCES = ("lfw", "youtube", "utkface", "expressions")
 FLIP = torch.tensor([-1.0, 1.0, 1.0])
@@ -117,9 +117,8 @@ def main() -> None:
     correlation = learn_correlation(torch.cat([teacher for _, teacher in packs]))
     arrays = {"offset": offset, "closed": closed, "correlation": correlation}
     kept = {name: value.numpy().astype(np.float16 if name == "correlation" else np.float32) for name, value in arrays.items()}
-    unfinished = options.out.with_suffix(".unfinished.npz")
-    np.savez_compressed(unfinished, **kept, mean_mm=((basis.mean - offset) * 1000).numpy())
-    os.replace(unfinished, options.out)
+    kept["mean_mm"] = ((basis.mean - offset) * 1000).numpy()
+    atomic_write(options.out, lambda temporary: np.savez_compressed(temporary, **kept))
     upper = [386, 159]
     print(f"{options.out}: offsets up to {offset.norm(dim=1).max() * 1000:.1f} mm, {sum(len(t) for _, t in shut)} pairs of shut eyes, ")
     print("upper lid's blink", (basis.expression[blinks[0], upper[0]] * 1000).tolist(), "+", (closed[0, upper[0]] * 1000).tolist(), "mm")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,7 @@ from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_topology import teacher_expression
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.files import atomic_write
 
 Figures = dict[str, object]
 FOUND_IOU = 0.25
@@ -291,9 +291,7 @@ def main() -> None:
     for name in options.part or PARTS:
         figures[name] = PARTS[name](bench)
         print(name, json.dumps(figures[name], indent=1), flush=True)
-        unfinished = options.out.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(figures, indent=1) + "\n")
-        os.replace(unfinished, options.out)
+        atomic_write(options.out, (json.dumps(figures, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.animation.bridge import default_focal_px, faces_to_take
-from mfn.animation.photo import AnimateOptions, Shot, make_folder, progress, write_shot
+from mfn.animation.photo import AnimateOptions, Shot, progress, write_shot
 from mfn.inference.image_io import Picture
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import smooth_faces
@@ -31,6 +31,7 @@ from mfn.video.reader import Clip, probe, read_frames
 from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
 from mfn.video.tracker import drop_short, track_faces
 from mfn.video.writer import PieceWriter, join_pieces, needs_pyav
+from retarget.io.files import atomic_write, make_folder
 
 if TYPE_CHECKING:
     from mfn.inference.predictor import Predictor
@@ -233,12 +234,9 @@ def _key(source: str, predictor: Predictor) -> str:
 
 def _save(part: Path, key: str, found: Found) -> None:
     part.mkdir(exist_ok=True)
-    temporary = part / "found.tmp"
-    with open(temporary, "wb") as file:
-        faces = {name: getattr(found.faces, name) for name in _FACES}
-        rest = {"time_s": found.time_s, "change": found.change, "whole": np.array(found.whole), "key": np.array(key)}
-        np.savez(file, allow_pickle=False, **faces, **rest)
-    os.replace(temporary, part / "found.npz")
+    arrays = {name: getattr(found.faces, name) for name in _FACES}
+    arrays |= {"time_s": found.time_s, "change": found.change, "whole": np.array(found.whole), "key": np.array(key)}
+    atomic_write(part / "found.npz", lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
 
 
 def _load(part: Path, key: str) -> Found | None:

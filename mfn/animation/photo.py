@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.cli.main import one_line
 from mfn.inference.image_io import Picture, picture_paths, read_picture, write_picture
 from mfn.inference.predictor import Predictor
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.gltf.document import write_whole
+from retarget.io.files import atomic_write, make_folder, one_line_error, same_file
 
 if TYPE_CHECKING:
     from retarget import Rig, Take
@@ -50,7 +48,7 @@ def detect(
             if not quiet:
                 print(table(path, picture, faces) + lost(picture, predictor))
             if writes["json"]:
-                write_whole(out / f"{name}.faces.json", faces_json(path, picture, faces).encode())
+                atomic_write(out / f"{name}.faces.json", faces_json(path, picture, faces).encode())
             if writes["draw"]:
                 from mfn.inference.visualize import draw_faces
 
@@ -58,7 +56,7 @@ def detect(
         except BrokenPipeError:  # nobody reads on: no fault of this picture
             raise
         except (ValueError, OSError, MemoryError) as error:
-            print(f"mfn: {one_line(error)}", file=sys.stderr)
+            print(f"mfn: {one_line_error(error)}", file=sys.stderr)
             failed += 1
             continue
         ends = [end for kind, end in (("json", "json"), ("draw", "png")) if writes[kind]]
@@ -110,14 +108,14 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
         raise ValueError(f"{target}: a {'clip' if clip else 'picture'} is written as {', '.join(allowed)}")
     if target.is_dir():
         raise ValueError(f"{target}: expected a file to write, this is a directory")
-    if is_same(target, source):
+    if same_file(target, source):
         raise ValueError(f"{target}: this is the input; give --out another name")
     if options.focal_px is not None and not options.focal_px > 0:
         raise ValueError(f"--focal {options.focal_px}: expected a focal length in px, above 0")
     if not 0 <= options.tolerance < 1:
         raise ValueError(f"--tolerance {options.tolerance}: expected 0 (every sample is a key) or more, below 1")
     files = [find_avatar(name) for name in (options.avatars or [None])] if target.suffix.lower() not in TAKES else []
-    if any(is_same(target, file) for file in files):
+    if any(same_file(target, file) for file in files):
         raise ValueError(f"{target}: this is the avatar's own file; give --out another name")
     # Before the long part, so that what is wrong with them is said at once.
     rigs = load_rigs(files, options.maps if files else (), *options.joints)
@@ -163,7 +161,7 @@ def write_shot(
     if target.suffix.lower() == ".glb":
         write_scene(shot.take, rigs, target, *shot.size, shot.focal_px, tolerance)
         target = target.with_suffix(".png")
-        if is_same(target, shot.source):  # the photo itself is never written over
+        if same_file(target, shot.source):  # the photo itself is never written over
             target = target.with_name(target.stem + ".characters.png")
     if shot.picture is not None:
         height, width = shot.picture.shape[:2]
@@ -232,19 +230,3 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
             name = f"{path.stem}-{number}"
         taken.add(name.lower())
         yield path, name
-
-
-def is_same(one: str | Path, other: str | Path) -> bool:
-    """Whether both are one existing file, however they are spelled."""
-    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
-
-
-def make_folder(path: str | Path) -> Path:
-    """The directory, made if it is missing."""
-    path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"{path}: expected a directory to write into, this is a file")
-    path.mkdir(parents=True, exist_ok=True)
-    if not os.access(path, os.W_OK):
-        raise PermissionError(f"{path}: no permission to write into this directory; choose another with --out")
-    return path

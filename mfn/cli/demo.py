@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.animation.photo import faces_json, make_folder, pose_deg, shoot, write_shot
+from mfn.animation.photo import faces_json, pose_deg, shoot, write_shot
 from mfn.inference.image_io import write_picture
 from mfn.inference.nms import overlaps
 from mfn.inference.predictor import Predictor
@@ -16,7 +16,7 @@ from mfn.inference.visualize import draw_faces
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd, random_looks
-from retarget.gltf.document import write_whole
+from retarget.io.files import atomic_write, make_folder
 from retarget.rig.avatars import find_avatar
 
 SIZE = (1280, 720)
@@ -41,7 +41,7 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
     found = predictor(picture)
     print("\n".join(report(true, found, head_model)))
     write_picture(out / "crowd.png", picture)
-    write_whole(out / "crowd.faces.json", faces_json("crowd.png", picture, found).encode())
+    atomic_write(out / "crowd.faces.json", faces_json("crowd.png", picture, found).encode())
     write_picture(out / "crowd.faces.png", draw_faces(picture, found, head_model))
     written = [out / "crowd.png", out / "crowd.faces.json", out / "crowd.faces.png"]
     if len(found):

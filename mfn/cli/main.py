@@ -11,6 +11,8 @@ from functools import partial
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
+from retarget.io.files import one_line_error
+
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
@@ -71,18 +73,11 @@ def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except (ValueError, OSError, ImportError) as error:
-        print(f"mfn: {one_line(error)}", file=sys.stderr)
+        print(f"mfn: {one_line_error(error)}", file=sys.stderr)
         return 1
     except MemoryError:
         print("mfn: not enough memory for this input", file=sys.stderr)
         return 1
-
-
-def one_line(error: BaseException) -> str:
-    """What an exception says, without line breaks."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename2 or error.filename}: {error.strerror}"  # of a rename, what was wanted
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _verbs() -> dict[str, Callable[[list[str]], int]]:

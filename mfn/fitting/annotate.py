@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import sys
 import tarfile
@@ -21,11 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.animation.photo import make_folder, progress
-from mfn.cli.main import one_line
+from mfn.animation.photo import progress
 from mfn.inference.image_io import Picture, picture_paths, read_picture
 from mfn.structures.camera import FRONTAL
 from mfn.structures.mediapipe_topology import teacher_expression
+from retarget.io.files import atomic_write, make_folder, one_line_error
 
 if TYPE_CHECKING:
     from mfn.fitting.fitter import Fit, FitBasis
@@ -90,7 +89,7 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
             try:
                 parts.append(_part(path, folder, eyes, options))
             except (ValueError, OSError) as error:
-                bad.append(one_line(error))
+                bad.append(one_line_error(error))
     for line in bad:
         print(f"mfn: {line}", file=sys.stderr)
     good = [part for part in parts if part.is_file()]
@@ -249,18 +248,20 @@ def _people(pack: Arrays, options: AnnotateOptions) -> NDArray[np.int64]:
 
 def _write_all(out: Path, parts: Sequence[Path], pack: Arrays, labels: Arrays) -> None:
     """Tar, labels and at last the pack: each whole or not at all."""
-    unfinished = out.with_suffix(".unfinished.tar")
-    with tarfile.open(unfinished, "w") as tar:
+    atomic_write(out.with_suffix(".tar"), lambda temporary: _write_tar(temporary, parts))
+    _labels_path(out).parent.mkdir(exist_ok=True)
+    _save(_labels_path(out), labels)
+    _save(out, pack)
+
+
+def _write_tar(path: Path, parts: Sequence[Path]) -> None:
+    with tarfile.open(path, "w") as tar:
         for number, part in enumerate(parts):
             with np.load(part, allow_pickle=False) as data:
                 coded = data["jpeg"].tobytes()
             member = tarfile.TarInfo(f"{number:06d}.jpg")
             member.size = len(coded)
             tar.addfile(member, io.BytesIO(coded))
-    os.replace(unfinished, out.with_suffix(".tar"))
-    _labels_path(out).parent.mkdir(exist_ok=True)
-    _save(_labels_path(out), labels)
-    _save(out, pack)
 
 
 def _labels_path(out: Path) -> Path:
@@ -268,6 +269,5 @@ def _labels_path(out: Path) -> Path:
 
 
 def _save(path: Path, arrays: Arrays) -> None:
-    unfinished = path.with_suffix(".unfinished.npz")
-    np.savez_compressed(unfinished, **arrays)  # type: ignore[arg-type]  # its stub takes them for options
-    os.replace(unfinished, path)
+    # The stub of savez_compressed takes the arrays for options.
+    atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.gltf.document import write_whole
+from retarget.io.files import atomic_write
 
 Picture = NDArray[np.uint8]
 
@@ -103,7 +103,7 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         done = False
     if not done:
         raise ValueError(f"{path}: pictures are not written as {path.suffix or 'this'}: use .png or .jpg")
-    write_whole(path, data.tobytes())
+    atomic_write(path, data.tobytes())
 
 
 def _read_bytes(path: Path) -> bytes:

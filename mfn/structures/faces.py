@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.gltf.document import write_whole
+from retarget.io.files import atomic_write
 
 FORMAT = 1
 """Version of the .npz and JSON files that this code writes."""
@@ -120,7 +120,7 @@ class Faces:
         """Writes a .npz of the nine arrays (no pickle), whole or not at all."""
         memory = io.BytesIO()
         np.savez_compressed(memory, format=np.int32(FORMAT), **{name: getattr(self, name) for name in _SHAPES})
-        write_whole(Path(path), memory.getvalue())
+        atomic_write(path, memory.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> Faces:

@@ -8,7 +8,6 @@ again: so what is done is kept when the work is stopped.
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
@@ -19,6 +18,7 @@ import numpy as np
 
 from mfn.inference.image_io import Picture
 from mfn.video.reader import has_pyav, open_av, picture_start_s
+from retarget.io.files import atomic_write
 
 _CLOCK = Fraction(1, 90000)
 _QUALITY = "18"  # of x264: hardly to be told from the original
@@ -78,24 +78,23 @@ class PieceWriter:
 def join_pieces(pieces: Sequence[Path], target: Path, sound: Path | None = None) -> None:
     """One .mp4 of pieces that follow one another, whole or not at all. sound: the clip whose sound goes with it, as
     long as there are pictures."""
+    atomic_write(target, lambda temporary: _join(pieces, temporary, sound))
+
+
+def _join(pieces: Sequence[Path], target: Path, sound: Path | None) -> None:
     import av
 
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with ExitStack() as stack:
-            sources = [stack.enter_context(av.open(str(piece))) for piece in pieces]
-            out = stack.enter_context(av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}))
-            film = out.add_stream_from_template(sources[0].streams.video[0])
-            film.time_base = _CLOCK
-            clip = stack.enter_context(open_av(sound)) if sound else None
-            known = [song for song in (clip.streams.audio if clip else []) if song.codec_context is not None]
-            songs = [_sound_packets(clip, out, song, sources[-1]) for song in known]
-            # Merged by time, so that memory does not grow with the clip.
-            for _, _, packet in heapq.merge(_picture_packets(sources, film), *songs, key=lambda item: item[0]):
-                out.mux(packet)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        sources = [stack.enter_context(av.open(str(piece))) for piece in pieces]
+        out = stack.enter_context(av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}))
+        film = out.add_stream_from_template(sources[0].streams.video[0])
+        film.time_base = _CLOCK
+        clip = stack.enter_context(open_av(sound)) if sound else None
+        known = [song for song in (clip.streams.audio if clip else []) if song.codec_context is not None]
+        songs = [_sound_packets(clip, out, song, sources[-1]) for song in known]
+        # Merged by time, so that memory does not grow with the clip.
+        for _, _, packet in heapq.merge(_picture_packets(sources, film), *songs, key=lambda item: item[0]):
+            out.mux(packet)
 
 
 def _picture_packets(sources: Sequence[Any], film: Any) -> Iterator[tuple[float, int, Any]]:

@@ -17,6 +17,7 @@ from retarget.geometry.node_tree import Floats, local_matrix, matrix_to_quaterni
 from retarget.gltf.accessors import add_accessor
 from retarget.gltf.document import Document, Glb, add, write_glb
 from retarget.gltf.merge import append_document, copy_nodes, scene_roots
+from retarget.io.files import same_file
 from retarget.performance.take import Take
 from retarget.rig.rig import Rig
 
@@ -46,7 +47,7 @@ def write_scene(
     its morph targets, whatever attributes they move, and its own animations, after the take's.
     """
     for rig in rigs:
-        if os.path.exists(path) and os.path.exists(rig.glb.path) and os.path.samefile(path, rig.glb.path):
+        if same_file(path, rig.glb.path):
             raise ValueError(f"{path}: this is a character's own file; give the scene another name")
     glb = build_scene(take, rigs, tolerance)
     _add_camera(glb, width, height, focal_px or max(width, height))

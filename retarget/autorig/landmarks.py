@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.autorig.source_head import LANDMARKS, REQUIRED
-from retarget.gltf.document import read_object
+from retarget.io.files import read_json_object
 
 Floats = NDArray[np.float64]
 _OFF = 0.04  # of the face's size: as far beside the mesh a given place may lie
@@ -23,7 +23,7 @@ _MIRRORED_OFF = 0.15
 
 def read_marks(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The JSON as it is, its names checked."""
-    marks = read_object(path, 'landmarks such as {"noseTip": 123, "chin": [x, y, z]}')
+    marks = read_json_object(path, 'landmarks such as {"noseTip": 123, "chin": [x, y, z]}')
     unknown = [str(name)[:40] for name in marks if name not in LANDMARKS]
     if unknown:
         raise ValueError(f"{path}: unknown landmark {', '.join(unknown[:3])}; there are {', '.join(LANDMARKS)}")

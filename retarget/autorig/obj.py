@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.gltf.document import check_file
+from retarget.io.files import check_file
 
 _LARGEST_FILE = 1 << 29
 _MOST_VERTICES = 1_000_000

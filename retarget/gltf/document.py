@@ -13,18 +13,17 @@ import json
 import os
 import re
 import struct
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from retarget.gltf.validate import LISTS, check_document, check_extensions, index_of, whole
+from retarget.io.files import MAX_FILE_BYTES, atomic_write, check_file
 
 Document = dict[str, Any]
 
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
-_LARGEST_FILE = 1 << 30
 _PICTURES = {"image/png": re.compile(rb"\x89PNG"), "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL)}
 _PICTURES["image/ktx2"] = re.compile(rb"\xabKTX 20")
 
@@ -55,35 +54,6 @@ def read_glb(path: str | os.PathLike[str]) -> Glb:
     return glb
 
 
-def check_file(path: str | os.PathLike[str], expected: str, largest: int = _LARGEST_FILE) -> Path:
-    """The path. FileNotFoundError or ValueError with one line unless it is a file of a size that is read."""
-    source = Path(path)
-    if source.is_dir():
-        raise ValueError(f"{path}: is a directory (expected {expected})")
-    if not source.is_file():
-        raise FileNotFoundError(f"{path}: no such file (expected {expected})")
-    if source.stat().st_size > largest:
-        raise ValueError(f"{path}: {source.stat().st_size} bytes, more than the {largest} that are read")
-    return source
-
-
-def decode(data: bytes) -> str:
-    """Text in UTF-8, with or without a mark, or in UTF-16, as some programs of Windows write it."""
-    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-
-
-def read_object(path: str | os.PathLike[str], expected: str) -> Document:
-    """The JSON object in a small file that a person wrote. FileNotFoundError or ValueError with one line."""
-    source = check_file(path, expected, 1 << 20)
-    try:
-        rows = json.loads(decode(source.read_bytes()))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON, expected {expected} ({' '.join(str(error).split())[:80]})") from None
-    if not isinstance(rows, dict):
-        raise ValueError(f"{path}: expected an object, {expected}, got a {type(rows).__name__}")
-    return rows
-
-
 def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:
     """Write .glb (or, if the name ends so, .gltf with its buffer embedded). An existing file is replaced only
     whole."""
@@ -105,24 +75,7 @@ def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:
         chunks += [(_BIN, binary + b"\0" * (-len(binary) % 4))] if binary else []
         body = b"".join(struct.pack("<II", len(part), kind) + part for kind, part in [*chunks, *glb.chunks])
         data = struct.pack("<III", _MAGIC, 2, 12 + len(body)) + body
-    write_whole(target, data)
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a file so that at its name there is the old one or the new one, never a part."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target}: its folder does not exist")
-    if target.is_dir():
-        raise ValueError(f"{target}: is a directory (expected a file name)")
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-        try:
-            file.write(data)
-            file.close()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, target)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    atomic_write(target, data)
 
 
 def add_view(glb: Glb, data: bytes, **properties: int) -> int:
@@ -234,6 +187,6 @@ def _load_uri(uri: str, folder: Path) -> bytes:
         raise ValueError(f"refers to {uri[:80]!r} (expected a file in its own folder)")
     if not (folder / name).is_file():
         raise ValueError(f"refers to {uri[:80]!r}, which is not beside it")
-    if (folder / name).stat().st_size > _LARGEST_FILE:
-        raise ValueError(f"refers to {uri[:80]!r}, which is larger than {_LARGEST_FILE} bytes")
+    if (folder / name).stat().st_size > MAX_FILE_BYTES:
+        raise ValueError(f"refers to {uri[:80]!r}, which is larger than {MAX_FILE_BYTES} bytes")
     return (folder / name).read_bytes()

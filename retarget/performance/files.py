@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.gltf.document import check_file, write_whole
+from retarget.io.files import atomic_write, check_file
 from retarget.performance.json_reader import read_json
 from retarget.performance.livelink import read_csv, write_csv
 from retarget.performance.take import Take
@@ -43,7 +43,7 @@ def write_take(take: Take, path: str | os.PathLike[str]) -> list[Path]:
             write_csv(take[take.actor == actor], file)
         return files
     if ending == ".jsonl":
-        write_whole(target, to_jsonl(take).encode())
+        atomic_write(target, to_jsonl(take).encode())
     elif ending == ".npz":
         take.save(target)
     else:

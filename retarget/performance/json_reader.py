@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.geometry.node_tree import matrix_to_quaternion, pure_rotation, shortest_turn
-from retarget.gltf.document import check_file, decode
+from retarget.io.files import check_file, decode_text
 from retarget.performance.livelink import AWAY_M
 from retarget.performance.take import Take
 
@@ -42,7 +42,7 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
     """A take from JSON or JSON lines. fps: where the file has neither times nor a rate."""
     check_file(path, "takes as .json or .jsonl")
     try:
-        text = decode(Path(path).read_bytes())
+        text = decode_text(Path(path).read_bytes())
         if not text.strip() and Path(path).suffix.lower() == ".jsonl":
             return Take.empty()
         data = _parse(text)

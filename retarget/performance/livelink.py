@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD, canonical_name
 from retarget.geometry.node_tree import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
-from retarget.gltf.document import check_file, decode, write_whole
+from retarget.io.files import atomic_write, check_file, decode_text
 from retarget.performance.take import Take
 
 ANGLE_NAMES = (
@@ -122,7 +122,7 @@ def write_csv(take: Take, path: str | os.PathLike[str]) -> None:
     values = to_values(take)[:, [PACKET_NAMES.index(name) for name in CSV_NAMES]]
     for time_s, row in zip(take.time_s - min(0.0, take.time_s.min(initial=0)), values.tolist(), strict=True):
         text.write(f"{_time_code(time_s)},{len(CSV_NAMES)},{','.join(f'{value:.8f}' for value in row)}\n")
-    write_whole(Path(path), text.getvalue().encode())
+    atomic_write(path, text.getvalue().encode())
 
 
 def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
@@ -131,7 +131,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
     go on are left out."""
     check_file(path, "a Live Link Face CSV")
     try:
-        text = decode(Path(path).read_bytes())
+        text = decode_text(Path(path).read_bytes())
         between = max(",;\t", key=text.partition("\n")[0].count)
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
     except (UnicodeDecodeError, csv.Error) as error:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.gltf.document import check_file, write_whole
+from retarget.io.files import atomic_write, check_file
 
 _LARGEST_FILE = 1 << 30
 _DAMAGE = (
@@ -110,7 +110,7 @@ class Take:
         """Write an .npz of the five arrays; an existing file is replaced only once the new one is whole."""
         memory = io.BytesIO()
         np.savez_compressed(memory, **{name: getattr(self, name) for name in _SHAPES})
-        write_whole(Path(path), memory.getvalue())
+        atomic_write(path, memory.getvalue())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Take:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from retarget.animation.pose import pose, rig_of_actor
 from retarget.geometry.node_tree import Floats
-from retarget.gltf.document import write_whole
+from retarget.io.files import atomic_write
 from retarget.performance.take import Take
 from retarget.render.materials import Look, sample
 from retarget.render.rasterizer import (
@@ -91,7 +91,7 @@ def write_picture(picture: NDArray[np.uint8], path: str | os.PathLike[str]) -> N
     if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"{path}: expected a name that ends in .png, .jpg or .webp")
     _, data = cv2.imencode(target.suffix.lower(), np.ascontiguousarray(picture[:, :, ::-1]))
-    write_whole(target, data.tobytes())
+    atomic_write(target, data.tobytes())
 
 
 def _plain_ground(width: int, height: int) -> NDArray[np.uint8]:

@@ -14,12 +14,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.geometry.node_tree import Document
-from retarget.gltf.document import read_object, write_whole
+from retarget.io.files import atomic_write, read_json_object
 from retarget.rig.morph_targets import Morph, find_morphs
 from retarget.rig.target_names import find_shapes, split_side
 from retarget.rig.vrm import version_of
@@ -31,7 +30,7 @@ _CLOSE = 0.75  # of 1, for a guess
 
 def read_map(path: str | os.PathLike[str]) -> NameMap:
     """A map from a .json file, ARKit's names in their own spelling. One line if it is damaged or a name is unknown."""
-    rows = read_object(path, 'a name map such as {"jawOpen": "Mouth_Open"}; retarget inspect RIG --write-map drafts one')
+    rows = read_json_object(path, 'a name map such as {"jawOpen": "Mouth_Open"}; retarget inspect RIG --write-map drafts one')
     try:
         return check_map({key: value for key, value in rows.items() if not key.startswith("_")})
     except ValueError as error:
@@ -106,7 +105,7 @@ def write_draft(path: str | os.PathLike[str], document: Document) -> int:
         "_guessed": [own for own in of if own in used and canonical_name(own) is None],
         "_not used": [own for own in of if own not in used],
     }
-    write_whole(Path(path), (json.dumps({**remarks, **rows}, indent=1, ensure_ascii=False) + "\n").encode())
+    atomic_write(path, (json.dumps({**remarks, **rows}, indent=1, ensure_ascii=False) + "\n").encode())
     return len(known)
 
 

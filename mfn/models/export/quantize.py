@@ -6,7 +6,6 @@ the second look stay in float32: what they say is read in fractions of a px. The
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from mfn.inference.image_io import Picture, as_picture, picture_paths
 from mfn.inference.predictor import fit_letterbox, put_in
 from mfn.models.export.pack_columns import read_in_columns
 from mfn.models.export.to_onnx import store_half
+from retarget.io.files import atomic_write
 
 if TYPE_CHECKING:
     import onnx
@@ -73,9 +73,7 @@ def quantise(source: Path, out: Path, pictures: Sequence[Picture]) -> None:
     read_in_columns(made.graph)
     store_half(made)
     onnx.checker.check_model(made)
-    unfinished = out.with_name(out.name + ".part")
-    onnx.save(made, str(unfinished))
-    os.replace(unfinished, out)
+    atomic_write(out, made.SerializeToString())
 
 
 def _adds_a_bias(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:

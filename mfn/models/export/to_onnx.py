@@ -7,7 +7,6 @@ Weights are stored as float16 (half the file) and computed with in float32.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from mfn.inference.single_face import CROP_SIZE
 from mfn.structures.cell_layout import CELL_SIZE
+from retarget.io.files import atomic_write
 
 OPSET = 17
 LARGE = 256  # tensors of fewer numbers stay float32: biases, shapes
@@ -82,10 +82,13 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
 
 def write_onnx(network: nn.Module, path: Path) -> None:
     """Writes the network (in eval mode) whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, lambda temporary: _write_onnx(network, temporary))
+
+
+def _write_onnx(network: nn.Module, path: Path) -> None:
     import onnx
 
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     name, side = what_it_gives(network)
     axes: dict[str, dict[int, str]] = {"image": {0: "B"}, name: {0: "B"}}
     if name == "cells":
@@ -93,18 +96,17 @@ def write_onnx(network: nn.Module, path: Path) -> None:
     torch.onnx.export(
         FromPixels(network).eval().to(memory_format=torch.contiguous_format),
         (torch.zeros(1, side, side, 3, dtype=torch.uint8),),
-        str(part),
+        str(path),
         dynamo=False,
         opset_version=OPSET,
         input_names=["image"],
         output_names=[name],
         dynamic_axes=axes,
     )
-    model = onnx.load(str(part))
+    model = onnx.load(str(path))
     store_half(model)
     onnx.checker.check_model(model)
-    onnx.save(model, str(part))
-    os.replace(part, path)
+    onnx.save(model, str(path))
 
 
 @torch.no_grad()

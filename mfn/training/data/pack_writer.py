@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from mfn.inference.image_io import Picture
 from mfn.structures.faces import Faces
+from retarget.io.files import atomic_write
 
 FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")
 
@@ -31,13 +31,7 @@ def write_pack(out: Path, name: str, coded: Sequence[bytes], faces: Faces) -> No
     if len(coded) != len(faces):
         raise ValueError(f"expected one face for each of {len(coded)} pictures, got {len(faces)}")
     (out / "labels").mkdir(parents=True, exist_ok=True)
-    part = out / f"{name}.tar.part"
-    with tarfile.open(part, "w") as tar:
-        for number, data in enumerate(coded):
-            info = tarfile.TarInfo(f"{number:06d}.jpg")
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    os.replace(part, out / f"{name}.tar")
+    atomic_write(out / f"{name}.tar", lambda temporary: _write_tar(temporary, coded))
     rows = np.arange(len(faces), dtype=np.int32)
     none = np.zeros(0, np.float32)
     boxes: dict[str, np.ndarray] = {
@@ -71,8 +65,13 @@ def write_sheet(
     cv2.imwrite(str(path), np.concatenate(rows))
 
 
+def _write_tar(path: Path, coded: Sequence[bytes]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for number, data in enumerate(coded):
+            info = tarfile.TarInfo(f"{number:06d}.jpg")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    os.replace(part, path)
+    atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]

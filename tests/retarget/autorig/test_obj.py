@@ -70,7 +70,7 @@ def test_too_large(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="more than 1 triangles"):
         read(tmp_path, "v 0 0 0\n" * 4 + "f 1 2 3 4\n")
     monkeypatch.setattr(obj, "_LARGEST_FILE", 10)
-    with pytest.raises(ValueError, match="more than the 10 that are read"):
+    with pytest.raises(ValueError, match="more than the limit of 10 bytes"):
         read(tmp_path, SQUARE)
 
 

@@ -1,0 +1,134 @@
+"""Read and write files safely: checked before they are read, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+StrPath = str | os.PathLike[str]
+
+MAX_FILE_BYTES = 1 << 30
+MAX_JSON_OBJECT_BYTES = 1 << 20
+
+
+def atomic_write(path: StrPath, content: bytes | Callable[[Path], object]) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file to write. Its folder must exist. An existing file is replaced.
+        content: The bytes of the file, or a function that writes the file to the temporary path that it is given.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        ValueError: The path is a folder or a device.
+
+    The temporary file lies in the same folder and has the same suffix, because NumPy, PyAV and ONNX choose the format by
+    the suffix. It is removed if writing fails.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: its folder does not exist")
+    if target.is_dir():
+        raise ValueError(f"{target}: is a directory (expected a file name)")
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{target}: is not a regular file (expected a file name)")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:100]}.", suffix=target.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            content(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_file(path: StrPath, expected: str, max_bytes: int = MAX_FILE_BYTES) -> Path:
+    """Check that a path is a file of a size that can be read.
+
+    Args:
+        path: The file to check.
+        expected: What the file should be, for the error message, such as "an .obj file".
+        max_bytes: The largest size that is accepted.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The path is a folder, or the file is too large.
+    """
+    source = Path(path)
+    if source.is_dir():
+        raise ValueError(f"{path}: is a directory (expected {expected})")
+    if not source.is_file():
+        raise FileNotFoundError(f"{path}: no such file (expected {expected})")
+    size = source.stat().st_size
+    if size > max_bytes:
+        raise ValueError(f"{path}: {size} bytes is more than the limit of {max_bytes} bytes")
+    return source
+
+
+def decode_text(data: bytes) -> str:
+    """Decode text in UTF-8 (with or without a byte order mark) or in UTF-16, which some Windows programs write."""
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
+def read_json_object(path: StrPath, expected: str) -> dict[str, Any]:
+    """Read a JSON object from a small file that a person wrote.
+
+    Args:
+        path: The file to read, at most 1 MiB.
+        expected: What the file should hold, for the error message.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is too large, is not JSON, or holds something other than an object.
+    """
+    source = check_file(path, expected, MAX_JSON_OBJECT_BYTES)
+    try:
+        rows = json.loads(decode_text(source.read_bytes()))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON, expected {expected} ({' '.join(str(error).split())[:80]})") from None
+    if not isinstance(rows, dict):
+        raise ValueError(f"{path}: expected an object, {expected}, got a {type(rows).__name__}")
+    return rows
+
+
+def same_file(first: StrPath, second: StrPath) -> bool:
+    """Return whether both paths name one existing file."""
+    return os.path.exists(first) and os.path.exists(second) and os.path.samefile(first, second)
+
+
+def make_folder(path: StrPath) -> Path:
+    """Create a folder and its parents if they are missing.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: The path is a file.
+        PermissionError: The folder cannot be written to.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{path}: expected a directory to write into, this is a file")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{path}: no permission to write into this directory; choose another with --out")
+    return folder
+
+
+def one_line_error(error: BaseException) -> str:
+    """Return the message of an exception without line breaks."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename2 or error.filename}: {error.strerror}"  # of a rename, the new name
+    return " ".join(str(error).split()) or type(error).__name__
