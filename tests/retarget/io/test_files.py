@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retarget.io.files import atomic_write, check_file, decode_text, make_folder, one_line_error, read_json_object, same_file
+from retarget.io.files import (
+    atomic_write,
+    check_file,
+    decode_text,
+    make_folder,
+    one_line_error,
+    read_json_object,
+    same_file,
+)
 
 
 def test_atomic_write_of_bytes_replaces_the_file(tmp_path: Path) -> None:
