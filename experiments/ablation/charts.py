@@ -1,6 +1,6 @@
 """The four charts of the MFN poster, re-made from the measured figures beside it: PNG and Markdown.
 
-    python experiments/ablation/charts.py     # reads experiments/results/{mfn_ablation,video_auc,runtime}.json; writes charts.md and four PNGs there
+    python -m experiments.ablation.charts     
 
 (a) NME of single-scale MFN with labels of a single-scale SFN, with those of a multi-scale SFN, and of multi-scale MFN; (b) area under the
 curve on videos; (c) detection AP of the detector alone and of joint training; (d) run time against the number of faces. The poster's own
@@ -19,7 +19,8 @@ import numpy as np
 from experiments.accuracy.benchmarks import SETS
 from experiments.speed.runtime import PEERS
 
-FOLDER = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parents[1] / "results"
+FOLDER = RESULTS / "ablation"
 STEPS = {
     "single-single": "single-scale MFN,\nsingle-scale labels",
     "single-multi": "single-scale MFN,\nmulti-scale labels",
@@ -39,9 +40,9 @@ POSTER_AP = {"detection": 92.1, "single-multi": 98.2, "multi-multi": 98.8}
 
 def read(name: str) -> dict[str, Any]:
     """A file of figures."""
-    path = FOLDER / f"{name}.json"
+    path = RESULTS / f"{name}.json"
     if not path.is_file():
-        raise SystemExit(f"{path}: not there; experiments/{name}.py writes it")
+        raise SystemExit(f"{path}: not there; the script of the same folder writes it")
     return dict(json.loads(path.read_text()))
 
 
@@ -124,12 +125,12 @@ def runtime_chart(small: dict[str, Any], large: dict[str, Any]) -> str:
 def main() -> None:
     """Draws, prints, writes."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "").parse_args()
-    ablation = read("mfn_ablation")
+    ablation = read("ablation/mfn_ablation")
     parts = {
         "chart_nme.png": ("(a) Points, by the labeller's and the network's scales (short runs)", nme_chart(ablation)),
-        "chart_auc.png": ("(b) Area under the curve on video frames", auc_chart(read("video_auc"))),
+        "chart_auc.png": ("(b) Area under the curve on video frames", auc_chart(read("accuracy/video_auc"))),
         "chart_ap.png": ("(c) Detection, alone and with the faces' parameters (short runs)", ap_chart(ablation)),
-        "chart_runtime.png": ("(d) Run time against the number of faces", runtime_chart(read("runtime_small"), read("runtime"))),
+        "chart_runtime.png": ("(d) Run time against the number of faces", runtime_chart(read("speed/runtime_small"), read("speed/runtime"))),
     }
     text = "# The four charts of the MFN poster, on our data\n\nMade by `experiments/ablation/charts.py` from the JSON files beside it.\n" + READING
     text += "".join(f"\n## {title}\n\n![]({name})\n\n{rows}\n" for name, (title, rows) in parts.items())

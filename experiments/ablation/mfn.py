@@ -1,12 +1,12 @@
 """The MFN poster's ablations, on our data: what the labeller's and MFN's own scales are worth, and what faces are worth to a detector.
 
-    python experiments/ablation/mfn.py single-single=a.onnx single-multi=b.onnx multi-multi=c.onnx detection=d.onnx --eval ../shared/eval
+    python -m experiments.ablation.mfn single-single=a.onnx single-multi=b.onnx multi-multi=c.onnx detection=d.onnx --eval ../shared/eval
 
 Runs: single-scale MFN with labels of a single-scale SFN; the same with labels of a multi-scale SFN; multi-scale MFN with the latter; the
 detector alone. All short and from scratch: `mfn fit --config configs/mfn/default.yaml --config configs/mfn/short.yaml --data.labels LABELS`, with
 configs/mfn/single_scale.yaml or configs/mfn/detection.yaml; LABELS by experiments/labels/from_network.py with the two SFNs of
 experiments/ablation/sfn.py. Several files of one name, divided by commas, are seeds. Aligned NME of the evaluation's score.py (not of the
-detector, which has none), and AP of the group photos as experiments/accuracy/groups.py counts. Writes experiments/results/mfn_ablation.json and
+detector, which has none), and AP of the group photos as experiments/accuracy/groups.py counts. Writes experiments/results/ablation/mfn_ablation.json and
 prints Markdown.
 """
 
@@ -25,7 +25,7 @@ from mfn.inference.image_io import read_picture
 from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 
-RESULT = Path(__file__).parents[1] / "results" / "mfn_ablation.json"
+RESULT = Path(__file__).parents[1] / "results" / "ablation" / "mfn_ablation.json"
 LEAST_PX = 16.0  # least height of a face in the network's input
 
 

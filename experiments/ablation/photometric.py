@@ -1,6 +1,6 @@
 """Does a look at the picture's colours (mfn/fitting/photometric.py) make the fits better than landmarks alone? NME before and after.
 
-    python experiments/ablation/photometric.py --shared ../shared --out experiments/results/photometric.json
+    python -m experiments.ablation.photometric --shared ../shared --out experiments/results/ablation/photometric.json
 
 Every `--every`-th picture of the evaluation sets, one look of the teacher. Rasterised by PyTorch3D if it is here, else by our own
 rasteriser, whose gradients are the same.
@@ -76,7 +76,7 @@ def measure(bench: Bench, every: int, rasterise: Rasteriser, options: RenderOpti
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "photometric.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "ablation" / "photometric.json")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--steps", type=int, default=RenderOptions().steps)
     options = parser.parse_args()

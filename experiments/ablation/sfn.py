@@ -1,10 +1,10 @@
 """What multi-scale branches are worth, and each part of the training data: short runs of one SFN, compared picture by picture.
 
-    python experiments/ablation/sfn.py multi=m1.onnx,m2.onnx,m3.onnx single=s1.onnx,s2.onnx,s3.onnx none=n.onnx profiles=p.onnx
+    python -m experiments.ablation.sfn multi=m1.onnx,m2.onnx,m3.onnx single=s1.onnx,s2.onnx,s3.onnx none=n.onnx profiles=p.onnx
 
 Runs of one name differ in their seed. The first name is compared with every other: difference of the aligned NME, with the 95 %
 confidence interval of the mean over seeds (Student's t; none for a single seed). Boxes are MFN's. Writes
-experiments/results/sfn_ablation.json.
+experiments/results/ablation/sfn_ablation.json.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from experiments.accuracy.single_face import accuracy, read_sets, synthetic
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 
-RESULT = Path(__file__).parents[1] / "results" / "sfn_ablation.json"
+RESULT = Path(__file__).parents[1] / "results" / "ablation" / "sfn_ablation.json"
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # two-sided quantiles of Student's t by degrees of freedom
 
 

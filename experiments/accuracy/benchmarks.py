@@ -1,8 +1,8 @@
 """Accuracy on photos the network never saw: the 68 points on three sets, with our own boxes, misses counted.
 
-    python experiments/accuracy/benchmarks.py --eval ../shared/eval [--weights mfn.onnx] [--sheet sheet.png]
+    python -m experiments.accuracy.benchmarks --eval ../shared/eval [--weights mfn.onnx] [--sheet sheet.png]
 
-Prints the table of the data's README with our row, writes experiments/results/accuracy.json. `aligned_nme` and `nme` are those of the
+Prints the table of the data's README with our row, writes experiments/results/accuracy/accuracy.json. `aligned_nme` and `nme` are those of the
 evaluation's own score.py. A picture is missed when no box of ours overlaps the true points' box by a quarter.
 """
 
@@ -25,7 +25,7 @@ from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 
-RESULT = Path(__file__).parents[1] / "results" / "accuracy.json"
+RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "accuracy.json"
 SETS = ("aflw2000", "facesynthetics", "youtube68")
 FOUND_IOU = 0.25
 PEERS = (

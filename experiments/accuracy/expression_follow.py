@@ -1,9 +1,9 @@
 """How well expression follows its labels, by shape and by face size, on pictures that training leaves out (one in fifty of each pack).
 
-    python experiments/accuracy/expression_follow.py --data DATA --labels runs/labels [--size 60 --size 220]
+    python -m experiments.accuracy.expression_follow --data DATA --labels runs/labels [--size 60 --size 220]
 
 Each face is laid alone on gray with so many px, the network finds it, and its weights stand against the fitted label's: correlation, and
-slope (1 = in full strength). Prints the strongest shapes, writes experiments/results/expression_follow.json.
+slope (1 = in full strength). Prints the strongest shapes, writes experiments/results/accuracy/expression_follow.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mfn.inference.predictor import WEIGHTS, Predictor
 from mfn.training.data.packs import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
 
-RESULT = Path(__file__).parents[1] / "results" / "expression_follow.json"
+RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "expression_follow.json"
 PACKS = ("lfw", "utkface", "youtube", "expressions", "masks_without")
 SIDE = 384
 LEAST_SPREAD = 0.03  # shapes that hardly vary in the labels have no correlation to speak of

@@ -1,10 +1,10 @@
 """Closed and open eyes told apart: the area under the ROC curve on faces that were labelled by eye.
 
-    python experiments/accuracy/eyelids.py mfn=mfn/weights/mfn.onnx sfn=mfn/weights/sfn.onnx --data ../shared/data
+    python -m experiments.accuracy.eyelids mfn=mfn/weights/mfn.onnx sfn=mfn/weights/sfn.onnx --data ../shared/data
 
 eyelids.json holds rows of the packs' `face_…` arrays: faces whose two eyes are clearly shut, and clearly open, as seen on enlarged pictures
 of the eyes; narrow, hidden, winking and downcast ones were left out. What is measured is the mean of the two eyeBlink weights. The faces
-are of the training packs, but these labels are not what the networks were trained on. Writes experiments/results/eyelids.json.
+are of the training packs, but these labels are not what the networks were trained on. Writes experiments/results/accuracy/eyelids.json.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 
 LABELS = Path(__file__).parent / "eyelids.json"
-RESULT = Path(__file__).parents[1] / "results" / "eyelids.json"
+RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "eyelids.json"
 BLINK = [EXPRESSION_NAMES.index("eyeBlinkLeft"), EXPRESSION_NAMES.index("eyeBlinkRight")]
 
 

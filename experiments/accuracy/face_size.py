@@ -1,13 +1,13 @@
 """What the networks read in the same faces at 16 to 300 px: expression, points and recall of MFN large, MFN small and SFN.
 
-    python experiments/accuracy/face_size.py --backgrounds DATA/backgrounds.tar --clips EVAL/clips [--plot sizes.png] [--sheet sizes_sheet.png]
+    python -m experiments.accuracy.face_size --backgrounds DATA/backgrounds.tar --clips EVAL/clips [--plot sizes.png] [--sheet sizes_sheet.png]
 
 A face's size is sqrt(w h) of its box in the picture that the predictor is given: a square of 448 px, which large sees at 496 px and small
 at 288 px. Two kinds of faces, each at all sizes: heads with shoulders drawn by `mfn.synthesis.heads` (exact truth, a seed of their own),
 and frames of clips, where no truth is known: there it is SFN's word on the frame as it was filmed, so figures are agreement with that.
 The shrunk picture lies somewhere in a photo without faces, or a wall, and frames also in rows of their like: a small face scores higher
 in company, as the network looks at the whole picture. SFN reads the box that large found. Recall is at IoU 0.5 and the default score;
-all else is over the faces that all networks of a recall of half and more found. Prints Markdown, writes experiments/results/face_size.json.
+all else is over the faces that all networks of a recall of half and more found. Prints Markdown, writes experiments/results/accuracy/face_size.json.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mfn.synthesis.heads import Heads
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 
-RESULT = Path(__file__).parents[1] / "results" / "face_size.json"
+RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "face_size.json"
 SIZES = (16, 24, 32, 48, 64, 96, 128, 192, 300)
 SIDE = 448  # px of the square picture
 SEED, DRAWN, REACH = 51216, 1152, 0.6  # px of a drawn picture; its head's part of the size that training gives it, so that shoulders show

@@ -1,6 +1,6 @@
 """How many photos without faces get a false one, by the score asked for.
 
-    python experiments/accuracy/false_faces.py --backgrounds DATA/backgrounds.tar
+    python -m experiments.accuracy.false_faces --backgrounds DATA/backgrounds.tar
 
 Every fifth of the pack's photos; most of them were also behind the faces of training scenes. Prints, writes results/false_faces.json.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from mfn.inference.predictor import MODELS, Predictor
 from mfn.training.data.packs import read_pictures
 
-RESULT = Path(__file__).parents[1] / "results" / "false_faces.json"
+RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "false_faces.json"
 SCORES = (0.4, 0.5, 0.55, 0.6, 0.65)
 EVERY = 5
 

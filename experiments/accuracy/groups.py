@@ -1,12 +1,12 @@
 """Detection on group photos: recall, precision and average precision at IoU 0.5.
 
-    python experiments/accuracy/groups.py --groups ../shared/eval/groups [--weights mfn.onnx] [--overlays folder]
-    python experiments/accuracy/groups.py --least 16 --out experiments/results/groups_16.json --sheet false.png
-    python experiments/accuracy/groups.py --tiles --least 16 --out experiments/results/groups_tiles.json
+    python -m experiments.accuracy.groups --groups ../shared/eval/groups [--weights mfn.onnx] [--overlays folder]
+    python -m experiments.accuracy.groups --least 16 --out experiments/results/accuracy/groups_16.json --sheet false.png
+    python -m experiments.accuracy.groups --tiles --least 16 --out experiments/results/accuracy/groups_tiles.json
 
 Truth is a detector's boxes: those of score >= 0.75 count, the others are neither hit nor false. Only boxes of at least 32 px height in the
 network's input count (and detections of that height); with --tiles the height is that in the picture. Prints a line a picture and writes
-experiments/results/groups.json. The sheet shows every false one at the score of the tables, with the truth that is left aside in gray.
+experiments/results/accuracy/groups.json. The sheet shows every false one at the score of the tables, with the truth that is left aside in gray.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget.io.files import make_folder
 
-RESULT = Path(__file__).parents[1] / "results" / "groups.json"
+RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "groups.json"
 TRUSTED, IOU = 0.75, 0.5
 
 

@@ -1,8 +1,8 @@
 """The single-face networks in one table: accuracy, pose, expression, jitter, size and speed.
 
-    python experiments/accuracy/single_face.py sfn=mfn/weights/sfn.onnx prnet=experiments/weights/prnet.onnx --eval ../shared/eval
+    python -m experiments.accuracy.single_face sfn=mfn/weights/sfn.onnx prnet=experiments/weights/prnet.onnx --eval ../shared/eval
 
-Boxes are MFN's own, so a face it misses counts as missed by all. Writes experiments/results/single_face.json and prints Markdown.
+Boxes are MFN's own, so a face it misses counts as missed by all. Writes experiments/results/accuracy/single_face.json and prints Markdown.
 `aligned_nme` and `nme` are those of the evaluation's own score.py. Pose of a network of points is the rotation that takes the mean
 head's 68 points to its own. Jitter: mean change from frame to frame, of the 68 points in % of the face's size and of the rotation in
 degrees, on one still frame with camera noise (sigma 6) in a fixed box; on the clips the mean second difference of the points.
@@ -26,7 +26,7 @@ from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import Heads
 from mfn.training.data.packs import read_pictures
 
-RESULT = Path(__file__).parents[1] / "results" / "single_face.json"
+RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "single_face.json"
 CLIPS = ("d0", "d3", "d10", "d12")
 SYNTHETIC, FRAMES, NOISE = 200, 60, 6.0
 

@@ -1,11 +1,11 @@
 """Area under the curve on video frames: the MFN poster's chart, on frames of people who were never trained on, in three scenarios.
 
-    python experiments/accuracy/video_auc.py mfn-large=large mfn-small=small sfn=mfn/weights/sfn.onnx --eval ../shared/eval
+    python -m experiments.accuracy.video_auc mfn-large=large mfn-small=small sfn=mfn/weights/sfn.onnx --eval ../shared/eval
 
 The curve is the share of faces whose aligned NME (the evaluation's own score.py) lies below a limit, its area taken from 0 to 8 %, so that
 1 is perfect; a missed face lies below no limit. Scenarios: the frames as they are; in the dark (a third of the light, camera noise); far
 and moving (the face at 40 px, motion blur). A network of one face reads the boxes that MFN large finds in the same frames.
-Writes experiments/results/video_auc.json and prints Markdown.
+Writes experiments/results/accuracy/video_auc.json and prints Markdown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 
-RESULT = Path(__file__).parents[1] / "results" / "video_auc.json"
+RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "video_auc.json"
 LIMIT = 8.0  # %
 FAR_PX, BLUR_PX = 40.0, 3  # size of the face, length of the motion
 Scenario = Callable[[Picture, float], tuple[Picture, float]]

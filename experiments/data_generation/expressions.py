@@ -1,6 +1,6 @@
 """A pack of real photos with changed expressions: eyes shut, winks, jaws open, brows, puckers (`mfn.synthesis.expression_edit`), with exact labels.
 
-    python experiments/data_generation/expressions.py --data DATA --labels runs/labels --out runs/edits --count 6000
+    python -m experiments.data_generation.expressions --data DATA --labels runs/labels --out runs/edits --count 6000
 
 Writes edits.tar, edits.npz and labels/edits.npz below --out, in the form of the other packs, and a sheet to look at: above each edit the
 photo it was made of. Ctrl-C stops and writes what there is.

@@ -1,6 +1,6 @@
 """A pack of synthetic heads: any identity, expression, pose, look and light, with exact labels (`mfn.synthesis.heads`).
 
-    python experiments/data_generation/heads.py --backgrounds DATA/backgrounds.tar --out runs/heads --count 6000
+    python -m experiments.data_generation.heads --backgrounds DATA/backgrounds.tar --out runs/heads --count 6000
 
 Writes heads.tar, heads.npz and labels/heads.npz below --out, in the form of the other packs, and a sheet to look at.
 Ctrl-C stops and writes what there is. `track` in the labels numbers the people: pictures with one number show one identity.

@@ -1,6 +1,6 @@
 """A pack of large poses, profiles and nods, made from fitted faces of other packs by `mfn.synthesis.pose_edit`, with exactly turned labels.
 
-    python experiments/data_generation/profiles.py --data DATA --labels runs/labels --out runs/profiles --count 8000
+    python -m experiments.data_generation.profiles --data DATA --labels runs/labels --out runs/profiles --count 8000
 
 Writes profiles.tar, profiles.npz and labels/profiles.npz below --out, in the form of the other packs, and a sheet to look at. A face is
 turned the way it already looks, so that the side that comes to show is one the camera saw.

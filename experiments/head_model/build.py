@@ -1,6 +1,6 @@
 """Builds `mfn/weights/head_model.npz`, our own head model, from ICT-FaceKit's shapes.
 
-    python experiments/head_model/build.py --ict ict_facekit.npz --mediapipe ict_mediapipe478.npz
+    python -m experiments.head_model.build --ict ict_facekit.npz --mediapipe ict_mediapipe478.npz
 
 The topology is ours: rings at lids and lips, a graded cloud elsewhere, triangulated (experiments/head). Every vertex is a fixed mix of
 ICT vertices, so ICT's identities and expressions carry over linearly. Takes about half a minute.

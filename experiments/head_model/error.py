@@ -1,6 +1,6 @@
 """How far ICT-FaceKit's face surface lies from ours, over random identities and expressions, and what the head model holds.
 
-    python experiments/head_model/error.py --ict ict_facekit.npz
+    python -m experiments.head_model.error --ict ict_facekit.npz
 
 Each head: ICT identity weights N(0, 1); each expression weight is uniform in [0, 1] with probability 0.15, else 0. Ours answers with the
 identity by least squares on the skin (the face's front counting most) and the same expression weights. Measured at ICT's vertices of the
@@ -25,7 +25,7 @@ from mfn.structures.head_model import DEFAULT_FILE, HeadModel  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
 SKIN = ("face", "lids", "lips", "brows", "ears", "scalp", "neck", "nostrils")
-RESULT = Path(__file__).parents[1] / "results" / "head_model.json"
+RESULT = Path(__file__).parents[1] / "results" / "head_model" / "head_model.json"
 
 
 def origin_of(ict: Ict, vertices: np.ndarray) -> np.ndarray:

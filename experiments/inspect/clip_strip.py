@@ -1,6 +1,6 @@
 """A strip of a clip's frames, the found head over the actor, and the character beside: for judging expression by eye.
 
-    python experiments/inspect/clip_strip.py clip.mp4 strip.png [--avatar avatars/robot.glb] [--frames 8]
+    python -m experiments.inspect.clip_strip clip.mp4 strip.png [--avatar avatars/robot.glb] [--frames 8]
 
 Prints how much the strongest shapes move, so that a dead channel shows.
 """

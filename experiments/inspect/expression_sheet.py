@@ -1,6 +1,6 @@
 """Draws our head with each of the 51 expression shapes at weight 1, the neutral face first, as one labelled picture to look at.
 
-    python experiments/inspect/expression_sheet.py --out sheet.png [--names eyeBlinkLeft jawOpen] [--yaw_deg 30] [--size 320] [--wire]
+    python -m experiments.inspect.expression_sheet --out sheet.png [--names eyeBlinkLeft jawOpen] [--yaw_deg 30] [--size 320] [--wire]
 
 The subject's left is on the right of each picture.
 """

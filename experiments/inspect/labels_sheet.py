@@ -1,6 +1,6 @@
 """A sheet of labels to look at: each face beside its fitted head, with the strongest expression weights.
 
-    python experiments/inspect/labels_sheet.py --data ../shared/data --labels labels --out sheet.png [--pick eyeBlinkLeft]
+    python -m experiments.inspect.labels_sheet --data ../shared/data --labels labels --out sheet.png [--pick eyeBlinkLeft]
 
 `--pick` takes the faces with most of one expression; `left` and `right` those that turn most to that side of the
 picture, `worst` those with the largest residual; otherwise faces are drawn at random.

@@ -1,6 +1,6 @@
 """A contact sheet of a clip's frames with everybody's track number, for looking at who is who frame by frame.
 
-    python experiments/inspect/track_strip.py clip.mp4 sheet.png [--every 1] [--faces clip.npz]
+    python -m experiments.inspect.track_strip clip.mp4 sheet.png [--every 1] [--faces clip.npz]
 
 --faces: keep what the network found there, or read it from there if the file exists.
 """

@@ -1,7 +1,7 @@
 """Labels for training: pose, identity, expression of our head model for each face of the packs, fitted to the
 teacher's landmarks.
 
-    python experiments/labels/fit.py --data ../shared/data --out labels [--source lfw --source youtube] [--landmarker face_landmarker.task]
+    python -m experiments.labels.fit --data ../shared/data --out labels [--source lfw --source youtube] [--landmarker face_landmarker.task]
 
 The packs hold one look of the teacher at each face. With --landmarker faces turned to the side are looked at a dozen times more, upright,
 turned, mirrored and enlarged, and the median is fitted; seven of them a second. Give it an --out of its own: labels that are there already

@@ -1,6 +1,6 @@
 """Weak supervision as the MFN paper publishes it: a trained single-face network labels every face of the packs.
 
-    python experiments/labels/from_network.py --network sfn.onnx --labels runs/labels --out runs/labels_sfn
+    python -m experiments.labels.from_network --network sfn.onnx --labels runs/labels --out runs/labels_sfn
 
 Reads the fitted labels for the boxes alone and writes packs of the same form, with the network's pose, identity and expression and the
 box that follows from them. `ok` is kept; so is everything else that a label file holds. Speed goes to standard output.

@@ -1,6 +1,6 @@
 """What is learned about people's identities from two and more pictures of each: mfn/weights/people.npz, which the fitter uses.
 
-    python experiments/labels/learn_people.py --data ../shared/data
+    python -m experiments.labels.learn_people --data ../shared/data
 
 `mean (I,)`, `between (I, I)`: how identities differ from person to person (lfw, two news photos of each); `within (I, I)`: how the fits of
 one person's pictures differ (mean of lfw's and youtube's), all of faces fitted alone; `size_mm (I,)` says to which head model all this

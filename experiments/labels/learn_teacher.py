@@ -1,6 +1,6 @@
 """What is learned about the landmark teacher on real faces: mfn/weights/teacher.npz, which the fitter uses.
 
-    python experiments/labels/learn_teacher.py --data ../shared/data
+    python -m experiments.labels.learn_teacher --data ../shared/data
 
 `offset (478, 3)` metres: where on the head the teacher puts each point of a resting face, alike on both sides; `closed (2, 478, 3)` metres:
 what eyeBlinkLeft and eyeBlinkRight must add so that at weight 1 the lids' points lie where the teacher puts them on shut eyes;

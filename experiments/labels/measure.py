@@ -1,6 +1,6 @@
 """How good the fitter's labels are, from pictures alone: accuracy, identity, expression. (experiments/speed/engine.py: how quick.)
 
-    python experiments/labels/measure.py --shared ../shared --out experiments/results/fitting.json [--part accuracy]
+    python -m experiments.labels.measure --shared ../shared --out experiments/results/labels/fitting.json [--part accuracy]
 
 The evaluation sets are only measured on; what the fitter has learned is from the training packs (experiments/labels/learn_teacher.py). Distances
 between identities are those of the neutral faces they make: root mean square over the face's vertices, mm.
@@ -282,7 +282,7 @@ PARTS |= {"degeneracies": degeneracies}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "fitting.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "labels" / "fitting.json")
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this (may be repeated); the others are kept")
     options = parser.parse_args()
     torch.set_num_threads(1)

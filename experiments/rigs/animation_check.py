@@ -1,7 +1,7 @@
 """An animated GLB of 20 characters x 300 frames: size and write time by tolerance; Khronos' validator; Blender's curves
-against the take. Writes experiments/results/animation.json.
+against the take. Writes experiments/results/rigs/animation.json.
 
-    npm install gltf-validator && python experiments/rigs/animation_check.py --validator . --blender blender --out FILE
+    npm install gltf-validator && python -m experiments.rigs.animation_check --validator . --blender blender --out FILE
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--take", help="a take to use instead of the made-up one")
     parser.add_argument("--validator", help="folder in which gltf-validator was installed by npm")
     parser.add_argument("--blender", help="Blender's command")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "animation.json")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "results" / "rigs" / "animation.json")
     options = parser.parse_args()
     take = read_take(options.take) if options.take else performance()
     rigs = [load_rig(path) for path in sorted(avatar_folder().glob("*.glb"))]

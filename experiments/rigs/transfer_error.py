@@ -1,6 +1,6 @@
 """How far `retarget rig`'s shapes lie from a head's own: our shapes transferred to ICT-FaceKit heads, which have theirs.
 
-    python experiments/rigs/transfer_error.py --ict ../shared/data/ict_facekit.npz --out experiments/results/transfer.json
+    python -m experiments.rigs.transfer_error --ict ../shared/data/ict_facekit.npz --out experiments/results/rigs/transfer.json
 
 Heads: ICT's mean and random identities N(0, 1); landmarks exact, and displaced by 2 mm before they go to the nearest vertex.
 Measured on the skin where ICT's shape moves it by more than 0.5 mm ("moving"), in millimetres, and where it does not ("still").
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--points", type=Path, default=Path("../shared/data/ict_mediapipe478.npz"))
     parser.add_argument("--heads", type=int, default=4, help="random identities besides the mean")
     parser.add_argument("--noise_mm", type=float, default=2.0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "transfer.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "rigs" / "transfer.json")
     args = parser.parse_args()
     ict, source, rng = load_ict(args.ict), load_source(), np.random.default_rng(0)
     with np.load(args.points) as points:

@@ -1,5 +1,5 @@
 // Khronos' glTF Validator over GLB files: a line a file, its errors and warnings below; exit 1 if any file has an error.
-//     npm install gltf-validator && node experiments/validate_glb.js crowd.glb …
+//     npm install gltf-validator && node experiments/rigs/validate_glb.js crowd.glb …
 const { readFileSync } = require("fs");
 const { createRequire } = require("module");
 const validator = createRequire(process.cwd() + "/")("gltf-validator");

@@ -1,6 +1,6 @@
 """How fast the data engine is on one core: fits, synthetic heads, edits, profiles and crowd scenes a second of processor time.
 
-    python experiments/speed/engine.py --shared ../shared --labels runs/labels --out experiments/results/engine_speed.json
+    python -m experiments.speed.engine --shared ../shared --labels runs/labels --out experiments/results/speed/engine_speed.json
 
 Processor time is counted, so that another job on the machine disturbs little; caches shared with it still do. Faces are turned and changed
 in pictures of the youtube pack; scenes are drawn from it and from masked faces, as `mfn fit` draws them from all packs.

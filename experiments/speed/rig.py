@@ -1,6 +1,6 @@
 """Rig weights of 1, 100 and 1,000 faces x 60 targets in microseconds, one core: one product, whatever the number.
 
-    OMP_NUM_THREADS=1 python experiments/speed/rig.py
+    OMP_NUM_THREADS=1 python -m experiments.speed.rig
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def best_us(run, repeats: int) -> float:
 def main() -> None:
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "rig_speed.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "speed" / "rig_speed.json")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     matrix = np.zeros((len(ARKIT_NAMES), TARGETS), np.float32)

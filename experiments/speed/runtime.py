@@ -1,10 +1,10 @@
 """Time of one 1280 x 720 frame against the number of faces, one core, from uint8 frame to rig weights.
 
-    python experiments/speed/runtime.py [--photo crowd.jpg] [--avatar avatars/robot.glb] [--rounds 40]
+    python -m experiments.speed.runtime [--photo crowd.jpg] [--avatar avatars/robot.glb] [--rounds 40]
 
 The frames hold 0 to 200 faces: crops of `mfn.cli.demo`'s rendered heads, or of the faces found in a photo of yours. What is timed: letterbox,
 network, decode, NMS, back to the frame's pixels (`detect`), then the rig's weights for all of them (`rig`). Median over rounds, the
-counts taken in turn so that the machine's mood falls on all alike. Prints a table, writes experiments/results/runtime.json.
+counts taken in turn so that the machine's mood falls on all alike. Prints a table, writes experiments/results/speed/runtime.json.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mfn.inference.single_face import SingleFace
 from retarget import Rig, load_rig
 from retarget.rig.avatars import find_avatar
 
-RESULT = Path(__file__).parents[1] / "results" / "runtime.json"
+RESULT = Path(__file__).parents[1] / "results" / "speed" / "runtime.json"
 COUNTS = (0, 1, 10, 50, 100, 200)
 WIDTH, HEIGHT = 1280, 720
 PEERS = {"3DDFA_V2 (FaceBoxes, regression, dense mesh)": {1: 22.6, 10: 57.3, 50: 204, 100: 382}, "MediaPipe": {1: 9.2, 5: 38.0}}

@@ -1,11 +1,11 @@
 """The curve by which `small` and `large` were chosen: accuracy against time, of each network at several input sizes, on one core.
 
-    python experiments/speed/speed_accuracy.py --eval ../shared/eval --photo crowd.jpg [--plot speed_accuracy.png]
+    python -m experiments.speed.speed_accuracy --eval ../shared/eval --photo crowd.jpg [--plot speed_accuracy.png]
 
 Accuracy is `accuracy.py`'s: aligned NME on three sets with the network's own boxes, and misses; AP is `groups.py`'s, of the faces of at
 least 16 px in the picture. Time is `runtime.py`'s: a 1280 x 720 frame of ten faces to rig weights, everything included, median, one size
 after the other. A size is a number of px (see `mfn.inference.predictor.MODELS`); `input` is what a frame gets of it. Prints Markdown, writes
-experiments/results/speed_accuracy.json.
+experiments/results/speed/speed_accuracy.json.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mfn.structures.head_model import HeadModel
 from retarget import Rig, load_rig
 from retarget.rig.avatars import find_avatar
 
-RESULT = Path(__file__).parents[1] / "results" / "speed_accuracy.json"
+RESULT = Path(__file__).parents[1] / "results" / "speed" / "speed_accuracy.json"
 SIZES = ((320, 176), (352, 208), (384, 224), (448, 256), (576, 320), (720, 416), (864, 496), (896, 512))
 SCORE, GROUP_SCORE, GROUP_LEAST = 0.3, 0.02, 16.0  # as the two scripts
 Curves = dict[str, dict[str, dict]]

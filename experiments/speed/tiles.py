@@ -1,9 +1,9 @@
 """`--tiles` on a picture of 24 megapixels with 0 to 300 faces, and on one of 6: time follows the picture's size, not the faces' number.
 
-    python experiments/speed/tiles.py --photo crowd.jpg [--weights small] [--least 16] [--rounds 1]
+    python -m experiments.speed.tiles --photo crowd.jpg [--weights small] [--least 16] [--rounds 1]
 
 The pictures are gray, with crops of the photo's faces of 32 px and more strewn over them; those of fewer faces are a part of the others'.
-CPU seconds on one core, everything included, median over rounds. Prints Markdown, writes experiments/results/tiles_speed.json.
+CPU seconds on one core, everything included, median over rounds. Prints Markdown, writes experiments/results/speed/tiles_speed.json.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mfn.inference.image_io import Picture
 from mfn.inference.predictor import Predictor, find_model
 from mfn.inference.tiling import plan
 
-RESULT = Path(__file__).parents[1] / "results" / "tiles_speed.json"
+RESULT = Path(__file__).parents[1] / "results" / "speed" / "tiles_speed.json"
 CASES = ((6000, 4000, 0), (6000, 4000, 5), (6000, 4000, 50), (6000, 4000, 300), (3000, 2000, 50))  # width, height px, faces
 CELL, CROP = 260, (64, 256)  # px: of a place, and from the least to the largest side of a crop; its face has some two thirds of it
 

@@ -1,6 +1,6 @@
 """How much smoothing calms a still face, and how late a blink comes: figures for `mfn.video.one_euro`.
 
-    python experiments/video/smoothing.py --eval ../shared/eval [--weights mfn.onnx] [--out experiments/results/smoothing.json]
+    python -m experiments.video.smoothing --eval ../shared/eval [--weights mfn.onnx] [--out experiments/results/video/smoothing.json]
 
 Still photos with new camera noise in every frame go through the network; jitter is the mean change from frame to frame
 of weights (over all 51), of angles and of places, before and after smoothing. The blink is a lid that closes in two
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--photos", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "smoothing.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "video" / "smoothing.json")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     predictor, rows = Predictor.load(args.weights, threads=1), []

@@ -1,6 +1,6 @@
 """Who is who, against known truth: people who walk through one another, hide, leave, come back, and cuts.
 
-    python experiments/video/tracking.py [--people 20] [--frames 300] [--first 5] [--seeds 10] [--out experiments/results/tracking.json]
+    python -m experiments.video.tracking [--people 20] [--frames 300] [--first 5] [--seeds 10] [--out experiments/results/video/tracking.json]
 
 A simulation of what the network reports, with its errors as they were measured on clips: a box that shakes, a face that
 is not seen now and then, the hinder of two that overlap not seen, and identity coefficients that differ between people
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=5, help="first seed: the tracker's constants were chosen on 0 to 4")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "tracking.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "video" / "tracking.json")
     args = parser.parse_args()
     seeds = range(args.first, args.first + args.seeds)
     rows = [measure(args.people, args.frames, seeds, cuts) for cuts in (0, 2)]
