@@ -1,6 +1,6 @@
 """The four charts of the MFN poster, re-made from the measured figures beside it: PNG and Markdown.
 
-    python -m experiments.ablation.charts     
+    python -m experiments.ablation.charts
 
 (a) NME of single-scale MFN with labels of a single-scale SFN, with those of a multi-scale SFN, and of multi-scale MFN; (b) area under the
 curve on videos; (c) detection AP of the detector alone and of joint training; (d) run time against the number of faces. The poster's own
