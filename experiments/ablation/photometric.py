@@ -18,22 +18,22 @@ import torch
 
 from experiments.accuracy.benchmarks import SETS, load_score, mean_of, read_tar
 from experiments.labels.measure import Bench, Figures, points68, seen_on
-from mfn.fitting.fitter import Fit, fit
+from mfn.fitting.blendshape_calibration import scores_to_expression
+from mfn.fitting.fitter import FitResult, fit
 from mfn.fitting.landmarker import Landmarker
 from mfn.fitting.photometric import (
-    Rasteriser,
-    RenderOptions,
+    PhotometricOptions,
+    Rasterizer,
     check_pytorch3d,
-    rasterise_numpy,
-    rasterise_pytorch3d,
+    rasterize_numpy,
+    rasterize_pytorch3d,
     refine,
 )
 from mfn.inference.image_io import Picture
-from mfn.structures.mediapipe_topology import teacher_expression
 from retarget.io.files import atomic_write
 
 
-def fitted(bench: Bench, name: str, every: int, landmarker: Landmarker) -> tuple[Fit, list[Picture], np.ndarray]:
+def fitted(bench: Bench, name: str, every: int, landmarker: Landmarker) -> tuple[FitResult, list[Picture], np.ndarray]:
     """Fits of a set's pictures in which the teacher finds the face, those pictures, and the true 68 points (N, 68, 2) px."""
     folder = bench.shared / "eval"
     with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
@@ -49,11 +49,11 @@ def fitted(bench: Bench, name: str, every: int, landmarker: Landmarker) -> tuple
             scores.append(seen.scores[face])
             rows.append(i)
             pictures.append(picture)
-    teacher = torch.from_numpy(teacher_expression(np.stack(scores), landmarker.names))
+    teacher = torch.from_numpy(scores_to_expression(np.stack(scores), landmarker.names))
     return fit(torch.from_numpy(np.stack(points)), teacher, bench.basis), pictures, true[rows]
 
 
-def measure(bench: Bench, every: int, rasterise: Rasteriser, options: RenderOptions) -> Figures:
+def measure(bench: Bench, every: int, rasterise: Rasterizer, options: PhotometricOptions) -> Figures:
     """Per set: NME by landmarks alone and after the refinement, how far it moved identity and expression, seconds a face."""
     score, out = load_score(bench.shared / "eval"), {}
     with bench.landmarker() as landmarker:
@@ -62,7 +62,7 @@ def measure(bench: Bench, every: int, rasterise: Rasteriser, options: RenderOpti
             start = time.process_time()
             cuts = [slice(i, i + 4) for i in range(0, len(pictures), 4)]
             parts = [refine(before[cut], pictures[cut], bench.model, bench.basis, rasterise, options) for cut in cuts]  # type: ignore[index]
-            after = Fit(*(torch.cat([getattr(part, key) for part in parts]) for key in Fit.__dataclass_fields__))
+            after = FitResult(*(torch.cat([getattr(part, key) for part in parts]) for key in FitResult.__dataclass_fields__))
             out[name] = {"faces": len(pictures), "seconds of one core a face": round((time.process_time() - start) / len(pictures), 2)}
             for title, found in (("landmarks", before), ("photometric", after)):
                 predicted = points68(found, bench.model)
@@ -78,16 +78,16 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "ablation" / "photometric.json")
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=RenderOptions().steps)
+    parser.add_argument("--steps", type=int, default=PhotometricOptions().steps)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rasterise: Rasteriser = rasterise_pytorch3d
+    rasterise: Rasterizer = rasterize_pytorch3d
     try:
         check_pytorch3d()
     except ImportError:
-        rasterise = rasterise_numpy
+        rasterise = rasterize_numpy
     figures: Figures = {"rasteriser": rasterise.__name__, "every": options.every, "steps": options.steps}
-    figures |= measure(Bench(options.shared), options.every, rasterise, RenderOptions(steps=options.steps))
+    figures |= measure(Bench(options.shared), options.every, rasterise, PhotometricOptions(steps=options.steps))
     print(json.dumps(figures, indent=1))
     atomic_write(options.out, (json.dumps(figures, indent=1) + "\n").encode())
 

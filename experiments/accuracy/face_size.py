@@ -30,7 +30,7 @@ from mfn.inference.single_face import WEIGHTS, SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.head_renderer import Person
-from mfn.synthesis.heads import Heads
+from mfn.synthesis.heads import HeadGenerator
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -54,7 +54,7 @@ class Case(NamedTuple):
     face: Faces
 
 
-class Busts(Heads):
+class Busts(HeadGenerator):
     """Heads drawn smaller in their pictures, with room around."""
 
     def place(self, person: Person, size: int, rng: np.random.Generator) -> Faces:
@@ -171,7 +171,7 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float | None:
     return round(float(np.corrcoef(x, y)[0, 1]), 3)
 
 
-def measure(cases: Iterable[Case], networks: Networks, heads: Heads | None, sheet: list[list[Picture]]) -> dict[str, dict]:
+def measure(cases: Iterable[Case], networks: Networks, heads: HeadGenerator | None, sheet: list[list[Picture]]) -> dict[str, dict]:
     """Figures by size. heads: what the grounds come from, None for pictures in rows; sheet: gets the laid pictures of every 20th case."""
     rng = np.random.default_rng(SEED + 1)
     true: dict[int, list[Faces]] = {size: [] for size in SIZES}

@@ -23,7 +23,7 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import CROP_SIZE, SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.heads import Heads
+from mfn.synthesis.heads import HeadGenerator
 from mfn.training.data.packs import read_pictures
 
 RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "single_face.json"
@@ -93,7 +93,7 @@ def read_sets(folder: Path, predictor: Predictor) -> dict[str, list]:
 
 def synthetic(data: Path, count: int) -> list[tuple[np.ndarray, Faces]]:
     """Synthetic heads that no training saw (a seed of their own), with exact expressions."""
-    heads, rng = Heads(HeadModel.load(), read_pictures(data / "backgrounds.tar", every=15)), np.random.default_rng(90210)
+    heads, rng = HeadGenerator(HeadModel.load(), read_pictures(data / "backgrounds.tar", every=15)), np.random.default_rng(90210)
     return [heads.picture(rng, 200, 1.25) for _ in range(count)]
 
 

@@ -22,7 +22,7 @@ from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_topology import face_box
-from mfn.synthesis.expression_edit import Editor
+from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.training.data.pack_writer import code_picture, write_pack
 from mfn.training.data.packs import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
@@ -93,7 +93,7 @@ def usable(pack: Pack) -> np.ndarray:
 
 def make(packs: dict[str, Pack], count: int, seed: int) -> tuple[list[bytes], Faces, list[np.ndarray]]:
     """`count` coded pictures and the face of each; the first photos as they were."""
-    editor, rng = Editor(HeadModel.load()), np.random.default_rng(seed)
+    editor, rng = ExpressionEditor(HeadModel.load()), np.random.default_rng(seed)
     rows = {name: usable(pack) for name, pack in packs.items()}
     share = np.array([SHARES[name] for name in packs]) / sum(SHARES[name] for name in packs)
     coded: list[bytes] = []

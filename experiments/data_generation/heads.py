@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.heads import Heads
+from mfn.synthesis.heads import HeadGenerator
 from mfn.training.data.pack_writer import code_picture, write_pack, write_sheet
 from mfn.training.data.packs import read_pictures
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--samples", type=float, default=1.25, help="px drawn for each px of a side")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    rng, heads = np.random.default_rng(args.seed), Heads(HeadModel.load(), read_pictures(args.backgrounds))
+    rng, heads = np.random.default_rng(args.seed), HeadGenerator(HeadModel.load(), read_pictures(args.backgrounds))
     coded, faces = [], []
     start = time.perf_counter()
     try:

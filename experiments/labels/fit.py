@@ -29,11 +29,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mfn.fitting.fitter import Fit, FitBasis, basis_from_head_model, faces_of, fit_people, trust
-from mfn.fitting.landmarker import HARDER, VIEWS, Landmarker, Seen, agree
+from mfn.fitting.blendshape_calibration import scores_to_expression
+from mfn.fitting.fitter import FitBasis, FitResult, basis_from_head_model, fit_people, fit_to_faces, label_confidence
+from mfn.fitting.landmarker import HARD_VIEWS, VIEWS, Landmarker, LandmarkResult, consensus
 from mfn.structures.camera import FRONTAL, project
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import teacher_expression
 from mfn.training.data.packs import read_pictures
 from retarget.io.files import atomic_write
 
@@ -52,7 +52,7 @@ def read_pack(data: Path, source: str) -> tuple[Arrays, torch.Tensor, torch.Tens
         pack = {name: file[name] for name in file.files}
     names = (data / "mediapipe_blendshapes.txt").read_text().split()
     points = pack["face_landmarks"].astype(np.float32) * pack["landmark_scale"]
-    teacher = teacher_expression(pack["face_blendshapes"].astype(np.float32) / 255, names)
+    teacher = scores_to_expression(pack["face_blendshapes"].astype(np.float32) / 255, names)
     return pack, torch.from_numpy(points), torch.from_numpy(teacher)
 
 
@@ -68,12 +68,12 @@ def look_again(pack: Arrays, pictures: Path, points: torch.Tensor, teacher: torc
     for row in tqdm(rows, desc=pictures.stem, unit="face"):
         before = points[row].numpy()
         box = np.concatenate([before[:, :2].min(0), before[:, :2].max(0)])
-        seen = landmarker.look(photos[pack["face_picture"][row]], box, (*VIEWS, *HARDER))
+        seen = landmarker.detect_in_views(photos[pack["face_picture"][row]], box, (*VIEWS, *HARD_VIEWS))
         if len(seen.points) == 0:
             continue
-        scores = teacher_expression(seen.scores, landmarker.names)
+        scores = scores_to_expression(seen.scores, landmarker.names)
         looks = [before[None], seen.points], [teacher[row].numpy()[None], scores], [poses[row][None], seen.rotation]
-        one, _ = agree(Seen(*(np.concatenate(part) for part in looks)))
+        one, _ = consensus(LandmarkResult(*(np.concatenate(part) for part in looks)))
         moved.append(np.linalg.norm((one.points[0] - before)[:, :2], axis=1).mean() / np.sqrt((box[2:] - box[:2]).prod()) * 100)
         points[row], teacher[row] = torch.from_numpy(one.points[0]), torch.from_numpy(one.scores[0])
         pack["face_transform"][row, :3, :3] = FRONTAL @ one.rotation[0]
@@ -95,7 +95,7 @@ def people_of(pack: Arrays, source: str, points: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(person)
 
 
-def fit_pack(points: torch.Tensor, teacher: torch.Tensor, person: torch.Tensor, basis: FitBasis, title: str) -> Fit:
+def fit_pack(points: torch.Tensor, teacher: torch.Tensor, person: torch.Tensor, basis: FitBasis, title: str) -> FitResult:
     """`fit_people` in blocks that keep people together, with a progress bar; rows in the pack's order."""
     order = torch.argsort(person, stable=True)
     cuts, start = [], 0
@@ -106,7 +106,7 @@ def fit_pack(points: torch.Tensor, teacher: torch.Tensor, person: torch.Tensor, 
         cuts.append(order[start:end])
         start = end
     parts = [fit_people(points[rows], teacher[rows], person[rows], basis) for rows in tqdm(cuts, desc=title, unit="block")]
-    found = Fit(*(torch.cat([getattr(p, name) for p in parts]) for name in Fit.__dataclass_fields__))
+    found = FitResult(*(torch.cat([getattr(p, name) for p in parts]) for name in FitResult.__dataclass_fields__))
     return found[torch.argsort(order)]
 
 
@@ -130,11 +130,11 @@ def box_overlap(box: NDArray, pack: Arrays) -> NDArray:
     return np.array([b for b in best if b >= 0.3])
 
 
-def labels_of(found: Fit, points: torch.Tensor, pack: Arrays, model: HeadModel) -> Arrays:
+def labels_of(found: FitResult, points: torch.Tensor, pack: Arrays, model: HeadModel) -> Arrays:
     """What is written for one pack."""
-    out = {name: getattr(found, name).numpy() for name in Fit.__dataclass_fields__}
-    out["box"] = faces_of(found, model).box
-    ok, sure = trust(found, points, teacher_rotation(pack["face_transform"]))
+    out = {name: getattr(found, name).numpy() for name in FitResult.__dataclass_fields__}
+    out["box"] = fit_to_faces(found, model).box
+    ok, sure = label_confidence(found, points, teacher_rotation(pack["face_transform"]))
     out["ok"], out["confidence"] = ok.numpy(), sure.numpy()
     out["face"] = np.arange(len(points), dtype=np.int32)
     out["identity"], out["expression"] = out["identity"].astype(np.float16), out["expression"].astype(np.float16)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from experiments.labels.fit import fit_pack, people_of, read_pack
 from experiments.labels.measure import MEASURED, pairs_of
 from mfn.fitting.fitter import basis_from_head_model
-from mfn.fitting.identity_prior import PEOPLE_FILE, component_sizes_mm
+from mfn.fitting.identity_prior import IDENTITY_PRIOR_FILE, component_sizes_mm
 from mfn.structures.head_model import HeadModel
 from retarget.io.files import atomic_write
 
@@ -35,7 +35,7 @@ def read_identities(data: Path, source: str, most: int) -> tuple[NDArray, NDArra
     last = person[pairs[:MEASURED]].max()
     rows = [np.flatnonzero(person == p)[:most] for p in np.unique(person[pairs]) if p > last]
     chosen = np.concatenate(rows)
-    basis = replace(basis_from_head_model(HeadModel.load()), people=None)
+    basis = replace(basis_from_head_model(HeadModel.load()), identity_prior=None)
     found = fit_pack(points[chosen], teacher[chosen], torch.full((len(chosen),), -1), basis, source)
     return found.identity.numpy().astype(np.float64), person[chosen]
 
@@ -56,7 +56,7 @@ def two_covariances(identity: NDArray, person: NDArray) -> tuple[NDArray, NDArra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/ and mediapipe_blendshapes.txt")
-    parser.add_argument("--out", type=Path, default=PEOPLE_FILE)
+    parser.add_argument("--out", type=Path, default=IDENTITY_PRIOR_FILE)
     parser.add_argument("--most", type=int, default=10, help="pictures of a person")
     options = parser.parse_args()
     torch.set_num_threads(1)

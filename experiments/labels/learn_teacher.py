@@ -19,7 +19,8 @@ import torch
 from tqdm import tqdm
 
 from experiments.labels.fit import read_pack
-from mfn.fitting.fitter import TEACHER_FILE, FitBasis, FitOptions, basis_from_head_model, fit, fitted_points
+from mfn.fitting.blendshape_calibration import CALIBRATION_FILE
+from mfn.fitting.fitter import FitBasis, FitOptions, basis_from_head_model, fit, fitted_points
 from mfn.structures.flip import EXPRESSION_MIRROR, MEDIAPIPE_MIRROR
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_topology import LIDS
@@ -102,7 +103,7 @@ def learn_correlation(teacher: torch.Tensor) -> torch.Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/ and mediapipe_blendshapes.txt")
-    parser.add_argument("--out", type=Path, default=TEACHER_FILE)
+    parser.add_argument("--out", type=Path, default=CALIBRATION_FILE)
     parser.add_argument("--each", type=int, default=150, help="faces of a pack to learn from")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from experiments.accuracy.benchmarks import SETS, load_score, mean_of, read_tar
 from experiments.labels.fit import people_of, read_pack
-from mfn.fitting.fitter import Fit, FitBasis, basis_from_head_model, faces_of, fit, fit_people
-from mfn.fitting.landmarker import VIEWS, Landmarker, Seen, second_opinion, see_faces
+from mfn.fitting.blendshape_calibration import scores_to_expression
+from mfn.fitting.fitter import FitBasis, FitResult, basis_from_head_model, fit, fit_people, fit_to_faces
+from mfn.fitting.landmarker import VIEWS, Landmarker, LandmarkResult, blend_with_network, detect_faces
 from mfn.inference.nms import overlaps
 from mfn.inference.predictor import MODELS, Predictor
 from mfn.inference.single_face import WEIGHTS as SFN
 from mfn.inference.single_face import SingleFace
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import teacher_expression
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write
 
@@ -67,12 +67,12 @@ class Bench:
         return np.sqrt((moved**2).sum(1) / (moved.shape[1] / 3)) * 1000
 
 
-def points68(found: Fit, model: HeadModel) -> NDArray:
+def points68(found: FitResult, model: HeadModel) -> NDArray:
     """The head's 68 points in the picture, (N, 68, 2) px."""
-    return model.landmarks(faces_of(found, model), "ibug68")[..., :2]
+    return model.landmarks(fit_to_faces(found, model), "ibug68")[..., :2]
 
 
-def seen_on(seen: Seen, true: NDArray) -> int | None:
+def seen_on(seen: LandmarkResult, true: NDArray) -> int | None:
     """Which of the faces that the teacher saw lies on the true points (68, 2), or None."""
     own = np.concatenate([seen.points[..., :2].min(1), seen.points[..., :2].max(1)], 1).reshape(-1, 4)
     shared = overlaps(own, np.concatenate([true.min(0), true.max(0)])[None])[:, 0]
@@ -90,15 +90,15 @@ def fit_set(
     for i, picture in enumerate(read_tar(folder / f"{name}.tar")):
         faces = networks[1].again(picture, networks[0](picture)) if looks else None
         boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
-        seen, _ = see_faces(picture, landmarker, boxes, VIEWS if looks else ())
+        seen, _ = detect_faces(picture, landmarker, boxes, VIEWS if looks else ())
         if faces is not None:
-            seen = second_opinion(seen, faces, bench.model, landmarker.names)
+            seen = blend_with_network(seen, faces, bench.model, landmarker.names)
         face = seen_on(seen, true[i])
         if face is not None:
             points.append(seen.points[face])
             scores.append(seen.scores[face])
             rows.append(i)
-    teacher = torch.from_numpy(teacher_expression(np.stack(scores), landmarker.names))
+    teacher = torch.from_numpy(scores_to_expression(np.stack(scores), landmarker.names))
     predicted = np.full((len(true), 68, 2), np.nan)
     predicted[rows] = points68(fit(torch.from_numpy(np.stack(points)), teacher, bench.basis), bench.model)
     return predicted, true
@@ -180,7 +180,7 @@ def leakage(bench: Bench, every: int = 6) -> Figures:
                 points += list(seen.points)
                 scores += list(seen.scores)
         names = landmarker.names
-    teacher = torch.from_numpy(teacher_expression(np.stack(scores), names))
+    teacher = torch.from_numpy(scores_to_expression(np.stack(scores), names))
     along = fit(torch.from_numpy(np.stack(points)), teacher, bench.basis)
     pack, others, expected = read_pack(bench.shared / "data", "lfw")
     between = fit(others[:120], expected[:120], bench.basis).identity.numpy()

@@ -23,9 +23,9 @@ from experiments.labels.fit import read_pack as read_landmarks
 from mfn.fitting.fitter import basis_from_head_model, fit, fit_people
 from mfn.structures.camera import rotation_about
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.expression_edit import Editor
-from mfn.synthesis.heads import Heads, random_expressions
-from mfn.synthesis.pose_edit import turn_whole
+from mfn.synthesis.expression_edit import ExpressionEditor
+from mfn.synthesis.heads import HeadGenerator, random_expressions
+from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.packs import Pack, read_pack, read_pictures
 from mfn.training.data.scene_datamodule import boxes_from
 from mfn.training.data.scenes import KINDS, Kind, Mosaic
@@ -57,7 +57,7 @@ def fits(model: HeadModel, data: Path, count: int) -> dict[str, float]:
 
 def drawn(model: HeadModel, photos: list[np.ndarray], count: int) -> dict[str, float]:
     """Synthetic heads."""
-    heads, rng = Heads(model, photos), np.random.default_rng(0)
+    heads, rng = HeadGenerator(model, photos), np.random.default_rng(0)
     return {
         "synthetic heads a second, 128 px": rate(lambda _: heads.picture(rng, 128, 1.0), count),
         "synthetic heads a second, 200 px, 1.25 samples": rate(lambda _: heads.picture(rng, 200, 1.25), count),
@@ -66,12 +66,12 @@ def drawn(model: HeadModel, photos: list[np.ndarray], count: int) -> dict[str, f
 
 def changed(model: HeadModel, pack: Pack, count: int) -> dict[str, float]:
     """Real faces with another expression, and turned by 52 degrees."""
-    editor, rng = Editor(model), np.random.default_rng(0)
+    editor, rng = ExpressionEditor(model), np.random.default_rng(0)
     faces = pack.faces[rng.choice(alone(pack), count)]
     pictures, new = [pack.pictures[i] for i in faces.image], random_expressions(count, rng)
     return {
         "expression edits a second": rate(lambda k: editor.edit(pictures[k], faces[[k]], new[[k]]), count),
-        "profiled faces a second": rate(lambda k: turn_whole(pictures[k], faces[[k]], editor, TURN), count),
+        "profiled faces a second": rate(lambda k: rotate_and_repaint(pictures[k], faces[[k]], editor, TURN), count),
     }
 
 

@@ -11,7 +11,7 @@ from mfn.inference.decode import decode
 from mfn.inference.image_io import Picture
 from mfn.inference.predictor import Predictor, put_in, to_picture
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd, random_looks
+from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
 from retarget.arkit import ARKIT_NAMES
 
 SIZE = (1280, 720)
@@ -36,7 +36,7 @@ def crowd_picture(people: int, seed: int = 0) -> Picture:
     random = np.random.default_rng(seed)
     head_model = HeadModel.load()
     picture = backdrop(SIZE[1], SIZE[0], random)
-    paint_crowd(picture, random_crowd(head_model, people, SIZE, random), head_model, random_looks(people, random))
+    paint_crowd(picture, random_crowd(head_model, people, SIZE, random), head_model, random_appearances(people, random))
     return picture
 
 

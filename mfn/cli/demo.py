@@ -15,7 +15,7 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd, random_looks
+from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
 from retarget.io.files import atomic_write, make_folder
 from retarget.rig.avatars import find_avatar
 
@@ -37,7 +37,7 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
     out = make_folder(out)
     true = random_crowd(head_model, people, SIZE, random)
     picture = backdrop(SIZE[1], SIZE[0], random)
-    paint_crowd(picture, true, head_model, random_looks(people, random))
+    paint_crowd(picture, true, head_model, random_appearances(people, random))
     found = predictor(picture)
     print("\n".join(report(true, found, head_model)))
     write_picture(out / "crowd.png", picture)

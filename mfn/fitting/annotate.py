@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.animation.photo import progress
+from mfn.fitting.blendshape_calibration import scores_to_expression
 from mfn.inference.image_io import Picture, picture_paths, read_picture
 from mfn.structures.camera import FRONTAL
-from mfn.structures.mediapipe_topology import teacher_expression
 from retarget.io.files import atomic_write, make_folder, one_line_error
 
 if TYPE_CHECKING:
-    from mfn.fitting.fitter import Fit, FitBasis
+    from mfn.fitting.fitter import FitBasis, FitResult
     from mfn.fitting.landmarker import Landmarker
     from mfn.inference.predictor import Predictor
     from mfn.inference.single_face import SingleFace
@@ -132,15 +132,15 @@ def _see(picture: Picture, eyes: Eyes, options: AnnotateOptions) -> Arrays:
     """What teacher and network see in one picture, and the picture itself as JPEG."""
     import cv2
 
-    from mfn.fitting.landmarker import VIEWS, second_opinion, see_faces
+    from mfn.fitting.landmarker import VIEWS, blend_with_network, detect_faces
 
     landmarker, predictor = eyes.landmarker, eyes.predictor
     faces = predictor(picture) if predictor is not None else None
     boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
-    seen, spread = see_faces(picture, landmarker, boxes, VIEWS if options.second_look else ())
+    seen, spread = detect_faces(picture, landmarker, boxes, VIEWS if options.second_look else ())
     if faces is not None and landmarker.names:  # faces that the network alone sees stay boxes without labels
         closer = eyes.single.again(picture, faces) if eyes.single is not None else faces
-        seen = second_opinion(seen, closer, eyes.model, landmarker.names)[: len(seen.points)]  # type: ignore[assignment]
+        seen = blend_with_network(seen, closer, eyes.model, landmarker.names)[: len(seen.points)]  # type: ignore[assignment]
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return {
         "points": seen.points,
@@ -192,31 +192,31 @@ def _fit(pack: Arrays, parts: Sequence[Path], options: AnnotateOptions) -> Array
     """Labels of the pack's faces: the head model fitted to their landmarks, jointly for the pictures of one person."""
     import torch
 
-    from mfn.fitting.fitter import basis_from_head_model, faces_of, fit_people, trust
+    from mfn.fitting.fitter import basis_from_head_model, fit_people, fit_to_faces, label_confidence
     from mfn.structures.head_model import HeadModel
 
     model = HeadModel.load()
     count = len(pack["face_picture"])
     points = torch.from_numpy(pack["face_landmarks"].astype(np.float32) * pack["landmark_scale"])
     scores = pack["face_blendshapes"].astype(np.float32) / 255
-    teacher = teacher_expression(scores, pack["blendshape_names"].tolist()) if count else np.zeros((0, 51), np.float32)
+    teacher = scores_to_expression(scores, pack["blendshape_names"].tolist()) if count else np.zeros((0, 51), np.float32)
     person = _people(pack, options)
     basis = basis_from_head_model(model)
     found = fit_people(points, torch.from_numpy(teacher), torch.from_numpy(person), basis)
     if options.photometric:
         found = _refined(found, pack["face_picture"], parts, model, basis)
-    ok, sure = trust(found, points, torch.from_numpy((FRONTAL @ pack["face_transform"][:, :3, :3]).astype(np.float32)))
+    ok, sure = label_confidence(found, points, torch.from_numpy((FRONTAL @ pack["face_transform"][:, :3, :3]).astype(np.float32)))
     out = {name: getattr(found, name).numpy() for name in ("rotation", "scale", "center", "identity", "expression", "residual")}
-    out["box"] = faces_of(found, model).box
+    out["box"] = fit_to_faces(found, model).box
     return out | {"ok": ok.numpy(), "confidence": sure.numpy(), "person": person, "face": np.arange(count, dtype=np.int32)}
 
 
-def _refined(found: Fit, picture_of: NDArray, parts: Sequence[Path], model: HeadModel, basis: FitBasis) -> Fit:
+def _refined(found: FitResult, picture_of: NDArray, parts: Sequence[Path], model: HeadModel, basis: FitBasis) -> FitResult:
     """The fits after a look at the photos' colours, photo by photo. picture_of: (F,) index of each face's part."""
     import cv2
     import torch
 
-    from mfn.fitting.fitter import Fit
+    from mfn.fitting.fitter import FitResult
     from mfn.fitting.photometric import refine
 
     rows, done = [], []
@@ -229,7 +229,7 @@ def _refined(found: Fit, picture_of: NDArray, parts: Sequence[Path], model: Head
     if not done:
         return found
     order = torch.argsort(torch.cat(rows))
-    return Fit(*(torch.cat([getattr(part, name) for part in done])[order] for name in Fit.__dataclass_fields__))
+    return FitResult(*(torch.cat([getattr(part, name) for part in done])[order] for name in FitResult.__dataclass_fields__))
 
 
 def _people(pack: Arrays, options: AnnotateOptions) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mfn.structures.mediapipe_topology import by_prefix
+from mfn.fitting.blendshape_calibration import values_by_prefix
 from retarget.arkit import EXPRESSION_NAMES
 
 TOGETHER = 0.5  # share of a deviation from the teacher that shapes have in common
@@ -40,6 +40,6 @@ def expression_stiffness(correlation: torch.Tensor, scale: float) -> torch.Tenso
     correlation (51, 51): how the shapes go together on real faces (learned from the teacher's scores of the packs), so that brows rise
     together and a smile has two sides unless the points say otherwise; scale: times the table of standard deviations.
     """
-    sigma = scale * torch.from_numpy(by_prefix(_PRIOR_SIGMA, 0.2))
+    sigma = scale * torch.from_numpy(values_by_prefix(_PRIOR_SIGMA, 0.2))
     mixed = (1 - TOGETHER) * torch.eye(len(sigma)) + TOGETHER * correlation
     return torch.linalg.inv(sigma[:, None] * mixed * sigma)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mfn.fitting.blendshape_calibration import LandmarkCalibration, load_calibration
 from mfn.fitting.expression_prior import expression_stiffness, jaw_change, shut_eyes
 from mfn.fitting.gauss_newton import (
     POSE_SIZE,
@@ -25,10 +26,9 @@ from mfn.fitting.gauss_newton import (
     pose_jacobian,
     rotation_from_vector,
 )
-from mfn.fitting.identity_prior import load_people, person_identity
+from mfn.fitting.identity_prior import load_identity_prior, person_identity
 from mfn.structures.faces import Faces
 from mfn.structures.mediapipe_topology import BROWS, INNER_LIPS, IRISES, LIDS, OUTER_LIPS, OVAL, face_box
-from mfn.weights import weights_path
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.render.rasterizer import vertex_normals
 
@@ -36,18 +36,17 @@ if TYPE_CHECKING:
     from mfn.structures.head_model import HeadModel
 
 __all__ = [
-    "Fit",
     "FitBasis",
     "FitOptions",
+    "FitResult",
     "basis_from_head_model",
     "bounded_step",
-    "faces_of",
     "fit",
     "fit_people",
+    "fit_to_faces",
     "fitted_points",
-    "trust",
+    "label_confidence",
 ]
-TEACHER_FILE = weights_path("teacher.npz")
 RESIDUAL_LIMIT = 2.5  # %; what lies above are hands before faces and slips of the teacher
 IDENTITY_LIMIT = 3.0  # standard deviations of what is likely for the person: half as much again as the largest of 5,000 faces
 ANGLE_LIMIT_DEG = 15.0  # to the teacher's own pose
@@ -55,7 +54,7 @@ SMALLEST_PX = 20.0  # height of the landmarks
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitResult:
     """What was fitted, float32 tensors.
 
     rotation (N, 3, 3) head to camera, scale (N,) px per metre, center (N, 2) px, identity (N, I) standard deviations,
@@ -69,8 +68,8 @@ class Fit:
     expression: torch.Tensor
     residual: torch.Tensor
 
-    def __getitem__(self, rows: torch.Tensor) -> Fit:
-        return Fit(*(getattr(self, name)[rows] for name in Fit.__dataclass_fields__))
+    def __getitem__(self, rows: torch.Tensor) -> FitResult:
+        return FitResult(*(getattr(self, name)[rows] for name in FitResult.__dataclass_fields__))
 
 
 def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, learned: bool = True) -> FitBasis:
@@ -92,22 +91,19 @@ def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, l
     weight[list(IRISES)] = options.iris
     arrays = (*model.landmark_basis("mediapipe478"), model.mediapipe478_spread, normal)
     mean, identity, expression, sigma, outward = (torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in arrays)
-    people = load_people(identity) if learned else None
-    basis = FitBasis(mean, identity, expression, sigma, outward, torch.tensor(OVAL), torch.from_numpy(weight), people=people)
-    return _with_learned(basis) if learned and TEACHER_FILE.is_file() else basis
+    prior = load_identity_prior(identity) if learned else None
+    basis = FitBasis(mean, identity, expression, sigma, outward, torch.tensor(OVAL), torch.from_numpy(weight), identity_prior=prior)
+    calibration = load_calibration(mean.numpy()) if learned else None
+    return _calibrated(basis, calibration) if calibration is not None else basis
 
 
-def _with_learned(basis: FitBasis) -> FitBasis:
-    """The basis moved to where the teacher puts its points on real faces; unchanged for another head model."""
-    with np.load(TEACHER_FILE, allow_pickle=False) as data:
-        offset, closed, correlation = (torch.from_numpy(data[k].astype(np.float32)) for k in ("offset", "closed", "correlation"))
-        mark = data["mean_mm"].astype(np.float32) / 1000
-    if mark.shape != basis.mean.shape or np.abs(mark - basis.mean.numpy()).max() > 1e-4:
-        return basis
+def _calibrated(basis: FitBasis, calibration: LandmarkCalibration) -> FitBasis:
+    """Move the basis to where the landmarker puts its points on real faces."""
     expression = basis.expression.clone()
-    for side, part in zip(("Left", "Right"), closed):
-        expression[EXPRESSION_NAMES.index(f"eyeBlink{side}")] += part
-    return replace(basis, mean=basis.mean + offset, expression=expression, correlation=correlation)
+    for side, delta in zip(("Left", "Right"), torch.from_numpy(calibration.closed)):
+        expression[EXPRESSION_NAMES.index(f"eyeBlink{side}")] += delta
+    correlation = torch.from_numpy(calibration.correlation)
+    return replace(basis, mean=basis.mean + torch.from_numpy(calibration.offset), expression=expression, correlation=correlation)
 
 
 def fit(
@@ -116,11 +112,11 @@ def fit(
     basis: FitBasis,
     options: FitOptions | None = None,
     identity: torch.Tensor | None = None,
-) -> Fit:
+) -> FitResult:
     """Fit N faces, each on its own.
 
     points: (N, K, 3) float32 px, y down, z on the x scale, smaller is nearer. teacher: (N, 51) in [0, 1], prior of the
-    expression (`mfn.structures.mediapipe_topology.teacher_expression`). identity: (N, I) where it is known already; it strays from it by
+    expression (`mfn.fitting.blendshape_calibration.scores_to_expression`). identity: (N, I) where it is known already; it strays from it by
     `options.wiggle` standard deviations, or not at all if that is 0.
     """
     if identity is None:
@@ -130,7 +126,7 @@ def fit(
 
 def fit_people(
     points: torch.Tensor, teacher: torch.Tensor, person: torch.Tensor, basis: FitBasis, options: FitOptions | None = None
-) -> Fit:
+) -> FitResult:
     """Fit N faces, with one identity for all faces of a person and an expression for each.
 
     First each alone; then again about the identity that these fits make likely for the person (`mfn.fitting.identity_prior`). It may wiggle a
@@ -144,15 +140,15 @@ def fit_people(
     if person.shape != (len(points),):
         raise ValueError(f"person: expected shape ({len(points)},), got {tuple(person.shape)}")
     alone = _fit(points, teacher, basis, options, None)
-    identity, changed = person_identity(alone.identity, person, basis.people, options.common)
+    identity, changed = person_identity(alone.identity, person, basis.identity_prior, options.common)
     if not changed.any():
         return alone
     rows = torch.nonzero(changed)[:, 0]
     again = _fit(points[rows], teacher[rows], basis, replace(options, steps=options.steps_again), identity[rows], alone[rows])
-    parts = {name: getattr(alone, name).clone() for name in Fit.__dataclass_fields__ if name != "residual"}
+    parts = {name: getattr(alone, name).clone() for name in FitResult.__dataclass_fields__ if name != "residual"}
     for name, part in parts.items():
         part[rows] = getattr(again, name)
-    return Fit(**parts, residual=alone.residual)
+    return FitResult(**parts, residual=alone.residual)
 
 
 def _fit(
@@ -161,8 +157,8 @@ def _fit(
     basis: FitBasis,
     options: FitOptions,
     identity: torch.Tensor | None,
-    start: Fit | None = None,
-) -> Fit:
+    start: FitResult | None = None,
+) -> FitResult:
     """One round in chunks, from `start` if there is one."""
     if points.ndim != 3 or points.shape[1:] != basis.mean.shape:
         raise ValueError(f"points: expected shape (N, {len(basis.mean)}, 3), got {tuple(points.shape)}")
@@ -176,7 +172,7 @@ def _fit(
     parts = [
         _fit_chunk(points[c], teacher[c], basis, options, *(None if x is None else x[c] for x in (identity, start))) for c in cuts
     ]
-    return Fit(*(torch.cat([getattr(part, name) for part in parts]) for name in Fit.__dataclass_fields__))
+    return FitResult(*(torch.cat([getattr(part, name) for part in parts]) for name in FitResult.__dataclass_fields__))
 
 
 def _fit_chunk(
@@ -185,8 +181,8 @@ def _fit_chunk(
     basis: FitBasis,
     options: FitOptions,
     known: torch.Tensor | None,
-    start: Fit | None,
-) -> Fit:
+    start: FitResult | None,
+) -> FitResult:
     """`_fit` of as many faces as fit into memory at once. Unknowns: pose, identity (or how it wiggles), expression."""
     count, free = len(points), 0 if known is not None and options.wiggle == 0 else len(basis.identity)
     mean = basis.mean if known is None else basis.mean + torch.tensordot(known, basis.identity, 1)
@@ -231,11 +227,11 @@ def _fit_chunk(
     identity = shape[:, :free] if free else torch.zeros(count, len(basis.identity))
     identity = identity if known is None else known + identity
     scale, center = scale * unit, shift[:, :2] * unit[:, None]
-    found = Fit(rotation, scale, center, identity, expression, torch.zeros(count))
+    found = FitResult(rotation, scale, center, identity, expression, torch.zeros(count))
     return replace(found, residual=residual_percent(fitted_points(basis, found), points[..., :2]))
 
 
-def fitted_points(basis: FitBasis, found: Fit) -> torch.Tensor:
+def fitted_points(basis: FitBasis, found: FitResult) -> torch.Tensor:
     """The basis' points of every fitted face in the picture, (N, K, 2) px."""
     shape = torch.cat([found.identity, found.expression], 1)
     head = basis.mean + torch.tensordot(shape, torch.cat([basis.identity, basis.expression]), 1)
@@ -243,7 +239,7 @@ def fitted_points(basis: FitBasis, found: Fit) -> torch.Tensor:
     return found.scale[:, None, None] * turned + found.center[:, None]
 
 
-def faces_of(found: Fit, model: HeadModel) -> Faces:
+def fit_to_faces(found: FitResult, model: HeadModel) -> Faces:
     """The fits as N rows: boxes as these heads have them (`mfn.structures.mediapipe_topology.face_box`), score 1, image 0, track -1."""
     count = len(found.scale)
     faces = Faces(
@@ -266,7 +262,7 @@ def residual_percent(reached: torch.Tensor, points: torch.Tensor) -> torch.Tenso
     return (reached - points).norm(dim=2).mean(1) / size * 100
 
 
-def trust(found: Fit, points: torch.Tensor, rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def label_confidence(found: FitResult, points: torch.Tensor, rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Which fits may be labels, from what was measured.
 
     points: (N, K, 2 or 3) px that were fitted; rotation: (N, 3, 3) the teacher's own pose, head to camera.

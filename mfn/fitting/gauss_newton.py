@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mfn.fitting.identity_prior import People
+from mfn.fitting.identity_prior import IdentityPrior
 
 POSE_SIZE = 7  # rotation vector 3, log scale 1, center 2, depth of the origin 1 (all in the normalised picture)
 
@@ -46,7 +46,7 @@ class FitBasis:
     mean (K, 3), identity (I, K, 3), expression (51, K, 3): metres, head axes. sigma (K,): how far a point wanders,
     metres. normal (K, 3): outward, unit. contour (C,): points of the face's outline in order, a closed loop.
     weight (K,): importance. correlation (51, 51): how expression weights go together, None: not at all.
-    people: how identities vary, None: unknown.
+    identity_prior: how identities vary, None: unknown.
     """
 
     mean: torch.Tensor
@@ -57,7 +57,7 @@ class FitBasis:
     contour: torch.Tensor
     weight: torch.Tensor
     correlation: torch.Tensor | None = None
-    people: People | None = None
+    identity_prior: IdentityPrior | None = None
 
 
 def initial_pose(points: torch.Tensor, basis: FitBasis) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

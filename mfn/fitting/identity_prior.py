@@ -15,12 +15,12 @@ import torch
 
 from mfn.weights import weights_path
 
-PEOPLE_FILE = weights_path("people.npz")
+IDENTITY_PRIOR_FILE = weights_path("people.npz")
 SAME_PERSON = 3.0  # standard deviations: a face further than this from its people's identity is somebody else
 
 
 @dataclass(frozen=True)
-class People:
+class IdentityPrior:
     """How identities as fitted vary, float32 tensors in standard deviations of the head model.
 
     mean (I,); between (I, I): covariance of what belongs to the person; within (I, I): of one person's fits about it.
@@ -40,14 +40,14 @@ class People:
         return out
 
 
-def load_people(components: torch.Tensor) -> People | None:
+def load_identity_prior(components: torch.Tensor) -> IdentityPrior | None:
     """What was learned for a head model with these identity components at its points (I, K, 3); None for another head model."""
-    if not PEOPLE_FILE.is_file():
+    if not IDENTITY_PRIOR_FILE.is_file():
         return None
-    with np.load(PEOPLE_FILE, allow_pickle=False) as data:
+    with np.load(IDENTITY_PRIOR_FILE, allow_pickle=False) as data:
         size_mm, *parts = (torch.from_numpy(data[key].astype(np.float32)) for key in ("size_mm", "mean", "between", "within"))
     mine_mm = component_sizes_mm(components)
-    return People(*parts) if size_mm.shape == mine_mm.shape and (size_mm - mine_mm).abs().max() < 0.1 else None
+    return IdentityPrior(*parts) if size_mm.shape == mine_mm.shape and (size_mm - mine_mm).abs().max() < 0.1 else None
 
 
 def component_sizes_mm(components: torch.Tensor) -> torch.Tensor:
@@ -56,7 +56,7 @@ def component_sizes_mm(components: torch.Tensor) -> torch.Tensor:
 
 
 def person_identity(
-    identity: torch.Tensor, person: torch.Tensor, people: People | None, common: float
+    identity: torch.Tensor, person: torch.Tensor, people: IdentityPrior | None, common: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The identity of each face's person, from the fits of all their faces.
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mfn.fitting.blendshape_calibration import expression_to_scores
 from mfn.inference.nms import overlaps
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.flip import MEDIAPIPE_MIRROR
-from mfn.structures.mediapipe_topology import teacher_scores
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ WEAK = (0.7, 1.05)
 TURNED = 0.75  # cosine of the angle from which on a face is looked at in more ways
 
 
-class Seen(NamedTuple):
+class LandmarkResult(NamedTuple):
     """What the teacher saw of N faces.
 
     points: (N, 478, 3) px of the picture, y down, z on the x scale, smaller is nearer; scores: (N, 52) in [0, 1], named by
@@ -45,8 +45,8 @@ class Seen(NamedTuple):
     scores: Floats
     rotation: Floats
 
-    def __getitem__(self, rows) -> Seen:  # type: ignore[no-untyped-def, override]
-        return Seen(self.points[rows], self.scores[rows], self.rotation[rows])
+    def __getitem__(self, rows) -> LandmarkResult:  # type: ignore[no-untyped-def, override]
+        return LandmarkResult(self.points[rows], self.scores[rows], self.rotation[rows])
 
 
 class View(NamedTuple):
@@ -58,7 +58,7 @@ class View(NamedTuple):
 
 
 VIEWS = (View(), View(1.6), View(2.0, mirror=True), View(2.6), View(1.6, mirror=True))
-HARDER = (View(1.3), View(3.5), View(2.0, 0.35), View(2.0, -0.35), View(2.6, 0.7), View(2.6, -0.7), View(4.5, mirror=True))
+HARD_VIEWS = (View(1.3), View(3.5), View(2.0, 0.35), View(2.0, -0.35), View(2.6, 0.7), View(2.6, -0.7), View(4.5, mirror=True))
 
 
 class Landmarker:
@@ -103,7 +103,7 @@ class Landmarker:
         except RuntimeError as error:
             raise ValueError(f"{self._task}: not MediaPipe's face_landmarker.task ({error}); get it from {WHERE}") from None
 
-    def __call__(self, picture: Picture, single: bool = False) -> Seen:
+    def __call__(self, picture: Picture, single: bool = False) -> LandmarkResult:
         """Every face of a picture (H, W, 3) uint8 RGB; single: at most one."""
         import mediapipe
 
@@ -111,7 +111,7 @@ class Landmarker:
         found = (self._single if single else self._many).detect(image)
         count = len(found.face_landmarks)
         if count == 0:
-            return Seen(np.zeros((0, 478, 3), np.float32), np.zeros((0, 52), np.float32), np.zeros((0, 3, 3), np.float32))
+            return LandmarkResult(np.zeros((0, 478, 3), np.float32), np.zeros((0, 52), np.float32), np.zeros((0, 3, 3), np.float32))
         if not self.names:
             self.names = [score.category_name for score in found.face_blendshapes[0]]
         width = picture.shape[1]
@@ -120,9 +120,9 @@ class Landmarker:
         scores = np.array([[score.score for score in face] for face in found.face_blendshapes], np.float32)
         pose = np.array(found.facial_transformation_matrixes, np.float32)[:, :3, :3]
         u, _, vt = np.linalg.svd(pose)
-        return Seen(points, scores, (np.diag([1.0, -1.0, -1.0]) @ u @ vt).astype(np.float32))
+        return LandmarkResult(points, scores, (np.diag([1.0, -1.0, -1.0]) @ u @ vt).astype(np.float32))
 
-    def look(self, picture: Picture, box: Floats, views: Sequence[View] = VIEWS) -> Seen:
+    def detect_in_views(self, picture: Picture, box: Floats, views: Sequence[View] = VIEWS) -> LandmarkResult:
         """One face, seen in each of `views` in turn; rows for those in which it was found. box: (4,) x1 y1 x2 y2 px."""
         import cv2
 
@@ -137,9 +137,9 @@ class Landmarker:
                     rows.append(back)
         if not rows:
             return self(np.zeros((8, 8, 3), np.uint8), single=True)
-        return Seen(*(np.concatenate(parts) for parts in zip(*rows)))
+        return LandmarkResult(*(np.concatenate(parts) for parts in zip(*rows)))
 
-    def _back(self, seen: Seen, matrix: NDArray, view: View) -> Seen:
+    def _back(self, seen: LandmarkResult, matrix: NDArray, view: View) -> LandmarkResult:
         """What was seen in a view's crop, in the picture."""
         gain = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
         flat = (seen.points[..., :2] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
@@ -147,10 +147,10 @@ class Landmarker:
         turn = np.eye(3)
         turn[:2, :2] = [[np.cos(view.turn), np.sin(view.turn)], [-np.sin(view.turn), np.cos(view.turn)]]
         if not view.mirror:
-            return Seen(points, seen.scores, (turn @ seen.rotation).astype(np.float32))
+            return LandmarkResult(points, seen.scores, (turn @ seen.rotation).astype(np.float32))
         flip = np.diag([-1.0, 1.0, 1.0])
         rotation = (turn.T @ flip @ seen.rotation @ flip).astype(np.float32)
-        return Seen(points[:, MEDIAPIPE_MIRROR], mirror_scores(seen.scores, self.names), rotation)
+        return LandmarkResult(points[:, MEDIAPIPE_MIRROR], mirror_scores(seen.scores, self.names), rotation)
 
 
 def mirror_scores(scores: Floats, names: Sequence[str]) -> Floats:
@@ -178,7 +178,7 @@ def _method(matrix: NDArray) -> int:
     return cv2.INTER_AREA if abs(np.linalg.det(matrix[:, :2])) < 1 else cv2.INTER_CUBIC
 
 
-def agree(seen: Seen) -> tuple[Seen, float]:
+def consensus(seen: LandmarkResult) -> tuple[LandmarkResult, float]:
     """Several looks at one face (N rows, N > 0) as one: the median of those near the look that lies nearest to all others.
 
     -> one row, and how far the looks it is made of lie apart, % of the face's size (0 for a single one)
@@ -194,10 +194,10 @@ def agree(seen: Seen) -> tuple[Seen, float]:
     u, _, vt = np.linalg.svd(seen.rotation[near].sum(0))
     rotation = (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
     spread = float(apart[near][:, near].sum() / max(near.sum() * (near.sum() - 1), 1))
-    return Seen(points, scores, rotation[None].astype(np.float32)), spread
+    return LandmarkResult(points, scores, rotation[None].astype(np.float32)), spread
 
 
-def see_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks: Sequence[View] = VIEWS) -> tuple[Seen, Floats]:
+def detect_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks: Sequence[View] = VIEWS) -> tuple[LandmarkResult, Floats]:
     """Every face of a picture, looked at several times.
 
     boxes: (B, 4) px, where else a face may be (the network's, a detector's); looks: () takes the first look as it is.
@@ -206,19 +206,19 @@ def see_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks: Se
     first = landmarker(picture)
     own = _boxes(first.points)
     missed = boxes[(overlaps(own, boxes) < SAME_FACE_IOU).all(0)] if len(own) and len(boxes) else boxes
-    rows: list[tuple[Seen | None, Seen | None]]
+    rows: list[tuple[LandmarkResult | None, LandmarkResult | None]]
     rows = [(_second_look(picture, landmarker, box, looks), first[[i]]) for i, box in enumerate(own)]  # type: ignore[misc]
-    rows += [(_second_look(picture, landmarker, box, (*looks, *HARDER)), None) for box in missed]
+    rows += [(_second_look(picture, landmarker, box, (*looks, *HARD_VIEWS)), None) for box in missed]
     seen, spread = [], []
     for looked, plain in rows:
         both = [part for part in (plain, looked) if part is not None and len(part.points)]
         if both:
-            merged, apart = agree(Seen(*(np.concatenate(parts) for parts in zip(*both))))
+            merged, apart = consensus(LandmarkResult(*(np.concatenate(parts) for parts in zip(*both))))
             seen.append(merged)
             spread.append(apart)
     if not seen:
         return first[:0], np.zeros(0, np.float32)  # type: ignore[return-value]
-    return Seen(*(np.concatenate(parts) for parts in zip(*seen))), np.array(spread, np.float32)
+    return LandmarkResult(*(np.concatenate(parts) for parts in zip(*seen))), np.array(spread, np.float32)
 
 
 def _boxes(points: Floats) -> Floats:
@@ -226,7 +226,7 @@ def _boxes(points: Floats) -> Floats:
     return np.concatenate([points[..., :2].min(1), points[..., :2].max(1)], 1).reshape(-1, 4)
 
 
-def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str]) -> Seen:
+def blend_with_network(seen: LandmarkResult, faces: Faces, model: HeadModel, names: list[str]) -> LandmarkResult:
     """What the teacher saw, with our network's word where the teacher is weak: in profile, and where it sees nothing.
 
     faces: the network's, of the same picture. Between the yaws `WEAK` its points gain weight until they alone count;
@@ -246,20 +246,20 @@ def second_opinion(seen: Seen, faces: Faces, model: HeadModel, names: list[str])
             depth = points[j, :, 2] - points[j, :, 2].mean() + mixed[i, :, 2].mean()
             mixed[i, :, 2] += weight * (depth - mixed[i, :, 2])
     alone = (shared <= SAME_FACE_IOU).all(0) if len(shared) else np.ones(len(faces), bool)
-    scores = teacher_scores(faces.expression[alone], names)
+    scores = expression_to_scores(faces.expression[alone], names)
     parts = (mixed, points[alone]), (seen.scores, scores), (seen.rotation, faces.rotation[alone])
-    return Seen(*(np.concatenate(part).astype(np.float32) for part in parts))
+    return LandmarkResult(*(np.concatenate(part).astype(np.float32) for part in parts))
 
 
-def _second_look(picture: Picture, landmarker: Landmarker, box: Floats, looks: Sequence[View]) -> Seen | None:
+def _second_look(picture: Picture, landmarker: Landmarker, box: Floats, looks: Sequence[View]) -> LandmarkResult | None:
     """The box's face in each view, harder ones too where it turned out to be turned far, or where the views disagree."""
     if not looks:
         return None
-    seen = landmarker.look(picture, box, looks)
+    seen = landmarker.detect_in_views(picture, box, looks)
     if len(seen.points) == 0:
-        return landmarker.look(picture, box, HARDER)
-    middle, apart = agree(seen)
+        return landmarker.detect_in_views(picture, box, HARD_VIEWS)
+    middle, apart = consensus(seen)
     if apart < DISAGREE and middle.rotation[0, 2, 2] < -TURNED:
         return seen
-    more = landmarker.look(picture, box, HARDER)
-    return Seen(*(np.concatenate(parts) for parts in zip(seen, more)))
+    more = landmarker.detect_in_views(picture, box, HARD_VIEWS)
+    return LandmarkResult(*(np.concatenate(parts) for parts in zip(seen, more)))

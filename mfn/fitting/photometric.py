@@ -3,7 +3,7 @@
 Analysis by synthesis, as MobileFace (Chinaev et al. 2018) labels its pictures. Each region of the head (skin, lips, brows, eyeballs) has
 one colour, under light of second-order spherical harmonics (Ramamoorthi and Hanrahan 2001); both follow from the picture in closed form.
 What is left between picture and rendering moves the vertices, by the gradient through each pixel's barycentric weights; landmarks hold
-them near where the fit had put them. PyTorch3D rasterises (`rasterise_pytorch3d`); nothing else here needs it. Letters: N faces,
+them near where the fit had put them. PyTorch3D rasterises (`rasterize_pytorch3d`); nothing else here needs it. Letters: N faces,
 V vertices, T triangles, S side of the crop in px, C region colours, P pixels.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mfn.fitting.fitter import Fit, FitBasis, fitted_points
+from mfn.fitting.fitter import FitBasis, FitResult, fitted_points
 from mfn.fitting.gauss_newton import rotation_from_vector
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mfn.structures.head_model import HeadModel
 
 Rasterised = tuple[torch.Tensor, torch.Tensor]
-Rasteriser = Callable[[torch.Tensor, torch.Tensor, int], Rasterised]
+Rasterizer = Callable[[torch.Tensor, torch.Tensor, int], Rasterised]
 """(points (N, V, 3) px of the crop with z, smaller is nearer; triangles (T, 3); S) -> (triangle (N, S, S) int64, -1 none; barycentric
 (N, S, S, 3), differentiable by the points while what is visible stays as it is)."""
 
@@ -36,7 +36,7 @@ SEEN = ("face", "lids", "lips", "brows", "eyeball_left", "eyeball_right", "iris"
 
 
 @dataclass(frozen=True)
-class RenderOptions:
+class PhotometricOptions:
     """steps: of Adam; side: px of the crop; margin: its size in sizes of the landmarks' box; the rest weighs a mean over pixels against
     pulls: landmarks in % of the crop's side, identity and expression in units of `strays`, all towards the fit."""
 
@@ -57,8 +57,8 @@ def check_pytorch3d() -> None:
         raise ImportError(HOW) from None
 
 
-def rasterise_pytorch3d(points: torch.Tensor, triangles: torch.Tensor, side: int) -> Rasterised:
-    """A `Rasteriser` by PyTorch3D, whose x points left and y up, from 1 to -1 over the picture, with all that is seen at z > 0."""
+def rasterize_pytorch3d(points: torch.Tensor, triangles: torch.Tensor, side: int) -> Rasterised:
+    """A `Rasterizer` by PyTorch3D, whose x points left and y up, from 1 to -1 over the picture, with all that is seen at z > 0."""
     check_pytorch3d()
     from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
     from pytorch3d.structures import Meshes
@@ -72,8 +72,8 @@ def rasterise_pytorch3d(points: torch.Tensor, triangles: torch.Tensor, side: int
     return torch.where(triangle >= 0, triangle - first, triangle), barycentric[..., 0, :]
 
 
-def rasterise_numpy(points: torch.Tensor, triangles: torch.Tensor, side: int) -> Rasterised:
-    """A `Rasteriser` by `retarget.render.rasterizer`, slower: for tests and measurements where PyTorch3D is absent."""
+def rasterize_numpy(points: torch.Tensor, triangles: torch.Tensor, side: int) -> Rasterised:
+    """A `Rasterizer` by `retarget.render.rasterizer`, slower: for tests and measurements where PyTorch3D is absent."""
     from retarget.render.rasterizer import nearest
 
     corners = triangles.numpy()
@@ -132,7 +132,7 @@ def _solve(columns: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor) ->
 
 
 def photometric_loss(
-    turned: torch.Tensor, points: torch.Tensor, crop: torch.Tensor, head: tuple[torch.Tensor, torch.Tensor], rasterise: Rasteriser
+    turned: torch.Tensor, points: torch.Tensor, crop: torch.Tensor, head: tuple[torch.Tensor, torch.Tensor], rasterise: Rasterizer
 ) -> torch.Tensor:
     """Mean robust difference between crop and rendering over the pixels of the face: (N,).
 
@@ -151,7 +151,7 @@ def photometric_loss(
     return ((off + 1e-3).sqrt() * seen).sum(1) / seen.sum(1).clamp_min(1)
 
 
-def crops(pictures: Sequence[Picture], points: torch.Tensor, options: RenderOptions) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def crops(pictures: Sequence[Picture], points: torch.Tensor, options: PhotometricOptions) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Squares around the landmarks (N, K, 2) px of each face's picture: (N, S, S, 3) in 0 to 1, gain (N,) and corner (N, 2), such that
     crop px are gain * px - corner."""
     import cv2
@@ -169,15 +169,15 @@ def crops(pictures: Sequence[Picture], points: torch.Tensor, options: RenderOpti
 
 
 def refine(
-    found: Fit,
+    found: FitResult,
     pictures: Sequence[Picture],
     model: HeadModel,
     basis: FitBasis,
-    rasterise: Rasteriser = rasterise_pytorch3d,
-    options: RenderOptions | None = None,
-) -> Fit:
+    rasterise: Rasterizer = rasterize_pytorch3d,
+    options: PhotometricOptions | None = None,
+) -> FitResult:
     """The fits (N) after a look at the pictures themselves, uint8 RGB, one for each face. `residual` stays the landmarks' of the fit."""
-    options = options or RenderOptions()
+    options = options or PhotometricOptions()
     if len(pictures) != len(found.scale):
         raise ValueError(f"pictures: expected one for each of {len(found.scale)} faces, got {len(pictures)}")
     if not len(pictures):
@@ -206,11 +206,11 @@ def refine(
         return _moved(found, unknown, options.side / gain, options)
 
 
-def _moved(found: Fit, unknown: Sequence[torch.Tensor], size_px: torch.Tensor, options: RenderOptions) -> Fit:
+def _moved(found: FitResult, unknown: Sequence[torch.Tensor], size_px: torch.Tensor, options: PhotometricOptions) -> FitResult:
     """The fit moved by the unknowns: pose (N, 6) turn, log scale, shift in sizes of the crop (N,) px; identity (N, I);
     expression (N, 51)."""
     pose, identity, expression = unknown
-    return Fit(
+    return FitResult(
         rotation_from_vector(pose[:, :3]) @ found.rotation,
         found.scale * pose[:, 3].exp(),
         found.center + pose[:, 4:] * size_px[:, None],

@@ -1,5 +1,4 @@
-"""What we know about MediaPipe's face landmarker, our teacher: groups of its 478 points, its scores of a resting face,
-and our face box on its points.
+"""What we know about MediaPipe's face landmarker, our teacher: groups of its 478 points, and our face box on its points.
 
 NumPy only. Point numbers are those of MediaPipe's face mesh; the last ten are the irises.
 """
@@ -8,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
-from retarget.arkit import EXPRESSION_NAMES
 
 Floats = NDArray[np.float32]
 
@@ -29,43 +26,6 @@ IRISES = tuple(range(468, 478))
 
 _FOREHEAD = 0.155  # of the height chin to forehead
 _SIDE_INSET = 0.022  # of the width, each side
-
-# What MediaPipe gives a resting face (median over many): taken off before its numbers are believed.
-_REST: dict[str, float] = {
-    "eyeSquint": 0.40, "eyeLookDown": 0.18, "eyeBlink": 0.13, "eyeLookOut": 0.13, "browDown": 0.08,
-    "eyeLookUp": 0.08, "eyeLookIn": 0.04, "mouthPress": 0.05,
-}  # fmt: skip
-_FULL: dict[str, float] = {"eyeBlink": 0.65}  # what it gives where a shape is complete, if that is not 1
-
-
-def by_prefix(table: dict[str, float], default: float) -> Floats:
-    """Value of the first key in `table` that begins each of EXPRESSION_NAMES -> (51,) float32."""
-    values = [next((v for key, v in table.items() if name.startswith(key)), default) for name in EXPRESSION_NAMES]
-    return np.asarray(values, np.float32)
-
-
-def teacher_expression(blendshapes: NDArray[np.floating], names: list[str]) -> Floats:
-    """MediaPipe's scores in our order, less what it gives a resting face.
-
-    blendshapes: (N, B) in [0, 1], named by `names` (B) -> (N, 51) in [0, 1].
-    """
-    if blendshapes.ndim != 2 or blendshapes.shape[1] != len(names):
-        raise ValueError(f"blendshapes: expected shape (N, {len(names)}), got {blendshapes.shape}")
-    missing = [n for n in EXPRESSION_NAMES if n not in names]
-    if missing:
-        raise ValueError(f"blendshape names lack {', '.join(missing)}: give MediaPipe's 52 names in its order")
-    ordered = blendshapes[:, [names.index(n) for n in EXPRESSION_NAMES]].astype(np.float32)
-    rest = by_prefix(_REST, 0.0)
-    return np.clip((ordered - rest) / (by_prefix(_FULL, 1.0) - rest), 0, 1)
-
-
-def teacher_scores(expression: NDArray[np.floating], names: list[str]) -> Floats:
-    """The scores (N, B) that `teacher_expression` would read as these weights (N, 51); names it does not know get 0."""
-    rest = by_prefix(_REST, 0.0)
-    ordered = rest + np.asarray(expression) * (by_prefix(_FULL, 1.0) - rest)
-    out = np.zeros((len(ordered), len(names)), np.float32)
-    out[:, [names.index(name) for name in EXPRESSION_NAMES]] = ordered
-    return out
 
 
 def face_box(landmarks: NDArray[np.floating]) -> Floats:

@@ -12,7 +12,7 @@ from mfn.synthesis.crowd import HAIRS, IRISES, SHIRTS, SKINS
 Floats = NDArray[np.floating]
 
 
-class Look(NamedTuple):
+class Appearance(NamedTuple):
     """A person's colours (linear light 0 to 1) and what they wear. Shares run from 0, none, to 1.
 
     hairline: metres that the hair starts above (below: fringe) the usual line; volume: metres of hair; cover: what hides the hair,
@@ -42,7 +42,7 @@ class Look(NamedTuple):
     mask: bool
 
 
-def random_look(rng: np.random.Generator) -> Look:
+def random_appearance(rng: np.random.Generator) -> Appearance:
     """Anybody."""
 
     def chance(share: float, low: float, high: float) -> float:
@@ -62,7 +62,7 @@ def random_look(rng: np.random.Generator) -> Look:
     hair = of((*HAIRS, (0.6, 0.45, 0.25), (0.75, 0.73, 0.7), (0.45, 0.2, 0.1)), 0.2)
     cover = int(rng.choice(3, p=[0.82, 0.09, 0.09]))
     bald = rng.random() < 0.1
-    return Look(
+    return Appearance(
         skin=skin, hair=hair, iris=of(IRISES, 0.25), lips=lips, shirt=of(SHIRTS, 0.3),
         cloth=rng.uniform(0.02, 0.8, 3).astype(np.float32),
         brow=float(rng.uniform(0.5, 1.0)), brow_size=float(rng.uniform(0.7, 1.35)), lashes=float(rng.uniform(0.3, 1.0)),

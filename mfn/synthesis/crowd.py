@@ -47,7 +47,7 @@ MOODS: tuple[dict[str, float], ...] = (
 )
 
 
-class Look(NamedTuple):
+class Appearance(NamedTuple):
     """sRGB 0 to 1."""
 
     skin: Colour
@@ -56,10 +56,10 @@ class Look(NamedTuple):
     shirt: Colour
 
 
-def random_looks(count: int, random: np.random.Generator) -> list[Look]:
+def random_appearances(count: int, random: np.random.Generator) -> list[Appearance]:
     """People of many kinds."""
     kinds = (SKINS, HAIRS, IRISES, SHIRTS)
-    return [Look(*(kind[int(random.integers(len(kind)))] for kind in kinds)) for _ in range(count)]
+    return [Appearance(*(kind[int(random.integers(len(kind)))] for kind in kinds)) for _ in range(count)]
 
 
 def random_expressions(count: int, random: np.random.Generator) -> NDArray[np.float32]:
@@ -72,7 +72,7 @@ def random_expressions(count: int, random: np.random.Generator) -> NDArray[np.fl
     return weights
 
 
-def head_colours(head_model: HeadModel, look: Look) -> NDArray[np.float32]:
+def head_colours(head_model: HeadModel, look: Appearance) -> NDArray[np.float32]:
     """(V, 4) sRGB and opacity 0 to 1 of a person's head: by region, edges a little softened, some red on the nose."""
     skin = np.array(look.skin, np.float32)
     of_region = {
@@ -113,7 +113,7 @@ def _softened(colours: NDArray, head_model: HeadModel) -> NDArray[np.float32]:
     return np.where(skin, total / count[:, None], colours).astype(np.float32)
 
 
-def paint_crowd(canvas: Picture, faces: Faces, head_model: HeadModel, looks: list[Look]) -> None:
+def paint_crowd(canvas: Picture, faces: Faces, head_model: HeadModel, looks: list[Appearance]) -> None:
     """Every face's head into the picture (H, W, 3) uint8, nearer over farther."""
     vertices = head_model.vertices(faces.identity, faces.expression)
     for i in np.argsort(faces.scale, kind="stable"):

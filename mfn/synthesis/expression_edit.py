@@ -15,7 +15,7 @@ from mfn.inference.image_io import Picture
 from mfn.structures.camera import project
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.appearance import random_look
+from mfn.synthesis.appearance import random_appearance
 from mfn.synthesis.atlas import EYE, EYEBALL, MOUTH, MOUTH_PART, PAGE, SKIN, WRAP, make_surface
 from mfn.synthesis.fast_rasterizer import between, corners, draw_front
 from mfn.synthesis.head_renderer import LIGHT_FROM_ABOVE, arrive
@@ -40,7 +40,7 @@ class Edit(NamedTuple):
     moved: float
 
 
-class Editor:
+class ExpressionEditor:
     """Changes expressions in photos. One for all, as it takes a second to make."""
 
     def __init__(self, model: HeadModel) -> None:
@@ -48,7 +48,7 @@ class Editor:
         self.canvas = Canvas(model, make_surface(model))
         rng = np.random.default_rng(0)
         skin = np.array([0.45, 0.27, 0.19], np.float32)
-        bare = random_look(rng)._replace(
+        bare = random_appearance(rng)._replace(
             brow=0.0, jaw_beard=0.0, chin_beard=0.0, moustache=0.0, mask=False, cover=0, hairline=1.0
         )
         look = bare._replace(

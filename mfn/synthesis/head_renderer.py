@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.appearance import Look
+from mfn.synthesis.appearance import Appearance
 from mfn.synthesis.atlas import EYEBALL, MOUTH_PART, harmonics
 from mfn.synthesis.fast_rasterizer import between, corners, draw_front, normals
 from mfn.synthesis.texture import Canvas, hair_height
@@ -37,7 +37,7 @@ LIGHT_FROM_ABOVE = Light(
 class Person(NamedTuple):
     """A painted head. atlas: (H, W, 3) linear light; rest: (V, 3) metres, its form without expression, with hair and hat; identity: (I,)"""
 
-    look: Look
+    look: Appearance
     atlas: Floats
     rest: Floats
     identity: Floats
@@ -58,7 +58,7 @@ def random_light(rng: np.random.Generator) -> Light:
     return Light(*(a.astype(np.float32) for a in (towards, strength * warm[:-1], ambient)))
 
 
-def make_person(canvas: Canvas, look: Look, identity: Floats, rng: np.random.Generator) -> Person:
+def make_person(canvas: Canvas, look: Appearance, identity: Floats, rng: np.random.Generator) -> Person:
     """Paints a head and gives it hair of some volume, or a hat, or a mask."""
     model = canvas.model
     height = hair_height(model.mean)

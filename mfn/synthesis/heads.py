@@ -1,6 +1,6 @@
 """Synthetic heads: the head model with any identity, expression, gaze, skin, hair and clothes, in any light, and exact labels.
 
-    heads = Heads(HeadModel.load(), photos)         # photos: (H, W, 3) uint8 RGB without faces, to stand before
+    heads = HeadGenerator(HeadModel.load(), photos)         # photos: (H, W, 3) uint8 RGB without faces, to stand before
     picture, faces = heads.picture(rng)             # (S, S, 3) uint8 RGB; one row
 
 A person is painted once and drawn several times, as painting costs more than drawing.
@@ -19,7 +19,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_topology import face_box
 from mfn.synthesis.accessories import Scene, draw_behind, draw_brim, draw_glasses, draw_hand, draw_locks, draw_thing
-from mfn.synthesis.appearance import Look, random_look
+from mfn.synthesis.appearance import Appearance, random_appearance
 from mfn.synthesis.atlas import make_surface
 from mfn.synthesis.crowd import MOODS, backdrop
 from mfn.synthesis.head_renderer import Person, draw_head, make_person, random_light
@@ -32,7 +32,7 @@ PICTURES_A_PERSON = 8
 _at = {name: k for k, name in enumerate(EXPRESSION_NAMES)}.__getitem__
 
 # What cannot be at once: of each pair the weaker is left out.
-AGAINST = (
+OPPOSITES = (
     ("eyeBlinkLeft", "eyeWideLeft"), ("eyeBlinkRight", "eyeWideRight"), ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"),
     ("mouthSmileLeft", "mouthFrownLeft"), ("mouthSmileRight", "mouthFrownRight"), ("browDownLeft", "browOuterUpLeft"),
     ("browDownRight", "browOuterUpRight"), ("mouthPucker", "mouthStretchLeft"), ("mouthPucker", "mouthStretchRight"),
@@ -99,7 +99,7 @@ def _gaze_and_lids(row: Floats, rng: np.random.Generator) -> None:
 
 def _settle(row: Floats) -> None:
     """Takes out what contradicts, and keeps every weight in [0, 1]."""
-    for a, b in AGAINST:
+    for a, b in OPPOSITES:
         i, j = _at(a), _at(b)
         if row[i] > 0.08 and row[j] > 0.08:
             row[i if row[i] < row[j] else j] *= 0.08
@@ -124,7 +124,7 @@ def random_pose(rng: np.random.Generator) -> Floats:
     return rotation_from_euler(angles).astype(np.float32)
 
 
-class Heads:
+class HeadGenerator:
     """Makes pictures of synthetic people for ever.
 
     backgrounds: photos (H, W, 3) uint8 RGB without faces, or none for walls; pictures: how many of a person before the next is painted
@@ -149,7 +149,7 @@ class Heads:
         """The present person, or after `pictures` of them a new one."""
         if self._person is None or self._drawn >= self.pictures:
             identity = rng.normal(0, 1.0, self.model.identity_size).astype(np.float32)
-            self._person, self._drawn = make_person(self.canvas, random_look(rng), identity, rng), 0
+            self._person, self._drawn = make_person(self.canvas, random_appearance(rng), identity, rng), 0
             self.number += 1
         self._drawn += 1
         return self._person
@@ -220,7 +220,7 @@ class Heads:
         return cv2.resize(photo[y : y + cut, x : x + cut], (side, side), interpolation=cv2.INTER_LINEAR)
 
 
-def draw_before(picture: Picture, scene: Scene, look: Look, depth: Floats, rng: np.random.Generator) -> None:
+def draw_before(picture: Picture, scene: Scene, look: Appearance, depth: Floats, rng: np.random.Generator) -> None:
     """Locks, glasses, a brim, and now and then a hand or a thing."""
     if look.long_hair > 0.55:
         draw_locks(picture, scene, look.hair, depth, rng)

@@ -19,14 +19,14 @@ from mfn.synthesis.fast_rasterizer import between, corners, draw_front
 from retarget.render.rasterizer import vertex_normals
 
 if TYPE_CHECKING:
-    from mfn.synthesis.expression_edit import Editor
+    from mfn.synthesis.expression_edit import ExpressionEditor
 
 GRID = 120  # nodes along the picture's longer side
 TURN_AXIS_M = (0.0, -0.02, -0.075)  # head frame: the top of the neck, about which heads turn
 FADE_M = 0.12  # outside the head, depth goes over to that of the turning axis within this distance
 
 
-def turn_face(
+def rotate_face(
     picture: np.ndarray, face: Faces, model: HeadModel, turn: np.ndarray, behind: np.ndarray | None = None
 ) -> tuple[np.ndarray, Faces]:
     """The picture with one face turned.
@@ -57,7 +57,7 @@ def turn_face(
     covered = cv2.erode(inside.astype(np.float32), np.ones((9, 9)))  # edges are dark with what lies beyond them
     head = _outline(moved, model, (height, width))
     far = cv2.dilate(head, np.ones((13, 13))) == 0  # what is around a head is carried on, not the head
-    back = carry_on(shown, (covered > 0) & far) if behind is None else behind
+    back = inpaint(shown, (covered > 0) & far) if behind is None else behind
     covered = cv2.blur(np.maximum(cv2.blur(covered, (5, 5)), cv2.blur(head * inside, (3, 3))), (2, 2))[..., None]
     return (back + (shown.astype(np.float32) - back) * covered).astype(np.uint8), moved
 
@@ -69,13 +69,13 @@ def _outline(face: Faces, model: HeadModel, shape: tuple[int, int]) -> np.ndarra
     return np.isfinite(draw_front(corners(points, model.triangles[chart]), *shape, backs=True).depth).astype(np.float32)
 
 
-def turn_whole(
-    picture: np.ndarray, face: Faces, editor: Editor, turn: np.ndarray, behind: np.ndarray | None = None
+def rotate_and_repaint(
+    picture: np.ndarray, face: Faces, editor: ExpressionEditor, turn: np.ndarray, behind: np.ndarray | None = None
 ) -> tuple[np.ndarray, Faces]:
-    """`turn_face`, and then what had been seen too aslant is painted. Arguments as there; editor: its model and painted head."""
+    """`rotate_face`, and then what had been seen too aslant is painted. Arguments as there; editor: its model and painted head."""
     import cv2
 
-    result, moved = turn_face(picture, face, editor.model, turn, behind)
+    result, moved = rotate_face(picture, face, editor.model, turn, behind)
     head = editor.model.vertices(face.identity, face.expression)[0]
     points = project(head, moved.rotation[0], moved.scale[0], moved.center[0])
     height, width = result.shape[:2]
@@ -99,7 +99,7 @@ def turn_whole(
     return np.clip(255 * linear ** (1 / 2.2) + 0.5, 0, 255).astype(np.uint8), moved
 
 
-def carry_on(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+def inpaint(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The known px (H, W) bool of a picture (H, W, 3) uint8 carried on smoothly into the others, with the grain of the known ones."""
     import cv2
 

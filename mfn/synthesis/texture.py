@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.appearance import Look
+from mfn.synthesis.appearance import Appearance
 from mfn.synthesis.atlas import EYE, EYE_SPAN_M, MOUTH, PAGE, STRIP, Surface
 from retarget.render.rasterizer import vertex_normals
 
@@ -47,7 +47,7 @@ class Canvas:
         self.normal = vertex_normals(model.mean, model.triangles)
         self.eyes = tuple(np.flatnonzero(model.region_mask(f"eyeball_{side}")) for side in ("left", "right"))
 
-    def paint(self, look: Look, rng: np.random.Generator) -> Floats:
+    def paint(self, look: Appearance, rng: np.random.Generator) -> Floats:
         """The person's colours without light: (H, W, 3) linear 0 to 1."""
         fine, medium, coarse = (_rolled(field, rng) for field in self.noise)
         tone = 1 + 0.035 * fine + 0.04 * medium + 0.06 * coarse
@@ -67,7 +67,7 @@ class Canvas:
             page[:MOUTH, 2 * PAGE + EYE :] = _paint_mouth(look, rng)
         return np.clip(page, 0.004, 1, out=page)
 
-    def _paint_skin(self, face: Floats, look: Look, medium: Floats, coarse: Floats) -> None:
+    def _paint_skin(self, face: Floats, look: Appearance, medium: Floats, coarse: Floats) -> None:
         def tint(name: str, colour: tuple[float, float, float], amount: float) -> None:
             where, mask = self.fields[name]
             for channel, value in enumerate(colour):
@@ -87,7 +87,7 @@ class Canvas:
                 grain = np.clip(0.55 + 0.5 * self.strands[:, :PAGE][where] + 0.3 * coarse[where], 0, 1)
                 _lay(face[where], np.clip(mask * amount * (0.35 + grain), 0, 0.96), look.hair * 0.7 + 0.06 * look.skin)
 
-    def _paint_features(self, face: Floats, look: Look, rng: np.random.Generator) -> None:
+    def _paint_features(self, face: Floats, look: Appearance, rng: np.random.Generator) -> None:
         where, mask = self.fields["lips"]
         _lay(face[where], mask, _toned(look.lips, 1 + 0.12 * self.strands[:, :PAGE][where]))
         where, mask = self.fields["brow"]  # distance from the brow's middle over its half width
@@ -103,7 +103,7 @@ class Canvas:
         where, mask = self.fields["lip_seam"]
         _lay(face[where], mask * 0.75, look.lips * np.array([0.25, 0.14, 0.14], np.float32))
 
-    def _paint_hair(self, pages: Floats, look: Look, rng: np.random.Generator) -> None:
+    def _paint_hair(self, pages: Floats, look: Appearance, rng: np.random.Generator) -> None:
         roll = int(rng.integers(PAGE))
         strands = np.roll(self.strands[:, : 2 * PAGE], roll, 0)
         height = self.hair_height - look.hairline
@@ -241,7 +241,7 @@ def _eye_fields(model: HeadModel) -> tuple[Floats, Floats]:
     return np.hypot(x, y).astype(np.float32), np.arctan2(y, x).astype(np.float32)
 
 
-def _paint_eye(fields: tuple[Floats, Floats], look: Look, rng: np.random.Generator) -> Floats:
+def _paint_eye(fields: tuple[Floats, Floats], look: Appearance, rng: np.random.Generator) -> Floats:
     away, turn = fields
     page = np.empty((EYE, EYE, 3), np.float32)
     page[:] = np.array([0.78, 0.72, 0.68]) * rng.uniform(0.5, 0.95)
@@ -255,7 +255,7 @@ def _paint_eye(fields: tuple[Floats, Floats], look: Look, rng: np.random.Generat
     return page
 
 
-def _paint_mouth(look: Look, rng: np.random.Generator) -> Floats:
+def _paint_mouth(look: Appearance, rng: np.random.Generator) -> Floats:
     """A strip from tongue to teeth; down it, from one side of the mouth to the other, the gaps between the teeth."""
     red = look.skin * 0.25 + np.array([0.16, 0.03, 0.03])
     tooth = np.array([0.72, 0.66, 0.54]) * rng.uniform(0.6, 1.1) * np.array([1, 1, rng.uniform(0.75, 1.05)])

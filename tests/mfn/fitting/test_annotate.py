@@ -8,7 +8,7 @@ import torch
 
 import mfn.fitting.landmarker
 from mfn.fitting.annotate import AnnotateOptions, annotate
-from mfn.fitting.landmarker import Seen, agree, mirror_scores
+from mfn.fitting.landmarker import LandmarkResult, consensus, mirror_scores
 from mfn.inference.image_io import write_picture
 from mfn.structures.camera import project
 from mfn.structures.head_model import HeadModel
@@ -34,14 +34,14 @@ class Teacher:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def __call__(self, picture: np.ndarray, single: bool = False) -> Seen:
+    def __call__(self, picture: np.ndarray, single: bool = False) -> LandmarkResult:
         Teacher.calls += 1
         level = float(picture.mean())
         count = int(level > 1)
         rotation = np.tile(np.diag([1.0, -1.0, -1.0]).astype(np.float32), (count, 1, 1))
         head = HeadModel.load().landmark_basis("mediapipe478")[0][None].repeat(count, 0)
         points = project(head, rotation, np.full(count, 4 * level), np.full((count, 2), 100.0))
-        return Seen(points.astype(np.float32), np.zeros((count, 52), np.float32), rotation)
+        return LandmarkResult(points.astype(np.float32), np.zeros((count, 52), np.float32), rotation)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_pack_is_read_back(photos: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_goes_on_after_a_stop(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, see = tmp_path / "faces.npz", Teacher.__call__
 
-    def stop(self: Teacher, picture: np.ndarray, single: bool = False) -> Seen:
+    def stop(self: Teacher, picture: np.ndarray, single: bool = False) -> LandmarkResult:
         if Teacher.calls == 2:
             raise KeyboardInterrupt
         return see(self, picture, single)
@@ -113,7 +113,7 @@ def test_agreement_leaves_the_odd_look_out() -> None:
     face = rng.uniform(0, 100, (478, 3)).astype(np.float32)
     looks = np.stack([face + rng.normal(0, 0.3, face.shape) for _ in range(4)] + [face[::-1]]).astype(np.float32)
     rotation = np.tile(np.diag([1.0, -1.0, -1.0]).astype(np.float32), (5, 1, 1))
-    merged, apart = agree(Seen(looks, np.zeros((5, 52), np.float32), rotation))
+    merged, apart = consensus(LandmarkResult(looks, np.zeros((5, 52), np.float32), rotation))
     assert np.abs(merged.points[0] - face).max() < 1.5 and apart < 1.0
     assert np.allclose(merged.rotation[0], rotation[0])
 
@@ -135,7 +135,7 @@ def test_real_teacher_sees_the_same_turned_and_mirrored() -> None:
     with Landmarker(TASK) as landmarker:
         seen = landmarker(picture)
         box = np.concatenate([seen.points[0, :, :2].min(0), seen.points[0, :, :2].max(0)])
-        looks = landmarker.look(picture, box, (View(), View(mirror=True), View(turn=0.3)))
+        looks = landmarker.detect_in_views(picture, box, (View(), View(mirror=True), View(turn=0.3)))
     size = np.sqrt((box[2:] - box[:2]).prod())
     assert len(looks.points) == 3
     assert (np.linalg.norm(looks.points[..., :2] - seen.points[..., :2], axis=2).mean(1) / size).max() < 0.03

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from mfn.fitting.blendshape_calibration import scores_to_expression
 from mfn.fitting.fitter import (
-    Fit,
     FitBasis,
     FitOptions,
+    FitResult,
     basis_from_head_model,
     bounded_step,
-    faces_of,
     fit,
+    fit_to_faces,
     fitted_points,
 )
 from mfn.structures import camera
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import IRISES, LIDS, OVAL, face_box, teacher_expression
+from mfn.structures.mediapipe_topology import IRISES, LIDS, OVAL, face_box
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 MIRROR_51 = list(MIRROR[:51])
@@ -35,14 +36,14 @@ def basis(model: HeadModel) -> FitBasis:
     return basis_from_head_model(model)
 
 
-def made_up(basis: FitBasis, count: int, seed: int = 0) -> tuple[Fit, torch.Tensor]:
+def made_up(basis: FitBasis, count: int, seed: int = 0) -> tuple[FitResult, torch.Tensor]:
     """Known parameters and their 478 points (N, 478, 3) px."""
     rng = np.random.default_rng(seed)
     angles = rng.uniform(-0.5, 0.5, (count, 3)).astype(np.float32)
     expression = np.where(rng.random((count, 51)) < 0.12, rng.uniform(0.3, 0.9, (count, 51)), 0).astype(np.float32)
     close, opened = EXPRESSION_NAMES.index("mouthClose"), EXPRESSION_NAMES.index("jawOpen")
     expression[:, close] = np.minimum(expression[:, close], expression[:, opened])
-    true = Fit(
+    true = FitResult(
         torch.from_numpy(camera.rotation_from_euler(angles).astype(np.float32)),
         torch.from_numpy(rng.uniform(300, 3000, count).astype(np.float32)),
         torch.from_numpy(rng.uniform(50, 500, (count, 2)).astype(np.float32)),
@@ -63,15 +64,15 @@ def angle_deg(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def test_fits_as_faces(model: HeadModel) -> None:
     plain = basis_from_head_model(model, learned=False)
     true, points = made_up(plain, 3)
-    faces = faces_of(true, model)
+    faces = fit_to_faces(true, model)
     np.testing.assert_allclose(model.landmarks(faces, "mediapipe478")[..., :2], points[..., :2], atol=0.01)
     middle = (faces.box[:, :2] + faces.box[:, 2:]) / 2
     assert (np.abs(middle - points[..., :2].mean(1).numpy()) < 0.03 * true.scale.numpy()[:, None]).all()
-    assert len(faces_of(true[torch.arange(0)], model)) == 0
+    assert len(fit_to_faces(true[torch.arange(0)], model)) == 0
 
 
 def test_recovers_known_faces(basis: FitBasis) -> None:
-    basis = replace(basis, people=None)  # exact points: what is known of the fits' errors would only mislead
+    basis = replace(basis, identity_prior=None)  # exact points: what is known of the fits' errors would only mislead
     true, points = made_up(basis, 24)
     found = fit(points, true.expression, basis)
     off = angle_deg(found.rotation, true.rotation)  # the identity prior pulls a little, by design
@@ -118,7 +119,7 @@ def test_bounds_hold_on_nonsense(basis: FitBasis) -> None:
     points = torch.randn(5, 478, 3, generator=torch.Generator().manual_seed(2)) * 50
     points[0] = 0
     found = fit(points, torch.ones(5, 51), basis)
-    assert all(torch.isfinite(getattr(found, name)).all() for name in Fit.__dataclass_fields__)
+    assert all(torch.isfinite(getattr(found, name)).all() for name in FitResult.__dataclass_fields__)
     assert (found.expression >= 0).all() and (found.expression <= 1).all()
     close, opened = EXPRESSION_NAMES.index("mouthClose"), EXPRESSION_NAMES.index("jawOpen")
     assert (found.expression[:, close] <= found.expression[:, opened] + 1e-6).all()
@@ -212,8 +213,8 @@ def test_teacher_expression() -> None:
     scores = np.zeros((2, 52), np.float32)
     scores[0, names.index("mouthSmileRight")] = 0.75
     scores[:, names.index("eyeSquintLeft")] = 0.40  # what a resting face gets
-    prior = teacher_expression(scores, names)
+    prior = scores_to_expression(scores, names)
     assert prior.shape == (2, 51) and prior[0, EXPRESSION_NAMES.index("mouthSmileRight")] == pytest.approx(0.75)
     assert prior.sum() == pytest.approx(0.75)
-    with pytest.raises(ValueError, match="lack"):
-        teacher_expression(scores, ["x", *names[1:-1], "y"])
+    with pytest.raises(ValueError, match="no blendshape scores for"):
+        scores_to_expression(scores, ["x", *names[1:-1], "y"])

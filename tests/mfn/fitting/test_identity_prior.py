@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mfn.fitting.fitter import FitBasis, FitOptions, basis_from_head_model, fit, fit_people
-from mfn.fitting.identity_prior import People, load_people, person_identity
+from mfn.fitting.identity_prior import IdentityPrior, load_identity_prior, person_identity
 from mfn.structures.head_model import HeadModel
 
 SIZE = 6
@@ -19,12 +19,12 @@ def basis() -> FitBasis:
 
 
 @pytest.fixture
-def people() -> People:
+def people() -> IdentityPrior:
     between = torch.diag(torch.tensor([1.0, 0.5, 0.2, 0.1, 0.05, 0.01]))
-    return People(torch.full((SIZE,), 0.3), between, 0.3 * torch.eye(SIZE))
+    return IdentityPrior(torch.full((SIZE,), 0.3), between, 0.3 * torch.eye(SIZE))
 
 
-def drawn(people: People, count: int, pictures: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def drawn(people: IdentityPrior, count: int, pictures: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """True identities (C, I), fits of them (C * pictures, I) and whose each is."""
     random = torch.Generator().manual_seed(0)
     true = people.mean + torch.randn(count, SIZE, generator=random) @ people.between.sqrt()
@@ -32,7 +32,7 @@ def drawn(people: People, count: int, pictures: int) -> tuple[torch.Tensor, torc
     return true, found, torch.arange(count).repeat_interleave(pictures)
 
 
-def test_likelier_than_the_fits_and_better_with_more(people: People) -> None:
+def test_likelier_than_the_fits_and_better_with_more(people: IdentityPrior) -> None:
     errors = []
     for pictures in (1, 4):
         true, found, person = drawn(people, 400, pictures)
@@ -45,14 +45,14 @@ def test_likelier_than_the_fits_and_better_with_more(people: People) -> None:
     assert errors[1] < 0.6 * errors[0]
 
 
-def test_against_slow(people: People) -> None:
+def test_against_slow(people: IdentityPrior) -> None:
     found = torch.linspace(-1, 1, SIZE)[None]
     gain = people.between @ torch.linalg.inv(people.between + people.within)
     slow = people.mean + gain @ (found[0] - people.mean)
     assert torch.allclose(person_identity(found, torch.tensor([-1]), people, 0.2)[0][0], slow, atol=1e-5)
 
 
-def test_unknown_people_stand_alone(people: People) -> None:
+def test_unknown_people_stand_alone(people: IdentityPrior) -> None:
     _, found, _ = drawn(people, 5, 1)
     alone = person_identity(found, torch.full((5,), -1), people, 0.2)[0]
     assert torch.allclose(alone, person_identity(found, torch.arange(5), people, 0.2)[0])
@@ -61,7 +61,7 @@ def test_unknown_people_stand_alone(people: People) -> None:
     assert torch.equal(same, found) and not changed.any()
 
 
-def test_a_stranger_under_ones_name_is_left_out(people: People) -> None:
+def test_a_stranger_under_ones_name_is_left_out(people: IdentityPrior) -> None:
     found = torch.zeros(4, SIZE)
     found[3] = 9.0
     likely, _ = person_identity(found, torch.zeros(4, dtype=torch.long), people, 0.2)
@@ -70,11 +70,11 @@ def test_a_stranger_under_ones_name_is_left_out(people: People) -> None:
 
 
 def test_shipped_file_belongs_to_the_shipped_head(basis: FitBasis) -> None:
-    people = basis.people
+    people = basis.identity_prior
     assert people is not None and people.between.shape == (64, 64)
     for covariance in (people.between, people.within):
         assert torch.allclose(covariance, covariance.T, atol=1e-6) and torch.linalg.eigvalsh(covariance.double()).min() > 0
-    assert load_people(basis.identity * 1.5) is None and load_people(basis.identity[:9]) is None
+    assert load_identity_prior(basis.identity * 1.5) is None and load_identity_prior(basis.identity[:9]) is None
 
 
 def test_pictures_of_one_person_agree(basis: FitBasis) -> None:
@@ -87,7 +87,7 @@ def test_pictures_of_one_person_agree(basis: FitBasis) -> None:
     apart = [
         (found.identity[0] - found.identity[1]).norm()
         for found in (
-            fit(points, teacher, replace(basis, people=None), FitOptions()),
+            fit(points, teacher, replace(basis, identity_prior=None), FitOptions()),
             fit(points, teacher, basis),
             fit_people(points, teacher, one, basis),
         )

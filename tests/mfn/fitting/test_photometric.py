@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from mfn.fitting.annotate import AnnotateOptions, annotate
-from mfn.fitting.fitter import Fit, FitBasis, basis_from_head_model, fitted_points
+from mfn.fitting.fitter import FitBasis, FitResult, basis_from_head_model, fitted_points
 from mfn.fitting.gauss_newton import rotation_from_vector
 from mfn.fitting.photometric import (
-    RenderOptions,
+    PhotometricOptions,
     explain,
     harmonics,
     normals,
-    rasterise_numpy,
-    rasterise_pytorch3d,
+    rasterize_numpy,
+    rasterize_pytorch3d,
     refine,
 )
 from mfn.structures.head_model import HeadModel
@@ -42,7 +42,7 @@ def basis(model: HeadModel) -> FitBasis:
 
 def test_rasteriser_agrees_with_ours_and_follows_the_points() -> None:
     points = TETRAHEDRON[None].clone().requires_grad_()
-    triangle, barycentric = rasterise_numpy(points, TRIANGLES, SIDE)
+    triangle, barycentric = rasterize_numpy(points, TRIANGLES, SIDE)
     index, weight = rasterise(TETRAHEDRON.numpy(), TRIANGLES.numpy(), SIDE, SIDE)
     assert (triangle[0].numpy() == index).all() and (index >= 0).sum() > 80
     assert np.abs(barycentric[0].detach().numpy() - weight)[index >= 0].max() < 1e-4
@@ -50,13 +50,13 @@ def test_rasteriser_agrees_with_ours_and_follows_the_points() -> None:
     where = (TETRAHEDRON[TRIANGLES[triangle[0].clamp_min(0)]] * barycentric[0][..., None]).sum(2)[inside][:, 0].sum()
     where.backward()  # fixed values move against their vertices, as a texture drawn on them would
     assert points.grad is not None and points.grad[0, :, 0].sum() == pytest.approx(-float(inside.sum()), rel=1e-3)
-    assert rasterise_numpy(points[:0], TRIANGLES, SIDE)[0].shape == (0, SIDE, SIDE)
+    assert rasterize_numpy(points[:0], TRIANGLES, SIDE)[0].shape == (0, SIDE, SIDE)
 
 
 @pytest.mark.skipif(not PYTORCH3D, reason="needs PyTorch3D, which has no wheels on PyPI (mfn.fitting.photometric.HOW says how to build it)")
 def test_pytorch3d_agrees_with_ours() -> None:
     found = []
-    for rasteriser in (rasterise_numpy, rasterise_pytorch3d):
+    for rasteriser in (rasterize_numpy, rasterize_pytorch3d):
         points = torch.stack([TETRAHEDRON, TETRAHEDRON + 1.5]).requires_grad_()
         triangle, barycentric = rasteriser(points, TRIANGLES, SIDE)
         inside = triangle >= 0
@@ -82,7 +82,7 @@ def test_colours_and_light_are_found_again() -> None:
 
 def test_a_moved_head_comes_back(model: HeadModel, basis: FitBasis) -> None:
     """Rendered with lips and brows of their own colour, then fitted from a pose that is off: nearer to where it was."""
-    true = Fit(
+    true = FitResult(
         torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None],
         torch.tensor([500.0]),
         torch.tensor([[64.0, 56.0]]),
@@ -98,7 +98,7 @@ def test_a_moved_head_comes_back(model: HeadModel, basis: FitBasis) -> None:
     drawn = (colours[model.triangles[np.maximum(index, 0)]] * weight[..., None]).sum(2)
     picture[index >= 0] = (drawn.clip(0, 1) * 255).astype(np.uint8)[index >= 0]
     start = replace(true, rotation=rotation_from_vector(torch.tensor([[0.0, 0.03, 0.02]])) @ true.rotation, center=true.center + 1.2)
-    found = refine(start, [picture], model, basis, rasterise_numpy, RenderOptions(steps=15, side=64, landmarks=0.002))
+    found = refine(start, [picture], model, basis, rasterize_numpy, PhotometricOptions(steps=15, side=64, landmarks=0.002))
     off = [(fitted_points(basis, fit) - fitted_points(basis, true)).norm(dim=2).mean() for fit in (start, found)]
     assert off[1] < 0.7 * off[0] and (found.expression >= 0).all()
 
@@ -108,7 +108,7 @@ def normals_of(turned: np.ndarray, model: HeadModel) -> np.ndarray:
 
 
 def test_no_faces(model: HeadModel, basis: FitBasis) -> None:
-    none = Fit(torch.zeros(0, 3, 3), torch.zeros(0), torch.zeros(0, 2), torch.zeros(0, 64), torch.zeros(0, 51), torch.zeros(0))
+    none = FitResult(torch.zeros(0, 3, 3), torch.zeros(0), torch.zeros(0, 2), torch.zeros(0, 64), torch.zeros(0, 51), torch.zeros(0))
     assert refine(none, [], model, basis) is none
     with pytest.raises(ValueError, match="one for each"):
         refine(none, [np.zeros((8, 8, 3), np.uint8)], model, basis)

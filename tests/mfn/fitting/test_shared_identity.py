@@ -4,10 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from mfn.fitting.fitter import Fit, FitBasis, FitOptions, basis_from_head_model, fit, fit_people, fitted_points, trust
+from mfn.fitting.blendshape_calibration import expression_to_scores, scores_to_expression
+from mfn.fitting.fitter import (
+    FitBasis,
+    FitOptions,
+    FitResult,
+    basis_from_head_model,
+    fit,
+    fit_people,
+    fitted_points,
+    label_confidence,
+)
 from mfn.structures import camera
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import INNER_LIPS, LOWER_INNER_LIPS, teacher_expression, teacher_scores
+from mfn.structures.mediapipe_topology import INNER_LIPS, LOWER_INNER_LIPS
 from retarget.arkit import EXPRESSION_NAMES
 
 
@@ -17,7 +27,7 @@ def basis() -> FitBasis:
     return basis_from_head_model(HeadModel.load())
 
 
-def pictures(basis: FitBasis, people: int, each: int, seed: int = 0) -> tuple[Fit, torch.Tensor, torch.Tensor]:
+def pictures(basis: FitBasis, people: int, each: int, seed: int = 0) -> tuple[FitResult, torch.Tensor, torch.Tensor]:
     """People in several poses and expressions, points with noise: truth, points (N, 478, 3), person (N,)."""
     rng = np.random.default_rng(seed)
     count = people * each
@@ -28,7 +38,7 @@ def pictures(basis: FitBasis, people: int, each: int, seed: int = 0) -> tuple[Fi
     angles = rng.uniform(-0.5, 0.5, (count, 3)).astype(np.float32)
     rotation = torch.from_numpy(camera.rotation_from_euler(angles).astype(np.float32))
     size = torch.full((count,), 1000.0)
-    true = Fit(rotation, size, torch.full((count, 2), 100.0), torch.from_numpy(identity), torch.from_numpy(expression), torch.zeros(count))
+    true = FitResult(rotation, size, torch.full((count, 2), 100.0), torch.from_numpy(identity), torch.from_numpy(expression), torch.zeros(count))
     shape = torch.cat([true.identity, true.expression], 1)
     head = basis.mean + torch.tensordot(shape, torch.cat([basis.identity, basis.expression]), 1)
     depth = (head @ rotation[:, 2, :, None]) * 1000.0
@@ -67,10 +77,10 @@ def test_unknown_people_are_fitted_alone(basis: FitBasis) -> None:
 def test_trust_follows_residual_and_pose(basis: FitBasis) -> None:
     true, points, _ = pictures(basis, 2, 1, seed=2)
     found = fit(points, true.expression, basis)
-    ok, sure = trust(found, points, true.rotation)
+    ok, sure = label_confidence(found, points, true.rotation)
     assert ok.all() and (sure > 0.8).all()
     turned = torch.from_numpy(camera.rotation_about("y", np.float32(0.5))) @ true.rotation
-    far, doubt = trust(found, points, turned)
+    far, doubt = label_confidence(found, points, turned)
     assert not far.any() and (doubt < 0.1).all()
 
 
@@ -84,4 +94,4 @@ def test_an_open_jaw_parts_the_inner_lips() -> None:
 def test_scores_and_weights_are_each_others_inverse() -> None:
     names = ["_neutral", *sorted(EXPRESSION_NAMES)]
     weights = np.random.default_rng(3).uniform(0, 1, (4, 51)).astype(np.float32)
-    assert np.allclose(teacher_expression(teacher_scores(weights, names), names), weights, atol=1e-5)
+    assert np.allclose(scores_to_expression(expression_to_scores(weights, names), names), weights, atol=1e-5)

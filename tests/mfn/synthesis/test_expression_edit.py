@@ -6,15 +6,15 @@ pytest.importorskip("cv2")
 from mfn.structures.camera import FRONTAL
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.expression_edit import Editor
+from mfn.synthesis.expression_edit import ExpressionEditor
 from retarget.arkit import EXPRESSION_NAMES
 
 MODEL = HeadModel.load()
 
 
 @pytest.fixture(scope="module")
-def editor() -> Editor:
-    return Editor(MODEL)
+def editor() -> ExpressionEditor:
+    return ExpressionEditor(MODEL)
 
 
 def one_face() -> Faces:

@@ -7,26 +7,26 @@ from mfn.structures.camera import FRONTAL, project
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_topology import face_box
-from mfn.synthesis.appearance import random_look
+from mfn.synthesis.appearance import random_appearance
 from mfn.synthesis.head_renderer import LIGHT_FROM_ABOVE, draw_head, make_person
-from mfn.synthesis.heads import AGAINST, Heads, behind_mask, random_expressions
+from mfn.synthesis.heads import OPPOSITES, HeadGenerator, behind_mask, random_expressions
 from mfn.training.data.pack_writer import code_picture, write_pack
 from mfn.training.data.packs import read_pack
 from retarget.arkit import EXPRESSION_NAMES
 
 
 @pytest.fixture(scope="module")
-def heads() -> Heads:
-    return Heads(HeadModel.load(), pictures=2)
+def heads() -> HeadGenerator:
+    return HeadGenerator(HeadModel.load(), pictures=2)
 
 
-def drawn(heads: Heads, weights: dict[str, float], size: int = 160) -> tuple[np.ndarray, np.ndarray]:
+def drawn(heads: HeadGenerator, weights: dict[str, float], size: int = 160) -> tuple[np.ndarray, np.ndarray]:
     """A bare frontal mean head: sRGB-like colours (S, S, 3), its 68 points (68, 2) px."""
     expression = np.zeros((1, len(EXPRESSION_NAMES)), np.float32)
     for name, weight in weights.items():
         expression[0, EXPRESSION_NAMES.index(name)] = weight
     identity, rng = np.zeros((1, heads.model.identity_size), np.float32), np.random.default_rng(3)
-    look = random_look(rng)._replace(
+    look = random_appearance(rng)._replace(
         skin=np.array([0.5, 0.35, 0.28], np.float32), hairline=1.0, cover=0, mask=False, lashes=1.0
     )
     person = make_person(heads.canvas, look, identity[0], rng)
@@ -84,7 +84,7 @@ def test_expressions_are_in_range_and_do_not_contradict():
     many = random_expressions(400, np.random.default_rng(1))
     assert many.min() >= 0 and many.max() <= 1
     index = EXPRESSION_NAMES.index
-    for a, b in AGAINST:
+    for a, b in OPPOSITES:
         assert (np.minimum(many[:, index(a)], many[:, index(b)]) <= 0.0801).all(), (a, b)
     assert (many[:, index("mouthClose")] <= many[:, index("jawOpen")] + 1e-6).all()
     assert ((many > 0.3).mean(0) > 0.005).all()  # every shape is seen

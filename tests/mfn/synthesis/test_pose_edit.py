@@ -6,7 +6,7 @@ pytest.importorskip("cv2")
 from mfn.structures.camera import FRONTAL, rotation_about
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.pose_edit import turn_face
+from mfn.synthesis.pose_edit import rotate_face
 from retarget.arkit import EXPRESSION_NAMES
 
 MODEL = HeadModel.load()
@@ -40,7 +40,7 @@ def dotted(face: Faces) -> np.ndarray:
 def test_labels_stay_on_the_picture(yaw, nod):
     face = one_face()
     turn = rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(yaw))
-    turned, moved = turn_face(dotted(face), face, MODEL, turn, np.zeros((256, 256, 3), np.uint8))
+    turned, moved = rotate_face(dotted(face), face, MODEL, turn, np.zeros((256, 256, 3), np.uint8))
     np.testing.assert_allclose(moved.rotation[0], turn @ FRONTAL, atol=1e-6)
     seen = 0
     for channel, point in enumerate((NOSE_TIP, CHIN, LEFT_EYE_OUTER)):
@@ -55,12 +55,12 @@ def test_labels_stay_on_the_picture(yaw, nod):
 def test_no_turn_changes_next_to_nothing():
     face, rng = one_face(), np.random.default_rng(0)
     picture = np.repeat(np.repeat(rng.integers(0, 256, (32, 32, 3)).astype(np.uint8), 8, 0), 8, 1)
-    same, moved = turn_face(picture, face, MODEL, np.eye(3), np.zeros_like(picture))
+    same, moved = rotate_face(picture, face, MODEL, np.eye(3), np.zeros_like(picture))
     np.testing.assert_allclose(moved.center, face.center)
     assert np.abs(same[8:-8, 8:-8].astype(int) - picture[8:-8, 8:-8]).mean() < 3
 
 
 def test_what_is_left_bare_shows_what_is_behind():
     face, behind = one_face(), np.full((256, 256, 3), 77, np.uint8)
-    turned, _ = turn_face(dotted(face), face, MODEL, rotation_about("y", np.float32(1.2)), behind)
+    turned, _ = rotate_face(dotted(face), face, MODEL, rotation_about("y", np.float32(1.2)), behind)
     assert (turned == 77).all(-1).mean() > 0.1
