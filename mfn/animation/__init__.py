@@ -1,0 +1,1 @@
+"""From `Faces` to animated characters: photos, clips and live video."""

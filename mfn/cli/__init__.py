@@ -1,0 +1,1 @@
+"""The `mfn` command: one module a subcommand."""

@@ -1,0 +1,1 @@
+"""From an image to `Faces`: letterbox, ONNX session, decoding, NMS and drawing."""

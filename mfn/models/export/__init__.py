@@ -1,0 +1,1 @@
+"""From a trained network to the ONNX files that ship."""

@@ -1,0 +1,1 @@
+"""Losses, target assignment and the Lightning modules that train the networks."""

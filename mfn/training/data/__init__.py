@@ -1,0 +1,1 @@
+"""From packs of labeled images to training batches."""

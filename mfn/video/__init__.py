@@ -1,0 +1,1 @@
+"""Clips and webcams: reading, writing, tracking and smoothing."""

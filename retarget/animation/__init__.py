@@ -1,0 +1,1 @@
+"""A performance on a rig, written as an animated scene."""

@@ -1,0 +1,1 @@
+"""Make the 52 ARKit shapes for a head mesh that has none."""

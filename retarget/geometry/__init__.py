@@ -1,0 +1,1 @@
+"""Geometry without files: rotations, meshes and node trees."""

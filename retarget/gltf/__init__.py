@@ -1,0 +1,1 @@
+"""glTF 2.0 files: reading, checking, building, merging and writing."""

@@ -1,0 +1,1 @@
+"""A performance in time (`Take`): files, streams and calibration."""

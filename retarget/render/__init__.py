@@ -1,0 +1,1 @@
+"""Draw characters into an image on the CPU, without OpenGL."""
