@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def requirements(extra: str | None) -> set[str]:
     """Names of what an extra, or the bare distribution, requires."""
     found = set()
-    for line in metadata.requires("mfn") or []:
+    for line in metadata.requires("mfn-retarget") or []:
         name = re.split(r"[\s<>=!;\[(]", line, maxsplit=1)[0]
         wanted = re.search(r"extra == ['\"](\w+)['\"]", line)
         if (wanted.group(1) if wanted else None) == extra:
@@ -29,13 +29,13 @@ def test_the_core_is_light():
 
 
 def test_extras():
-    assert {"torch", "torchvision", "lightning", "wandb", "torchmetrics", "jsonargparse"} <= requirements("train")
+    assert {"torch", "torchvision", "lightning", "wandb", "jsonargparse"} <= requirements("train")
     assert requirements("annotate") == {"mediapipe", "torch"} and requirements("video") == {"av"}
     assert requirements("stream") == {"python-osc"} and "pytest" in requirements("dev")
 
 
 def test_commands_and_version():
-    distribution = metadata.distribution("mfn")
+    distribution = metadata.distribution("mfn-retarget")
     commands = {e.name: e.value for e in distribution.entry_points if e.group == "console_scripts"}
     assert commands == {"mfn": "mfn.cli.main:main", "retarget": "retarget.cli:main"}
     assert distribution.version == mfn.__version__
