@@ -27,7 +27,9 @@ class CommandParser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **settings})
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(  # type: ignore[override]  # typeshed has overloads for the type of the namespace
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
         """Parse arguments. An unknown one ends the program with exit code 2 and a suggestion."""
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
