@@ -18,7 +18,7 @@ def spot_network(path: Path) -> Path:
     onnx = pytest.importorskip("onnx", reason="the stand-in network is built with the onnx package")
     from onnx import TensorProto, helper, numpy_helper
 
-    from mfn.structures.cell_layout import CELL_SIZE, SLICES, STRIDES
+    from mfn.structures.cells import CELL_SIZE, SLICES, STRIDES
 
     weight, bias = np.zeros((CELL_SIZE, 3, 1, 1), np.float32), np.zeros(CELL_SIZE, np.float32)
     weight[SLICES["score"]] = 40 / 255  # logit 120 (mean - 0.95): 6 for white, -114 for black

@@ -3,7 +3,7 @@
     python -m experiments.accuracy.benchmarks --eval ../shared/eval [--weights mfn.onnx] [--sheet sheet.png]
 
 Prints the table of the data's README with our row, writes experiments/results/accuracy/accuracy.json. `aligned_nme` and `nme` are those of the
-evaluation's own score.py. A picture is missed when no box of ours overlaps the true points' box by a quarter.
+evaluation's own score.py. A picture is missed when no box of ours box_iou the true points' box by a quarter.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from types import ModuleType
 
 import numpy as np
 
-from mfn.inference.nms import overlaps
 from mfn.inference.predictor import Predictor, find_model
 from mfn.inference.visualize import draw_faces
+from mfn.structures.boxes import box_iou
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -59,7 +59,7 @@ def choose(faces: Faces, true: np.ndarray) -> Faces:
     if len(faces) == 0:
         return faces
     box = np.concatenate([true.min(0), true.max(0)])[None]
-    shared = overlaps(faces.box, box)[:, 0]
+    shared = box_iou(faces.box, box)[:, 0]
     best = int(shared.argmax())
     return faces[[best]] if shared[best] >= FOUND_IOU else faces[[]]
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.inference.nms import overlaps
 from mfn.inference.predictor import Predictor, find_model
 from mfn.inference.single_face import SingleFace
-from mfn.structures.mediapipe_topology import face_box
+from mfn.structures.boxes import box_iou
+from mfn.structures.head_model import face_box
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -39,9 +39,9 @@ def blink(network: Predictor | SingleFace, picture: np.ndarray, box: np.ndarray)
     if isinstance(network, SingleFace):
         return float(network(picture, box[None]).expression[0, BLINK].mean())
     faces = network(picture)
-    if len(faces) == 0 or overlaps(faces.box, box[None]).max() < 0.25:
+    if len(faces) == 0 or box_iou(faces.box, box[None]).max() < 0.25:
         return 0.0
-    return float(faces.expression[overlaps(faces.box, box[None])[:, 0].argmax(), BLINK].mean())
+    return float(faces.expression[box_iou(faces.box, box[None])[:, 0].argmax(), BLINK].mean())
 
 
 def cases(folder: Path) -> list[tuple[np.ndarray, np.ndarray, bool]]:

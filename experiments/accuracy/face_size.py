@@ -24,9 +24,9 @@ import numpy as np
 from experiments.accuracy.single_face import CLIPS, read_clip
 from mfn.cli.demo import landmark_nme
 from mfn.inference.image_io import Picture, write_picture
-from mfn.inference.nms import overlaps
 from mfn.inference.predictor import MODELS, Predictor
 from mfn.inference.single_face import WEIGHTS, SingleFace
+from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.head_renderer import Person
@@ -130,7 +130,7 @@ def on_face(found: Faces, face: Faces) -> Faces:
     """Of those found the one that lies on the face, or none."""
     if not len(found):
         return found
-    shared = overlaps(found.box, face.box)[:, 0]
+    shared = box_iou(found.box, face.box)[:, 0]
     return found[[int(shared.argmax())]] if shared.max() >= IOU else found[[]]
 
 

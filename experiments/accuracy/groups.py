@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mfn.inference.image_io import Picture, read_picture, write_picture
-from mfn.inference.nms import overlaps
 from mfn.inference.predictor import SCORE, Predictor, find_model
 from mfn.inference.visualize import draw_faces
+from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget.io.files import make_folder
@@ -47,7 +47,7 @@ def match(box: np.ndarray, score: np.ndarray, true: np.ndarray, counts: np.ndarr
     -> hit (N,), judged (N,): False for detections on boxes that are not asked for; found (T,)
     """
     hit, judged, found = np.zeros(len(box), bool), np.ones(len(box), bool), np.zeros(len(true), bool)
-    shared = overlaps(box, true)
+    shared = box_iou(box, true)
     for i in np.argsort(-score, kind="stable"):
         free = np.where(found, 0, shared[i]) if len(true) else np.zeros(0)
         wanted = np.where(counts, free, 0)

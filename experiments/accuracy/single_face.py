@@ -20,7 +20,8 @@ import numpy as np
 
 from experiments.accuracy.benchmarks import PEERS, SETS, choose, load_score, mean_of, pose_error, read_tar
 from mfn.inference.predictor import Predictor
-from mfn.inference.single_face import CROP_SIZE, SingleFace
+from mfn.inference.single_face import SingleFace
+from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator

@@ -20,8 +20,7 @@ from tqdm import tqdm
 from experiments.data_generation.profiles import alone
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
-from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import face_box
+from mfn.structures.head_model import HeadModel, face_box
 from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.training.data.pack_writer import code_picture, write_pack
 from mfn.training.data.packs import Pack, read_pack

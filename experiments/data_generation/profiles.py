@@ -63,11 +63,10 @@ def make(
     """`count` coded pictures and the face of each."""
     import cv2
 
-    from mfn.training.data.scene_datamodule import boxes_from
 
     model, rng = HeadModel.load(), np.random.default_rng(seed)
     editor = ExpressionEditor(model)
-    box_of, choice = boxes_from(model), {name: pack.faces[alone(pack)] for name, pack in packs.items()}
+    box_of, choice = model.boxes, {name: pack.faces[alone(pack)] for name, pack in packs.items()}
     names = rng.choice(list(packs), count, p=[SHARES[n] for n in packs] / np.sum([SHARES[n] for n in packs]))
     coded, faces = [], []
     for number, name in enumerate(tqdm(names, unit="face")):

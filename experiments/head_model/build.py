@@ -19,7 +19,7 @@ from experiments.head_model.assemble import REGIONS, Topology, assemble  # noqa:
 from experiments.head_model.ict import Ict, load_ict  # noqa: E402
 from experiments.head_model.points import face_chart, landmark_sets  # noqa: E402
 from experiments.head_model.shapes import Shapes, learn_shapes  # noqa: E402
-from mfn.structures.head_model import DEFAULT_FILE, FORMAT, HeadModel, quantise  # noqa: E402
+from mfn.structures.head_model import DEFAULT_FILE, FORMAT, HeadModel, round_to_grid  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 from retarget.io.files import atomic_write
 
@@ -44,8 +44,8 @@ def with_signs_of(path: Path, shapes: Shapes) -> Shapes:
 
 def save(path: Path, head: Topology, shapes: Shapes, sets: dict, uv: np.ndarray, spread_m: np.ndarray) -> None:
     """Write the model file whole: int16 shapes with one step a component."""
-    identity, identity_step = quantise(shapes.identity)
-    expression, expression_step = quantise(shapes.expression)
+    identity, identity_step = round_to_grid(shapes.identity)
+    expression, expression_step = round_to_grid(shapes.expression)
     arrays: dict[str, Any] = {
         "format": np.int32(FORMAT),
         "mean": shapes.mean.astype(np.float32),

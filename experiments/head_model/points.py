@@ -11,7 +11,7 @@ from experiments.head_model.assemble import REGIONS, VISIBLE_SKIN, Topology
 from experiments.head_model.ict import Ict
 from experiments.head_model.shapes import Shapes
 from experiments.head_model.surface import Points, boundary_loops, closest_points
-from mfn.structures.mediapipe_topology import LOWER_INNER_LIPS
+from mfn.structures.mediapipe_points import LOWER_INNER_LIPS
 from retarget.arkit import EXPRESSION_NAMES
 
 DENSE_COUNT = 520

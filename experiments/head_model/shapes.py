@@ -10,7 +10,7 @@ from experiments.head_model import parts
 from experiments.head_model.assemble import REGIONS, VISIBLE_SKIN, Topology
 from experiments.head_model.ict import Ict
 from experiments.head_model.surface import closest_points
-from mfn.structures.cell_layout import IDENTITY_SIZE
+from mfn.structures.cells import IDENTITY_SIZE
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 LIP_LINE, LIP_SHARES = 2, (1.0, 1.0, 1.0, 0.6, 0.25)

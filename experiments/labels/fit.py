@@ -9,7 +9,7 @@ stay as they are.
 
 Writes one SOURCE.npz per pack: `face (F,)` row in the pack's face arrays, `rotation (F, 3, 3)`, `scale (F,)` px per
 metre, `center (F, 2)` px, `identity (F, I)` standard deviations, `expression (F, 51)` in [0, 1], `box (F, 4)` px
-(`mfn.structures.mediapipe_topology.face_box`), `residual (F,)` %, `ok (F,)`, `person (F,)` (-1 unknown;
+(`mfn.structures.head_model.face_box`), `residual (F,)` %, `ok (F,)`, `person (F,)` (-1 unknown;
 one person's faces share one identity), `confidence (F,)` in [0, 1] and `head_model`, the fingerprint of the model they belong to
 (coefficients mean nothing with another one). A source that is already there with this fingerprint is skipped. Figures
 go to `--report`.
@@ -113,7 +113,7 @@ def fit_pack(points: torch.Tensor, teacher: torch.Tensor, person: torch.Tensor, 
 def teacher_rotation(transform: NDArray) -> torch.Tensor:
     """MediaPipe's metric pose (F, 4, 4) -> its rotation (F, 3, 3), head to our camera."""
     u, _, vt = np.linalg.svd(transform[:, :3, :3].astype(np.float64))
-    return torch.from_numpy((np.diag([1.0, -1.0, -1.0]) @ u @ vt).astype(np.float32))
+    return torch.from_numpy((FRONTAL @ u @ vt).astype(np.float32))
 
 
 def box_overlap(box: NDArray, pack: Arrays) -> NDArray:

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from experiments.labels.fit import read_pack
 from mfn.fitting.blendshape_calibration import CALIBRATION_FILE
 from mfn.fitting.fitter import FitBasis, FitOptions, basis_from_head_model, fit, fitted_points
-from mfn.structures.flip import EXPRESSION_MIRROR, MEDIAPIPE_MIRROR
+from mfn.structures.flip import EXPRESSION_FLIP, MEDIAPIPE_FLIP
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import LIDS
+from mfn.structures.mediapipe_points import EYELIDS
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write
 
@@ -55,14 +55,14 @@ def learn_offsets(faces: Faces, basis: FitBasis, rounds: int = 3) -> torch.Tenso
     come out lowered.
     """
     points, teacher = faces
-    total = (basis.mean[MEDIAPIPE_MIRROR] * FLIP - basis.mean) / 2  # the points' own asymmetry is noise
+    total = (basis.mean[MEDIAPIPE_FLIP] * FLIP - basis.mean) / 2  # the points' own asymmetry is noise
     for _ in tqdm(range(rounds), desc="where the points lie"):
         moved = replace(basis, mean=basis.mean + total)
         found = fit(points, teacher, moved, FitOptions(prior_sigma=0.2))
         calm = replace(found, expression=teacher)  # what the fit put into a brow or a jaw belongs to the points
         on_head = residual_on_head(points, fitted_points(moved, calm), found.rotation, found.scale)
         median = on_head[found.rotation[:, 2, 2] < FRONTAL].median(0).values * IN_PLANE
-        total += (median + median[MEDIAPIPE_MIRROR] * FLIP) / 2
+        total += (median + median[MEDIAPIPE_FLIP] * FLIP) / 2
     return total
 
 
@@ -83,8 +83,8 @@ def learn_closed(faces: Faces, basis: FitBasis, rounds: int = 2) -> torch.Tensor
         closed = replace(found, expression=weights)[shut]
         on_head = residual_on_head(points[shut], fitted_points(moved, closed), closed.rotation, closed.scale)
         median = on_head.median(0).values * IN_PLANE
-        both = (median + median[MEDIAPIPE_MIRROR] * FLIP) / 2
-        left, right = list(LIDS[16:]), list(LIDS[:16])
+        both = (median + median[MEDIAPIPE_FLIP] * FLIP) / 2
+        left, right = list(EYELIDS[16:]), list(EYELIDS[:16])
         out[0, left] += both[left]
         out[1, right] += both[right]
     return out
@@ -92,7 +92,7 @@ def learn_closed(faces: Faces, basis: FitBasis, rounds: int = 2) -> torch.Tensor
 
 def learn_correlation(teacher: torch.Tensor) -> torch.Tensor:
     """How expressions go together (51, 51), the same for a face and its mirror image; shapes that never move stand alone."""
-    both = torch.cat([teacher, teacher[:, EXPRESSION_MIRROR]])
+    both = torch.cat([teacher, teacher[:, EXPRESSION_FLIP]])
     moves = (both.std(0) > 0.01).float()
     correlation = torch.corrcoef((both + 1e-4 * torch.randn(both.shape, generator=torch.Generator().manual_seed(0))).T)
     correlation = correlation * moves[:, None] * moves

@@ -22,10 +22,10 @@ from experiments.labels.fit import people_of, read_pack
 from mfn.fitting.blendshape_calibration import scores_to_expression
 from mfn.fitting.fitter import FitBasis, FitResult, basis_from_head_model, fit, fit_people, fit_to_faces
 from mfn.fitting.landmarker import VIEWS, Landmarker, LandmarkResult, blend_with_network, detect_faces
-from mfn.inference.nms import overlaps
 from mfn.inference.predictor import MODELS, Predictor
 from mfn.inference.single_face import WEIGHTS as SFN
 from mfn.inference.single_face import SingleFace
+from mfn.structures.boxes import box_iou
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
@@ -75,7 +75,7 @@ def points68(found: FitResult, model: HeadModel) -> NDArray:
 def seen_on(seen: LandmarkResult, true: NDArray) -> int | None:
     """Which of the faces that the teacher saw lies on the true points (68, 2), or None."""
     own = np.concatenate([seen.points[..., :2].min(1), seen.points[..., :2].max(1)], 1).reshape(-1, 4)
-    shared = overlaps(own, np.concatenate([true.min(0), true.max(0)])[None])[:, 0]
+    shared = box_iou(own, np.concatenate([true.min(0), true.max(0)])[None])[:, 0]
     return int(shared.argmax()) if len(shared) and shared.max() >= FOUND_IOU else None
 
 

@@ -27,7 +27,6 @@ from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.synthesis.heads import HeadGenerator, random_expressions
 from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.packs import Pack, read_pack, read_pictures
-from mfn.training.data.scene_datamodule import boxes_from
 from mfn.training.data.scenes import KINDS, Kind, Mosaic
 
 TURN = rotation_about("y", np.float32(0.9))
@@ -79,7 +78,7 @@ def scenes(model: HeadModel, packs: list[Pack], photos: list[np.ndarray], count:
     """Scenes of 256 px: of all kinds, and crowds alone."""
 
     def of(kinds: dict[str, Kind]) -> float:
-        mosaic = Mosaic(packs, [1.0, 0.3], photos, model.identity_mirror, boxes_from(model), kinds=kinds)
+        mosaic = Mosaic(packs, [1.0, 0.3], photos, model.identity_mirror, model.boxes, kinds=kinds)
         rng = np.random.default_rng(0)
         return rate(lambda _: mosaic.scene(rng), count)
 

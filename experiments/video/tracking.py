@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.inference.nms import overlaps
+from mfn.structures.boxes import box_iou
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.video.tracker import drop_short, track_faces
@@ -56,7 +56,7 @@ def film(people: int, frames: int, seed: int, cuts: int) -> tuple[Faces, np.ndar
     half = np.stack([0.4 * height, 0.5 * height], -1)
     box = np.concatenate([place - half, place + half], -1)
     for frame in range(frames):  # the hinder of two that overlap is not found
-        covers = overlaps(box[frame], box[frame]) > 0.25
+        covers = box_iou(box[frame], box[frame]) > 0.25
         hidden = (covers & (height[:, None] < height) & seen[frame]).any(1)
         seen[frame] &= ~hidden
     mixing = random.normal(0, 1, (INDEPENDENT, 64)) / np.sqrt(INDEPENDENT)

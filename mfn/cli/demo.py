@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mfn.animation.photo import faces_json, pose_deg, shoot, write_shot
 from mfn.inference.image_io import write_picture
-from mfn.inference.nms import overlaps
 from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
+from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
@@ -52,7 +52,7 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
 
 def match(true: Faces, found: Faces, least_iou: float = LEAST_IOU) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of `true` and of `found` that are one face: greedily by overlap, each row once, IoU at least `least_iou`."""
-    overlap = overlaps(true.box, found.box)
+    overlap = box_iou(true.box, found.box)
     pairs: list[tuple[int, int]] = []
     while overlap.size and overlap.max() >= least_iou:
         row, column = (int(k) for k in np.unravel_index(overlap.argmax(), overlap.shape))
@@ -69,7 +69,7 @@ def report(true: Faces, found: Faces, head_model: HeadModel) -> list[str]:
     lines = [f"{len(true)} people rendered, {len(a)} found, {len(found) - len(b)} false"]
     if not len(a):
         return lines
-    iou = np.diag(overlaps(t.box, f.box))
+    iou = np.diag(box_iou(t.box, f.box))
     angle_true, angle_found = pose_deg(t), pose_deg(f)
     wrong = np.abs((angle_found - angle_true + 180) % 360 - 180)
     expression = np.abs(t.expression - f.expression)

@@ -28,7 +28,8 @@ from mfn.fitting.gauss_newton import (
 )
 from mfn.fitting.identity_prior import load_identity_prior, person_identity
 from mfn.structures.faces import Faces
-from mfn.structures.mediapipe_topology import BROWS, INNER_LIPS, IRISES, LIDS, OUTER_LIPS, OVAL, face_box
+from mfn.structures.head_model import face_box
+from mfn.structures.mediapipe_points import BROWS, EYELIDS, INNER_LIPS, IRISES, OUTER_LIPS, OVAL
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.render.rasterizer import vertex_normals
 
@@ -86,7 +87,7 @@ def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, l
     weight = np.ones(len(vertex), np.float32)
     weight[list(OUTER_LIPS)] = options.lips
     weight[list(INNER_LIPS)] = options.inner_lips
-    weight[list(LIDS)] = options.lids
+    weight[list(EYELIDS)] = options.lids
     weight[list(BROWS)] = options.brows
     weight[list(IRISES)] = options.iris
     arrays = (*model.landmark_basis("mediapipe478"), model.mediapipe478_spread, normal)
@@ -240,7 +241,7 @@ def fitted_points(basis: FitBasis, found: FitResult) -> torch.Tensor:
 
 
 def fit_to_faces(found: FitResult, model: HeadModel) -> Faces:
-    """The fits as N rows: boxes as these heads have them (`mfn.structures.mediapipe_topology.face_box`), score 1, image 0, track -1."""
+    """The fits as N rows: boxes as these heads have them (`mfn.structures.head_model.face_box`), score 1, image 0, track -1."""
     count = len(found.scale)
     faces = Faces(
         image=np.zeros(count, np.int32),

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.fitting.blendshape_calibration import expression_to_scores
-from mfn.inference.nms import overlaps
-from mfn.structures.camera import euler_from_rotation
-from mfn.structures.flip import MEDIAPIPE_MIRROR
+from mfn.structures.boxes import box_iou
+from mfn.structures.camera import FRONTAL, euler_from_rotation
+from mfn.structures.flip import MEDIAPIPE_FLIP
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Landmarker:
         scores = np.array([[score.score for score in face] for face in found.face_blendshapes], np.float32)
         pose = np.array(found.facial_transformation_matrixes, np.float32)[:, :3, :3]
         u, _, vt = np.linalg.svd(pose)
-        return LandmarkResult(points, scores, (np.diag([1.0, -1.0, -1.0]) @ u @ vt).astype(np.float32))
+        return LandmarkResult(points, scores, (FRONTAL @ u @ vt).astype(np.float32))
 
     def detect_in_views(self, picture: Picture, box: Floats, views: Sequence[View] = VIEWS) -> LandmarkResult:
         """One face, seen in each of `views` in turn; rows for those in which it was found. box: (4,) x1 y1 x2 y2 px."""
@@ -133,7 +133,7 @@ class Landmarker:
             seen = self(crop, single=True)
             if len(seen.points):
                 back = self._back(seen, matrix, view)
-                if overlaps(_boxes(back.points), box[None])[0, 0] > SAME_FACE_IOU:  # not the neighbour's
+                if box_iou(_boxes(back.points), box[None])[0, 0] > SAME_FACE_IOU:  # not the neighbour's
                     rows.append(back)
         if not rows:
             return self(np.zeros((8, 8, 3), np.uint8), single=True)
@@ -150,7 +150,7 @@ class Landmarker:
             return LandmarkResult(points, seen.scores, (turn @ seen.rotation).astype(np.float32))
         flip = np.diag([-1.0, 1.0, 1.0])
         rotation = (turn.T @ flip @ seen.rotation @ flip).astype(np.float32)
-        return LandmarkResult(points[:, MEDIAPIPE_MIRROR], mirror_scores(seen.scores, self.names), rotation)
+        return LandmarkResult(points[:, MEDIAPIPE_FLIP], mirror_scores(seen.scores, self.names), rotation)
 
 
 def mirror_scores(scores: Floats, names: Sequence[str]) -> Floats:
@@ -205,7 +205,7 @@ def detect_faces(picture: Picture, landmarker: Landmarker, boxes: Floats, looks:
     """
     first = landmarker(picture)
     own = _boxes(first.points)
-    missed = boxes[(overlaps(own, boxes) < SAME_FACE_IOU).all(0)] if len(own) and len(boxes) else boxes
+    missed = boxes[(box_iou(own, boxes) < SAME_FACE_IOU).all(0)] if len(own) and len(boxes) else boxes
     rows: list[tuple[LandmarkResult | None, LandmarkResult | None]]
     rows = [(_second_look(picture, landmarker, box, looks), first[[i]]) for i, box in enumerate(own)]  # type: ignore[misc]
     rows += [(_second_look(picture, landmarker, box, (*looks, *HARD_VIEWS)), None) for box in missed]
@@ -235,7 +235,7 @@ def blend_with_network(seen: LandmarkResult, faces: Faces, model: HeadModel, nam
     if len(faces) == 0:
         return seen
     points = model.landmarks(faces, "mediapipe478")
-    shared = overlaps(_boxes(seen.points), _boxes(points)) if len(seen.points) else np.zeros((0, len(faces)))
+    shared = box_iou(_boxes(seen.points), _boxes(points)) if len(seen.points) else np.zeros((0, len(faces)))
     mixed = seen.points.copy()
     for i, row in enumerate(shared):
         j = int(row.argmax())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mfn.inference.decode import decode
 from mfn.inference.image_io import Picture, as_picture
-from mfn.structures.cell_layout import CELL_SIZE, IDENTITY_SIZE, INPUT_MULTIPLE, PAD_GRAY
+from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, INPUT_MULTIPLE, PAD_GRAY
 from mfn.structures.faces import Faces
 from mfn.weights import weights_path
 

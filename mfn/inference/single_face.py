@@ -12,60 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.decode import read_parameters
 from mfn.inference.image_io import Picture, as_picture
 from mfn.inference.predictor import open_session
+from mfn.structures.cells import read_parameters
+from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH, crop_face, crop_matrix, crop_windows
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import face_box
 from mfn.weights import weights_path
 
 if TYPE_CHECKING:
     import onnxruntime
 
 WEIGHTS = weights_path("sfn.onnx")
-CROP_SIZE = 128  # px, the side of the crops that the networks see
-CROP_CELLS = 4.0  # the crop is read as a cell of a stride of a quarter of its side
-CROP_MARGIN = 1.3  # the crop's side in parts of the box's longer one
-REACH = 1.1  # a position map's values 0 to 1 stand for 0 to 1.1 of the crop's side, as PRNet's
 _BATCH = 32
-
-
-def crop_windows(boxes: NDArray[np.floating]) -> NDArray[np.float32]:
-    """The squares that are cut out for boxes (N, 4) x1 y1 x2 y2 px -> (N, 3): centre x y and side, px of the picture."""
-    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    side = CROP_MARGIN * (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True)
-    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, side], 1)
-
-
-def cut(picture: Picture, matrix: NDArray[np.floating], ground: Picture | None = None) -> Picture:
-    """The picture through `matrix` (2, 3), px (from their edges) of the picture to px of the crop (S, S, 3); shrunk by area.
-
-    Beyond the picture lies black, or `ground` (S, S, 3), which is written into.
-    """
-    import cv2
-
-    size, a, t = CROP_SIZE, matrix[:, :2], matrix[:, 2]
-    gain = float(np.sqrt(abs(np.linalg.det(a))))
-    if gain < 0.6:  # a plain warp would alias: shrink what is seen by area first
-        corners = np.linalg.solve(a, np.array([[0, size, 0, size], [0, 0, size, size]]) - t[:, None])
-        low = np.clip(np.floor(corners.min(1)), 0, [s - 1 for s in picture.shape[1::-1]]).astype(int)
-        high = np.clip(np.ceil(corners.max(1)), low + 1, picture.shape[1::-1]).astype(int)
-        part = picture[low[1] : high[1], low[0] : high[0]]
-        inner = np.maximum(np.rint((high - low) * gain * 1.2), 1).astype(int)
-        picture = cv2.resize(part, inner.tolist(), interpolation=cv2.INTER_AREA)
-        t, a = t + a @ low, a * ((high - low) / inner)
-    # OpenCV counts from the centres of px, we from their edges
-    warp = np.concatenate([a, (t + a @ [0.5, 0.5] - 0.5)[:, None]], 1)
-    if ground is not None:
-        return cv2.warpAffine(picture, warp, (size, size), ground, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
-    return cv2.warpAffine(picture, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-
-
-def crop_matrix(window: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(2, 3) map of the picture's px to the crop's, of a window (3,)."""
-    gain = CROP_SIZE / float(window[2])
-    return np.array([[gain, 0, CROP_SIZE / 2 - gain * window[0]], [0, gain, CROP_SIZE / 2 - gain * window[1]]])
 
 
 class SingleFace:
@@ -115,7 +74,7 @@ class SingleFace:
             expression=told["expression"],
             track=np.full(len(raw), -1, np.int32),
         )
-        return faces.replace(box=face_box(self.model.landmarks(faces, "mediapipe478")))
+        return faces.replace(box=self.model.boxes(faces))
 
     def again(self, picture: str | Path | Picture, faces: Faces) -> Faces:
         """Faces of one picture that `Predictor` found, read once more and closer; `image`, `score` and `track` stay."""
@@ -157,7 +116,7 @@ class SingleFace:
             return np.zeros((0, *shape), np.float32)
         parts = []
         for first in range(0, len(windows), _BATCH):
-            crops = np.stack([cut(picture, crop_matrix(w)) for w in windows[first : first + _BATCH]])
+            crops = np.stack([crop_face(picture, crop_matrix(w)) for w in windows[first : first + _BATCH]])
             parts.append(self.session.run(None, {"image": crops})[0])
         return np.concatenate(parts)
 

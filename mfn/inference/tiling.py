@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mfn.inference.decode import decode
 from mfn.inference.image_io import Picture
 from mfn.inference.predictor import Letterbox, put_in, to_picture
-from mfn.structures.cell_layout import IDENTITY_SIZE, INPUT_MULTIPLE
+from mfn.structures.cells import IDENTITY_SIZE, INPUT_MULTIPLE
 from mfn.structures.faces import Faces
 
 if TYPE_CHECKING:

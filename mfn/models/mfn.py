@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from mfn.models.backbone import Backbone
 from mfn.models.blocks import ConvBNReLU
 from mfn.models.refiner import Level, Refiner
-from mfn.structures.cell_layout import BRANCHES, PAD_GRAY, STRIDES
+from mfn.structures.cells import BRANCHES, PAD_GRAY, STRIDES
 
 COARSE_STRIDE = 16  # of the head that every size of the picture shares; a finer one reads the smallest faces at full size
 SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # at half size stride 16 is stride 32 of the picture, and so on
@@ -151,13 +151,13 @@ class MFN(nn.Module):
         """From now on the largest faces are read in the mirrored picture, half a cell further, too, and the mean is given.
 
         That is for a trained network: at quarter size it costs a fifteenth of the whole.
-        mirror: `mfn.structures.flip.cell_mirror`'s order (D,) and sign (D,)
+        mirror: `mfn.structures.flip.cell_flip`'s order (D,) and sign (D,)
         """
         order, sign = mirror
         self.mirror = torch.from_numpy(order), torch.from_numpy(sign)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in 0..255, H and W multiples of 16 -> cells (B, A, D), see `mfn.structures.cell_layout`"""
+        """(B, 3, H, W) RGB in 0..255, H and W multiples of 16 -> cells (B, A, D), see `mfn.structures.cells`"""
         look = self.look(picture)
         if self.refiner is not None:
             look = look._replace(coarse=self.refiner(look.coarse, look.levels))

@@ -13,10 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mfn.inference.decode import read_parameters
-from mfn.structures.cell_layout import PARAMETER_SIZE, PARAMETERS, SLICES
+from mfn.structures.camera import project_xy
+from mfn.structures.cells import PARAMETER_SIZE, PARAMETERS, SLICES, read_parameters
 from mfn.structures.head_model import HeadModel
-from mfn.training.face_loss import project
 
 # Of the 68: every second point of the jaw, and the points of brows, nose, eyes and mouth that span them. Of MediaPipe's: the forehead's.
 POINTS_68 = (
@@ -96,7 +95,7 @@ class Refiner(nn.Module):
         told = read_parameters(raw, center, stride, torch)
         offset = told["identity"] @ self.identity + told["expression"] @ self.expression
         shape = self.mean + offset.unflatten(1, (-1, 3))
-        return project(shape, told["rotation"], told["scale"], told["center"])
+        return project_xy(shape, told["rotation"], told["scale"], told["center"])
 
 
 def find_places(levels: list[Level]) -> Places:
@@ -116,7 +115,7 @@ def find_places(levels: list[Level]) -> Places:
 
 
 def look_up(places: Places, cell: Tensor) -> Where:
-    """Where the cells (N,) long of all levels are; centres and strides are those of `mfn.inference.decode.grid`."""
+    """Where the cells (N,) long of all levels are; centres and strides are those of `mfn.structures.cells.grid`."""
     level = (cell[:, None] >= places.levels[1:, 1]).long().sum(1)
     stride, before, across, first, height, width = places.levels[level].unbind(1)
     number = cell - before

@@ -1,6 +1,6 @@
 """SFN: one face of a crop (after Chaudhuri, Vesdapunt and Wang, CVPR 2019, Fig. 1), its single-scale twin, and the plain regressor.
 
-All give the parameters of one face, (B, PARAMETER_SIZE) as `mfn.inference.decode.read_parameters` reads them of a cell that covers the crop:
+All give the parameters of one face, (B, PARAMETER_SIZE) as `mfn.structures.cells.read_parameters` reads them of a cell that covers the crop:
 `center` half the crop's side, `stride` a quarter of it.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mfn.inference.single_face import CROP_SIZE
 from mfn.models.backbone import Backbone
 from mfn.models.blocks import ConvBNReLU, Fire
-from mfn.structures.cell_layout import BRANCHES, PARAMETER_SIZE
+from mfn.structures.cells import BRANCHES, PARAMETER_SIZE
+from mfn.structures.crop_geometry import CROP_SIZE
 
 DEEPEST = CROP_SIZE // 32  # the deepest map's side
 

@@ -1,13 +1,16 @@
-"""The camera and every change of axes: the only place where signs and axes are written down. NumPy only.
+"""The weak-perspective camera, head rotations, and every change of axes.
 
-Head: x to the subject's left, y up, z out of the face, metres, origin between the eyes.
-Camera: x right, y down, z away from the viewer. Weak perspective per face: `pixel = scale * (R @ vertex)[:2] + center`.
-A face that looks straight into the camera has R = FRONTAL = diag(1, -1, -1).
+This is the only place in `mfn` where signs and axes are written down. The module itself needs NumPy only.
+
+Head frame: x to the subject's left, y up, z out of the face; metres; origin midway between the eyes.
+Camera frame: x right, y down, z away from the viewer.
+Projection, for each face: `pixel = scale * (R @ vertex)[:2] + center`, R from head to camera.
+A face that looks straight into the camera has R = `FRONTAL`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,51 +20,54 @@ from retarget.geometry.node_tree import matrix_to_quaternion
 if TYPE_CHECKING:
     from mfn.structures.faces import Faces
 
-Array = NDArray[np.floating]
+Floats = NDArray[np.floating[Any]]
+Array = Any
+"""A NumPy array or a torch tensor."""
 
-FRONTAL = np.diag(np.array([1.0, -1.0, -1.0], np.float32))
-"""Rotation of a face that looks into the camera. Also the change between this camera and glTF's (y up, looks along -z)."""
-
-MIRROR = np.diag(np.array([-1.0, 1.0, 1.0], np.float32))
+FRONTAL: NDArray[np.float32] = np.diag(np.array([1.0, -1.0, -1.0], np.float32))
+"""Rotation of a face that looks into the camera. It also changes this camera frame to that of glTF (y up, camera looks along -z)."""
 
 
 def project(vertices: Array, rotation: Array, scale: Array, center: Array) -> Array:
-    """Head points to picture pixels.
+    """Project points of the head into the picture, with depth.
 
-    vertices: (..., V, 3) metres, head frame; rotation: (..., 3, 3) head to camera; scale: (...) px per metre; center: (..., 2) px.
-    Returns (..., V, 3): x, y in pixels and z on the same scale, 0 at the head's origin, smaller is nearer.
+    Args:
+        vertices: (..., V, 3) points in metres, head frame. NumPy or torch.
+        rotation: (..., 3, 3) head to camera.
+        scale: (...) px per metre.
+        center: (..., 2) projection of the head's origin, x y in px.
+
+    Returns:
+        (..., V, 3): x y in px, and depth on the same scale. The depth of the head's origin is 0; smaller is nearer.
     """
-    turned = vertices @ np.swapaxes(rotation, -1, -2)
-    out = turned * np.asarray(scale)[..., None, None]
-    out[..., :2] += np.asarray(center)[..., None, :]
+    out = _rotate(vertices, rotation, scale)
+    out[..., :2] += center[..., None, :]
     return out
 
 
-def rotation_from_6d(rows: Array) -> Array:
-    """(..., 6) the first two rows of R, any length and angle -> (..., 3, 3) rotation (Zhou et al., CVPR 2019)."""
-    rows = np.asarray(rows)
-    first = _unit(rows[..., :3], (1.0, 0.0, 0.0))
-    second = rows[..., 3:6]
-    second = second - (first * second).sum(-1, keepdims=True) * first
-    spare = np.where(np.abs(first[..., :1]) < 0.9, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
-    size = np.linalg.norm(rows[..., 3:6], axis=-1, keepdims=True)
-    lost = np.linalg.norm(second, axis=-1, keepdims=True) < 1e-6 * np.maximum(size, 1e-6)
-    second = np.where(lost, np.cross(first, spare), second)
-    second = _unit(second, (0.0, 1.0, 0.0))
-    return np.stack([first, second, np.cross(first, second)], -2).astype(rows.dtype)
+def project_xy(vertices: Array, rotation: Array, scale: Array, center: Array) -> Array:
+    """Project points of the head into the picture, without depth: (..., V, 2) px. Arguments as for `project`.
+
+    It writes nothing in place, so that it exports to a short ONNX graph.
+    """
+    return _rotate(vertices, rotation[..., :2, :], scale) + center[..., None, :]
 
 
-def rotation_to_6d(rotation: Array) -> Array:
-    """(..., 3, 3) -> (..., 6): the first two rows."""
-    rotation = np.asarray(rotation)
-    return rotation[..., :2, :].reshape(*rotation.shape[:-2], 6)
+def _rotate(vertices: Array, rows: Array, scale: Array) -> Array:
+    return scale[..., None, None] * (vertices @ rows.swapaxes(-1, -2))
 
 
-def euler_from_rotation(rotation: Array) -> Array:
-    """Rotation (..., 3, 3) head to camera -> (..., 3) pitch, yaw, roll in radians, order and signs as AFLW2000-3D publishes them.
+def euler_from_rotation(rotation: Floats) -> Floats:
+    """Convert head-to-camera rotations to Euler angles.
 
-    FRONTAL @ R = Rx(-pitch) Ry(-yaw) Rz(-roll); a frontal face has zeros. Positive pitch looks up, positive yaw turns the face towards
-    the picture's left, positive roll tilts the head clockwise as seen. Checked against AFLW2000's own landmarks and poses.
+    Args:
+        rotation: (..., 3, 3) head to camera.
+
+    Returns:
+        (..., 3) pitch, yaw, roll in radians. A frontal face has zeros. Positive pitch looks up, positive yaw turns the face towards
+        the left of the picture, positive roll tilts the head clockwise as seen.
+
+    FRONTAL @ R = Rx(-pitch) Ry(-yaw) Rz(-roll): order and signs of AFLW2000-3D, checked against its own landmarks and poses.
     """
     head = FRONTAL @ np.asarray(rotation)
     yaw = -np.arcsin(np.clip(head[..., 0, 2], -1.0, 1.0))
@@ -70,17 +76,27 @@ def euler_from_rotation(rotation: Array) -> Array:
     return np.stack([pitch, yaw, roll], -1)
 
 
-def rotation_from_euler(angles: Array) -> Array:
-    """(..., 3) pitch, yaw, roll in radians -> (..., 3, 3) head to camera; the inverse of `euler_from_rotation`."""
+def pitch_yaw_roll_deg(rotation: Floats) -> Floats:
+    """Convert head-to-camera rotations (..., 3, 3) to pitch, yaw, roll in degrees (..., 3). Signs as in `euler_from_rotation`."""
+    return np.rad2deg(euler_from_rotation(rotation))
+
+
+def rotation_from_euler(angles: Floats) -> Floats:
+    """Convert pitch, yaw, roll (..., 3) in radians to head-to-camera rotations (..., 3, 3): the inverse of `euler_from_rotation`."""
     angles = np.asarray(angles)
-    pitch, yaw, roll = (rotation_about(axis, -angles[..., k]) for k, axis in enumerate("xyz"))
-    return FRONTAL @ pitch @ yaw @ roll
+    pitch, yaw, roll = rotation_about("x", -angles[..., 0]), rotation_about("y", -angles[..., 1]), rotation_about("z", -angles[..., 2])
+    return np.asarray(FRONTAL @ pitch @ yaw @ roll)
 
 
-def rotation_about(axis: str, angle: Array) -> Array:
-    """Right-handed rotation (..., 3, 3) about "x", "y" or "z" by `angle (...)` radians.
+def rotation_about(axis: Literal["x", "y", "z"], angle: Floats | float) -> Floats:
+    """Return right-handed rotations about an axis.
 
-    `rotation_about("z", a) @ R` turns a face by `a` in the picture, clockwise as seen (camera x right, y down).
+    Args:
+        axis: "x", "y" or "z".
+        angle: (...) radians.
+
+    Returns:
+        (..., 3, 3). `rotation_about("z", a) @ R` turns a face by `a` in the picture, clockwise as seen.
     """
     angle = np.asarray(angle)
     k = "xyz".index(axis)
@@ -93,23 +109,29 @@ def rotation_about(axis: str, angle: Array) -> Array:
     return out
 
 
-def mirror_rotation(rotation: Array) -> Array:
-    """Rotation of the face in the picture mirrored left to right: S R S with S = diag(-1, 1, 1). Its own inverse."""
+def mirror_rotation(rotation: Floats) -> Floats:
+    """Return the rotations (..., 3, 3) of the faces in the horizontally flipped picture: S R S with S = diag(-1, 1, 1)."""
     sign = np.array([[1, -1, -1], [-1, 1, 1], [-1, 1, 1]], np.asarray(rotation).dtype)
-    return np.asarray(rotation) * sign
+    return np.asarray(np.asarray(rotation) * sign)
 
 
-def mirror_center(center: Array, width: Array | float) -> Array:
-    """(..., 2) px in the mirrored picture of `width` px: x -> width - x."""
+def mirror_center(center: Floats, width: Floats | float) -> Floats:
+    """Return the points (..., 2) px in the horizontally flipped picture of `width` px: x becomes width - x."""
     out = np.array(center, copy=True)
     out[..., 0] = width - out[..., 0]
     return out
 
 
-def translation(faces: Faces, focal_px: float, size: tuple[float, float] | None = None) -> Array:
-    """Where the heads' origins stand for a pinhole camera of `focal_px`: (N, 3) float32 metres, camera frame, depth = focal_px / scale.
+def translation(faces: Faces, focal_px: float, size: tuple[float, float] | None = None) -> NDArray[np.float32]:
+    """Place the heads before a pinhole camera.
 
-    size: (width, height) px of the picture whose middle the camera's axis meets; without it the axis meets pixel (0, 0).
+    Args:
+        faces: N faces.
+        focal_px: Focal length in px.
+        size: Width and height of the picture in px; the optical axis meets its middle. None: the axis meets pixel (0, 0).
+
+    Returns:
+        (N, 3) positions of the heads' origins in metres, camera frame, with depth = focal_px / scale.
     """
     depth = focal_px / np.maximum(faces.scale, 1e-6)
     middle = np.zeros(2, np.float32) if size is None else np.asarray(size, np.float32) / 2
@@ -117,21 +139,16 @@ def translation(faces: Faces, focal_px: float, size: tuple[float, float] | None 
     return np.concatenate([offset * depth[:, None], depth[:, None]], 1).astype(np.float32)
 
 
-def to_gltf(vectors: Array) -> Array:
-    """(..., 3) camera frame -> glTF frame (x right, y up, z towards the viewer), and back."""
-    return np.asarray(vectors) * np.array([1.0, -1.0, -1.0], np.float32)
+def to_gltf(vectors: Floats) -> Floats:
+    """Convert vectors (..., 3) from the camera frame to the glTF frame (x right, y up, z towards the viewer), or back."""
+    return np.asarray(np.asarray(vectors) * np.diagonal(FRONTAL))
 
 
-def rotation_to_gltf(rotation: Array) -> Array:
-    """Head to camera (..., 3, 3) -> head to glTF scene: a frontal face becomes the identity."""
-    return FRONTAL @ np.asarray(rotation)
+def rotation_to_gltf(rotation: Floats) -> Floats:
+    """Convert rotations (..., 3, 3) from head-to-camera to head-to-glTF-scene. A frontal face becomes the identity."""
+    return np.asarray(FRONTAL @ np.asarray(rotation))
 
 
-def quaternion_from_rotation(rotation: Array) -> Array:
-    """(..., 3, 3) -> unit quaternion (..., 4) float32, x y z w with w >= 0."""
-    return matrix_to_quaternion(rotation).astype(np.float32)
-
-
-def _unit(vector: Array, spare: tuple[float, float, float]) -> Array:
-    length = np.linalg.norm(vector, axis=-1, keepdims=True)
-    return np.where(length > 1e-8, vector / np.maximum(length, 1e-8), np.array(spare))
+def quaternion_from_rotation(rotation: Floats) -> NDArray[np.float32]:
+    """Convert rotations (..., 3, 3) to unit quaternions (..., 4), x y z w with w >= 0."""
+    return np.asarray(matrix_to_quaternion(rotation), np.float32)

@@ -1,34 +1,31 @@
-"""Mirror pictures, faces and cells left to right.
+"""Flip pictures, faces and raw cells horizontally.
 
-Conventions live elsewhere: rotation and center in `mfn.structures.camera`, the twenty pairs of ARKit names in `retarget.arkit`, the sign of
-identity components in the head model. NumPy only.
+The sign of rotations and centers is in `mfn.structures.camera`, the pairs of ARKit names in `retarget.arkit`, the sign of identity
+components in the head model. The module itself needs NumPy only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.camera import mirror_center, mirror_rotation
-from mfn.structures.cell_layout import CELL_SIZE, SLICES
+from mfn.structures.cells import CELL_SIZE, SLICES
 from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
-if TYPE_CHECKING:
-    from mfn.inference.image_io import Picture
+EXPRESSION_FLIP: NDArray[np.int64] = np.array(MIRROR[: len(EXPRESSION_NAMES)], np.int64)
+"""(51,) `expression[:, EXPRESSION_FLIP]` is the expression of the flipped face."""
 
-EXPRESSION_MIRROR = np.array(MIRROR[: len(EXPRESSION_NAMES)])
-"""(51,): `expression[:, EXPRESSION_MIRROR]` is that of the mirrored face."""
-
-# MediaPipe's mesh numbers the points of the middle and of the subject's right below 248 and the left twins from there, in the same order.
+# In MediaPipe's mesh, points of the middle and of the subject's right side are numbered below 248. Their left twins follow in the same order.
 _MIDDLE = (0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 94, 151, 152, 164, 168, 175, 195, 197, 199, 200)
 _FIRST_LEFT = 248
 _IRISES = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)
 
 
-def _mediapipe_mirror() -> NDArray[np.int64]:
+def _mediapipe_flip() -> NDArray[np.int64]:
     twin = np.arange(478)
     right = np.setdiff1d(np.arange(_FIRST_LEFT), _MIDDLE)
     left = np.arange(_FIRST_LEFT, _FIRST_LEFT + len(right))
@@ -36,35 +33,55 @@ def _mediapipe_mirror() -> NDArray[np.int64]:
     return twin
 
 
-MEDIAPIPE_MIRROR = _mediapipe_mirror()
-"""(478,): number of each MediaPipe point's twin on the other side."""
+MEDIAPIPE_FLIP: NDArray[np.int64] = _mediapipe_flip()
+"""(478,) number of each MediaPipe point's twin on the other side of the face."""
 
 
-def mirror_picture(picture: Picture) -> Picture:
-    """(H, W, 3) left to right, a copy in its own memory."""
+class CellFlip(NamedTuple):
+    """How a horizontal flip changes raw cells: `cells[..., order] * sign`. Both arrays are (D,)."""
+
+    order: NDArray[np.int64]
+    sign: NDArray[np.float32]
+
+
+def hflip_picture(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Flip a picture (H, W, 3) left to right, into a new contiguous array."""
     return np.ascontiguousarray(picture[:, ::-1])
 
 
-def mirror_expression(expression: NDArray) -> NDArray:
-    """(..., 51) weights of the mirrored face: what was left is right."""
-    return np.asarray(expression)[..., EXPRESSION_MIRROR]
+def hflip_expression(expression: NDArray[Any]) -> NDArray[Any]:
+    """Return the weights (..., 51) of the flipped face: left and right change places."""
+    return np.asarray(np.asarray(expression)[..., EXPRESSION_FLIP])
 
 
-def cell_mirror(identity_mirror: NDArray) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """What mirroring does to raw cells (see `mfn.structures.cell_layout`): order (D,) and sign (D,).
+def cell_flip(identity_mirror: NDArray[Any]) -> CellFlip:
+    """Return the order and sign that turn raw cells into those of the flipped picture.
 
-    `cells[..., order] * sign` says of a place in the mirrored picture what `cells` says of its twin. identity_mirror: (I,) +1 or -1
+    Args:
+        identity_mirror: (I,) +1 or -1, `HeadModel.identity_mirror`.
+
+    Returns:
+        The order and sign. `cells[..., order] * sign` predicts, for a place in the flipped picture, what `cells` predicts for its twin.
     """
     order, sign = np.arange(CELL_SIZE), np.ones(CELL_SIZE, np.float32)
-    sign[SLICES["box"].start] = sign[SLICES["center"].start] = -1  # how far to the right of the cell's centre
-    sign[SLICES["rotation"]] = mirror_rotation(np.ones((3, 3)))[:2].ravel()  # the frontal pose, from which they count, is its own mirror
+    sign[SLICES["box"].start] = sign[SLICES["center"].start] = -1  # the horizontal offset from the cell's center
+    sign[SLICES["rotation"]] = mirror_rotation(np.ones((3, 3)))[:2].ravel()  # relative to the frontal pose, which is its own mirror
     sign[SLICES["identity"]] = identity_mirror
-    order[SLICES["expression"]] = SLICES["expression"].start + EXPRESSION_MIRROR
-    return order, sign
+    order[SLICES["expression"]] = SLICES["expression"].start + EXPRESSION_FLIP
+    return CellFlip(order, sign)
 
 
-def mirror_faces(faces: Faces, width: float, identity_mirror: NDArray) -> Faces:
-    """The faces of the mirrored picture of `width` px. identity_mirror: (I,) +1 or -1, the head model's."""
+def hflip_faces(faces: Faces, width: float, identity_mirror: NDArray[Any]) -> Faces:
+    """Return the faces of the horizontally flipped picture.
+
+    Args:
+        faces: N faces in px of the picture.
+        width: Width of the picture in px.
+        identity_mirror: (I,) +1 or -1, `HeadModel.identity_mirror`.
+
+    Returns:
+        N faces in px of the flipped picture, in the same order.
+    """
     box = faces.box.copy()
     box[:, [0, 2]] = width - faces.box[:, [2, 0]]
     return faces.replace(
@@ -72,5 +89,5 @@ def mirror_faces(faces: Faces, width: float, identity_mirror: NDArray) -> Faces:
         rotation=mirror_rotation(faces.rotation),
         center=mirror_center(faces.center, width),
         identity=faces.identity * np.asarray(identity_mirror, np.float32),
-        expression=mirror_expression(faces.expression),
+        expression=hflip_expression(faces.expression),
     )

@@ -1,21 +1,23 @@
-"""`HeadModel`: our own head as arrays. Identity and expression coefficients in, vertices in metres out. NumPy only.
+"""`HeadModel`: a linear head model. Identity and expression coefficients in, vertices in metres out. It needs NumPy only.
 
-The file in `mfn/weights` is made by `experiments/head_model/build.py`; MODEL_CARD.md there says what it was learned from.
-Head frame: x to the subject's left, y up, z out of the face; the origin lies midway between the two eyeballs of every identity.
+`experiments/head_model/build.py` makes the shipped file; mfn/weights/MODEL_CARD.md names its sources.
+Head frame: x to the subject's left, y up, z out of the face; metres; the origin is midway between the two eyeballs of every identity.
 """
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.camera import project
+from mfn.structures.mediapipe_points import OVAL
 from mfn.weights import weights_path
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -23,25 +25,38 @@ if TYPE_CHECKING:
     from mfn.structures.faces import Faces
 
 Floats = NDArray[np.float32]
+LandmarkSet = Literal["ibug68", "mediapipe478", "dense520"]
 FORMAT = 1
 DEFAULT_FILE = weights_path("head_model.npz")
+_FOREHEAD = 0.155  # how far a face's box reaches above the mesh, relative to the height from chin to forehead
+_SIDE_INSET = 0.022  # how far the box's sides lie inside the mesh, relative to its width
+
+
+class LandmarkBasis(NamedTuple):
+    """A landmark set as a small linear model: mean (L, 3), identity (I, L, 3), expression (51, L, 3), in metres."""
+
+    mean: Floats
+    identity: Floats
+    expression: Floats
 
 
 @dataclass(frozen=True)
 class HeadModel:
-    """A linear head. V vertices, T triangles, I identity components.
+    """A linear head model. V vertices, T triangles, I identity components, L landmarks.
 
-    mean: (V, 3) metres
-    identity_basis: (I, V, 3) metres per standard deviation; every component is mirror-symmetric or mirror-antisymmetric
-    expression_basis: (51, V, 3) metres at weight 1, in the order of `EXPRESSION_NAMES`
-    triangles: (T, 3) int32, counter-clockwise seen from outside (the mouth's inside: from inside the mouth)
-    uv: (V, 2) in [0, 1] on the face's chart (u to the subject's left, v down); -1 for vertices outside it
-    mirror: (V,) int32, the vertex on the other side
-    identity_mirror: (I,) +1 or -1: what mirroring a face does to its coefficients
-    region: (V,) uint8 index into `region_names`
-    landmark_sets: name -> (vertex (L, 3) int32, weight (L, 3)): points on the surface
-    mediapipe478_spread: (478,) metres, how loosely each of MediaPipe's points is tied to the surface
-    explained_variance: share of the sampled identities' variance on the skin that the I components hold
+    Attributes:
+        mean: (V, 3) mean head in metres.
+        identity_basis: (I, V, 3) metres per standard deviation. Every component is symmetric or antisymmetric.
+        expression_basis: (51, V, 3) metres at weight 1, in the order of `EXPRESSION_NAMES`.
+        triangles: (T, 3) int32, counter-clockwise seen from outside; those of the mouth interior, seen from inside the mouth.
+        uv: (V, 2) in [0, 1] on the chart of the face (u to the subject's left, v down); -1 for vertices outside the chart.
+        mirror: (V,) int32, each vertex's twin on the other side.
+        identity_mirror: (I,) +1 or -1, the sign that a horizontal flip gives to each coefficient.
+        region: (V,) uint8 index into `region_names`.
+        region_names: Names of the regions.
+        landmark_sets: Name -> (vertices (L, 3) int32, weights (L, 3)): barycentric points on the surface.
+        mediapipe478_spread: (478,) metres, how loosely each MediaPipe point is tied to the surface.
+        explained_variance: Share of the skin's variance over the sampled identities that the I components explain.
     """
 
     mean: Floats
@@ -57,6 +72,7 @@ class HeadModel:
     mediapipe478_spread: Floats
     explained_variance: float = 1.0
     _basis: Floats = field(init=False, repr=False)
+    _flat_landmarks: dict[str, tuple[Floats, Floats]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.mean)
@@ -65,10 +81,18 @@ class HeadModel:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> HeadModel:
-        """Read the shipped model, or another file of the same format."""
+        """Read a head model from a file.
+
+        Args:
+            path: A file in the format of the shipped one. None: the shipped model.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a head model of this format.
+        """
         source = Path(path) if path is not None else DEFAULT_FILE
         if not source.is_file():
-            raise FileNotFoundError(f"{source}: no head model here; experiments/head_model/build.py makes one")
+            raise FileNotFoundError(f"{source}: no such head model file; experiments/head_model/build.py makes it")
         try:
             with np.load(source, allow_pickle=False) as file:
                 data = {name: file[name] for name in file.files}
@@ -80,18 +104,26 @@ class HeadModel:
 
     @property
     def identity_size(self) -> int:
-        """I, the number of identity components."""
+        """Number of identity components, I."""
         return len(self.identity_basis)
 
     def region_mask(self, *names: str) -> NDArray[np.bool_]:
-        """(V,) True for the vertices of the named regions."""
+        """Return a mask (V,) of the vertices that belong to the named regions."""
         unknown = set(names) - set(self.region_names)
         if unknown:
-            raise ValueError(f"unknown region {sorted(unknown)}; there are {', '.join(self.region_names)}")
+            raise ValueError(f"expected regions among {', '.join(self.region_names)}, got {', '.join(sorted(unknown))}")
         return np.isin(self.region, [self.region_names.index(name) for name in names])
 
     def vertices(self, identity: Floats, expression: Floats) -> Floats:
-        """identity (N, I) in standard deviations, expression (N, 51) in [0, 1] -> (N, V, 3) metres, head frame."""
+        """Compute the vertices of heads.
+
+        Args:
+            identity: (N, I) coefficients in standard deviations.
+            expression: (N, 51) weights in [0, 1], in the order of `EXPRESSION_NAMES`.
+
+        Returns:
+            (N, V, 3) vertices in metres, head frame.
+        """
         identity, expression = np.asarray(identity, np.float32), np.asarray(expression, np.float32)
         count = len(identity)
         sizes = self.identity_size, len(EXPRESSION_NAMES)
@@ -101,34 +133,57 @@ class HeadModel:
         moved = np.concatenate([identity, expression], 1) @ self._basis
         return self.mean + moved.reshape(count, len(self.mean), 3)
 
-    def landmark_basis(self, name: str) -> tuple[Floats, Floats, Floats]:
-        """A landmark set as a small linear model of its own: mean (L, 3), identity (I, L, 3), expression (51, L, 3), metres."""
+    def landmark_basis(self, name: str) -> LandmarkBasis:
+        """Return a landmark set ("ibug68", "mediapipe478" or "dense520") as a linear model of its own."""
         vertex, weight = self._landmarks(name)
         share = weight[..., None]
-        picked = [
+        mean, identity, expression = (
             (part[..., vertex, :] * share).sum(-2) for part in (self.mean, self.identity_basis, self.expression_basis)
-        ]
-        return picked[0], picked[1], picked[2]
+        )
+        return LandmarkBasis(mean, identity, expression)
 
     def landmarks(self, faces: Faces, name: str) -> Floats:
-        """Landmarks (N, L, 3) of all faces: x y in pixels of the picture, z on the same scale, smaller is nearer."""
-        mean, identity, expression = self.landmark_basis(name)
-        basis = np.concatenate([identity, expression]).reshape(-1, mean.size)
-        points = mean + (np.concatenate([faces.identity, faces.expression], 1) @ basis).reshape(len(faces), *mean.shape)
-        return project(points, faces.rotation, faces.scale, faces.center)
+        """Compute the landmarks of faces in their pictures.
+
+        Args:
+            faces: N faces.
+            name: "ibug68", "mediapipe478" or "dense520".
+
+        Returns:
+            (N, L, 3): x y in px of the picture, and depth on the same scale; smaller is nearer.
+        """
+        if name not in self._flat_landmarks:
+            basis = self.landmark_basis(name)
+            offsets = np.concatenate([basis.identity, basis.expression]).reshape(-1, basis.mean.size)
+            self._flat_landmarks[name] = basis.mean, offsets
+        mean, offsets = self._flat_landmarks[name]
+        points = mean + (np.concatenate([faces.identity, faces.expression], 1) @ offsets).reshape(len(faces), *mean.shape)
+        return np.asarray(project(points, faces.rotation, faces.scale, faces.center))
+
+    def boxes(self, faces: Faces) -> Floats:
+        """Compute the boxes of faces from their pose, identity and expression: (N, 4) x1 y1 x2 y2 in px. See `face_box`."""
+        return face_box(self.landmarks(faces, "mediapipe478"))
 
     def points(self, vertices: Floats, name: str) -> Floats:
-        """Landmarks (..., L, 3) on given vertices (..., V, 3), in the same frame and unit."""
+        """Compute landmarks (..., L, 3) on vertices (..., V, 3), in the frame and unit of the vertices."""
         vertex, weight = self._landmarks(name)
-        return (vertices[..., vertex, :] * weight[..., None]).sum(-2)
+        return np.asarray((vertices[..., vertex, :] * weight[..., None]).sum(-2))
 
     def _landmarks(self, name: str) -> tuple[NDArray[np.int32], Floats]:
         if name not in self.landmark_sets:
-            raise ValueError(f"unknown landmark set {name!r}; there are {', '.join(self.landmark_sets)}")
+            raise ValueError(f"expected a landmark set among {', '.join(self.landmark_sets)}, got {name!r}")
         return self.landmark_sets[name]
 
     def position_map(self, vertices: Floats, size: int) -> tuple[Floats, NDArray[np.bool_]]:
-        """Vertices (V, 3) as a picture over the uv chart: map (size, size, 3), and mask (size, size) True on the chart."""
+        """Sample vertices over the uv chart.
+
+        Args:
+            vertices: (V, 3), in any frame and unit.
+            size: Side of the map in pixels.
+
+        Returns:
+            The map (size, size, 3), in the frame and unit of the vertices, and a mask (size, size), True on the chart.
+        """
         from retarget.render.rasterizer import rasterise
 
         inside = (self.uv[self.triangles] >= 0).all((1, 2))
@@ -141,18 +196,47 @@ class HeadModel:
         return np.where(mask[..., None], (corners * weight[..., None]).sum(-2), 0).astype(np.float32), mask
 
 
-def quantise(basis: Floats) -> tuple[NDArray[np.int16], Floats]:
-    """(K, V, 3) -> int16 of the same shape and the step (K,) that one count stands for."""
+@lru_cache(maxsize=1)
+def default_head_model() -> HeadModel:
+    """Return the shipped head model. It is read once and shared: do not write into its arrays."""
+    return HeadModel.load()
+
+
+def face_box(landmarks: NDArray[np.floating[Any]]) -> Floats:
+    """Compute the boxes of faces from MediaPipe's landmarks: the definition of a box everywhere in this project.
+
+    Args:
+        landmarks: (N, 478, 2 or more) px, the head model's "mediapipe478" in the picture.
+
+    Returns:
+        (N, 4) float32, x1 y1 x2 y2 in px.
+
+    The box is that of a common face detector (YuNet, median IoU 0.91), but it follows from the head, so that it stays consistent when the
+    head turns. The forehead is extended along the line from the chin, and the sides are moved in a little.
+    """
+    if landmarks.ndim != 3 or landmarks.shape[1] != 478 or landmarks.shape[2] < 2:
+        raise ValueError(f"landmarks: expected shape (N, 478, 2 or more), got {landmarks.shape}")
+    points = np.asarray(landmarks[..., :2], np.float32)
+    upward = points[:, OVAL[0]] - points[:, OVAL[18]]
+    hairline = points[:, [*OVAL[:6], *OVAL[-5:]]] + _FOREHEAD * upward[:, None]
+    outline = np.concatenate([points, hairline], axis=1)
+    low, high = outline.min(1), outline.max(1)
+    inset = _SIDE_INSET * (high - low) * np.array([1, 0], np.float32)
+    return np.concatenate([low + inset, high - inset], axis=1)
+
+
+def round_to_grid(basis: Floats) -> tuple[NDArray[np.int16], Floats]:
+    """Round a basis (K, V, 3) to 16-bit integers. Returns the integers and the value (K,) of one count of each component."""
     step = np.maximum(np.abs(basis).reshape(len(basis), -1).max(1), 1e-12) / 32767
     return np.rint(basis / step[:, None, None]).astype(np.int16), step.astype(np.float32)
 
 
-def _from_arrays(data: dict[str, NDArray]) -> HeadModel:
+def _from_arrays(data: dict[str, NDArray[Any]]) -> HeadModel:
     def basis(name: str) -> Floats:
-        return data[name].astype(np.float32) * data[f"{name}_step"][:, None, None]
+        return np.asarray(data[name].astype(np.float32) * data[f"{name}_step"][:, None, None], np.float32)
 
     if tuple(data["expression_names"]) != EXPRESSION_NAMES:
-        raise ValueError("its expression names are not ARKit's 51")
+        raise ValueError("expected ARKit's 51 expression names, got others")
     names = [key.removeprefix("landmark_vertex_") for key in data if key.startswith("landmark_vertex_")]
     sets = {
         n: (data[f"landmark_vertex_{n}"].astype(np.int32), data[f"landmark_weight_{n}"].astype(np.float32))

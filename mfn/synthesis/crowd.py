@@ -11,7 +11,6 @@ from mfn.inference.image_io import Picture
 from mfn.inference.visualize import paint_head, ramp
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
-from mfn.structures.mediapipe_topology import face_box
 from retarget.arkit import EXPRESSION_NAMES
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def random_crowd(head_model: HeadModel, count: int, size: tuple[int, int], rando
         expression=random_expressions(count, random),
         track=np.full(count, -1, np.int32),
     )
-    return faces.replace(box=face_box(head_model.landmarks(faces, "mediapipe478")))
+    return faces.replace(box=head_model.boxes(faces))
 
 
 def _places(count: int, width: int, height: int) -> tuple[NDArray, NDArray]:

@@ -17,7 +17,6 @@ from mfn.inference.image_io import Picture
 from mfn.structures.camera import project, rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import face_box
 from mfn.synthesis.accessories import Scene, draw_behind, draw_brim, draw_glasses, draw_hand, draw_locks, draw_thing
 from mfn.synthesis.appearance import Appearance, random_appearance
 from mfn.synthesis.atlas import make_surface
@@ -135,8 +134,6 @@ class HeadGenerator:
     ) -> None:
         self.model, self.backgrounds, self.pictures = model, backgrounds, pictures
         self.canvas = Canvas(model, make_surface(model))
-        mean, identity, expression = model.landmark_basis("mediapipe478")
-        self.box_basis = mean, np.concatenate([identity, expression]).reshape(-1, mean.size)
         self._person: Person | None = None
         self._drawn = 0
         self.number = -1
@@ -204,9 +201,7 @@ class HeadGenerator:
 
     def boxed(self, face: Faces) -> Faces:
         """One row with the box that its pose, identity and expression have."""
-        mean, basis = self.box_basis
-        shape = mean + (np.concatenate([face.identity, face.expression], 1) @ basis).reshape(1, *mean.shape)
-        return face.replace(box=face_box(project(shape, face.rotation, face.scale, face.center)))
+        return face.replace(box=self.model.boxes(face))
 
     def background(self, side: int, rng: np.random.Generator) -> Picture:
         """Part of one of the photos, or a wall, (side, side, 3)."""

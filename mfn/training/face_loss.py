@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mfn.structures.camera import project_xy
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import GAPS
+from mfn.structures.mediapipe_points import OPPOSITE_POINTS
 from mfn.training.losses import expression_loss, gap_loss, landmark_loss, rotation_loss
 
-PARAMETER_FIELDS = ("rotation", "scale", "center", "identity", "expression")
 FACE_HEIGHT = 0.15  # metres: the size that errors are measured in, also where the picture's edge cuts a face's box
 
 
@@ -28,7 +28,7 @@ class FaceLoss(nn.Module):
         super().__init__()
         for name, value in zip(("mean", "identity", "expression", "weight"), training_landmarks(model), strict=True):
             self.register_buffer(name, torch.from_numpy(value), persistent=False)
-        self.register_buffer("gaps", torch.tensor(GAPS) + len(self.mean) - 478, persistent=False)
+        self.register_buffer("gaps", torch.tensor(OPPOSITE_POINTS) + len(self.mean) - 478, persistent=False)
 
     def shape(self, identity: Tensor, expression: Tensor) -> Tensor:
         """Landmarks of heads, metres: (P, I), (P, 51) -> (P, L, 3)"""
@@ -36,16 +36,16 @@ class FaceLoss(nn.Module):
         return self.mean + offset.unflatten(1, (-1, 3))
 
     def forward(self, told: dict[str, Tensor], true: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Every term (P,). told: of `mfn.inference.decode.read_parameters`; true: PARAMETER_FIELDS of the same rows."""
+        """Every term (P,). told: of `mfn.structures.cells.read_parameters`; true: PARAMETER_FIELDS of the same rows."""
         size = (true["scale"] * FACE_HEIGHT).clamp(min=1.0)
         true_shape = self.shape(true["identity"], true["expression"])
         shape = self.shape(told["identity"], told["expression"])
-        points = project(true_shape, true["rotation"], true["scale"], true["center"])
+        points = project_xy(true_shape, true["rotation"], true["scale"], true["center"])
         pose = told["rotation"], told["scale"], told["center"]
         return {
             "rotation": rotation_loss(told["rows"], true["rotation"]),
-            "landmarks": landmark_loss(project(shape, *pose), points, size, self.weight),
-            "pose_landmarks": landmark_loss(project(true_shape, *pose), points, size, self.weight),
+            "landmarks": landmark_loss(project_xy(shape, *pose), points, size, self.weight),
+            "pose_landmarks": landmark_loss(project_xy(true_shape, *pose), points, size, self.weight),
             "identity": (told["identity"] - true["identity"]).abs().mean(1),
             "expression": expression_loss(told["expression"], true["expression"]),
             "gaps": gap_loss(shape, true_shape, self.gaps),
@@ -61,8 +61,3 @@ def training_landmarks(model: HeadModel) -> tuple[np.ndarray, np.ndarray, np.nda
     weight = np.concatenate([np.full(part[0].shape[0], 1.0 / part[0].shape[0]) for part in parts]).astype(np.float32)
     mean, identity, expression = (np.concatenate([p[i] for p in parts], axis=min(i, 1)) for i in range(3))
     return mean, identity, expression, weight
-
-
-def project(shape: Tensor, rotation: Tensor, scale: Tensor, center: Tensor) -> Tensor:
-    """Weak perspective: (P, L, 3) metres, (P, 3, 3), (P,), (P, 2) -> (P, L, 2) px"""
-    return scale[:, None, None] * (shape @ rotation[:, :2].transpose(1, 2)) + center[:, None]

@@ -12,13 +12,12 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 
-from mfn.inference.decode import grid, read_cells, read_parameters
 from mfn.models.mfn import MFN, Look
 from mfn.models.refiner import find_places
-from mfn.structures.cell_layout import PARAMETERS, SLICES
+from mfn.structures.cells import PARAMETER_FIELDS, PARAMETERS, SLICES, grid, read_cells, read_parameters
 from mfn.structures.head_model import HeadModel
 from mfn.training.data.scene_datamodule import Batch
-from mfn.training.face_loss import PARAMETER_FIELDS, FaceLoss
+from mfn.training.face_loss import FaceLoss
 from mfn.training.losses import box_iou_pairs, giou_loss, quality_focal_loss
 from mfn.training.target_assignment import Assignment, assign
 

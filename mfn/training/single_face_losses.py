@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mfn.inference.decode import read_parameters
-from mfn.inference.single_face import CROP_CELLS, CROP_SIZE, REACH, nearest_points
+from mfn.inference.single_face import nearest_points
 from mfn.models.position_map import MAP_SIZE
+from mfn.structures.camera import project_xy
+from mfn.structures.cells import read_parameters
+from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH
 from mfn.structures.head_model import HeadModel
-from mfn.training.face_loss import FaceLoss, project
+from mfn.training.face_loss import FaceLoss
 from mfn.training.losses import vdc_loss, wing_loss, wpdc_loss
 
 Truth = Mapping[str, Tensor]
@@ -75,7 +77,7 @@ class TddfaCost(nn.Module):
     def points(self, face: Truth) -> Tensor:
         """Landmarks (B, L, 2) in crop sides."""
         shape = self.face.shape(face["identity"], face["expression"])
-        return project(shape, face["rotation"], face["scale"], face["center"]) / CROP_SIZE
+        return project_xy(shape, face["rotation"], face["scale"], face["center"]) / CROP_SIZE
 
     def effects(self, true: Truth) -> Tensor:
         """How far one unit of each parameter moves the points, crop sides: (B, 8 + I + 51), as the root of the sum of squares.

@@ -29,7 +29,7 @@ class Assignment(NamedTuple):
 def assign(box: Tensor, image: Tensor, centers: Tensor, strides: Tensor, pictures: int) -> Assignment:
     """Pairs of faces and cells by size and nearness; of two faces that want one cell the smaller gets it.
 
-    box: (M, 4) x1 y1 x2 y2 px; image: (M,) long picture of each; centers: (A, 2) px and strides: (A,) from `mfn.inference.decode.grid`;
+    box: (M, 4) x1 y1 x2 y2 px; image: (M,) long picture of each; centers: (A, 2) px and strides: (A,) from `mfn.structures.cells.grid`;
     pictures: B. M = 0 is legal.
     """
     cells = len(centers)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.nms import overlaps
+from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import OneEuro, from_values, to_values
 
@@ -37,10 +37,10 @@ class OnlineTracker:
         return from_values(faces, values, rotation).replace(track=self._track[seat])
 
     def _seats(self, faces: Faces, time_s: float) -> NDArray[np.int64]:
-        """(n,) where each face sits: with whom it overlaps best, or on the seat that was empty for longest."""
+        """(n,) where each face sits: with whom it box_iou best, or on the seat that was empty for longest."""
         seat = np.full(len(faces), -1)
         there = time_s - self._time_s <= PATIENCE_S
-        overlap = overlaps(faces.box, self._box) * there
+        overlap = box_iou(faces.box, self._box) * there
         while overlap.size and overlap.max() > _OVERLAP:
             row, person = np.unravel_index(overlap.argmax(), overlap.shape)
             seat[row] = person

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.structures.cell_layout import INPUT_MULTIPLE
+from mfn.structures.cells import INPUT_MULTIPLE
 
 if TYPE_CHECKING:
     import onnx

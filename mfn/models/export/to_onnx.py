@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mfn.inference.single_face import CROP_SIZE
-from mfn.structures.cell_layout import CELL_SIZE
+from mfn.structures.cells import CELL_SIZE
+from mfn.structures.crop_geometry import CROP_SIZE
 from retarget.io.files import atomic_write
 
 OPSET = 17
@@ -38,12 +38,12 @@ class FromPixels(nn.Module):
 def read_twice(network: nn.Module) -> nn.Module:
     """The multi-face network, reading the largest faces in mirror, too."""
     from mfn.models.mfn import MFN
-    from mfn.structures.flip import cell_mirror
+    from mfn.structures.flip import cell_flip
     from mfn.structures.head_model import HeadModel
 
     if not isinstance(network, MFN):
         raise ValueError(f"--mirror: expected the multi-face network MFN, got {type(network).__name__}")
-    network.read_twice(cell_mirror(HeadModel.load().identity_mirror))
+    network.read_twice(cell_flip(HeadModel.load().identity_mirror))
     return network
 
 

@@ -12,15 +12,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from mfn.inference.image_io import Picture
-from mfn.inference.single_face import CROP_SIZE, crop_windows, cut
+from mfn.structures.cells import PARAMETER_FIELDS
+from mfn.structures.crop_geometry import CROP_SIZE, crop_face, crop_windows
 from mfn.structures.faces import Faces
-from mfn.structures.flip import mirror_faces, mirror_picture
+from mfn.structures.flip import hflip_faces, hflip_picture
 from mfn.structures.head_model import HeadModel
 from mfn.training.data.augment import hide, patch_look, scene_look
 from mfn.training.data.packs import Pack, pack_place, read_pack, read_pictures
-from mfn.training.data.scene_datamodule import boxes_from, limit_threads
+from mfn.training.data.scene_datamodule import limit_threads
 from mfn.training.data.scenes import expression_odds, similarity
-from mfn.training.face_loss import PARAMETER_FIELDS
 
 SMALLEST_PX = 28.0  # of a face's longer side: of a smaller one there is little to learn
 TURN, SHIFT, GAIN = 0.21, 0.05, 0.09  # standard deviations: radians, in parts of the crop's side, of the logarithm
@@ -39,7 +39,7 @@ class CropMaker:
         self, packs: Sequence[Pack], weights: Sequence[float], backgrounds: Sequence[Picture], model: HeadModel, frames: int = 1
     ) -> None:
         self.packs, self.backgrounds, self.frames = packs, backgrounds, frames
-        self.identity_mirror, self.box_of = model.identity_mirror, boxes_from(model)
+        self.identity_mirror, self.box_of = model.identity_mirror, model.boxes
         self.rows = [np.flatnonzero(p.known & ((p.faces.box[:, 2:] - p.faces.box[:, :2]).max(1) >= SMALLEST_PX)) for p in packs]
         there = np.array([len(rows) > 0 for rows in self.rows])
         if not there.any():
@@ -65,8 +65,8 @@ class CropMaker:
         face = pack.faces[[self.rows[number][np.searchsorted(odds, rng.random() * odds[-1])]]]
         picture = pack.pictures[int(face.image[0])]
         if rng.random() < 0.5:
-            face = mirror_faces(face, picture.shape[1], self.identity_mirror)
-            picture = mirror_picture(picture)
+            face = hflip_faces(face, picture.shape[1], self.identity_mirror)
+            picture = hflip_picture(picture)
         angle = rng.uniform(-WIDE_TURN, WIDE_TURN) if rng.random() < 0.2 else rng.normal(0, TURN)
         state = rng.normal(0, 1, 3)  # where the box stands beside the face, and how large
         speed = rng.normal(0, 0.25, 4)
@@ -76,7 +76,7 @@ class CropMaker:
             state, angle = state + speed[:3], angle + 0.06 * speed[3]
 
     def _crop(self, picture: Picture, face: Faces, angle: float, state: np.ndarray, rng: np.random.Generator) -> tuple[Picture, Faces]:
-        """A crop as it would be cut for the turned face's own box, less exactly."""
+        """A crop as it would be crop_face for the turned face's own box, less exactly."""
         turned = turn_faces(face, angle)
         window = crop_windows(self.box_of(turned))[0]
         side = window[2] * np.exp(GAIN * state[2])
@@ -85,7 +85,7 @@ class CropMaker:
         pivot = face.center[0].astype(float)
         matrix = similarity(gain, angle, pivot, gain * (pivot - middle) + CROP_SIZE / 2, False, 0)
         # a black border tells where a tight picture's face is; a photo's does so less
-        crop = cut(picture, matrix, self._photo(rng) if rng.random() < 0.6 else None)
+        crop = crop_face(picture, matrix, self._photo(rng) if rng.random() < 0.6 else None)
         crop = patch_look(crop, rng) if self.frames == 1 else crop
         if rng.random() < 0.25:
             hide(crop, self._photo(rng), rng)
@@ -153,7 +153,7 @@ class Crops(LightningDataModule):
         folder, labels, sources: as of `mfn.training.data.scene_datamodule.Scenes`.
         batch_size: crops in a batch.
         frames: crops in a row that show one face moving in the picture's plane, as 3DDFA_V2's short videos do; 1 for none.
-        workers: processes that cut crops.
+        workers: processes that crop_face crops.
         validation: number of fixed batches, of one picture in fifty of each pack, left out of training.
         seed: of the training crops.
     """

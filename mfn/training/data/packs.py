@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.inference.nms import overlaps
+from mfn.structures.boxes import box_iou
+from mfn.structures.camera import FRONTAL
 from mfn.structures.faces import Faces
 
-SAME_FACE_IOU = 0.3  # a detector's box that overlaps a fitted one this much is the same face
+SAME_FACE_IOU = 0.3  # a detector's box that box_iou a fitted one this much is the same face
 SURE_SCORE = 0.75  # detections below are neither face nor background
 
 
@@ -84,7 +85,7 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
     taken = np.zeros(len(box), bool)
     for i in range(len(fitted)):
         rows = np.flatnonzero(box_image == fitted.image[i])
-        taken[rows] |= overlaps(fitted.box[i : i + 1], box[rows])[0] > SAME_FACE_IOU
+        taken[rows] |= box_iou(fitted.box[i : i + 1], box[rows])[0] > SAME_FACE_IOU
     sure = ~taken & (box_score >= SURE_SCORE)
     rest = ~taken & ~sure
     faces = Faces.concatenate([fitted, _boxes_only(box[sure], box_image[sure], fitted.identity.shape[1])])
@@ -93,7 +94,7 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
 
 
 def _read_labels(path: Path | None, face_picture: np.ndarray) -> tuple[Faces, np.ndarray]:
-    from mfn.structures.cell_layout import IDENTITY_SIZE
+    from mfn.structures.cells import IDENTITY_SIZE
 
     if path is None or not path.is_file() or len(face_picture) == 0:
         return Faces.empty(IDENTITY_SIZE), np.zeros(0, bool)
@@ -118,7 +119,7 @@ def _boxes_only(box: np.ndarray, image: np.ndarray, identity_size: int) -> Faces
         image=image,
         box=box,
         score=np.ones(count, np.float32),
-        rotation=np.tile(np.diag([1.0, -1.0, -1.0]).astype(np.float32), (count, 1, 1)),
+        rotation=np.tile(FRONTAL, (count, 1, 1)),
         scale=(box[:, 3] - box[:, 1]) / 0.16,
         center=(box[:, :2] + box[:, 2:]) / 2,
         identity=np.zeros((count, identity_size), np.float32),

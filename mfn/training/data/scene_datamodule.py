@@ -12,12 +12,9 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from mfn.structures.camera import project
-from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import face_box
 from mfn.training.data.packs import pack_place, read_pack, read_pictures
-from mfn.training.data.scenes import KINDS, BoxOf, Kind, Mosaic, Scene
+from mfn.training.data.scenes import KINDS, Kind, Mosaic, Scene
 
 PICTURE_FIELDS = ("box", "rotation", "scale", "center", "identity", "expression")
 
@@ -129,7 +126,7 @@ class Scenes(LightningDataModule):
         if self._mosaics is not None:
             return
         model = HeadModel.load()
-        box_of = boxes_from(model)
+        box_of = model.boxes
         backgrounds = read_pictures(self.folder / "backgrounds.tar")
         packs = [read_pack(*pack_place(self.folder, self.labels, name)) for name in self.sources]
         held = [np.arange(len(p.pictures)) % 50 == 0 for p in packs]
@@ -171,18 +168,6 @@ class Scenes(LightningDataModule):
             prefetch_factor=4 if self.workers else None,
             worker_init_fn=limit_threads,
         )
-
-
-def boxes_from(model: HeadModel) -> BoxOf:
-    """The function that gives the boxes (N, 4) of faces from their pose, identity and expression."""
-    mean, identity, expression = model.landmark_basis("mediapipe478")
-    basis = np.concatenate([identity, expression]).reshape(-1, mean.size)
-
-    def box_of(faces: Faces) -> np.ndarray:
-        points = mean + (np.concatenate([faces.identity, faces.expression], 1) @ basis).reshape(-1, *mean.shape)
-        return face_box(project(points, faces.rotation, faces.scale, faces.center))
-
-    return box_of
 
 
 def limit_threads(_: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mfn.structures.camera import mirror_rotation
 from mfn.structures.faces import Faces
-from mfn.structures.flip import mirror_expression
+from mfn.structures.flip import hflip_expression
 from mfn.training.data.augment import blend_patch, hide, scene_look
 from mfn.training.data.packs import Pack
 
@@ -94,7 +94,7 @@ def move_faces(faces: Faces, matrix: np.ndarray, identity_mirror: np.ndarray, kn
         scale=faces.scale * gain,
         center=faces.center @ a.T + t,
         identity=faces.identity * identity_mirror if mirror else faces.identity,
-        expression=mirror_expression(faces.expression) if mirror else faces.expression,
+        expression=hflip_expression(faces.expression) if mirror else faces.expression,
         track=faces.track,
     )
     if known.any():

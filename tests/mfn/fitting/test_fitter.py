@@ -18,8 +18,8 @@ from mfn.fitting.fitter import (
     fitted_points,
 )
 from mfn.structures import camera
-from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import IRISES, LIDS, OVAL, face_box
+from mfn.structures.head_model import HeadModel, face_box
+from mfn.structures.mediapipe_points import EYELIDS, IRISES, OVAL
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 MIRROR_51 = list(MIRROR[:51])
@@ -188,11 +188,11 @@ def test_not_a_number_says_so(basis: FitBasis) -> None:
 def test_points_are_where_their_names_say(model: HeadModel) -> None:
     mean = model.landmark_basis("mediapipe478")[0]
     assert OVAL[18] == 152 and mean[152, 1] == mean[list(OVAL)].min(0)[1]
-    assert mean[list(LIDS[16:]), 0].min() > 0 > mean[list(LIDS[:16]), 0].max()
+    assert mean[list(EYELIDS[16:]), 0].min() > 0 > mean[list(EYELIDS[:16]), 0].max()
     assert mean[list(IRISES[5:]), 0].min() > 0 > mean[list(IRISES[:5]), 0].max()
     blink = EXPRESSION_NAMES.index("eyeBlinkLeft")
     moved = np.linalg.norm(model.landmark_basis("mediapipe478")[2][blink], axis=1)
-    assert moved[list(LIDS[16:])].max() > 0.005 > moved[list(LIDS[:16])].max()
+    assert moved[list(EYELIDS[16:])].max() > 0.005 > moved[list(EYELIDS[:16])].max()
 
 
 def test_face_box(basis: FitBasis) -> None:

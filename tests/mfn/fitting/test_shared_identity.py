@@ -17,7 +17,7 @@ from mfn.fitting.fitter import (
 )
 from mfn.structures import camera
 from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import INNER_LIPS, LOWER_INNER_LIPS
+from mfn.structures.mediapipe_points import INNER_LIPS, LOWER_INNER_LIPS
 from retarget.arkit import EXPRESSION_NAMES
 
 

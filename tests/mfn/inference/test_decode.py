@@ -1,8 +1,19 @@
 import numpy as np
 import pytest
 
-from mfn.inference.decode import decode, grid, peaks, read_cells, rotation_from_rows, write_cells
-from mfn.structures.cell_layout import BRANCHES, CELL_SIZE, FIELDS, IDENTITY_SIZE, SLICES, STRIDES
+from mfn.inference.decode import decode, peaks
+from mfn.structures.cells import (
+    BRANCHES,
+    CELL_SIZE,
+    FIELDS,
+    IDENTITY_SIZE,
+    SLICES,
+    STRIDES,
+    grid,
+    read_cells,
+    rotation_from_rows,
+    write_cells,
+)
 from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES
 

@@ -5,7 +5,7 @@ import pytest
 
 from mfn.inference.image_io import write_picture
 from mfn.inference.predictor import SIZE, Predictor, fit_letterbox, fixed_letterbox, put_in, to_picture
-from mfn.structures.cell_layout import IDENTITY_SIZE
+from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
 
 

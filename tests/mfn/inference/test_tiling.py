@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 
 from mfn.cli.main import main
-from mfn.inference.decode import grid, write_cells
 from mfn.inference.image_io import write_picture
-from mfn.inference.nms import overlaps
 from mfn.inference.predictor import Predictor, fit_letterbox, fixed_letterbox
 from mfn.inference.tiling import LEAST_OWN, MARGIN, STEP, SURE_PX, merge, plan
-from mfn.structures.cell_layout import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES
+from mfn.structures.boxes import box_iou
+from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid, write_cells
 from mfn.structures.faces import Faces
 
 
@@ -73,7 +72,7 @@ def crowd(height: int, width: int, sizes: tuple[int, ...], count: int, seed: int
     for size in np.resize(sizes, count):
         corner = random.integers(2, (width - size - 2, height - size - 2))
         box = np.r_[corner, corner + size]
-        if not (overlaps(box[None] + np.array([-3, -3, 3, 3]), boxes) > 0).any():
+        if not (box_iou(box[None] + np.array([-3, -3, 3, 3]), boxes) > 0).any():
             boxes = np.r_[boxes, box[None]]
     return boxes
 
@@ -81,7 +80,7 @@ def crowd(height: int, width: int, sizes: tuple[int, ...], count: int, seed: int
 def check(found: Faces, boxes: np.ndarray, tolerance: float = 2.0) -> None:
     """Each box found once, and nothing else."""
     assert len(found) == len(boxes)
-    shared = overlaps(boxes, found.box)
+    shared = box_iou(boxes, found.box)
     assert len(np.unique(shared.argmax(1))) == len(boxes)
     np.testing.assert_allclose(found.box[shared.argmax(1)], boxes, atol=tolerance)
     np.testing.assert_allclose(found.center, (found.box[:, :2] + found.box[:, 2:]) / 2, atol=0.1)
@@ -185,9 +184,9 @@ def test_a_photo(shipped, shared):
     """Faces of 20 to 30 px, sure ones by a detector: each once, and none that it has not seen at all."""
     truth = np.loadtxt(shared / "eval" / "groups" / "1.txt")
     faces = Predictor.load(threads=1, tiles=True, least_px=20)(shared / "eval" / "groups" / "1.jpg")
-    shared_area = overlaps(truth[truth[:, 4] >= 0.75, :4], faces.box) > 0.5
+    shared_area = box_iou(truth[truth[:, 4] >= 0.75, :4], faces.box) > 0.5
     assert len(shared_area) == 52 and (shared_area.sum(1) == 1).mean() > 0.98 and (shared_area.sum(1) < 2).all()
-    assert (overlaps(faces.box, truth[:, :4]).max(1) > 0.3).all()
+    assert (box_iou(faces.box, truth[:, :4]).max(1) > 0.3).all()
 
 
 @pytest.fixture

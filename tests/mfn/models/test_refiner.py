@@ -8,11 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from mfn.inference.decode import grid, write_cells  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
 from mfn.models.mfn import COARSE_STRIDE, MFN  # noqa: E402
 from mfn.models.refiner import LOOKED_AT, POINTS_68, POINTS_478, Level, Refiner, _sample, find_places, look_up  # noqa: E402
-from mfn.structures.cell_layout import IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES  # noqa: E402
+from mfn.structures.cells import IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES, grid, write_cells  # noqa: E402  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mfn.inference.decode import write_cells
 from mfn.structures import camera
+from mfn.structures.cells import write_cells
 from mfn.structures.faces import Faces
-from mfn.structures.flip import MEDIAPIPE_MIRROR, cell_mirror, mirror_expression, mirror_faces, mirror_picture
+from mfn.structures.flip import MEDIAPIPE_FLIP, cell_flip, hflip_expression, hflip_faces, hflip_picture
 from mfn.structures.head_model import HeadModel
 from mfn.training.data.scenes import move_faces, similarity
 from retarget.arkit import EXPRESSION_NAMES
@@ -35,12 +35,12 @@ def made_up(model: HeadModel, count: int, seed: int = 0) -> Faces:
 
 def test_twice_is_the_identity(model: HeadModel) -> None:
     faces = made_up(model, 7)
-    back = mirror_faces(mirror_faces(faces, 320, model.identity_mirror), 320, model.identity_mirror)
+    back = hflip_faces(hflip_faces(faces, 320, model.identity_mirror), 320, model.identity_mirror)
     for name in Faces.__dataclass_fields__:
         assert np.allclose(getattr(back, name), getattr(faces, name), atol=1e-4), name
     picture = np.random.default_rng(0).integers(0, 255, (5, 8, 3)).astype(np.uint8)
-    assert (mirror_picture(mirror_picture(picture)) == picture).all()
-    assert (MEDIAPIPE_MIRROR[MEDIAPIPE_MIRROR] == np.arange(478)).all()
+    assert (hflip_picture(hflip_picture(picture)) == picture).all()
+    assert (MEDIAPIPE_FLIP[MEDIAPIPE_FLIP] == np.arange(478)).all()
 
 
 def test_wink_changes_sides() -> None:
@@ -48,7 +48,7 @@ def test_wink_changes_sides() -> None:
     wink[0, EXPRESSION_NAMES.index("eyeBlinkLeft")] = 0.9
     wink[0, EXPRESSION_NAMES.index("jawRight")] = 0.4
     wink[0, EXPRESSION_NAMES.index("jawOpen")] = 0.3
-    named = dict(zip(EXPRESSION_NAMES, mirror_expression(wink)[0]))
+    named = dict(zip(EXPRESSION_NAMES, hflip_expression(wink)[0]))
     assert named["eyeBlinkRight"] == np.float32(0.9) and named["eyeBlinkLeft"] == 0
     assert named["jawLeft"] == np.float32(0.4) and named["jawRight"] == 0 and named["jawOpen"] == np.float32(0.3)
 
@@ -56,7 +56,7 @@ def test_wink_changes_sides() -> None:
 def test_mirrored_head_covers_the_mirrored_points(model: HeadModel) -> None:
     """The mesh of the mirrored face is the mirrored mesh, vertex by its twin."""
     faces = made_up(model, 3, seed=2)
-    mirrored = mirror_faces(faces, 300, model.identity_mirror)
+    mirrored = hflip_faces(faces, 300, model.identity_mirror)
 
     def mesh(f: Faces) -> np.ndarray:
         return camera.project(model.vertices(f.identity, f.expression), f.rotation, f.scale, f.center)
@@ -70,7 +70,7 @@ def test_the_mosaic_mirrors_alike(model: HeadModel) -> None:
     faces = made_up(model, 4, seed=3)
     matrix = similarity(1.0, 0.0, np.zeros(2), np.zeros(2), True, 300)
     moved = move_faces(faces, matrix, model.identity_mirror, np.zeros(4, bool), lambda f: f.box)
-    mirrored = mirror_faces(faces, 300, model.identity_mirror)
+    mirrored = hflip_faces(faces, 300, model.identity_mirror)
     for name in ("rotation", "scale", "center", "identity", "expression", "box"):
         assert np.allclose(getattr(moved, name), getattr(mirrored, name), atol=1e-3), name
 
@@ -78,17 +78,17 @@ def test_the_mosaic_mirrors_alike(model: HeadModel) -> None:
 def test_mirrored_cells_are_those_of_mirrored_faces(model: HeadModel) -> None:
     faces = made_up(model, 5, seed=4).replace(score=np.full(5, 0.7))
     center, stride = np.array([[40, 24]] * 5, np.float32), np.full(5, 16, np.float32)
-    order, sign = cell_mirror(model.identity_mirror)
-    expected = write_cells(mirror_faces(faces, 300, model.identity_mirror), np.array([300, 0]) - center * [1, -1], stride)
+    order, sign = cell_flip(model.identity_mirror)
+    expected = write_cells(hflip_faces(faces, 300, model.identity_mirror), np.array([300, 0]) - center * [1, -1], stride)
     np.testing.assert_allclose(write_cells(faces, center, stride)[:, order] * sign, expected, atol=1e-4)
 
 
 def test_mediapipe_twins(model: HeadModel) -> None:
-    assert (MEDIAPIPE_MIRROR[MEDIAPIPE_MIRROR] == np.arange(478)).all()
+    assert (MEDIAPIPE_FLIP[MEDIAPIPE_FLIP] == np.arange(478)).all()
     mean = model.landmark_basis("mediapipe478")[0]
-    apart = np.linalg.norm(mean[MEDIAPIPE_MIRROR] * (-1, 1, 1) - mean, axis=1)
+    apart = np.linalg.norm(mean[MEDIAPIPE_FLIP] * (-1, 1, 1) - mean, axis=1)
     assert np.median(apart) < 0.0015 and np.quantile(apart, 0.95) < 0.006
 
 
 def test_no_faces(model: HeadModel) -> None:
-    assert len(mirror_faces(Faces.empty(model.identity_size), 10, model.identity_mirror)) == 0
+    assert len(hflip_faces(Faces.empty(model.identity_size), 10, model.identity_mirror)) == 0

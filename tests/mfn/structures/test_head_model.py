@@ -5,7 +5,7 @@ import pytest
 
 from mfn.structures.camera import FRONTAL, mirror_center, mirror_rotation, rotation_about
 from mfn.structures.faces import Faces
-from mfn.structures.head_model import DEFAULT_FILE, HeadModel, quantise
+from mfn.structures.head_model import DEFAULT_FILE, HeadModel, round_to_grid
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 RNG = np.random.default_rng(0)
@@ -258,7 +258,7 @@ def test_no_slivers(model):
 
 def test_quantisation_is_fine():
     basis = RNG.standard_normal((4, 50, 3)).astype(np.float32) * np.array([1e-5, 1e-2, 1, 0])[:, None, None]
-    counts, step = quantise(basis)
+    counts, step = round_to_grid(basis)
     assert counts.dtype == np.int16
     assert (np.abs(counts * step[:, None, None] - basis).max((1, 2)) <= step * 0.51).all()
 

@@ -5,8 +5,7 @@ pytest.importorskip("cv2")
 
 from mfn.structures.camera import FRONTAL, project
 from mfn.structures.faces import Faces
-from mfn.structures.head_model import HeadModel
-from mfn.structures.mediapipe_topology import face_box
+from mfn.structures.head_model import HeadModel, face_box
 from mfn.synthesis.appearance import random_appearance
 from mfn.synthesis.head_renderer import LIGHT_FROM_ABOVE, draw_head, make_person
 from mfn.synthesis.heads import OPPOSITES, HeadGenerator, behind_mask, random_expressions

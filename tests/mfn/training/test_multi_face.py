@@ -10,14 +10,22 @@ pytest.importorskip("lightning")
 
 import torch.nn.functional as F  # noqa: E402
 
-from mfn.inference.decode import decode, grid  # noqa: E402
+from mfn.inference.decode import decode  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
 from mfn.models.mfn import MFN, Look  # noqa: E402
-from mfn.structures.cell_layout import CELL_SIZE, IDENTITY_SIZE, PAD_GRAY, PARAMETERS, SLICES, STRIDES  # noqa: E402
+from mfn.structures.cells import (  # noqa: E402
+    CELL_SIZE,
+    IDENTITY_SIZE,
+    PAD_GRAY,
+    PARAMETERS,
+    SLICES,
+    STRIDES,
+    grid,  # noqa: E402
+)
 from mfn.structures.faces import Faces  # noqa: E402
-from mfn.structures.flip import cell_mirror  # noqa: E402
+from mfn.structures.flip import cell_flip  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from mfn.training.data.scene_datamodule import Batch, boxes_from, collate  # noqa: E402
+from mfn.training.data.scene_datamodule import Batch, collate  # noqa: E402
 from mfn.training.data.scenes import Scene  # noqa: E402
 from mfn.training.multi_face import LOSS_WEIGHTS, MultiFace  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
@@ -45,7 +53,7 @@ def scene(seed: int = 0, side: int = 128) -> Scene:
         expression=rng.uniform(0, 0.5, (2, len(EXPRESSION_NAMES))),
         track=[-1, -1],
     )
-    faces = faces.replace(box=boxes_from(MODEL)(faces))
+    faces = faces.replace(box=MODEL.boxes(faces))
     picture = rng.integers(0, 60, (side, side, 3)).astype(np.uint8)
     for x1, y1, x2, y2 in faces.box.astype(int).clip(0, side):
         picture[y1:y2, x1:x2] += 150
@@ -118,7 +126,7 @@ def test_losses_without_faces_are_finite():
 
 def test_exact_cells_cost_next_to_nothing():
     """Cells written from the truth make every loss of a face vanish: targets, decoding and assignment agree."""
-    from mfn.inference.decode import write_cells
+    from mfn.structures.cells import write_cells
     from mfn.training.target_assignment import assign
 
     one = scene()
@@ -232,7 +240,7 @@ def test_large_faces_are_read_once_more_in_mirror_half_a_cell_further():
         out.weight.data *= 100  # an untrained one says nearly nothing
     picture, gray = torch.rand(1, 3, 128, 192) * 255, float(PAD_GRAY)
     largest = grid(128, 192)[1] == STRIDES[-1]
-    order, sign = cell_mirror(HeadModel.load().identity_mirror)
+    order, sign = cell_flip(HeadModel.load().identity_mirror)
 
     def cells_of(padded):  # of the largest stride, of a picture with one cell more each way
         return network(padded)[0].numpy()[grid(*padded.shape[2:])[1] == STRIDES[-1]].reshape(3, 4, -1)

@@ -6,19 +6,23 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from mfn.inference.decode import write_cells  # noqa: E402
-from mfn.inference.single_face import CROP_CELLS, CROP_SIZE, SingleFace, crop_matrix, crop_windows, cut, points_of_map  # noqa: E402
+from mfn.inference.single_face import SingleFace, points_of_map  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
 from mfn.models.dense_landmarks import DensePoints  # noqa: E402
 from mfn.models.position_map import MAP_SIZE, PositionMap  # noqa: E402
 from mfn.models.sfn import SFN, Regressor  # noqa: E402
-from mfn.structures.cell_layout import IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS  # noqa: E402
+from mfn.structures.cells import (  # noqa: E402
+    IDENTITY_SIZE,
+    PARAMETER_FIELDS,  # noqa: E402
+    PARAMETER_SIZE,
+    PARAMETERS,
+    write_cells,  # noqa: E402
+)
+from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, crop_face, crop_matrix, crop_windows  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from mfn.training.data.crops import CropMaker, turn_faces  # noqa: E402
 from mfn.training.data.packs import Pack  # noqa: E402
-from mfn.training.data.scene_datamodule import boxes_from  # noqa: E402
-from mfn.training.face_loss import PARAMETER_FIELDS  # noqa: E402
 from mfn.training.losses import vdc_loss, wing_loss, wpdc_loss  # noqa: E402
 from mfn.training.single_face import MetaJoint, OneFace, take_weights  # noqa: E402
 from mfn.training.single_face_losses import (  # noqa: E402
@@ -67,7 +71,7 @@ def some_faces(count: int = 3, seed: int = 0) -> Faces:
         expression=rng.uniform(0.01, 0.5, (count, len(EXPRESSION_NAMES))),
         track=np.full(count, -1),
     )
-    return faces.replace(box=boxes_from(MODEL)(faces))
+    return faces.replace(box=MODEL.boxes(faces))
 
 
 def truth_of(faces: Faces) -> dict:
@@ -202,7 +206,7 @@ def test_crops_keep_faces_in_the_middle():
     assert pictures.shape == (64, 3, CROP_SIZE, CROP_SIZE) and pictures.dtype == torch.uint8
     fields = {name: value.numpy() for name, value in true.items()}
     faces = Faces(image=np.zeros(64), box=np.zeros((64, 4)), score=np.ones(64), track=np.zeros(64), **fields)
-    box = boxes_from(MODEL)(faces)
+    box = MODEL.boxes(faces)
     middle, longer = (box[:, :2] + box[:, 2:]).mean(1) / 2, (box[:, 2:] - box[:, :2]).max(1)
     assert abs(middle.mean() - CROP_SIZE / 2) < 2 and middle.std() < 0.1 * CROP_SIZE
     assert np.median(longer) * 1.3 == pytest.approx(CROP_SIZE, rel=0.1)
@@ -225,7 +229,7 @@ def test_a_crop_shows_what_its_matrix_says():
         picture = np.zeros((600, 700, 3), np.uint8)
         picture[300:304, 400:404] = 255
         matrix = similarity(gain, angle, np.array([390.0, 310]), np.array([70.0, 60]), False, 0)
-        crop = cut(picture, matrix).astype(float)[..., 0]
+        crop = crop_face(picture, matrix).astype(float)[..., 0]
         y, x = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE] + 0.5
         found = np.array([(x * crop).sum(), (y * crop).sum()]) / crop.sum()
         np.testing.assert_allclose(found, matrix @ [402, 302, 1], atol=0.35, err_msg=f"{gain} {angle}")

@@ -2,7 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mfn.inference.decode import grid  # noqa: E402
+from mfn.structures.cells import grid  # noqa: E402
 from mfn.training.target_assignment import CELLS, CENTER_CELLS, assign  # noqa: E402
 
 

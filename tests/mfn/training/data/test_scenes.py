@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mfn.inference.decode import rotation_from_rows
 from mfn.structures.camera import project, rotation_from_euler
+from mfn.structures.cells import rotation_from_rows
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.training.data.augment import hide, side_light
