@@ -275,7 +275,7 @@ def test_bad_input_says_what_to_do(model, tmp_path):
         HeadModel.load(tmp_path / "other.npz")
     with pytest.raises(ValueError, match="expected shape"):
         model.vertices(np.zeros((2, 3)), np.zeros((2, 51)))
-    with pytest.raises(ValueError, match="unknown landmark set"):
+    with pytest.raises(ValueError, match="expected a landmark set"):
         model.landmark_basis("ibug70")
-    with pytest.raises(ValueError, match="unknown region"):
+    with pytest.raises(ValueError, match="expected regions among"):
         model.region_mask("ear")
