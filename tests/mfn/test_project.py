@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def test_commands_and_version():
     commands = {e.name: e.value for e in distribution.entry_points if e.group == "console_scripts"}
     assert commands == {"mfn": "mfn.cli.main:main", "retarget": "retarget.cli:main"}
     assert distribution.version == mfn.__version__
+
+
+def test_both_opencv_packages_together():
+    """mediapipe installs opencv-contrib-python beside our opencv-python. Both own the folder cv2: the last one wins, and works."""
+    versions = []
+    for name in ("opencv-python", "opencv-contrib-python"):
+        try:
+            versions.append(metadata.version(name))
+        except metadata.PackageNotFoundError:
+            pytest.skip(f"{name} is not installed: there is only one OpenCV here")
+    code = "import cv2, numpy as np; ok, data = cv2.imencode('.png', np.full((8, 8, 3), 7, np.uint8)); "
+    code += "assert ok and (cv2.imdecode(data, 1) == 7).all(); print(cv2.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert any(version.startswith(done.stdout.strip()) for version in versions)
 
 
 def test_characters_ship():
