@@ -56,7 +56,9 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def number_in(low: float, high: float = math.inf, *, above: bool = False, below: bool = False) -> Callable[[str], float]:
+def number_in(
+    low: float, high: float = math.inf, *, above: bool = False, below: bool = False
+) -> Callable[[str], float]:
     """Return a parser of an option's value that accepts the numbers of a range.
 
     Args:

@@ -38,7 +38,9 @@ def test_wrong_usage_is_2_and_says_what_was_expected(arguments, message, capsys)
     assert run_command("tool", lambda: parser().parse_args(arguments)) == 2
     out, err = capsys.readouterr()
     usage, line = err.split("tool run: ", 1)[0], err.splitlines()[-1]
-    assert usage.startswith("usage: tool run") and message in line and line.endswith("(see tool run --help)") and not out
+    assert (
+        usage.startswith("usage: tool run") and message in line and line.endswith("(see tool run --help)") and not out
+    )
 
 
 @pytest.mark.parametrize(
