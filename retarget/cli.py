@@ -170,8 +170,9 @@ def _animate(arguments: argparse.Namespace) -> None:
 def _render(arguments: argparse.Namespace) -> None:
     import numpy as np
 
+    from retarget.io.images import read_image, write_image
     from retarget.performance.files import read_take
-    from retarget.render.scene import read_picture, render_scene, write_picture
+    from retarget.render.scene import render_scene
 
     inputs = arguments.take, *arguments.rig, arguments.background
     out = _out(arguments.out, Path(arguments.take).with_suffix(".png"), *inputs)
@@ -179,11 +180,11 @@ def _render(arguments: argparse.Namespace) -> None:
     if len(take):
         wanted = take.time_s.min() if arguments.time is None else arguments.time
         take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted).argmin()]]
-    background = read_picture(arguments.background) if arguments.background else None
+    background = read_image(arguments.background) if arguments.background else None
     height, width = (arguments.height, arguments.width) if background is None else background.shape[:2]
     focal_px = arguments.focal_px or float(max(width, height))
     picture = render_scene(take, rigs, width, height, focal_px, background, arguments.whole_body)
-    write_picture(picture, out)
+    write_image(out, picture)
     print(f"{out}: {len(take)} characters")
 
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from experiments.accuracy.benchmarks import SETS, load_score, measure
 from experiments.accuracy.groups import average_precision, judge
-from mfn.inference.image_io import read_picture
 from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
+from retarget.io.images import read_image
 
 RESULT = Path(__file__).parents[1] / "results" / "ablation" / "mfn_ablation.json"
 LEAST_PX = 16.0  # least height of a face in the network's input
@@ -33,7 +33,7 @@ def detection(folder: Path, predictor: Predictor) -> float:
     """Average precision over the group photos."""
     hits, scores, asked = [], [], 0
     for path in sorted(folder.glob("*.jpg")):
-        picture = read_picture(path)
+        picture = read_image(path)
         faces = predictor(picture)
         told = judge(path, faces, predictor.letterbox(*picture.shape[:2]).factor[1], LEAST_PX)
         hits.append(told.hit[told.judged])

@@ -29,8 +29,8 @@ from mfn.fitting.photometric import (
     rasterize_pytorch3d,
     refine,
 )
-from mfn.inference.image_io import Picture
 from retarget.io.files import atomic_write
+from retarget.io.images import Picture
 
 
 def fitted(bench: Bench, name: str, every: int, landmarker: Landmarker) -> tuple[FitResult, list[Picture], np.ndarray]:

@@ -23,7 +23,6 @@ import numpy as np
 
 from experiments.accuracy.single_face import CLIPS, read_clip
 from mfn.cli.demo import landmark_nme
-from mfn.inference.image_io import Picture, write_picture
 from mfn.inference.predictor import MODELS, Predictor
 from mfn.inference.single_face import WEIGHTS, SingleFace
 from mfn.structures.boxes import box_iou
@@ -33,6 +32,7 @@ from mfn.synthesis.head_renderer import Person
 from mfn.synthesis.heads import HeadGenerator
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import Picture, write_image
 
 RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "face_size.json"
 SIZES = (16, 24, 32, 48, 64, 96, 128, 192, 300)
@@ -258,7 +258,7 @@ def main() -> None:
     if args.plot:
         draw(args.plot, results)
     if args.sheet:
-        write_picture(args.sheet, np.concatenate([np.concatenate(row, 1) for row in sheet]))
+        write_image(args.sheet, np.concatenate([np.concatenate(row, 1) for row in sheet]))
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfn.inference.image_io import Picture, read_picture, write_picture
 from mfn.inference.predictor import SCORE, Predictor, find_model
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget.io.files import make_folder
+from retarget.io.images import Picture, read_image, write_image
 
 RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "groups.json"
 TRUSTED, IOU = 0.75, 0.5
@@ -83,7 +83,7 @@ def draw_sheet(path: Path, false: list[tuple[Picture, np.ndarray, float, np.ndar
         cells.append(cell)
     cells += [np.zeros((side, side, 3), np.uint8)] * (-len(cells) % columns or columns * (not cells))
     rows = [np.concatenate(cells[i : i + columns], 1) for i in range(0, len(cells), columns)]
-    write_picture(path, np.concatenate(rows))
+    write_image(path, np.concatenate(rows))
 
 
 def judge(path: Path, faces: Faces, factor: float, least: float) -> Judged:
@@ -116,7 +116,7 @@ def main() -> None:
     hits, scores, positives, rows, false = [], [], 0, {}, []
     seconds = megapixels = 0.0
     for path in sorted(args.groups.glob("*.jpg")):
-        picture = read_picture(path)
+        picture = read_image(path)
         start = time.process_time()
         faces = predictor(picture)
         seconds, megapixels = seconds + time.process_time() - start, megapixels + picture[..., 0].size / 1e6
@@ -132,7 +132,7 @@ def main() -> None:
         if args.overlays:
             make_folder(args.overlays)
             drawn = draw_faces(picture, faces[faces.score >= args.score], HeadModel.load())
-            write_picture(args.overlays / (path.stem + ".png"), drawn)
+            write_image(args.overlays / (path.stem + ".png"), drawn)
     if args.sheet:
         draw_sheet(args.sheet, false)
     hit, score = np.concatenate(hits), np.concatenate(scores)

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from experiments.accuracy.benchmarks import choose, load_score, read_tar
-from mfn.inference.image_io import Picture
 from mfn.inference.predictor import MODELS, Predictor, find_model
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
+from retarget.io.images import Picture
 
 RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "video_auc.json"
 LIMIT = 8.0  # %

@@ -22,9 +22,10 @@ from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel, face_box
 from mfn.synthesis.expression_edit import ExpressionEditor
-from mfn.training.data.pack_writer import code_picture, write_pack
+from mfn.training.data.pack_writer import write_pack
 from mfn.training.data.packs import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import encode_jpeg
 
 SHARES = {"lfw": 0.5, "utkface": 0.3, "youtube": 0.2}
 MOST_MADE = 0.16  # an edit that had to paint more of the face than this is not kept
@@ -109,7 +110,7 @@ def make(packs: dict[str, Pack], count: int, seed: int) -> tuple[list[bytes], Fa
             points = editor.model.landmarks(edit.face, "mediapipe478")
             faces.append(edit.face.replace(box=face_box(points), image=np.array([len(coded)])))
             photos.append(photo) if len(photos) < 48 else None
-            coded.append(code_picture(edit.picture))
+            coded.append(encode_jpeg(edit.picture))
             bar.update()
     faces, photos = faces[: len(coded)], photos[: len(coded)]
     return coded, Faces.concatenate(faces), photos

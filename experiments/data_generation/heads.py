@@ -18,8 +18,9 @@ from tqdm import tqdm
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
-from mfn.training.data.pack_writer import code_picture, write_pack, write_sheet
+from mfn.training.data.pack_writer import write_pack, write_sheet
 from mfn.training.data.packs import read_pictures
+from retarget.io.images import encode_jpeg
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
         for _ in tqdm(range(args.count), unit="head", mininterval=5):
             picture, face = heads.picture(rng, args.size, args.samples)
             faces.append(face)
-            coded.append(code_picture(picture))
+            coded.append(encode_jpeg(picture))
     except KeyboardInterrupt:  # Ctrl-C: what there is becomes the pack
         faces = faces[: len(coded)]
     print(f"{len(coded) / (time.perf_counter() - start):.1f} heads a second")

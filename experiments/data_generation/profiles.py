@@ -20,8 +20,9 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.synthesis.pose_edit import rotate_and_repaint
-from mfn.training.data.pack_writer import code_picture, write_pack, write_sheet
+from mfn.training.data.pack_writer import write_pack, write_sheet
 from mfn.training.data.packs import Pack, read_pack, read_pictures
+from retarget.io.images import encode_jpeg
 
 SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}
 LARGEST_TURN = np.radians(68)
@@ -77,7 +78,7 @@ def make(
         behind = cv2.resize(backgrounds[rng.integers(len(backgrounds))], picture.shape[1::-1]) if other else None
         turned, moved = rotate_and_repaint(picture, face, editor, turn, behind)
         faces.append(moved.replace(box=box_of(moved), image=np.array([number])))
-        coded.append(code_picture(turned))
+        coded.append(encode_jpeg(turned))
     return coded, Faces.concatenate(faces)
 
 

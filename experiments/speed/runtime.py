@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from mfn.animation.bridge import faces_to_take
-from mfn.inference.image_io import read_picture
 from mfn.inference.predictor import Predictor, find_model
 from mfn.inference.single_face import SingleFace
 from retarget import Rig, load_rig
+from retarget.io.images import read_image
 from retarget.rig.avatars import find_avatar
 
 RESULT = Path(__file__).parents[1] / "results" / "speed" / "runtime.json"
@@ -32,7 +32,7 @@ PEERS = {"3DDFA_V2 (FaceBoxes, regression, dense mesh)": {1: 22.6, 10: 57.3, 50:
 
 def crops_of(photo: Path, predictor: Predictor) -> list[np.ndarray]:
     """Squares round the faces of a photo, for pasting."""
-    picture = read_picture(photo)
+    picture = read_image(photo)
     out = []
     for x1, y1, x2, y2 in predictor(picture).box:
         half, cx, cy = 0.75 * max(x2 - x1, y2 - y1), (x1 + x2) / 2, (y1 + y2) / 2

@@ -20,10 +20,10 @@ import numpy as np
 from experiments.accuracy.benchmarks import SETS, load_score, measure
 from experiments.accuracy.groups import average_precision, judge
 from experiments.speed.runtime import HEIGHT, WIDTH, crops_of, frame_seconds, frame_with
-from mfn.inference.image_io import Picture, read_picture
 from mfn.inference.predictor import MODELS, Predictor, find_model
 from mfn.structures.head_model import HeadModel
 from retarget import Rig, load_rig
+from retarget.io.images import Picture, read_image
 from retarget.rig.avatars import find_avatar
 
 RESULT = Path(__file__).parents[1] / "results" / "speed" / "speed_accuracy.json"
@@ -36,7 +36,7 @@ def group_ap(predictor: Predictor, folder: Path) -> float:
     """Average precision on the group photos."""
     judged = []
     for path in sorted(folder.glob("*.jpg")):
-        faces = predictor(read_picture(path))
+        faces = predictor(read_image(path))
         judged.append((judge(path, faces, 1.0, GROUP_LEAST), faces.score))
     hit = np.concatenate([j.hit[j.judged] for j, _ in judged])
     score = np.concatenate([s[j.judged] for j, s in judged])

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.speed.runtime import crops_of
-from mfn.inference.image_io import Picture
 from mfn.inference.predictor import Predictor, find_model
 from mfn.inference.tiling import plan
+from retarget.io.images import Picture
 
 RESULT = Path(__file__).parents[1] / "results" / "speed" / "tiles_speed.json"
 CASES = ((6000, 4000, 0), (6000, 4000, 5), (6000, 4000, 50), (6000, 4000, 300), (3000, 2000, 50))  # width, height px, faces

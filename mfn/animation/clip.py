@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.animation.photo import AnimateOptions, Shot, progress, write_shot
-from mfn.inference.image_io import Picture
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import smooth_faces
 from mfn.video.reader import Clip, probe, read_frames
@@ -32,6 +31,7 @@ from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
 from mfn.video.tracker import drop_short, track_faces
 from mfn.video.writer import PieceWriter, join_pieces, needs_pyav
 from retarget.io.files import atomic_write, make_folder
+from retarget.io.images import Picture
 
 if TYPE_CHECKING:
     from mfn.inference.predictor import Predictor

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.image_io import Picture, picture_paths, read_picture, write_picture
 from mfn.inference.predictor import Predictor
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write, make_folder, one_line_error, same_file
+from retarget.io.images import Picture, find_images, read_image, write_image
 
 if TYPE_CHECKING:
     from retarget import Rig, Take
@@ -33,7 +33,7 @@ def detect(
 
     out: directory, made if it is missing; writes: "json", "draw". -> exit code
     """
-    paths = picture_paths(pictures)
+    paths = find_images(pictures)
     out = make_folder(out) if any(writes.values()) else Path(out)
     head_model = None
     if writes["draw"]:
@@ -43,7 +43,7 @@ def detect(
     failed = 0
     for path, name in progress(_named(paths), "pictures", len(paths), quiet or len(paths) == 1):
         try:
-            picture = read_picture(path)
+            picture = read_image(path)
             faces = predictor(picture)
             if not quiet:
                 print(table(path, picture, faces) + lost(picture, predictor))
@@ -52,7 +52,7 @@ def detect(
             if writes["draw"]:
                 from mfn.inference.visualize import draw_faces
 
-                write_picture(out / f"{name}.faces.png", draw_faces(picture, faces, head_model))
+                write_image(out / f"{name}.faces.png", draw_faces(picture, faces, head_model))
         except BrokenPipeError:  # nobody reads on: no fault of this picture
             raise
         except (ValueError, OSError, MemoryError) as error:
@@ -125,7 +125,7 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
         return film(predictor, source, rigs, target, options)
     if options.calibrate or options.resume:
         raise ValueError(f"{source}: --calibrate and --resume are for clips, this is a picture")
-    picture = read_picture(source)
+    picture = read_image(source)
     shot = shoot(predictor(picture), picture, options.focal_px)._replace(source=source)
     take = shot.take
     if not len(take):
@@ -166,7 +166,7 @@ def write_shot(
     if shot.picture is not None:
         height, width = shot.picture.shape[:2]
         behind = None if plain else shot.picture
-        write_picture(target, render_scene(shot.take, rigs, width, height, shot.focal_px, behind, whole_body=plain))
+        write_image(target, render_scene(shot.take, rigs, width, height, shot.focal_px, behind, whole_body=plain))
         written = list(dict.fromkeys([*written, target]))
     return written
 

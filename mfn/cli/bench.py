@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mfn.inference.decode import decode
-from mfn.inference.image_io import Picture
 from mfn.inference.predictor import Predictor, put_in, to_picture
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
 from retarget.arkit import ARKIT_NAMES
+from retarget.io.images import Picture
 
 SIZE = (1280, 720)
 CROWDS = (0, 1, 10, 50, 100)

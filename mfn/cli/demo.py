@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.animation.photo import faces_json, pose_deg, shoot, write_shot
-from mfn.inference.image_io import write_picture
 from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
@@ -17,6 +16,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
 from retarget.io.files import atomic_write, make_folder
+from retarget.io.images import write_image
 from retarget.rig.avatars import find_avatar
 
 SIZE = (1280, 720)
@@ -40,9 +40,9 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
     paint_crowd(picture, true, head_model, random_appearances(people, random))
     found = predictor(picture)
     print("\n".join(report(true, found, head_model)))
-    write_picture(out / "crowd.png", picture)
+    write_image(out / "crowd.png", picture)
     atomic_write(out / "crowd.faces.json", faces_json("crowd.png", picture, found).encode())
-    write_picture(out / "crowd.faces.png", draw_faces(picture, found, head_model))
+    write_image(out / "crowd.faces.png", draw_faces(picture, found, head_model))
     written = [out / "crowd.png", out / "crowd.faces.json", out / "crowd.faces.png"]
     if len(found):
         written += write_shot(shoot(found, picture), rigs, out / "crowd.characters.glb")

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from mfn.animation.photo import progress
 from mfn.fitting.blendshape_calibration import scores_to_expression
-from mfn.inference.image_io import Picture, picture_paths, read_picture
 from mfn.structures.camera import FRONTAL
 from retarget.io.files import atomic_write, make_folder, one_line_error
+from retarget.io.images import Picture, find_images, read_image
 
 if TYPE_CHECKING:
     from mfn.fitting.fitter import FitBasis, FitResult
@@ -80,7 +80,7 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
         check_pytorch3d()
     if not LONGEST[0] <= options.longest <= LONGEST[1]:
         raise ValueError(f"--longest {options.longest}: expected {LONGEST[0]} to {LONGEST[1]} px")
-    paths = picture_paths(photos)
+    paths = find_images(photos)
     parts, bad = [], []
     with Landmarker(options.landmarker) as landmarker:
         folder = make_folder(out.with_suffix(".parts"))
@@ -113,7 +113,7 @@ def _part(path: Path, folder: Path, eyes: Eyes, options: AnnotateOptions) -> Pat
     said = (PART_FORMAT, path.resolve(), stat.st_size, stat.st_mtime_ns, options.second_look, options.longest, eyes.predictor is None)
     part = folder / f"{hashlib.sha256(repr(said).encode()).hexdigest()[:24]}.npz"
     if not part.is_file():
-        picture = _shrunk(read_picture(path), options.longest)
+        picture = _shrunk(read_image(path), options.longest)
         _save(part, _see(picture, eyes, options) | {"path": np.array(str(path))})
     return part
 

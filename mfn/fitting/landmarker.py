@@ -20,9 +20,9 @@ from mfn.structures.flip import MEDIAPIPE_FLIP
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 
 if TYPE_CHECKING:
-    from mfn.inference.image_io import Picture
     from mfn.structures.faces import Faces
     from mfn.structures.head_model import HeadModel
+    from retarget.io.images import Picture
 
 Floats = NDArray[np.float32]
 WHERE = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/face_landmarker.task"

@@ -20,8 +20,8 @@ from mfn.fitting.fitter import FitBasis, FitResult, fitted_points
 from mfn.fitting.gauss_newton import rotation_from_vector
 
 if TYPE_CHECKING:
-    from mfn.inference.image_io import Picture
     from mfn.structures.head_model import HeadModel
+    from retarget.io.images import Picture
 
 Rasterised = tuple[torch.Tensor, torch.Tensor]
 Rasterizer = Callable[[torch.Tensor, torch.Tensor, int], Rasterised]

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.decode import decode
-from mfn.inference.image_io import Picture, as_picture
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, INPUT_MULTIPLE, PAD_GRAY
 from mfn.structures.faces import Faces
 from mfn.weights import weights_path
+from retarget.io.images import Picture, as_image
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -200,7 +200,7 @@ class Predictor:
         waiting: dict[tuple[int, int], list[tuple[int, Letterbox, Picture]]] = defaultdict(list)
         found: dict[int, Faces] = {}
         for number, item in enumerate(sources):
-            picture = as_picture(item)
+            picture = as_image(item)
             box = self.letterbox(*picture.shape[:2])
             waiting[box.height, box.width].append((number, box, put_in(picture, box)))
             if len(waiting[box.height, box.width]) == self._batch:
@@ -212,7 +212,7 @@ class Predictor:
     def _in_tiles(self, sources: list[Any]) -> Faces:
         from mfn.inference.tiling import find_in_tiles
 
-        found = [find_in_tiles(self, as_picture(item), self.least_px) for item in sources]
+        found = [find_in_tiles(self, as_image(item), self.least_px) for item in sources]
         numbered = [faces.replace(image=np.full(len(faces), number)) for number, faces in enumerate(found)]
         return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *numbered])
 

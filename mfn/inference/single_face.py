@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.image_io import Picture, as_picture
 from mfn.inference.predictor import open_session
 from mfn.structures.cells import read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH, crop_face, crop_matrix, crop_windows
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.weights import weights_path
+from retarget.io.images import Picture, as_image
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -59,7 +59,7 @@ class SingleFace:
         if self.gives != "parameters":
             raise ValueError(f"this network gives {self.gives}, not parameters: use `points`")
         windows = self._check(boxes)
-        raw = self._run(as_picture(picture), windows)
+        raw = self._run(as_image(picture), windows)
         center = np.full((len(raw), 2), CROP_SIZE / 2, np.float32)
         told = read_parameters(raw, center, np.full(len(raw), CROP_SIZE / CROP_CELLS, np.float32))
         gain = windows[:, 2:] / CROP_SIZE
@@ -88,7 +88,7 @@ class SingleFace:
         if self.gives == "parameters":
             return self.model.landmarks(self(picture, boxes), name)
         windows = self._check(boxes)
-        raw = self._run(as_picture(picture), windows)
+        raw = self._run(as_image(picture), windows)
         if self.gives == "points":
             found = (raw - 0.5) * CROP_SIZE
             found = found if name == "dense520" else found[:, self._sparse(name)]

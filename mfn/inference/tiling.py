@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.decode import decode
-from mfn.inference.image_io import Picture
 from mfn.inference.predictor import Letterbox, put_in, to_picture
 from mfn.structures.cells import IDENTITY_SIZE, INPUT_MULTIPLE
 from mfn.structures.faces import Faces
+from retarget.io.images import Picture
 
 if TYPE_CHECKING:
     from mfn.inference.predictor import Predictor

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.image_io import Picture
 from mfn.structures.faces import Faces
+from retarget.io.images import Picture
 
 if TYPE_CHECKING:
     from mfn.structures.head_model import HeadModel

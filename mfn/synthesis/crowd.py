@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.image_io import Picture
 from mfn.inference.visualize import paint_head, ramp
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import Picture
 
 if TYPE_CHECKING:
     from mfn.structures.head_model import HeadModel

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.image_io import Picture
 from mfn.structures.camera import project
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -21,6 +20,7 @@ from mfn.synthesis.fast_rasterizer import between, corners, draw_front
 from mfn.synthesis.head_renderer import LIGHT_FROM_ABOVE, arrive
 from mfn.synthesis.texture import Canvas
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import Picture
 from retarget.render.rasterizer import vertex_normals
 
 Floats = NDArray[np.floating]

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.image_io import Picture
 from mfn.structures.camera import project, rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -24,6 +23,7 @@ from mfn.synthesis.crowd import MOODS, backdrop
 from mfn.synthesis.head_renderer import Person, draw_head, make_person, random_light
 from mfn.synthesis.texture import Canvas
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import Picture
 
 Floats = NDArray[np.floating]
 PICTURES_A_PERSON = 8

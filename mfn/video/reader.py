@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mfn.inference.image_io import VIDEO_SUFFIXES, Picture
+from retarget.io.images import VIDEO_SUFFIXES, Picture
 
 MAX_PIXELS = 1 << 26  # 8192 x 8192; a video that claims more is refused before it is decoded
 _MAX_DAMAGED = 1000  # packets in a row that cannot be decoded before a file is given up

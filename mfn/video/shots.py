@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.image_io import Picture
+from retarget.io.images import Picture
 
 _MIN_CHANGE = 0.08  # mean absolute difference of two thumbnails, gray levels 0 to 1
 _MIN_CHANGE_RATIO = 5.0  # the same, divided by the median over the neighboring frames

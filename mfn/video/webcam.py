@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfn.inference.image_io import Picture
+from retarget.io.images import Picture
 
 _PATIENCE_S = 10.0  # a camera that gives nothing for so long is gone
 

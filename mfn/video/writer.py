@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from mfn.inference.image_io import Picture
 from mfn.video.reader import has_pyav, open_av, picture_start_s
 from retarget.io.files import atomic_write
+from retarget.io.images import Picture
 
 _CLOCK = Fraction(1, 90000)
 _QUALITY = "18"  # of x264: hardly to be told from the original

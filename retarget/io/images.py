@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 Image = NDArray[np.uint8]
+Picture = Image  # the former name
 
 MAX_PIXELS = 1 << 28
 """Largest image that is decoded, in pixels: 268 megapixels, 0.8 GB as RGB."""

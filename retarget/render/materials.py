@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.gltf.document import Document, Glb
+from retarget.io.images import decode_rgba
 
 _LARGEST_TEXTURE = 1024
 _MOST_PIXELS = 1 << 26  # of a stored picture, so that a small file cannot claim all memory
@@ -94,22 +95,10 @@ def _mips(glb: Glb, texture: int) -> tuple[NDArray[np.uint8], ...]:
     if source is None or not 0 <= source < len(images):
         return ()
     view = glb.document["bufferViews"][images[source]["bufferView"]]
-    data = np.frombuffer(glb.binary, np.uint8, view["byteLength"], view["byteOffset"])
-    width, height = picture_size(data.tobytes())
-    if not width * height:
+    data = bytes(glb.binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]])
+    picture = decode_rgba(data, _MOST_PIXELS, f"{glb.path}: image {source}")
+    if picture is None:
         return ()
-    if width * height > _MOST_PIXELS:
-        raise ValueError(f"{glb.path}: image {source} claims {width} x {height} px (expected {_MOST_PIXELS} at most)")
-    try:
-        stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        stored = None
-    if stored is None:
-        return ()
-    if stored.dtype == np.uint16:
-        stored = (stored >> 8).astype(np.uint8)
-    code = {2: cv2.COLOR_GRAY2RGBA, 3: cv2.COLOR_BGR2RGBA}.get(stored.ndim if stored.ndim == 2 else stored.shape[2])
-    picture = cv2.cvtColor(stored, cv2.COLOR_BGRA2RGBA if code is None else code)
     shrink = max(picture.shape[:2]) / _LARGEST_TEXTURE
     if shrink > 1:
         size = max(1, round(picture.shape[1] / shrink)), max(1, round(picture.shape[0] / shrink))
@@ -119,29 +108,3 @@ def _mips(glb: Glb, texture: int) -> tuple[NDArray[np.uint8], ...]:
         half = mips[-1].shape[1] // 2, mips[-1].shape[0] // 2
         mips.append(cv2.resize(mips[-1], half, interpolation=cv2.INTER_AREA))
     return tuple(np.asarray(mip, np.uint8) for mip in mips)
-
-
-def picture_size(data: bytes) -> tuple[int, int]:
-    """Width and height that a PNG, JPEG or WebP claims before it is decoded; 0 for anything else."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= 30:
-        return _webp_size(data)
-    at = 2
-    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
-        at += 2 + max(length, 2)
-    return 0, 0
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Of its three kinds: lossy, lossless (both with 14 bits a side) and extended (24 bits)."""
-    if data[12:16] == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if data[12:16] == b"VP8L":
-        sides = int.from_bytes(data[21:25], "little")
-        return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
-    sides = int.from_bytes(data[26:30], "little")
-    return sides & 0x3FFF, sides >> 16 & 0x3FFF

@@ -7,16 +7,13 @@ drawn pixels.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retarget.animation.pose import pose, rig_of_actor
 from retarget.geometry.node_tree import Floats
-from retarget.io.files import atomic_write
 from retarget.performance.take import Take
 from retarget.render.materials import Look, sample
 from retarget.render.rasterizer import (
@@ -68,30 +65,6 @@ def render_scene(
         vertices = pose(rig, one.coefficients, one.rotation, one.translation)[0]
         _draw(picture, rig, vertices, focal_px, whole_body)
     return picture
-
-
-def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """(H, W, 3) RGB uint8 of any picture that OpenCV reads. ValueError with one line if it cannot."""
-    import cv2
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such picture")
-    stored = np.fromfile(path, np.uint8)
-    picture = cv2.imdecode(stored, cv2.IMREAD_COLOR) if len(stored) else None
-    if picture is None:
-        raise ValueError(f"{path}: not a picture that can be read (expected JPEG, PNG, WebP …)")
-    return np.ascontiguousarray(picture[:, :, ::-1])
-
-
-def write_picture(picture: NDArray[np.uint8], path: str | os.PathLike[str]) -> None:
-    """Write (H, W, 3) RGB uint8 as .png, .jpg or .webp; an existing file is replaced only whole."""
-    import cv2
-
-    target = Path(path)
-    if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise ValueError(f"{path}: expected a name that ends in .png, .jpg or .webp")
-    _, data = cv2.imencode(target.suffix.lower(), np.ascontiguousarray(picture[:, :, ::-1]))
-    atomic_write(target, data.tobytes())
 
 
 def _plain_ground(width: int, height: int) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ def loaded_after(code: str) -> tuple[set[str], str]:
         "import mfn; mfn.Faces.empty(3)",
         "import mfn; mfn.HeadModel; mfn.Predictor",
         "import retarget; retarget.Take",
-        "import mfn.inference.decode, mfn.inference.nms, mfn.structures.camera, mfn.inference.image_io",
+        "import mfn.inference.decode, mfn.inference.nms, mfn.structures.camera, retarget.io.images",
         "import mfn.video.tracker, mfn.animation.bridge",
     ],
 )

@@ -10,8 +10,8 @@ import pytest
 
 from retarget.cli import main
 from retarget.gltf.document import read_glb, write_glb
+from retarget.io.images import read_image, write_image
 from retarget.performance.take import Take
-from retarget.render.scene import read_picture, write_picture
 from tests.helpers.characters import make_face, make_take
 
 
@@ -33,7 +33,7 @@ def test_animate_and_render(take_path, face_path, body_path, tmp_path, capsys):
     assert main(["animate", str(take_path), str(face_path), str(body_path)]) == 0
     assert len(read_glb(tmp_path / "take.glb").document["skins"]) == 1
     assert main(["render", str(take_path), str(face_path), "--width", "80", "--height", "60", "--time", "10.04"]) == 0
-    assert read_picture(tmp_path / "take.png").shape == (60, 80, 3)
+    assert read_image(tmp_path / "take.png").shape == (60, 80, 3)
     background = ["--background", str(tmp_path / "take.png"), "--out", str(tmp_path / "b.png"), "--whole-body"]
     assert main(["render", str(take_path), str(body_path), *background]) == 0
     out = capsys.readouterr().out
@@ -77,8 +77,8 @@ def test_empty_take(face_path, tmp_path, capsys):
         (["animate", "face.glb", "take.npz"], "the take comes first, then its characters"),
         (["animate", "noise.npz", "face.glb"], "not a readable .npz take"),
         (["animate", "take.npz", "face.glb", "--out", "no/folder.glb"], "folder does not exist"),
-        (["render", "take.npz", "face.glb", "--background", "take.npz"], "not a picture"),
-        (["render", "take.npz", "face.glb", "--out", "a.bmpx"], "ends in .png"),
+        (["render", "take.npz", "face.glb", "--background", "take.npz"], "not an image"),
+        (["render", "take.npz", "face.glb", "--out", "a.bmpx"], "use .png, .jpg or .webp"),
         (["animate", "take.npz", "face.glb", "--out", "./face.glb"], "face.glb: this is one of the inputs"),
         (["render", "take.npz", "face.glb", "--background", "take.png"], "take.png: this is one of the inputs"),
         (["convert", "take.npz", "take.npz"], "take.npz: this is one of the inputs"),
@@ -88,7 +88,7 @@ def test_empty_take(face_path, tmp_path, capsys):
 def test_bad_input_is_one_line_and_1(arguments, message, take_path, face_path, tmp_path, capsys, monkeypatch):
     write_glb(make_face(()), tmp_path / "plain.glb")
     (tmp_path / "noise.npz").write_bytes(bytes(range(200)))
-    write_picture(np.zeros((8, 8, 3), np.uint8), tmp_path / "take.png")
+    write_image(tmp_path / "take.png", np.zeros((8, 8, 3), np.uint8))
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     assert main(arguments) == 1

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mfn.inference.image_io import Picture, as_picture, picture_paths
 from mfn.inference.predictor import fit_letterbox, put_in
 from mfn.models.export.pack_columns import read_in_columns
 from mfn.models.export.to_onnx import store_half
 from retarget.io.files import atomic_write
+from retarget.io.images import Picture, as_image, find_images
 
 if TYPE_CHECKING:
     import onnx
@@ -170,9 +170,9 @@ def _some(names: Sequence[str], most: int) -> list[Picture]:
 
     chosen: list[Picture] = []
     for name in names:
-        every: Sequence[Any] = read_pictures(Path(name)) if name.endswith(".tar") else picture_paths([name])
+        every: Sequence[Any] = read_pictures(Path(name)) if name.endswith(".tar") else find_images([name])
         share = min(max(most // len(names), 1), len(every))
-        chosen += [as_picture(every[i]) for i in np.linspace(0, len(every) - 1, share).astype(int)]
+        chosen += [as_image(every[i]) for i in np.linspace(0, len(every) - 1, share).astype(int)]
     return chosen
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mfn.training.data.packs import encode_jpeg
+from retarget.io.images import add_jpeg_artifacts
 
 SIDE_LIGHT = 0.25  # of all pasted pictures
 
@@ -125,7 +125,7 @@ def scene_look(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         cv2.randn(noise, 0, float(rng.uniform(2, 12)))
         canvas = np.clip(canvas + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
-        canvas = encode_jpeg(canvas, int(rng.integers(30, 90)))
+        canvas = add_jpeg_artifacts(canvas, int(rng.integers(30, 90)))
     if rng.random() < 0.07:
         canvas = np.repeat(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     return canvas

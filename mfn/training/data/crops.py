@@ -11,7 +11,6 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from mfn.inference.image_io import Picture
 from mfn.structures.cells import PARAMETER_FIELDS
 from mfn.structures.crop_geometry import CROP_SIZE, crop_face, crop_windows
 from mfn.structures.faces import Faces
@@ -21,6 +20,7 @@ from mfn.training.data.augment import hide, patch_look, scene_look
 from mfn.training.data.packs import Pack, pack_place, read_pack, read_pictures
 from mfn.training.data.scene_datamodule import limit_threads
 from mfn.training.data.scenes import expression_odds, similarity
+from retarget.io.images import Picture
 
 SMALLEST_PX = 28.0  # of a face's longer side: of a smaller one there is little to learn
 TURN, SHIFT, GAIN = 0.21, 0.05, 0.09  # standard deviations: radians, in parts of the crop's side, of the logarithm

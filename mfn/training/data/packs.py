@@ -10,6 +10,7 @@ from __future__ import annotations
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from mfn.structures.boxes import box_iou
 from mfn.structures.camera import FRONTAL
 from mfn.structures.faces import Faces
+from retarget.io.images import decode_image
 
 SAME_FACE_IOU = 0.3  # a detector's box that box_iou a fitted one this much is the same face
 SURE_SCORE = 0.75  # detections below are neither face nor background
@@ -55,22 +57,14 @@ def pack_place(folder: Path, labels: Path, name: str) -> tuple[Path, Path, str]:
 
 def read_pictures(path: Path, every: int = 1) -> list[np.ndarray]:
     """All pictures of a tar, in the order of their names, as (H, W, 3) uint8 RGB. every: keep one of so many (for quick trials)."""
-    import cv2
-
     if not path.is_file():
         raise FileNotFoundError(f"expected a tar of pictures at {path}: give the folder that holds SOURCE.tar and SOURCE.npz")
     with tarfile.open(path) as tar:
         members = sorted((m for m in tar.getmembers() if m.isfile()), key=lambda m: m.name)[::every]
         coded = [tar.extractfile(m).read() for m in members]  # type: ignore[union-attr]
 
-    def decode(data: bytes) -> np.ndarray:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ValueError(f"{path}: a member is not a picture OpenCV can read")
-        return np.ascontiguousarray(picture[..., ::-1])
-
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(decode, coded))
+        return list(pool.map(partial(decode_image, name=f"{path}: a member"), coded))
 
 
 def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
@@ -126,13 +120,3 @@ def _boxes_only(box: np.ndarray, image: np.ndarray, identity_size: int) -> Faces
         expression=np.zeros((count, len(EXPRESSION_NAMES)), np.float32),
         track=np.full(count, -1, np.int32),
     )
-
-
-def encode_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    """The picture after a JPEG of this quality: (H, W, 3) uint8 -> (H, W, 3) uint8."""
-    import cv2
-
-    coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
-
-

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mfn.cli.main import main
-from mfn.inference.image_io import write_picture
+from retarget.io.images import write_image
 from retarget.rig.avatars import avatar_folder
 
 
@@ -20,7 +20,7 @@ def place(tmp_path, monkeypatch, spots):
     monkeypatch.chdir(tmp_path)
     picture = np.zeros((768, 1280, 3), np.uint8)
     picture[160:176, 320:336] = picture[480:496, 960:976] = 255
-    write_picture("crowd.png", picture)
+    write_image("crowd.png", picture)
     return tmp_path
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from mfn.animation.photo import detect
 from mfn.cli.main import guarded, main
-from mfn.inference.image_io import write_picture
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
+from retarget.io.images import write_image
 from tests.conftest import ROOT
 
 
@@ -21,8 +21,8 @@ def crowd(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     picture = np.zeros((768, 1280, 3), np.uint8)
     picture[160:176, 320:336] = picture[480:496, 960:976] = 255
-    write_picture("crowd.png", picture)
-    write_picture("nobody.png", np.zeros((300, 400, 3), np.uint8))
+    write_image("crowd.png", picture)
+    write_image("nobody.png", np.zeros((300, 400, 3), np.uint8))
     return tmp_path
 
 
@@ -101,7 +101,7 @@ def test_a_reader_who_leaves_is_no_fault_of_the_picture(crowd, spots, monkeypatc
 
 
 def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spots):
-    write_picture("nobody.jpg", np.zeros((30, 40, 3), np.uint8))
+    write_image("nobody.jpg", np.zeros((30, 40, 3), np.uint8))
     assert run("detect", ".", "--weights", spots, "--size", "640x384", "--no-draw", "--quiet", "--out", "out") == 0
     assert sorted(p.name for p in (crowd / "out").iterdir()) == [
         "crowd.faces.json",
@@ -121,7 +121,7 @@ def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spo
         (["demo", "--weights", "SPOTS", "--seed", "-1"], "--seed -1: expected 0 or more"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--score", "3"], "expected a score from 0 to 1, got 3"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--out", "crowd.png"], "expected a directory"),
-        (["detect", "empty", "--weights", "SPOTS"], "empty: a directory with no pictures"),
+        (["detect", "empty", "--weights", "SPOTS"], "empty: a directory without images"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--avatar", "no.glb"], "no.glb: no such file"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--map", "no.json"], "no.json: no such file"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--head", "Skull"], "head: it has no node 'Skull'"),

@@ -9,11 +9,11 @@ import torch
 import mfn.fitting.landmarker
 from mfn.fitting.annotate import AnnotateOptions, annotate
 from mfn.fitting.landmarker import LandmarkResult, consensus, mirror_scores
-from mfn.inference.image_io import write_picture
 from mfn.structures.camera import project
 from mfn.structures.head_model import HeadModel
 from mfn.training.data.packs import read_pack
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import write_image
 
 SHARED = Path(__file__).parents[3].parent / "shared"
 TASK = SHARED / "data" / "face_landmarker_v2_with_blendshapes.task"
@@ -52,7 +52,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
     for number, level in enumerate((150, 0, 200)):
-        write_picture(folder / f"{number}.png", np.full((200, 220, 3), level, np.uint8))
+        write_image(folder / f"{number}.png", np.full((200, 220, 3), level, np.uint8))
     (folder / "bad.png").write_bytes(b"not a picture")
     return folder
 

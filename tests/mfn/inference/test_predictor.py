@@ -3,10 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from mfn.inference.image_io import write_picture
 from mfn.inference.predictor import SIZE, Predictor, fit_letterbox, fixed_letterbox, put_in, to_picture
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
+from retarget.io.images import write_image
 
 
 def spotted(height: int, width: int, *cells: tuple[int, int], size: int = 16) -> np.ndarray:
@@ -114,7 +114,7 @@ def test_many_is_one(predictor):
 
 def test_paths_and_arrays(predictor, tmp_path):
     picture = spotted(768, 1280, (10, 20))
-    write_picture(tmp_path / "a.png", picture)
+    write_image(tmp_path / "a.png", picture)
     assert len(predictor(picture)) == 1
     assert same(predictor(tmp_path / "a.png"), predictor(picture))
     assert same(predictor([str(tmp_path / "a.png")]), predictor([picture]))

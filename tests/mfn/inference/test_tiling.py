@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from mfn.cli.main import main
-from mfn.inference.image_io import write_picture
 from mfn.inference.predictor import Predictor, fit_letterbox, fixed_letterbox
 from mfn.inference.tiling import LEAST_OWN, MARGIN, STEP, SURE_PX, merge, plan
 from mfn.structures.boxes import box_iou
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid, write_cells
 from mfn.structures.faces import Faces
+from retarget.io.images import write_image
 
 
 class Squares:
@@ -123,7 +123,7 @@ def test_a_network_of_one_input_size():
 def test_no_face_and_many_pictures(tmp_path):
     tiled = Predictor(Squares(), least_px=16)
     box = np.array([[100, 60, 116, 76]])
-    write_picture(tmp_path / "a.png", paint(200, 300, box))
+    write_image(tmp_path / "a.png", paint(200, 300, box))
     faces = tiled([paint(200, 300, box[:0]), tmp_path / "a.png", paint(9, 5, box[:0])])
     assert faces.image.tolist() == [1] and faces.identity.shape == (1, IDENTITY_SIZE)
     assert len(tiled([])) == 0 and len(tiled(paint(1, 1, box[:0]))) == 0
@@ -194,7 +194,7 @@ def squares(tmp_path, monkeypatch) -> None:
     """A working directory with crowd.png, two small faces and a large one, and `Squares` for the network."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mfn.inference.predictor.open_session", lambda path, threads: Squares())
-    write_picture("crowd.png", paint(300, 700, np.array([[20, 20, 38, 38], [400, 200, 418, 218], [200, 50, 300, 150]])))
+    write_image("crowd.png", paint(300, 700, np.array([[20, 20, 38, 38], [400, 200, 418, 218], [200, 50, 300, 150]])))
 
 
 def test_detect(squares, capsys):

@@ -9,9 +9,10 @@ from mfn.structures.head_model import HeadModel, face_box
 from mfn.synthesis.appearance import random_appearance
 from mfn.synthesis.head_renderer import LIGHT_FROM_ABOVE, draw_head, make_person
 from mfn.synthesis.heads import OPPOSITES, HeadGenerator, behind_mask, random_expressions
-from mfn.training.data.pack_writer import code_picture, write_pack
+from mfn.training.data.pack_writer import write_pack
 from mfn.training.data.packs import read_pack
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import encode_jpeg
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_a_pack_is_read_back(heads, tmp_path):
     rng = np.random.default_rng(2)
     made = [heads.picture(rng, 64, 1.0) for _ in range(3)]
     faces = Faces.concatenate([face for _, face in made])
-    write_pack(tmp_path, "heads", [code_picture(picture) for picture, _ in made], faces)
+    write_pack(tmp_path, "heads", [encode_jpeg(picture) for picture, _ in made], faces)
     pack = read_pack(tmp_path, tmp_path / "labels", "heads")
     assert len(pack.pictures) == 3 and pack.known.all() and not len(pack.unsure)
     np.testing.assert_array_equal(pack.faces.image, [0, 1, 2])

@@ -11,7 +11,7 @@ from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import write_glb
 from retarget.performance.take import Take
 from retarget.render.materials import Look, sample
-from retarget.render.scene import read_picture, render_scene, write_picture
+from retarget.render.scene import render_scene
 from retarget.rig.rig import load_rig
 from tests.helpers.characters import ball, make_body, make_face, make_take
 
@@ -190,18 +190,3 @@ def test_bands_change_nothing(face_path, monkeypatch):
 def test_refuses(arguments, message, face_path):
     with pytest.raises(ValueError, match=message):
         render_scene(Take.empty(), [load_rig(face_path)], *arguments)
-
-
-def test_picture_files(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 255, (6, 9, 3), dtype=np.uint8)
-    write_picture(picture, tmp_path / "a.png")
-    assert (read_picture(tmp_path / "a.png") == picture).all()
-    (tmp_path / "b.png").write_bytes(b"")
-    for name, error, message in (
-        ("b.png", ValueError, "not a picture"),
-        ("c.png", FileNotFoundError, "no such picture"),
-    ):
-        with pytest.raises(error, match=message):
-            read_picture(tmp_path / name)
-    with pytest.raises(ValueError, match="expected a name that ends in"):
-        write_picture(picture, tmp_path / "a.txt")

@@ -10,12 +10,12 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 from mfn.cli.main import main  # noqa: E402
-from mfn.inference.image_io import write_picture  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
 from mfn.models.export.pack_columns import widen  # noqa: E402
 from mfn.models.export.quantize import EXACT, quantise  # noqa: E402
 from mfn.models.export.to_onnx import read_twice, write_onnx  # noqa: E402
 from mfn.models.mfn import MFN  # noqa: E402
+from retarget.io.images import write_image  # noqa: E402
 
 
 def photos(count):
@@ -147,7 +147,7 @@ def test_wide_kernels_are_the_same_convolution(size, left, columns):
 
 
 def test_command_and_errors(plain, tmp_path, capsys):
-    write_picture(tmp_path / "a.png", np.full((90, 160, 3), 90, np.uint8))
+    write_image(tmp_path / "a.png", np.full((90, 160, 3), 90, np.uint8))
     out = tmp_path / "q.onnx"
     assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--out", str(out)]) == 0 and out.is_file()
     assert main(["quantise", str(tmp_path / "none.onnx"), str(tmp_path / "a.png")]) == 1
