@@ -1,6 +1,8 @@
-"""Non-maximum suppression of K boxes in NumPy, in a time that follows K alone, whatever the boxes are."""
+"""Non-maximum suppression (NMS). Its time depends on the number of boxes only, not on how they lie."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,22 +10,28 @@ from numpy.typing import NDArray
 from mfn.structures.boxes import box_iou
 
 
-def keep_best(box: NDArray, score: NDArray, iou: float) -> NDArray[np.bool_]:
-    """Greedy suppression: from the best score down, a box goes if it overlaps a kept one by more than `iou`.
+def nms(box: NDArray[Any], score: NDArray[Any], iou: float) -> NDArray[np.bool_]:
+    """Suppress overlapping boxes greedily, from the best score down.
 
-    box: (K, 4) x1 y1 x2 y2; score: (K,), any order, of equals the first wins -> mask (K,) of the boxes that stay.
+    Args:
+        box: (K, 4) x1 y1 x2 y2 in px.
+        score: (K,) in any order. Of equal scores the first wins.
+        iou: A box is suppressed if its IoU with a kept box is above this.
+
+    Returns:
+        (K,) mask of the boxes that are kept.
     """
     order = np.argsort(-np.asarray(score), kind="stable")
-    hides = box_iou(box[order], box[order]) > iou  # (K, K)
-    # A row is one integer of K bits, so "all that box i hides goes" is one operation, and K of them are all there is.
-    bits = np.packbits(hides, axis=1, bitorder="little")
+    suppresses = box_iou(box[order], box[order]) > iou  # (K, K)
+    # Each row becomes one integer of K bits, so that "suppress all that box i suppresses" is one operation.
+    bits = np.packbits(suppresses, axis=1, bitorder="little")
     packed, size = bits.tobytes(), bits.shape[1]
     rows = [int.from_bytes(packed[i : i + size], "little") for i in range(0, len(packed), max(size, 1))]
-    gone, kept = 0, []
+    suppressed, kept = 0, []
     for i, row in enumerate(rows):
-        if not gone >> i & 1:
+        if not suppressed >> i & 1:
             kept.append(i)
-            gone |= row
+            suppressed |= row
     keep = np.zeros(len(order), bool)
     keep[order[kept]] = True
     return keep

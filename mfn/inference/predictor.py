@@ -1,264 +1,239 @@
-"""`Predictor`: picture in, `Faces` out, on the CPU by ONNX Runtime with the weights that ship in the package. No torch.
+"""`Predictor`: pictures in, `Faces` out. It runs the shipped networks with ONNX Runtime, without torch.
 
-Letters: B pictures in a batch, H W of the network's input (multiples of 16), A cells, D numbers a cell.
+Letters: B pictures in a batch, H W size of the network input in px (multiples of 16), A cells, D numbers of a cell.
 """
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.decode import decode
-from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, INPUT_MULTIPLE, PAD_GRAY
+from mfn.inference.decode import SCORE, decode
+from mfn.inference.letterbox import Letterbox, fit_letterbox, fixed_letterbox, letterbox_image, unletterbox
+from mfn.inference.model_zoo import DEFAULT_MODEL, DEFAULT_SIZE, MODELS, find_model
+from mfn.inference.onnx_session import check_multi_face, choose_providers, open_session
+from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
-from mfn.weights import weights_path
-from retarget.io.images import Picture, as_image
+from mfn.structures.network_metadata import Size
+from retarget.io.images import Image, as_image
 
 if TYPE_CHECKING:
     import onnxruntime
+    from PIL.Image import Image as PillowImage
 
+    Source = str | os.PathLike[str] | bytes | NDArray[np.uint8] | PillowImage
+    OnError = Literal["warn", "raise"] | Callable[["FailedPicture"], object]
 
-class Model(NamedTuple):
-    """An embedded network: its file, and the size (width, height) that it looks at. Of the size only the product counts."""
-
-    path: Path
-    size: tuple[int, int]
-
-
-MODELS = {
-    "small": Model(weights_path("mfn-small.onnx"), (352, 208)),  # of a square 272 x 272
-    "large": Model(weights_path("mfn.onnx"), (864, 496)),  # reads smaller faces, and all more than once; of a square 656 x 656
-}
-WEIGHTS, SIZE = MODELS["large"]
-SCORE = 0.55  # least probability of a face: in 6 of 150 photos without faces large sees one (experiments/accuracy/false_faces.py)
-ENLARGE_MOST = 2.0  # beyond it a small picture only gets blurred and dear
-HARDLY_SMALLER = 0.95  # so much smaller may a picture be seen if its input is fuller for it
-_AREA_SLACK = 1.03  # sides come in steps of INPUT_MULTIPLE
 _BATCH = 8
 
 
-def find_model(weights: str | Path) -> Model:
-    """What "small" and "large" stand for; any other file looks at as much as "large"."""
-    if str(weights) not in MODELS and not Path(weights).is_file():
-        raise FileNotFoundError(f"{weights}: no such file (expected {', '.join(MODELS)}, or a network's .onnx file)")
-    return MODELS.get(str(weights), Model(Path(weights), SIZE))
+class FailedPicture(NamedTuple):
+    """A picture of a list that could not be read.
+
+    Attributes:
+        index: Its place in the list, counted from 0.
+        source: The item of the list.
+        error: Why it could not be read.
+    """
+
+    index: int
+    source: Any
+    error: Exception
 
 
-class Letterbox(NamedTuple):
-    """How a picture lies in the network's input: input px = picture px * factor + offset, in x and y."""
+class PictureWarning(UserWarning):
+    """Warns that a picture of a list was left out. `failure` is the `FailedPicture`."""
 
-    height: int
-    width: int
-    factor: tuple[float, float]
-    offset: tuple[int, int]
-
-
-def fit_letterbox(height: int, width: int, size: tuple[int, int] = SIZE) -> Letterbox:
-    """The input of about the area of `size` (width, height), sides multiples of 16, in which a picture is seen largest, or nearly."""
-    most = int(size[0] * size[1] * _AREA_SLACK) // INPUT_MULTIPLE**2
-    if most < 1:
-        raise ValueError(f"expected a network input of at least {INPUT_MULTIPLE} x {INPUT_MULTIPLE} px, got {size[0]} x {size[1]}")
-    columns = np.arange(1, most + 1)
-    rows = most // columns
-    factor = np.minimum(columns * INPUT_MULTIPLE / width, rows * INPUT_MULTIPLE / height)
-    # seen hardly smaller, a picture may need a whole row less, which would be mostly gray: of those inputs the fullest, of equally full
-    # ones the largest
-    needed = np.ceil(width * factor / INPUT_MULTIPLE - 1e-6) * np.ceil(height * factor / INPUT_MULTIPLE - 1e-6)
-    full = np.where(factor >= HARDLY_SMALLER * factor.max(), factor**2 / needed, 0)
-    chosen = factor[full > full.max() * (1 - 1e-6)].max()
-    return _place(height, width, min(float(chosen), ENLARGE_MOST))
+    def __init__(self, failure: FailedPicture) -> None:
+        super().__init__(f"picture {failure.index} was left out: {failure.error}")
+        self.failure = failure
 
 
-def fixed_letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox:
-    """The same for a network whose input has one `size` (width, height) only."""
-    box = _place(height, width, min(size[0] / width, size[1] / height, ENLARGE_MOST))
-    inner = [max(1, round(f * s)) for f, s in zip(box.factor, (width, height))]
-    return Letterbox(size[1], size[0], box.factor, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+class NumberedPicture(NamedTuple):
+    """A picture that was read: its place in the list, (h, w, 3) uint8, and whether its channels are BGR."""
+
+    index: int
+    pixels: Image
+    bgr: bool
 
 
-def _place(height: int, width: int, factor: float) -> Letterbox:
-    """In the middle of the smallest input that holds it."""
-    inner = [max(1, int(side * factor + 1e-6)) for side in (width, height)]
-    outer = [-(-side // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in inner]
-    offset = ((outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2)
-    return Letterbox(outer[1], outer[0], (inner[0] / width, inner[1] / height), offset)
+class _Letterboxed(NamedTuple):
+    """A picture that waits for its batch: its place in the list, its letterbox and its pixels (H, W, 3) uint8 RGB."""
 
-
-def put_in(picture: Picture, box: Letterbox, out: Picture | None = None, smooth: bool = False) -> Picture:
-    """The network's input (H, W, 3) uint8: the picture, shrunk by area or enlarged linearly (smooth: by cubics), on gray."""
-    import cv2
-
-    if out is None:
-        out = np.empty((box.height, box.width, 3), np.uint8)
-    size = (round(picture.shape[1] * box.factor[0]), round(picture.shape[0] * box.factor[1]))
-    left, top = box.offset
-    out[:top], out[top + size[1] :] = PAD_GRAY, PAD_GRAY
-    out[top : top + size[1], :left], out[top : top + size[1], left + size[0] :] = PAD_GRAY, PAD_GRAY
-    inside = out[top : top + size[1], left : left + size[0]]
-    if box.factor[0] < 1:
-        _shrink(picture, size, inside)
-    else:
-        cv2.resize(picture, size, dst=inside, interpolation=cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR)
-    return out
-
-
-def _shrink(picture: Picture, size: tuple[int, int], out: Picture) -> None:
-    """By area, or nearly, into `out`: OpenCV's INTER_AREA is fast where two by two px become one, and six times slower elsewhere."""
-    import cv2
-
-    while not (picture.shape[0] % 2 or picture.shape[1] % 2) and picture.shape[1] >= 2 * size[0]:
-        picture = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    left = size[0] / picture.shape[1]
-    if left >= 2 / 3:  # linear takes the mean of two px, of at most one and a half that there are for each
-        cv2.resize(picture, size, dst=out, interpolation=cv2.INTER_LINEAR)
-        return
-    if left > 0.5:
-        picture = cv2.resize(picture, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR)
-    cv2.resize(picture, size, dst=out, interpolation=cv2.INTER_AREA)
-
-
-def to_picture(faces: Faces, box: Letterbox) -> Faces:
-    """Faces in px of the network's input -> px of the picture that `box` holds."""
-    factor, offset = np.array(box.factor, np.float32), np.array(box.offset, np.float32)
-    return faces.replace(
-        box=(faces.box - np.tile(offset, 2)) / np.tile(factor, 2),
-        center=(faces.center - offset) / factor,
-        scale=faces.scale / np.sqrt(factor.prod()),
-    )
+    index: int
+    box: Letterbox
+    pixels: Image
 
 
 class Predictor:
-    """Finds and reads every face of a picture: `faces = Predictor.load()("crowd.jpg")`.
+    """Finds every face of a picture and predicts its pose, identity and expression.
 
-    The time follows the number of pixels of the network's input, not the number of faces.
+        predictor = mfn.Predictor.load()
+        faces = predictor("crowd.jpg")
+
+    The time depends on the area of the network input, not on the number of faces. A predictor can be called from several threads, and it
+    can be pickled: the copy loads the network again.
     """
 
-    def __init__(
-        self, session: onnxruntime.InferenceSession, size: tuple[int, int] = SIZE, score: float = SCORE, least_px: float = 0
-    ) -> None:
-        """session: input `image` (B, H, W, 3) uint8 RGB, output `cells` (B, A, D); size, score, least_px: see `load`, 0 = no tiles."""
+    def __init__(self, session: onnxruntime.InferenceSession, size: tuple[int, int] = DEFAULT_SIZE, score: float = SCORE) -> None:
+        """Wrap a session of ONNX Runtime. Most programs use `load` instead.
+
+        Args:
+            session: A network with input `image` (B, H, W, 3) uint8 RGB and output `cells` (B, A, D).
+            size, score: See `load`.
+        """
         self.session = session
-        self.size = size
+        self.size = Size(*size)
         self.score = score
-        self.least_px = least_px
-        self.weights: Path | None = None  # the file that `load` read
-        shape = session.get_inputs()[0].shape
-        self._batch = shape[0] if isinstance(shape[0], int) else _BATCH
-        self.fixed = (shape[2], shape[1]) if isinstance(shape[1], int) and isinstance(shape[2], int) else None
+        self.weights: Path | None = None
+        """The file of the network, if `load` opened it."""
+        self._load_options: dict[str, Any] = {}
+        batch, height, width = session.get_inputs()[0].shape[:3]
+        self._batch = batch if isinstance(batch, int) else _BATCH
+        self.fixed_size = Size(width, height) if isinstance(height, int) and isinstance(width, int) else None
+        """The input size of a network that takes no other; None for a network of any size."""
 
     @classmethod
     def load(
         cls,
-        path: str | Path = "small",
+        weights: str | Path = DEFAULT_MODEL,
         *,
         size: tuple[int, int] | None = None,
         score: float = SCORE,
         threads: int = 0,
-        tiles: bool = False,
-        least_px: float = 8.0,
+        device: str | None = None,
+        providers: Sequence[str] | None = None,
     ) -> Predictor:
-        """Reads weights, by default those of the embedded small network.
+        """Load a network.
 
-        path: "small" for live pictures, "large" for small faces, or an ONNX file of `mfn export` or `mfn quantise`.
-        size: width and height whose product is the number of pixels that the network looks at; their ratio follows the
-            picture. Larger finds smaller faces and takes longer in proportion. By default the network's own (see MODELS).
-        score: the least probability of a face that is reported.
-        threads: cores that one call uses; 0 = all. 1 is best if you run several processes, or one picture in each of
-            several Python threads (calls of one Predictor from many threads are safe). OpenCV, which resizes, has its
-            own count for the whole process: `cv2.setNumThreads`.
-        tiles: also looks at each picture in enlarged, overlapping tiles, for small faces in large pictures (`mfn.inference.tiling`).
-        least_px: the height of the least face that tiles look for, px of the picture; half of it takes four times as long.
+        Args:
+            weights: "large" for pictures and clips, "small" for webcams (five times as fast, but it misses small faces), or the path of
+                an ONNX file made by `mfn export`.
+            size: Width and height in px whose product is the area of the network input; the shape follows the picture. A larger area
+                finds smaller faces and takes longer in proportion. None: the size that the network is made for.
+            score: Smallest probability of a face that is reported, 0 to 1.
+            threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
+                pictures, has its own setting for the whole process: `cv2.setNumThreads`.
+            device: "cpu", "cuda", "tensorrt", "rocm", "directml", "coreml" or "openvino". None: the CPU.
+            providers: Execution providers of ONNX Runtime, the preferred one first, instead of `device`.
+
+        Raises:
+            FileNotFoundError: If there is no such network.
+            ValueError: If the file is not a multi-face network, or if an option is not valid.
         """
-        path, own = find_model(path)
-        size = own if size is None else size
+        model = find_model(weights)
         if not 0 <= score <= 1:
             raise ValueError(f"expected a score from 0 to 1, got {score}")
-        if not 4 <= least_px < float("inf"):
-            raise ValueError(f"expected a least face of 4 px or more, got {least_px}")
         if threads < 0:
             raise ValueError(f"expected a number of threads, or 0 for all cores, got {threads}")
-        fit_letterbox(1, 1, size)
-        session = open_session(path, threads)
-        _check_session(path, session)
-        made = cls(session, size, score, least_px if tiles else 0)
-        made.weights = path
-        return made
+        if size is not None:
+            fit_letterbox(1, 1, size)  # raises if the area is too small
+        chosen = choose_providers(device, providers)
+        session = open_session(model.path, threads, chosen)
+        own_size = check_multi_face(model.path, session)
+        if own_size is None or str(weights) in MODELS:
+            own_size = model.size
+        predictor = cls(session, own_size if size is None else size, score)
+        predictor.weights = model.path
+        predictor._load_options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "size": size, "score": score, "threads": threads, "providers": chosen}
+        return predictor
 
-    def __call__(self, source: str | Path | Picture | Sequence[str | Path | Picture]) -> Faces:
-        """All faces of one picture or a list: paths or RGB (H, W, 3) uint8. `image` is the place in the list.
+    def __reduce__(self) -> tuple[Callable[[], Predictor], tuple[()]]:
+        """Pickle the options of `load`, not the session."""
+        if self.weights is None:
+            raise TypeError("a Predictor made from a session cannot be pickled; use Predictor.load")
+        return partial(type(self).load, **self._load_options), ()
 
-        -> Faces in px of the original pictures, in the list's order, best score first within a picture.
+    def __repr__(self) -> str:
+        return f"Predictor({str(self.weights or 'session')!r}, size={self.size.width}x{self.size.height}, score={self.score})"
+
+    def __call__(self, source: Source | Sequence[Source], *, bgr: bool = False, on_error: OnError = "warn") -> Faces:
+        """Find all faces of one picture or of a list of pictures.
+
+        Args:
+            source: A path, the bytes of an image file, a Pillow image, or an array (H, W, 3) uint8 RGB; or a list of them.
+            bgr: Whether arrays are BGR, as OpenCV reads them. It does not apply to the other sources.
+            on_error: What happens if a picture of a list cannot be read. "warn" leaves it out with a `PictureWarning`; "raise" raises
+                its error; a function is called with a `FailedPicture`, for example the `append` of your own list.
+
+        Returns:
+            Faces in px of the original pictures, in the order of the list, best score first in each picture. `image` is the place of the
+            picture in the list.
+
+        Raises:
+            ValueError: If a single picture cannot be read, or if the network fails.
+            FileNotFoundError: If a single picture does not exist.
         """
-        sources = source if isinstance(source, (list, tuple)) else [source]
-        if self.least_px:
-            return self._in_tiles(list(sources))
-        waiting: dict[tuple[int, int], list[tuple[int, Letterbox, Picture]]] = defaultdict(list)
+        waiting: dict[tuple[int, int], list[_Letterboxed]] = defaultdict(list)  # a batch has one input size
         found: dict[int, Faces] = {}
-        for number, item in enumerate(sources):
-            picture = as_image(item)
+        for index, picture, is_bgr in read_pictures(source, bgr, on_error):
             box = self.letterbox(*picture.shape[:2])
-            waiting[box.height, box.width].append((number, box, put_in(picture, box)))
-            if len(waiting[box.height, box.width]) == self._batch:
+            pixels = letterbox_image(picture, box)
+            batch = waiting[box.height, box.width]
+            batch.append(_Letterboxed(index, box, pixels[..., ::-1] if is_bgr else pixels))
+            if len(batch) == self._batch:
                 found.update(self._run(waiting.pop((box.height, box.width))))
         for batch in waiting.values():
             found.update(self._run(batch))
-        return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *(found[n] for n in range(len(sources)))])
-
-    def _in_tiles(self, sources: list[Any]) -> Faces:
-        from mfn.inference.tiling import find_in_tiles
-
-        found = [find_in_tiles(self, as_image(item), self.least_px) for item in sources]
-        numbered = [faces.replace(image=np.full(len(faces), number)) for number, faces in enumerate(found)]
-        return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *numbered])
+        return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *(found[index] for index in sorted(found))])
 
     def letterbox(self, height: int, width: int) -> Letterbox:
-        """How a picture of this size (px) is put before the network."""
-        return fixed_letterbox(height, width, self.fixed) if self.fixed else fit_letterbox(height, width, self.size)
+        """Return the letterbox that is used for a picture of this size in px."""
+        if self.fixed_size is not None:
+            return fixed_letterbox(height, width, self.fixed_size)
+        return fit_letterbox(height, width, self.size)
 
-    def _run(self, batch: list[tuple[int, Letterbox, Picture]]) -> Iterable[tuple[int, Faces]]:
-        """One call of the network for pictures of one input size -> (place in the list, Faces)."""
-        images = np.stack([pixels for _, _, pixels in batch])
+    def _run(self, batch: list[_Letterboxed]) -> Iterator[tuple[int, Faces]]:
+        """Run the network once for pictures of one input size."""
+        images = np.stack([item.pixels for item in batch])
         faces = decode(self.cells(images), images.shape[1], images.shape[2], score=self.score)
-        for row, (number, box, _) in enumerate(batch):
-            mine = to_picture(faces[faces.image == row], box)
-            yield number, mine.replace(image=np.full(len(mine), number))
+        for row, item in enumerate(batch):
+            mine = unletterbox(faces[faces.image == row], item.box)
+            yield item.index, mine.replace(image=np.full(len(mine), item.index))
 
     def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The network alone: (B, H, W, 3) uint8 RGB -> (B, A, D) raw cells."""
+        """Run the network alone.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+
+        Returns:
+            (B, A, D) raw cells; see `mfn.structures.cells`.
+
+        Raises:
+            ValueError: If the network fails, for example for lack of memory.
+        """
         try:
-            return self.session.run(["cells"], {"image": image})[0]
+            return np.asarray(self.session.run(["cells"], {"image": image})[0])
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
-            what = f"the network failed on {len(image)} x {image.shape[2]} x {image.shape[1]} px"
-            said = " ".join(str(error).split())[-120:]
-            raise ValueError(f"{what}; if memory is short, give a smaller size (…{said})") from None
+            shape = f"{len(image)} x {image.shape[2]} x {image.shape[1]} px"
+            detail = " ".join(str(error).split())[-120:]
+            raise ValueError(f"the network failed on {shape}; if memory is short, use a smaller size (…{detail})") from None
 
 
-def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """A network in an ONNX file, on the CPU. threads: cores that one call uses, 0 = all."""
-    if not path.is_file():
-        why = "the weights are missing from this installation" if path in (model.path for model in MODELS.values()) else "no such file"
-        raise FileNotFoundError(f"{path}: {why}")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
-        raise ValueError(f"{path}: not a network that ONNX Runtime can read ({type(error).__name__})") from None
-    return session
-
-
-def _check_session(path: Path, session: onnxruntime.InferenceSession) -> None:
-    takes = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
-    gives = [(o.name, o.shape[-1] if o.shape else None) for o in session.get_outputs()]
-    if takes != [("image", "tensor(uint8)", 4)] or not gives or gives[0][0] != "cells":
-        raise ValueError(f"{path}: expected a network `image` uint8 (B, H, W, 3) -> `cells`, got {takes} -> {gives}")
-    if isinstance(gives[0][1], int) and gives[0][1] != CELL_SIZE:
-        raise ValueError(f"{path}: cells of {gives[0][1]} numbers where {CELL_SIZE} were expected: export it again")
+def read_pictures(source: Source | Sequence[Source], bgr: bool, on_error: OnError) -> Iterator[NumberedPicture]:
+    """Read one picture or those of a list, one by one. Arguments as for `Predictor.__call__`."""
+    if not isinstance(source, (list, tuple)):
+        yield NumberedPicture(0, as_image(source), bgr and isinstance(source, np.ndarray))
+        return
+    for index, item in enumerate(source):
+        try:
+            picture = as_image(item)
+        except (ValueError, OSError, MemoryError) as error:
+            if on_error == "raise":
+                raise
+            failure = FailedPicture(index, item, error)
+            if callable(on_error):
+                on_error(failure)
+            else:
+                warnings.warn(PictureWarning(failure), stacklevel=3)
+            continue
+        yield NumberedPicture(index, picture, bgr and isinstance(item, np.ndarray))

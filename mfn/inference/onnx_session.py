@@ -1,0 +1,131 @@
+"""Open the ONNX files of networks, check them, and choose the device they run on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfn.structures.cells import CELL_SIZE
+from mfn.structures.crop_geometry import CROP_SIZE
+from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMetadata, Size
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+CPU_PROVIDER = "CPUExecutionProvider"
+DEVICE_PROVIDERS: dict[str, str] = {
+    "cpu": CPU_PROVIDER,
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+"""Device -> the execution provider of ONNX Runtime that runs on it."""
+_MULTI_FACE_INPUT = [("image", "tensor(uint8)", 4)]
+
+
+def choose_providers(device: str | None = None, providers: Sequence[str] | None = None) -> list[str]:
+    """Return the execution providers to use, the preferred one first.
+
+    Args:
+        device: A key of `DEVICE_PROVIDERS`, such as "cpu" or "cuda". None: the CPU.
+        providers: Names of execution providers, for full control. Not together with `device`.
+
+    Returns:
+        The providers. The CPU is always the last: it runs what the others cannot.
+
+    Raises:
+        ValueError: If the device is unknown, or if the installed ONNX Runtime lacks a provider.
+    """
+    if device is not None and providers is not None:
+        raise ValueError(f"expected a device or providers, got both: {device!r} and {list(providers)}")
+    if providers is None:
+        if device is not None and device not in DEVICE_PROVIDERS:
+            raise ValueError(f"expected a device among {', '.join(DEVICE_PROVIDERS)}, got {device!r}")
+        providers = [DEVICE_PROVIDERS[device or "cpu"]]
+    if isinstance(providers, str):
+        raise ValueError(f"expected a list of execution providers, got the text {providers!r}")
+    wanted = list(providers)
+    if any(name != CPU_PROVIDER for name in wanted):
+        import onnxruntime
+
+        available = onnxruntime.get_available_providers()
+        missing = [name for name in wanted if name not in available]
+        if missing:
+            hint = "; for NVIDIA GPUs: pip install onnxruntime-gpu" if "CUDA" in missing[0] else ""
+            raise ValueError(f"this ONNX Runtime has no {missing[0]}, only {', '.join(available)}{hint}")
+    return [name for name in wanted if name != CPU_PROVIDER] + [CPU_PROVIDER]
+
+
+def open_session(path: Path, threads: int = 0, providers: Sequence[str] = (CPU_PROVIDER,)) -> onnxruntime.InferenceSession:
+    """Open a network.
+
+    Args:
+        path: An ONNX file.
+        threads: CPU cores that one call uses; 0 for all.
+        providers: Execution providers of ONNX Runtime, the preferred one first.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If ONNX Runtime cannot read it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; if it belongs to this package, install the package again")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
+        raise ValueError(f"{path}: not a network that ONNX Runtime can read ({type(error).__name__})") from None
+
+
+def read_metadata(path: Path, session: onnxruntime.InferenceSession) -> NetworkMetadata | None:
+    """Return what the network's file says about it, or None for a file without metadata (an old export)."""
+    try:
+        return NetworkMetadata.from_props(session.get_modelmeta().custom_metadata_map)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def check_multi_face(path: Path, session: onnxruntime.InferenceSession) -> Size | None:
+    """Check that a network is a multi-face network.
+
+    Returns:
+        The input size it is made for, or None if its file does not say.
+
+    Raises:
+        ValueError: If it is another network, or if its cells have another layout.
+    """
+    metadata = read_metadata(path, session)
+    if metadata is not None and metadata.kind != "multi_face":
+        raise ValueError(f"{path}: expected a multi-face network, got one of kind {metadata.kind}; load it with SingleFace.load")
+    inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
+    outputs = [(o.name, o.shape[-1] if o.shape else None) for o in session.get_outputs()]
+    if inputs != _MULTI_FACE_INPUT or not outputs or outputs[0][0] != OUTPUT_NAMES["multi_face"]:
+        raise ValueError(f"{path}: expected a network `image` uint8 (B, H, W, 3) -> `cells`, got {inputs} -> {outputs}")
+    if isinstance(outputs[0][1], int) and outputs[0][1] != CELL_SIZE:
+        raise ValueError(f"{path}: expected cells of {CELL_SIZE} numbers, got {outputs[0][1]}; export the network again")
+    return None if metadata is None else metadata.input_size
+
+
+def check_single_face(path: Path, session: onnxruntime.InferenceSession) -> NetworkKind:
+    """Check that a network reads crops of one face, and return what it predicts.
+
+    Raises:
+        ValueError: If it is another network, or if its crops have another size.
+    """
+    metadata = read_metadata(path, session)
+    inputs = [(i.name, i.type, list(i.shape[1:])) for i in session.get_inputs()]
+    outputs = [o.name for o in session.get_outputs()]
+    expected = [("image", "tensor(uint8)", [CROP_SIZE, CROP_SIZE, 3])]
+    by_output = {name: kind for kind, name in OUTPUT_NAMES.items() if kind != "multi_face"}
+    kind = by_output.get(outputs[0]) if len(outputs) == 1 else None
+    if inputs != expected or kind is None or (metadata is not None and metadata.kind != kind):
+        raise ValueError(f"{path}: expected a single-face network, {expected} -> one of {list(by_output)}, got {inputs} -> {outputs}")
+    return kind
