@@ -79,11 +79,11 @@ def clip(tmp_path) -> str:
 @pytest.fixture(scope="session")
 def shipped() -> Path:
     """The weights that ship; the test is skipped while there are none."""
-    from mfn.inference.predictor import WEIGHTS
+    from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 
-    if not WEIGHTS.is_file():
+    if not DEFAULT_WEIGHTS.is_file():
         pytest.skip("the package has no weights yet: mfn/weights/mfn.onnx")
-    return WEIGHTS
+    return DEFAULT_WEIGHTS
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ from types import ModuleType
 
 import numpy as np
 
-from mfn.inference.predictor import Predictor, find_model
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.inference.predictor import WEIGHTS, Predictor
+from mfn.inference.model_zoo import DEFAULT_WEIGHTS
+from mfn.inference.predictor import Predictor
 from mfn.training.data.packs import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -67,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
     parser.add_argument("--size", type=float, action="append", help="px of a face (may be repeated); default 60 and 220")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.inference.predictor import Predictor, find_model
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.boxes import box_iou
 from mfn.structures.head_model import face_box

@@ -23,8 +23,9 @@ import numpy as np
 
 from experiments.accuracy.single_face import CLIPS, read_clip
 from mfn.cli.demo import landmark_nme
-from mfn.inference.predictor import MODELS, Predictor
-from mfn.inference.single_face import WEIGHTS, SingleFace
+from mfn.inference.model_zoo import MODELS, SINGLE_FACE_WEIGHTS
+from mfn.inference.predictor import Predictor
+from mfn.inference.single_face import SingleFace
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -250,7 +251,7 @@ def main() -> None:
         frames = list(clip_cases(args.clips, args.every, networks.large, networks.single))
         results["frames, agreement with SFN at full size"] = measure(frames, networks, heads, sheet)
         results["frames in rows, the same"] = measure(frames, networks, None, sheet)
-    files = {"large": MODELS["large"].path, "small": MODELS["small"].path, "SFN": WEIGHTS}
+    files = {"large": MODELS["large"].path, "small": MODELS["small"].path, "SFN": SINGLE_FACE_WEIGHTS}
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
     args.out.write_text(json.dumps({"weights_sha256": digests, "picture": [SIDE, SIDE]} | results, indent=1) + "\n")
     for kind, rows in results.items():

@@ -12,7 +12,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from mfn.inference.predictor import MODELS, Predictor
+from mfn.inference.model_zoo import MODELS
+from mfn.inference.predictor import Predictor
 from mfn.training.data.packs import read_pictures
 
 RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "false_faces.json"

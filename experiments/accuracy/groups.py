@@ -20,7 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfn.inference.predictor import SCORE, Predictor, find_model
+from mfn.inference.decode import SCORE
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
+from mfn.inference.tiling import TiledPredictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
@@ -112,7 +115,9 @@ def options() -> argparse.Namespace:
 def main() -> None:
     """Measures, prints, writes."""
     args = options()
-    predictor = Predictor.load(args.weights, score=0.02, threads=1, tiles=args.tiles, least_px=max(4, args.least))
+    predictor: Predictor | TiledPredictor = Predictor.load(args.weights, score=0.02, threads=1)
+    if args.tiles:
+        predictor = TiledPredictor(predictor, max(4, args.least))
     hits, scores, positives, rows, false = [], [], 0, {}, []
     seconds = megapixels = 0.0
     for path in sorted(args.groups.glob("*.jpg")):

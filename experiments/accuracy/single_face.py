@@ -44,8 +44,8 @@ def rotation_of_points(points: np.ndarray, model: HeadModel) -> np.ndarray:
 
 def read(network: SingleFace, picture: np.ndarray, boxes: np.ndarray, looks: int) -> tuple[np.ndarray, np.ndarray, Faces | None]:
     """68 points (N, 68, 3), rotations (N, 3, 3) and, of a network of parameters, Faces. looks: 2 cuts once more, around what it saw."""
-    if network.gives != "parameters":
-        points = network.points(picture, boxes)
+    if network.kind != "parameters":
+        points = network.landmarks(picture, boxes)
         return points, rotation_of_points(points, network.model), None
     faces = network(picture, boxes)
     for _ in range(looks - 1):
@@ -173,7 +173,7 @@ def measure(path: Path, looks: int, material: dict, score: object) -> dict:
     """All columns of one network."""
     network = SingleFace.load(path)
     row = accuracy(network, looks, material["sets"], score)
-    if network.gives == "parameters":
+    if network.kind == "parameters":
         told = np.concatenate([network(picture, face.box).expression for picture, face in material["synthetic"]])
         true = np.concatenate([face.expression for _, face in material["synthetic"]])
         row["expression_error"] = round(float(np.abs(told - true).mean()), 4)

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments.accuracy.benchmarks import choose, load_score, read_tar
-from mfn.inference.predictor import MODELS, Predictor, find_model
+from mfn.inference.model_zoo import MODELS, find_model
+from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -67,8 +68,8 @@ def read_faces(path: str, finder: Predictor) -> Callable[[Picture, np.ndarray], 
         predictor = Predictor.load(path.removeprefix("mfn:"), score=0.3)
         return lambda picture, true: choose(predictor(picture), true)
     network = SingleFace.load(Path(path))
-    if network.gives != "parameters":
-        raise SystemExit(f"{path}: expected a network that gives parameters, got one that gives {network.gives}")
+    if network.kind != "parameters":
+        raise SystemExit(f"{path}: expected a network that predicts parameters, got one of kind {network.kind}")
     return lambda picture, true: network(picture, choose(finder(picture), true).box)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from mfn.animation.bridge import default_focal_px, faces_to_take
-from mfn.inference.predictor import WEIGHTS, Predictor
+from mfn.inference.model_zoo import DEFAULT_WEIGHTS
+from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--avatar", help="a rigged .glb (default: the shipped one)")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
     parser.add_argument("--frames", type=int, default=8)
     args = parser.parse_args()
     predictor, model, rig = Predictor.load(args.weights), HeadModel.load(), load_rig(find_avatar(args.avatar))

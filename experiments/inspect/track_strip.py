@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mfn.inference.predictor import WEIGHTS, Predictor
+from mfn.inference.model_zoo import DEFAULT_WEIGHTS
+from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.video.reader import read_frames
 from mfn.video.shots import shot_boundaries, thumbnail
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--faces", type=Path)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
     args = parser.parse_args()
     known = Faces.load(args.faces) if args.faces and args.faces.is_file() else None
     predictor = None if known is not None else Predictor.load(args.weights)

@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     network = SingleFace.load(args.network, threads=1)
-    if network.gives != "parameters":
-        raise SystemExit(f"{args.network}: expected a network that gives parameters, got one that gives {network.gives}")
+    if network.kind != "parameters":
+        raise SystemExit(f"{args.network}: expected a network that predicts parameters, got one of kind {network.kind}")
     args.out.mkdir(parents=True, exist_ok=True)
     for path in sorted(args.labels.glob("*.npz")):
         with np.load(path, allow_pickle=False) as file:

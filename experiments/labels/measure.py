@@ -22,8 +22,9 @@ from experiments.labels.fit import people_of, read_pack
 from mfn.fitting.blendshape_calibration import scores_to_expression
 from mfn.fitting.fitter import FitBasis, FitResult, basis_from_head_model, fit, fit_people, fit_to_faces
 from mfn.fitting.landmarker import VIEWS, Landmarker, LandmarkResult, blend_with_network, detect_faces
-from mfn.inference.predictor import MODELS, Predictor
-from mfn.inference.single_face import WEIGHTS as SFN
+from mfn.inference.model_zoo import MODELS
+from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS as SFN
+from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.boxes import box_iou
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
@@ -88,7 +89,7 @@ def fit_set(
         true = data["landmarks"][:, :68, :2].astype(float)
     points, scores, rows = [], [], []
     for i, picture in enumerate(read_tar(folder / f"{name}.tar")):
-        faces = networks[1].again(picture, networks[0](picture)) if looks else None
+        faces = networks[1].refine(picture, networks[0](picture)) if looks else None
         boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
         seen, _ = detect_faces(picture, landmarker, boxes, VIEWS if looks else ())
         if faces is not None:

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from mfn.animation.bridge import faces_to_take
-from mfn.inference.predictor import Predictor, find_model
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from retarget import Rig, load_rig
 from retarget.io.images import read_image

@@ -4,7 +4,7 @@
 
 Accuracy is `accuracy.py`'s: aligned NME on three sets with the network's own boxes, and misses; AP is `groups.py`'s, of the faces of at
 least 16 px in the picture. Time is `runtime.py`'s: a 1280 x 720 frame of ten faces to rig weights, everything included, median, one size
-after the other. A size is a number of px (see `mfn.inference.predictor.MODELS`); `input` is what a frame gets of it. Prints Markdown, writes
+after the other. A size is a number of px (see `mfn.inference.model_zoo.MODELS`); `input` is what a frame gets of it. Prints Markdown, writes
 experiments/results/speed/speed_accuracy.json.
 """
 
@@ -20,7 +20,8 @@ import numpy as np
 from experiments.accuracy.benchmarks import SETS, load_score, measure
 from experiments.accuracy.groups import average_precision, judge
 from experiments.speed.runtime import HEIGHT, WIDTH, crops_of, frame_seconds, frame_with
-from mfn.inference.predictor import MODELS, Predictor, find_model
+from mfn.inference.model_zoo import MODELS, find_model
+from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 from retarget import Rig, load_rig
 from retarget.io.images import Picture, read_image

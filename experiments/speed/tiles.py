@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.speed.runtime import crops_of
-from mfn.inference.predictor import Predictor, find_model
-from mfn.inference.tiling import plan
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
+from mfn.inference.tiling import TiledPredictor, plan
 from retarget.io.images import Picture
 
 RESULT = Path(__file__).parents[1] / "results" / "speed" / "tiles_speed.json"
@@ -56,7 +57,7 @@ def main() -> None:
 
     cv2.setNumThreads(1)
     crops = crops_of(args.photo, Predictor.load("large", threads=1))
-    predictor = Predictor.load(args.weights, threads=1, tiles=True, least_px=args.least)
+    predictor = TiledPredictor(Predictor.load(args.weights, threads=1), args.least)
     rows = []
     print("| picture | faces | found | network's input, megapixels | CPU seconds |\n" + "|---" * 5 + "|")
     for width, height, count in CASES:
@@ -65,7 +66,7 @@ def main() -> None:
             start = time.process_time()
             found = len(predictor(picture))
             taken.append(time.process_time() - start)
-        scales = plan(height, width, predictor.letterbox(height, width), args.least, predictor.fixed)
+        scales = plan(height, width, predictor.letterbox(height, width), args.least, predictor.predictor.fixed_size)
         seen = sum(len(s.corners) * s.box.height * s.box.width for s in scales) / 1e6
         rows.append({"picture": [width, height], "faces": count, "found": found, "input_megapixels": round(seen, 1)})
         rows[-1]["cpu_seconds"] = round(float(np.median(taken)), 2)

@@ -18,7 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mfn.inference.predictor import WEIGHTS, Predictor
+from mfn.inference.model_zoo import DEFAULT_WEIGHTS
+from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import CUTOFF_HZ, QUIET, SLOPE_HZ, SPEED, rotation_vector, smooth_faces
 
@@ -71,7 +72,7 @@ def main() -> None:
     """Predicts, smooths, compares, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--eval", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--photos", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "video" / "smoothing.json")

@@ -226,7 +226,7 @@ def _drawn(
 def _key(source: str, predictor: Predictor) -> str:
     """What faces that were found depend on: the clip, the network's file and its options."""
     state = os.stat(source)
-    network: list[object] = [list(predictor.size), predictor.score, predictor.least_px]
+    network: list[object] = [list(predictor.size), predictor.score]
     if predictor.weights is not None:
         network.append(hashlib.sha256(predictor.weights.read_bytes()).hexdigest())
     return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network])

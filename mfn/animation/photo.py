@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.predictor import Predictor
+from mfn.inference.tiling import TiledPredictor
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES
@@ -69,7 +70,7 @@ def detect(
 def lost(picture: Picture, predictor: Predictor) -> str:
     """A line on the faces that this picture shows too small for one look at all of it, or nothing."""
     least = FOUND_PX / min(predictor.letterbox(*picture.shape[:2]).factor)
-    if predictor.least_px or least < LARGE_LOST_PX:
+    if isinstance(predictor, TiledPredictor) or least < LARGE_LOST_PX:
         return ""
     return f"\n(faces of less than about {least:.0f} px are often missed: --tiles looks for them)"
 
@@ -101,7 +102,7 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
 
     target = Path(options.out or Path(source).stem + ".glb")
     clip = is_clip(source)
-    if clip and predictor.least_px:
+    if clip and isinstance(predictor, TiledPredictor):
         raise ValueError(f"{source}: --tiles is for pictures, this is a clip")
     allowed = (".glb", *TAKES, ".mp4") if clip else (".glb", *TAKES, ".png", ".jpg")
     if target.suffix.lower() not in allowed:

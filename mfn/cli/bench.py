@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mfn.inference.decode import decode
-from mfn.inference.predictor import Predictor, put_in, to_picture
+from mfn.inference.letterbox import letterbox_image, unletterbox
+from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
 from retarget.arkit import ARKIT_NAMES
@@ -44,7 +45,7 @@ def time_crowd(predictor: Predictor, people: int, repeats: int) -> tuple[int, li
     """Faces found, median ms of each of STAGES and of the whole path, for a picture of `people`."""
     picture = crowd_picture(people)
     box = predictor.letterbox(*picture.shape[:2])
-    image = put_in(picture, box)[None]
+    image = letterbox_image(picture, box)[None]
     cells = predictor.cells(image)
     height, width = image.shape[1:3]
     matrix = np.eye(len(ARKIT_NAMES), TARGETS, dtype=np.float32)
@@ -54,11 +55,11 @@ def time_crowd(predictor: Predictor, people: int, repeats: int) -> tuple[int, li
         full = np.concatenate([expression, np.zeros((len(expression), 1), np.float32)], 1)
         return np.clip(full @ matrix, 0, 1)
 
-    faces = to_picture(decode(cells, height, width, predictor.score), box)
+    faces = unletterbox(decode(cells, height, width, predictor.score), box)
     stages = [
-        median_ms(lambda: put_in(picture, box), repeats),
+        median_ms(lambda: letterbox_image(picture, box), repeats),
         median_ms(lambda: predictor.cells(image), repeats),
-        median_ms(lambda: to_picture(decode(cells, height, width, predictor.score), box), repeats),
+        median_ms(lambda: unletterbox(decode(cells, height, width, predictor.score), box), repeats),
         median_ms(lambda: weights(faces.expression), repeats),
     ]
     return len(faces), stages, median_ms(lambda: weights(predictor(picture).expression), repeats)

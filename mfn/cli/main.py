@@ -130,10 +130,12 @@ def _predictor(options):  # type: ignore[no-untyped-def]  # Namespace -> Predict
         import cv2
 
         cv2.setNumThreads(options.threads)
-    tiles, least_px = options.get("tiles", False), options.get("least", 8.0)
-    return Predictor.load(
-        options.weights, size=size, score=options.score, threads=options.threads, tiles=tiles, least_px=least_px
-    )
+    predictor = Predictor.load(options.weights, size=size, score=options.score, threads=options.threads)
+    if not options.get("tiles", False):
+        return predictor
+    from mfn.inference.tiling import TiledPredictor
+
+    return TiledPredictor(predictor, options.least)
 
 
 def _yes_no(parser: ArgumentParser, name: str, text: str) -> None:

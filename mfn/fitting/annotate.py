@@ -139,7 +139,7 @@ def _see(picture: Picture, eyes: Eyes, options: AnnotateOptions) -> Arrays:
     boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
     seen, spread = detect_faces(picture, landmarker, boxes, VIEWS if options.second_look else ())
     if faces is not None and landmarker.names:  # faces that the network alone sees stay boxes without labels
-        closer = eyes.single.again(picture, faces) if eyes.single is not None else faces
+        closer = eyes.single.refine(picture, faces) if eyes.single is not None else faces
         seen = blend_with_network(seen, closer, eyes.model, landmarker.names)[: len(seen.points)]  # type: ignore[assignment]
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return {

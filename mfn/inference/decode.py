@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from mfn.inference.nms import nms
 from mfn.structures.boxes import box_iou
-from mfn.structures.cells import CELL_SIZE, FIELDS, IDENTITY_SIZE, MAX_LOGIT, SLICES, STRIDES, grid, read_cells, rotation_from_rows
+from mfn.structures.cells import (
+    CELL_SIZE,
+    FIELDS,
+    IDENTITY_SIZE,
+    MAX_LOGIT,
+    SLICES,
+    STRIDES,
+    grid,
+    read_cells,
+    rotation_from_rows,
+)
 from mfn.structures.faces import Faces
 
 SCORE = 0.55

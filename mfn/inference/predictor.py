@@ -9,9 +9,10 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 _BATCH = 8
 
 
-class FailedPicture(NamedTuple):
+@dataclass(frozen=True)
+class FailedPicture:
     """A picture of a list that could not be read.
 
     Attributes:
@@ -60,7 +62,7 @@ class PictureWarning(UserWarning):
 class NumberedPicture(NamedTuple):
     """A picture that was read: its place in the list, (h, w, 3) uint8, and whether its channels are BGR."""
 
-    index: int
+    number: int
     pixels: Image
     bgr: bool
 
@@ -68,7 +70,7 @@ class NumberedPicture(NamedTuple):
 class _Letterboxed(NamedTuple):
     """A picture that waits for its batch: its place in the list, its letterbox and its pixels (H, W, 3) uint8 RGB."""
 
-    index: int
+    number: int
     box: Letterbox
     pixels: Image
 
@@ -174,16 +176,16 @@ class Predictor:
         """
         waiting: dict[tuple[int, int], list[_Letterboxed]] = defaultdict(list)  # a batch has one input size
         found: dict[int, Faces] = {}
-        for index, picture, is_bgr in read_pictures(source, bgr, on_error):
+        for number, picture, is_bgr in read_pictures(source, bgr, on_error):
             box = self.letterbox(*picture.shape[:2])
             pixels = letterbox_image(picture, box)
             batch = waiting[box.height, box.width]
-            batch.append(_Letterboxed(index, box, pixels[..., ::-1] if is_bgr else pixels))
+            batch.append(_Letterboxed(number, box, pixels[..., ::-1] if is_bgr else pixels))
             if len(batch) == self._batch:
                 found.update(self._run(waiting.pop((box.height, box.width))))
         for batch in waiting.values():
             found.update(self._run(batch))
-        return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *(found[index] for index in sorted(found))])
+        return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *(found[number] for number in sorted(found))])
 
     def letterbox(self, height: int, width: int) -> Letterbox:
         """Return the letterbox that is used for a picture of this size in px."""
@@ -197,7 +199,7 @@ class Predictor:
         faces = decode(self.cells(images), images.shape[1], images.shape[2], score=self.score)
         for row, item in enumerate(batch):
             mine = unletterbox(faces[faces.image == row], item.box)
-            yield item.index, mine.replace(image=np.full(len(mine), item.index))
+            yield item.number, mine.replace(image=np.full(len(mine), item.number))
 
     def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network alone.
@@ -222,7 +224,7 @@ class Predictor:
 def read_pictures(source: Source | Sequence[Source], bgr: bool, on_error: OnError) -> Iterator[NumberedPicture]:
     """Read one picture or those of a list, one by one. Arguments as for `Predictor.__call__`."""
     if not isinstance(source, (list, tuple)):
-        yield NumberedPicture(0, as_image(source), bgr and isinstance(source, np.ndarray))
+        yield NumberedPicture(0, as_image(cast("Source", source)), bgr and isinstance(source, np.ndarray))
         return
     for index, item in enumerate(source):
         try:

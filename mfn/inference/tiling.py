@@ -12,18 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.decode import decode
 from mfn.inference.letterbox import Letterbox, letterbox_image, unletterbox
-from mfn.inference.predictor import OnError, Predictor, Source, read_pictures
+from mfn.inference.predictor import Predictor, read_pictures
 from mfn.structures.cells import IDENTITY_SIZE, INPUT_MULTIPLE
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import Size
 from retarget.io.images import Image
+
+if TYPE_CHECKING:
+    from mfn.inference.predictor import OnError, Source
 
 RELIABLE_PX = 48.0  # height of a face in the network input: below it faces are missed and boxes get inaccurate
 MIN_OWN_PX = 40.0

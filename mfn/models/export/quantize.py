@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mfn.inference.predictor import fit_letterbox, put_in
+from mfn.inference.letterbox import fit_letterbox, letterbox_image
+from mfn.inference.model_zoo import DEFAULT_SIZE
 from mfn.models.export.pack_columns import read_in_columns
 from mfn.models.export.to_onnx import store_half
 from retarget.io.files import atomic_write
@@ -137,8 +138,8 @@ class _Pictures:
 
 def _inputs(pictures: Sequence[Picture]) -> Iterator[dict[str, np.ndarray]]:
     for picture in pictures:
-        box = fit_letterbox(picture.shape[0], picture.shape[1])
-        yield {"image": put_in(picture, box)[None]}
+        box = fit_letterbox(picture.shape[0], picture.shape[1], DEFAULT_SIZE)
+        yield {"image": letterbox_image(picture, box)[None]}
 
 
 def _whole_constants(model: onnx.ModelProto) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mfn.inference.decode import decode, peaks
+from mfn.inference.decode import decode, local_maxima
 from mfn.structures.cells import (
     BRANCHES,
     CELL_SIZE,
@@ -169,7 +169,7 @@ def test_a_face_is_not_lost_to_the_many_cells_of_surer_ones():
 
 def test_peaks_are_not_below_their_neighbours_of_the_same_stride():
     logit = np.random.default_rng(0).normal(size=(2, len(grid(80, 112)[0]))).astype(np.float32)
-    told, start = peaks(logit, 80, 112), 0
+    told, start = local_maxima(logit, 80, 112), 0
     for stride in STRIDES:
         rows, columns = -(-80 // stride), -(-112 // stride)
         one, here = (part[:, start : start + rows * columns].reshape(2, rows, columns) for part in (logit, told))

@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from mfn.inference.nms import keep_best
+from mfn.inference.nms import nms
 from mfn.structures.boxes import box_iou
 
 
@@ -34,7 +34,7 @@ def some_boxes(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.nda
 def test_against_slow(count, spread):
     box, score = some_boxes(count, spread, seed=count)
     for iou in (0.0, 0.3, 0.45, 0.9):
-        assert np.flatnonzero(keep_best(box, score, iou)).tolist() == slow_keep(box, score, iou)
+        assert np.flatnonzero(nms(box, score, iou)).tolist() == slow_keep(box, score, iou)
 
 
 def test_overlaps_against_slow():
@@ -46,18 +46,18 @@ def test_overlaps_against_slow():
 
 def test_empty_boxes_hide_nothing():
     box = np.array([[5, 5, 5, 9], [5, 5, 5, 9], [0, 0, 10, 10], [9, 9, 2, 2]], np.float32)
-    assert keep_best(box, np.array([0.9, 0.8, 0.7, 0.6]), 0.4).all()
+    assert nms(box, np.array([0.9, 0.8, 0.7, 0.6]), 0.4).all()
 
 
 def test_order_permuting_rows_permutes_the_mask():
     box, score = some_boxes(60, 80, seed=3)
     order = np.random.default_rng(0).permutation(60)
-    assert (keep_best(box[order], score[order], 0.45) == keep_best(box, score, 0.45)[order]).all()
+    assert (nms(box[order], score[order], 0.45) == nms(box, score, 0.45)[order]).all()
 
 
 def test_of_equal_scores_the_first_wins():
     box = np.tile(np.array([[0, 0, 10, 10]], np.float32), (3, 1))
-    assert keep_best(box, np.ones(3), 0.5).tolist() == [True, False, False]
+    assert nms(box, np.ones(3), 0.5).tolist() == [True, False, False]
 
 
 def test_time_does_not_follow_the_number_of_faces():
@@ -68,7 +68,7 @@ def test_time_does_not_follow_the_number_of_faces():
         times = []
         for _ in range(30):
             start = time.perf_counter()
-            keep_best(box, score, 0.45)
+            nms(box, score, 0.45)
             times.append(time.perf_counter() - start)
         return min(times)
 

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from mfn.cli.main import main
-from mfn.inference.predictor import Predictor, fit_letterbox, fixed_letterbox
-from mfn.inference.tiling import LEAST_OWN, MARGIN, STEP, SURE_PX, merge, plan
+from mfn.inference.letterbox import fit_letterbox, fixed_letterbox
+from mfn.inference.model_zoo import DEFAULT_SIZE
+from mfn.inference.predictor import Predictor
+from mfn.inference.tiling import MARGIN_PX, MAX_STEP, MIN_OWN_PX, RELIABLE_PX, TiledPredictor, merge, plan
 from mfn.structures.boxes import box_iou
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid, write_cells
 from mfn.structures.faces import Faces
@@ -29,6 +31,9 @@ class Squares:
 
     def get_outputs(self) -> list:
         return [NodeArg(name="cells", type="tensor(float)", shape=["B", "A", CELL_SIZE])]
+
+    def get_modelmeta(self) -> NodeArg:
+        return NodeArg(custom_metadata_map={})
 
     def run(self, _: list, feed: dict) -> list:
         self.seen.append(feed["image"].shape)
@@ -93,7 +98,7 @@ SIZES = (8, 11, 16, 24, 40, 70, 120)
 @pytest.mark.parametrize("shape", [(300, 500), (500, 200), (120, 700)])
 def test_every_face_of_every_size_once(shape, parts):
     boxes = crowd(*shape, tuple(s for s in SIZES if s < min(shape) / 2), 40)
-    tiled = Predictor(Squares(parts=parts), least_px=8)
+    tiled = TiledPredictor(Predictor(Squares(parts=parts)), min_face_px=8)
     check(tiled(paint(*shape, boxes)), boxes)
     assert len(Predictor(Squares())(paint(*shape, boxes))) < len(boxes)  # what the tiles are for
 
@@ -101,7 +106,7 @@ def test_every_face_of_every_size_once(shape, parts):
 @pytest.mark.parametrize("size", [8, 30, 90])
 def test_no_seam(size):
     """A face at every place along a line over several tiles: one face each time, where it is."""
-    tiled = Predictor(Squares(), least_px=8)
+    tiled = TiledPredictor(Predictor(Squares()), min_face_px=8)
     for x in range(100, 240, 27):
         box = np.array([[x, 40, x + size, 40 + size]])
         check(tiled(paint(140, 400, box)), box)
@@ -110,18 +115,18 @@ def test_no_seam(size):
 @pytest.mark.parametrize("size", [300, 500])
 def test_a_big_face_is_not_its_parts(size):
     box = np.array([[60, 50, 60 + size, 50 + size]])
-    check(Predictor(Squares(parts=True), least_px=16)(paint(600, 700, box)), box, tolerance=4)
+    check(TiledPredictor(Predictor(Squares(parts=True)), min_face_px=16)(paint(600, 700, box)), box, tolerance=4)
 
 
 def test_a_network_of_one_input_size():
     boxes = crowd(250, 400, (16, 30, 60), 20)
     network = Squares(fixed=(576, 320))
-    check(Predictor(network, least_px=16)(paint(250, 400, boxes)), boxes)
+    check(TiledPredictor(Predictor(network), min_face_px=16)(paint(250, 400, boxes)), boxes)
     assert {shape[1:3] for shape in network.seen} == {(320, 576)}
 
 
 def test_no_face_and_many_pictures(tmp_path):
-    tiled = Predictor(Squares(), least_px=16)
+    tiled = TiledPredictor(Predictor(Squares()), min_face_px=16)
     box = np.array([[100, 60, 116, 76]])
     write_image(tmp_path / "a.png", paint(200, 300, box))
     faces = tiled([paint(200, 300, box[:0]), tmp_path / "a.png", paint(9, 5, box[:0])])
@@ -133,25 +138,25 @@ def test_time_follows_the_picture_not_the_faces():
     seen = []
     for count in (0, 200):
         network = Squares()
-        Predictor(network, least_px=8)(paint(300, 400, crowd(300, 400, (8, 12), count)))
+        TiledPredictor(Predictor(network), min_face_px=8)(paint(300, 400, crowd(300, 400, (8, 12), count)))
         seen.append(network.seen)
     assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (480, 640), (4000, 6000), (9000, 12000), (100, 20000)])
-@pytest.mark.parametrize("least_px", [8, 16, 60])
+@pytest.mark.parametrize("min_face_px", [8, 16, 60])
 @pytest.mark.parametrize("fixed", [None, (576, 320)])
-def test_scales(shape, least_px, fixed):
+def test_scales(shape, min_face_px, fixed):
     height, width = shape
-    whole = fixed_letterbox(height, width, fixed) if fixed else fit_letterbox(height, width)
-    scales = plan(height, width, whole, least_px, fixed)
+    whole = fixed_letterbox(height, width, fixed) if fixed else fit_letterbox(height, width, DEFAULT_SIZE)
+    scales = plan(height, width, whole, min_face_px, fixed)
     factors = np.array([s.box.factor[1] for s in scales])
     assert scales[0].box == whole and scales[0].own[1] == np.inf and scales[-1].own[0] == 0
     if len(scales) > 1:
-        assert factors[-1] * least_px >= 0.9 * SURE_PX
+        assert factors[-1] * min_face_px >= 0.9 * RELIABLE_PX
         for coarse, fine in zip(scales, scales[1:]):  # each size is answered for, and seen well
             step = min(fine.box.factor) / min(coarse.box.factor)
-            assert step < STEP * 1.1 and fine.own[1] / step >= coarse.own[0] == LEAST_OWN
+            assert step < MAX_STEP * 1.1 and fine.own[1] / step >= coarse.own[0] == MIN_OWN_PX
     for scale in scales[1:]:
         assert scale.box.height % 16 == scale.box.width % 16 == 0 and scale.box.height * scale.box.width <= 1280 * 1280
         for axis, length in enumerate((width, height)):
@@ -159,12 +164,12 @@ def test_scales(shape, least_px, fixed):
             assert starts[0] == 0 and starts[-1] + extent == length
             assert extent * scale.box.factor[axis] <= (scale.box.width, scale.box.height)[axis] + 1e-6
             if len(starts) > 1 and not fixed:
-                assert ((starts[:-1] + extent - starts[1:]) * scale.box.factor[axis]).min() >= scale.own[1] + 2 * MARGIN - 1
+                assert ((starts[:-1] + extent - starts[1:]) * scale.box.factor[axis]).min() >= scale.own[1] + 2 * MARGIN_PX - 1
 
 
 def test_one_call_holds_a_bounded_part():
     network = Squares()
-    Predictor(network, least_px=24)(np.zeros((900, 1200, 3), np.uint8))
+    TiledPredictor(Predictor(network), min_face_px=24)(np.zeros((900, 1200, 3), np.uint8))
     assert max(np.prod(shape[:3]) for shape in network.seen) <= 2 << 20
 
 
@@ -183,7 +188,7 @@ def test_parts_go_but_small_faces_beside_or_before_a_weak_one_stay():
 def test_a_photo(shipped, shared):
     """Faces of 20 to 30 px, sure ones by a detector: each once, and none that it has not seen at all."""
     truth = np.loadtxt(shared / "eval" / "groups" / "1.txt")
-    faces = Predictor.load(threads=1, tiles=True, least_px=20)(shared / "eval" / "groups" / "1.jpg")
+    faces = TiledPredictor(Predictor.load("small", threads=1), min_face_px=20)(shared / "eval" / "groups" / "1.jpg")
     shared_area = box_iou(truth[truth[:, 4] >= 0.75, :4], faces.box) > 0.5
     assert len(shared_area) == 52 and (shared_area.sum(1) == 1).mean() > 0.98 and (shared_area.sum(1) < 2).all()
     assert (box_iou(faces.box, truth[:, :4]).max(1) > 0.3).all()
@@ -193,7 +198,7 @@ def test_a_photo(shipped, shared):
 def squares(tmp_path, monkeypatch) -> None:
     """A working directory with crowd.png, two small faces and a large one, and `Squares` for the network."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mfn.inference.predictor.open_session", lambda path, threads: Squares())
+    monkeypatch.setattr("mfn.inference.predictor.open_session", lambda path, threads, providers: Squares())
     write_image("crowd.png", paint(300, 700, np.array([[20, 20, 38, 38], [400, 200, 418, 218], [200, 50, 300, 150]])))
 
 
@@ -203,7 +208,7 @@ def test_detect(squares, capsys):
     assert main(["detect", "crowd.png", "--no-draw", "--no-json", "--tiles", "--least", "16"]) == 0
     assert "3 faces\n" in capsys.readouterr().out
     assert main(["detect", "crowd.png", "--tiles", "--least", "0"]) == 1
-    assert "mfn: expected a least face of 4 px or more, got 0" in capsys.readouterr().err
+    assert "mfn: expected a smallest face of 4 px or more, got 0" in capsys.readouterr().err
 
 
 def test_animate(squares, tmp_path, capsys):
@@ -216,4 +221,4 @@ def test_animate(squares, tmp_path, capsys):
 
 def test_bad_least():
     with pytest.raises(ValueError, match="4 px or more, got 0"):
-        Predictor.load(tiles=True, least_px=0)
+        TiledPredictor(Predictor(Squares()), min_face_px=0)

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from mfn.inference.single_face import SingleFace, points_of_map  # noqa: E402
+from mfn.inference.single_face import SingleFace, sample_position_map  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
 from mfn.models.dense_landmarks import DensePoints  # noqa: E402
 from mfn.models.position_map import MAP_SIZE, PositionMap  # noqa: E402
@@ -169,7 +169,7 @@ def test_position_map_and_head_model_agree():
     assert cost(torch.from_numpy(target), truth_of(faces))["position_map"].item() < 1e-6
     px = (target - [[[[0]], [[0]], [[0.5]]]]) * 1.1 * CROP_SIZE
     for name, mean_px, largest_px in (("ibug68", 0.25, 1.4), ("mediapipe478", 0.2, 1.4)):
-        gap = np.linalg.norm(points_of_map(px, MODEL, name)[0] - MODEL.landmarks(faces, name)[0], axis=1)
+        gap = np.linalg.norm(sample_position_map(px, MODEL, name)[0] - MODEL.landmarks(faces, name)[0], axis=1)
         assert np.nanmean(gap) < mean_px and np.nanmax(gap) < largest_px, name
 
 
@@ -331,7 +331,7 @@ def test_single_face_speaks_in_px_of_the_picture(exported):
     np.testing.assert_allclose(faces.center, (boxes[:, :2] + boxes[:, 2:]) / 2, atol=30)
     np.testing.assert_allclose(faces.scale / crop_windows(boxes)[:, 2], faces.scale[0] / crop_windows(boxes)[0, 2], rtol=0.3)
     assert len(single(picture, np.zeros((0, 4)))) == 0
-    assert single.points(picture, boxes, "mediapipe478").shape == (3, 478, 3)
+    assert single.landmarks(picture, boxes, "mediapipe478").shape == (3, 478, 3)
     one = single(picture, boxes[[1]])
     np.testing.assert_allclose(one.expression[0], faces.expression[1], atol=1e-4)
 
@@ -340,10 +340,10 @@ def test_single_face_speaks_in_px_of_the_picture(exported):
 def test_point_networks_give_points(exported, name):
     single = SingleFace.load(exported[name][0])
     picture = np.zeros((300, 400, 3), np.uint8)
-    points = single.points(picture, np.array([[150, 100, 310, 280.0]]))
+    points = single.landmarks(picture, np.array([[150, 100, 310, 280.0]]))
     assert points.shape == (1, 68, 3) and np.isfinite(points).all()
     np.testing.assert_allclose(points[0, :, :2].mean(0), [230, 190], atol=90)
-    assert single.points(picture, np.zeros((0, 4))).shape == (0, 68, 3)
+    assert single.landmarks(picture, np.zeros((0, 4))).shape == (0, 68, 3)
     with pytest.raises(ValueError, match="use `points`"):
         single(picture, np.array([[150, 100, 310, 280.0]]))
 
@@ -354,10 +354,10 @@ def test_bad_boxes_are_one_line(exported):
     for boxes in (np.zeros(4), np.array([[5, 5, 5, 9.0]]), np.array([[0, 0, np.nan, 9]])):
         with pytest.raises(ValueError, match="boxes: expected"):
             single(picture, boxes)
-    from mfn.inference.predictor import WEIGHTS
+    from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 
     with pytest.raises(ValueError, match="network of one face"):
-        SingleFace.load(WEIGHTS)
+        SingleFace.load(DEFAULT_WEIGHTS)
 
 
 def test_crop_matrix_takes_the_window_to_the_crop():
