@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from retarget.animation.scene import write_scene as write_scene
     from retarget.performance.take import Take as Take
     from retarget.render.scene import render_scene as render_scene
+    from retarget.rig.load import load_rig as load_rig
     from retarget.rig.rig import Rig as Rig
-    from retarget.rig.rig import load_rig as load_rig
 
 _HOME = {
     "Rig": "retarget.rig.rig",
     "Take": "retarget.performance.take",
-    "load_rig": "retarget.rig.rig",
+    "load_rig": "retarget.rig.load",
     "render_scene": "retarget.render.scene",
     "write_scene": "retarget.animation.scene",
 }

@@ -120,7 +120,7 @@ def _out(given: str | None, default: Path, *inputs: str | None) -> Path:
 
 
 def _load(paths: Sequence[str], arguments: argparse.Namespace) -> list[Rig]:
-    from retarget.rig.rig import load_rigs
+    from retarget.rig.load import load_rigs
 
     return load_rigs(paths, arguments.map, arguments.head, arguments.neck, arguments.eyes)
 
@@ -144,17 +144,17 @@ def _tolerance(text: str) -> float:
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
-    from retarget.rig.report import describe
+    from retarget.rig.report import describe_rig
 
     if arguments.write_map:
         out = _out(arguments.write_map, Path(), arguments.rig)
         from retarget.gltf.document import read_glb
-        from retarget.rig.name_map import write_draft
+        from retarget.rig.name_map import write_name_map_draft
 
-        known = write_draft(out, read_glb(arguments.rig).document)
+        known = write_name_map_draft(out, read_glb(arguments.rig).document)
         print(f"{out}: {known} of 52 have a target; edit it, then give it as --map")
         return
-    print("\n".join(describe(*_load([arguments.rig], arguments))))
+    print("\n".join(describe_rig(*_load([arguments.rig], arguments))))
 
 
 def _animate(arguments: argparse.Namespace) -> None:

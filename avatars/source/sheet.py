@@ -15,7 +15,8 @@ from retarget.arkit import ARKIT_NAMES  # noqa: E402
 from retarget.geometry.node_tree import matrix_to_quaternion, rotation_about  # noqa: E402
 from retarget.io.files import atomic_write  # noqa: E402
 from retarget.render.scene import render_scene  # noqa: E402
-from retarget.rig.rig import Rig, load_rig  # noqa: E402
+from retarget.rig.load import load_rig  # noqa: E402
+from retarget.rig.rig import Rig  # noqa: E402
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},

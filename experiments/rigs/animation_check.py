@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from retarget import Rig, Take, load_rig, write_scene
-from retarget.animation.pose import place
+from retarget.animation.pose import place_rig
 from retarget.arkit import ARKIT_NAMES
 from retarget.geometry.node_tree import quaternion_to_matrix
 from retarget.gltf.accessors import read_accessor
@@ -86,7 +86,7 @@ def differences(take: Take, rigs: list[Rig], curves: dict[str, np.ndarray]) -> d
                 (found,) = [values for key, values in curves.items() if pattern.match(key)]
                 off = np.abs(found - weights[:, morph.start + column]).max()
                 worst["weights"], worst["weight_curves"] = max(worst["weights"], float(off)), worst["weight_curves"] + 1
-        root = place(rig, mine.rotation, mine.translation)[0]
+        root = place_rig(rig, mine.rotation, mine.translation)[0]
         seen = curves[f"p|{actor}"]  # Blender: z up, so (x, y, z) here is (x, -z, y) there; quaternions w first
         point = np.stack([seen[:, 0], seen[:, 2], -seen[:, 1]], 1)
         turn = quaternion_to_matrix(np.stack([seen[:, 4], seen[:, 6], -seen[:, 5], seen[:, 3]], 1))

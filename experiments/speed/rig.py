@@ -42,7 +42,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     matrix = np.zeros((len(ARKIT_NAMES), TARGETS), np.float32)
     matrix[rng.integers(0, len(ARKIT_NAMES), TARGETS), np.arange(TARGETS)] = 1
-    rig = replace(load_rig(find_avatar("robot")), matrix=matrix, resting=np.zeros(TARGETS, np.float32))
+    rig = replace(load_rig(find_avatar("robot")), matrix=matrix, rest_weights=np.zeros(TARGETS, np.float32))
     result: dict[str, object] = {"targets": TARGETS, "threads": 1}
     for count, repeats in ((1, 200), (100, 50), (1000, 10)):
         coefficients = rng.uniform(0, 1, (count, len(ARKIT_NAMES))).astype(np.float32)

@@ -96,9 +96,9 @@ class AnimateOptions(NamedTuple):
 def animate(predictor: Predictor, source: str, options: AnimateOptions) -> int:
     """Characters in place of the people of a picture (.glb and .png) or of a clip (see `mfn.animation.clip`). -> exit code"""
     from mfn.video.reader import is_clip
-    from retarget.performance.files import WRITTEN as TAKES
+    from retarget.performance.files import WRITE_SUFFIXES as TAKES
     from retarget.rig.avatars import find_avatar
-    from retarget.rig.rig import load_rigs
+    from retarget.rig.load import load_rigs
 
     target = Path(options.out or Path(source).stem + ".glb")
     clip = is_clip(source)
@@ -154,10 +154,10 @@ def write_shot(
 ) -> list[Path]:
     """A take as a scene, a picture or itself, by the suffix of `target`; a scene of one moment gets a .png too."""
     from retarget import render_scene, write_scene
-    from retarget.performance.files import WRITTEN, write_take
+    from retarget.performance.files import WRITE_SUFFIXES, write_take
 
     written = [target]
-    if target.suffix.lower() in WRITTEN:
+    if target.suffix.lower() in WRITE_SUFFIXES:
         return write_take(shot.take, target)
     if target.suffix.lower() == ".glb":
         write_scene(shot.take, rigs, target, *shot.size, shot.focal_px, tolerance)

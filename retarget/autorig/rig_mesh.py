@@ -17,7 +17,7 @@ from retarget.geometry.surface import Floats, Ints, need_scipy, point_normals
 from retarget.gltf.accessors import add_sparse_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Glb, read_glb, write_glb
-from retarget.rig.skinned_mesh import Character, load_character
+from retarget.rig.skinned_mesh import SkinnedMesh, load_skinned_mesh
 
 _SMALLEST_M = 2e-5
 _MOST_VERTICES = 250_000  # 52 shapes of them are 0.3 GB
@@ -49,7 +49,7 @@ def rig_mesh(mesh: _Path, landmarks: _Path, out: _Path, source: _Path | None = N
     if is_gltf:
         glb = read_glb(mesh)
         character = _bare_character(glb)
-        points, triangles = character.rest(), character.triangles
+        points, triangles = character.rest_positions(), character.triangles
     else:
         obj = read_obj(mesh)
         points, triangles = obj.positions, obj.triangles
@@ -84,11 +84,11 @@ def _check_out(out: Path) -> None:
         raise FileNotFoundError(f"{out}: its folder does not exist")
 
 
-def _bare_character(glb: Glb) -> Character:
-    character = load_character(glb, None, None)
-    if any(surface.deltas.size for surface in character.surfaces):
+def _bare_character(glb: Glb) -> SkinnedMesh:
+    character = load_skinned_mesh(glb, None, None)
+    if any(surface.deltas.size for surface in character.parts):
         raise ValueError(f"{glb.path}: it has morph targets already; `retarget inspect` shows where they go")
-    meshes = [glb.document["nodes"][surface.node]["mesh"] for surface in character.surfaces]
+    meshes = [glb.document["nodes"][surface.node]["mesh"] for surface in character.parts]
     if len(set(meshes)) < len(meshes):
         raise ValueError(f"{glb.path}: a mesh is shown more than once (expected a face that is there once)")
     kinds = {primitive.get("mode", 4) for number in meshes for primitive in glb.document["meshes"][number]["primitives"]}
@@ -138,13 +138,13 @@ def _unit(normals: Floats) -> Floats:
     return np.where(np.abs(normals).sum(axis=1, keepdims=True) > 0, normals, [0.0, 0.0, 1.0])
 
 
-def _add_targets(glb: Glb, character: Character, deltas: Floats, smallest: float) -> None:
+def _add_targets(glb: Glb, character: SkinnedMesh, deltas: Floats, smallest: float) -> None:
     """Morph targets (52, V, 3), scene axes, to every mesh of a document, in its own axes."""
     linear = np.zeros((len(character.positions), 3, 3))
     for vertices, matrix in character.groups:
         linear[vertices] += matrix[:, :, :3]
     own = np.einsum("vij,kvj->kvi", np.linalg.pinv(linear), deltas).astype(np.float32)
-    for surface in character.surfaces:
+    for surface in character.parts:
         mesh, start = glb.document["meshes"][glb.document["nodes"][surface.node]["mesh"]], surface.start
         for primitive in mesh["primitives"]:
             stop = start + glb.document["accessors"][primitive["attributes"]["POSITION"]]["count"]

@@ -1,59 +1,83 @@
-"""Takes in and out of files, by their ending: .npz, .csv (Live Link Face), .json and .jsonl."""
+"""Read and write takes. The suffix of the file name chooses the format: .npz, .csv (Live Link Face), .json, .jsonl."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.io.files import atomic_write, check_file
 from retarget.performance.json_reader import read_json
-from retarget.performance.livelink import read_csv, write_csv
+from retarget.performance.livelink_csv import read_csv, write_csv
 from retarget.performance.take import Take
 
-READ = (".npz", ".csv", ".json", ".jsonl")
-WRITTEN = (".npz", ".csv", ".jsonl")
+READ_SUFFIXES = (".npz", ".csv", ".json", ".jsonl")
+WRITE_SUFFIXES = (".npz", ".csv", ".jsonl")
 
 
 def read_take(path: str | os.PathLike[str]) -> Take:
-    """A performance from any file that is understood. ValueError or FileNotFoundError with one line otherwise."""
-    ending = Path(path).suffix.lower()
-    if ending == ".csv":
+    """Read a take from a file.
+
+    Args:
+        path: A .npz (`Take.save`), .csv (Live Link Face), .json or .jsonl file (see `json_reader`). A file with
+            another suffix is read as .npz if it is an archive.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no take, or it is damaged. The message is one line.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".csv":
         return read_csv(path)
-    if ending in (".json", ".jsonl"):
+    if suffix in (".json", ".jsonl"):
         return read_json(path)
-    if ending != ".npz":
-        with check_file(path, f"a take: {', '.join(READ)}").open("rb") as file:
+    if suffix != ".npz":
+        with check_file(path, f"a take: {', '.join(READ_SUFFIXES)}").open("rb") as file:
             is_archive = file.read(2) == b"PK"
         if not is_archive:
-            raise ValueError(f"{path}: not a take (expected {', '.join(READ)}; the take comes first, then its characters)")
+            raise ValueError(f"{path}: not a take (expected {', '.join(READ_SUFFIXES)}; give the take first, then the rigs)")
     return Take.load(path)
 
 
 def write_take(take: Take, path: str | os.PathLike[str]) -> list[Path]:
-    """Write a take as its ending says -> the files written. A .csv holds one person: of several, each gets a file of
-    their own, NAME-person-ACTOR.csv."""
+    """Write a take in the format that the suffix names.
+
+    Args:
+        take: The performance.
+        path: The .npz, .csv or .jsonl file to write. An existing file is replaced only when the new one is complete.
+
+    Returns:
+        The files that were written. A .csv file holds one person, so a take of several people is written as one file
+        for each: NAME-person-ACTOR.csv.
+    """
     target = Path(path)
-    ending = target.suffix.lower()
-    if ending == ".csv":
+    suffix = target.suffix.lower()
+    if suffix == ".csv":
         actors = take.actors().tolist()
         files = [target] if len(actors) < 2 else [target.with_stem(f"{target.stem}-person-{a}") for a in actors]
         for file, actor in zip(files, actors or [0], strict=True):
             write_csv(take[take.actor == actor], file)
         return files
-    if ending == ".jsonl":
+    if suffix == ".jsonl":
         atomic_write(target, to_jsonl(take).encode())
-    elif ending == ".npz":
+    elif suffix == ".npz":
         take.save(target)
     else:
-        raise ValueError(f"{target}: a take is written as {', '.join(WRITTEN)}")
+        raise ValueError(f"{target}: expected a take's file name that ends in {', '.join(WRITE_SUFFIXES)}")
     return [target]
 
 
 def to_jsonl(take: Take) -> str:
-    """A line of JSON for each sample, in the take's order: {"time_s", "actor", "coefficients": {name: value},
-    "rotation": [x, y, z, w], "translation": [x, y, z]}, units and axes as in `Take`."""
+    """Format a take as JSON lines, one sample a line, in the order of the take.
+
+    Returns:
+        Lines such as `{"time_s": 0.0, "actor": 0, "coefficients": {"jawOpen": 0.4, …}, "rotation": [x, y, z, w],
+        "translation": [x, y, z]}`, with the units and axes of `Take` and 7 significant digits.
+    """
     lines = []
     for row in range(len(take)):
         sample = {
@@ -67,5 +91,6 @@ def to_jsonl(take: Take) -> str:
     return "".join(lines)
 
 
-def _rounded(values: object) -> list[float]:
-    return [float(f"{value:.7g}") for value in values.tolist()]  # type: ignore[attr-defined]
+def _rounded(values: NDArray[Any]) -> list[float]:
+    """Numbers with 7 significant digits, which is what a float32 holds."""
+    return [float(f"{value:.7g}") for value in values.tolist()]

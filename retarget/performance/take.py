@@ -1,9 +1,10 @@
-"""A performance: who showed which expression where and when, as one struct of arrays.
+"""A take: who showed which expression, where and when, as one struct of arrays.
 
-Frame: glTF's, seen by a camera at the origin that looks along -z: x right, y up, metres. A head's own axes are glTF's
-for an asset: x to the subject's left, y up, z out of the face; so a face that looks straight into the camera has the
-identity rotation. Letters: S samples (a picture of N people: S = N; a clip: one sample for each person in each
-frame).
+Frame: glTF's. The camera is at the origin and looks along -z; x points right, y up; lengths are in metres. The axes
+of a head are glTF's for an asset: x to the subject's left, y up, z out of the face. So a face that looks straight into
+the camera has the identity rotation.
+
+Letters: S samples. A picture of N people gives S = N; a clip gives one sample for each person in each frame.
 """
 
 from __future__ import annotations
@@ -20,40 +21,48 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.io.files import atomic_write, check_file
 
-_LARGEST_FILE = 1 << 30
-_DAMAGE = (
+_MAX_UNPACKED_BYTES = 1 << 30
+_READ_ERRORS = (
     ValueError,
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
     OSError,
     KeyError,
-    NotImplementedError,  # a compression or an encryption that Python does not know
+    NotImplementedError,  # a compression or an encryption that Python does not support
     RuntimeError,
     OverflowError,
     struct.error,
 )
-_SHAPES: dict[str, tuple[int, ...]] = {
+_ROW_SHAPES: dict[str, tuple[int, ...]] = {
     "time_s": (),
     "actor": (),
     "coefficients": (len(ARKIT_NAMES),),
     "rotation": (4,),
     "translation": (3,),
 }
+_DTYPES: dict[str, type[np.generic]] = {"time_s": np.float64, "actor": np.int32}  # others: float32
 
 
 @dataclass(frozen=True)
 class Take:
-    """S samples; S = 0 is legal, `take[mask]` works, order does not matter.
+    """A performance of any number of people: S samples in any order. S = 0 is legal, and `take[mask]` selects samples.
 
-    time_s: (S,) float64 seconds, the true time stamps. actor: (S,) int32, which person; any numbers. coefficients:
-    (S, 52) float32 in ARKIT_NAMES order, 0 rest .. 1 full. rotation: (S, 4) float32 unit quaternion x y z w, head to
-    scene. translation: (S, 3) float32 metres, where the middle between the eyes is.
+    Attributes:
+        time_s: (S,) float64, time stamps in seconds.
+        actor: (S,) int32, which person the sample shows. Any integers.
+        coefficients: (S, 52) float32, ARKit weights in ARKIT_NAMES order, 0 (rest) to 1 (full).
+        rotation: (S, 4) float32, unit quaternions x y z w from head axes to scene axes. They are normalized here.
+        translation: (S, 3) float32, the point between the two eyes in the scene, in metres.
+
+    Raises:
+        ValueError: An array has another shape or type, holds numbers that are not finite, or a quaternion is not of
+            unit length.
     """
 
     time_s: NDArray[np.float64]
@@ -64,19 +73,8 @@ class Take:
 
     def __post_init__(self) -> None:
         count = np.shape(self.time_s)[0] if np.ndim(self.time_s) else 0
-        for name, rest in _SHAPES.items():
-            kind = {"time_s": np.float64, "actor": np.int32}.get(name, np.float32)
-            value = np.asarray(getattr(self, name))
-            if value.shape != (count, *rest):
-                raise ValueError(f"Take.{name}: expected shape {(count, *rest)}, got {value.shape}")
-            if value.dtype.kind not in "iuf" or (name == "actor" and value.size and value.dtype.kind == "f"):
-                raise ValueError(f"Take.{name}: expected numbers that fit {np.dtype(kind)}, got {value.dtype}")
-            value = value.astype(kind)
-            if not np.isfinite(value).all():
-                raise ValueError(
-                    f"Take.{name}: expected finite numbers, got others in {_bad_rows(value)} of {count} samples"
-                )
-            object.__setattr__(self, name, value)
+        for name in _ROW_SHAPES:
+            object.__setattr__(self, name, _checked(name, getattr(self, name), count))
         length = np.linalg.norm(self.rotation, axis=1, keepdims=True)
         if (length < 0.5).any():
             raise ValueError(f"Take.rotation: expected unit quaternions x y z w, got one of length {length.min():.3g}")
@@ -85,73 +83,94 @@ class Take:
     def __len__(self) -> int:
         return len(self.time_s)
 
+    def __repr__(self) -> str:
+        if not len(self):
+            return "Take(no samples)"
+        return f"Take({len(self)} samples, {len(self.actors())} actors, {self.time_s.min():g} to {self.time_s.max():g} s)"
+
     def __getitem__(self, index: Any) -> Take:
-        """Rows chosen by a mask, numbers or a slice."""
-        rows = np.arange(len(self))[index]
-        return Take(**{field.name: getattr(self, field.name)[np.atleast_1d(rows)] for field in fields(self)})
+        """Select samples by a mask, by numbers, by one number or by a slice."""
+        rows = np.atleast_1d(np.arange(len(self))[index])
+        return Take(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     @classmethod
     def empty(cls) -> Take:
-        """A take in which nobody appears."""
-        return cls(**{name: np.zeros((0, *rest), int) for name, rest in _SHAPES.items()})  # type: ignore[arg-type]
+        """Return a take without samples."""
+        return cls(**{name: np.zeros((0, *rest), int) for name, rest in _ROW_SHAPES.items()})
 
     @classmethod
     def concatenate(cls, takes: Sequence[Take]) -> Take:
-        """All samples of several takes, in their order; none give the empty take."""
+        """Join the samples of several takes in their order. No takes give the empty take."""
         if not takes:
             return cls.empty()
-        return cls(**{name: np.concatenate([getattr(take, name) for take in takes]) for name in _SHAPES})
+        return cls(**{name: np.concatenate([getattr(take, name) for take in takes]) for name in _ROW_SHAPES})
 
     def actors(self) -> NDArray[np.int32]:
-        """(A,) the different actors in ascending order."""
+        """Return the different actors (A,) in ascending order."""
         return np.unique(self.actor)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write an .npz of the five arrays; an existing file is replaced only once the new one is whole."""
+        """Write the five arrays to an .npz file. An existing file is replaced only when the new one is complete."""
         memory = io.BytesIO()
-        np.savez_compressed(memory, **{name: getattr(self, name) for name in _SHAPES})
+        np.savez_compressed(memory, **{name: getattr(self, name) for name in _ROW_SHAPES})
         atomic_write(path, memory.getvalue())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Take:
-        """Read what `save` wrote. ValueError with one line if the file is something else."""
+        """Read an .npz file that `save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file is damaged or is something else. The message is one line.
+        """
         check_file(path, "an .npz file written by Take.save")
         try:
-            arrays = _read_arrays(Path(path))
-            take = cls(**arrays)
-        except _DAMAGE as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(f"{path}: not a readable .npz take ({said[:200]})") from None
-        return take
+            return cls(**_read_arrays(Path(path)))
+        except _READ_ERRORS as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"{path}: not a readable .npz take ({reason[:200]})") from None
+
+
+def _checked(name: str, given: ArrayLike, count: int) -> NDArray[Any]:
+    """One field of a take as an array of its type, copied. Raises ValueError unless it has `count` valid rows."""
+    dtype = _DTYPES.get(name, np.float32)
+    shape = (count, *_ROW_SHAPES[name])
+    value = np.asarray(given)
+    if value.shape != shape:
+        raise ValueError(f"Take.{name}: expected shape {shape}, got {value.shape}")
+    if value.dtype.kind not in "iuf" or (name == "actor" and value.size and value.dtype.kind == "f"):
+        raise ValueError(f"Take.{name}: expected numbers that fit {np.dtype(dtype)}, got {value.dtype}")
+    value = value.astype(dtype)
+    if not np.isfinite(value).all():
+        bad = int((~np.isfinite(value.reshape(count, -1)).all(axis=1)).sum())
+        raise ValueError(f"Take.{name}: expected finite numbers, got others in {bad} of {count} samples")
+    return value
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The five arrays. What each claims to be is compared with what is there before anything of that size is made."""
+    """The five arrays of an .npz file. The sizes are checked before any memory is allocated for them."""
     with zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        missing = [name for name in _SHAPES if name not in members]
+        missing = [name for name in _ROW_SHAPES if name not in members]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-        size = sum(members[name].file_size for name in _SHAPES)
-        if size > _LARGEST_FILE:
-            raise ValueError(f"it unpacks to {size} bytes, more than the {_LARGEST_FILE} that are read")
-        return {name: _read_array(archive, members[name]) for name in _SHAPES}
+        size = sum(members[name].file_size for name in _ROW_SHAPES)
+        if size > _MAX_UNPACKED_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes, more than the limit of {_MAX_UNPACKED_BYTES}")
+        return {name: _read_array(archive, members[name]) for name in _ROW_SHAPES}
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """One .npy member. NumPy's own reader would allocate what the header claims, so the header is compared first."""
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"{member.filename} has the unknown version {version}")
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, by_column, kind = read_header(file)
-        if kind.kind not in "iuf":
-            raise ValueError(f"{member.filename} holds {kind}, not numbers")
-        data = file.read()  # no more than the archive says it is
-    if len(data) != math.prod(shape) * kind.itemsize:
-        raise ValueError(f"{member.filename} claims the shape {shape}, it has {len(data)} bytes of {kind}")
-    return np.frombuffer(data, kind).reshape(shape, order="F" if by_column else "C")
-
-
-def _bad_rows(value: NDArray[Any]) -> int:
-    return int((~np.isfinite(value.reshape(len(value), -1)).all(axis=1)).sum())
+        shape, is_fortran, dtype = read_header(file)
+        if dtype.kind not in "iuf":
+            raise ValueError(f"{member.filename} holds {dtype}, not numbers")
+        data = file.read()  # never more than the size that the archive states
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{member.filename} claims the shape {shape}, but it has {len(data)} bytes of {dtype}")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")

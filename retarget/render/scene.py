@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.animation.pose import pose, rig_of_actor
+from retarget.animation.pose import assign_rigs, pose_vertices
 from retarget.geometry.node_tree import Floats
 from retarget.performance.take import Take
 from retarget.render.materials import Look, sample
@@ -58,11 +58,11 @@ def render_scene(
     if background is not None and (background.shape != (height, width, 3) or background.dtype != np.uint8):
         raise ValueError(f"background: expected {(height, width, 3)} uint8, got {background.shape} {background.dtype}")
     picture = _plain_ground(width, height) if background is None else background.copy()
-    rig_of = rig_of_actor(take.actor, rigs)
+    rig_of = assign_rigs(take.actor, rigs)
     for sample_number in np.argsort(take.translation[:, 2], kind="stable"):  # the farthest first
         one = take[[sample_number]]
         rig = rigs[rig_of[int(one.actor[0])]]
-        vertices = pose(rig, one.coefficients, one.rotation, one.translation)[0]
+        vertices = pose_vertices(rig, one.coefficients, one.rotation, one.translation)[0]
         _draw(picture, rig, vertices, focal_px, whole_body)
     return picture
 
@@ -76,7 +76,7 @@ def _plain_ground(width: int, height: int) -> NDArray[np.uint8]:
 def _draw(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: float, whole_body: bool) -> None:
     """One character into the picture, in bands of rows so that memory stays bounded."""
     height, width = picture.shape[:2]
-    character = rig.character
+    character = rig.mesh
     depth = np.where(-vertices[:, 2] > _NEAREST_M, -vertices[:, 2], np.nan)
     points = np.stack(
         [width / 2 + focal_px * vertices[:, 0] / depth, height / 2 - focal_px * vertices[:, 1] / depth, -1 / depth], 1
@@ -92,7 +92,7 @@ def _draw(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: floa
         return
     # Normals in the picture's axes: y and z point the other way there.
     welded = vertex_normals(vertices, character.weld[character.triangles])[character.weld] * (1, -1, -1)
-    values = np.concatenate([welded, character.uv, character.colours], axis=1).astype(np.float32)  # (V, 3 + 2 + 4)
+    values = np.concatenate([welded, character.uv, character.colors], axis=1).astype(np.float32)  # (V, 3 + 2 + 4)
     coarse = math.ceil(math.sqrt((high - low).prod() / _MOST_PIXELS))
     rows = max(1, _PIXELS_AT_ONCE * coarse**2 // int(high[0] - low[0]))
     for top in range(low[1], high[1], rows):
@@ -106,10 +106,10 @@ def _draw(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: floa
 
 def _chosen(rig: Rig, points: Floats, whole_body: bool) -> NDArray[np.int64]:
     """Numbers of the triangles to draw: of the head and neck or all, without one-sided ones seen from behind."""
-    character = rig.character
-    two_sided = np.array([look.two_sided for look in rig.looks])[character.material]
+    character = rig.mesh
+    two_sided = np.array([look.two_sided for look in rig.materials])[character.material]
     keep = ~_seen_from_behind(points, character.triangles) | two_sided
-    if rig.stands and not whole_body:
+    if rig.has_body and not whole_body:
         keep &= rig.head_triangles
     return np.flatnonzero(keep)
 
@@ -125,11 +125,11 @@ def _layers(
 ) -> NDArray[np.float32]:
     """Surfaces from front to back until nothing shows through, at size samples -> (H, W, 4) linear light times
     coverage, and coverage."""
-    triangles, material = rig.character.triangles[chosen], rig.character.material[chosen]
+    triangles, material = rig.mesh.triangles[chosen], rig.mesh.material[chosen]
     result = np.zeros((size[0] * size[1], 4), np.float32)
     levels, from_behind = _levels(rig, points, chosen), _seen_from_behind(points, triangles)
     behind: NDArray[np.float64] | None = None
-    see_through = any(rig.looks[m].alpha != "OPAQUE" for m in np.unique(material))
+    see_through = any(rig.materials[m].alpha != "OPAQUE" for m in np.unique(material))
     for _ in range(_LAYERS if see_through else 1):
         triangle, depth = nearest(points, triangles, *size, behind=behind)
         drawn = np.flatnonzero(triangle >= 0)
@@ -142,7 +142,7 @@ def _layers(
         weight *= corner / np.einsum("fk,fk->f", corner, weight)[:, None]  # now straight in the scene
         pixel = interpolate(values, triangles, owner, weight)
         pixel[:, :3] *= np.where(from_behind[owner], -1, 1)[:, None]  # inner sides have a front too
-        colour = _colours(rig.looks, material[owner], pixel, levels)[slot]
+        colour = _colours(rig.materials, material[owner], pixel, levels)[slot]
         result[drawn] += (1 - result[drawn, 3:]) * colour if see_through else colour
         if see_through:
             behind = np.full(len(result), np.inf)
@@ -174,13 +174,13 @@ def _spokesmen(triangle: NDArray[np.int32], drawn: NDArray[np.int64]) -> tuple[N
 def _levels(rig: Rig, points: Floats, chosen: NDArray[np.int64]) -> dict[int, int]:
     """For each textured material the halving of its texture at which a texel is about as large as a sample."""
     levels = {}
-    material = rig.character.material[chosen]
+    material = rig.mesh.material[chosen]
     for number in np.unique(material):
-        if not rig.looks[number].mips:
+        if not rig.materials[number].mips:
             continue
-        triangles = rig.character.triangles[chosen[material == number]]
-        height, width = rig.looks[number].mips[0].shape[:2]
-        texels = np.nansum(_areas(rig.character.uv[triangles] * (width, height)))
+        triangles = rig.mesh.triangles[chosen[material == number]]
+        height, width = rig.materials[number].mips[0].shape[:2]
+        texels = np.nansum(_areas(rig.mesh.uv[triangles] * (width, height)))
         pixels = np.nansum(_areas(points[triangles][:, :, :2]))
         levels[int(number)] = round(0.5 * np.log2((texels + 1e-9) / (pixels + 1e-9)))
     return levels

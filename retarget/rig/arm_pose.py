@@ -1,4 +1,4 @@
-"""Characters come with their arms stretched out, for their makers' ease. Among people they let them hang."""
+"""Lower the arms of a character. Most characters come in T or A pose, which is easier to model and to skin."""
 
 from __future__ import annotations
 
@@ -18,35 +18,39 @@ from retarget.geometry.node_tree import (
     world_matrices,
 )
 
-_HANGING = np.array([0.22, -0.97, 0.06])  # direction of the left upper arm, rig axes
+_LOWERED_LEFT_ARM = np.array([0.22, -0.97, 0.06])  # direction of the left upper arm in the rig's axes
+_MIN_SIDEWAYS = 0.5  # part of the arm's length along x; an arm with less hangs already
 
 
 def lower_arms(document: Document, humanoid: dict[str, int]) -> None:
-    """Turn the upper arm joints of a skeleton in T or A pose so that the arms hang down; nothing else moves.
+    """Turn the upper arm joints so that the arms hang down. Changes the rotations of these nodes in place.
 
-    The arms are VRM's upper arms or joints called LeftArm, upperarm_l and the like; without both nothing happens.
-    Changes the nodes' rotations in place.
+    Args:
+        document: The glTF document.
+        humanoid: VRM's bones, bone name -> node. Without them the joints are found by their usual names (LeftArm,
+            upperarm_l …). A character without arm joints stays as it is.
     """
     parents = parents_of(document)
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        joint = humanoid.get(f"{side}UpperArm", _named_arm(document, side))
+        joint = humanoid.get(f"{side}UpperArm", _search_arm(document, side))
         if joint is None or "matrix" in document["nodes"][joint] or not document["nodes"][joint].get("children"):
             continue
         world = world_matrices(document)
         forearm = document["nodes"][joint]["children"][0]
-        along = world[forearm, :3, 3] - world[joint, :3, 3]
-        length = np.linalg.norm(along)
-        if length == 0 or abs(along[0]) < 0.5 * length:
-            continue  # they hang already
-        # A rig that looks to -z has its left arm on the other side: the arm itself says where outwards is.
-        target = _HANGING * (np.sign(along[0]), 1, sign * np.sign(along[0]))
-        turn = shortest_turn(along / length, target / np.linalg.norm(target))
-        above = pure_rotation(world[parents[joint]]) if parents[joint] >= 0 else np.eye(3)
-        rotation = matrix_to_quaternion(above.T @ turn @ pure_rotation(world[joint]))
+        direction = world[forearm, :3, 3] - world[joint, :3, 3]
+        length = np.linalg.norm(direction)
+        if length == 0 or abs(direction[0]) < _MIN_SIDEWAYS * length:
+            continue
+        # The left arm of a character that faces -z points to -x, so the arm itself tells which way is outwards.
+        target = _LOWERED_LEFT_ARM * (np.sign(direction[0]), 1, sign * np.sign(direction[0]))
+        turn = shortest_turn(direction / length, target / np.linalg.norm(target))
+        parent = pure_rotation(world[parents[joint]]) if parents[joint] >= 0 else np.eye(3)
+        rotation = matrix_to_quaternion(parent.T @ turn @ pure_rotation(world[joint]))
         document["nodes"][joint]["rotation"] = [float(v) for v in rotation]
 
 
-def _named_arm(document: Document, side: str) -> int | None:
+def _search_arm(document: Document, side: str) -> int | None:
+    """The upper arm joint of one side by its name, or None."""
     names = rf"{side}(upper)?arm|(upper)?arm{side}|{side[0]}upperarm|upperarm{side[0]}"
     pattern = rf"(mixamorig\d*|(valvebiped)?bip\d*|ccbase|def|armature)?({names})\d*"
     for number in below(document, roots_of(document)):

@@ -1,4 +1,4 @@
-"""The morph targets of a rig's scene: where they are, what they rest at, which of them move anything.
+"""Find the morph targets of a character: their nodes, names, stored weights, and which of them move any vertex.
 
 Letters: M morph targets in all.
 """
@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.geometry.node_tree import Document, below, roots_of
-from retarget.rig.skinned_mesh import LEFT_EYE, RIGHT_EYE, Character
+from retarget.rig.skinned_mesh import LEFT_EYE, RIGHT_EYE, SkinnedMesh
 
-_NOTHING_M = 1e-7
+_MIN_MOVEMENT = 1e-7  # in the mesh's unit; smaller deltas are numerical noise
 
 
 @dataclass(frozen=True)
-class Morph:
-    """A node with morph targets: columns start..stop of the weights are its names, in its own order."""
+class MorphNode:
+    """A node with morph targets.
+
+    Attributes:
+        node: Number of the node.
+        start: First of its columns in the weights (N, M).
+        stop: One after its last column.
+        names: Names of its targets, in the order of its columns.
+    """
 
     node: int
     start: int
@@ -27,8 +34,12 @@ class Morph:
     names: tuple[str, ...]
 
 
-def find_morphs(document: Document) -> tuple[Morph, ...]:
-    """Morph nodes of the default scene in tree order; targets without names get "target_0", "target_1" …"""
+def find_morphs(document: Document) -> tuple[MorphNode, ...]:
+    """Find the morph nodes of the default scene.
+
+    Returns:
+        The nodes in tree order. Targets without a name are called "target_0", "target_1" …
+    """
     morphs, start = [], 0
     for number in below(document, roots_of(document)):
         node = document["nodes"][number]
@@ -37,23 +48,23 @@ def find_morphs(document: Document) -> tuple[Morph, ...]:
         mesh = document["meshes"][node["mesh"]]
         count = len(mesh["primitives"][0].get("targets", []))
         extras = mesh.get("extras") if isinstance(mesh.get("extras"), dict) else {}
-        names = extras.get("targetNames") or _names_of_targets(mesh) or [f"target_{k}" for k in range(count)]
+        names = extras.get("targetNames") or _names_in_primitive(mesh) or [f"target_{k}" for k in range(count)]
         if count:
-            morphs.append(Morph(number, start, start + count, tuple(str(name) for name in names)))
+            morphs.append(MorphNode(number, start, start + count, tuple(str(name) for name in names)))
             start += count
     return tuple(morphs)
 
 
-def _names_of_targets(mesh: Document) -> list[str] | None:
-    """VRM 0.x has them in the first primitive, or in each of its targets."""
+def _names_in_primitive(mesh: Document) -> list[str] | None:
+    """Target names as VRM 0.x has them: in the extras of the first primitive."""
     primitive = mesh["primitives"][0]
     extras, targets = primitive.get("extras"), primitive.get("targets", [])
     names = extras.get("targetNames") if isinstance(extras, dict) else None
     return names if isinstance(names, list) and len(names) == len(targets) else None
 
 
-def stored_weights(document: Document, morphs: Sequence[Morph]) -> NDArray[np.float32]:
-    """(M,) the weights that the file itself gives, node before mesh."""
+def stored_weights(document: Document, morphs: Sequence[MorphNode]) -> NDArray[np.float32]:
+    """Return the weights (M,) that the file itself stores. A node's weights take precedence over its mesh's."""
     rows = [np.zeros(0)]
     for morph in morphs:
         node = document["nodes"][morph.node]
@@ -63,14 +74,23 @@ def stored_weights(document: Document, morphs: Sequence[Morph]) -> NDArray[np.fl
     return np.concatenate(rows).astype(np.float32)
 
 
-def moving(character: Character, morphs: Sequence[Morph], eyes_only: bool = False) -> NDArray[np.bool_]:
-    """(M,) which targets move a vertex by more than nothing; eyes_only: one that follows an eye joint."""
-    on_eye = character.share[:, [LEFT_EYE, RIGHT_EYE]].sum(axis=1) > 0.5
+def moves_vertices(mesh: SkinnedMesh, morphs: Sequence[MorphNode], eyes_only: bool = False) -> NDArray[np.bool_]:
+    """Find the morph targets that move something.
+
+    Args:
+        mesh: The character's mesh.
+        morphs: Its morph nodes.
+        eyes_only: Count only vertices that follow an eye joint.
+
+    Returns:
+        (M,) whether the target moves at least one vertex.
+    """
+    on_eye = mesh.group_weights[:, [LEFT_EYE, RIGHT_EYE]].sum(axis=1) > 0.5
     result = np.zeros(morphs[-1].stop if morphs else 0, bool)
     for morph in morphs:
-        for surface in character.surfaces:
-            if surface.node == morph.node:
-                moves = np.any(np.abs(surface.deltas) > _NOTHING_M, axis=2)  # (M_i, V_i)
-                counts = on_eye[surface.start : surface.stop] if eyes_only else True
+        for part in mesh.parts:
+            if part.node == morph.node:
+                moves = np.any(np.abs(part.deltas) > _MIN_MOVEMENT, axis=2)  # (M_i, V_i)
+                counts = on_eye[part.start : part.stop] if eyes_only else True
                 result[morph.start : morph.stop] = (moves & counts).any(axis=1)
     return result

@@ -1,9 +1,10 @@
-"""Rigs with names of their own: a JSON file that says which of their morph targets are ARKit's.
+"""Name maps: a JSON file that states which morph targets of a character are ARKit's.
 
     {"jawOpen": "Mouth_Open", "mouthSmileLeft": {"SmileL": 1.0, "CheekL": 0.3}, "tongueOut": null}
 
-A target is named alone (it then moves in every mesh that has it) or with its node ("Face.Mouth_Open"). What is not in
-the file stays as it was found; null takes all effect away; keys that begin with "_" are remarks.
+A target is given by its name, which then means this target of every mesh that has it, or with its node
+("Face.Mouth_Open"). A name that is not in the file keeps the target that was found for it. null removes all effect.
+Keys that begin with "_" are comments.
 """
 
 from __future__ import annotations
@@ -12,54 +13,83 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.geometry.node_tree import Document
 from retarget.io.files import atomic_write, read_json_object
-from retarget.rig.morph_targets import Morph, find_morphs
-from retarget.rig.target_names import find_shapes, split_side
-from retarget.rig.vrm import version_of
+from retarget.io.suggest import did_you_mean
+from retarget.rig.morph_targets import MorphNode, find_morphs
+from retarget.rig.target_names import match_targets, split_side
+from retarget.rig.vrm.avatar import vrm_version
 
-NameMap = Mapping[str, Mapping[str, float]]  # ARKit's name -> {the rig's: factor}
-_STRONGEST = 10.0
-_CLOSE = 0.75  # of 1, for a guess
+NameMap = Mapping[str, Mapping[str, float]]
+"""ARKit's name -> {name of a target: factor}."""
+
+_MAX_FACTOR = 10.0
+_MIN_SIMILARITY = 0.75  # 0 to 1, of names that are guessed to mean the same
 
 
-def read_map(path: str | os.PathLike[str]) -> NameMap:
-    """A map from a .json file, ARKit's names in their own spelling. One line if it is damaged or a name is unknown."""
-    rows = read_json_object(path, 'a name map such as {"jawOpen": "Mouth_Open"}; retarget inspect RIG --write-map drafts one')
+def read_name_map(path: str | os.PathLike[str]) -> NameMap:
+    """Read a name map from a .json file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, or a name in it is none of ARKit's. The message is one line.
+    """
+    rows = read_json_object(
+        path, 'a name map such as {"jawOpen": "Mouth_Open"}; retarget inspect RIG --write-map drafts one'
+    )
     try:
-        return check_map({key: value for key, value in rows.items() if not key.startswith("_")})
+        return check_name_map({key: value for key, value in rows.items() if not key.startswith("_")})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
-def check_map(rows: Mapping[str, Any]) -> NameMap:
-    """The map with ARKit's own names and a factor for each target. Values: a target, {target: factor}, or None."""
+def check_name_map(rows: Mapping[str, Any]) -> NameMap:
+    """Check a name map and complete it.
+
+    Args:
+        rows: ARKit's name in any spelling -> the name of a target, {name: factor}, or None for no effect.
+
+    Returns:
+        The map with ARKit's own spelling and a factor for each target.
+
+    Raises:
+        ValueError: A key is none of ARKit's names or is there twice, or a value has another form.
+    """
     result: dict[str, dict[str, float]] = {}
     for key, value in rows.items():
         name = canonical_name(key)
         if name is None:
-            raise ValueError(f"{key[:60]!r} is none of ARKit's 52{close_to(key, ARKIT_NAMES)}")
+            raise ValueError(f"{key[:60]!r} is none of ARKit's 52 names{did_you_mean(key, ARKIT_NAMES)}")
         if name in result:
             raise ValueError(f"{name} is there twice")
-        parts = {} if value is None else {value: 1.0} if isinstance(value, str) else value
-        if not isinstance(parts, Mapping) or not all(_is_factor(factor) for factor in parts.values()):
-            raise ValueError(f'{name}: expected a target\'s name, {{"name": factor up to {_STRONGEST:g}, ...}} or null')
-        result[name] = {str(target): float(factor) for target, factor in parts.items()}
+        targets = {} if value is None else {value: 1.0} if isinstance(value, str) else value
+        if not isinstance(targets, Mapping) or not all(_is_factor(factor) for factor in targets.values()):
+            raise ValueError(f'{name}: expected a target\'s name, {{"name": factor up to {_MAX_FACTOR:g}, ...}} or null')
+        result[name] = {str(target): float(factor) for target, factor in targets.items()}
     return result
 
 
 def _is_factor(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and abs(value) <= _STRONGEST
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and abs(value) <= _MAX_FACTOR
 
 
-def columns_of(name: str, document: Document, morphs: Sequence[Morph]) -> list[int]:
-    """Columns of the weights that a target's name means, with or without its node's. ValueError if there are none."""
+def target_columns(name: str, document: Document, morphs: Sequence[MorphNode]) -> list[int]:
+    """Find the columns of the weights that a target's name means.
+
+    Args:
+        name: Name of a target, alone or as NODE.TARGET.
+        document: The glTF document.
+        morphs: Its morph nodes.
+
+    Raises:
+        ValueError: No target has this name.
+    """
     found = []
     for morph in morphs:
         node = node_name(document, morph.node)
@@ -67,50 +97,52 @@ def columns_of(name: str, document: Document, morphs: Sequence[Morph]) -> list[i
     if not found:
         known = [own for morph in morphs for own in morph.names]
         known += [f"{node_name(document, morph.node)}.{own}" for morph in morphs for own in morph.names]
-        raise ValueError(f"the name map speaks of {name[:60]!r}, which is no morph target of it{close_to(name, known)}")
+        raise ValueError(f"the name map contains {name[:60]!r}, which is no morph target of it{did_you_mean(name, known)}")
     return found
 
 
 def node_name(document: Document, number: int) -> str:
-    """A node's name, or its number if it has none."""
+    """Return a node's name, or its number if it has no name."""
     return str(document["nodes"][number].get("name", number))
 
 
-def close_to(wrong: str, known: Iterable[str]) -> str:
-    """ " (close: a, b)" for the end of a message, or nothing."""
-    lower = {name.lower(): name for name in known if name}
-    close = get_close_matches(wrong.lower(), list(lower), 3, 0.6)
-    return f" (close: {', '.join(lower[name][:60] for name in close)})" if close else ""
+def write_name_map_draft(path: str | os.PathLike[str], document: Document) -> int:
+    """Write a name map of all targets whose names are known or similar to known ones, for the user to edit.
 
+    Args:
+        path: The .json file to write.
+        document: The glTF document of the character.
 
-def write_draft(path: str | os.PathLike[str], document: Document) -> int:
-    """A map of what the targets' names say or seem to say, to be edited; how many of the 52 have one."""
+    Returns:
+        For how many of the 52 a target is given.
+    """
     morphs = find_morphs(document)
-    is_vrm = version_of(document) is not None
-    shown = find_shapes([morph.names for morph in morphs], others=not is_vrm)
-    of: dict[str, Mapping[str, float]] = {}
-    for own, shares in zip([name for morph in morphs for name in morph.names], shown, strict=True):
-        of[own] = of.get(own) or shares
+    is_vrm = vrm_version(document) is not None
+    matched = match_targets([morph.names for morph in morphs], other_makers=not is_vrm)
+    shares_of: dict[str, Mapping[str, float]] = {}
+    for target, shares in zip([name for morph in morphs for name in morph.names], matched, strict=True):
+        shares_of[target] = shares_of.get(target) or shares
     rows: dict[str, Any] = {}
     for name in ARKIT_NAMES:
-        parts = {own: shares[name] for own, shares in of.items() if name in shares}
-        if not parts and not is_vrm:
-            parts = {own: 1.0 for own, shares in of.items() if not shares and name in _guesses(own)}
-        if parts or not is_vrm:  # what a VRM's targets do not say its expressions may
-            rows[name] = next(iter(parts)) if list(parts.values()) == [1.0] else parts or None
-    used = {own for value in rows.values() if value for own in ([value] if isinstance(value, str) else value)}
-    known = [name for name, value in rows.items() if value]
-    remarks = {
-        "_how to": "a target's name, or {name: factor, ...}; null: no effect; leave a line out: as it was found",
-        "_guessed": [own for own in of if own in used and canonical_name(own) is None],
-        "_not used": [own for own in of if own not in used],
+        targets = {target: shares[name] for target, shares in shares_of.items() if name in shares}
+        if not targets and not is_vrm:
+            targets = {target: 1.0 for target, shares in shares_of.items() if not shares and name in _guess(target)}
+        if targets or not is_vrm:  # a VRM's expressions may show what its targets' names do not tell
+            rows[name] = next(iter(targets)) if list(targets.values()) == [1.0] else targets or None
+    used = {target for value in rows.values() if value for target in ([value] if isinstance(value, str) else value)}
+    comments = {
+        "_how to": "a target's name, or {name: factor, ...}; null: no effect; a missing line: as it was found",
+        "_guessed": [target for target in shares_of if target in used and canonical_name(target) is None],
+        "_not used": [target for target in shares_of if target not in used],
     }
-    atomic_write(path, (json.dumps({**remarks, **rows}, indent=1, ensure_ascii=False) + "\n").encode())
-    return len(known)
+    atomic_write(path, (json.dumps({**comments, **rows}, indent=1, ensure_ascii=False) + "\n").encode())
+    return sum(1 for value in rows.values() if value)
 
 
-def _guesses(own: str) -> list[str]:
-    """ARKit's names that a rig's own name is close to, on the same side of the face; both sides' if it has none."""
-    key, side = split_side(re.sub(r"^.*[.:](?=..)", "", own))
-    stem = get_close_matches(key, [split_side(name)[0] for name in ARKIT_NAMES], 1, _CLOSE)
-    return [name for name in ARKIT_NAMES if split_side(name)[0] in stem and (side in ("", split_side(name)[1]))]
+def _guess(target: str) -> list[str]:
+    """ARKit's names that a target's name is similar to, on the same side; those of both sides if it states none."""
+    stem, side = split_side(re.sub(r"^.*[.:](?=..)", "", target))
+    similar = get_close_matches(stem, [split_side(name).stem for name in ARKIT_NAMES], 1, _MIN_SIMILARITY)
+    return [
+        name for name in ARKIT_NAMES if split_side(name).stem in similar and side in ("", split_side(name).side)
+    ]

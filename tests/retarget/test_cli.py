@@ -74,7 +74,7 @@ def test_empty_take(face_path, tmp_path, capsys):
         (["inspect", "take.npz"], "not a glTF file"),
         (["inspect", "plain.glb"], "it has no morph targets"),
         (["animate", "gone.npz", "face.glb"], "gone.npz: no such file"),
-        (["animate", "face.glb", "take.npz"], "the take comes first, then its characters"),
+        (["animate", "face.glb", "take.npz"], "give the take first, then the rigs"),
         (["animate", "noise.npz", "face.glb"], "not a readable .npz take"),
         (["animate", "take.npz", "face.glb", "--out", "no/folder.glb"], "folder does not exist"),
         (["render", "take.npz", "face.glb", "--background", "take.npz"], "not an image"),

@@ -8,12 +8,12 @@ import time
 import numpy as np
 import pytest
 
-from retarget.animation.keyframes import LONGEST, reduce_linear, reduce_rotations
+from retarget.animation.keyframes import MAX_SEGMENT_SAMPLES, reduce_linear, reduce_rotations
 from retarget.animation.scene import write_scene
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import read_glb
 from retarget.performance.take import Take
-from retarget.rig.rig import load_rig
+from retarget.rig.load import load_rig
 from tests.helpers.characters import make_take
 
 
@@ -87,7 +87,7 @@ def test_short(count):
 
 def test_no_targets_and_long_clips():
     assert reduce_linear(np.arange(4.0), np.zeros((4, 0)), 0.1).tolist() == [0, 3]
-    count = 3 * LONGEST
+    count = 3 * MAX_SEGMENT_SAMPLES
     assert len(reduce_linear(np.arange(count), np.zeros((count, 2)), 0.1)) == 2 + 2
     start = time.process_time()
     reduce_linear(np.arange(300) / 30, walk(300, 60), 0.002)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retarget.animation.pose import pose
+from retarget.animation.pose import pose_vertices
 from retarget.animation.scene import write_scene
 from retarget.arkit import MIRROR
 from retarget.geometry.node_tree import below, rotation_about, world_matrices
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import read_glb, write_glb
 from retarget.performance.take import Take
-from retarget.rig.rig import load_rig
+from retarget.rig.load import load_rig
 from tests.helpers.characters import make_body, make_face, make_take
 
 
@@ -89,7 +89,7 @@ def test_played_back_by_a_slow_reader(make, frames, tmp_path):
             meshes = [number for number in below(document, [person]) if "mesh" in document["nodes"][number]]
             got = np.concatenate([slow_vertices(glb, number, world) for number in meshes])
             one = take[(take.actor == 2 * place + 1) & (take.time_s == np.unique(take.time_s)[key])]
-            expected = pose(rig, one.coefficients, one.rotation, one.translation)[0]
+            expected = pose_vertices(rig, one.coefficients, one.rotation, one.translation)[0]
             np.testing.assert_allclose(got, expected, atol=2e-6)
 
 
@@ -229,9 +229,9 @@ def test_mirrored_take_mirrors_the_scene(tmp_path):
     rig, take = load_rig(tmp_path / "a.glb"), make_take(2)
     quaternion = take.rotation * (1, -1, -1, 1)
     mirrored = Take(take.time_s, take.actor, take.coefficients[:, MIRROR], quaternion, take.translation * (-1, 1, 1))
-    a = pose(rig, take.coefficients, take.rotation, take.translation)
-    b = pose(rig, mirrored.coefficients, mirrored.rotation, mirrored.translation)
-    left, right = rig.character.share[:, 2] == 1, rig.character.share[:, 3] == 1
+    a = pose_vertices(rig, take.coefficients, take.rotation, take.translation)
+    b = pose_vertices(rig, mirrored.coefficients, mirrored.rotation, mirrored.translation)
+    left, right = rig.mesh.group_weights[:, 2] == 1, rig.mesh.group_weights[:, 3] == 1
     np.testing.assert_allclose(a[:, left].mean(axis=1) * (-1, 1, 1), b[:, right].mean(axis=1), atol=1e-6)
 
 

@@ -17,7 +17,7 @@ from retarget.autorig.source_head import REQUIRED, load_source
 from retarget.cli import main
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import read_glb, write_glb
-from retarget.rig.rig import load_rig
+from retarget.rig.load import load_rig
 from tests.helpers.characters import make_take
 from tests.helpers.heads import make_head
 
@@ -54,13 +54,13 @@ def test_a_rig_from_few_landmarks(head, folder, capsys):
     assert "mirrored: eyeOuterRight, eyeInnerRight, mouthCornerRight" in said and "head.rigged.glb: 51 shapes" in said
     rig = load_rig("head.rigged.glb")
     assert rig.unmapped == ("tongueOut",) and rig.scale == 1
-    low, high = rig.character.rest().min(0), rig.character.rest().max(0)
+    low, high = rig.mesh.rest_positions().min(0), rig.mesh.rest_positions().max(0)
     assert (np.abs(high - low - [0.25, 0.36, 0.25]) < 0.12).all()
-    assert rig.character.rest()[head.landmarks["noseTip"], 2] > 0.8 * high[2]
-    place = [rig.character.positions[head.landmarks[name]] for name in ("eyeOuterLeft", "eyeOuterRight", "chin")]
+    assert rig.mesh.rest_positions()[head.landmarks["noseTip"], 2] > 0.8 * high[2]
+    place = [rig.mesh.positions[head.landmarks[name]] for name in ("eyeOuterLeft", "eyeOuterRight", "chin")]
     assert place[0][0] > 0.02 and place[1][0] < -0.02 and place[2][1] < place[0][1] - 0.05
     true = head.shapes / head.metre
-    error = np.linalg.norm(np.linalg.norm(rig.character.surfaces[0].deltas[:51], axis=2) - np.linalg.norm(true, axis=2))
+    error = np.linalg.norm(np.linalg.norm(rig.mesh.parts[0].deltas[:51], axis=2) - np.linalg.norm(true, axis=2))
     assert error < 0.4 * np.linalg.norm(true)
     make_take(1, 3).save(folder / "take.npz")
     assert main(["animate", "take.npz", "head.rigged.glb", "--out", "scene.glb"]) == 0
@@ -78,8 +78,8 @@ def test_obj_keeps_textures_and_materials(folder, quick):
     glb = read_glb("a.glb")
     assert [m["name"] for m in glb.document["materials"]] == ["skin", "eye"]
     rig = load_rig("a.glb")
-    assert sorted(rig.character.uv[-3:].tolist()) == [[0, 1], [0.25, 0], [1, 0]]
-    deltas, rest = rig.character.surfaces[0].deltas, rig.character.positions
+    assert sorted(rig.mesh.uv[-3:].tolist()) == [[0, 1], [0.25, 0], [1, 0]]
+    deltas, rest = rig.mesh.parts[0].deltas, rig.mesh.positions
     np.testing.assert_allclose(deltas[3], (rest - SHIFT) * 0.03, atol=1e-4)
     assert (deltas[51] == 0).all()
 
@@ -99,20 +99,20 @@ def test_a_gltf_file_keeps_what_it_has(head, folder, quick):
     assert back.document["asset"]["copyright"] == "me" and back.document["nodes"] == glb.document["nodes"]
     assert back.document["meshes"][0]["extras"]["targetNames"] == list(ARKIT_NAMES)
     rig = load_rig("a.glb")
-    character = rig.character
-    rest = character.rest()
+    character = rig.mesh
+    rest = character.rest_positions()
     weights = np.zeros((1, 52))
     weights[0, 3] = 1
-    moved = character.skinned(character.morphed([weights]), np.tile(np.eye(4), (1, 4, 1, 1)))[0]
+    moved = character.apply_skinning(character.apply_morphs([weights]), np.tile(np.eye(4), (1, 4, 1, 1)))[0]
     used = np.unique(character.triangles)
     np.testing.assert_allclose(moved[used], rest[used] * 1.03, rtol=1e-3, atol=1e-2)
     assert main(["rig", "a.glb", "--landmarks", "world.json", "--out", "b.glb"]) == 1
 
 
 def glb_rest(glb):
-    from retarget.rig.skinned_mesh import load_character
+    from retarget.rig.skinned_mesh import load_skinned_mesh
 
-    return load_character(glb, None, None).rest()
+    return load_skinned_mesh(glb, None, None).rest_positions()
 
 
 def test_weld_closes_seams_and_keeps_lips_apart():

@@ -9,7 +9,7 @@ from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import read_glb, write_glb
-from retarget.rig.rig import load_rig
+from retarget.rig.load import load_rig
 from tests.helpers.characters import ball
 
 
@@ -54,7 +54,7 @@ def test_a_character_of_3000_vertices_is_small(tmp_path):
     assert len(points) == 3000 and (tmp_path / "a.glb").stat().st_size < 1_000_000
     rig = load_rig(tmp_path / "a.glb")
     assert rig.unmapped == ()
-    assert np.abs(rig.character.surfaces[0].deltas - deltas).max() < 2e-5
+    assert np.abs(rig.mesh.parts[0].deltas - deltas).max() < 2e-5
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.cli import main
-from retarget.performance.calibrate import LEAST_SAMPLES, apply_calibration, calibrate, learn_calibration
+from retarget.performance.calibrate import MIN_SAMPLES, apply_calibration, calibrate, learn_calibration
 from retarget.performance.take import Take
 
 BROW, SMILE, LOOK = (ARKIT_NAMES.index(name) for name in ("browInnerUp", "mouthSmileLeft", "eyeLookInLeft"))
@@ -53,7 +53,7 @@ def test_people_are_apart_and_order_does_not_matter():
 def test_nobody_and_too_few():
     take = two_people()
     assert len(calibrate(take[:0])) == 0
-    few = take[: LEAST_SAMPLES - 1]
+    few = take[: MIN_SAMPLES - 1]
     np.testing.assert_array_equal(calibrate(few).coefficients, few.coefficients)
     others = apply_calibration(take[take.actor == 7], learn_calibration(take[take.actor == 3]))
     np.testing.assert_array_equal(others.coefficients, take.coefficients[take.actor == 7])

@@ -52,7 +52,7 @@ def test_several_people_as_csv(tmp_path):
     np.testing.assert_allclose(back.coefficients, take[take.actor == 3].coefficients, atol=1e-6)
     assert write_take(take[take.actor == 1], tmp_path / "one.csv") == [tmp_path / "one.csv"]
     assert write_take(Take.empty(), tmp_path / "none.csv") == [tmp_path / "none.csv"]
-    with pytest.raises(ValueError, match=r"a take is written as \.npz, \.csv, \.jsonl"):
+    with pytest.raises(ValueError, match=r"a take's file name that ends in \.npz, \.csv, \.jsonl"):
         write_take(take, tmp_path / "a.fbx")
 
 
@@ -134,9 +134,9 @@ def test_audio2face(tmp_path):
         ('[{"jawOpen": 1, "rotation": [0, 0, 0, 0]}]', "unit quaternions"),
         ('[{"jawOpen": 1, "translation": [0]}]', "expected 3 finite numbers"),
         ('[{"jawOpen": 1, "transform": {"data": 3}}]', "expected 16"),
-        ('[{"jawOpen": 1, "transform": {}}]', "is missing or of the wrong kind"),
+        ('[{"jawOpen": 1, "transform": {}}]', "is missing or of the wrong type"),
         ('[{"weights": [1, 2]}]', "expected a name for each"),
-        ('[{"jawOpen": 1, "actor": 1e99}]', "32-bit"),
+        ('[{"jawOpen": 1, "actor": 1e99}]', "32 bits"),
         ('{"fps": 0, "frames": []}', "a rate of 0"),
         ("[" * 100_000, "nested too deeply"),
     ],

@@ -12,16 +12,14 @@ import pytest
 from retarget.arkit import ARKIT_NAMES
 from retarget.geometry.node_tree import quaternion_to_matrix
 from retarget.performance.livelink import (
-    CSV_NAMES,
     PACKET_NAMES,
     LiveLinkSender,
+    angles_to_quaternion,
     encode_packet,
-    from_angles,
-    read_csv,
-    to_angles,
-    to_values,
-    write_csv,
+    quaternion_to_angles,
+    take_to_values,
 )
+from retarget.performance.livelink_csv import CSV_NAMES, read_csv, write_csv
 from retarget.performance.take import Take
 from tests.helpers.characters import make_take
 
@@ -94,7 +92,7 @@ def test_the_columns_hold_what_their_names_say(tmp_path):
     for number, row in enumerate(rows):
         for column, name in enumerate(ARKIT_NAMES):
             assert float(row[name[0].upper() + name[1:]]) == pytest.approx(take.coefficients[number, column], abs=1e-7)
-        assert float(row["HeadYaw"]) == pytest.approx(to_angles(take.rotation)[number, 0], abs=1e-7)
+        assert float(row["HeadYaw"]) == pytest.approx(quaternion_to_angles(take.rotation)[number, 0], abs=1e-7)
     assert [row["Timecode"] for row in rows] == ["00:00:10:00.000", "00:00:10:02.002", "00:00:10:04.004"]
     assert {row["BlendShapeCount"] for row in rows} == {"61"}
 
@@ -113,7 +111,7 @@ def test_csv_round_trip(rate, tmp_path):
 
 def test_nobody(tmp_path):
     write_csv(Take.empty(), tmp_path / "a.csv")
-    assert len(read_csv(tmp_path / "a.csv")) == 0 and to_values(Take.empty()).shape == (0, 61)
+    assert len(read_csv(tmp_path / "a.csv")) == 0 and take_to_values(Take.empty()).shape == (0, 61)
 
 
 def test_rate_and_midnight_and_repeats(tmp_path):
@@ -133,10 +131,10 @@ def test_angles():
     for k, (axis, sees) in enumerate([((0, 0, 1), (1, 0, 0)), ((0, 0, 1), (0, 1, 0)), ((0, 1, 0), (-1, 0, 0))]):
         angles = np.zeros(3)
         angles[k] = 0.3
-        moved = quaternion_to_matrix(from_angles(angles))[0] @ axis
+        moved = quaternion_to_matrix(angles_to_quaternion(angles))[0] @ axis
         np.testing.assert_allclose(moved, np.cos(0.3) * np.array(axis) + np.sin(0.3) * np.array(sees), atol=1e-12)
     angles = np.random.default_rng(0).uniform(-1.4, 1.4, (50, 3))
-    np.testing.assert_allclose(to_angles(from_angles(angles)), angles, atol=1e-9)
+    np.testing.assert_allclose(quaternion_to_angles(angles_to_quaternion(angles)), angles, atol=1e-9)
 
 
 def test_gaze():
@@ -144,7 +142,7 @@ def test_gaze():
     look = np.zeros((1, 52))
     look[0, [ARKIT_NAMES.index("eyeLookOutLeft"), ARKIT_NAMES.index("eyeLookInRight")]] = 1
     look[0, ARKIT_NAMES.index("eyeLookUpLeft")] = 0.5
-    values = dict(zip(PACKET_NAMES, to_values(Take(take.time_s, take.actor, look, take.rotation, take.translation))[0]))
+    values = dict(zip(PACKET_NAMES, take_to_values(Take(take.time_s, take.actor, look, take.rotation, take.translation))[0]))
     assert values["LeftEyeYaw"] == values["RightEyeYaw"] == pytest.approx(0.52)
     assert values["LeftEyePitch"] == pytest.approx(0.22) and values["RightEyePitch"] == 0 == values["LeftEyeRoll"]
 
@@ -163,7 +161,7 @@ def test_sender():
     assert [subject for _, _, subject, _, _ in got] == ["mfn 1", "mfn 3", "mfn 5", "mfn 1"]
     assert got[0][1] == got[3][1] and len({device for _, device, _, _, _ in got}) == 3
     assert all(len(device) == 36 for _, device, _, _, _ in got)
-    np.testing.assert_array_equal([values for *_, values in got[:3]], to_values(take))
+    np.testing.assert_array_equal([values for *_, values in got[:3]], take_to_values(take))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from retarget.geometry.node_tree import quaternion_to_matrix
 from retarget.gltf.document import read_glb, write_glb
 from retarget.performance.stream import expressions_for
 from retarget.performance.take import Take
-from retarget.performance.vmc import PORT, VmcSender, encode_bundle, expressions, expressions_of
+from retarget.performance.vmc import DEFAULT_PORT, VmcSender, encode_bundle, expressions_of_avatar, vmc_expressions
 from tests.helpers.characters import make_take
 
 pytest.importorskip("pythonosc", reason="VMC is sent with python-osc: pip install '.[stream]'")
@@ -75,7 +75,7 @@ def test_messages():
 
 def test_bytes():
     """The datagram by hand: OSC 1.0's bundle, immediate, first element /VMC/Ext/OK with one integer."""
-    data = encode_bundle(np.zeros(52), (0, 0, 0, 1), 2.0, expressions())
+    data = encode_bundle(np.zeros(52), (0, 0, 0, 1), 2.0, vmc_expressions())
     assert data[:16] == b"#bundle\0" + bytes(7) + b"\1"
     assert data[16:20] == bytes([0, 0, 0, 20]) and data[20:40] == b"/VMC/Ext/OK\0,i\0\0\0\0\0\1"
     assert data[40:44] == bytes([0, 0, 0, 20]) and data[44:64] == b"/VMC/Ext/T\0\0,f\0\0\x40\0\0\0"
@@ -86,7 +86,7 @@ def test_bytes():
 def test_a_turned_head_turns_the_same_way_in_unity():
     """Unity's axes are ours with x negated: a nose that goes to the subject's left goes to -x there."""
     half = 0.2
-    data = encode_bundle(np.zeros(52), (0, np.sin(half), 0, np.cos(half)), 0, expressions())
+    data = encode_bundle(np.zeros(52), (0, np.sin(half), 0, np.cos(half)), 0, vmc_expressions())
     from pythonosc.osc_bundle import OscBundle
 
     bone = next(content.params for content in OscBundle(data) if content.address == "/VMC/Ext/Bone/Pos")
@@ -95,31 +95,31 @@ def test_a_turned_head_turns_the_same_way_in_unity():
 
 
 def test_names():
-    assert expressions("vrm1").names == ("aa", "ih", "ou", "ee", "oh", "blinkLeft", "blinkRight")
-    perfect = expressions("arkit")
+    assert vmc_expressions("vrm1").names == ("aa", "ih", "ou", "ee", "oh", "blinkLeft", "blinkRight")
+    perfect = vmc_expressions("arkit")
     assert perfect.names[:2] == ("EyeBlinkLeft", "EyeLookDownLeft") and len(perfect.names) == 52
     random = np.random.default_rng(0).uniform(0, 1, (4, 52)).astype(np.float32)
     np.testing.assert_array_equal(perfect.values(random), random)
-    assert expressions().values(np.zeros((0, 52))).shape == (0, 7)
+    assert vmc_expressions().values(np.zeros((0, 52))).shape == (0, 7)
     face = np.zeros((1, 52))
     face[0, ARKIT_NAMES.index("jawOpen")] = 0.8
-    assert expressions().values(face)[0].tolist() == [pytest.approx(0.8), 0, 0, 0, 0, 0, 0]
+    assert vmc_expressions().values(face)[0].tolist() == [pytest.approx(0.8), 0, 0, 0, 0, 0, 0]
     face[0, ARKIT_NAMES.index("mouthFunnel")] = 0.9
-    a, _, u, _, o, *_ = expressions().values(face)[0]
+    a, _, u, _, o, *_ = vmc_expressions().values(face)[0]
     assert o == pytest.approx(0.9) and a < 0.2 and u == 0
     with pytest.raises(ValueError, match="expected vrm0, vrm1 or arkit"):
-        expressions("vrm2")
+        vmc_expressions("vrm2")
 
 
 def test_an_avatar_is_called_by_its_own_names():
     own = [name.upper() for name in ARKIT_NAMES[:40]]
     groups = [{"name": name} for name in ["Joy", *own]]
-    got = expressions_of({"extensions": {"VRM": {"blendShapeMaster": {"blendShapeGroups": groups}}}})
+    got = expressions_of_avatar({"extensions": {"VRM": {"blendShapeMaster": {"blendShapeGroups": groups}}}})
     assert list(got.names) == own
     assert got.values(np.eye(52)[3:4])[0].tolist() == np.eye(40)[3].tolist()
     custom = {key: {} for key in ARKIT_NAMES}
-    assert expressions_of({"extensions": {"VRMC_vrm": {"expressions": {"custom": custom}}}}).names == ARKIT_NAMES
-    assert expressions_of({"extensions": {"VRMC_vrm": {}}}).names[0] == "aa" and expressions_of({}).names[0] == "A"
+    assert expressions_of_avatar({"extensions": {"VRMC_vrm": {"expressions": {"custom": custom}}}}).names == ARKIT_NAMES
+    assert expressions_of_avatar({"extensions": {"VRMC_vrm": {}}}).names[0] == "aa" and expressions_of_avatar({}).names[0] == "A"
 
 
 def test_names_by_file(face_path):
@@ -160,7 +160,7 @@ def test_a_port_a_person_and_they_keep_it():
 def test_who_is_gone_gives_the_port_free():
     first = make_take(1)
     other = Take(first.time_s + 2, first.actor + 1, first.coefficients, first.rotation, first.translation)
-    sender = VmcSender(port=PORT)
+    sender = VmcSender(port=DEFAULT_PORT)
     try:
         soon = Take(first.time_s + 0.5, first.actor + 1, first.coefficients, first.rotation, first.translation)
         assert [sender.send(take) for take in (first, soon, other, Take.empty())] == [1, 0, 1, 0]

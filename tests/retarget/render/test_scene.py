@@ -12,7 +12,7 @@ from retarget.gltf.document import write_glb
 from retarget.performance.take import Take
 from retarget.render.materials import Look, sample
 from retarget.render.scene import render_scene
-from retarget.rig.rig import load_rig
+from retarget.rig.load import load_rig
 from tests.helpers.characters import ball, make_body, make_face, make_take
 
 
@@ -90,9 +90,9 @@ def test_the_nearer_hides_the_farther(tmp_path):
 def test_subjects_left_is_on_the_right(tmp_path):
     rig = rig_of(make_face(("mouthSmileLeft", "jawOpen")), tmp_path)
     # Move the smile's vertices to the subject's left side: those with x > 0.
-    delta = rig.character.surfaces[0].deltas
+    delta = rig.mesh.parts[0].deltas
     delta[0] = 0
-    delta[0][rig.character.positions[: delta.shape[1], 0] > 0.05] = (0.05, 0, 0)
+    delta[0][rig.mesh.positions[: delta.shape[1], 0] > 0.05] = (0.05, 0, 0)
     still = render_scene(one_person(), [rig], 160, 120, 200, black())
     smiling = render_scene(one_person(mouthSmileLeft=1), [rig], 160, 120, 200, black())
     _, columns = np.nonzero((still != smiling).any(axis=2))

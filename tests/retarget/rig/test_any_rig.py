@@ -9,13 +9,13 @@ import struct
 import numpy as np
 import pytest
 
-from retarget.animation.pose import pose
+from retarget.animation.pose import pose_vertices
 from retarget.animation.scene import write_scene
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.accessors import add_accessor, read_accessor
 from retarget.gltf.document import Glb, add_view, read_glb, write_glb
-from retarget.rig.report import describe, routes
-from retarget.rig.rig import load_rig
+from retarget.rig.load import load_rig
+from retarget.rig.report import describe_rig, list_effects
 from tests.helpers.characters import make_body, make_face, make_take
 
 VISEMES = ("viseme_sil", "viseme_PP", "viseme_aa")
@@ -40,10 +40,10 @@ def two_meshes() -> Glb:
 def test_ready_player_me(tmp_path):
     write_glb(two_meshes(), tmp_path / "a.glb")
     rig = load_rig(tmp_path / "a.glb")
-    goes = dict(routes(rig))
+    goes = dict(list_effects(rig))
     assert goes["jawOpen"] == "Wolf3D_Head.jawOpen, Wolf3D_Teeth.jawOpen" and goes["mouthLeft"] == "Wolf3D_Head.mouthLeft"
     assert rig.unmapped == () and rig.undriven == VISEMES
-    assert describe(rig)[-1] == "52 of 52 have an effect; nothing is missing"
+    assert describe_rig(rig)[-1] == "52 of 52 have an effect; nothing is missing"
     weights = rig.weights(np.eye(52)[[ARKIT_NAMES.index("jawOpen")]])[0]
     assert weights.sum() == 2 and weights[[m.start + m.names.index("jawOpen") for m in rig.morphs]].tolist() == [1, 1]
 
@@ -78,8 +78,8 @@ def test_quantised_is_the_same_but_rounded(kind, normalized, tmp_path):
     write_glb(quantised(make_face(), kind, normalized), tmp_path / "small.glb")
     take = make_take(2)
     plain, small = (load_rig(tmp_path / name) for name in ("plain.glb", "small.glb"))
-    assert routes(plain) == routes(small)
-    a, b = (pose(rig, take.coefficients, take.rotation, take.translation) for rig in (plain, small))
+    assert list_effects(plain) == list_effects(small)
+    a, b = (pose_vertices(rig, take.coefficients, take.rotation, take.translation) for rig in (plain, small))
     np.testing.assert_allclose(a, b, atol=0.2 / np.iinfo(kind).max)
     write_scene(take, [small], tmp_path / "out.glb")
     assert read_glb(tmp_path / "out.glb").document["extensionsRequired"] == ["KHR_mesh_quantization"]
@@ -96,10 +96,10 @@ def test_texture_transform_and_second_set(tmp_path):
     x, y = uv[:, 0], uv[:, 1] * 2
     c, s = np.cos(0.3), np.sin(0.3)
     expected = np.stack([c * x + s * y + 0.25, c * y - s * x], 1)
-    np.testing.assert_allclose(load_rig(tmp_path / "a.glb").character.uv[:108], expected, atol=1e-3)
+    np.testing.assert_allclose(load_rig(tmp_path / "a.glb").mesh.uv[:108], expected, atol=1e-3)
     change["scale"] = [1e30, 1]
     write_glb(glb, tmp_path / "a.glb")
-    with pytest.raises(ValueError, match="places that are no numbers"):
+    with pytest.raises(ValueError, match="texture coordinates that are no finite numbers"):
         load_rig(tmp_path / "a.glb")
 
 
@@ -112,7 +112,7 @@ def test_gltf_with_its_buffer_inside_or_beside(inside, tmp_path):
     (tmp_path / "face.bin").write_bytes(glb.binary)
     (tmp_path / "face.gltf").write_text(json.dumps(document))
     write_glb(glb, tmp_path / "face.glb")
-    assert routes(load_rig(tmp_path / "face.gltf")) == routes(load_rig(tmp_path / "face.glb"))
+    assert list_effects(load_rig(tmp_path / "face.gltf")) == list_effects(load_rig(tmp_path / "face.glb"))
 
 
 def test_node_constraints_follow_their_nodes(tmp_path):
@@ -179,7 +179,7 @@ def test_specular_glossiness_materials_have_their_colour(tmp_path):
     old = {"diffuseFactor": [1, 0.5, 1, 1], "diffuseTexture": {"index": 0}, "glossinessFactor": 0.3}
     glb.document["materials"][0] = {"extensions": {"KHR_materials_pbrSpecularGlossiness": old}}
     write_glb(glb, tmp_path / "a.glb")
-    look = load_rig(tmp_path / "a.glb").looks[0]
+    look = load_rig(tmp_path / "a.glb").materials[0]
     assert look.colour.tolist() == [1, 0.5, 1, 1] and look.mips[0][0, 0].tolist() == [255, 0, 0, 255]
     assert look.gloss == pytest.approx(0.3)
 
@@ -227,5 +227,5 @@ def test_a_head_that_nothing_follows_is_none(tmp_path):
     glb.document["scenes"][0]["nodes"].append(len(nodes) - 3)
     write_glb(glb, tmp_path / "a.glb")
     rig = load_rig(tmp_path / "a.glb")
-    assert rig.head is None and rig.neck is None and not rig.stands and rig.eyes == (2, 3)
+    assert rig.head is None and rig.neck is None and not rig.has_body and rig.eyes == (2, 3)
     assert load_rig(tmp_path / "a.glb", head="head").head == len(nodes) - 1

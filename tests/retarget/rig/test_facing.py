@@ -7,12 +7,12 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from retarget.animation.pose import pose
+from retarget.animation.pose import pose_vertices
 from retarget.geometry.node_tree import matrix_to_quaternion
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Glb, write_glb
-from retarget.rig.report import describe
-from retarget.rig.rig import load_rig
+from retarget.rig.load import load_rig
+from retarget.rig.report import describe_rig
 from tests.helpers.characters import ball, make_take
 
 PLACES = {"eyeBlinkLeft": (0.035, 0.03), "eyeBlinkRight": (-0.035, 0.03), "mouthSmileLeft": (0.02, -0.04), "mouthPucker": (0.0, -0.04)}
@@ -39,20 +39,20 @@ def straight(request, tmp_path_factory):
 
 
 def test_every_quarter_is_turned_back(straight, tmp_path):
-    assert len(QUARTERS) == 24 and not any(line.startswith("turned") for line in describe(straight))
+    assert len(QUARTERS) == 24 and not any(line.startswith("turned") for line in describe_rig(straight))
     take = make_take(2)
-    expected = pose(straight, take.coefficients, take.rotation, take.translation)
+    expected = pose_vertices(straight, take.coefficients, take.rotation, take.translation)
     for turn in QUARTERS:
         write_glb(make_head(turn, eyes=straight.eyes is not None), tmp_path / "b.glb")
         rig = load_rig(tmp_path / "b.glb")
-        np.testing.assert_allclose(rig.faces, turn.T, atol=1e-12)
+        np.testing.assert_allclose(rig.front_rotation, turn.T, atol=1e-12)
         assert rig.scale == straight.scale
-        np.testing.assert_allclose(pose(rig, take.coefficients, take.rotation, take.translation), expected, atol=1e-6)
+        np.testing.assert_allclose(pose_vertices(rig, take.coefficients, take.rotation, take.translation), expected, atol=1e-6)
 
 
 def test_it_is_said(tmp_path):
     write_glb(make_head(np.diag([-1.0, 1, -1])), tmp_path / "a.glb")
-    assert "turned               it looks to -z, its top is +y" in describe(load_rig(tmp_path / "a.glb"))
+    assert "turned               it faces -z, its top is +y" in describe_rig(load_rig(tmp_path / "a.glb"))
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_no_turn_unless_all_is_clear(change, tmp_path):
     places = {name: place for name, place in {**PLACES, **change}.items() if place}
     for turn in (np.eye(3), np.diag([-1.0, 1, -1])):
         write_glb(make_head(turn, places), tmp_path / "a.glb")
-        assert (load_rig(tmp_path / "a.glb").faces == np.eye(3)).all()
+        assert (load_rig(tmp_path / "a.glb").front_rotation == np.eye(3)).all()

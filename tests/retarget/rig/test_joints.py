@@ -58,14 +58,14 @@ def test_given_by_name_or_number():
 
 def test_a_neck_is_above_the_head():
     assert find_joints(document(_5="neck", _1="x")).neck is None
-    with pytest.raises(ValueError, match="head does not hang below the node 'LeftArm'"):
+    with pytest.raises(ValueError, match="the head is not below the node 'LeftArm'"):
         find_joints(document(), neck="LeftArm")
 
 
 @pytest.mark.parametrize(
     "given, message",
     [
-        ({"head": "mixamorig:Hed"}, r"head: it has no node 'mixamorig:Hed' \(close: mixamorig:Head\)"),
+        ({"head": "mixamorig:Hed"}, r"head: it has no node 'mixamorig:Hed'; did you mean 'mixamorig:Head'\?"),
         ({"head": "99"}, "head: it has no node '99'"),
         ({"head": "Person"}, "'Person' is a skinned mesh"),
         ({"eyes": "LeftEye"}, "expected two nodes, LEFT,RIGHT"),

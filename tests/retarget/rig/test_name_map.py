@@ -9,9 +9,9 @@ import pytest
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.document import read_glb, write_glb
-from retarget.rig.name_map import check_map, read_map, write_draft
-from retarget.rig.report import routes
-from retarget.rig.rig import load_rig
+from retarget.rig.load import load_rig
+from retarget.rig.name_map import check_name_map, read_name_map, write_name_map_draft
+from retarget.rig.report import list_effects
 from tests.helpers.characters import make_face
 from tests.helpers.vrms import make_new
 
@@ -33,8 +33,8 @@ def test_a_map_drives_other_names(tmp_path):
     rig = load_rig(path, tmp_path / "names.json")
     np.testing.assert_allclose(rig.weights(row("jawOpen")), [[1, 0, 0]])
     np.testing.assert_allclose(rig.weights(row("mouthSmileLeft")), [[0, 1, 0.3]], rtol=1e-6)
-    assert dict(routes(rig))["mouthSmileLeft"] == "skin.LachenL, skin.CheekL 0.3" and rig.undriven == ()
-    assert dict(routes(rig))["tongueOut"] == "" and "mouthSmileRight" in rig.unmapped
+    assert dict(list_effects(rig))["mouthSmileLeft"] == "skin.LachenL, skin.CheekL 0.3" and rig.undriven == ()
+    assert dict(list_effects(rig))["tongueOut"] == "" and "mouthSmileRight" in rig.unmapped
     with pytest.raises(ValueError, match="or a name map: retarget inspect RIG --write-map"):
         load_rig(path)
 
@@ -56,8 +56,8 @@ def test_a_map_beats_a_preset(tmp_path):
 @pytest.mark.parametrize(
     "rows, message",
     [
-        ({"jawOpne": "Mouth_Open"}, r"'jawOpne' is none of ARKit's 52 \(close: jawOpen\)"),
-        ({"jawOpen": "Mouth_Opn"}, r"'Mouth_Opn', which is no morph target of it \(close: Mouth_Open"),
+        ({"jawOpne": "Mouth_Open"}, r"'jawOpne' is none of ARKit's 52 names; did you mean 'jawOpen'\?"),
+        ({"jawOpen": "Mouth_Opn"}, r"'Mouth_Opn', which is no morph target of it; did you mean 'Mouth_Open'"),
         ({"jawOpen": "xyz"}, "no morph target of it$"),
         ({"jawOpen": 3}, 'jawOpen: expected a target\'s name, {"name": factor'),
         ({"jawOpen": ["Mouth_Open"]}, "jawOpen: expected"),
@@ -81,20 +81,20 @@ def test_bad_maps_are_one_line(rows, message, tmp_path):
 def test_bad_files_are_one_line(text, message, tmp_path):
     (tmp_path / "n.json").write_text(text)
     with pytest.raises(ValueError, match=rf"n\.json: .*{message}"):
-        read_map(tmp_path / "n.json")
+        read_name_map(tmp_path / "n.json")
     with pytest.raises(FileNotFoundError, match=r"no such file .*--write-map"):
-        read_map(tmp_path / "gone.json")
+        read_name_map(tmp_path / "gone.json")
 
 
 def test_spellings_and_empty():
-    assert check_map({"JawOpen": "a", "brow_down_left": {"b": 2}}) == {"jawOpen": {"a": 1.0}, "browDownLeft": {"b": 2.0}}
-    assert check_map({}) == {}
+    assert check_name_map({"JawOpen": "a", "brow_down_left": {"b": 2}}) == {"jawOpen": {"a": 1.0}, "browDownLeft": {"b": 2.0}}
+    assert check_name_map({}) == {}
 
 
 def test_draft_guesses_and_can_be_given_back(tmp_path):
     names = ("jawOpen", "Mouth_Open", "Smile_L", "smile_right", "Eye_Blink_L", "Blink_R", "Ears", "BrowInner_Up", "Mouth_Frown")
     path, out = saved(tmp_path, names), tmp_path / "names.json"
-    assert write_draft(out, read_glb(path).document) == 8
+    assert write_name_map_draft(out, read_glb(path).document) == 8
     rows = json.loads(out.read_text())
     assert rows["jawOpen"] == "jawOpen" and rows["mouthSmileLeft"] == "Smile_L" and rows["mouthSmileRight"] == "smile_right"
     assert rows["eyeBlinkLeft"] == "Eye_Blink_L" and rows["eyeBlinkRight"] == "Blink_R" and rows["mouthClose"] is None
@@ -107,13 +107,13 @@ def test_draft_guesses_and_can_be_given_back(tmp_path):
 
 def test_draft_of_other_names_alone(tmp_path):
     path = saved(tmp_path, ("mouthOpen", "mouthSmile", "A", "B"))
-    assert write_draft(tmp_path / "n.json", read_glb(path).document) == 3
+    assert write_name_map_draft(tmp_path / "n.json", read_glb(path).document) == 3
     rig = load_rig(path, tmp_path / "n.json")
     assert rig.weights(row("jawOpen") + row("mouthSmileLeft"))[0].tolist() == [1, 0.5, 0, 0] and rig.undriven == ("A", "B")
 
 
 def test_draft_of_a_vrm_leaves_its_expressions(tmp_path):
     write_glb(make_new({"aa": ({"Mouth_A": 1}, {})}, targets=("Mouth_A", "Jaw_Opn", "cheekPuff")), tmp_path / "a.vrm")
-    assert write_draft(tmp_path / "n.json", read_glb(tmp_path / "a.vrm").document) == 1
+    assert write_name_map_draft(tmp_path / "n.json", read_glb(tmp_path / "a.vrm").document) == 1
     rig = load_rig(tmp_path / "a.vrm", tmp_path / "n.json")
     assert rig.weights(row("jawOpen") + row("cheekPuff"))[0].tolist() == [1, 0, 1]

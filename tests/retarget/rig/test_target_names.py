@@ -7,8 +7,8 @@ import pytest
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.gltf.document import write_glb
-from retarget.rig.rig import load_rig
-from retarget.rig.target_names import find_shapes, split_side
+from retarget.rig.load import load_rig
+from retarget.rig.target_names import match_targets, split_side
 from tests.helpers.characters import make_face
 from tests.helpers.vrms import make_new
 
@@ -44,7 +44,7 @@ ALONE = [
 
 @pytest.mark.parametrize("name, expected", ALONE)
 def test_one_shape(name, expected):
-    assert find_shapes([[name]]) == [{expected: 1.0}]
+    assert match_targets([[name]]) == [{expected: 1.0}]
 
 
 BOTH = [("eyesClosed", "eyeBlink"), ("mouthSmile", "mouthSmile"), ("Fcl_BRW_Angry", "browDown"), ("まばたき", "eyeBlink")]
@@ -52,7 +52,7 @@ BOTH = [("eyesClosed", "eyeBlink"), ("mouthSmile", "mouthSmile"), ("Fcl_BRW_Angr
 
 @pytest.mark.parametrize("name, stem", [*BOTH, ("vrc.blink", "eyeBlink")])
 def test_both_sides_share_one(name, stem):
-    assert find_shapes([[name]]) == [{f"{stem}Left": 0.5, f"{stem}Right": 0.5}]
+    assert match_targets([[name]]) == [{f"{stem}Left": 0.5, f"{stem}Right": 0.5}]
 
 
 NOTHING = ["viseme_PP", "jawOpen_mouthFunnel", "eyeBlink_jawOpen", "Fcl_ALL_Joy", "eyebrow_left", "lefteyelid", "mouth_up"]
@@ -60,37 +60,37 @@ NOTHING = ["viseme_PP", "jawOpen_mouthFunnel", "eyeBlink_jawOpen", "Fcl_ALL_Joy"
 
 @pytest.mark.parametrize("name", [*NOTHING, "Angry", "Curl", "Mouth_A", "Lid_L", "", "."])
 def test_nothing(name):
-    assert find_shapes([[name]]) == [{}]
+    assert match_targets([[name]]) == [{}]
 
 
 def test_what_is_nearest_to_arkit_counts():
     names = ["jawOpen", "Mouth_Open", "A25_Jaw_Open", "Eye_Blink_L", "EyeClosedLeft", "A15_Eye_Blink_Right", "eyesClosed"]
-    shown = find_shapes([names])
+    shown = match_targets([names])
     assert shown == [{"jawOpen": 1.0}, {}, {}, {"eyeBlinkLeft": 1.0}, {}, {"eyeBlinkRight": 1.0}, {}]
     # A mesh with a prefix goes with one without, one with other names does not.
-    assert find_shapes([["jawOpen"], ["teeth_jawOpen"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}, {"jawOpen": 1.0}, {}]
-    assert find_shapes([["Mouth_Open"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}] * 2
-    assert find_shapes([["Mouth_Open", "x_jawOpen"]], others=False) == [{}, {"jawOpen": 1.0}] and find_shapes([]) == []
+    assert match_targets([["jawOpen"], ["teeth_jawOpen"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}, {"jawOpen": 1.0}, {}]
+    assert match_targets([["Mouth_Open"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}] * 2
+    assert match_targets([["Mouth_Open", "x_jawOpen"]], other_makers=False) == [{}, {"jawOpen": 1.0}] and match_targets([]) == []
 
 
 def test_every_name_is_its_own_behind_a_prefix():
     for name in ARKIT_NAMES:
         for own in (name, f"mesh.{name}", f"head_geo_{name}", f"CTRL_expressions_{name}", name.upper()):
-            assert find_shapes([[own]]) == [{name: 1.0}], own
+            assert match_targets([[own]]) == [{name: 1.0}], own
         assert canonical_name(f"blendShapes.{name}") == name and canonical_name(f"x_{name}") is None
 
 
 def test_visemes_alone_move_the_lips():
     names = ["viseme_sil", "viseme_aa", "viseme_O", "vrc.v_ou"]
-    nothing, open_, round_, pursed = find_shapes([names])
+    nothing, open_, round_, pursed = match_targets([names])
     assert nothing == {} and open_ == {"jawOpen": 1.0, "mouthFunnel": -0.7, "mouthPucker": -0.7}
     assert round_ == {"mouthFunnel": 1.0} and pursed == {"mouthPucker": 1.0, "mouthFunnel": -0.5}
-    assert find_shapes([["viseme_aa", "viseme_O", "jawOpen", "mouthFunnel", "mouthPucker"]])[:2] == [{}, {}]
-    assert find_shapes([["viseme_aa", "viseme_O", "jawOpen"]])[:2] == [{}, {"mouthFunnel": 1.0}]
+    assert match_targets([["viseme_aa", "viseme_O", "jawOpen", "mouthFunnel", "mouthPucker"]])[:2] == [{}, {}]
+    assert match_targets([["viseme_aa", "viseme_O", "jawOpen"]])[:2] == [{}, {"mouthFunnel": 1.0}]
 
 
 def test_endless_names_take_no_time():
-    assert find_shapes([["a_" * 1_000_000, "." * 1_000_000, "x_" * 1_000_000 + "jawOpen"]]) == [{}, {}, {"jawOpen": 1.0}]
+    assert match_targets([["a_" * 1_000_000, "." * 1_000_000, "x_" * 1_000_000 + "jawOpen"]]) == [{}, {}, {"jawOpen": 1.0}]
 
 
 def test_sides():

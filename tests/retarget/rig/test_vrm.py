@@ -10,9 +10,10 @@ import pytest
 from retarget.animation.scene import write_scene
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
 from retarget.gltf.document import Glb, read_glb, write_glb
-from retarget.rig.report import describe, routes
-from retarget.rig.rig import load_rig
-from retarget.rig.vrm import BLINK, LOOK, MOUTH, PRESETS, Clips, apply_overrides, follow
+from retarget.rig.load import load_rig
+from retarget.rig.report import describe_rig, list_effects
+from retarget.rig.vrm.expressions import VrmExpressions, apply_overrides, expression_map
+from retarget.rig.vrm.presets import BLINK, GAZE, MOUTH, PRESETS
 from tests.helpers.characters import make_face, make_take
 from tests.helpers.vrms import TARGETS, make_new, make_old
 
@@ -54,32 +55,32 @@ SMILE = dict.fromkeys(("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "
 
 def test_old_presets(tmp_path):
     rig = loaded(make_old(OLD), tmp_path)
-    assert rig.clips.shown.names == ("A", "O", "Blink_L", "Blink_R", "Joy")  # winks take the place of the blink
+    assert rig.expressions.mapping.names == ("A", "O", "Blink_L", "Blink_R", "Joy")  # winks take the place of the blink
     assert shown(rig, jawOpen=0.5) == {"Mouth_A": 0.5} and shown(rig, mouthFunnel=1) == {"Mouth_O": 0.5}
     assert shown(rig, eyeBlinkLeft=1, eyeBlinkRight=0.25) == {"Lid_L": 1, "Lid_R": 0.25}
     assert shown(rig, **SMILE) == {"Smile": 1}
     assert shown(rig, **SMILE, jawOpen=1, eyeBlinkLeft=1) == {"Smile": 1}, "no jaw and no lid on top of a full feeling"
     assert shown(rig, mouthSmileLeft=0.5, mouthSmileRight=0.5) == {}, "a hint is no feeling"
-    assert rig.faces[2, 2] == -1 and rig.eyes_turn and rig.undriven == ("Angry",) and "tongueOut" in rig.unmapped
-    assert dict(routes(rig))["mouthFunnel"] == "O (skin.Mouth_O 0.5)"
+    assert rig.front_rotation[2, 2] == -1 and rig.eyes_turn and rig.undriven == ("Angry",) and "tongueOut" in rig.unmapped
+    assert dict(list_effects(rig))["mouthFunnel"] == "O (skin.Mouth_O 0.5)"
 
 
 def test_one_blink_is_for_both_eyes(tmp_path):
     rig = loaded(make_old(OLD[4:5]), tmp_path)
     assert shown(rig, eyeBlinkLeft=1) == {"Lid_L": 0.5, "Lid_R": 0.5}
-    assert rig.eye_centre == pytest.approx([0, 0, 0.04])
+    assert rig.eye_center == pytest.approx([0, 0, 0.04])
 
 
 def test_unknown_groups_by_their_names(tmp_path):
     groups = [("Surprised", "unknown", {"Angry": 100}, False), ("Extra", "unknown", {"Smile": 100}, False)]
     rig = loaded(make_old(groups), tmp_path)
-    assert rig.clips.shown.names == ("Surprised",) and "Smile" in rig.undriven
+    assert rig.expressions.mapping.names == ("Surprised",) and "Smile" in rig.undriven
     assert shown(rig, eyeWideLeft=1, eyeWideRight=1, browOuterUpLeft=1, browOuterUpRight=1) == {"Angry": 1}
 
 
 def test_new_presets_and_overrides(tmp_path):
     rig = loaded(make_new(NEW), tmp_path)
-    assert rig.faces[2, 2] == 1 and shown(rig, jawOpen=0.5) == {"Mouth_A": 0.5}
+    assert rig.front_rotation[2, 2] == 1 and shown(rig, jawOpen=0.5) == {"Mouth_A": 0.5}
     half = dict.fromkeys(("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight"), 0.9 / 1.4)
     assert shown(rig, **half, jawOpen=0.8, eyeBlinkLeft=1) == {"Smile": 0.5, "Mouth_A": 0.4}
 
@@ -94,7 +95,7 @@ def test_perfect_sync_wins(old, tmp_path):
     else:
         glb = make_new(NEW, {name: ({f"s{k}": 1}, {}) for k, name in enumerate(names)}, tuple(targets))
     rig = loaded(glb, tmp_path)
-    assert rig.clips.is_perfect and len(rig.clips.shown.names) == 52 and rig.unmapped == ()
+    assert rig.expressions.is_perfect_sync and len(rig.expressions.mapping.names) == 52 and rig.unmapped == ()
     given = np.random.default_rng(0).uniform(0, 1, (7, 52))
     np.testing.assert_allclose(rig.weights(given)[:, 6:], given, atol=1e-6)
     assert (rig.weights(given)[:, :6] == 0).all()
@@ -103,7 +104,7 @@ def test_perfect_sync_wins(old, tmp_path):
 def test_targets_named_as_arkit_win_over_presets(tmp_path):
     targets = ("Mouth_A", *ARKIT_NAMES[:40])
     rig = loaded(make_new({"aa": ({"Mouth_A": 1}, {})}, targets=targets), tmp_path)
-    assert rig.clips is None and shown(rig, jawOpen=1) == {"jawOpen": 1}
+    assert rig.expressions is None and shown(rig, jawOpen=1) == {"jawOpen": 1}
 
 
 def test_few_arkit_names_fill_what_presets_leave(tmp_path):
@@ -117,12 +118,12 @@ def test_gaze(tmp_path):
     preset = {"lookLeft": ({"Smile": 1}, {}), "aa": ({"Mouth_A": 1}, {})}
     glb = make_new(preset)
     rig = loaded(glb, tmp_path)
-    assert rig.eyes_turn and rig.clips.shown.names == ("aa",), "it has eye bones"
-    np.testing.assert_allclose(rig.eye_reach, np.repeat(EYE_TURN_RAD, 2))
+    assert rig.eyes_turn and rig.expressions.mapping.names == ("aa",), "it has eye bones"
+    np.testing.assert_allclose(rig.eye_angles_rad, np.repeat(EYE_TURN_RAD, 2))
     look = {"type": "bone", "rangeMapHorizontalInner": {"inputMaxValue": 90, "outputScale": 10}}
     glb.document["extensions"]["VRMC_vrm"]["lookAt"] = look
     rig = loaded(glb, tmp_path)
-    turned = rig.eye_turns(coefficients(eyeLookInLeft=1, eyeLookOutRight=1))[0] @ [0, 0, 1]
+    turned = rig.eye_rotations(coefficients(eyeLookInLeft=1, eyeLookOutRight=1))[0] @ [0, 0, 1]
     assert np.rad2deg(np.arcsin(-turned[:, 0])) == pytest.approx([10, np.rad2deg(EYE_TURN_RAD[0])])
     look["type"] = "expression"
     rig = loaded(glb, tmp_path)
@@ -131,8 +132,8 @@ def test_gaze(tmp_path):
 
 def clips(kind, binary, override):
     count = len(kind)
-    shown = follow([str(k) for k in range(count)], [{}] * count)
-    return Clips(shown, np.array(kind), np.array(binary), np.array(override).T, np.eye(count, dtype=np.float32))
+    shown = expression_map([str(k) for k in range(count)], [{}] * count)
+    return VrmExpressions(shown, np.array(kind), np.array(binary), np.array(override).T, np.eye(count, dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def clips(kind, binary, override):
         ((-1, BLINK), (1, 0), ((1, 0, 0), (0, 0, 0)), (0.6, 1), (1, 0)),
         ((-1, BLINK), (0, 1), ((1, 0, 0), (0, 0, 0)), (0.1, 1), (0.1, 0)),  # binary: suppressed at all is off
         ((-1, MOUTH), (0, 0), ((2, 2, 0), (0, 0, 0)), (1, 1), (1, 1)),  # other kinds go on
-        ((-1, LOOK), (0, 0), ((0, 2, 0), (0, 0, 0)), (1, 1), (1, 0)),
+        ((-1, GAZE), (0, 0), ((0, 2, 0), (0, 0, 0)), (1, 1), (1, 0)),
         ((BLINK, BLINK), (0, 0), ((2, 0, 0), (1, 0, 0)), (0.5, 1), (0.5, 1)),  # nothing suppresses its own kind
         ((-1, -1, MOUTH), (0, 0, 0), ((0, 0, 1), (0, 0, 1), (0, 0, 0)), (0.7, 0.6, 1), (0.7, 0.6, 0)),
     ],
@@ -165,15 +166,15 @@ def test_many_is_one_and_empty(tmp_path):
 
 
 def test_presets_are_made_of_arkit_names():
-    assert len({p.name for p in PRESETS}) == len({p.old_name for p in PRESETS}) == len(PRESETS) == 17
+    assert len({p.name for p in PRESETS}) == len({p.vrm0_name for p in PRESETS}) == len(PRESETS) == 17
     for preset in PRESETS:
-        assert set(preset.parts) <= set(ARKIT_NAMES)
-        most = sum(max(0, factor) for factor in preset.parts.values()) + preset.offset
+        assert set(preset.weights) <= set(ARKIT_NAMES)
+        most = sum(max(0, factor) for factor in preset.weights.values()) + preset.offset
         assert 0.2 < most <= 1 + 1e-9 or preset.name == "ee"
 
 
 def test_inspect_tells_version_and_gaze(tmp_path):
-    text = describe(loaded(make_new(NEW), tmp_path))
+    text = describe_rig(loaded(make_new(NEW), tmp_path))
     assert "VRM                  1.0, driven by 4 VRM expressions" in text
     assert "head joint           head (VRM bone)" in text and "gaze                 eye joints" in text
 
@@ -213,7 +214,7 @@ def test_any_expression_may_be_junk(make, tmp_path):
         place[places[number][-1]] = junk[rng.integers(len(junk))]
         write_glb(Glb(document, base.binary), tmp_path / "junk.vrm")
         try:
-            describe(load_rig(tmp_path / "junk.vrm"))
+            describe_rig(load_rig(tmp_path / "junk.vrm"))
         except ValueError as error:
             assert "\n" not in str(error) and len(str(error)) < 500
 

@@ -1,0 +1,100 @@
+"""The animated values of one character: which node property takes which value at each sample of a performance.
+
+Letters: K samples of one actor.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.animation.keyframes import reduce_linear, reduce_rotations
+from retarget.animation.pose import place_rig
+from retarget.geometry.node_tree import local_matrix, matrix_to_quaternion, pure_rotation
+from retarget.performance.take import Take
+from retarget.rig.rig import Rig
+
+_TRANSLATION_M = 0.25  # tolerance of a translation at tolerance 1: what a turn of one radian moves at a head's size
+
+TrackPath = Literal["translation", "rotation", "weights"]
+
+
+class Track(NamedTuple):
+    """Values of one property over time.
+
+    Attributes:
+        node: The rig's node, or None for the character's root.
+        path: The animated property, as glTF names it.
+        values: (K, ...) float32.
+    """
+
+    node: int | None
+    path: TrackPath
+    values: NDArray[np.float32]
+
+
+def make_tracks(rig: Rig, performance: Take) -> list[Track]:
+    """Compute all tracks of one character: root, head, neck, eyes and morph weights.
+
+    Args:
+        rig: The character.
+        performance: K samples of one actor.
+    """
+    placement = place_rig(rig, performance.rotation, performance.translation)
+    turn = matrix_to_quaternion(placement.root[:, :3, :3] / rig.scale)
+    tracks = [
+        _track(None, "translation", placement.root[:, :3, 3]),
+        _track(None, "rotation", _shortest_path_signs(turn)),
+    ]
+    if rig.has_body and rig.head is not None:
+        tracks.append(_track(rig.head, "rotation", _joint_rotation(rig, rig.head, placement.head)))
+        if rig.neck is not None:
+            tracks.append(_track(rig.neck, "rotation", _joint_rotation(rig, rig.neck, placement.neck)))
+    if rig.eyes_turn and rig.eyes is not None:
+        eye_rotations = rig.front_rotation.T @ rig.eye_rotations(performance.coefficients) @ rig.front_rotation
+        for side, joint in enumerate(rig.eyes):
+            tracks.append(_track(joint, "rotation", _joint_rotation(rig, joint, eye_rotations[:, side])))
+    weights = rig.weights(performance.coefficients)
+    tracks += [_track(morph.node, "weights", weights[:, morph.start : morph.stop]) for morph in rig.morphs]
+    return tracks
+
+
+def choose_keyframes(track: Track, time_s: NDArray[Any], tolerance: float) -> NDArray[np.int64]:
+    """Choose the samples of a track that become keyframes.
+
+    Args:
+        track: The track.
+        time_s: (K,) increasing times in seconds.
+        tolerance: The largest error: of weights, in radians of rotations, in quarters of a metre of translations.
+            0 keeps every sample.
+
+    Returns:
+        Ascending sample numbers.
+    """
+    if tolerance == 0:
+        return np.arange(len(time_s))
+    if track.path == "rotation":
+        return reduce_rotations(time_s, track.values, tolerance)
+    return reduce_linear(time_s, track.values, tolerance * (_TRANSLATION_M if track.path == "translation" else 1.0))
+
+
+def _track(node: int | None, path: TrackPath, values: NDArray[Any]) -> Track:
+    return Track(node, path, np.ascontiguousarray(values, np.float32))
+
+
+def _joint_rotation(rig: Rig, joint: int, turn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Local rotations (K, 4) of a joint that turn it by (K, 3, 3) in the rig's scene, relative to rest."""
+    parents = [number for number, node in enumerate(rig.glb.document["nodes"]) if joint in node.get("children", [])]
+    parent = pure_rotation(rig.world[parents[0]]) if parents else np.eye(3)
+    own = pure_rotation(local_matrix(rig.glb.document["nodes"][joint]))
+    return _shortest_path_signs(matrix_to_quaternion(parent.T @ turn @ parent @ own))
+
+
+def _shortest_path_signs(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, 4) quaternions with signs such that neighbors are on the same side, as players that mix them expect."""
+    side = np.sign(np.einsum("ki,ki->k", quaternion[1:], quaternion[:-1]))
+    signs = np.concatenate([[1.0], np.cumprod(np.where(side < 0, -1.0, 1.0))])
+    continuous: NDArray[np.float64] = quaternion * signs[:, None]
+    return continuous

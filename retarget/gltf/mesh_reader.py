@@ -1,0 +1,191 @@
+"""Read the mesh of one glTF node to arrays: vertices, triangles, morph targets and skin.
+
+Letters: V_i vertices of the node, V_p vertices of one primitive, T triangles, M morph targets, G bone groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.gltf.accessors import read_accessor
+from retarget.gltf.document import Document, Glb
+from retarget.render.materials import surface_of
+
+_TRIANGLES_MODE = 4
+_MAX_UV = 1e6
+_MAX_INFLUENCE_SETS = 4  # JOINTS_0 to JOINTS_3, four joints each
+
+
+class NodeMesh(NamedTuple):
+    """All triangle primitives of one node.
+
+    Attributes:
+        positions: (V_i, 3) mesh space.
+        triangles: (T, 3).
+        material: (T,) number in the document, -1 for none.
+        uv: (V_i, 2).
+        colors: (V_i, 4) linear light and coverage.
+        normals: (V_i, 3), zero where the file has none.
+        matrices: (V_i, G, 3, 4) weighted sums of bone matrices by group.
+        group_weights: (V_i, G).
+        deltas: (M, V_i, 3) morph targets.
+    """
+
+    positions: NDArray[np.float32]
+    triangles: NDArray[np.int64]
+    material: NDArray[np.int64]
+    uv: NDArray[np.float32]
+    colors: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    matrices: NDArray[np.float64]
+    group_weights: NDArray[np.float64]
+    deltas: NDArray[np.float32]
+
+
+class _Skin(NamedTuple):
+    """matrices: (V_p, G, 3, 4); group_weights: (V_p, G), as in `NodeMesh`."""
+
+    matrices: NDArray[np.float64]
+    group_weights: NDArray[np.float64]
+
+
+def read_node_mesh(
+    glb: Glb, node: int, world: NDArray[np.float64], group_of_node: NDArray[np.int64], group_count: int
+) -> NodeMesh | None:
+    """Read the mesh of a node.
+
+    Args:
+        glb: The glTF file.
+        node: Number of a node with a mesh.
+        world: (K, 4, 4) node-to-scene matrices of all K nodes, at rest.
+        group_of_node: (K,) bone group of each node.
+        group_count: G.
+
+    Returns:
+        The mesh, or None if it has no triangles. Lines, points and strips are ignored: they are no part of a face.
+    """
+    mesh = glb.document["meshes"][glb.document["nodes"][node]["mesh"]]
+    parts: list[NodeMesh] = []
+    count = 0
+    for primitive in mesh["primitives"]:
+        if primitive.get("mode", _TRIANGLES_MODE) != _TRIANGLES_MODE or "POSITION" not in primitive["attributes"]:
+            continue
+        part = _read_primitive(glb, primitive)
+        size = len(part.positions)
+        skin = _read_skin(glb, node, primitive, size, _Bones(world, group_of_node, group_count))
+        deltas = [_read_delta(glb, target, size) for target in primitive.get("targets", [])]
+        part = part._replace(
+            triangles=part.triangles + count,
+            matrices=skin.matrices,
+            group_weights=skin.group_weights,
+            deltas=np.stack(deltas) if deltas else part.deltas,
+        )
+        count += size
+        parts.append(part)
+    return _join(parts) if parts else None
+
+
+def _join(parts: Sequence[NodeMesh]) -> NodeMesh:
+    """The primitives of a node as one mesh; morph targets are joined along their vertices."""
+    joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in NodeMesh._fields if name != "deltas"}
+    return NodeMesh(**joined, deltas=np.concatenate([part.deltas for part in parts], axis=1))
+
+
+def _read_primitive(glb: Glb, primitive: Document) -> NodeMesh:
+    """Vertices and triangles of a primitive; no skin and no morph targets yet."""
+    attributes = primitive["attributes"]
+    positions = read_accessor(glb, attributes["POSITION"]).astype(np.float32)
+    count = len(positions)
+    indices = np.arange(count)
+    if "indices" in primitive:
+        indices = read_accessor(glb, primitive["indices"])[:, 0].astype(np.int64)
+    if len(indices) % 3 or (len(indices) and indices.max() >= count):
+        raise ValueError(f"{glb.path}: {len(indices)} triangle indices up to {indices.max()} for {count} vertices")
+    colors = np.ones((count, 4), np.float32)
+    if "COLOR_0" in attributes:
+        given = read_accessor(glb, attributes["COLOR_0"])
+        colors[:, : given.shape[1]] = given
+    normals = np.zeros((count, 3), np.float32)
+    if "NORMAL" in attributes:
+        normals = read_accessor(glb, attributes["NORMAL"])
+    return NodeMesh(
+        positions=positions,
+        triangles=indices.reshape(-1, 3),
+        material=np.full(len(indices) // 3, primitive.get("material", -1)),
+        uv=_read_uv(glb, primitive, count),
+        colors=colors,
+        normals=normals,
+        matrices=np.zeros((count, 0, 3, 4)),
+        group_weights=np.zeros((count, 0)),
+        deltas=np.zeros((0, count, 3), np.float32),
+    )
+
+
+def _read_uv(glb: Glb, primitive: Document, count: int) -> NDArray[np.float32]:
+    """(V_p, 2) coordinates of the base color texture, with the material's texture transform applied.
+
+    Quantized files store texture coordinates as integers and need that transform.
+    """
+    materials, number = glb.document.get("materials", []), primitive.get("material", -1)
+    surface = surface_of(materials[number]) if 0 <= number < len(materials) else {}
+    texture = surface.get("baseColorTexture") or {}
+    transform = (texture.get("extensions") or {}).get("KHR_texture_transform", {})
+    name = f"TEXCOORD_{transform.get('texCoord', texture.get('texCoord', 0))}"
+    if name not in primitive["attributes"]:
+        return np.zeros((count, 2), np.float32)
+    angle, uv = float(transform.get("rotation", 0)), read_accessor(glb, primitive["attributes"][name]).astype(np.float64)
+    scaled = uv * np.array(transform.get("scale", (1, 1)), np.float64)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    offset = np.array(transform.get("offset", (0, 0)), np.float64)
+    uv = scaled @ np.array([[cosine, -sine], [sine, cosine]]) + offset
+    if uv.shape != (count, 2) or not (np.abs(uv) < _MAX_UV).all():
+        raise ValueError(f"{glb.path}: material {number} has texture coordinates that are no finite numbers")
+    return uv.astype(np.float32)
+
+
+def _read_delta(glb: Glb, target: dict[str, int], count: int) -> NDArray[np.float32]:
+    """(V_p, 3) movement by one morph target."""
+    if "POSITION" not in target:
+        return np.zeros((count, 3), np.float32)
+    return read_accessor(glb, target["POSITION"]).astype(np.float32)
+
+
+class _Bones(NamedTuple):
+    """world: (K, 4, 4) node to scene. group_of_node: (K,) bone group. group_count: G."""
+
+    world: NDArray[np.float64]
+    group_of_node: NDArray[np.int64]
+    group_count: int
+
+
+def _read_skin(glb: Glb, node: int, primitive: Document, count: int, bones: _Bones) -> _Skin:
+    """How the vertices of a primitive follow the bone groups. Without a skin they follow their node."""
+    skin_number = glb.document["nodes"][node].get("skin")
+    attributes = primitive["attributes"]
+    matrices = np.zeros((count, bones.group_count, 3, 4))
+    group_weights = np.zeros((count, bones.group_count))
+    if skin_number is None or "JOINTS_0" not in attributes or "WEIGHTS_0" not in attributes:
+        matrices[:, bones.group_of_node[node]] = bones.world[node][:3]
+        group_weights[:, bones.group_of_node[node]] = 1
+        return _Skin(matrices, group_weights)
+    skin = glb.document["skins"][skin_number]
+    transforms: NDArray[Any] = bones.world[skin["joints"]]
+    if "inverseBindMatrices" in skin:
+        bind = read_accessor(glb, skin["inverseBindMatrices"])[: len(transforms)].reshape(-1, 4, 4).transpose(0, 2, 1)
+        transforms = transforms @ bind
+    sets = [k for k in range(_MAX_INFLUENCE_SETS) if f"JOINTS_{k}" in attributes and f"WEIGHTS_{k}" in attributes]
+    joints = np.concatenate([read_accessor(glb, attributes[f"JOINTS_{k}"]) for k in sets], axis=1).astype(np.int64)
+    weights = np.concatenate([read_accessor(glb, attributes[f"WEIGHTS_{k}"]) for k in sets], axis=1).astype(np.float64)
+    if joints.shape != weights.shape or joints.max() >= len(transforms):
+        raise ValueError(f"{glb.path}: vertices of node {node} use joint {joints.max()} of {len(transforms)}")
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+    group = bones.group_of_node[np.array(skin["joints"])][joints]  # (V_p, influences)
+    row = np.arange(count)
+    for k in range(joints.shape[1]):
+        np.add.at(matrices, (row, group[:, k]), weights[:, k, None, None] * transforms[joints[:, k], :3])
+        np.add.at(group_weights, (row, group[:, k]), weights[:, k])
+    return _Skin(matrices, group_weights)

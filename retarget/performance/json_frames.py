@@ -1,0 +1,154 @@
+"""Interpret one frame of a JSON performance: its time, its faces, their coefficients and their pose.
+
+A frame holds one face or several ("faces", "face_blendshapes"). A face holds coefficients by name
+(`{"jawOpen": 0.4}`), as MediaPipe's categories, or as a list whose names stand at the top of the file. Names may be
+spelled in every way that `arkit.canonical_name` knows. Other names (`_neutral`) are ignored. Where a file gives two
+halves of one shape, their mean is used.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.geometry.node_tree import matrix_to_quaternion, pure_rotation, shortest_turn
+
+Json = dict[str, Any]
+
+_COLUMN = {name: column for column, name in enumerate(ARKIT_NAMES)}
+_COEFFICIENT_KEYS = (
+    *("coefficients", "blendShapes", "blendshapes", "blend_shapes", "weights", "categories"),
+    *("face_blendshapes", "expression"),
+)
+_FACE_LIST_KEYS = ("faces", "face_blendshapes", "faceBlendshapes")
+UNIT_S_BY_KEY = {"time_s": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3, "time_ms": 1e-3, "timeMs": 1e-3}
+"""Keys of a frame's time whose name states the unit, and that unit in seconds."""
+_TIME_KEYS = ("time", "t", "timestamp")  # seconds, milliseconds or microseconds: decided by the steps
+_MAX_FRAME_STEP_S = 4.0
+_MATRIX_KEYS = ("facial_transformation_matrixes", "facialTransformationMatrixes")
+
+
+class Pose(NamedTuple):
+    """A head's pose in the scene. rotation: (4,) x y z w; translation: (3,) metres; None where it is not in the file."""
+
+    rotation: NDArray[np.float64] | None
+    translation: NDArray[np.float64] | None
+
+
+def time_key(frame: Json) -> str | None:
+    """Return the key under which a frame has its time, or None."""
+    return next((key for key in (*UNIT_S_BY_KEY, *_TIME_KEYS) if isinstance(frame.get(key), (int, float))), None)
+
+
+def time_unit_s(frames: list[Json]) -> float:
+    """Guess the unit of times whose key does not state it.
+
+    Returns:
+        1, 1e-3 or 1e-6 seconds: the largest unit in which the median step between frames is below 4 seconds.
+    """
+    times = [number_of(frame[key]) for frame in frames if (key := time_key(frame)) in _TIME_KEYS]
+    steps = np.diff(np.unique(times))
+    step = float(np.median(steps)) if len(steps) else 0.0
+    return 1.0 if step < _MAX_FRAME_STEP_S else 1e-3 if step < _MAX_FRAME_STEP_S * 1e3 else 1e-6
+
+
+def faces_of(frame: Json) -> list[Json]:
+    """Return the faces of a frame, each as an object of its own."""
+    for key in _FACE_LIST_KEYS:
+        several = frame.get(key)
+        if not isinstance(several, list):
+            continue
+        if several and isinstance(several[0], dict) and _category_name(several[0]):
+            return [{**frame, "coefficients": several}]  # the categories of a single face
+        faces = [face if isinstance(face, dict) else {"coefficients": face} for face in several]
+        if "width" in frame and "height" in frame:
+            faces = [{**face, "size": [frame["width"], frame["height"]]} for face in faces]
+        matrices: list[Any] = next((frame[name] for name in _MATRIX_KEYS if isinstance(frame.get(name), list)), [])
+        return [{**face, "matrix_cm": matrices[k]} if k < len(matrices) else face for k, face in enumerate(faces)]
+    return [frame]
+
+
+def coefficients_of(face: Json, names: list[str] | None) -> NDArray[np.float64] | None:
+    """Return the ARKit coefficients of a face.
+
+    Args:
+        face: One face of a frame.
+        names: The names of the coefficients, where faces are lists of numbers only.
+
+    Returns:
+        (52,) values in [0, 1] in ARKIT_NAMES order, or None if the face has none of them.
+    """
+    given: Any = next((face[key] for key in _COEFFICIENT_KEYS if isinstance(face.get(key), (dict, list))), face)
+    if isinstance(given, list) and all(isinstance(item, dict) for item in given):
+        pairs = [(_category_name(item), _category_score(item)) for item in given]
+    elif isinstance(given, list):
+        if names is None or len(names) != len(given):
+            raise ValueError(f"a face has {len(given)} weights for {len(names or [])} names (expected a name for each)")
+        pairs = list(zip(names, given, strict=True))
+    else:
+        pairs = list(given.items())
+    total, count = np.zeros(len(ARKIT_NAMES)), np.zeros(len(ARKIT_NAMES))
+    for name, value in pairs:
+        known = canonical_name(str(name))
+        if known is not None:
+            total[_COLUMN[known]] += number_of(value)
+            count[_COLUMN[known]] += 1
+    return (total / np.maximum(count, 1)).clip(0, 1) if count.any() else None
+
+
+def pose_of(face: Json) -> Pose:
+    """Return the pose of a face in the axes of `Take`, as far as the file has it.
+
+    MediaPipe's matrices are in centimetres and ARKit's transforms in metres; both already have the axes of `Take`.
+    Faces of `mfn detect` have a weak-perspective pose: see `_weak_perspective_pose`.
+    """
+    for key, unit_m in (("matrix_cm", 0.01), ("transform", 1.0)):
+        if key in face:
+            given = face[key]
+            matrix = _numbers(given["data"] if isinstance(given, dict) else given, 16).reshape(4, 4)
+            is_row_major = np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-4)
+            matrix = matrix if is_row_major else matrix.T
+            return Pose(matrix_to_quaternion(pure_rotation(matrix)), matrix[:3, 3] * unit_m)
+    if {"rotation", "scale", "center", "size"} <= set(face):
+        return _weak_perspective_pose(face)
+    rotation = _numbers(face["rotation"], 4) if "rotation" in face else None
+    return Pose(rotation, _numbers(face["translation"], 3) if "translation" in face else None)
+
+
+def _weak_perspective_pose(face: Json) -> Pose:
+    """The pose of a face that `mfn detect` wrote: scale in px per metre, center in px, rotation to a camera with y down.
+
+    The focal length is taken as the longer side of the picture. A weak-perspective rotation is relative to the ray
+    from the camera to the face, so it is turned from the optical axis to that ray.
+    """
+    size, center, scale = _numbers(face["size"], 2), _numbers(face["center"], 2), _numbers(face["scale"], 1)
+    place = np.append((center - size / 2) * (1, -1), -size.max()) / max(float(scale[0]), 1e-6)
+    to_ray = shortest_turn(np.array([0.0, 0.0, -1.0]), place / np.linalg.norm(place))
+    turn = to_ray @ np.diag([1.0, -1.0, -1.0]) @ _numbers(face["rotation"], 9).reshape(3, 3)
+    return Pose(matrix_to_quaternion(pure_rotation(turn)), place)
+
+
+def number_of(value: Any) -> float:
+    """Return a JSON value as a float. Raises ValueError if it is no finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{str(value)[:40]!r} is no finite number")
+    return float(value)
+
+
+def _numbers(values: Any, count: int) -> NDArray[np.float64]:
+    flat = np.array(values, np.float64).ravel()
+    if flat.shape != (count,) or not (np.abs(flat) < 1e9).all():
+        raise ValueError(f"expected {count} finite numbers, got {str(values)[:60]}")
+    return flat
+
+
+def _category_name(category: Json) -> str:
+    return str(next((category[k] for k in ("category_name", "categoryName", "name") if category.get(k)), ""))
+
+
+def _category_score(category: Json) -> Any:
+    return next((category[k] for k in ("score", "value", "weight") if k in category), None)

@@ -1,0 +1,183 @@
+"""Read what a VRM 0.x or 1.0 file says of its bones, its gaze and its expressions.
+
+An avatar whose expressions are named after ARKit's shapes ("perfect sync") is driven by these one by one. Any other
+avatar is driven by VRM's presets, through the table in `presets`.
+
+Letters: K expressions, M morph targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.arkit import EYE_TURN_RAD, canonical_name
+from retarget.geometry.node_tree import Document
+from retarget.rig.morph_targets import MorphNode
+from retarget.rig.vrm.expressions import MIN_ARKIT_SHAPES, VrmExpressions, expression_map
+from retarget.rig.vrm.presets import GAZE, PRESET_BY_NAME, PRESETS
+
+_OVERRIDE_KEYS = ("overrideBlink", "overrideLookAt", "overrideMouth")  # in the order of BLINK, GAZE, MOUTH
+_OVERRIDE_LEVELS = {"blend": 1, "block": 2}
+_EMOTION_OVERRIDE_VRM0 = (1, 0, 1)  # blend blinks and the mouth
+_MAX_BIND_WEIGHT = 1e3
+_EYE_DIRECTIONS = ("HorizontalInner", "HorizontalOuter", "VerticalDown", "VerticalUp")
+
+VrmVersion = Literal["0.x", "1.0"]
+
+
+def vrm_version(document: Document) -> VrmVersion | None:
+    """Return "0.x" or "1.0", or None if the file is no VRM."""
+    extensions = document.get("extensions") or {}
+    return "1.0" if "VRMC_vrm" in extensions else "0.x" if "VRM" in extensions else None
+
+
+def humanoid_bones(document: Document) -> dict[str, int]:
+    """Return VRM's bones: bone name -> node number. Empty for other files."""
+    extensions = document.get("extensions", {})
+    bones = extensions.get("VRMC_vrm", {}).get("humanoid", {}).get("humanBones", {})
+    old = extensions.get("VRM", {}).get("humanoid", {}).get("humanBones", [])
+    found = {name: bone.get("node") for name, bone in bones.items()} | {b.get("bone"): b.get("node") for b in old}
+    count = len(document.get("nodes", []))
+    return {name: node for name, node in found.items() if isinstance(node, int) and 0 <= node < count}
+
+
+def gaze_uses_expressions(document: Document) -> bool:
+    """Return whether the avatar states that expressions move its gaze, not eye bones."""
+    extensions = document.get("extensions", {})
+    new = extensions.get("VRMC_vrm", {}).get("lookAt", {}).get("type")
+    old = extensions.get("VRM", {}).get("firstPerson", {}).get("lookAtTypeName")
+    return bool(new == "expression" or old == "BlendShape")
+
+
+def max_eye_angles_rad(document: Document) -> NDArray[np.float64]:
+    """Return how far an eye bone turns at coefficient 1.
+
+    Returns:
+        (4,) angles in, out, down and up in radians: those of a person, or the limits of the avatar where they are
+        smaller (large, flat eyes turn less).
+    """
+    extensions = document.get("extensions", {})
+    new, old = extensions.get("VRMC_vrm", {}).get("lookAt", {}), extensions.get("VRM", {}).get("firstPerson", {})
+    limits = np.array([EYE_TURN_RAD[0]] * 2 + [EYE_TURN_RAD[1]] * 2)
+    for k, direction in enumerate(_EYE_DIRECTIONS):
+        vrm0_deg = old.get(f"lookAt{direction}", {}).get("yRange")
+        limit_deg = new.get(f"rangeMap{direction}", {}).get("outputScale", vrm0_deg)
+        if isinstance(limit_deg, (int, float)) and 0 < limit_deg < 90:
+            limits[k] = min(limits[k], np.deg2rad(limit_deg))
+    return limits
+
+
+class _Expression(NamedTuple):
+    """One expression of a file. preset: VRM 1.0's name of a preset, or None; arkit: ARKit's name, or None; override:
+    (3,) as in `VrmExpressions.override`; binds: (M,) morph weights."""
+
+    name: str
+    preset: str | None
+    arkit: str | None
+    is_binary: bool
+    override: tuple[int, ...]
+    binds: NDArray[np.float32]
+
+
+def load_vrm_expressions(document: Document, morphs: Sequence[MorphNode], eyes_turn: bool) -> VrmExpressions | None:
+    """Read the expressions of a VRM that ARKit's coefficients drive.
+
+    Args:
+        document: The glTF document.
+        morphs: Its morph nodes.
+        eyes_turn: Eye joints move the gaze, so that gaze presets are left out.
+
+    Returns:
+        The expressions, or None if the file is no VRM or has none that can be driven.
+    """
+    version = vrm_version(document)
+    if version is None:
+        return None
+    expressions = _read_vrm1(document, morphs) if version == "1.0" else _read_vrm0(document, morphs)
+    by_arkit = {e.arkit: e for e in expressions if e.arkit and e.binds.any()}
+    by_preset = {e.preset: e for e in expressions if e.preset and e.binds.any()}
+    if len(by_arkit) >= MIN_ARKIT_SHAPES:  # perfect sync
+        by_preset = {}
+    if {"blinkLeft", "blinkRight"} <= set(by_preset):
+        by_preset.pop("blink", None)
+    presets = [p for p in PRESETS if p.name in by_preset and not (eyes_turn and p.kind == GAZE)]
+    used = {name for preset in presets for name, weight in preset.weights.items() if weight > 0}
+    own = {name: e for name, e in by_arkit.items() if name not in used}
+    chosen = [*(by_preset[preset.name] for preset in presets), *own.values()]
+    if not chosen:
+        return None
+    weights = [dict(preset.weights) for preset in presets] + [{name: 1.0} for name in own]
+    offsets = [preset.offset for preset in presets] + [0.0] * len(own)
+    return VrmExpressions(
+        mapping=expression_map([e.name for e in chosen], weights, offsets),
+        kind=np.array([-1 if p.kind is None else p.kind for p in presets] + [-1] * len(own)),
+        is_binary=np.array([e.is_binary for e in chosen]),
+        override=np.array([e.override for e in chosen]).T,
+        binds=np.stack([e.binds for e in chosen]),
+    )
+
+
+def _read_vrm1(document: Document, morphs: Sequence[MorphNode]) -> list[_Expression]:
+    """VRM 1.0: presets are found by their key; binds name a node."""
+    groups = document["extensions"]["VRMC_vrm"].get("expressions", {})
+    owners = [morph.node for morph in morphs]
+    expressions = []
+    for kind in ("preset", "custom"):
+        for name, item in groups.get(kind, {}).items():
+            override = tuple(_OVERRIDE_LEVELS.get(item.get(key, "none"), 0) for key in _OVERRIDE_KEYS)
+            binds = [_Bind(b.get("node"), b.get("index"), b.get("weight", 0)) for b in item.get("morphTargetBinds", [])]
+            preset = name if kind == "preset" and name in PRESET_BY_NAME else None
+            weights = _bind_weights(morphs, owners, binds)
+            is_binary = bool(item.get("isBinary"))
+            expressions.append(_Expression(name, preset, canonical_name(name), is_binary, override, weights))
+    return expressions
+
+
+def _read_vrm0(document: Document, morphs: Sequence[MorphNode]) -> list[_Expression]:
+    """VRM 0.x: presets are found by their preset name, else by their own name; binds name a mesh, weights are percent.
+
+    VRM 0.x has no overrides. We let emotions suppress blinks and the mouth by their own value: an emotion often closes
+    the eyes or opens the mouth itself, and both at once would move a vertex twice as far.
+    """
+    presets = {preset.vrm0_name.lower(): preset.name for preset in PRESETS}
+    owners = [document["nodes"][morph.node]["mesh"] for morph in morphs]
+    expressions = []
+    for group in document["extensions"]["VRM"].get("blendShapeMaster", {}).get("blendShapeGroups", []):
+        name, key = str(group.get("name", "")), str(group.get("presetName", "unknown")).lower()
+        preset = presets.get(name.lower() if key in ("unknown", "") else key)
+        is_emotion = preset is not None and PRESET_BY_NAME[preset].kind is None
+        override = _EMOTION_OVERRIDE_VRM0 if is_emotion else (0, 0, 0)
+        binds = [_Bind(b.get("mesh"), b.get("index"), b.get("weight", 0) / 100) for b in group.get("binds", [])]
+        weights = _bind_weights(morphs, owners, binds)
+        is_binary = bool(group.get("isBinary"))
+        expressions.append(_Expression(name, preset, canonical_name(name), is_binary, override, weights))
+    return expressions
+
+
+class _Bind(NamedTuple):
+    """A morph weight of an expression. owner: node (1.0) or mesh (0.x); index: target of it; weight: 0 to 1."""
+
+    owner: Any
+    index: Any
+    weight: float
+
+
+def _bind_weights(
+    morphs: Sequence[MorphNode], owners: Sequence[int], binds: Sequence[_Bind]
+) -> NDArray[np.float32]:
+    """(M,) morph weights of one expression. Binds to nodes or targets that do not exist, which occur, are ignored."""
+    weights = np.zeros(morphs[-1].stop if morphs else 0, np.float32)
+    for bind in binds:
+        if not np.isfinite(bind.weight) or abs(bind.weight) > _MAX_BIND_WEIGHT:
+            raise ValueError(
+                f"a VRM expression has a weight of {bind.weight:g} (expected 0 to 1, or 0 to 100 in VRM 0.x)"
+            )
+        for morph, owner in zip(morphs, owners, strict=True):
+            is_target = isinstance(bind.index, int) and 0 <= bind.index < morph.stop - morph.start
+            if owner == bind.owner and is_target:
+                weights[morph.start + bind.index] += bind.weight
+    return weights
