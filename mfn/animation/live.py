@@ -20,7 +20,7 @@ from mfn.video.webcam import NewestFrame, is_camera, open_source
 
 if TYPE_CHECKING:
     from mfn.inference.predictor import Predictor
-    from retarget.performance.stream import Sender
+    from retarget.performance.udp import Sender
 
 _REPORT_S = 2.0  # between lines where no terminal shows one that changes
 

@@ -12,11 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 from avatars.source.build import CHARACTERS, to_glb  # noqa: E402
 from avatars.source.sheet import EXPRESSIONS, coefficients  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from retarget.animation.pose import pose  # noqa: E402
+from retarget.animation.pose import pose_vertices  # noqa: E402
 from retarget.arkit import ARKIT_NAMES, MIRROR  # noqa: E402
 from retarget.gltf.accessors import read_accessor  # noqa: E402
 from retarget.render.rasterizer import rasterise  # noqa: E402
-from retarget.rig.rig import Rig, load_rig  # noqa: E402
+from retarget.rig.load import load_rig  # noqa: E402
+from retarget.rig.rig import Rig  # noqa: E402
 
 SIZE, PX_PER_M = 300, 1000.0
 FRONTAL = np.array([[0.0, 0.0, 0.0, 1.0]])
@@ -34,21 +35,21 @@ def weights(**values: float) -> np.ndarray:
 
 
 def vertices(rig: Rig, expression: np.ndarray) -> np.ndarray:
-    return pose(rig, expression[None], FRONTAL, ORIGIN)[0]
+    return pose_vertices(rig, expression[None], FRONTAL, ORIGIN)[0]
 
 
 def seen(rig: Rig, expression: np.ndarray, material: str) -> int:
     """Pixels of a material that a camera in front of the face sees."""
     points = vertices(rig, expression) * (PX_PER_M, -PX_PER_M, -PX_PER_M) + (SIZE / 2, SIZE / 2, 0)
-    triangle, _ = rasterise(points, rig.character.triangles, SIZE, SIZE)
+    triangle, _ = rasterise(points, rig.mesh.triangles, SIZE, SIZE)
     names = [item["name"] for item in rig.glb.document["materials"]]
-    return int((rig.character.material[triangle[triangle >= 0]] == names.index(material)).sum())
+    return int((rig.mesh.material[triangle[triangle >= 0]] == names.index(material)).sum())
 
 
 def face_deltas(rig: Rig) -> tuple[np.ndarray, np.ndarray]:
     """Positions (V, 3) and deltas (52, V, 3) of the node that has all shapes."""
-    whole = max(rig.character.surfaces, key=lambda surface: len(surface.deltas))
-    return rig.character.positions[whole.start : whole.stop], whole.deltas
+    whole = max(rig.mesh.parts, key=lambda surface: len(surface.deltas))
+    return rig.mesh.positions[whole.start : whole.stop], whole.deltas
 
 
 def test_small_and_complete(rig: Rig) -> None:
@@ -69,7 +70,7 @@ def test_every_shape_moves_something(rig: Rig) -> None:
 
 def test_human_size_and_eyes_at_the_origin(rig: Rig) -> None:
     assert rig.scale == 1
-    size = np.ptp(rig.character.rest(), axis=0)
+    size = np.ptp(rig.mesh.rest_positions(), axis=0)
     assert 0.15 < size[0] < 0.40
     assert np.abs(rig.eye_centre[:2]).max() < 0.01
 
@@ -96,7 +97,7 @@ def test_left_is_the_subjects_left(rig: Rig, name: str) -> None:
 
 def test_mirrored_expressions_are_mirrored_faces(rig: Rig) -> None:
     wink = coefficients(EXPRESSIONS["wink left"])
-    face = max(rig.character.surfaces, key=lambda surface: len(surface.deltas))  # what surrounds it may be uneven, as hair is
+    face = max(rig.mesh.parts, key=lambda surface: len(surface.deltas))  # what surrounds it may be uneven, as hair is
     ours, other = (vertices(rig, which)[face.start : face.stop] for which in (wink, wink[list(MIRROR)]))
     low, high = (ours * (-1, 1, 1)).min(axis=0), (ours * (-1, 1, 1)).max(axis=0)
     np.testing.assert_allclose([other.min(axis=0), other.max(axis=0)], [low, high], atol=1e-3)
@@ -119,7 +120,7 @@ def test_closed_lids_lie_before_the_balls(rig: Rig) -> None:
     trim = _face_vertices(rig, "trim")
     for ball in _eye_surfaces(rig):
         centre = rig.world[ball.node, :3, 3] - rig.eye_centre
-        radius = np.linalg.norm(rig.character.positions[ball.start : ball.stop], axis=1).max()
+        radius = np.linalg.norm(rig.mesh.positions[ball.start : ball.stop], axis=1).max()
         lids = closed[trim] - centre
         reach = np.linalg.norm(lids, axis=1)
         lids, reach = lids[reach < 1.25 * radius], reach[reach < 1.25 * radius]
@@ -132,7 +133,7 @@ def test_closed_lids_lie_before_the_balls(rig: Rig) -> None:
 
 def _face_vertices(rig: Rig, material: str) -> np.ndarray:
     number = [item["name"] for item in rig.glb.document["materials"]].index(material)
-    return np.unique(rig.character.triangles[rig.character.material == number])
+    return np.unique(rig.mesh.triangles[rig.mesh.material == number])
 
 
 def test_lips_meet_and_part(rig: Rig) -> None:
@@ -163,5 +164,5 @@ def test_eyes_turn_about_their_centres(rig: Rig) -> None:
 
 def _eye_surfaces(rig: Rig) -> list:
     nodes = rig.glb.document["nodes"]
-    by_name = {nodes[surface.node]["name"]: surface for surface in rig.character.surfaces}
+    by_name = {nodes[surface.node]["name"]: surface for surface in rig.mesh.parts}
     return [by_name[name] for name in ("leftEye", "rightEye", "thirdEye") if name in by_name]
