@@ -1,0 +1,237 @@
+"""Write the tables of README.md and docs/results.md from the figures in experiments/results.
+
+    python -m experiments.inspect.tables            # write every table between its markers
+    python -m experiments.inspect.tables --check    # exit code 1 if a page does not show today's figures
+
+A page marks the place of a table with `<!-- table: NAME -->` and `<!-- end -->`; TABLES has the names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "experiments" / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+NETWORKS = {"small": "mfn-small.onnx", "large": "mfn.onnx"}
+FOUND_SHARE = 0.9  # of the faces of one height that must be found for the height to count as found
+YAWS = ("0-30", "30-60", "60+")
+
+Rows = list[list[str]]
+
+
+def read(name: str) -> Any:
+    """Return the figures of experiments/results/NAME.json."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def ours() -> dict[str, Any]:
+    """Return the accuracy of both shipped networks: name -> set -> figures."""
+    return {"large": read("accuracy/accuracy")["sets"], "small": read("accuracy/accuracy_small")["sets"]}
+
+
+def runtimes() -> dict[str, Any]:
+    """Return the run times of both shipped networks: name -> figures."""
+    return {"large": read("speed/runtime"), "small": read("speed/runtime_small")}
+
+
+def markdown(head: list[str], rows: Rows) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def smallest_face_px(name: str) -> int:
+    """Return the least height at which a network finds FOUND_SHARE of the faces, of video frames of 448 px."""
+    frames = read("accuracy/face_size")["frames, agreement with SFN at full size"]
+    heights = sorted(int(key.split()[0]) for key in frames)
+    return next(px for px in heights if frames[f"{px} px"][name]["recall"] >= FOUND_SHARE)
+
+
+def models() -> str:
+    """Return the table of the two networks."""
+    rows = []
+    for name, file in NETWORKS.items():
+        size_mb = (ROOT / "mfn" / "weights" / file).stat().st_size / 1e6
+        time_ms = runtimes()[name]["to_rig_ms"]["10"]
+        share = f"{smallest_face_px(name)} px in a picture of 448 px"
+        rows.append([f"`{name}`", f"`{file}`", f"{size_mb:.1f}", f"{time_ms:.0f}", share])
+    return markdown(["network", "file", "MB", "ms a frame, one CPU core", "smallest face"], rows)
+
+
+def accuracy_short() -> str:
+    """Return the aligned NME of ours and of peers, a column a set."""
+    rows = []
+    for name, sets in (*read("peers")["accuracy"].items(), *((f"**mfn {name}**", sets) for name, sets in ours().items())):
+        missed = sum(figures["missed"] for figures in sets.values())
+        of = sum(figures["pictures"] for figures in sets.values())
+        rows.append([name, *(f"{figures['aligned_nme all']:.2f}" for figures in sets.values()), f"{missed} of {of}"])
+    return markdown(["aligned NME of 68 points, %", "AFLW2000-3D", "FaceSynthetics", "YouTube Faces", "faces missed"], rows)
+
+
+def accuracy() -> str:
+    """Return aligned and raw NME by set and, on AFLW2000-3D, by yaw."""
+    head = ["aligned (raw) NME, %", "aflw2000 yaw 0–30 / 30–60 / 60+ / all", "missed", "facesynthetics", "missed", "youtube68", "missed"]
+    rows = []
+    for name, sets in (*read("peers")["accuracy"].items(), *((f"**MFN {name}**", sets) for name, sets in ours().items())):
+        row = [name]
+        for key, figures in sets.items():
+            bands = [f"aligned_nme {band}" for band in YAWS] if key == "aflw2000" else []
+            text = " / ".join(f"{figures[band]:.2f}" for band in [*bands, "aligned_nme all"])
+            row += [f"{text} ({figures['nme all']:.2f})", f"{figures['missed']} of {figures['pictures']}"]
+        rows.append(row)
+    sfn = read("accuracy/single_face")["sfn"]
+    row = ["SFN, one crop for each of MFN's boxes"]
+    for key in ours()["large"]:
+        bands = [f"{key} aligned {band}" for band in YAWS] if key == "aflw2000" else []
+        text = " / ".join(f"{sfn[band]:.2f}" for band in [*bands, f"{key} aligned all"])
+        pictures = ours()["large"][key]["pictures"]
+        row += [f"{text} ({sfn[f'{key} raw all']:.2f})", f"{sfn[f'{key} missed']} of {pictures}"]
+    return markdown(head, [*rows, row])
+
+
+def pose() -> str:
+    """Return the errors of the three angles on AFLW2000-3D."""
+    rows = []
+    for name, sets in ours().items():
+        figures = sets["aflw2000"]["pose_error_all_within_99_deg"]
+        rows.append([name, *(f"{figures[key]:.1f}" for key in ("pitch", "yaw", "roll", "mean")), str(figures["faces"])])
+    return markdown(["mean error, degrees", "pitch", "yaw", "roll", "mean", "faces"], rows)
+
+
+def runtime() -> str:
+    """Return milliseconds a frame by the number of faces in it."""
+    counts = list(runtimes()["large"]["to_rig_ms"])
+    rows = [[f"**{name}: frame to rig weights**", *(f"{figures['to_rig_ms'][n]:.1f}" for n in counts)] for name, figures in runtimes().items()]
+    rows.append(["large for the boxes, then SFN on a crop of each", *(f"{runtimes()['large']['separate_ms'][n]:.0f}" for n in counts)])
+    rows += [[name, *(f"{ms[n]:g}" if n in ms else "–" for n in counts)] for name, ms in read("peers")["to_rig_ms"].items()]
+    rows += [[f"faces that {name} finds", *(str(figures["found"][n]) for n in counts)] for name, figures in runtimes().items()]
+    return markdown(["ms, one core, 1280 × 720, by faces in the frame", *counts], rows)
+
+
+def detection() -> str:
+    """Return average precision on the 17 group photos."""
+    rows = []
+    for name, what in (("groups", "whole picture"), ("groups_16", "whole picture"), ("groups_tiles", "with `--tiles`")):
+        figures = read(f"accuracy/{name}")
+        where = "picture" if figures["tiles"] else "network's input"
+        rows.append([f"{what}, faces from {figures['least_px']:.0f} px in the {where}", str(figures["faces"])])
+        rows[-1] += [f"{figures[key]:.3f}" for key in ("ap", "recall", "precision")]
+    return markdown(["large on 17 group photos, IoU 0.5", "faces", "AP", "recall", "precision"], rows)
+
+
+def false_faces() -> str:
+    """Return how many of the photos without faces get a false one."""
+    figures = read("accuracy/false_faces")
+    scores = list(figures["large"]["with a false face, by score"])
+    rows = [[name, *(str(figures[name]["with a false face, by score"][s]) for s in scores), str(figures[name]["photos"])] for name in NETWORKS]
+    return markdown(["photos with a false face, by score", *scores, "photos"], rows)
+
+
+def face_size() -> str:
+    """Return recall by the height of a face in pictures of 448 px."""
+    sizes = read("accuracy/face_size")
+    heights = list(sizes["drawn heads"])
+    kinds = {"drawn heads": "rendered heads", "frames, agreement with SFN at full size": "video frames, one face"}
+    rows = [
+        [f"{name}, {text}", *(f"{sizes[kind][px][name]['recall']:.2f}" for px in heights)]
+        for kind, text in kinds.items()
+        for name in ("large", "small")
+    ]
+    return markdown(["share found in pictures of 448 px, by face height", *heights], rows)
+
+
+def eyelids() -> str:
+    """Return how well closed and open eyes are told apart."""
+    rows = [
+        [name, f"{f['auc']:.3f}", f"{f['closed_median']:.2f}", f"{f['open_median']:.2f}"]
+        for name, f in read("accuracy/eyelids").items()
+    ]
+    return markdown(["eyeBlink on 202 labeled faces", "AUC", "median, closed", "median, open"], rows)
+
+
+def single_face() -> str:
+    """Return the table of the networks that read one crop a face."""
+    head = ["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression", "jitter, still / clips, %", "MB", "ms"]
+    names = {"sfn": "**SFN**", "sfn*2": "SFN, mean of two crops", "mobileface": "MobileFace", "prnet": "PRNet", "dense520": "520 points, MobileNetV2", "tddfa": "3DDFA_V2, meta-joint"}
+    return markdown(head, [_single_face_row(name, read("accuracy/single_face")[key]) for key, name in names.items()])
+
+
+def _single_face_row(name: str, f: dict[str, Any]) -> list[str]:
+    bands = " / ".join(f"{f[f'aflw2000 aligned {band}']:.2f}" for band in YAWS)
+    sets = [f"{f[f'{key} aligned all']:.2f}" for key in ("facesynthetics", "youtube68")]
+    expression = f"{f['expression_error']:.3f}" if "expression_error" in f else "–"
+    jitter = f"{f['still_jitter_percent']:.2f} / {f['clip_jitter_percent']:.2f}"
+    rest = [f"{f['pose_error_all_within_99_deg']:.1f}", expression, jitter, f"{f['file_megabytes']:.1f}", f"{f['ms_one_core']:.1f}"]
+    return [name, bands, *sets, *rest]
+
+
+def sfn_ablation() -> str:
+    """Return what several scales, profiles and synthetic heads change in SFN."""
+    runs = read("ablation/sfn_ablation")
+    columns = [k for k, name in enumerate(runs["columns"]) if name != "aflw2000 aligned all"]
+    names = {"multi": "multi-scale, 3 seeds", "single": "single-scale, 3 seeds", "no profiles or heads": "multi-scale, no profiles, no synthetic heads", "no heads": "multi-scale, profiles, no synthetic heads"}
+    rows = [[name, *(_figure(runs["runs"][key]["mean"][k], k) for k in columns)] for key, name in names.items()]
+    gap = runs["against_multi"]["single"]
+    differences = [f"{gap[k]['difference']:+.{_digits(k)}f} ± {gap[k]['interval95']:.{_digits(k)}f}" for k in columns]
+    rows.insert(2, ["single minus multi, 95 % interval over seeds", *differences])
+    return markdown(["aligned NME, %", "aflw2000 0–30", "30–60", "60+", "facesynthetics", "youtube68", "expression"], rows)
+
+
+def _digits(column: int) -> int:
+    return 3 if column == 6 else 2  # the last column is the error of an expression weight, the others are percent
+
+
+def _figure(value: float, column: int) -> str:
+    return f"{value:.{_digits(column)}f}"
+
+
+def tddfa() -> str:
+    """Return 3DDFA_V2's parts at the same number of steps."""
+    names = {"tddfa-pdc": "squared parameters (PDC)", "tddfa-wpdc": "WPDC", "tddfa-fwpdc": "fast WPDC", "tddfa-vdc": "VDC", "tddfa-vdc-landmarks": "VDC and landmark regression", "tddfa-vdc-frames": "VDC, clips of 4 frames", "tddfa": "meta-joint of fast WPDC and VDC"}
+    rows = [_single_face_row(name, read("accuracy/single_face")[key])[:6] for key, name in names.items()]
+    return markdown(["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression"], rows)
+
+
+def engine() -> str:
+    """Return how much training data one core makes a second."""
+    return markdown(["made by one CPU core", "a second"], [[k.replace(" a second", ""), f"{v:.0f}"] for k, v in read("speed/engine_speed")["figures"].items()])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    f.__name__: f
+    for f in (models, accuracy_short, accuracy, pose, runtime, detection, false_faces, face_size, eyelids, single_face, sfn_ablation, tddfa, engine)
+}
+
+
+def filled(text: str) -> str:
+    """Return a page's text with today's tables."""
+    return PLACE.sub(lambda place: f"{place[1]}\n{TABLES[place[2]]()}\n\n{place[3]}", text)
+
+
+def main() -> int:
+    """Write or check the pages and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page is out of date")
+    check = parser.parse_args().check
+    old = 0
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        if text != filled(text):
+            old += 1
+            if check:
+                print(f"{path.relative_to(ROOT)} is out of date: python -m experiments.inspect.tables", file=sys.stderr)
+            else:
+                path.write_text(filled(text), encoding="utf-8")
+    return int(check and old > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
