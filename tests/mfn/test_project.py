@@ -70,3 +70,9 @@ def test_ci_is_a_script_that_runs_everything():
     subprocess.run(["bash", "-n", str(script)], check=True)
     text = script.read_text()
     assert script.stat().st_mode & 0o100 and all(word in text for word in ("ruff", "mypy", "pytest", ".[dev]"))
+
+
+def test_every_folder_is_a_package():
+    """Without `__init__.py` a folder is no package for import-linter, and its layers are not checked."""
+    folders = {path.parent for package in ("mfn", "retarget") for path in (ROOT / package).rglob("*.py")}
+    assert not sorted(str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").is_file())
