@@ -29,8 +29,8 @@ from mfn.inference.single_face import SingleFace
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.head_renderer import Person
 from mfn.synthesis.heads import HeadGenerator
+from mfn.synthesis.rendering.head_renderer import Person
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Picture, write_image
@@ -58,16 +58,17 @@ class Case(NamedTuple):
 class Busts(HeadGenerator):
     """Heads drawn smaller in their pictures, with room around."""
 
-    def place(self, person: Person, size: int, rng: np.random.Generator) -> Faces:
-        face = super().place(person, size, rng)
-        return self.boxed(face.replace(scale=face.scale * REACH))
+    def place(self, person: Person, size_px: int, rng: np.random.Generator) -> Faces:
+        face = super().place(person, size_px, rng)
+        smaller = face.replace(scale=face.scale * REACH)
+        return smaller.replace(box=self.model.boxes(smaller))
 
 
 def synthetic_cases(heads: Busts, count: int) -> Iterator[Case]:
     """Drawn heads with exact truth; two pictures a person."""
     rng = np.random.default_rng(SEED)
     for _ in range(count):
-        yield Case(*heads.picture(rng, DRAWN, 1.0))
+        yield Case(*heads.generate(rng, DRAWN, 1.0))
 
 
 def clip_cases(folder: Path, every: int, predictor: Predictor, single: SingleFace) -> Iterator[Case]:
@@ -245,7 +246,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     networks = Networks(Predictor.load("large", threads=1), Predictor.load("small", threads=1), SingleFace.load(threads=1))
     photos = read_pictures(args.backgrounds, every=3) if args.backgrounds else []
-    heads, sheet = Busts(networks.single.model, photos, pictures=2), []
+    heads, sheet = Busts(networks.single.model, photos, images_per_person=2), []
     results = {"drawn heads": measure(synthetic_cases(heads, args.count), networks, heads, sheet)}
     if args.clips:
         frames = list(clip_cases(args.clips, args.every, networks.large, networks.single))

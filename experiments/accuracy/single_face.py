@@ -95,7 +95,7 @@ def read_sets(folder: Path, predictor: Predictor) -> dict[str, list]:
 def synthetic(data: Path, count: int) -> list[tuple[np.ndarray, Faces]]:
     """Synthetic heads that no training saw (a seed of their own), with exact expressions."""
     heads, rng = HeadGenerator(HeadModel.load(), read_pictures(data / "backgrounds.tar", every=15)), np.random.default_rng(90210)
-    return [heads.picture(rng, 200, 1.25) for _ in range(count)]
+    return [heads.generate(rng, 200, 1.25) for _ in range(count)]
 
 
 def read_clip(path: Path, most: int = 90) -> list[np.ndarray]:

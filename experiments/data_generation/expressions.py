@@ -22,66 +22,13 @@ from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel, face_box
 from mfn.synthesis.expression_edit import ExpressionEditor
+from mfn.synthesis.expressions import change_expression
 from mfn.training.data.pack_writer import write_pack
 from mfn.training.data.packs import Pack, read_pack
-from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import encode_jpeg
 
 SHARES = {"lfw": 0.5, "utkface": 0.3, "youtube": 0.2}
 MOST_MADE = 0.16  # an edit that had to paint more of the face than this is not kept
-SIDES = ("Left", "Right")
-MOUTH = tuple(k for k, n in enumerate(EXPRESSION_NAMES) if n.startswith(("mouth", "jaw", "cheekPuff")))
-
-Weights = dict[str, tuple[float, float]]
-# name -> least and most of each shape; a name without a side is given to both. Drawn by the first number's share.
-CHANGES: tuple[tuple[float, Weights], ...] = (
-    (3, {"eyeBlink": (0.85, 1.0), "eyeLookDown": (0.2, 0.6)}),
-    (1, {"eyeBlink": (0.3, 0.8), "eyeLookDown": (0.1, 0.5)}),
-    (1.5, {"eyeBlinkLeft": (0.85, 1.0), "cheekSquintLeft": (0.2, 0.6), "eyeSquintLeft": (0.2, 0.8)}),
-    (1.5, {"eyeBlinkRight": (0.85, 1.0), "cheekSquintRight": (0.2, 0.6), "eyeSquintRight": (0.2, 0.8)}),
-    (3, {"jawOpen": (0.3, 0.95), "mouthClose": (0, 0)}),
-    (1, {"jawOpen": (0.2, 0.6), "mouthClose": (0, 0), "mouthFunnel": (0.3, 0.8)}),
-    (1, {"jawOpen": (0.3, 0.7), "mouthClose": (0, 0), "browInnerUp": (0.4, 0.9), "browOuterUp": (0.4, 0.9)}),
-    (1.5, {"mouthSmile": (0.5, 1.0), "cheekSquint": (0.2, 0.5)}),
-    (0.7, {"mouthSmileLeft": (0.5, 0.9), "mouthDimpleLeft": (0.0, 0.4)}),
-    (0.7, {"mouthSmileRight": (0.5, 0.9), "mouthDimpleRight": (0.0, 0.4)}),
-    (1, {"mouthSmile": (0, 0.05), "mouthFrown": (0.4, 0.9), "browDown": (0.2, 0.7)}),
-    (1.5, {"mouthPucker": (0.5, 1.0), "mouthSmile": (0, 0.05)}),
-    (0.7, {"mouthLeft": (0.4, 0.9)}),
-    (0.7, {"mouthRight": (0.4, 0.9)}),
-    (0.7, {"jawLeft": (0.4, 0.9)}),
-    (0.7, {"jawRight": (0.4, 0.9)}),
-    (0.7, {"jawForward": (0.5, 1.0)}),
-    (1, {"cheekPuff": (0.5, 1.0)}),
-    (1, {"noseSneer": (0.4, 1.0), "browDown": (0.3, 0.9)}),
-    (1, {"browInnerUp": (0.5, 1.0), "browOuterUp": (0.4, 1.0), "browDown": (0, 0)}),
-    (0.7, {"browOuterUpLeft": (0.5, 1.0), "browDownLeft": (0, 0), "browDownRight": (0.4, 0.9)}),
-    (0.7, {"browOuterUpRight": (0.5, 1.0), "browDownRight": (0, 0), "browDownLeft": (0.4, 0.9)}),
-    (1, {"mouthUpperUp": (0.4, 0.9), "mouthLowerDown": (0.2, 0.7), "mouthClose": (0, 0)}),
-    (1, {"mouthRollLower": (0.4, 1.0), "mouthRollUpper": (0.2, 0.9), "mouthPress": (0.2, 0.8)}),
-    (0.7, {"mouthStretch": (0.4, 0.9), "mouthLowerDown": (0.1, 0.4)}),
-    (0.7, {"mouthShrugLower": (0.4, 1.0), "mouthShrugUpper": (0.2, 0.7)}),
-)
-
-
-def changed(expression: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(51,) one or two of the changes over a fitted expression; where the mouth is changed the rest of it calms down."""
-    shares = np.array([share for share, _ in CHANGES])
-    out = expression.copy()
-    picks = rng.choice(len(CHANGES), int(rng.choice([1, 2], p=[0.65, 0.35])), replace=False, p=shares / shares.sum())
-    wanted: dict[int, float] = {}
-    for pick in picks:
-        for name, (low, high) in CHANGES[pick][1].items():
-            weight = float(rng.uniform(low, high))
-            names = [name] if name in EXPRESSION_NAMES else [name + side for side in SIDES]
-            wanted.update({EXPRESSION_NAMES.index(n): weight for n in names})
-    if any(k in MOUTH for k in wanted):
-        out[list(MOUTH)] *= rng.uniform(0.1, 0.5)
-    for k, weight in wanted.items():
-        out[k] = weight
-    close, jaw = (EXPRESSION_NAMES.index(name) for name in ("mouthClose", "jawOpen"))
-    out[close] = min(out[close], out[jaw])
-    return out
 
 
 def usable(pack: Pack) -> np.ndarray:
@@ -104,8 +51,8 @@ def make(packs: dict[str, Pack], count: int, seed: int) -> tuple[list[bytes], Fa
             pack = packs[str(rng.choice(list(packs), p=share))]
             face = pack.faces[[int(rng.choice(rows[pack.name]))]]
             photo = pack.pictures[int(face.image[0])]
-            edit = editor.edit(photo, face, changed(face.expression[0], rng)[None])
-            if edit.made > MOST_MADE or edit.moved < 0.25:
+            edit = editor.edit(photo, face, change_expression(face.expression[0], rng)[None])
+            if edit.painted_share > MOST_MADE or edit.mean_motion_px < 0.25:
                 continue
             points = editor.model.landmarks(edit.face, "mediapipe478")
             faces.append(edit.face.replace(box=face_box(points), image=np.array([len(coded)])))

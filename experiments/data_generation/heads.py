@@ -38,7 +38,7 @@ def main() -> None:
     start = time.perf_counter()
     try:
         for _ in tqdm(range(args.count), unit="head", mininterval=5):
-            picture, face = heads.picture(rng, args.size, args.samples)
+            picture, face = heads.generate(rng, args.size, args.samples)
             faces.append(face)
             coded.append(encode_jpeg(picture))
     except KeyboardInterrupt:  # Ctrl-C: what there is becomes the pack

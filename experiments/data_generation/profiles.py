@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mfn.structures.camera import euler_from_rotation, rotation_about
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.expression_edit import ExpressionEditor
+from mfn.synthesis.face_painter import FacePainter
 from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.pack_writer import write_pack, write_sheet
 from mfn.training.data.packs import Pack, read_pack, read_pictures
@@ -66,7 +66,7 @@ def make(
 
 
     model, rng = HeadModel.load(), np.random.default_rng(seed)
-    editor = ExpressionEditor(model)
+    painter = FacePainter(model)
     box_of, choice = model.boxes, {name: pack.faces[alone(pack)] for name, pack in packs.items()}
     names = rng.choice(list(packs), count, p=[SHARES[n] for n in packs] / np.sum([SHARES[n] for n in packs]))
     coded, faces = [], []
@@ -76,7 +76,7 @@ def make(
         picture = packs[name].pictures[int(face.image[0])]
         other = rng.random() < ON_ANOTHER_PHOTO
         behind = cv2.resize(backgrounds[rng.integers(len(backgrounds))], picture.shape[1::-1]) if other else None
-        turned, moved = rotate_and_repaint(picture, face, editor, turn, behind)
+        turned, moved = rotate_and_repaint(picture, face, painter, turn, behind)
         faces.append(moved.replace(box=box_of(moved), image=np.array([number])))
         coded.append(encode_jpeg(turned))
     return coded, Faces.concatenate(faces)

@@ -24,7 +24,8 @@ from mfn.fitting.fitter import basis_from_head_model, fit, fit_people
 from mfn.structures.camera import rotation_about
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.expression_edit import ExpressionEditor
-from mfn.synthesis.heads import HeadGenerator, random_expressions
+from mfn.synthesis.expressions import random_expressions
+from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.packs import Pack, read_pack, read_pictures
 from mfn.training.data.scenes import KINDS, Kind, Mosaic
@@ -58,8 +59,8 @@ def drawn(model: HeadModel, photos: list[np.ndarray], count: int) -> dict[str, f
     """Synthetic heads."""
     heads, rng = HeadGenerator(model, photos), np.random.default_rng(0)
     return {
-        "synthetic heads a second, 128 px": rate(lambda _: heads.picture(rng, 128, 1.0), count),
-        "synthetic heads a second, 200 px, 1.25 samples": rate(lambda _: heads.picture(rng, 200, 1.25), count),
+        "synthetic heads a second, 128 px": rate(lambda _: heads.generate(rng, 128, 1.0), count),
+        "synthetic heads a second, 200 px, 1.25 samples": rate(lambda _: heads.generate(rng, 200, 1.25), count),
     }
 
 
@@ -70,7 +71,7 @@ def changed(model: HeadModel, pack: Pack, count: int) -> dict[str, float]:
     pictures, new = [pack.pictures[i] for i in faces.image], random_expressions(count, rng)
     return {
         "expression edits a second": rate(lambda k: editor.edit(pictures[k], faces[[k]], new[[k]]), count),
-        "profiled faces a second": rate(lambda k: rotate_and_repaint(pictures[k], faces[[k]], editor, TURN), count),
+        "profiled faces a second": rate(lambda k: rotate_and_repaint(pictures[k], faces[[k]], editor.painter, TURN), count),
     }
 
 

@@ -11,7 +11,8 @@ from mfn.inference.decode import decode
 from mfn.inference.letterbox import letterbox_image, unletterbox
 from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
+from mfn.synthesis.appearance import palette_appearances
+from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
 from retarget.arkit import ARKIT_NAMES
 from retarget.io.images import Picture
 
@@ -37,7 +38,7 @@ def crowd_picture(people: int, seed: int = 0) -> Picture:
     random = np.random.default_rng(seed)
     head_model = HeadModel.load()
     picture = backdrop(SIZE[1], SIZE[0], random)
-    paint_crowd(picture, random_crowd(head_model, people, SIZE, random), head_model, random_appearances(people, random))
+    paint_crowd(picture, random_crowd(head_model, people, SIZE, random), head_model, palette_appearances(people, random))
     return picture
 
 

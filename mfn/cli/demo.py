@@ -14,7 +14,8 @@ from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
+from mfn.synthesis.appearance import palette_appearances
+from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
 from retarget.io.files import atomic_write, make_folder
 from retarget.io.images import write_image
 from retarget.rig.avatars import find_avatar
@@ -37,7 +38,7 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
     out = make_folder(out)
     true = random_crowd(head_model, people, SIZE, random)
     picture = backdrop(SIZE[1], SIZE[0], random)
-    paint_crowd(picture, true, head_model, random_appearances(people, random))
+    paint_crowd(picture, true, head_model, palette_appearances(people, random))
     found = predictor(picture)
     print("\n".join(report(true, found, head_model)))
     write_image(out / "crowd.png", picture)

@@ -6,7 +6,8 @@ from mfn.cli.demo import landmark_nme, match, report
 from mfn.cli.main import main
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
-from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
+from mfn.synthesis.appearance import palette_appearances
+from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
 
 SIZE = (640, 360)
 
@@ -25,7 +26,7 @@ def test_heads_are_painted_where_the_faces_are(head_model):
     faces = random_crowd(head_model, 3, SIZE, random)
     before = backdrop(SIZE[1], SIZE[0], random)
     after = before.copy()
-    paint_crowd(after, faces, head_model, random_appearances(3, random))
+    paint_crowd(after, faces, head_model, palette_appearances(3, random))
     changed = (before != after).any(axis=2)
     for x, y in faces.center.astype(int):
         assert changed[y, x]

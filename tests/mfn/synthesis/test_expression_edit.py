@@ -1,3 +1,5 @@
+"""Edited photos follow their new labels, and change nothing else."""
+
 import numpy as np
 import pytest
 
@@ -44,13 +46,13 @@ def skin() -> np.ndarray:
     )
 
 
-def test_no_change_changes_next_to_nothing(editor):
+def test_the_same_expression_keeps_the_photo(editor: ExpressionEditor) -> None:
     photo, face = skin(), one_face()
     edit = editor.edit(photo, face, face.expression)
-    assert np.abs(edit.picture.astype(int) - photo).mean() < 2 and edit.moved < 0.05 and edit.made < 0.05
+    assert np.abs(edit.picture.astype(int) - photo).mean() < 2 and edit.mean_motion_px < 0.05 and edit.painted_share < 0.05
 
 
-def test_a_mark_on_the_chin_goes_where_the_label_says(editor):
+def test_a_dot_on_the_chin_moves_with_the_label(editor: ExpressionEditor) -> None:
     photo, face = skin(), one_face()
     x, y = MODEL.landmarks(face, "ibug68")[0, 8, :2].astype(int)
     photo[y - 5 : y - 1, x - 2 : x + 3] = (0, 0, 255)
@@ -61,21 +63,21 @@ def test_a_mark_on_the_chin_goes_where_the_label_says(editor):
     np.testing.assert_allclose(found.mean(0)[::-1], expected, atol=3.5)
 
 
-def test_an_opened_mouth_is_painted_dark(editor):
+def test_an_opened_mouth_is_painted_dark(editor: ExpressionEditor) -> None:
     edit = editor.edit(skin(), one_face(), weights(jawOpen=1.0))
     points = MODEL.landmarks(edit.face, "ibug68")[0, :, :2]
     x, y = points[[62, 66]].mean(0).astype(int)
-    assert edit.picture[y - 2 : y + 3, x - 2 : x + 3].mean() < 90 and 0 < edit.made < 0.2
+    assert edit.picture[y - 2 : y + 3, x - 2 : x + 3].mean() < 90 and 0 < edit.painted_share < 0.2
 
 
-def test_far_from_the_face_nothing_changes(editor):
+def test_nothing_changes_away_from_the_face(editor: ExpressionEditor) -> None:
     photo = np.random.default_rng(1).integers(0, 256, (200, 200, 3)).astype(np.uint8)
     edit = editor.edit(photo, one_face(), weights(jawOpen=1.0, browInnerUp=1.0))
     np.testing.assert_array_equal(edit.picture[:5], photo[:5])
     assert edit.picture.shape == photo.shape and edit.face.expression[0].max() == 1
 
 
-def test_a_face_outside_the_picture_is_no_error(editor):
+def test_a_face_outside_the_picture_is_no_error(editor: ExpressionEditor) -> None:
     face = one_face().replace(center=np.array([[-900.0, -900.0]], np.float32))
     edit = editor.edit(skin(), face, weights(jawOpen=1.0))
     assert edit.picture.shape == (200, 200, 3)

@@ -1,3 +1,5 @@
+"""Rotated photos follow their new labels; what becomes empty is filled."""
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,8 @@ pytest.importorskip("cv2")
 from mfn.structures.camera import FRONTAL, rotation_about
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.pose_edit import rotate_face
+from mfn.synthesis.face_painter import FacePainter
+from mfn.synthesis.pose_edit import inpaint, rotate_and_repaint, rotate_face
 from retarget.arkit import EXPRESSION_NAMES
 
 MODEL = HeadModel.load()
@@ -36,31 +39,52 @@ def dotted(face: Faces) -> np.ndarray:
     return picture
 
 
-@pytest.mark.parametrize("yaw, nod", [(0.0, 0.0), (-0.6, 0.0), (0.5, 0.2), (-1.0, -0.1)])
-def test_labels_stay_on_the_picture(yaw, nod):
+@pytest.mark.parametrize("yaw, pitch", [(0.0, 0.0), (-0.6, 0.0), (0.5, 0.2), (-1.0, -0.1)])
+def test_labels_stay_on_the_picture(yaw: float, pitch: float) -> None:
     face = one_face()
-    turn = rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(yaw))
-    turned, moved = rotate_face(dotted(face), face, MODEL, turn, np.zeros((256, 256, 3), np.uint8))
-    np.testing.assert_allclose(moved.rotation[0], turn @ FRONTAL, atol=1e-6)
-    seen = 0
+    rotation = rotation_about("x", np.float32(pitch)) @ rotation_about("y", np.float32(yaw))
+    picture, rotated = rotate_face(dotted(face), face, MODEL, rotation, np.zeros((256, 256, 3), np.uint8))
+    np.testing.assert_allclose(rotated.rotation[0], rotation @ FRONTAL, atol=1e-6)
+    visible = 0
     for channel, point in enumerate((NOSE_TIP, CHIN, LEFT_EYE_OUTER)):
-        y, x = np.nonzero(turned[..., channel] > 100)
-        if len(x):  # not turned out of sight
-            seen += 1
-            expected = MODEL.landmarks(moved, "ibug68")[0, point, :2]
+        y, x = np.nonzero(picture[..., channel] > 100)
+        if len(x):  # not rotated out of sight
+            visible += 1
+            expected = MODEL.landmarks(rotated, "ibug68")[0, point, :2]
             np.testing.assert_allclose([x.mean() + 0.5, y.mean() + 0.5], expected, atol=3.0)
-    assert seen >= 2
+    assert visible >= 2
 
 
-def test_no_turn_changes_next_to_nothing():
+def test_no_rotation_keeps_the_photo() -> None:
     face, rng = one_face(), np.random.default_rng(0)
     picture = np.repeat(np.repeat(rng.integers(0, 256, (32, 32, 3)).astype(np.uint8), 8, 0), 8, 1)
-    same, moved = rotate_face(picture, face, MODEL, np.eye(3), np.zeros_like(picture))
-    np.testing.assert_allclose(moved.center, face.center)
+    same, rotated = rotate_face(picture, face, MODEL, np.eye(3), np.zeros_like(picture))
+    np.testing.assert_allclose(rotated.center, face.center)
     assert np.abs(same[8:-8, 8:-8].astype(int) - picture[8:-8, 8:-8]).mean() < 3
 
 
-def test_what_is_left_bare_shows_what_is_behind():
-    face, behind = one_face(), np.full((256, 256, 3), 77, np.uint8)
-    turned, _ = rotate_face(dotted(face), face, MODEL, rotation_about("y", np.float32(1.2)), behind)
-    assert (turned == 77).all(-1).mean() > 0.1
+def test_the_background_shows_where_nothing_is_left() -> None:
+    face, background = one_face(), np.full((256, 256, 3), 77, np.uint8)
+    picture, _ = rotate_face(dotted(face), face, MODEL, rotation_about("y", np.float32(1.2)), background)
+    assert (picture == 77).all(-1).mean() > 0.1
+
+
+def test_stretched_skin_is_painted() -> None:
+    face, skin = one_face(), np.full((256, 256, 3), (190, 140, 120), np.uint8)
+    skin[::8] = (20, 200, 20)  # stripes, which stretching makes wide
+    rotation, painter = rotation_about("y", np.float32(-1.2)), FacePainter(MODEL)
+    plain = rotate_face(skin, face, MODEL, rotation)
+    painted = rotate_and_repaint(skin, face, painter, rotation)
+    np.testing.assert_array_equal(plain.face.rotation, painted.face.rotation)
+    assert (np.abs(plain.picture.astype(int) - painted.picture) > 8).any()
+    unrotated = rotate_and_repaint(skin, face, painter, np.eye(3)).picture
+    assert np.abs(unrotated.astype(int) - rotate_face(skin, face, MODEL, np.eye(3)).picture).mean() < 0.1
+
+
+def test_inpainting_continues_the_known_pixels() -> None:
+    picture = np.full((40, 60, 3), (200, 100, 50), np.uint8)
+    known = np.ones((40, 60), bool)
+    known[10:30, 20:40] = False
+    picture[~known] = 0
+    filled = inpaint(picture, known)
+    assert np.abs(filled.astype(int) - (200, 100, 50)).mean() < 3
