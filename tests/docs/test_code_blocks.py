@@ -24,14 +24,15 @@ TOOLS = {"ruff", "mypy", "pytest", "mkdocs", "build"}
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, head_model) -> Path:
     """A folder with the photo, the clip, the character and the head mesh that the pages speak of."""
-    from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
+    from mfn.synthesis.appearance import palette_appearances
+from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
     from retarget.autorig.source_head import load_source
     from tests.helpers.heads import make_head
 
     folder = tmp_path_factory.mktemp("files")
     random = np.random.default_rng(3)
     crowd, image = random_crowd(head_model, 2, (640, 360), random), backdrop(360, 640, random)
-    paint_crowd(image, crowd, head_model, random_appearances(2, random))
+    paint_crowd(image, crowd, head_model, palette_appearances(2, random))
     (folder / "photos").mkdir()
     for name in ("photo.jpg", "group.jpg", "photos/photo.jpg"):
         cv2.imwrite(str(folder / name), image[..., ::-1])

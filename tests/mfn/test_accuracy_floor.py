@@ -21,7 +21,8 @@ from mfn.inference.predictor import Predictor
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.crowd import backdrop, paint_crowd, random_appearances, random_crowd
+from mfn.synthesis.appearance import palette_appearances
+from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
 from retarget.arkit import EXPRESSION_NAMES
 
 IMAGES = 4
@@ -80,7 +81,7 @@ def scenes(head_model: HeadModel) -> list[tuple[Faces, np.ndarray]]:
         random = np.random.default_rng(seed)
         faces = random_crowd(head_model, HEADS_PER_IMAGE, SIZE_PX, random)
         image = backdrop(SIZE_PX[1], SIZE_PX[0], random)
-        paint_crowd(image, faces, head_model, random_appearances(HEADS_PER_IMAGE, random))
+        paint_crowd(image, faces, head_model, palette_appearances(HEADS_PER_IMAGE, random))
         rendered.append((faces, image))
     return rendered
 
