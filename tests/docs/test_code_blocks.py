@@ -25,7 +25,7 @@ TOOLS = {"ruff", "mypy", "pytest", "mkdocs", "build"}
 def files(tmp_path_factory, head_model) -> Path:
     """A folder with the photo, the clip, the character and the head mesh that the pages speak of."""
     from mfn.synthesis.appearance import palette_appearances
-from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
+    from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
     from retarget.autorig.source_head import load_source
     from tests.helpers.heads import make_head
 
