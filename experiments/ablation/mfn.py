@@ -1,68 +1,96 @@
-"""The MFN poster's ablations, on our data: what the labeller's and MFN's own scales are worth, and what faces are worth to a detector.
+"""Repeat the MFN poster's ablations on our data: scales of the labeler, scales of MFN, and joint training.
 
     python -m experiments.ablation.mfn single-single=a.onnx single-multi=b.onnx multi-multi=c.onnx detection=d.onnx --eval ../shared/eval
 
-Runs: single-scale MFN with labels of a single-scale SFN; the same with labels of a multi-scale SFN; multi-scale MFN with the latter; the
-detector alone. All short and from scratch: `mfn fit --config configs/mfn/default.yaml --config configs/mfn/short.yaml --data.labels LABELS`, with
-configs/mfn/single_scale.yaml or configs/mfn/detection.yaml; LABELS by experiments/labels/from_network.py with the two SFNs of
-experiments/ablation/sfn.py. Several files of one name, divided by commas, are seeds. Aligned NME of the evaluation's score.py (not of the
-detector, which has none), and AP of the group photos as experiments/accuracy/groups.py counts. Writes experiments/results/ablation/mfn_ablation.json and
-prints Markdown.
+The four runs:
+
+- single-single: single-scale MFN, trained with the labels of a single-scale SFN;
+- single-multi: single-scale MFN, trained with the labels of a multi-scale SFN;
+- multi-multi: multi-scale MFN, trained with the labels of a multi-scale SFN;
+- detection: the detector alone.
+
+All runs are short and start from scratch: `mfn fit --config configs/mfn/default.yaml --config configs/mfn/short.yaml
+--data.labels LABELS`, with configs/mfn/single_scale.yaml or configs/mfn/detection.yaml. experiments.labels.from_network
+makes LABELS with the two SFNs of experiments.ablation.sfn. Several files of one name, separated by commas, are seeds.
+
+The script measures aligned NME with the evaluation's own score.py (not for the detector, which predicts no points) and
+average precision on the group photos. It writes experiments/results/ablation/mfn_ablation.json and prints Markdown.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from experiments.accuracy.benchmarks import SETS, load_score, measure
-from experiments.accuracy.groups import average_precision, judge
+from experiments.accuracy.benchmarks import measure_set
+from experiments.accuracy.groups import measure_precision
+from experiments.common import (
+    EVALUATION_SETS,
+    RESULTS,
+    EvaluationSet,
+    Figures,
+    Score,
+    add_eval_option,
+    load_score,
+    make_parser,
+    read_evaluation_set,
+    save_report,
+    split_named,
+)
 from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 from retarget.io.images import read_image
 
-RESULT = Path(__file__).parents[1] / "results" / "ablation" / "mfn_ablation.json"
-LEAST_PX = 16.0  # least height of a face in the network's input
+RESULT = RESULTS / "ablation" / "mfn_ablation.json"
+MIN_HEIGHT_PX = 16.0  # of a face in the network's input
+PRECISION_SCORE = 0.02
+POINTS_SCORE = 0.05  # a short run is sure of few boxes, and here the points are what is measured
+DETECTION = "detection"
 
 
-def detection(folder: Path, predictor: Predictor) -> float:
-    """Average precision over the group photos."""
-    hits, scores, asked = [], [], 0
-    for path in sorted(folder.glob("*.jpg")):
-        picture = read_image(path)
-        faces = predictor(picture)
-        told = judge(path, faces, predictor.letterbox(*picture.shape[:2]).factor[1], LEAST_PX)
-        hits.append(told.hit[told.judged])
-        scores.append(faces.score[told.judged])
-        asked += told.asked
-    return average_precision(np.concatenate(hits), np.concatenate(scores), asked)
+def measure_seed(
+    path: Path, groups: Path, sets: Mapping[str, EvaluationSet], model: HeadModel, score: Score
+) -> Figures:
+    """Measure one network.
+
+    Args:
+        path: Its ONNX file.
+        groups: Folder of the group photos.
+        sets: The evaluation sets for the points; empty for a detector.
+        model: The head model.
+        score: The evaluation's score.py.
+    """
+    detector = Predictor.load(path, score=PRECISION_SCORE)
+    figures: Figures = {"ap": round(measure_precision(groups, detector, MIN_HEIGHT_PX, in_input=True), 4)}
+    for name, data in sets.items():
+        figures[name] = measure_set(data, Predictor.load(path, score=POINTS_SCORE), model, score).figures
+    return figures
+
+
+def table_row(name: str, seeds: Sequence[Figures]) -> str:
+    """Return one Markdown line: the run, its mean aligned NME on each set in percent, its mean AP."""
+    cells = ["–"] * len(EVALUATION_SETS)
+    if name != DETECTION:
+        cells = [f"{np.mean([seed[s]['aligned_nme all'] for seed in seeds]):.2f}" for s in EVALUATION_SETS]
+    return f"| {name} | {' | '.join(cells)} | {np.mean([seed['ap'] for seed in seeds]):.3f} |"
 
 
 def main() -> None:
-    """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
     parser.add_argument("runs", nargs="+", help="NAME=FILE.onnx,FILE.onnx…, one file a seed")
-    parser.add_argument("--eval", type=Path, default=Path("../shared/eval"))
-    parser.add_argument("--out", type=Path, default=RESULT)
+    add_eval_option(parser)
     args = parser.parse_args()
+    runs = {name: [Path(path) for path in files.split(",")] for name, files in split_named(args.runs).items()}
     score, model, rows = load_score(args.eval), HeadModel.load(), {}
-    for given in args.runs:
-        name, _, files = given.partition("=")
-        seeds = []
-        for path in files.split(","):
-            row = {"ap": round(detection(args.eval / "groups", Predictor.load(path, score=0.02)), 4)}
-            if name != "detection":
-                # boxes of a short run are sure of little: the pose is what is asked here
-                row |= {s: measure(s, args.eval, Predictor.load(path, score=0.05), model, score)[0] for s in SETS}
-            seeds.append(row | {"sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()})
-        rows[name] = seeds
-        nme = [f"{np.mean([s[x]['aligned_nme all'] for s in seeds]):.2f}" if name != "detection" else "–" for x in SETS]
-        print(f"| {name} | {' | '.join(nme)} | {np.mean([s['ap'] for s in seeds]):.3f} |", flush=True)
-    args.out.write_text(json.dumps(rows, indent=1) + "\n")
+    sets = {name: read_evaluation_set(args.eval, name) for name in EVALUATION_SETS}
+    for name, paths in runs.items():
+        chosen = {} if name == DETECTION else sets
+        rows[name] = [measure_seed(path, args.eval / "groups", chosen, model, score) for path in paths]
+        print(table_row(name, rows[name]), flush=True)
+    save_report(args, __file__, {"runs": rows}, runs)
 
 
 if __name__ == "__main__":

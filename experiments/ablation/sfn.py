@@ -1,76 +1,124 @@
-"""What multi-scale branches are worth, and each part of the training data: short runs of one SFN, compared picture by picture.
+"""Compare short runs of one SFN: multi-scale branches, and each part of the training data.
 
-    python -m experiments.ablation.sfn multi=m1.onnx,m2.onnx,m3.onnx single=s1.onnx,s2.onnx,s3.onnx none=n.onnx profiles=p.onnx
+    python -m experiments.ablation.sfn multi=m1.onnx,m2.onnx,m3.onnx single=s1.onnx,s2.onnx,s3.onnx none=n.onnx --eval ../shared/eval
 
-Runs of one name differ in their seed. The first name is compared with every other: difference of the aligned NME, with the 95 %
-confidence interval of the mean over seeds (Student's t; none for a single seed). Boxes are MFN's. Writes
-experiments/results/ablation/sfn_ablation.json.
+Several files of one name, separated by commas, are seeds. The first run is compared with every other one: the difference
+of each figure, with the 95 % confidence interval of the mean over seeds (Student's t; none for a single seed). MFN finds
+the boxes. The script writes experiments/results/ablation/sfn_ablation.json and prints Markdown.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from experiments.accuracy.benchmarks import SETS, load_score
-from experiments.accuracy.single_face import accuracy, read_sets, synthetic
+from experiments.accuracy.single_face import BoxedSet, accuracy, draw_heads, expression_error, read_sets
+from experiments.common import (
+    EVALUATION_SETS,
+    RESULTS,
+    Figures,
+    Picture,
+    Score,
+    add_eval_option,
+    load_score,
+    make_parser,
+    markdown_table,
+    save_report,
+    split_named,
+)
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
+from mfn.structures.faces import Faces
 
-RESULT = Path(__file__).parents[1] / "results" / "ablation" / "sfn_ablation.json"
-T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # two-sided quantiles of Student's t by degrees of freedom
+RESULT = RESULTS / "ablation" / "sfn_ablation.json"
+COLUMNS = (
+    *(f"aflw2000 aligned {yaw}" for yaw in ("0-30", "30-60", "60+")),
+    *(f"{name} aligned all" for name in EVALUATION_SETS),
+    "expression_error",
+)
+CONFIDENCE = 0.95
 
 
-def interval(differences: np.ndarray) -> tuple[float, float | None]:
-    """Mean of the seeds' differences (S,), and half the width of its 95 % confidence interval."""
-    count = len(differences)
+class Difference(NamedTuple):
+    """Hold the mean difference of two runs and half the width of its 95 % confidence interval, None for one seed."""
+
+    mean: float
+    half_width: float | None
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f}" + ("" if self.half_width is None else f" ± {self.half_width:.3f}")
+
+
+def difference(values: NDArray[np.float64]) -> Difference:
+    """Summarize the differences (S,) of S seeds with Student's t distribution."""
+    from scipy import stats
+
+    count = len(values)
     if count < 2:
-        return float(differences.mean()), None
-    return float(differences.mean()), float(T95.get(count - 1, 2.0) * differences.std(ddof=1) / np.sqrt(count))
+        return Difference(float(values.mean()), None)
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)
+    return Difference(float(values.mean()), float(quantile * values.std(ddof=1) / np.sqrt(count)))
+
+
+def measure_seed(
+    path: Path, sets: Mapping[str, BoxedSet], heads: Sequence[tuple[Picture, Faces]], score: Score
+) -> list[float]:
+    """Measure the COLUMNS of one network."""
+    network = SingleFace.load(path)
+    figures = accuracy(network, 1, sets, score) | {"expression_error": expression_error(network, heads)}
+    return [figures[column] for column in COLUMNS]
+
+
+def compare(runs: Mapping[str, NDArray[np.float64]]) -> dict[str, list[Difference]]:
+    """Compare the first run with the others.
+
+    Args:
+        runs: Name -> figures (S, C) of S seeds. Seeds that only one of two runs has are left out.
+
+    Returns:
+        Name -> C differences, the run minus the first one.
+    """
+    first, *others = runs
+    result = {}
+    for name in others:
+        shared = min(len(runs[name]), len(runs[first]))
+        gaps = runs[name][:shared] - runs[first][:shared]
+        result[name] = [difference(column) for column in gaps.T]
+    return result
 
 
 def main() -> None:
-    """Measures, compares, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
     parser.add_argument("runs", nargs="+", help="NAME=FILE.onnx,FILE.onnx…, one file a seed")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--eval", type=Path, default=Path("../shared/eval"))
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with backgrounds.tar")
+    add_eval_option(parser)
     args = parser.parse_args()
-    score, heads = load_score(args.eval), synthetic(args.data, 200)
-    cases = read_sets(args.eval, Predictor.load("large", score=0.3))
-    columns = [f"aflw2000 aligned {yaw}" for yaw in ("0-30", "30-60", "60+")]
-    columns += [*(f"{s} aligned all" for s in SETS), "expression_error"]
-    rows: dict[str, np.ndarray] = {}
-    digests: dict[str, list[str]] = {}
-    for given in args.runs:
-        name, _, files = given.partition("=")
-        seeds = []
-        for path in files.split(","):
-            network = SingleFace.load(path)
-            row = accuracy(network, 1, cases, score)
-            gaps = [np.abs(network(picture, face.box).expression - face.expression).mean() for picture, face in heads]
-            row["expression_error"] = float(np.mean(gaps))
-            seeds.append([row[c] for c in columns])
-            digests.setdefault(name, []).append(hashlib.sha256(Path(path).read_bytes()).hexdigest())
-        rows[name] = np.array(seeds)
-    result: dict = {"columns": columns, "runs": {n: {"mean": v.mean(0).round(3).tolist(), "sha256": digests[n]} for n, v in rows.items()}}
-    print("| run (seeds) | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|")
-    for name, values in rows.items():
-        print(f"| {name} ({len(values)}) | " + " | ".join(f"{v:.3f}" for v in values.mean(0)) + " |")
-    first, *others = rows
-    result["against_" + first] = {}
-    for name in others:
-        shared = min(len(rows[name]), len(rows[first]))
-        gaps = [interval(rows[name][:shared, k] - rows[first][:shared, k]) for k in range(len(columns))]
-        told = [f"{m:+.3f}" + (f" ± {h:.3f}" if h is not None else "") for m, h in gaps]
-        print(f"| {name} minus {first} | " + " | ".join(told) + " |")
-        result["against_" + first][name] = [{"difference": round(m, 4), "interval95": None if h is None else round(h, 4)} for m, h in gaps]
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    files = {name: [Path(path) for path in paths.split(",")] for name, paths in split_named(args.runs).items()}
+    score, heads = load_score(args.eval), draw_heads(args.data, 200)
+    sets = read_sets(args.eval, Predictor.load("large", score=0.3))
+    runs = {name: np.array([measure_seed(path, sets, heads, score) for path in paths]) for name, paths in files.items()}
+    gaps = compare(runs)
+    first = next(iter(runs))
+    rows = [[f"{name} ({len(values)})", *(f"{v:.3f}" for v in values.mean(0))] for name, values in runs.items()]
+    rows += [[f"{name} minus {first}", *map(str, line)] for name, line in gaps.items()]
+    print(markdown_table(["run (seeds)", *COLUMNS], rows))
+    figures: Figures = {
+        "columns": list(COLUMNS),
+        "runs": {name: {"mean": values.mean(0).round(3).tolist()} for name, values in runs.items()},
+        "against_" + first: {name: [as_figures(gap) for gap in line] for name, line in gaps.items()},
+    }
+    save_report(args, __file__, figures, files)
+
+
+def as_figures(gap: Difference) -> Figures:
+    """Return a difference as rounded JSON values."""
+    half_width = None if gap.half_width is None else round(gap.half_width, 4)
+    return {"difference": round(gap.mean, 4), "interval95": half_width}
 
 
 if __name__ == "__main__":

@@ -1,84 +1,107 @@
-"""How well expression follows its labels, by shape and by face size, on pictures that training leaves out (one in fifty of each pack).
+"""Measure how well predicted expression weights follow the fitted labels, for each shape and two face sizes.
 
-    python -m experiments.accuracy.expression_follow --data DATA --labels runs/labels [--size 60 --size 220]
+    python -m experiments.accuracy.expression_follow --data ../shared/data --labels runs/labels
 
-Each face is laid alone on gray with so many px, the network finds it, and its weights stand against the fitted label's: correlation, and
-slope (1 = in full strength). Prints the strongest shapes, writes experiments/results/accuracy/expression_follow.json.
+The pictures are those that training leaves out: one in fifty of each pack. Each face is laid alone on a gray picture at
+the given size, and the network has to find it. For each expression shape the script prints the correlation with the
+label and the slope of the regression line (1 = full strength). It writes experiments/results/accuracy/expression_follow.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mfn.inference.model_zoo import DEFAULT_WEIGHTS
-from mfn.inference.predictor import Predictor
+from experiments.common import RESULTS, Figures, Picture, make_parser, save_report
+from mfn.inference.predictor import WEIGHTS, Predictor
 from mfn.training.data.packs import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
 
-RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "expression_follow.json"
+RESULT = RESULTS / "accuracy" / "expression_follow.json"
 PACKS = ("lfw", "utkface", "youtube", "expressions", "masks_without")
-SIDE = 384
-LEAST_SPREAD = 0.03  # shapes that hardly vary in the labels have no correlation to speak of
+SIDE_PX = 384
+GRAY = (114, 114, 114)
+MIN_SPREAD = 0.03  # a shape that hardly varies in the labels has no meaningful correlation
+MAX_OFFSET = 0.4  # of the face's size: a prediction farther from the middle is another face
 
 
-def laid(pack: Pack, row: int, size: float) -> np.ndarray:
-    """A face with `size` px in the middle of a gray square (SIDE, SIDE, 3)."""
+def center_face(pack: Pack, row: int, size_px: float) -> Picture:
+    """Lay one face of a pack in the middle of a gray square.
+
+    Args:
+        pack: The pack.
+        row: The face's row.
+        size_px: Wanted size of the face: the square root of the area of its box.
+
+    Returns:
+        (SIDE_PX, SIDE_PX, 3) uint8 RGB.
+    """
     import cv2
 
     box, picture = pack.faces.box[row], pack.pictures[int(pack.faces.image[row])]
-    gain = size / float(np.sqrt((box[2:] - box[:2]).prod()))
+    gain = size_px / float(np.sqrt((box[2:] - box[:2]).prod()))
     if gain < 0.7:  # a plain warp would alias
-        picture = cv2.resize(picture, None, fx=1.2 * gain, fy=1.2 * gain, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(cv2.resize(picture, None, fx=1.2 * gain, fy=1.2 * gain, interpolation=cv2.INTER_AREA))
         box, gain = box * 1.2 * gain, 1 / 1.2
-    shift = SIDE / 2 - gain * (box[:2] + box[2:]) / 2
+    shift = SIDE_PX / 2 - gain * (box[:2] + box[2:]) / 2
     matrix = np.array([[gain, 0, shift[0]], [0, gain, shift[1]]])
-    return cv2.warpAffine(picture, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderValue=(114, 114, 114))
+    warped = cv2.warpAffine(picture, matrix, (SIDE_PX, SIDE_PX), flags=cv2.INTER_LINEAR, borderValue=GRAY)
+    return np.asarray(warped, np.uint8)
 
 
-def follow(packs: list[Pack], predictor: Predictor, size: float) -> dict[str, object]:
-    """Figures of one face size."""
-    true, told, missed = [], [], 0
+def measure(packs: Sequence[Pack], predictor: Predictor, size_px: float) -> Figures:
+    """Measure all held-out faces at one size."""
+    target, predicted, missed = [], [], 0
     for pack in packs:
         for row in np.flatnonzero(pack.known & (pack.faces.image % 50 == 0)):
-            faces = predictor(laid(pack, int(row), size))
-            away = np.abs((faces.box[:, :2] + faces.box[:, 2:]) / 2 - SIDE / 2).max(1)
-            if not len(faces) or away.min() > 0.4 * size:
+            faces = predictor(center_face(pack, int(row), size_px))
+            offset_px = np.abs((faces.box[:, :2] + faces.box[:, 2:]) / 2 - SIDE_PX / 2).max(1)
+            if not len(faces) or offset_px.min() > MAX_OFFSET * size_px:
                 missed += 1
                 continue
-            true.append(pack.faces.expression[row])
-            told.append(faces.expression[away.argmin()])
-    x, y = np.array(true), np.array(told)
+            target.append(pack.faces.expression[row])
+            predicted.append(faces.expression[offset_px.argmin()])
+    return compare(np.array(target), np.array(predicted)) | {"missed": missed}
+
+
+def compare(target: np.ndarray, predicted: np.ndarray) -> Figures:
+    """Compare expression weights (N, 51) with their labels.
+
+    Returns:
+        Mean absolute error, the error of always predicting the median label, and for each shape that varies its
+        correlation and slope.
+    """
     shapes = {}
-    for k in np.flatnonzero(x.std(0) > LEAST_SPREAD):
-        slope = float(np.polyfit(x[:, k], y[:, k], 1)[0])
-        shapes[EXPRESSION_NAMES[k]] = [round(float(np.corrcoef(x[:, k], y[:, k])[0, 1]), 2), round(slope, 2)]
-    neutral = np.abs(x - np.median(x, 0)).mean()
-    error = np.abs(x - y).mean()
-    return {"faces": len(x), "missed": missed, "error": round(float(error), 4), "error_of_median": round(float(neutral), 4),
-            "mean_correlation": round(float(np.mean([c for c, _ in shapes.values()])), 3), "correlation_slope": shapes}  # fmt: skip
+    for k in np.flatnonzero(target.std(0) > MIN_SPREAD):
+        slope = float(np.polyfit(target[:, k], predicted[:, k], 1)[0])
+        correlation = float(np.corrcoef(target[:, k], predicted[:, k])[0, 1])
+        shapes[EXPRESSION_NAMES[k]] = [round(correlation, 2), round(slope, 2)]
+    return {
+        "faces": len(target),
+        "error": round(float(np.abs(target - predicted).mean()), 4),
+        "error_of_median": round(float(np.abs(target - np.median(target, 0)).mean()), 4),
+        "mean_correlation": round(float(np.mean([correlation for correlation, _ in shapes.values()])), 3),
+        "correlation_slope": shapes,
+    }
 
 
 def main() -> None:
-    """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
-    parser.add_argument("--size", type=float, action="append", help="px of a face (may be repeated); default 60 and 220")
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="ONNX file of the network")
+    parser.add_argument("--size", type=float, action="append", help="size of a face in px (may be repeated; default: 60 and 220)")
     args = parser.parse_args()
-    predictor = Predictor.load(args.weights, size=(SIDE, SIDE), score=0.3, threads=1)
+    predictor = Predictor.load(args.weights, size=(SIDE_PX, SIDE_PX), score=0.3, threads=1)
     packs = [read_pack(args.data / "faces", args.labels, name) for name in PACKS]
-    result: dict[str, object] = {"weights_sha256": hashlib.sha256(args.weights.read_bytes()).hexdigest()}
-    for size in args.size or (60.0, 220.0):
-        result[f"{size:g} px"] = figures = follow(packs, predictor, size)
-        print(f"{size:g} px", figures)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    figures: Figures = {}
+    for size_px in args.size or (60.0, 220.0):
+        figures[f"{size_px:g} px"] = measure(packs, predictor, size_px)
+        print(f"{size_px:g} px", figures[f"{size_px:g} px"])
+    save_report(args, __file__, figures, args.weights)
 
 
 if __name__ == "__main__":

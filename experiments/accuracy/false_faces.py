@@ -1,40 +1,42 @@
-"""How many photos without faces get a false one, by the score asked for.
+"""Count the photos without faces in which a network finds one, for several minimum scores.
 
-    python -m experiments.accuracy.false_faces --backgrounds DATA/backgrounds.tar
+    python -m experiments.accuracy.false_faces --backgrounds ../shared/data/backgrounds.tar
 
-Every fifth of the pack's photos; most of them were also behind the faces of training scenes. Prints, writes results/false_faces.json.
+Every fifth photo of the tar is used. Most of these photos also lay behind the faces of training scenes.
+The script writes experiments/results/accuracy/false_faces.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from mfn.inference.model_zoo import MODELS
-from mfn.inference.predictor import Predictor
+from experiments.common import RESULTS, Figures, Picture, make_parser, save_report
+from mfn.inference.predictor import MODELS, Predictor
 from mfn.training.data.packs import read_pictures
 
-RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "false_faces.json"
+RESULT = RESULTS / "accuracy" / "false_faces.json"
 SCORES = (0.4, 0.5, 0.55, 0.6, 0.65)
 EVERY = 5
 
 
+def count_false_faces(predictor: Predictor, photos: Sequence[Picture]) -> Figures:
+    """Count the photos with a face at each minimum score of SCORES. The predictor must keep faces from the lowest one on."""
+    best = [float(predictor(photo).score.max(initial=0)) for photo in photos]
+    counts = {str(score): sum(b >= score for b in best) for score in SCORES}
+    return {"photos": len(photos), "with a false face, by score": counts}
+
+
 def main() -> None:
-    """Looks, counts, writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
     parser.add_argument("--backgrounds", type=Path, required=True, help="tar of photos without faces")
     args = parser.parse_args()
-    photos, report = read_pictures(args.backgrounds, EVERY), {}
-    for name, model in MODELS.items():
-        predictor = Predictor.load(name, score=min(SCORES), threads=1)
-        best = [float(predictor(photo).score.max(initial=0)) for photo in photos]
-        counts = {str(score): sum(b >= score for b in best) for score in SCORES}
-        digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
-        report[name] = {"weights_sha256": digest, "photos": len(photos), "with a false face, by score": counts}
-        print(name, report[name])
-    RESULT.write_text(json.dumps(report, indent=1) + "\n")
+    photos, networks = read_pictures(args.backgrounds, EVERY), {}
+    for name in MODELS:
+        networks[name] = count_false_faces(Predictor.load(name, score=min(SCORES), threads=1), photos)
+        print(name, networks[name])
+    save_report(args, __file__, {"networks": networks}, {name: model.path for name, model in MODELS.items()})
 
 
 if __name__ == "__main__":

@@ -1,29 +1,29 @@
-"""Detection on group photos: recall, precision and average precision at IoU 0.5.
+"""Measure face detection on group photos: recall, precision and average precision at IoU 0.5.
 
-    python -m experiments.accuracy.groups --groups ../shared/eval/groups [--weights mfn.onnx] [--overlays folder]
+    python -m experiments.accuracy.groups --groups ../shared/eval/groups
     python -m experiments.accuracy.groups --least 16 --out experiments/results/accuracy/groups_16.json --sheet false.png
     python -m experiments.accuracy.groups --tiles --least 16 --out experiments/results/accuracy/groups_tiles.json
 
-Truth is a detector's boxes: those of score >= 0.75 count, the others are neither hit nor false. Only boxes of at least 32 px height in the
-network's input count (and detections of that height); with --tiles the height is that in the picture. Prints a line a picture and writes
-experiments/results/accuracy/groups.json. The sheet shows every false one at the score of the tables, with the truth that is left aside in gray.
+The true boxes come from a detector: those with a score of 0.75 or more count; a prediction on one of the others is
+neither right nor wrong. Only boxes of at least `--least` px height in the network's input count, and only predictions
+of that height; with --tiles the height is measured in the picture. The script prints one line a picture and writes
+experiments/results/accuracy/groups.json. The sheet shows all false detections; true boxes that do not count are gray.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mfn.inference.decode import SCORE
-from mfn.inference.model_zoo import find_model
-from mfn.inference.predictor import Predictor
-from mfn.inference.tiling import TiledPredictor
+from experiments.common import RESULTS, Figures, Picture, make_parser, picture_grid, save_report
+from mfn.inference.image_io import read_picture, write_picture
+from mfn.inference.predictor import SCORE, Predictor, find_model
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
@@ -31,38 +31,78 @@ from mfn.structures.head_model import HeadModel
 from retarget.io.files import make_folder
 from retarget.io.images import Picture, read_image, write_image
 
-RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "groups.json"
-TRUSTED, IOU = 0.75, 0.5
+RESULT = RESULTS / "accuracy" / "groups.json"
+MIN_TRUE_SCORE = 0.75
+HIT_IOU, IGNORE_IOU = 0.5, 0.3
+RED, GRAY, WHITE = (255, 60, 40), (150, 150, 150), (255, 255, 255)
 
 
-class Judged(NamedTuple):
-    """hit (N,), judged (N,): see `match`; asked: true faces that are asked for; aside: (M, 4) boxes of the others."""
+class Matches(NamedTuple):
+    """Hold the matches of N predicted with T true boxes.
 
-    hit: np.ndarray
-    judged: np.ndarray
-    asked: int
-    aside: np.ndarray
-
-
-def match(box: np.ndarray, score: np.ndarray, true: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Greedy, best score first. true: (T, 4); counts: (T,) whether it is asked for.
-
-    -> hit (N,), judged (N,): False for detections on boxes that are not asked for; found (T,)
+    hit: (N,) bool, lies on a true box that counts; counted: (N,) bool, False for predictions that are neither right nor
+    wrong; found: (T,) bool, true boxes that are hit.
     """
-    hit, judged, found = np.zeros(len(box), bool), np.ones(len(box), bool), np.zeros(len(true), bool)
-    shared = box_iou(box, true)
+
+    hit: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    found: NDArray[np.bool_]
+
+
+class Judgment(NamedTuple):
+    """Hold the result of one picture.
+
+    hit, counted: (N,) as in `Matches`; positives: number of true boxes that count; ignored: (M, 4) the other true boxes.
+    """
+
+    hit: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    positives: int
+    ignored: NDArray[np.float64]
+
+
+class FalseDetection(NamedTuple):
+    """Hold one false detection: the picture, its box (4,) and score, and the true boxes (M, 4) that do not count."""
+
+    picture: Picture
+    box: NDArray[np.float32]
+    score: float
+    ignored: NDArray[np.float64]
+
+
+def match(box: NDArray[Any], score: NDArray[Any], true: NDArray[Any], counts: NDArray[np.bool_]) -> Matches:
+    """Match predictions with true boxes greedily, the highest score first.
+
+    Args:
+        box: (N, 4) predicted boxes.
+        score: (N,) their scores.
+        true: (T, 4) true boxes.
+        counts: (T,) whether a true box counts.
+    """
+    hit, counted, found = np.zeros(len(box), bool), np.ones(len(box), bool), np.zeros(len(true), bool)
+    if len(true) == 0:
+        return Matches(hit, counted, found)
+    iou = box_iou(box, true)
     for i in np.argsort(-score, kind="stable"):
-        free = np.where(found, 0, shared[i]) if len(true) else np.zeros(0)
-        wanted = np.where(counts, free, 0)
-        if len(true) and wanted.max() >= IOU:
-            hit[i], found[int(wanted.argmax())] = True, True
-        elif len(true) and shared[i].max() >= 0.3:
-            judged[i] = counts[int(shared[i].argmax())]
-    return hit, judged, found
+        free = np.where(counts & ~found, iou[i], 0)
+        if free.max() >= HIT_IOU:
+            hit[i] = found[int(free.argmax())] = True
+        elif iou[i].max() >= IGNORE_IOU:
+            counted[i] = counts[int(iou[i].argmax())]
+    return Matches(hit, counted, found)
 
 
-def average_precision(hit: np.ndarray, score: np.ndarray, positives: int) -> float:
-    """Area under precision over recall, precision made monotone (all points, as COCO and VOC 2010)."""
+def average_precision(hit: NDArray[np.bool_], score: NDArray[Any], positives: int) -> float:
+    """Return the area under the precision-recall curve at all points, with precision made monotone.
+
+    Args:
+        hit: (N,) whether a prediction is right.
+        score: (N,) its score.
+        positives: Number of true boxes.
+
+    This is the definition of PASCAL VOC 2010. COCO's, which torchmetrics has, samples 101 points and cannot leave
+    predictions out that are neither right nor wrong.
+    """
     order = np.argsort(-score, kind="stable")
     true = np.cumsum(hit[order])
     recall, precision = true / max(positives, 1), true / np.arange(1, len(order) + 1)
@@ -70,55 +110,87 @@ def average_precision(hit: np.ndarray, score: np.ndarray, positives: int) -> flo
     return float(np.sum(np.diff(np.concatenate([[0], recall])) * precision))
 
 
-def draw_sheet(path: Path, false: list[tuple[Picture, np.ndarray, float, np.ndarray]], side: int = 160, columns: int = 8) -> None:
-    """The false ones (picture, box, score, truth that does not count) beside each other, in order of their scores."""
+def judge(path: Path, faces: Faces, factor: float, min_height_px: float) -> Judgment:
+    """Compare the faces found in a picture with its true boxes, which lie beside it in a .txt file.
+
+    Args:
+        path: The picture.
+        faces: Predictions in px of the picture.
+        factor: Scale from px of the picture to px of `min_height_px`.
+        min_height_px: Lower boxes do not count.
+    """
+    truth = np.loadtxt(path.with_suffix(".txt"), ndmin=2).reshape(-1, 5)
+    counts = ((truth[:, 3] - truth[:, 1]) * factor >= min_height_px) & (truth[:, 4] >= MIN_TRUE_SCORE)
+    hit, counted, _ = match(faces.box, faces.score, truth[:, :4], counts)
+    counted &= hit | ((faces.box[:, 3] - faces.box[:, 1]) * factor >= min_height_px)
+    return Judgment(hit, counted, int(counts.sum()), truth[~counts, :4])
+
+
+def pooled_precision(judgments: Sequence[Judgment], scores: Sequence[NDArray[Any]]) -> float:
+    """Return the average precision over the predictions of several pictures together."""
+    hit = np.concatenate([judgment.hit[judgment.counted] for judgment in judgments])
+    score = np.concatenate([score[judgment.counted] for judgment, score in zip(judgments, scores, strict=True)])
+    return average_precision(hit, score, sum(judgment.positives for judgment in judgments))
+
+
+def measure_precision(folder: Path, predictor: Predictor, min_height_px: float, in_input: bool) -> float:
+    """Return the average precision of a network over all group photos of a folder.
+
+    Args:
+        folder: The photos with their true boxes.
+        predictor: The network, with a low minimum score.
+        min_height_px: Lower boxes do not count.
+        in_input: Whether `min_height_px` is measured in the network's input, else in the picture.
+    """
+    judgments, scores = [], []
+    for path in sorted(folder.glob("*.jpg")):
+        picture = read_picture(path)
+        faces = predictor(picture)
+        factor = predictor.letterbox(*picture.shape[:2]).factor[1] if in_input else 1.0
+        judgments.append(judge(path, faces, factor, min_height_px))
+        scores.append(faces.score)
+    return pooled_precision(judgments, scores)
+
+
+def draw_false(path: Path, false: Sequence[FalseDetection], side_px: int = 160, columns: int = 8) -> None:
+    """Draw the false detections side by side, the highest score first."""
     import cv2
 
-    cells: list[np.ndarray] = []
-    for picture, box, score, aside in sorted(false, key=lambda item: -item[2]):
-        middle, reach = (box[:2] + box[2:]) / 2, 1.5 * max(box[2:] - box[:2])
-        to_cell = np.array([[1, 0, reach - middle[0]], [0, 1, reach - middle[1]]]) * (side / (2 * reach))
-        cell = cv2.warpAffine(picture, to_cell, (side, side), flags=cv2.INTER_CUBIC)
-        for rectangle, colour in ((box, (255, 60, 40)), *((b, (150, 150, 150)) for b in aside)):
-            x1, y1, x2, y2 = (rectangle.reshape(2, 2) @ to_cell[:, :2].T + to_cell[:, 2]).ravel().round().astype(int).tolist()
-            cv2.rectangle(cell, (x1, y1), (x2, y2), colour, 1)
-        cv2.putText(cell, f"{score:.2f} {box[3] - box[1]:.0f} px", (3, side - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1)
-        cells.append(cell)
-    cells += [np.zeros((side, side, 3), np.uint8)] * (-len(cells) % columns or columns * (not cells))
-    rows = [np.concatenate(cells[i : i + columns], 1) for i in range(0, len(cells), columns)]
-    write_image(path, np.concatenate(rows))
+    tiles: list[Picture] = []
+    for item in sorted(false, key=lambda item: -item.score):
+        middle, reach = (item.box[:2] + item.box[2:]) / 2, 1.5 * max(item.box[2:] - item.box[:2])
+        to_tile = np.array([[1, 0, reach - middle[0]], [0, 1, reach - middle[1]]]) * (side_px / (2 * reach))
+        tile = np.asarray(cv2.warpAffine(item.picture, to_tile, (side_px, side_px), flags=cv2.INTER_CUBIC), np.uint8)
+        for rectangle, color in ((item.box, RED), *((box, GRAY) for box in item.ignored)):
+            x1, y1, x2, y2 = (rectangle.reshape(2, 2) @ to_tile[:, :2].T + to_tile[:, 2]).ravel().round().astype(int).tolist()
+            cv2.rectangle(tile, (x1, y1), (x2, y2), color, 1)
+        text = f"{item.score:.2f} {item.box[3] - item.box[1]:.0f} px"
+        cv2.putText(tile, text, (3, side_px - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.42, WHITE, 1)
+        tiles.append(tile)
+    write_picture(path, picture_grid(tiles or [np.zeros((side_px, side_px, 3), np.uint8)], columns))
 
 
-def judge(path: Path, faces: Faces, factor: float, least: float) -> Judged:
-    """The faces found in a picture against its truth. factor: from px of the picture to those in which `least` is told."""
-    truth = np.loadtxt(path.with_suffix(".txt"), ndmin=2).reshape(-1, 5)
-    counts = ((truth[:, 3] - truth[:, 1]) * factor >= least) & (truth[:, 4] >= TRUSTED)
-    hit, judged, _ = match(faces.box, faces.score, truth[:, :4], counts)
-    judged &= hit | ((faces.box[:, 3] - faces.box[:, 1]) * factor >= least)
-    return Judged(hit, judged, int(counts.sum()), truth[~counts, :4])
-
-
-def options() -> argparse.Namespace:
-    """The command's."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--groups", type=Path, default=Path("../shared/eval/groups"))
-    parser.add_argument("--weights", default="small")
-    parser.add_argument("--score", type=float, default=SCORE, help="score at which recall and precision are told")
-    parser.add_argument("--least", type=float, default=32.0, help="least height of a box in the network's input, px")
-    parser.add_argument("--tiles", action="store_true", help="look in tiles for faces of --least px in the picture")
-    parser.add_argument("--sheet", type=Path, help="picture of the false ones")
-    parser.add_argument("--overlays", type=Path, help="folder for the drawn pictures")
-    parser.add_argument("--out", type=Path, default=RESULT)
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = make_parser(__doc__, RESULT)
+    parser.add_argument("--groups", type=Path, default=Path("../shared/eval/groups"), help="folder of the group photos")
+    parser.add_argument("--weights", default="small", help="small, large or an ONNX file")
+    parser.add_argument("--score", type=float, default=SCORE, help="minimum score for recall and precision")
+    parser.add_argument("--least", type=float, default=32.0, help="minimum height of a box in the network's input, px")
+    parser.add_argument("--tiles", action="store_true", help="detect in tiles: faces of --least px in the picture")
+    parser.add_argument("--sheet", type=Path, help="picture of the false detections")
+    parser.add_argument("--overlays", type=Path, help="folder for the pictures with the faces drawn on them")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measures, prints, writes."""
-    args = options()
-    predictor: Predictor | TiledPredictor = Predictor.load(args.weights, score=0.02, threads=1)
-    if args.tiles:
-        predictor = TiledPredictor(predictor, max(4, args.least))
-    hits, scores, positives, rows, false = [], [], 0, {}, []
+    """Run the command."""
+    args = parse_arguments()
+    predictor = Predictor.load(args.weights, score=0.02, threads=1, tiles=args.tiles, least_px=max(4, args.least))
+    judgments: list[Judgment] = []
+    scores: list[NDArray[np.float32]] = []
+    rows: Figures = {}
+    false: list[FalseDetection] = []
     seconds = megapixels = 0.0
     for path in sorted(args.groups.glob("*.jpg")):
         picture = read_image(path)
@@ -126,36 +198,36 @@ def main() -> None:
         faces = predictor(picture)
         seconds, megapixels = seconds + time.process_time() - start, megapixels + picture[..., 0].size / 1e6
         factor = 1.0 if args.tiles else predictor.letterbox(*picture.shape[:2]).factor[1]
-        hit, judged, count, aside = judge(path, faces, factor, args.least)
-        hits.append(hit[judged])
-        scores.append(faces.score[judged])
-        positives += count
-        sure = judged & (faces.score >= args.score)
-        rows[path.name] = {"faces": count, "hits": int(hit[sure].sum()), "false": int((~hit[sure]).sum())}
+        judgment = judge(path, faces, factor, args.least)
+        judgments.append(judgment)
+        scores.append(faces.score)
+        kept = judgment.counted & (faces.score >= args.score)
+        rows[path.name] = {
+            "faces": judgment.positives,
+            "hits": int(judgment.hit[kept].sum()),
+            "false": int((~judgment.hit[kept]).sum()),
+        }
         print(path.name, rows[path.name], flush=True)
-        false += [(picture, faces.box[i], float(faces.score[i]), aside) for i in np.flatnonzero(sure & ~hit)]
+        wrong = np.flatnonzero(kept & ~judgment.hit)
+        false += [FalseDetection(picture, faces.box[i], float(faces.score[i]), judgment.ignored) for i in wrong]
         if args.overlays:
-            make_folder(args.overlays)
             drawn = draw_faces(picture, faces[faces.score >= args.score], HeadModel.load())
-            write_image(args.overlays / (path.stem + ".png"), drawn)
+            write_picture(make_folder(args.overlays) / f"{path.stem}.png", drawn)
     if args.sheet:
-        draw_sheet(args.sheet, false)
-    hit, score = np.concatenate(hits), np.concatenate(scores)
-    sure = score >= args.score
-    result = {
-        "weights_sha256": hashlib.sha256(find_model(args.weights)[0].read_bytes()).hexdigest(),
+        draw_false(args.sheet, false)
+    hits, wrong_count, positives = (sum(row[key] for row in rows.values()) for key in ("hits", "false", "faces"))
+    figures = {
         "least_px": args.least,
         "score": args.score,
         "tiles": args.tiles,
         "cpu_seconds_per_megapixel": round(seconds / megapixels, 3),
         "faces": positives,
-        "recall": round(float(hit[sure].sum() / max(positives, 1)), 4),
-        "precision": round(float(hit[sure].mean()), 4) if sure.any() else 0.0,
-        "ap": round(average_precision(hit, score, positives), 4),
-        "pictures": rows,
+        "recall": round(hits / max(positives, 1), 4),
+        "precision": round(hits / max(hits + wrong_count, 1), 4),
+        "ap": round(pooled_precision(judgments, scores), 4),
     }
-    print({k: v for k, v in result.items() if k != "pictures"})
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(figures)
+    save_report(args, __file__, figures | {"pictures": rows}, find_model(args.weights).path)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,46 @@
-"""The single-face networks in one table: accuracy, pose, expression, jitter, size and speed.
+"""Compare networks that read one face in a crop: accuracy, head pose, expression, jitter, size and speed.
 
     python -m experiments.accuracy.single_face sfn=mfn/weights/sfn.onnx prnet=experiments/weights/prnet.onnx --eval ../shared/eval
 
-Boxes are MFN's own, so a face it misses counts as missed by all. Writes experiments/results/accuracy/single_face.json and prints Markdown.
-`aligned_nme` and `nme` are those of the evaluation's own score.py. Pose of a network of points is the rotation that takes the mean
-head's 68 points to its own. Jitter: mean change from frame to frame, of the 68 points in % of the face's size and of the rotation in
-degrees, on one still frame with camera noise (sigma 6) in a fixed box; on the clips the mean second difference of the points.
+MFN finds the boxes, so a face it misses is missed by all. A name that ends with *2 reads a second crop around the first
+prediction. `nme` and `aligned_nme` come from the evaluation's own score.py. For a network that predicts points, the
+head pose is the rotation that takes the mean head's 68 points to them.
+
+Jitter on a still frame: a fixed box, new camera noise (standard deviation 6) in every frame; mean change from frame to
+frame, of the 68 points in percent of the face's size and of the rotation in degrees. Jitter on the clips: mean second
+difference of the points. The script writes experiments/results/accuracy/single_face.json and prints Markdown.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from experiments.accuracy.benchmarks import PEERS, SETS, choose, load_score, mean_of, pose_error, read_tar
+from experiments.accuracy.benchmarks import PEER_HEAD, PEERS, find_faces, pose_error
+from experiments.common import (
+    EVALUATION_CLIPS,
+    EVALUATION_SETS,
+    RESULTS,
+    EvaluationSet,
+    Figures,
+    Picture,
+    Score,
+    add_eval_option,
+    finite_mean,
+    load_score,
+    make_parser,
+    markdown_table,
+    read_clip,
+    read_evaluation_set,
+    save_report,
+    split_named,
+)
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.crop_geometry import CROP_SIZE
@@ -27,117 +49,132 @@ from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
 from mfn.training.data.packs import read_pictures
 
-RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "single_face.json"
-CLIPS = ("d0", "d3", "d10", "d12")
-SYNTHETIC, FRAMES, NOISE = 200, 60, 6.0
+RESULT = RESULTS / "accuracy" / "single_face.json"
+SYNTHETIC_COUNT, SYNTHETIC_SEED = 200, 90210
+STILL_FRAMES, NOISE_LEVELS, CLIP_FRAMES = 60, 6.0, 90
+TIMED_RUNS, WARM_UP_RUNS = 200, 20
 
 
-def rotation_of_points(points: np.ndarray, model: HeadModel) -> np.ndarray:
-    """(N, 68, 3) px -> (N, 3, 3): the rotation that takes the mean head's points nearest to them (Umeyama, 1991)."""
+class BoxedSet(NamedTuple):
+    """Hold an evaluation set and for each picture the box (1, 4) of MFN on the true face, or (0, 4) if it is missed."""
+
+    data: EvaluationSet
+    boxes: list[NDArray[np.float32]]
+
+
+class BoxedFrame(NamedTuple):
+    """Hold a frame (H, W, 3) uint8 RGB and the box (1, 4) of its best face."""
+
+    picture: Picture
+    box: NDArray[np.float32]
+
+
+class Material(NamedTuple):
+    """Hold all pictures that the networks are measured on."""
+
+    sets: dict[str, BoxedSet]
+    clips: dict[str, list[BoxedFrame]]
+    synthetic: list[tuple[Picture, Faces]]
+
+
+class Reading(NamedTuple):
+    """Hold predictions for N faces: points (N, 68, 3) px and rotation (N, 3, 3), head to camera."""
+
+    points: NDArray[Any]
+    rotation: NDArray[Any]
+
+
+def rotation_of_points(points: NDArray[Any], model: HeadModel) -> NDArray[np.float64]:
+    """Return the rotations (N, 3, 3) that take the mean head's 68 points nearest to points (N, 68, 3) px (Umeyama, 1991)."""
     mean = model.points(model.mean, "ibug68")
     covariance = np.einsum("nki,kj->nij", points - points.mean(1, keepdims=True), mean - mean.mean(0))
     u, _, vt = np.linalg.svd(covariance)
     sign = np.ones((len(points), 3))
     sign[:, 2] = np.linalg.det(u @ vt)
-    return (u * sign[:, None]) @ vt
+    return np.asarray((u * sign[:, None]) @ vt)
 
 
-def read(network: SingleFace, picture: np.ndarray, boxes: np.ndarray, looks: int) -> tuple[np.ndarray, np.ndarray, Faces | None]:
-    """68 points (N, 68, 3), rotations (N, 3, 3) and, of a network of parameters, Faces. looks: 2 cuts once more, around what it saw."""
-    if network.kind != "parameters":
-        points = network.landmarks(picture, boxes)
-        return points, rotation_of_points(points, network.model), None
+def read(network: SingleFace, picture: Picture, boxes: NDArray[Any], crops: int) -> Reading:
+    """Read the faces in boxes (N, 4). With two crops a network of parameters reads again around its first prediction."""
+    if network.gives != "parameters":
+        points = network.points(picture, boxes)
+        return Reading(points, rotation_of_points(points, network.model))
     faces = network(picture, boxes)
-    for _ in range(looks - 1):
+    for _ in range(crops - 1):
         faces = network(picture, faces.box)
-    return network.model.landmarks(faces, "ibug68"), faces.rotation, faces
+    return Reading(network.model.landmarks(faces, "ibug68"), faces.rotation)
 
 
-def accuracy(network: SingleFace, looks: int, cases: dict[str, list], score: object) -> dict:
-    """Aligned and raw NME and pose error on the three sets."""
-    out: dict = {}
-    for name, rows in cases.items():
-        true = np.stack([row[1] for row in rows])
-        told, turned = np.full((len(rows), 68, 2), np.nan), np.full((len(rows), 3, 3), np.nan)
-        for i, (picture, _, boxes, _) in enumerate(rows):
-            if len(boxes) == 0:
-                continue
-            points, rotation, _ = read(network, picture, boxes, looks)
-            told[i] = points[0, :, :2]
-            turned[i] = rotation[0]
-        raw, aligned = score.nme(told, true), score.aligned_nme(told, true)  # type: ignore[attr-defined]
-        groups = {"all": np.ones(len(rows), bool)}
-        if rows[0][3] is not None:
-            pose = np.stack([row[3] for row in rows])
-            yaw = np.abs(np.degrees(pose[:, 1]))
-            groups |= {"0-30": yaw <= 30, "30-60": (yaw > 30) & (yaw <= 60), "60+": yaw > 60}
-            out["pose_error_deg"] = pose_error(turned, pose)["mean"]
-            out["pose_error_all_within_99_deg"] = pose_error(turned, pose, "all")["mean"]
-        for group, chosen in groups.items():
-            out[f"{name} aligned {group}"], out[f"{name} raw {group}"] = mean_of(aligned[chosen]), mean_of(raw[chosen])
-        out[f"{name} missed"] = int(np.isnan(raw).sum())
-    return out
+def accuracy(network: SingleFace, crops: int, sets: Mapping[str, BoxedSet], score: Score) -> Figures:
+    """Measure aligned and raw NME in percent and the head pose error in degrees on the evaluation sets."""
+    figures: Figures = {}
+    for name, (data, boxes) in sets.items():
+        points = np.full(data.points.shape, np.nan)
+        rotation = np.full((len(points), 3, 3), np.nan)
+        for i, (picture, box) in enumerate(zip(data.pictures, boxes, strict=True)):
+            if len(box):
+                reading = read(network, picture, box, crops)
+                points[i], rotation[i] = reading.points[0, :, :2], reading.rotation[0]
+        raw, aligned = score.nme(points, data.points), score.aligned_nme(points, data.points)
+        if data.pose is not None:
+            figures["pose_error_deg"] = pose_error(rotation, data.pose)["mean"]
+            figures["pose_error_all_within_99_deg"] = pose_error(rotation, data.pose, "all")["mean"]
+        for group, rows in data.yaw_groups().items():
+            figures[f"{name} aligned {group}"] = finite_mean(aligned[rows])
+            figures[f"{name} raw {group}"] = finite_mean(raw[rows])
+        figures[f"{name} missed"] = int(np.isnan(raw).sum())
+    return figures
 
 
-def read_sets(folder: Path, predictor: Predictor) -> dict[str, list]:
-    """Set name -> rows of (picture, true points (68, 2), MFN's box (0 or 1, 4), pose (3,) or None)."""
-    cases = {}
-    for name in SETS:
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
-            true = data["landmarks"][:, :68, :2].astype(float)
-            pose = data["pose"] if "pose" in data else [None] * len(true)
-        pictures = read_tar(folder / f"{name}.tar")
-        boxes = [choose(predictor(picture), points).box for picture, points in zip(pictures, true, strict=True)]
-        cases[name] = list(zip(pictures, true, boxes, pose, strict=True))
-    return cases
+def read_sets(folder: Path, predictor: Predictor) -> dict[str, BoxedSet]:
+    """Read the evaluation sets and find the boxes with MFN."""
+    sets = {name: read_evaluation_set(folder, name) for name in EVALUATION_SETS}
+    return {name: BoxedSet(data, [face.box for face in find_faces(predictor, data)]) for name, data in sets.items()}
 
 
-def synthetic(data: Path, count: int) -> list[tuple[np.ndarray, Faces]]:
-    """Synthetic heads that no training saw (a seed of their own), with exact expressions."""
-    heads, rng = HeadGenerator(HeadModel.load(), read_pictures(data / "backgrounds.tar", every=15)), np.random.default_rng(90210)
-    return [heads.generate(rng, 200, 1.25) for _ in range(count)]
+def draw_heads(data: Path, count: int) -> list[tuple[Picture, Faces]]:
+    """Draw heads with exact expressions. Their seed belongs to no training run."""
+    heads = HeadGenerator(HeadModel.load(), read_pictures(data / "backgrounds.tar", every=15))
+    rng = np.random.default_rng(SYNTHETIC_SEED)
+    return [heads.picture(rng, 200, 1.25) for _ in range(count)]
 
 
-def read_clip(path: Path, most: int = 90) -> list[np.ndarray]:
-    """The first frames of a clip, RGB."""
-    import cv2
-
-    clip, frames = cv2.VideoCapture(str(path)), []
-    while len(frames) < most:
-        there, frame = clip.read()
-        if not there:
-            break
-        frames.append(np.ascontiguousarray(frame[..., ::-1]))
-    return frames
+def expression_error(network: SingleFace, heads: Sequence[tuple[Picture, Faces]]) -> float:
+    """Return the mean absolute error of an expression weight on drawn heads."""
+    errors = [np.abs(network(picture, face.box).expression - face.expression).mean() for picture, face in heads]
+    return float(np.mean(errors))
 
 
-def still_jitter(network: SingleFace, looks: int, picture: np.ndarray, box: np.ndarray) -> tuple[float, float]:
-    """Mean change from frame to frame under noise: points in % of the face, rotation in degrees."""
-    rng = np.random.default_rng(0)
-    seen = []
-    for _ in range(FRAMES):
-        noisy = np.clip(picture + rng.normal(0, NOISE, picture.shape), 0, 255).astype(np.uint8)
-        seen.append(read(network, noisy, box, looks)[:2])
-    points = np.stack([p[0, :, :2] for p, _ in seen])
-    turn = np.stack([r[0] for _, r in seen])
-    size = np.sqrt(np.prod(np.ptp(points[0], axis=0)))
-    moved = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean() / size * 100
-    trace = np.einsum("nij,nij->n", turn[1:], turn[:-1])
-    return float(moved), float(np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1))).mean())
+def mean_turn_deg(rotation: NDArray[Any]) -> float:
+    """Return the mean angle in degrees between neighbors of rotations (F, 3, 3)."""
+    trace = np.einsum("nij,nij->n", rotation[1:], rotation[:-1])
+    return float(np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1))).mean())
 
 
-def clip_jitter(network: SingleFace, looks: int, clips: dict[str, list]) -> float:
-    """Mean second difference of the 68 points over the clips, % of the face."""
+def still_jitter(network: SingleFace, crops: int, frame: BoxedFrame) -> tuple[float, float]:
+    """Return the mean change between frames that differ in noise alone: points in percent of the face, rotation in degrees."""
+    rng, readings = np.random.default_rng(0), []
+    for _ in range(STILL_FRAMES):
+        noisy = np.clip(frame.picture + rng.normal(0, NOISE_LEVELS, frame.picture.shape), 0, 255).astype(np.uint8)
+        readings.append(read(network, noisy, frame.box, crops))
+    points = np.stack([reading.points[0, :, :2] for reading in readings])
+    size_px = np.sqrt(np.prod(np.ptp(points[0], axis=0)))
+    moved = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean() / size_px * 100
+    return float(moved), mean_turn_deg(np.stack([reading.rotation[0] for reading in readings]))
+
+
+def clip_jitter(network: SingleFace, crops: int, clips: Mapping[str, Sequence[BoxedFrame]]) -> float:
+    """Return the mean second difference of the 68 points over the clips, in percent of the face."""
     found = []
     for frames in clips.values():
-        points = np.stack([read(network, picture, box, looks)[0][0, :, :2] for picture, box in frames])
-        size = np.sqrt(np.prod(np.ptp(points, axis=1), axis=1))[1:-1]
-        found.append((np.linalg.norm(np.diff(points, 2, axis=0), axis=-1).mean(1) / size).mean() * 100)
+        points = np.stack([read(network, frame.picture, frame.box, crops).points[0, :, :2] for frame in frames])
+        size_px = np.sqrt(np.prod(np.ptp(points, axis=1), axis=1))[1:-1]
+        found.append((np.linalg.norm(np.diff(points, 2, axis=0), axis=-1).mean(1) / size_px).mean() * 100)
     return float(np.mean(found))
 
 
-def work(path: Path) -> tuple[float, float]:
-    """Millions of numbers to learn, and of multiply-adds for one crop, counted in the ONNX graph."""
+def count_work(path: Path) -> tuple[float, float]:
+    """Return the millions of weights, and of multiply-adds for one crop, counted in the ONNX graph."""
     import onnx
 
     model = onnx.load(str(path))
@@ -148,90 +185,85 @@ def work(path: Path) -> tuple[float, float]:
     for node in graph.node:
         if node.op_type == "Cast" and node.input[0] in weight:
             weight[node.output[0]] = weight[node.input[0]]
-    macs = 0.0
+    multiply_adds = 0.0
     for node in graph.node:
         kernel = weight.get(node.input[1]) if len(node.input) > 1 else None
         if kernel and node.op_type == "Conv":
-            macs += np.prod(kernel) * np.prod(shape[node.output[0]][2:])
+            multiply_adds += np.prod(kernel) * np.prod(shape[node.output[0]][2:])
         elif kernel and node.op_type in ("Gemm", "MatMul"):
-            macs += np.prod(kernel)
-    return float(sum(np.prod(i.dims) for i in graph.initializer) / 1e6), float(macs / 1e6)
+            multiply_adds += np.prod(kernel)
+    return float(sum(np.prod(i.dims) for i in graph.initializer) / 1e6), float(multiply_adds / 1e6)
 
 
-def milliseconds(path: Path) -> float:
-    """Median of 200 runs of one crop on one core."""
+def median_ms(path: Path) -> float:
+    """Return the median time of one crop on one core, in milliseconds."""
     network, crop = SingleFace.load(path, threads=1), np.full((1, CROP_SIZE, CROP_SIZE, 3), 90, np.uint8)
-    taken = []
-    for _ in range(220):
+    seconds = []
+    for _ in range(TIMED_RUNS + WARM_UP_RUNS):
         start = time.perf_counter()
         network.session.run(None, {"image": crop})
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken[20:]) * 1e3)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds[WARM_UP_RUNS:]) * 1e3)
 
 
-def measure(path: Path, looks: int, material: dict, score: object) -> dict:
-    """All columns of one network."""
+def measure(path: Path, crops: int, material: Material, score: Score) -> Figures:
+    """Measure all columns of one network."""
     network = SingleFace.load(path)
-    row = accuracy(network, looks, material["sets"], score)
-    if network.kind == "parameters":
-        told = np.concatenate([network(picture, face.box).expression for picture, face in material["synthetic"]])
-        true = np.concatenate([face.expression for _, face in material["synthetic"]])
-        row["expression_error"] = round(float(np.abs(told - true).mean()), 4)
-    moved, turned = still_jitter(network, looks, *material["clips"]["d0"][0])
-    millions, macs = work(path)
-    return row | {
+    figures = accuracy(network, crops, material.sets, score)
+    if network.gives == "parameters":
+        figures["expression_error"] = round(expression_error(network, material.synthetic), 4)
+    moved, turned = still_jitter(network, crops, material.clips["d0"][0])
+    weights_millions, macs_millions = count_work(path)
+    return figures | {
         "still_jitter_percent": round(moved, 3),
         "still_jitter_deg": round(turned, 3),
-        "clip_jitter_percent": round(clip_jitter(network, looks, material["clips"]), 3),
-        "parameters_millions": round(millions, 2),
-        "macs_millions": round(macs, 1),
+        "clip_jitter_percent": round(clip_jitter(network, crops, material.clips), 3),
+        "parameters_millions": round(weights_millions, 2),
+        "macs_millions": round(macs_millions, 1),
         "file_megabytes": round(path.stat().st_size / 1e6, 2),
-        "ms_one_core": round(milliseconds(path) * looks, 2),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "ms_one_core": round(median_ms(path) * crops, 2),
     }
 
 
-def table(rows: dict[str, dict]) -> str:
-    """Markdown."""
-    head = (
-        "| aligned (raw) NME, % | aflw2000 yaw 0–30 / 30–60 / 60+ / all | missed | facesynthetics | missed | youtube68 | missed "
-        "| pose ° | expression | jitter still / clips % | M numbers | M MACs | MB | ms |"
-    )
-    lines = [head, "|---" * 14 + "|", *(peer + " – |" * 7 for peer in PEERS)]
-    for name, r in rows.items():
-        yaw = " / ".join(f"{r[f'aflw2000 aligned {g}']:.2f}" for g in ("0-30", "30-60", "60+", "all"))
-        cells = [name, f"{yaw} ({r['aflw2000 raw all']:.2f})", r["aflw2000 missed"]]
-        for s in SETS[1:]:
-            cells += [f"{r[f'{s} aligned all']:.2f} ({r[f'{s} raw all']:.2f})", r[f"{s} missed"]]
-        cells += [f"{r['pose_error_all_within_99_deg']} ({r['pose_error_deg']})", r.get("expression_error", "–")]
-        cells += [f"{r['still_jitter_percent']} / {r['clip_jitter_percent']}"]
-        cells += [r[k] for k in ("parameters_millions", "macs_millions", "file_megabytes", "ms_one_core")]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+def table(rows: Mapping[str, Figures]) -> str:
+    """Return a Markdown table with the two other methods above the networks."""
+    head = [*PEER_HEAD, "pose °", "expression", "jitter still / clips %", "M weights", "M multiply-adds", "MB", "ms"]
+    lines: list[Sequence[object]] = [[*peer, *["–"] * 7] for peer in PEERS]
+    for name, row in rows.items():
+        yaw = " / ".join(f"{row[f'aflw2000 aligned {group}']:.2f}" for group in ("0-30", "30-60", "60+", "all"))
+        cells = [name, f"{yaw} ({row['aflw2000 raw all']:.2f})", row["aflw2000 missed"]]
+        for s in EVALUATION_SETS[1:]:
+            cells += [f"{row[f'{s} aligned all']:.2f} ({row[f'{s} raw all']:.2f})", row[f"{s} missed"]]
+        cells += [f"{row['pose_error_all_within_99_deg']} ({row['pose_error_deg']})", row.get("expression_error", "–")]
+        cells += [f"{row['still_jitter_percent']} / {row['clip_jitter_percent']}"]
+        lines.append([*cells, *(row[k] for k in ("parameters_millions", "macs_millions", "file_megabytes", "ms_one_core"))])
+    return markdown_table(head, lines)
+
+
+def read_material(eval_folder: Path, data: Path) -> Material:
+    """Read or draw all pictures, with MFN's boxes."""
+    predictor, clips = Predictor.load("large", score=0.3), {}
+    for name in EVALUATION_CLIPS:
+        frames = read_clip(eval_folder / "clips" / f"{name}.mp4", CLIP_FRAMES)
+        boxed = [BoxedFrame(frame, predictor(frame).box[:1]) for frame in frames]
+        clips[name] = [frame for frame in boxed if len(frame.box)]
+    return Material(read_sets(eval_folder, predictor), clips, draw_heads(data, SYNTHETIC_COUNT))
 
 
 def main() -> None:
-    """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("networks", nargs="+", help="NAME=FILE.onnx; NAME*2=FILE.onnx looks twice")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--eval", type=Path, default=Path("../shared/eval"))
-    parser.add_argument("--out", type=Path, default=RESULT)
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
+    parser.add_argument("networks", nargs="+", help="NAME=FILE.onnx; NAME*2=FILE.onnx reads two crops")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with backgrounds.tar")
+    add_eval_option(parser)
     args = parser.parse_args()
-    score, predictor = load_score(args.eval), Predictor.load("large", score=0.3)
-    clips = {}
-    for name in CLIPS:
-        frames = read_clip(args.eval / "clips" / f"{name}.mp4")
-        boxes = [predictor(frame).box[:1] for frame in frames]
-        clips[name] = [(frame, box) for frame, box in zip(frames, boxes, strict=True) if len(box)]
-    material = {"sets": read_sets(args.eval, predictor), "clips": clips, "synthetic": synthetic(args.data, SYNTHETIC)}
-    rows = {}
-    for given in args.networks:
-        name, _, path = given.partition("=")
-        rows[name] = measure(Path(path), 2 if name.endswith("*2") else 1, material, score)
+    networks = {name: Path(path) for name, path in split_named(args.networks).items()}
+    score, material, rows = load_score(args.eval), read_material(args.eval, args.data), {}
+    for name, path in networks.items():
+        rows[name] = measure(path, 2 if name.endswith("*2") else 1, material, score)
         print(name, json.dumps(rows[name]), flush=True)
-    args.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))
+    save_report(args, __file__, {"networks": rows}, networks)
 
 
 if __name__ == "__main__":

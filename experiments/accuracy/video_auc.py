@@ -1,106 +1,144 @@
-"""Area under the curve on video frames: the MFN poster's chart, on frames of people who were never trained on, in three scenarios.
+"""Measure the area under the NME curve on video frames, in three scenarios, as the MFN poster's chart does.
 
     python -m experiments.accuracy.video_auc mfn-large=large mfn-small=small sfn=mfn/weights/sfn.onnx --eval ../shared/eval
 
-The curve is the share of faces whose aligned NME (the evaluation's own score.py) lies below a limit, its area taken from 0 to 8 %, so that
-1 is perfect; a missed face lies below no limit. Scenarios: the frames as they are; in the dark (a third of the light, camera noise); far
-and moving (the face at 40 px, motion blur). A network of one face reads the boxes that MFN large finds in the same frames.
-Writes experiments/results/accuracy/video_auc.json and prints Markdown.
+No training saw the people in these frames. The curve is the share of faces whose aligned NME (from the evaluation's own
+score.py) lies below a limit. Its area is taken from 0 to 8 % and divided by 8 %, so that 1 is perfect. A missed face
+lies below no limit. Scenarios: the frames as they are; dark (a third of the light, with camera noise); far and moving
+(the face at 40 px, with motion blur). A network of one face reads the boxes that MFN large finds in the same frames.
+The script writes experiments/results/accuracy/video_auc.json and prints Markdown.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from experiments.accuracy.benchmarks import choose, load_score, read_tar
-from mfn.inference.model_zoo import MODELS, find_model
-from mfn.inference.predictor import Predictor
+from experiments.common import (
+    RESULTS,
+    EvaluationSet,
+    Figures,
+    Picture,
+    Score,
+    add_eval_option,
+    box_of_points,
+    face_at,
+    load_score,
+    make_parser,
+    read_evaluation_set,
+    save_report,
+    split_named,
+)
+from mfn.inference.predictor import MODELS, Predictor, find_model
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget.io.images import Picture
 
-RESULT = Path(__file__).parents[1] / "results" / "accuracy" / "video_auc.json"
-LIMIT = 8.0  # %
+RESULT = RESULTS / "accuracy" / "video_auc.json"
+LIMIT_PERCENT = 8.0
+LIGHT, DARK_NOISE_LEVELS = 0.33, 7.0
 FAR_PX, BLUR_PX = 40.0, 3  # size of the face, length of the motion
-Scenario = Callable[[Picture, float], tuple[Picture, float]]
-"""(picture, size of its face in px) -> the picture as it is in the scenario, and its px for one of the picture"""
+MFN_PREFIX = "mfn:"
 
 
-def as_it_is(picture: Picture, _: float) -> tuple[Picture, float]:
-    """The frame."""
-    return picture, 1.0
+class Changed(NamedTuple):
+    """Hold the frame of a scenario and the factor from px of the original frame to px of this one."""
+
+    picture: Picture
+    factor: float
 
 
-def dark(picture: Picture, _: float) -> tuple[Picture, float]:
-    """A third of the light; noise of the camera."""
-    noise = np.random.default_rng(3).normal(0, 7, picture.shape)
-    return np.clip(picture * 0.33 + noise, 0, 255).astype(np.uint8), 1.0
+Scenario = Callable[[Picture, float], Changed]  # (frame, size of its face in px) -> the frame in the scenario
+FaceReader = Callable[[Picture, np.ndarray], Faces]  # (frame, true points (68, 2)) -> the face there: one row or none
 
 
-def far_and_moving(picture: Picture, size: float) -> tuple[Picture, float]:
-    """The face is small, and moves sideways while the shutter is open."""
+def as_it_is(picture: Picture, _: float) -> Changed:
+    """Return the frame unchanged."""
+    return Changed(picture, 1.0)
+
+
+def dark(picture: Picture, _: float) -> Changed:
+    """Reduce the light to a third and add camera noise."""
+    noise = np.random.default_rng(3).normal(0, DARK_NOISE_LEVELS, picture.shape)
+    return Changed(np.clip(picture * LIGHT + noise, 0, 255).astype(np.uint8), 1.0)
+
+
+def far_and_moving(picture: Picture, face_px: float) -> Changed:
+    """Reduce the frame until the face has 40 px, and blur it sideways."""
     import cv2
 
-    factor = min(FAR_PX / size, 1.0)
-    shrunk = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    blurred = cv2.blur(shrunk, (BLUR_PX, 1))
-    return np.asarray(blurred), shrunk.shape[1] / picture.shape[1]
+    factor = min(FAR_PX / face_px, 1.0)
+    small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    return Changed(np.asarray(cv2.blur(small, (BLUR_PX, 1)), np.uint8), small.shape[1] / picture.shape[1])
 
 
 SCENARIOS: dict[str, Scenario] = {"as it is": as_it_is, "dark": dark, "far, moving": far_and_moving}
 
 
 def area(errors: np.ndarray) -> float:
-    """Area under the cumulative curve of errors (N,) in %, NaN for a miss, from 0 to LIMIT, in parts of the whole."""
-    return float(np.clip(1 - np.where(np.isnan(errors), np.inf, errors) / LIMIT, 0, 1).mean())
+    """Return the area under the cumulative curve of errors (N,) in percent, NaN for a miss, as a share of the full area."""
+    return float(np.clip(1 - np.where(np.isnan(errors), np.inf, errors) / LIMIT_PERCENT, 0, 1).mean())
 
 
-def read_faces(path: str, finder: Predictor) -> Callable[[Picture, np.ndarray], Faces]:
-    """The function that gives the face (0 or 1 row) lying on the true points (68, 2) of a picture."""
-    if path in MODELS or path.startswith("mfn:"):
-        predictor = Predictor.load(path.removeprefix("mfn:"), score=0.3)
-        return lambda picture, true: choose(predictor(picture), true)
-    network = SingleFace.load(Path(path))
-    if network.kind != "parameters":
-        raise SystemExit(f"{path}: expected a network that predicts parameters, got one of kind {network.kind}")
-    return lambda picture, true: network(picture, choose(finder(picture), true).box)
+def is_mfn(weights: str) -> bool:
+    """Tell whether an argument names an MFN: "small", "large" or mfn:FILE."""
+    return weights in MODELS or weights.startswith(MFN_PREFIX)
+
+
+def weights_path(weights: str) -> Path:
+    """Return the ONNX file of an argument."""
+    return find_model(weights.removeprefix(MFN_PREFIX)).path if is_mfn(weights) else Path(weights)
+
+
+def make_reader(weights: str, finder: Predictor) -> FaceReader:
+    """Make the function that reads the face at the true points.
+
+    Raises:
+        ValueError: A single-face network does not predict parameters.
+    """
+    if is_mfn(weights):
+        predictor = Predictor.load(weights.removeprefix(MFN_PREFIX), score=0.3)
+        return lambda picture, points: face_at(predictor(picture), box_of_points(points))
+    network = SingleFace.load(Path(weights))
+    if network.gives != "parameters":
+        raise ValueError(f"{weights}: expected a network that predicts parameters, got one that predicts {network.gives}")
+    return lambda picture, points: network(picture, face_at(finder(picture), box_of_points(points)).box)
+
+
+def measure(read: FaceReader, data: EvaluationSet, model: HeadModel, score: Score) -> Figures:
+    """Measure one network in all scenarios."""
+    face_px = np.sqrt(np.ptp(data.points, axis=1).prod(1))
+    figures: Figures = {}
+    for scenario, change in SCENARIOS.items():
+        predicted = np.full(data.points.shape, np.nan)
+        for i, frame in enumerate(data.pictures):
+            picture, factor = change(frame, face_px[i])
+            face = read(picture, data.points[i] * factor)
+            if len(face):
+                predicted[i] = model.landmarks(face, "ibug68")[0, :, :2] / factor
+        auc = area(score.aligned_nme(predicted, data.points))
+        figures[scenario] = {"auc": round(auc, 4), "missed": int(np.isnan(predicted[:, 0, 0]).sum())}
+    return figures
 
 
 def main() -> None:
-    """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("networks", nargs="+", help="NAME=large, NAME=small, NAME=mfn:FILE.onnx (another MFN), NAME=FILE.onnx (one face)")
-    parser.add_argument("--eval", type=Path, default=Path("../shared/eval"))
-    parser.add_argument("--out", type=Path, default=RESULT)
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
+    networks_help = "NAME=large, NAME=small, NAME=mfn:FILE.onnx (another MFN) or NAME=FILE.onnx (a network of one face)"
+    parser.add_argument("networks", nargs="+", help=networks_help)
+    add_eval_option(parser)
     args = parser.parse_args()
+    networks = split_named(args.networks)
     score, model, finder = load_score(args.eval), HeadModel.load(), Predictor.load("large", score=0.3)
-    with np.load(args.eval / "youtube68.npz", allow_pickle=False) as data:
-        true = data["landmarks"][:, :68, :2].astype(float)
-    frames = read_tar(args.eval / "youtube68.tar")
-    size = np.sqrt(np.ptp(true, axis=1).prod(1))
-    rows: dict[str, dict] = {}
-    for given in args.networks:
-        name, _, path = given.partition("=")
-        read, row = read_faces(path, finder), {}
-        for scenario, change in SCENARIOS.items():
-            told = np.full(true.shape, np.nan)
-            for i, frame in enumerate(frames):
-                picture, factor = change(frame, size[i])
-                face = read(picture, true[i] * factor)
-                if len(face):
-                    told[i] = model.landmarks(face, "ibug68")[0, :, :2] / factor
-            row[scenario] = {"auc": round(area(score.aligned_nme(told, true)), 4), "missed": int(np.isnan(told[:, 0, 0]).sum())}
-        weights = find_model(path.removeprefix("mfn:"))[0] if path in MODELS or path.startswith("mfn:") else Path(path)
-        rows[name] = row | {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    data, rows = read_evaluation_set(args.eval, "youtube68"), {}
+    for name, weights in networks.items():
+        rows[name] = row = measure(make_reader(weights, finder), data, model, score)
         print(f"| {name} | " + " | ".join(f"{row[s]['auc']:.3f} ({row[s]['missed']} missed)" for s in SCENARIOS) + " |", flush=True)
-    args.out.write_text(json.dumps(rows, indent=1) + "\n")
+    save_report(args, __file__, {"networks": rows}, {name: weights_path(weights) for name, weights in networks.items()})
 
 
 if __name__ == "__main__":

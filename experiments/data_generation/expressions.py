@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from experiments.data_generation.profiles import alone
+from experiments.data_generation.profiles import lone_faces
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel, face_box
@@ -32,8 +32,8 @@ MOST_MADE = 0.16  # an edit that had to paint more of the face than this is not 
 
 
 def usable(pack: Pack) -> np.ndarray:
-    """Rows of well seen faces, alone in their picture: more than 70 px tall, at most 50 degrees aside, 25 up or down."""
-    rows = alone(pack, 70)
+    """Rows of well seen faces, lone_faces in their picture: more than 70 px tall, at most 50 degrees aside, 25 up or down."""
+    rows = lone_faces(pack, 70)
     pitch, yaw, _ = np.abs(np.degrees(euler_from_rotation(pack.faces.rotation[rows]))).T
     return rows[(yaw < 50) & (pitch < 25)]
 

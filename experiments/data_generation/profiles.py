@@ -31,7 +31,7 @@ STEADY, NOD = 0.6, 32.0  # of those who look aside, this share looks level, the 
 ON_ANOTHER_PHOTO = 0.25  # this share of the turned pictures stands before another photo, the rest before what is carried on of their own
 
 
-def alone(pack: Pack, least_px: float = 40) -> np.ndarray:
+def lone_faces(pack: Pack, least_px: float = 40) -> np.ndarray:
     """Rows of fitted faces, taller than so many px, that are their picture's only face."""
     everyone = np.concatenate([pack.faces.image, pack.unsure_image])
     single = np.bincount(everyone, minlength=len(pack.pictures)) == 1
@@ -67,7 +67,7 @@ def make(
 
     model, rng = HeadModel.load(), np.random.default_rng(seed)
     painter = FacePainter(model)
-    box_of, choice = model.boxes, {name: pack.faces[alone(pack)] for name, pack in packs.items()}
+    box_of, choice = model.boxes, {name: pack.faces[lone_faces(pack)] for name, pack in packs.items()}
     names = rng.choice(list(packs), count, p=[SHARES[n] for n in packs] / np.sum([SHARES[n] for n in packs]))
     coded, faces = [], []
     for number, name in enumerate(tqdm(names, unit="face")):

@@ -1,22 +1,25 @@
-"""Time of one 1280 x 720 frame against the number of faces, one core, from uint8 frame to rig weights.
+"""Measure the time of one 1280 x 720 frame against the number of faces, on one core, from the frame to rig weights.
 
-    python -m experiments.speed.runtime [--photo crowd.jpg] [--avatar avatars/robot.glb] [--rounds 40]
+    python -m experiments.speed.runtime --photo crowd.jpg
+    python -m experiments.speed.runtime --photo crowd.jpg --weights small --out experiments/results/speed/runtime_small.json
 
-The frames hold 0 to 200 faces: crops of `mfn.cli.demo`'s rendered heads, or of the faces found in a photo of yours. What is timed: letterbox,
-network, decode, NMS, back to the frame's pixels (`detect`), then the rig's weights for all of them (`rig`). Median over rounds, the
-counts taken in turn so that the machine's mood falls on all alike. Prints a table, writes experiments/results/speed/runtime.json.
+The frames hold 0 to 200 faces, cut from a photo (`mfn demo` makes one). `detect` is the time of letterbox, network,
+decoding, NMS and the way back to px of the frame; `rig` adds the rig's weights for all faces. The figures are medians
+over rounds. Each round times all counts in turn, so that other work on the machine slows all counts alike; the speed of
+a float32 matrix product is measured beside them. The script prints a table and writes experiments/results/speed/runtime.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from experiments.common import RESULTS, Picture, make_parser, markdown_table, save_report
 from mfn.animation.bridge import faces_to_take
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
@@ -25,120 +28,156 @@ from retarget import Rig, load_rig
 from retarget.io.images import read_image
 from retarget.rig.avatars import find_avatar
 
-RESULT = Path(__file__).parents[1] / "results" / "speed" / "runtime.json"
+RESULT = RESULTS / "speed" / "runtime.json"
 COUNTS = (0, 1, 10, 50, 100, 200)
 WIDTH, HEIGHT = 1280, 720
-PEERS = {"3DDFA_V2 (FaceBoxes, regression, dense mesh)": {1: 22.6, 10: 57.3, 50: 204, 100: 382}, "MediaPipe": {1: 9.2, 5: 38.0}}
+MAX_TILE_PX = 300
+GRAY = 96
+PRODUCT_SIDE = 512
+SEPARATE_ROUNDS = 5
+# method -> number of faces -> ms, measured on one core
+PEERS: dict[str, dict[int, float]] = {
+    "3DDFA_V2 (FaceBoxes, regression, dense mesh)": {1: 22.6, 10: 57.3, 50: 204, 100: 382},
+    "MediaPipe": {1: 9.2, 5: 38.0},
+}
 
 
-def crops_of(photo: Path, predictor: Predictor) -> list[np.ndarray]:
-    """Squares round the faces of a photo, for pasting."""
-    picture = read_image(photo)
-    out = []
+class FrameSeconds(NamedTuple):
+    """Hold the seconds from a frame to `Faces`, and to the rig's weights."""
+
+    detect: float
+    rig: float
+
+
+def face_crops(photo: Path, predictor: Predictor) -> list[Picture]:
+    """Cut a square around each face of a photo.
+
+    Raises:
+        ValueError: The photo holds no face.
+    """
+    picture = read_picture(photo)
+    crops = []
     for x1, y1, x2, y2 in predictor(picture).box:
         half, cx, cy = 0.75 * max(x2 - x1, y2 - y1), (x1 + x2) / 2, (y1 + y2) / 2
         low = np.maximum(np.array([cy - half, cx - half]).astype(int), 0)
         high = np.array([cy + half, cx + half]).astype(int)
-        out.append(picture[low[0] : high[0], low[1] : high[1]])
-    if not out:
-        raise SystemExit(f"{photo}: no face found to make frames of")
-    return out
+        crops.append(picture[low[0] : high[0], low[1] : high[1]])
+    if not crops:
+        raise ValueError(f"{photo}: expected a photo with faces, found none; give another with --photo")
+    return crops
 
 
-def frame_with(count: int, crops: list[np.ndarray]) -> np.ndarray:
-    """A gray frame with `count` faces in rows."""
+def frame_with(count: int, crops: Sequence[Picture]) -> Picture:
+    """Return a gray frame (HEIGHT, WIDTH, 3) uint8 with `count` faces in rows."""
     import cv2
 
-    frame = np.full((HEIGHT, WIDTH, 3), 96, np.uint8)
+    frame = np.full((HEIGHT, WIDTH, 3), GRAY, np.uint8)
     columns = max(1, int(np.ceil(np.sqrt(count * WIDTH / HEIGHT))))
-    side = min(WIDTH // columns, HEIGHT // max(1, int(np.ceil(count / columns))), 300)
+    side = min(WIDTH // columns, HEIGHT // max(1, int(np.ceil(count / columns))), MAX_TILE_PX)
     for i in range(count):
         y, x = i // columns * side, i % columns * side
         frame[y : y + side, x : x + side] = cv2.resize(crops[i % len(crops)], (side, side), interpolation=cv2.INTER_AREA)
     return frame
 
 
-def frame_seconds(predictor: Predictor, rig: Rig, frame: np.ndarray) -> tuple[float, float]:
-    """Time of one frame to Faces, and to the rig's weights."""
+def time_frame(predictor: Predictor, rig: Rig, frame: Picture) -> FrameSeconds:
+    """Time one frame."""
     start = time.perf_counter()
     faces = predictor(frame)
     middle = time.perf_counter()
     rig.weights(faces_to_take(faces, (WIDTH, HEIGHT)).coefficients)
-    return middle - start, time.perf_counter() - start
+    return FrameSeconds(middle - start, time.perf_counter() - start)
 
 
-def product_seconds(side: int = 512) -> float:
-    """Time of a float32 product of two matrices of this side, by NumPy: how fast the machine is now (taskset -c 0 gives it one core)."""
+def time_product(side: int = PRODUCT_SIDE) -> float:
+    """Return the seconds of one float32 product of two square matrices: how fast the machine is now."""
     a = np.full((side, side), 0.5, np.float32)
     start = time.perf_counter()
     np.matmul(a, a)
     return time.perf_counter() - start
 
 
-def separate_ms(path: Path, predictor: Predictor, frames: dict[int, np.ndarray]) -> dict[int, float]:
-    """Median time of the same boxes, each cut out and read by a network of one face: what the one pass saves."""
-    single, out = SingleFace.load(path, threads=1), {}
-    for n, frame in frames.items():
-        taken = []
-        for _ in range(5):
+def time_counts(predictor: Predictor, rig: Rig, frames: Mapping[int, Picture], rounds: int) -> tuple[dict[int, FrameSeconds], float]:
+    """Time all frames, in turn.
+
+    Returns:
+        For each number of faces the median seconds, and the median seconds of a matrix product meanwhile.
+    """
+    seconds: dict[int, list[FrameSeconds]] = {count: [] for count in frames}
+    products = []
+    for _ in range(rounds):
+        products.append(min(time_product() for _ in range(3)))
+        for count, frame in frames.items():
+            seconds[count].append(time_frame(predictor, rig, frame))
+    medians = {count: FrameSeconds(*np.median(np.array(rows), 0)) for count, rows in seconds.items()}
+    return medians, float(np.median(products))
+
+
+def separate_ms(path: Path, predictor: Predictor, frames: Mapping[int, Picture]) -> dict[int, float]:
+    """Return the median ms of a frame when a single-face network reads each box of the detector in a crop of its own."""
+    single, result = SingleFace.load(path, threads=1), {}
+    for count, frame in frames.items():
+        seconds = []
+        for _ in range(SEPARATE_ROUNDS):
             start = time.perf_counter()
             single(frame, predictor(frame).box)
-            taken.append(time.perf_counter() - start)
-        out[n] = float(np.median(taken) * 1e3)
-    return out
+            seconds.append(time.perf_counter() - start)
+        result[count] = float(np.median(seconds) * 1e3)
+    return result
+
+
+def table(found: Mapping[int, int], seconds: Mapping[int, FrameSeconds], separate: Mapping[int, float]) -> str:
+    """Return a Markdown table with one column a number of faces."""
+    rows: list[list[object]] = [
+        ["found", *(found[n] for n in COUNTS)],
+        ["frame to Faces, ms", *(f"{seconds[n].detect * 1e3:.1f}" for n in COUNTS)],
+        ["frame to rig weights, ms", *(f"{seconds[n].rig * 1e3:.1f}" for n in COUNTS)],
+    ]
+    if separate:
+        rows.append(["ours, a crop and a network for every face, ms", *(f"{separate[n]:.1f}" for n in COUNTS)])
+    rows += [[f"{peer}, ms", *(known.get(n, "–") for n in COUNTS)] for peer, known in PEERS.items()]
+    return markdown_table(["faces in the frame", *COUNTS], rows)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = make_parser(__doc__, RESULT)
+    parser.add_argument("--photo", type=Path, required=True, help="a photo with faces that fill the frames")
+    parser.add_argument("--avatar", type=Path, help="the rig (default: a character that ships)")
+    parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
+    parser.add_argument("--single", type=Path, help="a single-face network: adds the row with one crop for every face")
+    parser.add_argument("--rounds", type=int, default=40)
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--photo", type=Path, required=True, help="a photo with faces to fill the frames with")
-    parser.add_argument("--avatar", type=Path, help="the rig (default: the shipped one)")
-    parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
-    parser.add_argument("--single", type=Path, help="a network of one face, for the row that looks at every face in a crop of its own")
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--out", type=Path, default=RESULT)
-    args = parser.parse_args()
+    """Run the command."""
+    args = parse_arguments()
     import cv2
 
     cv2.setNumThreads(1)
     predictor = Predictor.load(args.weights, threads=1)
-    rig = load_rig(args.avatar or find_avatar())
-    crops = crops_of(args.photo, predictor)
-    frames = {n: frame_with(n, crops) for n in COUNTS}
-    found = {n: len(predictor(f)) for n, f in frames.items()}
-    seconds: dict[int, list[tuple[float, float]]] = {n: [] for n in COUNTS}
-    products = []
-    for _ in range(args.rounds):
-        products.append(min(product_seconds() for _ in range(3)))
-        for n, frame in frames.items():
-            seconds[n].append(frame_seconds(predictor, rig, frame))
-    ms = {n: np.median(np.array(s), 0) * 1e3 for n, s in seconds.items()}
-    print("| faces in the frame | " + " | ".join(map(str, COUNTS)) + " |\n" + "|---" * (len(COUNTS) + 1) + "|")
-    print("| found | " + " | ".join(str(found[n]) for n in COUNTS) + " |")
-    for row, name in enumerate(("frame to Faces, ms", "frame to rig weights, ms")):
-        print(f"| {name} | " + " | ".join(f"{ms[n][row]:.1f}" for n in COUNTS) + " |")
+    crops = face_crops(args.photo, predictor)
+    frames = {count: frame_with(count, crops) for count in COUNTS}
+    found = {count: len(predictor(frame)) for count, frame in frames.items()}
+    seconds, product_s = time_counts(predictor, load_rig(args.avatar or find_avatar()), frames, args.rounds)
     separate = separate_ms(args.single, predictor, frames) if args.single else {}
-    if separate:
-        print("| ours, a crop and a network for every face, ms | " + " | ".join(f"{separate[n]:.1f}" for n in COUNTS) + " |")
-    for peer, known in PEERS.items():
-        print(f"| {peer}, ms | " + " | ".join(str(known.get(n, "–")) for n in COUNTS) + " |")
-    total = [ms[n][1] for n in COUNTS]
-    spread = max(total) / min(total)
-    speed = 512**3 / float(np.median(products)) / 1e9
-    print(f"slowest over fastest: {spread:.3f}; meanwhile float32 products at {speed:.0f} thousand million multiplications a second")
-    result = {
-        "weights_sha256": hashlib.sha256(find_model(args.weights).path.read_bytes()).hexdigest(),
+    print(table(found, seconds, separate))
+    total = [row.rig for row in seconds.values()]
+    spread, gmac = max(total) / min(total), PRODUCT_SIDE**3 / product_s / 1e9
+    print(f"slowest over fastest: {spread:.3f}; float32 products meanwhile: {gmac:.0f} billion multiply-adds a second")
+    figures = {
         "frame": [WIDTH, HEIGHT],
         "threads": 1,
         "rounds": args.rounds,
-        "float32_gmac_per_second": round(speed, 1),
+        "float32_gmac_per_second": round(gmac, 1),
         "found": found,
-        "detect_ms": {n: round(float(ms[n][0]), 2) for n in COUNTS},
-        "to_rig_ms": {n: round(float(ms[n][1]), 2) for n in COUNTS},
+        "detect_ms": {n: round(row.detect * 1e3, 2) for n, row in seconds.items()},
+        "to_rig_ms": {n: round(row.rig * 1e3, 2) for n, row in seconds.items()},
         "slowest_over_fastest": round(spread, 3),
         "separate_ms": {n: round(value, 2) for n, value in separate.items()},
     }
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    save_report(args, __file__, figures, find_model(args.weights).path)
 
 
 if __name__ == "__main__":

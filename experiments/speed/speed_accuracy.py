@@ -1,105 +1,111 @@
-"""The curve by which `small` and `large` were chosen: accuracy against time, of each network at several input sizes, on one core.
+"""Measure accuracy against time for both networks at several input sizes, on one core.
 
-    python -m experiments.speed.speed_accuracy --eval ../shared/eval --photo crowd.jpg [--plot speed_accuracy.png]
+    python -m experiments.speed.speed_accuracy --eval ../shared/eval --photo crowd.jpg --plot curves.png
 
-Accuracy is `accuracy.py`'s: aligned NME on three sets with the network's own boxes, and misses; AP is `groups.py`'s, of the faces of at
-least 16 px in the picture. Time is `runtime.py`'s: a 1280 x 720 frame of ten faces to rig weights, everything included, median, one size
-after the other. A size is a number of px (see `mfn.inference.model_zoo.MODELS`); `input` is what a frame gets of it. Prints Markdown, writes
-experiments/results/speed/speed_accuracy.json.
+`small` and `large` were chosen on this curve. Accuracy is that of experiments.accuracy.benchmarks: aligned NME on three
+sets with the network's own boxes, and misses. AP is that of experiments.accuracy.groups for faces of at least 16 px in
+the picture. Time is that of experiments.speed.runtime: the median of a 1280 x 720 frame with ten faces, from the frame
+to rig weights, one size after the other. A size is a number of px (see `mfn.inference.predictor.MODELS`); `input` is
+what a 16:9 frame gets of it. The script prints Markdown and writes experiments/results/speed/speed_accuracy.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from experiments.accuracy.benchmarks import SETS, load_score, measure
-from experiments.accuracy.groups import average_precision, judge
-from experiments.speed.runtime import HEIGHT, WIDTH, crops_of, frame_seconds, frame_with
-from mfn.inference.model_zoo import MODELS, find_model
-from mfn.inference.predictor import Predictor
+from experiments.accuracy.benchmarks import measure_set
+from experiments.accuracy.groups import measure_precision
+from experiments.common import (
+    EVALUATION_SETS,
+    RESULTS,
+    Figures,
+    Picture,
+    add_eval_option,
+    load_score,
+    make_parser,
+    markdown_table,
+    pyplot,
+    read_evaluation_set,
+    save_report,
+)
+from experiments.speed.runtime import HEIGHT, WIDTH, face_crops, frame_with, time_frame
+from mfn.inference.predictor import MODELS, Predictor, find_model
 from mfn.structures.head_model import HeadModel
 from retarget import Rig, load_rig
 from retarget.io.images import Picture, read_image
 from retarget.rig.avatars import find_avatar
 
-RESULT = Path(__file__).parents[1] / "results" / "speed" / "speed_accuracy.json"
+RESULT = RESULTS / "speed" / "speed_accuracy.json"
 SIZES = ((320, 176), (352, 208), (384, 224), (448, 256), (576, 320), (720, 416), (864, 496), (896, 512))
-SCORE, GROUP_SCORE, GROUP_LEAST = 0.3, 0.02, 16.0  # as the two scripts
-Curves = dict[str, dict[str, dict]]
+SCORE, PRECISION_SCORE, MIN_HEIGHT_PX = 0.3, 0.02, 16.0  # as in the two scripts of the accuracy
+WARM_UP_RUNS = 3
+Curves = dict[str, dict[str, Figures]]  # network -> size -> figures
 
 
-def group_ap(predictor: Predictor, folder: Path) -> float:
-    """Average precision on the group photos."""
-    judged = []
-    for path in sorted(folder.glob("*.jpg")):
-        faces = predictor(read_image(path))
-        judged.append((judge(path, faces, 1.0, GROUP_LEAST), faces.score))
-    hit = np.concatenate([j.hit[j.judged] for j, _ in judged])
-    score = np.concatenate([s[j.judged] for j, s in judged])
-    return round(average_precision(hit, score, sum(j.asked for j, _ in judged)), 4)
+def accuracy(weights: str, folder: Path) -> dict[str, Figures]:
+    """Measure one network at all sizes.
 
-
-def accuracy(weights: str, folder: Path) -> dict[str, dict]:
-    """Of one network by size."""
+    Args:
+        weights: "small", "large" or an ONNX file.
+        folder: Folder of the evaluation sets.
+    """
     score, model, session = load_score(folder), HeadModel.load(), Predictor.load(weights, threads=1).session
+    sets = {name: read_evaluation_set(folder, name) for name in EVALUATION_SETS}
     rows = {}
     for size in SIZES:
         predictor = Predictor(session, size, SCORE)
         box = predictor.letterbox(HEIGHT, WIDTH)
-        row: dict = {"input": [box.width, box.height], "shipped": weights in MODELS and MODELS[weights].size == size}
-        for name in SETS:
-            result, _ = measure(name, folder, predictor, model, score)
-            row[name] = {"aligned_nme": result["aligned_nme all"], "missed": result["missed"]}
-        row["groups_ap"] = group_ap(Predictor(session, size, GROUP_SCORE), folder / "groups")
+        row: Figures = {"input": [box.width, box.height], "shipped": weights in MODELS and MODELS[weights].size == size}
+        for name, data in sets.items():
+            figures = measure_set(data, predictor, model, score).figures
+            row[name] = {"aligned_nme": figures["aligned_nme all"], "missed": figures["missed"]}
+        detector = Predictor(session, size, PRECISION_SCORE)
+        row["groups_ap"] = round(measure_precision(folder / "groups", detector, MIN_HEIGHT_PX, in_input=False), 4)
         rows[f"{size[0]}x{size[1]}"] = row
         print(weights, size, row, flush=True)
     return rows
 
 
-def milliseconds(weights: list[str], frame: Picture, rig: Rig, rounds: int) -> dict[str, list[float]]:
-    """Median time of a frame by size, of each network. Round after round of one size: ONNX Runtime plans its memory anew for another."""
-    middle: dict[str, list[float]] = {}
+def median_ms(weights: Sequence[str], frame: Picture, rig: Rig, rounds: int) -> dict[str, list[float]]:
+    """Return for each network the median ms of a frame at all sizes.
+
+    All rounds of one size follow each other, because ONNX Runtime plans its memory anew for another size.
+    """
+    medians: dict[str, list[float]] = {}
     for name in weights:
         session = Predictor.load(name, threads=1).session
-        middle[name] = []
+        medians[name] = []
         for size in SIZES:
             predictor = Predictor(session, size, SCORE)
-            seconds = [frame_seconds(predictor, rig, frame)[1] for _ in range(rounds + 3)]
-            middle[name].append(round(float(np.median(seconds[3:])) * 1e3, 2))  # the first three warm up
-    return middle
+            seconds = [time_frame(predictor, rig, frame).rig for _ in range(rounds + WARM_UP_RUNS)]
+            medians[name].append(round(float(np.median(seconds[WARM_UP_RUNS:])) * 1e3, 2))
+    return medians
 
 
 def table(curves: Curves) -> str:
-    """Markdown."""
-    head = "| network | px | a frame's input | ms | " + " | ".join(f"{name} (missed)" for name in SETS) + " | groups AP |"
-    lines = [head, "|---" * 8 + "|"]
+    """Return a Markdown table; the sizes that ship are bold."""
+    lines = []
     for weights, rows in curves.items():
         for size, row in rows.items():
+            cells = [f"{row[s]['aligned_nme']:.2f} ({row[s]['missed']})" for s in EVALUATION_SETS]
             name = f"**{weights}**" if row["shipped"] else weights
-            cells = [name, size, "x".join(map(str, row["input"])), row["ms"]]
-            cells += [f"{row[s]['aligned_nme']:.2f} ({row[s]['missed']})" for s in SETS]
-            lines.append("| " + " | ".join(map(str, [*cells, f"{row['groups_ap']:.3f}"])) + " |")
-    return "\n".join(lines)
+            lines.append([name, size, "x".join(map(str, row["input"])), row["ms"], *cells, f"{row['groups_ap']:.3f}"])
+    sets = [f"{name} (missed)" for name in EVALUATION_SETS]
+    return markdown_table(["network", "px", "a frame's input", "ms", *sets, "groups AP"], lines)
 
 
-def draw(path: Path, curves: Curves) -> None:
-    """NME of each set, and AP, over ms; stars are what ships."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    errors = [row[name]["aligned_nme"] for rows in curves.values() for row in rows.values() for name in SETS]
-    figure, axes = plt.subplots(1, len(SETS) + 1, figsize=(18, 4.2))
-    for axis, name in zip(axes, (*SETS, "groups"), strict=True):
+def draw_curves(path: Path, curves: Mapping[str, Mapping[str, Figures]]) -> None:
+    """Draw the NME of each set, and AP, over ms. Stars are the sizes that ship."""
+    plt = pyplot()
+    errors = [row[name]["aligned_nme"] for rows in curves.values() for row in rows.values() for name in EVALUATION_SETS]
+    figure, axes = plt.subplots(1, len(EVALUATION_SETS) + 1, figsize=(18, 4.2))
+    for axis, name in zip(axes, (*EVALUATION_SETS, "groups"), strict=True):
         for weights, rows in curves.items():
             points = [(r["ms"], r["groups_ap"] if name == "groups" else r[name]["aligned_nme"]) for r in rows.values()]
-            line = axis.plot(*zip(*points), marker="o", markersize=3, label=Path(weights).name)[0]
+            line = axis.plot(*zip(*points, strict=True), marker="o", markersize=3, label=Path(weights).name)[0]
             for (x, y), (size, row) in zip(points, rows.items(), strict=True):
                 axis.annotate(size, (x, y), fontsize=6, xytext=(3, 4), textcoords="offset points")
                 if row["shipped"]:
@@ -115,30 +121,28 @@ def draw(path: Path, curves: Curves) -> None:
 
 
 def main() -> None:
-    """Measures, prints, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
     parser.add_argument("weights", nargs="*", default=["small", "large"], help="small, large or ONNX files")
-    parser.add_argument("--eval", type=Path, default=Path("../shared/eval"), help="folder of the evaluation sets")
-    parser.add_argument("--photo", type=Path, required=True, help="a photo with faces to fill the timed frame with")
+    add_eval_option(parser)
+    parser.add_argument("--photo", type=Path, required=True, help="a photo with faces that fill the timed frame")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--plot", type=Path, help="PNG of the curves")
-    parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     import cv2
 
     cv2.setNumThreads(1)
-    frame = frame_with(10, crops_of(args.photo, Predictor.load("large", threads=1)))
-    ms = milliseconds(args.weights, frame, load_rig(find_avatar()), args.rounds)
+    frame = frame_with(10, face_crops(args.photo, Predictor.load("large", threads=1)))
+    ms = median_ms(args.weights, frame, load_rig(find_avatar()), args.rounds)
     curves = {name: accuracy(name, args.eval) for name in args.weights}
     for name, rows in curves.items():
-        for row, taken in zip(rows.values(), ms[name], strict=True):
-            row["ms"] = taken
-    digests = {name: hashlib.sha256(find_model(name).path.read_bytes()).hexdigest() for name in args.weights}
-    report = {"weights_sha256": digests, "frame": [WIDTH, HEIGHT], "threads": 1, "rounds": args.rounds, "curves": curves}
-    args.out.write_text(json.dumps(report, indent=1) + "\n")
+        for row, median in zip(rows.values(), ms[name], strict=True):
+            row["ms"] = median
     print(table(curves))
     if args.plot:
-        draw(args.plot, curves)
+        draw_curves(args.plot, curves)
+    figures = {"frame": [WIDTH, HEIGHT], "threads": 1, "rounds": args.rounds, "curves": curves}
+    save_report(args, __file__, figures, {name: find_model(name).path for name in args.weights})
 
 
 if __name__ == "__main__":

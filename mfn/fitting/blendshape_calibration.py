@@ -100,7 +100,7 @@ class LandmarkCalibration(NamedTuple):
 
 
 def load_calibration(mean: Floats) -> LandmarkCalibration | None:
-    """Read the shipped calibration (made by `experiments/labels/learn_teacher.py`) if it belongs to this head model.
+    """Read the shipped calibration (made by `experiments/labels/learn_calibration.py`) if it belongs to this head model.
 
     Args:
         mean: (478, 3) metres, MediaPipe's points on the mean head.

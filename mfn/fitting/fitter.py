@@ -76,8 +76,8 @@ class FitResult:
 def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, learned: bool = True) -> FitBasis:
     """FitBasis of MediaPipe's 478 points on our head model.
 
-    learned: with what experiments/labels/learn_teacher.py found on real faces: where the points lie, how lids close, which shapes go together;
-    and with what experiments/labels/learn_people.py found of people.
+    learned: with what experiments/labels/learn_calibration.py found on real faces: where the points lie, how lids close, which shapes go together;
+    and with what experiments/labels/learn_identity_prior.py found of people.
     """
     options = options or FitOptions()
     vertex, share = model.landmark_sets["mediapipe478"]

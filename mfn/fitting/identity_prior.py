@@ -2,7 +2,7 @@
 
 The fit of a picture finds the person's identity plus an error that is another one in the next picture of the same person: of pitch that
 passes for the length of a face, of a smile that passes for its width. How much people differ and how much one person's fits differ was
-learned from pairs of pictures (experiments/labels/learn_people.py); between Gaussians the likeliest identity is then a linear function of the
+learned from pairs of pictures (experiments/labels/learn_identity_prior.py); between Gaussians the likeliest identity is then a linear function of the
 fits' mean, the classical one of two covariances (Prince and Elder 2007 call it probabilistic linear discriminant analysis).
 """
 

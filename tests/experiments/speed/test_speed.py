@@ -1,0 +1,79 @@
+"""Frames of the time measurements, and that each measurement runs."""
+
+import numpy as np
+import pytest
+
+from experiments.common import EVALUATION_SETS
+from experiments.speed import rig, runtime, speed_accuracy
+from experiments.speed.engine import rate
+from experiments.speed.tiles import CELL_PX, measure, scatter
+from mfn.inference.predictor import Predictor
+from retarget import load_rig
+from retarget.rig.avatars import find_avatar
+from tests.experiments.builders import one_face
+
+CROP = np.full((20, 20, 3), 255, np.uint8)
+
+
+def test_fewer_faces_are_a_part_of_the_others():
+    few, many = scatter(4 * CELL_PX, 3 * CELL_PX, 2, [CROP]), scatter(4 * CELL_PX, 3 * CELL_PX, 9, [CROP])
+    assert 0 < (few == 255).sum() < (many == 255).sum() and (many[few == 255] == 255).all()
+    with pytest.raises(ValueError, match="at most 12"):
+        scatter(4 * CELL_PX, 3 * CELL_PX, 13, [CROP])
+
+
+@pytest.mark.parametrize("count", runtime.COUNTS)
+def test_a_frame_holds_the_faces_that_are_asked_for(count):
+    import cv2
+
+    frame = runtime.frame_with(count, [np.pad(CROP, ((6, 6), (6, 6), (0, 0)))])
+    assert frame.shape == (runtime.HEIGHT, runtime.WIDTH, 3)
+    white = np.uint8(frame[..., 0] > 180)
+    assert cv2.connectedComponents(white)[0] - 1 == count
+
+
+def test_crops_surround_the_faces_of_a_photo(tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((80, 120, 3), 70, np.uint8))
+    face = one_face((40, 20, 80, 60))
+    assert [crop.shape for crop in runtime.face_crops(tmp_path / "a.png", lambda picture: face)] == [(60, 60, 3)]
+    with pytest.raises(ValueError, match="--photo"):
+        runtime.face_crops(tmp_path / "a.png", lambda picture: face[[]])
+
+
+def test_times_of_frames_are_medians_of_rounds():
+    frames = {count: runtime.frame_with(count, [CROP]) for count in (0, 1)}
+    robot = load_rig(find_avatar("robot"))
+    seconds, product_s = runtime.time_counts(lambda frame: one_face((40, 20, 80, 60)), robot, frames, rounds=2)
+    assert list(seconds) == [0, 1] and product_s > 0
+    assert all(0 <= row.detect <= row.rig for row in seconds.values())
+    text = runtime.table(dict.fromkeys(runtime.COUNTS, 1), dict.fromkeys(runtime.COUNTS, seconds[0]), {})
+    assert len(text.splitlines()) == 5 + len(runtime.PEERS)
+
+
+def test_tiles_are_measured():
+    predictor = Predictor.load("small", threads=1, tiles=True, least_px=64)
+    figures = measure(predictor, scatter(300, 300, 1, [CROP]), 64, rounds=1)
+    assert figures["found"] == 0 and figures["input_megapixels"] >= 0 and figures["cpu_seconds"] > 0
+
+
+def test_rig_weights_are_timed():
+    figures = rig.measure(load_rig(find_avatar("robot")), rounds=1)
+    assert set(figures) == {"targets", "threads", "us_1", "us_100", "us_1000"} and figures["us_1000"] > 0
+
+
+def test_the_first_call_is_not_measured():
+    calls = []
+    assert rate(calls.append, 3, each=2) > 0 and calls == [0, 0, 1, 2]
+
+
+def test_the_table_and_the_curves_of_sizes(tmp_path):
+    row = {name: {"aligned_nme": 2.5, "missed": 1} for name in EVALUATION_SETS}
+    row |= {"input": [352, 198], "shipped": True, "groups_ap": 0.9, "ms": 12.5}
+    curves = {"small": {"352x208": row, "384x224": row | {"shipped": False, "ms": 14.0}}}
+    lines = speed_accuracy.table(curves).splitlines()
+    assert lines[2].startswith("| **small** | 352x208 | 352x198 | 12.5 | 2.50 (1)") and len(lines) == 4
+    pytest.importorskip("matplotlib")
+    speed_accuracy.draw_curves(tmp_path / "curves.png", curves)
+    assert (tmp_path / "curves.png").stat().st_size > 1000
