@@ -19,13 +19,13 @@ from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.training.data.packs import read_pictures
 from retarget.io.files import atomic_write
+from retarget.io.images import Picture
 
 RESULTS = Path(__file__).parent / "results"
 EVALUATION_SETS = ("aflw2000", "facesynthetics", "youtube68")
 EVALUATION_CLIPS = ("d0", "d3", "d10", "d12")
 FOUND_IOU = 0.25  # a face counts as found when a box overlaps the box of its true points this much
 
-Picture = NDArray[np.uint8]
 Figures = dict[str, Any]
 _HEADER_KEYS = ("script", "cpu_seconds")
 _TIMING = re.compile(r"seconds?\b|_ms\b|\bms\b|^us_|per_second|faces_per_minute")

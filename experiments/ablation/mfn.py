@@ -41,7 +41,6 @@ from experiments.common import (
 )
 from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
-from retarget.io.images import read_image
 
 RESULT = RESULTS / "ablation" / "mfn_ablation.json"
 MIN_HEIGHT_PX = 16.0  # of a face in the network's input

@@ -21,7 +21,6 @@ from experiments.common import (
     EVALUATION_SETS,
     RESULTS,
     Figures,
-    Picture,
     Score,
     add_eval_option,
     load_score,
@@ -33,6 +32,7 @@ from experiments.common import (
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
+from retarget.io.images import Picture
 
 RESULT = RESULTS / "ablation" / "sfn_ablation.json"
 COLUMNS = (

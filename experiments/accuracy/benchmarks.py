@@ -22,7 +22,6 @@ from experiments.common import (
     RESULTS,
     EvaluationSet,
     Figures,
-    Picture,
     Score,
     add_eval_option,
     box_of_points,
@@ -35,12 +34,13 @@ from experiments.common import (
     read_evaluation_set,
     save_report,
 )
-from mfn.inference.image_io import write_picture
-from mfn.inference.predictor import Predictor, find_model
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
+from retarget.io.images import Picture, write_image
 
 RESULT = RESULTS / "accuracy" / "accuracy.json"
 MAX_ANGLE_DEG = 99.0
@@ -155,7 +155,7 @@ def draw_worst(path: Path, results: dict[str, SetResult], model: HeadModel, coun
 
     worst = [pair for result in results.values() for pair in result.worst_first[:count]]
     tiles = [cv2.resize(draw_faces(picture, faces, model), (side_px, side_px)) for picture, faces in worst]
-    write_picture(path, picture_grid([np.asarray(tile, np.uint8) for tile in tiles], 6))
+    write_image(path, picture_grid([np.asarray(tile, np.uint8) for tile in tiles], 6))
 
 
 def main() -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.common import RESULTS, Figures, Picture, make_parser, save_report
-from mfn.inference.predictor import WEIGHTS, Predictor
+from experiments.common import RESULTS, Figures, make_parser, save_report
+from mfn.inference.model_zoo import DEFAULT_WEIGHTS
+from mfn.inference.predictor import Predictor
 from mfn.training.data.packs import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import Picture
 
 RESULT = RESULTS / "accuracy" / "expression_follow.json"
 PACKS = ("lfw", "utkface", "youtube", "expressions", "masks_without")
@@ -92,7 +94,7 @@ def main() -> None:
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="ONNX file of the network")
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="ONNX file of the network")
     parser.add_argument("--size", type=float, action="append", help="size of a face in px (may be repeated; default: 60 and 220)")
     args = parser.parse_args()
     predictor = Predictor.load(args.weights, size=(SIDE_PX, SIDE_PX), score=0.3, threads=1)

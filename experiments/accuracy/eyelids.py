@@ -17,12 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.common import RESULTS, Figures, Picture, face_at, make_parser, roc_auc, save_report, split_named
-from mfn.inference.predictor import Predictor, find_model
+from experiments.common import RESULTS, Figures, face_at, make_parser, roc_auc, save_report, split_named
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.head_model import face_box
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import Picture
 
 LABELS = Path(__file__).with_suffix(".json")
 RESULT = RESULTS / "accuracy" / "eyelids.json"

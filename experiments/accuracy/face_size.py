@@ -26,7 +26,6 @@ from experiments.common import (
     EVALUATION_CLIPS,
     RESULTS,
     Figures,
-    Picture,
     face_at,
     make_parser,
     markdown_table,
@@ -35,9 +34,9 @@ from experiments.common import (
     save_report,
 )
 from mfn.cli.demo import landmark_nme
-from mfn.inference.image_io import write_picture
-from mfn.inference.predictor import MODELS, Predictor
-from mfn.inference.single_face import WEIGHTS, SingleFace
+from mfn.inference.model_zoo import MODELS, SINGLE_FACE_WEIGHTS
+from mfn.inference.predictor import Predictor
+from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.head_renderer import Person
@@ -298,8 +297,8 @@ def main() -> None:
     if args.plot:
         draw_curves(args.plot, results)
     if args.sheet:
-        write_picture(args.sheet, np.concatenate([np.concatenate(row, 1) for rows in laid.values() for row in rows.sheet]))
-    weights = {"large": MODELS["large"].path, "small": MODELS["small"].path, "SFN": WEIGHTS}
+        write_image(args.sheet, np.concatenate([np.concatenate(row, 1) for rows in laid.values() for row in rows.sheet]))
+    weights = {"large": MODELS["large"].path, "small": MODELS["small"].path, "SFN": SINGLE_FACE_WEIGHTS}
     save_report(args, __file__, {"picture": [SIDE_PX, SIDE_PX]} | results, weights)
 
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.common import RESULTS, Figures, Picture, make_parser, save_report
-from mfn.inference.predictor import MODELS, Predictor
+from experiments.common import RESULTS, Figures, make_parser, save_report
+from mfn.inference.model_zoo import MODELS
+from mfn.inference.predictor import Predictor
 from mfn.training.data.packs import read_pictures
+from retarget.io.images import Picture
 
 RESULT = RESULTS / "accuracy" / "false_faces.json"
 SCORES = (0.4, 0.5, 0.55, 0.6, 0.65)

@@ -21,9 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.common import RESULTS, Figures, Picture, make_parser, picture_grid, save_report
-from mfn.inference.image_io import read_picture, write_picture
-from mfn.inference.predictor import SCORE, Predictor, find_model
+from experiments.common import RESULTS, Figures, make_parser, picture_grid, save_report
+from mfn.inference.decode import SCORE
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
+from mfn.inference.tiling import TiledPredictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
@@ -144,7 +146,7 @@ def measure_precision(folder: Path, predictor: Predictor, min_height_px: float, 
     """
     judgments, scores = [], []
     for path in sorted(folder.glob("*.jpg")):
-        picture = read_picture(path)
+        picture = read_image(path)
         faces = predictor(picture)
         factor = predictor.letterbox(*picture.shape[:2]).factor[1] if in_input else 1.0
         judgments.append(judge(path, faces, factor, min_height_px))
@@ -167,7 +169,7 @@ def draw_false(path: Path, false: Sequence[FalseDetection], side_px: int = 160, 
         text = f"{item.score:.2f} {item.box[3] - item.box[1]:.0f} px"
         cv2.putText(tile, text, (3, side_px - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.42, WHITE, 1)
         tiles.append(tile)
-    write_picture(path, picture_grid(tiles or [np.zeros((side_px, side_px, 3), np.uint8)], columns))
+    write_image(path, picture_grid(tiles or [np.zeros((side_px, side_px, 3), np.uint8)], columns))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -186,7 +188,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the command."""
     args = parse_arguments()
-    predictor = Predictor.load(args.weights, score=0.02, threads=1, tiles=args.tiles, least_px=max(4, args.least))
+    whole = Predictor.load(args.weights, score=0.02, threads=1)
+    predictor = TiledPredictor(whole, max(4, args.least)) if args.tiles else whole
     judgments: list[Judgment] = []
     scores: list[NDArray[np.float32]] = []
     rows: Figures = {}
@@ -212,7 +215,7 @@ def main() -> None:
         false += [FalseDetection(picture, faces.box[i], float(faces.score[i]), judgment.ignored) for i in wrong]
         if args.overlays:
             drawn = draw_faces(picture, faces[faces.score >= args.score], HeadModel.load())
-            write_picture(make_folder(args.overlays) / f"{path.stem}.png", drawn)
+            write_image(make_folder(args.overlays) / f"{path.stem}.png", drawn)
     if args.sheet:
         draw_false(args.sheet, false)
     hits, wrong_count, positives = (sum(row[key] for row in rows.values()) for key in ("hits", "false", "faces"))

@@ -29,7 +29,6 @@ from experiments.common import (
     RESULTS,
     EvaluationSet,
     Figures,
-    Picture,
     Score,
     add_eval_option,
     finite_mean,
@@ -48,6 +47,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
 from mfn.training.data.packs import read_pictures
+from retarget.io.images import Picture
 
 RESULT = RESULTS / "accuracy" / "single_face.json"
 SYNTHETIC_COUNT, SYNTHETIC_SEED = 200, 90210
@@ -96,8 +96,8 @@ def rotation_of_points(points: NDArray[Any], model: HeadModel) -> NDArray[np.flo
 
 def read(network: SingleFace, picture: Picture, boxes: NDArray[Any], crops: int) -> Reading:
     """Read the faces in boxes (N, 4). With two crops a network of parameters reads again around its first prediction."""
-    if network.gives != "parameters":
-        points = network.points(picture, boxes)
+    if network.kind != "parameters":
+        points = network.landmarks(picture, boxes)
         return Reading(points, rotation_of_points(points, network.model))
     faces = network(picture, boxes)
     for _ in range(crops - 1):
@@ -210,7 +210,7 @@ def measure(path: Path, crops: int, material: Material, score: Score) -> Figures
     """Measure all columns of one network."""
     network = SingleFace.load(path)
     figures = accuracy(network, crops, material.sets, score)
-    if network.gives == "parameters":
+    if network.kind == "parameters":
         figures["expression_error"] = round(expression_error(network, material.synthetic), 4)
     moved, turned = still_jitter(network, crops, material.clips["d0"][0])
     weights_millions, macs_millions = count_work(path)

@@ -21,7 +21,6 @@ from experiments.common import (
     RESULTS,
     EvaluationSet,
     Figures,
-    Picture,
     Score,
     add_eval_option,
     box_of_points,
@@ -32,7 +31,8 @@ from experiments.common import (
     save_report,
     split_named,
 )
-from mfn.inference.predictor import MODELS, Predictor, find_model
+from mfn.inference.model_zoo import MODELS, find_model
+from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -104,8 +104,8 @@ def make_reader(weights: str, finder: Predictor) -> FaceReader:
         predictor = Predictor.load(weights.removeprefix(MFN_PREFIX), score=0.3)
         return lambda picture, points: face_at(predictor(picture), box_of_points(points))
     network = SingleFace.load(Path(weights))
-    if network.gives != "parameters":
-        raise ValueError(f"{weights}: expected a network that predicts parameters, got one that predicts {network.gives}")
+    if network.kind != "parameters":
+        raise ValueError(f"{weights}: expected a network that predicts parameters, got one of kind {network.kind}")
     return lambda picture, points: network(picture, face_at(finder(picture), box_of_points(points)).box)
 
 

@@ -63,7 +63,7 @@ def tile(picture: NDArray[np.uint8], label: Arrays, model: HeadModel, size: int)
     return np.hstack([plain, drawn])
 
 
-def read_picture(pack: Path, index: int) -> NDArray[np.uint8]:
+def read_image(pack: Path, index: int) -> NDArray[np.uint8]:
     """Picture `index` of SOURCE.tar as RGB (H, W, 3)."""
     with tarfile.open(pack) as tar:
         member = tar.extractfile(f"{index:06d}.webp")
@@ -95,7 +95,7 @@ def main() -> None:
             picture_of_face = np.load(options.data / "faces" / f"{source}.npz")["face_picture"]
             for i in choose(labels, pick, options.each, options.seed):
                 pack = options.data / "faces" / f"{source}.tar"
-                picture = read_picture(pack, int(picture_of_face[labels["face"][i]]))
+                picture = read_image(pack, int(picture_of_face[labels["face"][i]]))
                 row.append(tile(picture, {k: v[i] for k, v in labels.items()}, model, options.size))
         rows.append(np.hstack(row))
     if not cv2.imwrite(str(options.out), np.vstack(rows)[..., ::-1]):

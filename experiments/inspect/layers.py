@@ -110,7 +110,7 @@ def page(text: str) -> str:
 
 def main() -> int:
     """Write or check the page and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the page is out of date")
     arguments = parser.parse_args()
     text = PAGE.read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ def accuracy() -> str:
             text = " / ".join(f"{figures[band]:.2f}" for band in [*bands, "aligned_nme all"])
             row += [f"{text} ({figures['nme all']:.2f})", f"{figures['missed']} of {figures['pictures']}"]
         rows.append(row)
-    sfn = read("accuracy/single_face")["sfn"]
+    sfn = read("accuracy/single_face")["networks"]["sfn"]
     row = ["SFN, one crop for each of MFN's boxes"]
     for key in ours()["large"]:
         bands = [f"{key} aligned {band}" for band in YAWS] if key == "aflw2000" else []
@@ -129,7 +129,7 @@ def detection() -> str:
 
 def false_faces() -> str:
     """Return how many of the photos without faces get a false one."""
-    figures = read("accuracy/false_faces")
+    figures = read("accuracy/false_faces")["networks"]
     scores = list(figures["large"]["with a false face, by score"])
     rows = [[name, *(str(figures[name]["with a false face, by score"][s]) for s in scores), str(figures[name]["photos"])] for name in NETWORKS]
     return markdown(["photos with a false face, by score", *scores, "photos"], rows)
@@ -152,7 +152,7 @@ def eyelids() -> str:
     """Return how well closed and open eyes are told apart."""
     rows = [
         [name, f"{f['auc']:.3f}", f"{f['closed_median']:.2f}", f"{f['open_median']:.2f}"]
-        for name, f in read("accuracy/eyelids").items()
+        for name, f in read("accuracy/eyelids")["networks"].items()
     ]
     return markdown(["eyeBlink on 202 labeled faces", "AUC", "median, closed", "median, open"], rows)
 
@@ -161,7 +161,7 @@ def single_face() -> str:
     """Return the table of the networks that read one crop a face."""
     head = ["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression", "jitter, still / clips, %", "MB", "ms"]
     names = {"sfn": "**SFN**", "sfn*2": "SFN, mean of two crops", "mobileface": "MobileFace", "prnet": "PRNet", "dense520": "520 points, MobileNetV2", "tddfa": "3DDFA_V2, meta-joint"}
-    return markdown(head, [_single_face_row(name, read("accuracy/single_face")[key]) for key, name in names.items()])
+    return markdown(head, [_single_face_row(name, read("accuracy/single_face")["networks"][key]) for key, name in names.items()])
 
 
 def _single_face_row(name: str, f: dict[str, Any]) -> list[str]:
@@ -196,7 +196,7 @@ def _figure(value: float, column: int) -> str:
 def tddfa() -> str:
     """Return 3DDFA_V2's parts at the same number of steps."""
     names = {"tddfa-pdc": "squared parameters (PDC)", "tddfa-wpdc": "WPDC", "tddfa-fwpdc": "fast WPDC", "tddfa-vdc": "VDC", "tddfa-vdc-landmarks": "VDC and landmark regression", "tddfa-vdc-frames": "VDC, clips of 4 frames", "tddfa": "meta-joint of fast WPDC and VDC"}
-    rows = [_single_face_row(name, read("accuracy/single_face")[key])[:6] for key, name in names.items()]
+    rows = [_single_face_row(name, read("accuracy/single_face")["networks"][key])[:6] for key, name in names.items()]
     return markdown(["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression"], rows)
 
 
@@ -218,7 +218,7 @@ def filled(text: str) -> str:
 
 def main() -> int:
     """Write or check the pages and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page is out of date")
     check = parser.parse_args().check
     old = 0

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.common import Picture, make_parser
+from experiments.common import make_parser
 from mfn.inference.single_face import SingleFace
 from mfn.training.data.packs import read_pictures
 from retarget.io.files import atomic_write
+from retarget.io.images import Picture
 
 FIELDS = ("box", "rotation", "scale", "center", "identity", "expression")
 
@@ -71,8 +72,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new labels")
     args = parser.parse_args()
     network = SingleFace.load(args.network, threads=1)
-    if network.gives != "parameters":
-        raise ValueError(f"{args.network}: expected a network that predicts parameters, got one that predicts {network.gives}")
+    if network.kind != "parameters":
+        raise ValueError(f"{args.network}: expected a network that predicts parameters, got one of kind {network.kind}")
     args.out.mkdir(parents=True, exist_ok=True)
     for path in sorted(args.labels.glob("*.npz")):
         start = time.process_time()

@@ -38,8 +38,9 @@ from experiments.labels.bench import Bench, Detections, fit_landmarks, points68,
 from experiments.labels.known_heads import degeneracies
 from mfn.fitting.fitter import fit, fit_people
 from mfn.fitting.landmarker import VIEWS, Landmarker, blend_with_network, detect_faces
-from mfn.inference.predictor import MODELS, Predictor
-from mfn.inference.single_face import WEIGHTS as SFN
+from mfn.inference.model_zoo import MODELS
+from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS as SFN
+from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -80,7 +81,7 @@ def fit_set(
         if networks is None:
             detected, _ = detect_faces(picture, landmarker, np.zeros((0, 4), np.float32), ())
         else:
-            faces = networks[1].again(picture, networks[0](picture))
+            faces = networks[1].refine(picture, networks[0](picture))
             detected, _ = detect_faces(picture, landmarker, faces.box, VIEWS)
             detected = blend_with_network(detected, faces, bench.model, landmarker.names)
         found.add(row, detected, data.points[row])

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 
-from experiments.common import RESULTS, Picture, make_parser, save_report
+from experiments.common import RESULTS, make_parser, save_report
 from experiments.data_generation.profiles import lone_faces
 from experiments.labels.landmark_packs import LandmarkPack, read_landmark_pack
 from mfn.fitting.fitter import basis_from_head_model, fit, fit_people
@@ -29,6 +29,7 @@ from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.packs import Pack, read_pack, read_pictures
 from mfn.training.data.scenes import KINDS, Kind, Mosaic
+from retarget.io.images import Picture
 
 RESULT = RESULTS / "speed" / "engine_speed.json"
 TURN = rotation_about("y", 0.9)  # 52 degrees

@@ -19,13 +19,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.common import RESULTS, Picture, make_parser, markdown_table, save_report
+from experiments.common import RESULTS, make_parser, markdown_table, save_report
 from mfn.animation.bridge import faces_to_take
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from retarget import Rig, load_rig
-from retarget.io.images import read_image
+from retarget.io.images import Picture, read_image
 from retarget.rig.avatars import find_avatar
 
 RESULT = RESULTS / "speed" / "runtime.json"
@@ -55,7 +55,7 @@ def face_crops(photo: Path, predictor: Predictor) -> list[Picture]:
     Raises:
         ValueError: The photo holds no face.
     """
-    picture = read_picture(photo)
+    picture = read_image(photo)
     crops = []
     for x1, y1, x2, y2 in predictor(picture).box:
         half, cx, cy = 0.75 * max(x2 - x1, y2 - y1), (x1 + x2) / 2, (y1 + y2) / 2

@@ -5,7 +5,7 @@
 `small` and `large` were chosen on this curve. Accuracy is that of experiments.accuracy.benchmarks: aligned NME on three
 sets with the network's own boxes, and misses. AP is that of experiments.accuracy.groups for faces of at least 16 px in
 the picture. Time is that of experiments.speed.runtime: the median of a 1280 x 720 frame with ten faces, from the frame
-to rig weights, one size after the other. A size is a number of px (see `mfn.inference.predictor.MODELS`); `input` is
+to rig weights, one size after the other. A size is a number of px (see `mfn.inference.model_zoo.MODELS`); `input` is
 what a 16:9 frame gets of it. The script prints Markdown and writes experiments/results/speed/speed_accuracy.json.
 """
 
@@ -22,7 +22,6 @@ from experiments.common import (
     EVALUATION_SETS,
     RESULTS,
     Figures,
-    Picture,
     add_eval_option,
     load_score,
     make_parser,
@@ -32,10 +31,11 @@ from experiments.common import (
     save_report,
 )
 from experiments.speed.runtime import HEIGHT, WIDTH, face_crops, frame_with, time_frame
-from mfn.inference.predictor import MODELS, Predictor, find_model
+from mfn.inference.model_zoo import MODELS, find_model
+from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 from retarget import Rig, load_rig
-from retarget.io.images import Picture, read_image
+from retarget.io.images import Picture
 from retarget.rig.avatars import find_avatar
 
 RESULT = RESULTS / "speed" / "speed_accuracy.json"

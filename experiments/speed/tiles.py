@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.common import RESULTS, Figures, Picture, make_parser, save_report
+from experiments.common import RESULTS, Figures, make_parser, save_report
 from experiments.speed.runtime import face_crops
-from mfn.inference.predictor import Predictor, find_model
-from mfn.inference.tiling import plan
+from mfn.inference.model_zoo import find_model
+from mfn.inference.predictor import Predictor
+from mfn.inference.tiling import TiledPredictor, plan
+from retarget.io.images import Picture
 
 RESULT = RESULTS / "speed" / "tiles_speed.json"
 CASES = ((6000, 4000, 0), (6000, 4000, 5), (6000, 4000, 50), (6000, 4000, 300), (3000, 2000, 50))  # width, height px, faces
@@ -57,7 +59,7 @@ def scatter(width: int, height: int, count: int, crops: Sequence[Picture]) -> Pi
     return picture
 
 
-def measure(predictor: Predictor, picture: Picture, min_height_px: float, rounds: int) -> Figures:
+def measure(predictor: TiledPredictor, picture: Picture, min_height_px: float, rounds: int) -> Figures:
     """Measure one picture: faces found, the network's input in megapixels, CPU seconds."""
     height, width = picture.shape[:2]
     seconds, found = [], 0
@@ -65,7 +67,7 @@ def measure(predictor: Predictor, picture: Picture, min_height_px: float, rounds
         start = time.process_time()
         found = len(predictor(picture))
         seconds.append(time.process_time() - start)
-    scales = plan(height, width, predictor.letterbox(height, width), min_height_px, predictor.fixed)
+    scales = plan(height, width, predictor.letterbox(height, width), min_height_px, predictor.predictor.fixed_size)
     input_px = sum(len(s.corners) * s.box.height * s.box.width for s in scales)
     return {"found": found, "input_megapixels": round(input_px / 1e6, 1), "cpu_seconds": round(float(np.median(seconds)), 2)}
 
@@ -82,7 +84,7 @@ def main() -> None:
 
     cv2.setNumThreads(1)
     crops = face_crops(args.photo, Predictor.load("large", threads=1))
-    predictor = Predictor.load(args.weights, threads=1, tiles=True, least_px=args.least)
+    predictor = TiledPredictor(Predictor.load(args.weights, threads=1), args.least)
     rows: list[Figures] = []
     print("| picture | faces | found | network's input, megapixels | CPU seconds |\n" + "|---" * 5 + "|")
     for width, height, count in CASES:

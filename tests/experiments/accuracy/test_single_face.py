@@ -16,7 +16,7 @@ from experiments.accuracy.single_face import (
     table,
 )
 from experiments.common import EVALUATION_SETS, EvaluationSet, load_score
-from mfn.inference.single_face import WEIGHTS
+from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS
 from mfn.structures.camera import rotation_about, rotation_from_euler
 from mfn.structures.head_model import HeadModel
 from tests.experiments.builders import SCORE, numbered_pictures, one_face
@@ -27,7 +27,7 @@ MODEL = HeadModel.load()
 class Still:
     """Stand in for a `SingleFace` that predicts the same face for every picture."""
 
-    gives, model = "parameters", MODEL
+    kind, model = "parameters", MODEL
 
     def __call__(self, picture, boxes):
         return one_face((100, 100, 200, 220))
@@ -58,9 +58,9 @@ def test_a_network_that_never_changes_has_no_jitter_and_no_error(tmp_path):
 
 
 def test_work_is_counted_in_the_graph():
-    weights_millions, macs_millions = count_work(WEIGHTS)
+    weights_millions, macs_millions = count_work(SINGLE_FACE_WEIGHTS)
     assert 0.1 < weights_millions < 20 and 1 < macs_millions < 2000
-    assert weights_millions * 1e6 < WEIGHTS.stat().st_size
+    assert weights_millions * 1e6 < SINGLE_FACE_WEIGHTS.stat().st_size
 
 
 def test_the_table_has_a_row_a_network():

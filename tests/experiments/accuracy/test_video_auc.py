@@ -14,7 +14,7 @@ from experiments.accuracy.video_auc import (
     weights_path,
 )
 from experiments.common import EvaluationSet, load_score
-from mfn.inference.predictor import MODELS
+from mfn.inference.model_zoo import MODELS
 from mfn.structures.head_model import HeadModel
 from tests.experiments.builders import SCORE, one_face
 

@@ -8,6 +8,7 @@ from experiments.speed import rig, runtime, speed_accuracy
 from experiments.speed.engine import rate
 from experiments.speed.tiles import CELL_PX, measure, scatter
 from mfn.inference.predictor import Predictor
+from mfn.inference.tiling import TiledPredictor
 from retarget import load_rig
 from retarget.rig.avatars import find_avatar
 from tests.experiments.builders import one_face
@@ -53,7 +54,7 @@ def test_times_of_frames_are_medians_of_rounds():
 
 
 def test_tiles_are_measured():
-    predictor = Predictor.load("small", threads=1, tiles=True, least_px=64)
+    predictor = TiledPredictor(Predictor.load("small", threads=1), 64)
     figures = measure(predictor, scatter(300, 300, 1, [CROP]), 64, rounds=1)
     assert figures["found"] == 0 and figures["input_megapixels"] >= 0 and figures["cpu_seconds"] > 0
 
