@@ -39,8 +39,8 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.head_renderer import Person
 from mfn.synthesis.heads import HeadGenerator
+from mfn.synthesis.rendering.head_renderer import Person
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Picture, write_image
@@ -72,10 +72,11 @@ class Sample(NamedTuple):
 class Busts(HeadGenerator):
     """Draw heads smaller in their pictures, with room for the shoulders."""
 
-    def place(self, person: Person, size: int, rng: np.random.Generator) -> Faces:
+    def place(self, person: Person, size_px: int, rng: np.random.Generator) -> Faces:
         """Place the head as `HeadGenerator` does, then reduce it."""
-        face = super().place(person, size, rng)
-        return self.boxed(face.replace(scale=face.scale * HEAD_SCALE))
+        face = super().place(person, size_px, rng)
+        smaller = face.replace(scale=face.scale * HEAD_SCALE)
+        return smaller.replace(box=self.model.boxes(smaller))
 
 
 class Networks(NamedTuple):
@@ -107,7 +108,7 @@ def draw_samples(heads: Busts, count: int) -> Iterator[Sample]:
     """Draw heads with exact labels, two pictures a person."""
     rng = np.random.default_rng(SEED)
     for _ in range(count):
-        yield Sample(*heads.picture(rng, DRAWN_PX, 1.0))
+        yield Sample(*heads.generate(rng, DRAWN_PX, 1.0))
 
 
 def clip_samples(folder: Path, every: int, predictor: Predictor, single: SingleFace) -> Iterator[Sample]:
@@ -282,7 +283,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     networks = Networks(Predictor.load("large", threads=1), Predictor.load("small", threads=1), SingleFace.load(threads=1))
     model = networks.single.model
-    heads = Busts(model, read_pictures(args.backgrounds, every=3) if args.backgrounds else [], pictures=2)
+    heads = Busts(model, read_pictures(args.backgrounds, every=3) if args.backgrounds else [], images_per_person=2)
     laid = {"drawn heads": lay_all(draw_samples(heads, args.count), networks, heads)}
     if args.clips:
         frames = list(clip_samples(args.clips, args.every, networks.large, networks.single))

@@ -136,7 +136,7 @@ def draw_heads(data: Path, count: int) -> list[tuple[Picture, Faces]]:
     """Draw heads with exact expressions. Their seed belongs to no training run."""
     heads = HeadGenerator(HeadModel.load(), read_pictures(data / "backgrounds.tar", every=15))
     rng = np.random.default_rng(SYNTHETIC_SEED)
-    return [heads.picture(rng, 200, 1.25) for _ in range(count)]
+    return [heads.generate(rng, 200, 1.25) for _ in range(count)]
 
 
 def expression_error(network: SingleFace, heads: Sequence[tuple[Picture, Faces]]) -> float:
