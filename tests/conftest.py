@@ -1,10 +1,16 @@
-"""What several test files share. Everything is built in code: no binary files here."""
+"""Fixtures of several test files. Everything is built in code: there are no binary files in tests/."""
+
+from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from mfn.structures.head_model import HeadModel
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -13,8 +19,17 @@ ROOT = Path(__file__).parents[1]
 
 
 def spot_network(path: Path) -> Path:
-    """An ONNX network with MFN's input and output that finds white spots on black: every cell whose area is all white
-    says "a frontal face", centred on the cell, 4 cells high; others say nothing. What it must find is known."""
+    """Write an ONNX network with MFN's input and output that detects white spots on black.
+
+    A cell whose area is all white predicts a frontal face, centered on the cell and 4 cells high; all others predict nothing.
+    So a test knows what must be found.
+
+    Args:
+        path: The .onnx file to write.
+
+    Returns:
+        The same path.
+    """
     onnx = pytest.importorskip("onnx", reason="the stand-in network is built with the onnx package")
     from onnx import TensorProto, helper, numpy_helper
 
@@ -55,13 +70,13 @@ def spot_network(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def spots(tmp_path_factory) -> Path:
-    """The path of `spot_network`."""
+    """Return the file of `spot_network`."""
     return spot_network(tmp_path_factory.mktemp("network") / "spots.onnx")
 
 
 @pytest.fixture
 def clip(tmp_path) -> str:
-    """A second at 20 frames/s, ever brighter, with a white spot that the spot network finds."""
+    """Write a clip of one second at 20 frames/s that grows brighter, with a white spot that `spots` detects."""
     import cv2
 
     path = str(tmp_path / "clip.avi")
@@ -78,17 +93,15 @@ def clip(tmp_path) -> str:
 
 @pytest.fixture(scope="session")
 def shipped() -> Path:
-    """The weights that ship; the test is skipped while there are none."""
+    """Return the file of the large network that ships."""
     from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 
-    if not DEFAULT_WEIGHTS.is_file():
-        pytest.skip("the package has no weights yet: mfn/weights/mfn.onnx")
     return DEFAULT_WEIGHTS
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of research data beside the checkout; tests are skipped where it is absent (a user's machine)."""
+    """Return the folder of research data beside the checkout. Tests that need it are skipped where there is none."""
     path = ROOT.parent / "shared"
     if not (path / "data").is_dir():
         pytest.skip("needs ../shared, which is not part of the repository")
@@ -96,10 +109,8 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def head_model():
-    """The head model that ships; the test is skipped while there is none."""
-    from mfn.structures.head_model import DEFAULT_FILE, HeadModel
+def head_model() -> HeadModel:
+    """Return the head model that ships."""
+    from mfn.structures.head_model import HeadModel
 
-    if not DEFAULT_FILE.is_file():
-        pytest.skip("the package has no head model yet: mfn/weights/head_model.npz")
     return HeadModel.load()
