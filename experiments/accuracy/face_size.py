@@ -33,12 +33,12 @@ from experiments.common import (
     read_clip,
     save_report,
 )
-from mfn.cli.demo import landmark_nme
 from mfn.inference.model_zoo import MODELS, SINGLE_FACE_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
+from mfn.structures.metrics import landmark_nme
 from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.rendering.head_renderer import Person
 from mfn.training.data.packs import read_pictures

@@ -18,9 +18,9 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
+from mfn.video.clip_tracker import track_clip
 from mfn.video.one_euro import smooth_faces
 from mfn.video.reader import read_frames
-from mfn.video.tracker import track_faces
 from retarget import load_rig, render_scene
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.rig.avatars import find_avatar
@@ -62,7 +62,7 @@ def main() -> None:
         frames.append(frame)
         times.append(time_s)
         found.append(faces.replace(image=np.full(len(faces), number)))
-    faces = track_faces(Faces.concatenate(found), np.array(times))
+    faces = track_clip(Faces.concatenate(found), np.array(times))
     tracks, counts = np.unique(faces.track, return_counts=True)
     faces = faces[faces.track == tracks[counts.argmax()]]
     faces = smooth_faces(faces, np.array(times))

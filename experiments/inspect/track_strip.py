@@ -16,9 +16,9 @@ import numpy as np
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
+from mfn.video.clip_tracker import drop_short, track_clip
 from mfn.video.reader import read_frames
 from mfn.video.shots import shot_boundaries, thumbnail
-from mfn.video.tracker import drop_short, track_faces
 
 WIDTH, COLUMNS = 160, 12
 COLOURS = ((255, 90, 60), (60, 170, 255), (90, 220, 90), (255, 210, 50), (220, 90, 255), (80, 240, 230))
@@ -63,7 +63,7 @@ def main() -> None:
     if args.faces and known is None:
         faces.save(args.faces)
     cuts = shot_boundaries(np.array(change))
-    faces = drop_short(track_faces(faces, np.array(times), cuts), np.array(times))
+    faces = drop_short(track_clip(faces, np.array(times), cuts), np.array(times))
     for track in np.unique(faces.track):
         mine = faces[faces.track == track]
         print(f"person {track}: {len(mine)} of {len(times)} frames, {mine.image.min()} to {mine.image.max()}")

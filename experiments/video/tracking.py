@@ -20,7 +20,7 @@ import numpy as np
 from mfn.structures.boxes import box_iou
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
-from mfn.video.tracker import drop_short, track_faces
+from mfn.video.clip_tracker import drop_short, track_clip
 
 FPS, WIDTH, HEIGHT = 30, 1280, 720
 BETWEEN_SD, WITHIN_SD = 0.16, 0.107  # of an identity coefficient: of people, and of one person's frames, on d0, d3, d10, d12, obama, demo
@@ -102,7 +102,7 @@ def measure(people: int, frames: int, seeds: range, cuts: int) -> dict[str, obje
         time_s = np.arange(frames) / FPS
         numbered = faces.replace(identity=np.concatenate([faces.identity, person[:, None]], 1))  # to find rows again
         start = time.perf_counter()
-        tracked = track_faces(faces, time_s, new_shot)
+        tracked = track_clip(faces, time_s, new_shot)
         spent += time.perf_counter() - start
         kept = drop_short(numbered.replace(track=tracked.track), time_s)
         total.append(switches(kept.track, kept.identity[:, -1].astype(int)))

@@ -1,57 +1,64 @@
-"""From faces in pictures to a performance in a scene: the seam between `mfn` and `retarget`."""
+"""Convert faces into a take: the only place where `mfn` hands over to `retarget`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures import camera
 from mfn.structures.faces import Faces
+from retarget.performance.take import Take
 
-if TYPE_CHECKING:
-    from retarget import Take
-
-FOCAL_OF_SIDE = 1.2
-"""Focal length over the longer side where it is not known: a phone's or a zoom's middle, 45 degrees across."""
+_FOCAL_PER_SIDE = 1.2
+"""Assumed focal length, in units of the longer side of the image: a field of view of 45 degrees, as phones have."""
 
 
 def default_focal_px(width: int, height: int) -> float:
-    """A likely focal length for a picture (px) of which nothing is known."""
-    return FOCAL_OF_SIDE * max(width, height)
+    """Return the focal length (px) that is assumed for an image of unknown camera."""
+    return _FOCAL_PER_SIDE * max(width, height)
 
 
 def faces_to_take(
-    faces: Faces, size: tuple[int, int], focal_px: float | None = None, time_s: NDArray | None = None
+    faces: Faces, size: tuple[int, int], focal_px: float | None = None, time_s: NDArray[Any] | None = None
 ) -> Take:
-    """Where everybody stands before a pinhole camera at the origin, with their 52 coefficients (tongueOut is 0).
+    """Place faces in front of a pinhole camera and convert them into a performance.
 
-    faces: N rows; size: (width, height) px of the picture; focal_px: None for a likely one; time_s: (F,) seconds of
-    the frames that `faces.image` counts, None for one picture. An actor is a track, or a row where no track is known.
-    -> Take in glTF's frame: x right, y up, metres, the camera looks along -z.
+    Args:
+        faces: N faces of an image or of a clip.
+        size: (width, height) of the image, px.
+        focal_px: Focal length of the camera, px. None: see `default_focal_px`.
+        time_s: (F,) time of each frame, seconds, indexed by `faces.image`. None: one image, at time 0.
+
+    Returns:
+        A take of N samples in the axes of glTF: x right, y up, meters; the camera is at the origin and looks along -z.
+        An actor is a track, or a single row where `faces.track` is -1. The 52nd coefficient, tongueOut, is 0.
+
+    A weak-perspective rotation is relative to the ray from the camera to the face. In the scene it is relative to the
+    axis of the camera. So each rotation is multiplied by the rotation from the axis to the ray.
     """
-    from retarget import Take
-
     focal_px = default_focal_px(*size) if focal_px is None else focal_px
-    place = camera.translation(faces, focal_px, size)
-    # A weak-perspective pose is relative to the ray to the face; in the scene a face at the side that looks at the
-    # camera is turned towards it.
-    rotation = camera.rotation_to_gltf(_turn_to(place) @ faces.rotation)
-    known = faces.track >= 0
-    rows = np.arange(len(faces)) + (faces.track.max(initial=-1) + 1)
+    position = camera.translation(faces, focal_px, size)
+    rotation = camera.rotation_to_gltf(_rotation_to_ray(position) @ faces.rotation)
+    tracked = faces.track >= 0
+    own_actor = np.arange(len(faces)) + (faces.track.max(initial=-1) + 1)
     return Take(
         time_s=np.zeros(len(faces)) if time_s is None else np.asarray(time_s, np.float64)[faces.image],
-        actor=np.where(known, faces.track, rows).astype(np.int32),
+        actor=np.where(tracked, faces.track, own_actor).astype(np.int32),
         coefficients=np.concatenate([faces.expression, np.zeros((len(faces), 1), np.float32)], 1),
         rotation=camera.quaternion_from_rotation(rotation),
-        translation=camera.to_gltf(place),
+        translation=camera.to_gltf(position),
     )
 
 
-def _turn_to(place: NDArray) -> NDArray[np.float64]:
-    """The least rotations (N, 3, 3) that take the optical axis (0, 0, 1) to the directions of places (N, 3)."""
-    x, y, z = (place / np.maximum(np.linalg.norm(place, axis=1, keepdims=True), 1e-9)).astype(np.float64).T
-    k = 1 / (1 + z)  # z > 0: everybody is before the camera
+def _rotation_to_ray(position: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the smallest rotations (N, 3, 3) from the optical axis (0, 0, 1) to the directions of positions (N, 3).
+
+    All positions have z > 0, because everybody stands in front of the camera.
+    """
+    length = np.maximum(np.linalg.norm(position, axis=1, keepdims=True), 1e-9)
+    x, y, z = (position / length).astype(np.float64).T
+    k = 1 / (1 + z)
     rows = [[1 - x * x * k, -x * y * k, x], [-x * y * k, 1 - y * y * k, y], [-x, -y, z]]
     return np.stack([np.stack(row, -1) for row in rows], -2)

@@ -1,261 +1,149 @@
-"""What `mfn animate` does with a clip: find faces frame by frame, follow people, write. Ctrl-C keeps what is done: the
-output of it, whole, and a folder OUTPUT.part from which --resume goes on."""
+"""Put characters in the places of the people in a clip: detect frame by frame, track, smooth, write.
+
+A stopped run keeps what is done: an output of the frames so far, and a checkpoint from which `resume` continues.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import signal
-import sys
-import threading
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mfn.animation.bridge import default_focal_px, faces_to_take
-from mfn.animation.photo import AnimateOptions, Shot, progress, write_shot
+from mfn.animation.checkpoint import (
+    ClipDetections,
+    checkpoint_folder,
+    delete_checkpoint,
+    detection_key,
+    load_detections,
+    save_detections,
+)
+from mfn.animation.clip_video import TrackedTake, VideoJob, draw_video
+from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
+from mfn.animation.output import VIDEO_SUFFIX, WriteOptions, write_take
+from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
+from mfn.video.clip_tracker import drop_short, track_clip
 from mfn.video.one_euro import smooth_faces
 from mfn.video.reader import Clip, probe, read_frames
 from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
-from mfn.video.tracker import drop_short, track_faces
-from mfn.video.writer import PieceWriter, join_pieces, needs_pyav
-from retarget.io.files import atomic_write, make_folder
-from retarget.io.images import Picture
+from mfn.video.writer import require_pyav
+from retarget.io.files import make_folder
+from retarget.performance.calibrate import calibrate
+from retarget.rig.rig import Rig
 
-if TYPE_CHECKING:
-    from mfn.inference.predictor import Predictor
-    from retarget import Rig, Take
-
-STOPPED = 130
-_PIECE = 300  # frames after which what is done is put into the folder
-_FACES = tuple(field.name for field in fields(Faces))
+_CHECKPOINT_FRAMES = 300
 
 
-class Stop:
-    """In a `with`: the first Ctrl-C only sets `asked`, so that what is under way is finished; a second is one."""
+@dataclass(frozen=True)
+class _Detection:
+    """What the detection of a clip's faces needs."""
 
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
-
-    def __enter__(self) -> Stop:
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
+    predictor: Predictor
+    source: str
+    clip: Clip
+    folder: Path  # of the checkpoint
+    hooks: Hooks
 
 
-class Found(NamedTuple):
-    """Of the first F frames: faces, time_s (F,), change (F,) of the whole picture; whole: whether that is all."""
+def animate_clip(
+    predictor: Predictor, source: str, rigs: Sequence[Rig], out: Path, options: AnimateOptions, hooks: Hooks
+) -> AnimateResult:
+    """Detect and track the faces of a clip and write characters with their poses and expressions.
 
-    faces: Faces
-    time_s: NDArray[np.float64]
-    change: NDArray[np.float64]
-    whole: bool
+    Args:
+        predictor: Detects the faces.
+        source: Video file.
+        rigs: The characters; people take them in turn.
+        out: .glb for an animated scene, .mp4 for a video with the clip's sound, or .npz, .jsonl or .csv for the
+            performance alone.
+        options: How to write it.
+        hooks: Called while the work goes on. `should_stop` ends detecting, and then drawing.
 
-
-def film(predictor: Predictor, source: str, rigs: Sequence[Rig], target: Path, options: AnimateOptions) -> int:
-    """Characters in place of the people of a clip, as a scene, a take, or an .mp4 with the clip's sound. -> exit code"""
-    if target.suffix.lower() == ".mp4":
-        needs_pyav()
-    clip, part = probe(source), target.with_name(target.name + ".part")
-    make_folder(target.parent)
-    key = _key(source, predictor)
-    before = _load(part, key) if options.resume else None
+    Raises:
+        ValueError: There is no face in the clip. Nothing is written then.
+    """
+    video = out.suffix.lower() == VIDEO_SUFFIX
+    if video:
+        require_pyav()
+    clip, folder = probe(source), checkpoint_folder(out)
+    make_folder(out.parent)
+    key = detection_key(source, predictor)
+    before = load_detections(folder, key) if options.resume else None
     if before is None:
-        _clear(part)
-    with Stop() as stop:
-        found = _find(predictor, source, (clip, before), lambda state: _save(part, key, state), stop, options.quiet)
-    take, frame, focal_px = follow(found, clip, options)
-    if not len(take):
-        if not found.whole:
-            print(f"mfn: stopped; no face in the first {len(found.time_s)} frames; --resume goes on", file=sys.stderr)
-            return STOPPED
-        _clear(part)
-        raise ValueError(f"{source}: no face was found in it, so nothing was written (a lower --score or a larger --size may help)")
-    if target.suffix.lower() == ".mp4":
-        done = _render((source, clip, len(found.time_s)), (take, frame, focal_px), rigs, target, options)
-        written = [target]
+        delete_checkpoint(folder)
+    hooks.on_stage("detecting faces")
+    detections = _detect(_Detection(predictor, source, clip, folder, hooks), key, before)
+    frames = len(detections.time_s)
+    tracked = detections_to_take(detections, clip, options)
+    if not len(tracked.take):
+        if not detections.complete:
+            return AnimateResult(files=(), people=0, frames_done=frames, frames_total=clip.frames, finished=False)
+        delete_checkpoint(folder)
+        raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or a larger --size)")
+    hooks.on_stage(f"writing {out}")
+    done, files = frames, [out]
+    if video:
+        done = draw_video(VideoJob(source, clip, frames, tracked, rigs, out, folder, options), hooks)
     else:
-        written = write_shot(
-            Shot(take, focal_px, None, source, (clip.width, clip.height)), rigs, target, options.plain, options.tolerance
-        )
-        done = len(found.time_s)
-    said = ", ".join(map(str, written))
-    if not found.whole or done < len(found.time_s):
-        whole = f" of about {clip.frames}" if clip.frames else ""
-        print(f"mfn: stopped; {said} has the first {done}{whole} frames; --resume goes on", file=sys.stderr)
-        return STOPPED
-    _clear(part)
-    if not options.quiet:
-        people = len(take.actors())
-        print(f"{people} {'person' if people == 1 else 'people'}; wrote {' and '.join(map(str, written))}")
-    return 0
+        settings = WriteOptions(
+            width=clip.width, height=clip.height, focal_px=tracked.focal_px, plain=options.plain, tolerance=options.tolerance, source=source
+        )  # fmt: skip
+        files = write_take(tracked.take, rigs, out, settings)
+    finished = detections.complete and done == frames
+    if finished:
+        delete_checkpoint(folder)
+    total = frames if detections.complete else clip.frames
+    people = len(tracked.take.actors())
+    return AnimateResult(files=files, people=people, frames_done=done, frames_total=total, finished=finished)
 
 
-def follow(found: Found, clip: Clip, options: AnimateOptions) -> tuple[Take, NDArray[np.int32], float]:
-    """Who is who, calm, in the scene: a take, the frame of each sample, and the focal length."""
-    cuts = shot_boundaries(found.change)
-    faces = drop_short(track_faces(found.faces, found.time_s, cuts), found.time_s)
-    faces = smooth_faces(faces, found.time_s, cuts)
-    size = (clip.width, clip.height)
-    focal_px = options.focal_px or default_focal_px(*size)
-    take = faces_to_take(faces, size, focal_px, found.time_s)
-    if options.calibrate:
-        from retarget.performance.calibrate import calibrate
+def detections_to_take(detections: ClipDetections, clip: Clip, options: AnimateOptions) -> TrackedTake:
+    """Track the people, smooth their motion and place them in the scene.
 
-        take = calibrate(take)
-    return take, faces.image, focal_px
+    Args:
+        detections: Faces of the first frames of the clip.
+        clip: The clip.
+        options: `focal_px` and `calibrate` are used.
+    """
+    cuts = shot_boundaries(detections.change)
+    faces = drop_short(track_clip(detections.faces, detections.time_s, cuts), detections.time_s)
+    faces = smooth_faces(faces, detections.time_s, cuts)
+    focal_px = options.focal_px or default_focal_px(clip.width, clip.height)
+    take = faces_to_take(faces, (clip.width, clip.height), focal_px, detections.time_s)
+    return TrackedTake(calibrate(take) if options.calibrate else take, faces.image, focal_px)
 
 
-def _find(
-    predictor: Predictor, source: str, known: tuple[Clip, Found | None], save: Any, stop: Stop, quiet: bool
-) -> Found:
-    """Faces of every frame, from where `known` ends on, until the clip ends or somebody asks to stop."""
-    clip, before = known
-    if before is not None and before.whole:
+def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDetections:
+    """Detect the faces of every frame that `before` lacks, until the clip ends or the user stops the run."""
+    if before is not None and before.complete:
         return before
-    parts, times, change = [Faces.empty()], [], []
+    parts, times, changes = [Faces.empty()], list[float](), list[float]()
     if before is not None:
-        parts, times, change = [before.faces], before.time_s.tolist(), before.change.tolist()
-    done, last = len(times), None
-    whole = True
-    for number, (time_s, picture) in enumerate(progress(read_frames(source), "frames", clip.frames or None, quiet)):
-        if stop.asked:
-            whole = False
+        parts, times, changes = [before.faces], before.time_s.tolist(), before.change.tolist()
+    known, previous, complete = len(times), None, True
+
+    def so_far(complete: bool) -> ClipDetections:
+        return ClipDetections(Faces.concatenate(parts), np.array(times), np.array(changes), complete)
+
+    for number, (time_s, image) in enumerate(read_frames(job.source)):
+        if job.hooks.should_stop():
+            complete = False
             break
-        if number < done - 1:
+        if number < known - 1:  # the last known frame is read again, for its thumbnail
             continue
-        small = thumbnail(picture)
-        if number >= done:
-            faces = predictor(picture)
+        small = thumbnail(image)
+        if number >= known:
+            faces = job.predictor(image)
             parts.append(faces.replace(image=np.full(len(faces), number)))
             times.append(time_s)
-            change.append(thumbnail_change(last, small))
-            if (number + 1) % _PIECE == 0:
-                save(Found(Faces.concatenate(parts), np.array(times), np.array(change), False))
-        last = small
-    found = Found(Faces.concatenate(parts), np.array(times), np.array(change), whole)
-    save(found)
-    return found
-
-
-def _render(
-    film_of: tuple[str, Clip, int],
-    scene: tuple[Take, NDArray[np.int32], float],
-    rigs: Sequence[Rig],
-    target: Path,
-    options: AnimateOptions,
-) -> int:
-    """Draws frame after frame, as many as were looked at, into pieces, and joins them with the sound. -> how many frames the
-    output has"""
-    source, clip, most = film_of
-    part = target.with_name(target.name + ".part")
-    drawn_with = options.avatars, options.maps, options.joints, options.plain
-    said = repr((scene[0].time_s.tobytes(), scene[0].coefficients.tobytes(), scene[2], drawn_with))
-    name = hashlib.sha256(said.encode()).hexdigest()[:12]  # what was drawn otherwise is drawn again
-    pieces = sorted(part.glob(f"{name}-*.mp4"))
-    done = int(pieces[-1].stem.rpartition("-")[2]) if pieces else 0
-    with Stop() as stop:
-        frames = enumerate(progress(islice(read_frames(source), most), "frames drawn", most, options.quiet))
-        for number, (time_s, picture) in frames:
-            if number < done:
-                continue
-            piece, count = part / "unfinished.mp4", 0
-            with PieceWriter(piece, clip.width, clip.height, clip.fps) as writer:
-                for shown_s, drawn in _drawn(number, (time_s, picture), frames, scene, rigs, options.plain):
-                    writer.add(shown_s, drawn)
-                    count += 1
-                    if stop.asked or count == _PIECE:
-                        break
-            done += count
-            os.replace(piece, part / f"{name}-{done:08d}.mp4")
-            if stop.asked:
-                break
-    join_pieces(sorted(part.glob(f"{name}-*.mp4")), target, Path(source) if clip.sound else None)
-    return done
-
-
-def _drawn(
-    number: int,
-    first: tuple[float, Picture],
-    rest: Iterator[tuple[int, tuple[float, Picture]]],
-    scene: tuple[Take, NDArray[np.int32], float],
-    rigs: Sequence[Rig],
-    plain: bool,
-) -> Iterator[tuple[float, Picture]]:
-    """Time and picture with characters, of a frame and those after it."""
-    from retarget import render_scene
-
-    take, frame, focal_px = scene
-    everybody = take.actors()
-    rig_of = {int(actor): rigs[i % len(rigs)] for i, actor in enumerate(everybody)}
-    time_s, picture = first
-    while True:
-        height, width = picture.shape[:2]
-        mine = take[frame == number]
-        # Each with their own rig, whoever else is in the frame.
-        own = [rig_of[int(actor)] for actor in np.unique(mine.actor)]
-        shown = render_scene(mine, own or rigs, width, height, focal_px, None if plain else picture, whole_body=plain)
-        yield time_s, shown
-        following = next(rest, None)
-        if following is None:
-            return
-        number, (time_s, picture) = following
-
-
-def _key(source: str, predictor: Predictor) -> str:
-    """What faces that were found depend on: the clip, the network's file and its options."""
-    state = os.stat(source)
-    network: list[object] = [list(predictor.size), predictor.score]
-    if predictor.weights is not None:
-        network.append(hashlib.sha256(predictor.weights.read_bytes()).hexdigest())
-    return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network])
-
-
-def _save(part: Path, key: str, found: Found) -> None:
-    part.mkdir(exist_ok=True)
-    arrays = {name: getattr(found.faces, name) for name in _FACES}
-    arrays |= {"time_s": found.time_s, "change": found.change, "whole": np.array(found.whole), "key": np.array(key)}
-    atomic_write(part / "found.npz", lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
-
-
-def _load(part: Path, key: str) -> Found | None:
-    """What `_save` kept; None if there is nothing, ValueError if it is of something else."""
-    if not (part / "found.npz").is_file():
-        return None
-    try:
-        with np.load(part / "found.npz", allow_pickle=False) as data:
-            said = str(data["key"])
-            faces = Faces(**{name: data[name] for name in _FACES})
-            found = Found(faces, data["time_s"], data["change"], bool(data["whole"]))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError):
-        raise ValueError(f"{part}: not to be read; leave out --resume to begin anew") from None
-    if said != key:
-        raise ValueError(f"{part}: of another clip or with another --size or --score; leave out --resume to begin anew")
-    return found
-
-
-def _clear(part: Path) -> None:
-    """Away with a folder that this module made."""
-    if (part / "found.npz").is_file():
-        shutil.rmtree(part)
+            changes.append(thumbnail_change(previous, small))
+            job.hooks.on_frame(number + 1, job.clip.frames)
+            if (number + 1) % _CHECKPOINT_FRAMES == 0:
+                save_detections(job.folder, key, so_far(complete=False))
+        previous = small
+    detections = so_far(complete)
+    save_detections(job.folder, key, detections)
+    return detections

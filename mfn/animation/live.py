@@ -1,7 +1,7 @@
-"""`mfn live`: a camera (or a clip, as if it were one) to VTuber programs, Unreal or a window, with what it costs in time.
+"""Drive VTuber programs, Unreal or a preview window from a camera, or from a clip at its own speed.
 
-Frames are dropped, never queued: a thread reads them and keeps only the newest, which is taken when the last one is
-done. Latency is the time from when a frame was read to when its people were sent or shown.
+Frames are dropped, never queued: a thread reads them and keeps only the newest one. Latency is the time from reading a
+frame to sending or showing its people.
 """
 
 from __future__ import annotations
@@ -10,51 +10,73 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from mfn.animation.preview_window import Window
-from mfn.video.online_tracker import OnlineTracker
+from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.preview_window import PreviewWindow
+from mfn.inference.predictor import Predictor
+from mfn.video.online_tracker import Tracker
 from mfn.video.webcam import NewestFrame, is_camera, open_source
+from retarget.io.suggest import did_you_mean
+from retarget.performance.stream import PROGRAMS, expressions_for, open_sender
+from retarget.performance.udp import Sender
+from retarget.rig.avatars import find_avatar
+from retarget.rig.load import load_rig
 
-if TYPE_CHECKING:
-    from mfn.inference.predictor import Predictor
-    from retarget.performance.udp import Sender
+WINDOW = "window"
+TARGETS = (*PROGRAMS, WINDOW)
 
-_REPORT_S = 2.0  # between lines where no terminal shows one that changes
+_REPORT_INTERVAL_S = 2.0  # where stderr is no terminal
+_RATE_FRAMES = 31  # frames that the frame rate is measured over
+_LATENCY_FRAMES = 15  # frames that the present latency is the median of
 
 
-class LiveOptions(NamedTuple):
-    """to: "vmc", "livelink", "window", one or several; host, port, people, names: as `retarget.performance.stream` has them;
-    avatars: characters in the window instead of meshes; seconds: when to stop, None for never."""
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """Where live performances are sent."""
 
-    to: Sequence[str] = ("window",)
+    to: Sequence[str] = (WINDOW,)
+    """One or several of `TARGETS`."""
     host: str = "127.0.0.1"
+    """Machine that runs the program."""
     port: int | None = None
+    """Port of the program. None: the usual one."""
     people: int = 1
+    """VMC: number of people sent, each to a port of their own."""
     names: str = "vrm0"
+    """VMC: spelling of the expression names (see `retarget.performance.stream.expressions_for`)."""
     avatars: Sequence[str] = ()
+    """Characters shown in the window. Empty: meshes of the faces."""
     seconds: float | None = None
+    """When to stop. None: never."""
     quiet: bool = False
+    """Print no figures."""
 
 
-def live(predictor: Predictor, source: str, options: LiveOptions) -> int:
-    """Runs until the source ends, the window is closed, the time is up or Ctrl-C. -> exit code"""
-    from retarget import load_rig
-    from retarget.rig.avatars import find_avatar
+def live(predictor: Predictor, source: str, options: LiveOptions) -> None:
+    """Run until the source ends, the window is closed, the time is up, or Ctrl-C.
 
+    Args:
+        predictor: Detects the faces.
+        source: Number of a camera, or a video file.
+        options: Where to send the people to.
+
+    Raises:
+        ValueError: An option is wrong, or the source delivers no image.
+    """
     rigs = [load_rig(find_avatar(name)) for name in options.avatars]
-    window = Window(f"mfn live {source}", rigs) if "window" in options.to else None
+    window = PreviewWindow(f"mfn live {source}", rigs) if WINDOW in options.to else None
     senders = open_senders(options)
     frames = None
-    predictor(np.zeros((64, 64, 3), np.uint8))  # its first call is slow
-    report = Report(quiet=options.quiet)
+    predictor(np.zeros((64, 64, 3), np.uint8))  # the first call is slow
+    statistics = LiveStatistics(quiet=options.quiet)
     try:
         frames = NewestFrame(open_source(source), paced=not is_camera(source))
-        _run(predictor, frames, senders, window, report, options.seconds)
+        _run(_Session(predictor, frames, senders, window, statistics), options.seconds)
     except KeyboardInterrupt:
-        pass  # how a live session ends
+        pass  # the usual end of a live session
     finally:
         if frames is not None:
             frames.stop()
@@ -62,72 +84,84 @@ def live(predictor: Predictor, source: str, options: LiveOptions) -> int:
             sender.close()
         if window is not None:
             window.close()
-    report.summary()
-    return 0
+    statistics.print_summary()
 
 
-def _run(
-    predictor: Predictor,
-    frames: NewestFrame,
-    senders: Sequence[Sender],
-    window: Window | None,
-    report: Report,
-    seconds: float | None,
-) -> None:
-    from mfn.animation.bridge import default_focal_px, faces_to_take
+@dataclass(frozen=True)
+class _Session:
+    """What a live session works with."""
 
-    steady, number, start = OnlineTracker(), -1, time.perf_counter()
+    predictor: Predictor
+    frames: NewestFrame
+    senders: Sequence[Sender]
+    window: PreviewWindow | None
+    statistics: LiveStatistics
+
+
+def _run(session: _Session, seconds: float | None) -> None:
+    """Process the newest frame, again and again."""
+    tracker, number, start = Tracker(), -1, time.perf_counter()
     while seconds is None or time.perf_counter() - start < seconds:
-        frame = frames.after(number)
+        frame = session.frames.after(number)
         if frame is None:
             return
-        faces = steady(predictor(frame.picture), frame.time_s)
+        faces = tracker.update(session.predictor(frame.picture), frame.time_s)
         size = (frame.picture.shape[1], frame.picture.shape[0])
         focal_px = default_focal_px(*size)
         take = faces_to_take(faces, size, focal_px, np.array([frame.time_s]))
-        for sender in senders:
+        for sender in session.senders:
             sender.send(take)
-        if window is not None and not window.show(frame.picture, faces, take, focal_px, report.line()):
+        window, line = session.window, session.statistics.line()
+        if window is not None and not window.show(frame.picture, faces, take, focal_px, line):
             return
-        report.add(time.perf_counter() - frame.read_s, frame.number - number - 1, len(faces))
+        session.statistics.add(time.perf_counter() - frame.read_s, frame.number - number - 1, len(faces))
         number = frame.number
 
 
-class Report:
-    """What it costs: latency, rate, frames dropped; a line that changes in a terminal, otherwise now and then one."""
+class LiveStatistics:
+    """Measure latency, frame rate and dropped frames, and print them.
+
+    In a terminal one line changes with every frame. Otherwise a line is printed every two seconds.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self.latencies_s: list[float] = []
         self.dropped = 0
-        self._ends: deque[float] = deque(maxlen=31)
+        self._ends_s: deque[float] = deque(maxlen=_RATE_FRAMES)
         self._people = 0
-        self._quiet, self._said = quiet, time.perf_counter()
+        self._quiet, self._printed_s = quiet, time.perf_counter()
 
     def add(self, latency_s: float, dropped: int, people: int) -> None:
-        """A frame is done."""
+        """Count a finished frame.
+
+        Args:
+            latency_s: Time from reading it to sending its people, seconds.
+            dropped: Number of frames dropped since the last one.
+            people: Number of people in it.
+        """
         self.latencies_s.append(latency_s)
-        self._ends.append(time.perf_counter())
+        self._ends_s.append(time.perf_counter())
         self.dropped, self._people = self.dropped + dropped, people
         if self._quiet:
             return
         if sys.stderr.isatty():
             print(f"\r{self.line():79}", end="", file=sys.stderr, flush=True)
-        elif time.perf_counter() - self._said > _REPORT_S:
-            self._said = time.perf_counter()
+        elif time.perf_counter() - self._printed_s > _REPORT_INTERVAL_S:
+            self._printed_s = time.perf_counter()
             print(self.line(), file=sys.stderr, flush=True)
 
     def line(self) -> str:
-        """The state of the last second or so."""
+        """Return the figures of the last second or so."""
         if not self.latencies_s:
             return "starting"
-        spent = self._ends[-1] - self._ends[0]
-        rate = f"{(len(self._ends) - 1) / spent:.0f} frames/s" if spent > 0 else "-"
-        recent = float(np.median(self.latencies_s[-15:])) * 1e3
+        spent_s = self._ends_s[-1] - self._ends_s[0]
+        rate = f"{(len(self._ends_s) - 1) / spent_s:.0f} frames/s" if spent_s > 0 else "-"
+        recent_ms = float(np.median(self.latencies_s[-_LATENCY_FRAMES:])) * 1e3
         faces = "1 face" if self._people == 1 else f"{self._people} faces"
-        return f"latency {recent:.0f} ms, {rate}, {faces}, {self.dropped} dropped"
+        return f"latency {recent_ms:.0f} ms, {rate}, {faces}, {self.dropped} dropped"
 
-    def summary(self) -> None:
-        """The whole session in a line on stdout."""
+    def print_summary(self) -> None:
+        """Print one line about the whole session."""
         if self._quiet:
             return
         if sys.stderr.isatty():
@@ -135,22 +169,25 @@ class Report:
         if not self.latencies_s:
             print("no frames")
             return
-        middle, slow = np.percentile(self.latencies_s, (50, 95)) * 1e3
+        median_ms, slow_ms = np.percentile(self.latencies_s, (50, 95)) * 1e3
         count = len(self.latencies_s)
-        print(f"{count} frames, {self.dropped} dropped; latency {middle:.0f} ms (median), {slow:.0f} ms (95 %)")
+        print(f"{count} frames, {self.dropped} dropped; latency {median_ms:.0f} ms (median), {slow_ms:.0f} ms (95 %)")
 
 
 def open_senders(options: LiveOptions) -> list[Sender]:
-    """Sockets to the programs asked for; what is wrong with the options is said before anything runs."""
-    from retarget.performance.stream import PROGRAMS, expressions_for, open_sender
+    """Open the connections to the programs of `options.to`.
 
-    unknown = [program for program in options.to if program not in (*PROGRAMS, "window")]
+    Raises:
+        ValueError: The options contradict each other, or a name is unknown.
+    """
+    unknown = [program for program in options.to if program not in TARGETS]
     if unknown or not options.to:
-        raise ValueError(f"--to {' '.join(unknown) or '(nothing)'}: expected vmc, livelink or window")
+        hint = did_you_mean(unknown[0], TARGETS) if unknown else ""
+        raise ValueError(f"--to {' '.join(unknown) or '(nothing)'}: expected vmc, livelink or window{hint}")
     if options.port is not None and {"vmc", "livelink"} <= set(options.to):
         raise ValueError("--port is for one program; vmc and livelink together use their own, 39540 and 11111")
     if options.seconds is not None and not options.seconds > 0:
         raise ValueError(f"--seconds {options.seconds:g}: expected more than 0")
-    shown = expressions_for(options.names)
+    expressions = expressions_for(options.names)
     programs = [program for program in PROGRAMS if program in options.to]
-    return [open_sender(program, options.host, options.port, options.people, shown) for program in programs]
+    return [open_sender(program, options.host, options.port, options.people, expressions) for program in programs]

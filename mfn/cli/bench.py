@@ -1,12 +1,15 @@
-"""`mfn bench`: what a frame costs on this machine, from uint8 picture to rig weights, by the number of faces in it."""
+"""`mfn bench`: measure the time of a frame on this machine, from the image to rig weights, by the number of faces."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mfn.cli.options import add_network, command_parser, load_predictor
 from mfn.inference.decode import decode
 from mfn.inference.letterbox import letterbox_image, unletterbox
 from mfn.inference.predictor import Predictor
@@ -14,64 +17,92 @@ from mfn.structures.head_model import HeadModel
 from mfn.synthesis.appearance import palette_appearances
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
 from retarget.arkit import ARKIT_NAMES
-from retarget.io.images import Picture
+from retarget.io.command_line import EXIT_DONE, whole_number
+from retarget.io.images import Image
 
-SIZE = (1280, 720)
+SIZE = (1280, 720)  # width, height of the frame, px
 CROWDS = (0, 1, 10, 50, 100)
 STAGES = ("resize", "network", "decode", "weights")
-TARGETS = 60  # morph targets of the rig that is driven
+_MORPH_TARGETS = 60  # of the rig that is driven
+
+
+class Timing(NamedTuple):
+    """Times of one frame."""
+
+    found: int  # faces
+    stages_ms: list[float]  # median time of each of STAGES
+    total_ms: float  # median time of the whole path
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Run `mfn bench` and return the exit code."""
+    parser = command_parser(verb, "", "Measure the time of a 1280 x 720 frame on this machine, by the number of faces in it.")
+    text = "frames to measure for each row (default: %(default)s)"
+    parser.add_argument("--repeats", type=whole_number(1), default=20, metavar="N", help=text)
+    add_network(parser, "small")
+    parser.set_defaults(threads=1)
+    options = parser.parse_args(arguments)
+    return bench(load_predictor(options), options.repeats)
 
 
 def bench(predictor: Predictor, repeats: int = 20, crowds: Sequence[int] = CROWDS) -> int:
-    """Prints a table, a row for each crowd. -> exit code"""
-    if repeats < 1:
-        raise ValueError(f"--repeats {repeats}: expected 1 or more")
-    print("faces found" + "".join(f"{s + ' ms':>12}" for s in (*STAGES, "whole")))
+    """Print a table of times, a row for each crowd.
+
+    Args:
+        predictor: Detects the faces.
+        repeats: Frames to measure for each row.
+        crowds: Numbers of people in the frames.
+
+    Returns:
+        The exit code.
+    """
+    print("faces found" + "".join(f"{stage + ' ms':>12}" for stage in (*STAGES, "total")))
     for people in crowds:
-        found, stages, whole = time_crowd(predictor, people, repeats)
-        print(f"{people:5d} {found:5d}" + "".join(f"{ms:12.2f}" for ms in (*stages, whole)), flush=True)
-    return 0
+        timing = time_crowd(predictor, people, repeats)
+        times = "".join(f"{ms:12.2f}" for ms in (*timing.stages_ms, timing.total_ms))
+        print(f"{people:5d} {timing.found:5d}{times}", flush=True)
+    return EXIT_DONE
 
 
-def crowd_picture(people: int, seed: int = 0) -> Picture:
-    """A rendered picture of so many people, (720, 1280, 3) uint8."""
-    random = np.random.default_rng(seed)
+def crowd_image(people: int, seed: int = 0) -> Image:
+    """Render an image (720, 1280, 3) uint8 of so many people."""
+    rng = np.random.default_rng(seed)
     head_model = HeadModel.load()
-    picture = backdrop(SIZE[1], SIZE[0], random)
-    paint_crowd(picture, random_crowd(head_model, people, SIZE, random), head_model, palette_appearances(people, random))
-    return picture
+    image = backdrop(SIZE[1], SIZE[0], rng)
+    paint_crowd(image, random_crowd(head_model, people, SIZE, rng), head_model, palette_appearances(people, rng))
+    return image
 
 
-def time_crowd(predictor: Predictor, people: int, repeats: int) -> tuple[int, list[float], float]:
-    """Faces found, median ms of each of STAGES and of the whole path, for a picture of `people`."""
-    picture = crowd_picture(people)
+def time_crowd(predictor: Predictor, people: int, repeats: int) -> Timing:
+    """Measure a frame of so many people."""
+    picture = crowd_image(people)
     box = predictor.letterbox(*picture.shape[:2])
     image = letterbox_image(picture, box)[None]
     cells = predictor.cells(image)
     height, width = image.shape[1:3]
-    matrix = np.eye(len(ARKIT_NAMES), TARGETS, dtype=np.float32)
+    matrix = np.eye(len(ARKIT_NAMES), _MORPH_TARGETS, dtype=np.float32)
 
-    def weights(expression: np.ndarray) -> np.ndarray:
-        """What `Rig.weights` does: one product for all faces."""
-        full = np.concatenate([expression, np.zeros((len(expression), 1), np.float32)], 1)
-        return np.clip(full @ matrix, 0, 1)
+    def weights(expression: NDArray[np.float32]) -> NDArray[Any]:
+        """Do what `Rig.weights` does: one product for all faces."""
+        coefficients = np.concatenate([expression, np.zeros((len(expression), 1), np.float32)], 1)
+        return np.clip(coefficients @ matrix, 0, 1)
 
     faces = unletterbox(decode(cells, height, width, predictor.score), box)
-    stages = [
+    stages_ms = [
         median_ms(lambda: letterbox_image(picture, box), repeats),
         median_ms(lambda: predictor.cells(image), repeats),
         median_ms(lambda: unletterbox(decode(cells, height, width, predictor.score), box), repeats),
         median_ms(lambda: weights(faces.expression), repeats),
     ]
-    return len(faces), stages, median_ms(lambda: weights(predictor(picture).expression), repeats)
+    return Timing(len(faces), stages_ms, median_ms(lambda: weights(predictor(picture).expression), repeats))
 
 
 def median_ms(call: Callable[[], object], repeats: int) -> float:
-    """Median time of a call, after one that is not counted."""
+    """Return the median time of a call, ms. A first call is not counted."""
     call()
-    times = []
+    times_s = []
     for _ in range(repeats):
         start = time.perf_counter()
         call()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)) * 1000
+        times_s.append(time.perf_counter() - start)
+    return float(np.median(times_s)) * 1000

@@ -1,4 +1,4 @@
-"""`mfn demo`: a crowd whose faces are known, through the whole path, and what came back against what went in."""
+"""`mfn demo`: render a crowd of known faces, run the whole path on it, and compare."""
 
 from __future__ import annotations
 
@@ -6,87 +6,115 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mfn.animation.photo import faces_json, pose_deg, shoot, write_shot
+from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.output import PURPOSES, WriteOptions, write_take
+from mfn.cli.detect import faces_json
+from mfn.cli.options import add_avatar, add_network, command_parser, load_predictor
+from mfn.cli.terminal import Progress
 from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
+from mfn.structures.camera import pitch_yaw_roll_deg
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
+from mfn.structures.metrics import landmark_nme, match_faces
 from mfn.synthesis.appearance import palette_appearances
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
+from retarget.io.command_line import EXIT_DONE, whole_number
 from retarget.io.files import atomic_write, make_folder
 from retarget.io.images import write_image
 from retarget.rig.avatars import find_avatar
+from retarget.rig.load import load_rigs
 
-SIZE = (1280, 720)
-LEAST_IOU = 0.4
+SIZE = (1280, 720)  # width, height of the image, px
+_MAX_PEOPLE = 500
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Run `mfn demo` and return the exit code."""
+    text = "Render a crowd of our own heads with known faces, run the whole path on it, and compare. No photo is needed."
+    parser = command_parser(verb, "", text)
+    text = "directory to write into (default: %(default)s)"
+    parser.add_argument("--out", default="mfn-demo", metavar="DIRECTORY", help=text)
+    text = f"number of heads, 1 to {_MAX_PEOPLE} (default: %(default)s)"
+    parser.add_argument("--people", type=whole_number(1, _MAX_PEOPLE), default=12, metavar="N", help=text)
+    text = "each number makes another crowd (default: %(default)s)"
+    parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help=text)
+    add_avatar(parser)
+    add_network(parser)
+    options = parser.parse_args(arguments)
+    return demo(load_predictor(options), options.out, options.people, options.seed, options.avatar)
 
 
 def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars: Sequence[str | None]) -> int:
-    """Renders, finds, compares, writes. -> exit code"""
-    from retarget import load_rig
+    """Render a crowd, detect its faces, compare, and write everything.
 
-    if not 1 <= people <= 500:
-        raise ValueError(f"--people {people}: expected 1 to 500")
-    if seed < 0:
-        raise ValueError(f"--seed {seed}: expected 0 or more")
-    random = np.random.default_rng(seed)
+    Args:
+        predictor: Detects the faces.
+        out: Directory to write into, made if it is missing.
+        people: Number of heads.
+        seed: Seed of the random numbers.
+        avatars: Files or names of the characters. Empty: our robot.
+
+    Returns:
+        The exit code.
+    """
+    rng = np.random.default_rng(seed)
     head_model = HeadModel.load()
-    rigs = [load_rig(find_avatar(name)) for name in (avatars or [None])]
+    rigs = load_rigs([find_avatar(name) for name in avatars or [None]])
     out = make_folder(out)
-    true = random_crowd(head_model, people, SIZE, random)
-    picture = backdrop(SIZE[1], SIZE[0], random)
-    paint_crowd(picture, true, head_model, palette_appearances(people, random))
-    found = predictor(picture)
-    print("\n".join(report(true, found, head_model)))
-    write_image(out / "crowd.png", picture)
-    atomic_write(out / "crowd.faces.json", faces_json("crowd.png", picture, found).encode())
-    write_image(out / "crowd.faces.png", draw_faces(picture, found, head_model))
-    written = [out / "crowd.png", out / "crowd.faces.json", out / "crowd.faces.png"]
-    if len(found):
-        written += write_shot(shoot(found, picture), rigs, out / "crowd.characters.glb")
-    print("wrote " + ", ".join(map(str, written)))
-    return 0
+    with Progress() as progress:
+        progress.stage("rendering the crowd")
+        target = random_crowd(head_model, people, SIZE, rng)
+        image = backdrop(SIZE[1], SIZE[0], rng)
+        paint_crowd(image, target, head_model, palette_appearances(people, rng))
+        progress.stage("detecting faces")
+        faces = predictor(image)
+    print("\n".join(report(target, faces, head_model)))
+    with Progress() as progress:
+        progress.stage("writing files")
+        write_image(out / "crowd.png", image)
+        atomic_write(out / "crowd.faces.json", faces_json("crowd.png", image, faces).encode())
+        write_image(out / "crowd.faces.png", draw_faces(image, faces, head_model))
+        written = [out / "crowd.png", out / "crowd.faces.json", out / "crowd.faces.png"]
+        if len(faces):
+            focal_px = default_focal_px(*SIZE)
+            settings = WriteOptions(width=SIZE[0], height=SIZE[1], focal_px=focal_px, image=image)
+            written += write_take(faces_to_take(faces, SIZE, focal_px), rigs, out / "crowd.characters.glb", settings)
+    for file in written:
+        print(f"wrote {file}: {PURPOSES[file.suffix]}" if "characters" in file.name else f"wrote {file}")
+    return EXIT_DONE
 
 
-def match(true: Faces, found: Faces, least_iou: float = LEAST_IOU) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of `true` and of `found` that are one face: greedily by overlap, each row once, IoU at least `least_iou`."""
-    overlap = box_iou(true.box, found.box)
-    pairs: list[tuple[int, int]] = []
-    while overlap.size and overlap.max() >= least_iou:
-        row, column = (int(k) for k in np.unravel_index(overlap.argmax(), overlap.shape))
-        pairs.append((row, column))
-        overlap[row], overlap[:, column] = -1, -1
-    rows = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    return rows[:, 0], rows[:, 1]
+def report(target: Faces, pred: Faces, head_model: HeadModel) -> list[str]:
+    """Compare predicted faces with the true ones.
 
+    Args:
+        target: The true faces.
+        pred: The predicted faces.
+        head_model: Defines the landmarks.
 
-def report(true: Faces, found: Faces, head_model: HeadModel) -> list[str]:
-    """Recovered against true, in lines: a row for each person, then the means."""
-    a, b = match(true, found)
-    t, f = true[a], found[b]
-    lines = [f"{len(true)} people rendered, {len(a)} found, {len(found) - len(b)} false"]
-    if not len(a):
+    Returns:
+        The lines of a report: counts, a row for each face that was found, and the means.
+    """
+    match = match_faces(target, pred)
+    t, p = target[match.target], pred[match.pred]
+    lines = [f"{len(target)} people rendered, {len(t)} found, {len(pred) - len(p)} false"]
+    if not len(t):
         return lines
-    iou = np.diag(box_iou(t.box, f.box))
-    angle_true, angle_found = pose_deg(t), pose_deg(f)
-    wrong = np.abs((angle_found - angle_true + 180) % 360 - 180)
-    expression = np.abs(t.expression - f.expression)
-    nme = landmark_nme(t, f, head_model)
+    iou = np.diag(box_iou(t.box, p.box))
+    true_deg, pred_deg = pitch_yaw_roll_deg(t.rotation), pitch_yaw_roll_deg(p.rotation)
+    error_deg = np.abs((pred_deg - true_deg + 180) % 360 - 180)
+    expression_error = np.abs(t.expression - p.expression)
+    nme = landmark_nme(t, p, head_model)
     lines.append("person   IoU   pitch true/found   yaw true/found   roll true/found   expression error   68-point NME")
-    for k in range(len(a)):
-        pose = "".join(f"{round(float(p)):+11d} /{round(float(q)):+4d}" for p, q in zip(angle_true[k], angle_found[k]))
-        lines.append(f"{a[k]:6d}  {iou[k]:.2f} {pose} {expression[k].mean():18.3f} {nme[k]:13.1f} %")
-    pitch, yaw, roll = wrong.mean(0)
+    for k, person in enumerate(match.target):
+        angles = zip(true_deg[k], pred_deg[k])
+        pose = "".join(f"{round(float(true)):+11d} /{round(float(found)):+4d}" for true, found in angles)
+        lines.append(f"{person:6d}  {iou[k]:.2f} {pose} {expression_error[k].mean():18.3f} {nme[k]:13.1f} %")
+    pitch, yaw, roll = error_deg.mean(0)
     pose = f"error of pitch {pitch:.1f}, yaw {yaw:.1f}, roll {roll:.1f} deg"
-    none = t.expression.mean()
-    faces = f"expression {expression.mean():.3f} (a neutral guess: {none:.3f}), 68-point NME {nme.mean():.2f} %"
-    return [*lines, f"mean: box IoU {iou.mean():.2f}, {pose}, {faces}"]
-
-
-def landmark_nme(true: Faces, found: Faces, head_model: HeadModel) -> NDArray:
-    """(N,) mean distance of the 68 points over sqrt(w h) of the true points' box, in percent."""
-    p, q = (head_model.landmarks(faces, "ibug68")[..., :2] for faces in (true, found))
-    return np.linalg.norm(p - q, axis=2).mean(1) / np.sqrt(np.ptp(p, axis=1).prod(1)) * 100
+    neutral = t.expression.mean()
+    rest = f"expression {expression_error.mean():.3f} (a neutral guess: {neutral:.3f}), 68-point NME {nme.mean():.2f} %"
+    return [*lines, f"mean: box IoU {iou.mean():.2f}, {pose}, {rest}"]

@@ -12,7 +12,7 @@ import io
 import shutil
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.animation.photo import progress
 from mfn.fitting.blendshape_calibration import scores_to_expression
 from mfn.structures.camera import FRONTAL
 from retarget.io.files import atomic_write, make_folder, one_line_error
@@ -63,7 +62,13 @@ class Eyes(NamedTuple):
     model: HeadModel
 
 
-def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path, options: AnnotateOptions) -> int:
+def annotate(
+    predictor: Predictor | None,
+    photos: Sequence[str],
+    out: str | Path,
+    options: AnnotateOptions,
+    on_photo: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
     """Writes the pack. predictor: finds faces that the teacher misses; None: the teacher alone. -> exit code"""
     from mfn.fitting.landmarker import Landmarker
     from mfn.inference.single_face import SingleFace
@@ -85,11 +90,12 @@ def annotate(predictor: Predictor | None, photos: Sequence[str], out: str | Path
     with Landmarker(options.landmarker) as landmarker:
         folder = make_folder(out.with_suffix(".parts"))
         eyes = Eyes(landmarker, predictor, SingleFace.load() if predictor is not None else None, HeadModel.load())
-        for path in progress(paths, "photos", len(paths), options.quiet):
+        for number, path in enumerate(paths, 1):
             try:
                 parts.append(_part(path, folder, eyes, options))
             except (ValueError, OSError) as error:
                 bad.append(one_line_error(error))
+            on_photo(number, len(paths))
     for line in bad:
         print(f"mfn: {line}", file=sys.stderr)
     good = [part for part in parts if part.is_file()]

@@ -47,7 +47,7 @@ def smooth_faces(
     faces = faces[np.argsort(faces.image, kind="stable")]
     known = np.flatnonzero(faces.track >= 0)
     names, slot = np.unique(faces.track[known], return_inverse=True)
-    values, unit = to_values(faces)
+    values, unit = faces_to_signals(faces)
     rotation = faces.rotation.astype(np.float64)
     shot = np.zeros(len(time_s), int) if cuts is None else np.cumsum(cuts)
     state = OneEuro(len(names), values.shape[1], settings or Filter())
@@ -59,7 +59,7 @@ def smooth_faces(
             state.forget()
         before = shot[frame]
         values[rows], rotation[rows] = state(slot[mine], values[rows], unit[rows], rotation[rows], float(time_s[frame]))
-    return from_values(faces, values, rotation)
+    return signals_to_faces(faces, values, rotation)
 
 
 class OneEuro:
@@ -102,7 +102,7 @@ class OneEuro:
         return cutoff_hz + speed * np.maximum(pace - quiet, 0)
 
 
-def to_values(faces: Faces) -> tuple[Floats, Floats]:
+def faces_to_signals(faces: Faces) -> tuple[Floats, Floats]:
     """(N, 51 + 3) expression, center, log of the scale; and what counts as one unit of each."""
     log_scale = np.log(faces.scale.clip(1e-6))[:, None]
     values = np.concatenate([faces.expression, faces.center, log_scale], 1).astype(np.float64)
@@ -111,7 +111,7 @@ def to_values(faces: Faces) -> tuple[Floats, Floats]:
     return values, np.concatenate([ones, height, height, np.full_like(log_scale, _LOG_SCALE)], 1).astype(np.float64)
 
 
-def from_values(faces: Faces, values: Floats, rotation: Floats) -> Faces:
+def signals_to_faces(faces: Faces, values: Floats, rotation: Floats) -> Faces:
     """The faces with other values (N, 51 + 3) and rotations."""
     size = faces.expression.shape[1]
     return faces.replace(

@@ -1,6 +1,6 @@
-"""Who is who and calm values, one frame after another: what a live picture needs, where the future is not known.
+"""Track and smooth faces frame by frame, for live images, where the future is not known.
 
-Letters: n faces of this frame, T seats for people, taken again when someone has been away for long.
+Letters: n faces of one frame, S slots for people. A slot is used again once its person has been away for long.
 """
 
 from __future__ import annotations
@@ -10,47 +10,71 @@ from numpy.typing import NDArray
 
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
-from mfn.video.one_euro import OneEuro, from_values, to_values
+from mfn.video.one_euro import OneEuro, faces_to_signals, signals_to_faces
 
-PATIENCE_S = 0.6  # how long a person may be hidden and is still the same
-_OVERLAP = 0.3
-_SEATS = 256  # as many as a picture can have faces
+MAX_GAP_S = 0.6  # a person who is away for longer gets a new track
+_MIN_IOU = 0.3
+_SLOTS = 256  # the largest number of faces in an image
 
 
-class OnlineTracker:
-    """Call it with each frame's faces and time: the same faces with `track` set and filtered as `smooth_faces` does
-    (the same filter, as it never looks ahead)."""
+class Tracker:
+    """Give each person a stable number, and smooth their motion, one frame after another.
 
-    def __init__(self) -> None:
+        tracker = Tracker()
+        for time_s, image in frames:
+            faces = tracker.update(predictor(image), time_s)
+
+    Faces are matched to the people of the last frames by the overlap (IoU) of their boxes, the largest first. This is
+    the fast tracker for live images. `mfn.video.clip_tracker` tracks whole clips better: it also uses identity and
+    motion, and knows what comes later.
+    """
+
+    def __init__(self, smooth: bool = True) -> None:
+        """Start without people.
+
+        Args:
+            smooth: Also smooth pose, position and expression, by the same filter as `mfn.video.one_euro.smooth_faces`.
+        """
+        self._smooth = smooth
         self._filter: OneEuro | None = None
-        self._track, self._next = np.full(_SEATS, -1), 0
-        self._time_s, self._box = np.full(_SEATS, -np.inf), np.zeros((_SEATS, 4), np.float32)
+        self._track, self._next_track = np.full(_SLOTS, -1), 0
+        self._time_s, self._box = np.full(_SLOTS, -np.inf), np.zeros((_SLOTS, 4), np.float32)
 
-    def __call__(self, faces: Faces, time_s: float) -> Faces:
-        """faces: of one frame; time_s: rises from call to call."""
-        values, unit = to_values(faces)
-        if self._filter is None:
-            self._filter = OneEuro(_SEATS, values.shape[1])
-        seat = self._seats(faces, time_s)
-        self._time_s[seat], self._box[seat] = time_s, faces.box
-        values, rotation = self._filter(seat, values, unit, faces.rotation.astype(np.float64), time_s)
-        return from_values(faces, values, rotation).replace(track=self._track[seat])
+    def update(self, faces: Faces, time_s: float) -> Faces:
+        """Process the next frame.
 
-    def _seats(self, faces: Faces, time_s: float) -> NDArray[np.int64]:
-        """(n,) where each face sits: with whom it box_iou best, or on the seat that was empty for longest."""
-        seat = np.full(len(faces), -1)
-        there = time_s - self._time_s <= PATIENCE_S
-        overlap = box_iou(faces.box, self._box) * there
-        while overlap.size and overlap.max() > _OVERLAP:
-            row, person = np.unravel_index(overlap.argmax(), overlap.shape)
-            seat[row] = person
-            overlap[row], overlap[:, person] = 0, 0
-        new = np.flatnonzero(seat < 0)
-        taken = np.isin(np.arange(_SEATS), seat)
+        Args:
+            faces: n faces of one frame.
+            time_s: Time of the frame, seconds. It has to rise from call to call.
+
+        Returns:
+            The same n faces, in the same order, with `track` set, and smoothed if asked for.
+        """
+        slot = self._assign_slots(faces, time_s)
+        self._time_s[slot], self._box[slot] = time_s, faces.box
+        if self._smooth:
+            values, unit = faces_to_signals(faces)
+            if self._filter is None:
+                self._filter = OneEuro(_SLOTS, values.shape[1])
+            values, rotation = self._filter(slot, values, unit, faces.rotation.astype(np.float64), time_s)
+            faces = signals_to_faces(faces, values, rotation)
+        return faces.replace(track=self._track[slot].astype(np.int32))
+
+    def _assign_slots(self, faces: Faces, time_s: float) -> NDArray[np.int64]:
+        """Return the slot (n,) of each face: that of the person it overlaps most, or the one unused for longest."""
+        slot = np.full(len(faces), -1)
+        present = time_s - self._time_s <= MAX_GAP_S
+        iou = box_iou(faces.box, self._box) * present
+        while iou.size and iou.max() > _MIN_IOU:
+            row, person = np.unravel_index(iou.argmax(), iou.shape)
+            slot[row] = person
+            iou[row], iou[:, person] = 0, 0
+        new = np.flatnonzero(slot < 0)
+        taken = np.isin(np.arange(_SLOTS), slot)
         free = np.lexsort((self._time_s, taken))[: len(new)]
         if len(free) < len(new) or taken[free].any():
-            raise ValueError(f"{len(faces)} faces in a frame (expected at most {_SEATS})")
-        seat[new] = free
-        self._track[free] = self._next + np.arange(len(new))
-        self._next += len(new)
-        return seat
+            raise ValueError(f"{len(faces)} faces in a frame (expected at most {_SLOTS})")
+        slot[new] = free
+        self._track[free] = self._next_track + np.arange(len(new))
+        self._next_track += len(new)
+        return slot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 _MIN_CHANGE = 0.08  # mean absolute difference of two thumbnails, gray levels 0 to 1
 _MIN_CHANGE_RATIO = 5.0  # the same, divided by the median over the neighboring frames
@@ -14,7 +14,7 @@ _THUMBNAIL_PX = (32, 18)  # width, height
 _SUBSAMPLE_ABOVE_PX = 256  # larger images are read at every fourth pixel: faster, and precise enough
 
 
-def thumbnail(image: Picture) -> NDArray[np.float32]:
+def thumbnail(image: Image) -> NDArray[np.float32]:
     """Shrink an image to the size at which frames are compared.
 
     Args:

@@ -1,36 +1,47 @@
-"""Frames as they come: from a camera, or from a clip as if it were one; only the newest is kept."""
+"""Read live frames: from a camera, or from a clip at its own speed. Only the newest frame is kept."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from retarget.io.images import Picture
+from mfn.video.reader import open_capture, read_frames
+from retarget.io.images import Image
 
-_PATIENCE_S = 10.0  # a camera that gives nothing for so long is gone
+_TIMEOUT_S = 10.0  # a camera that delivers no image for so long is lost
+_JOIN_TIMEOUT_S = 2.0
+_MAX_CAMERA_DIGITS = 3  # longer numbers are taken for file names
 
 
 class Frame(NamedTuple):
-    """One picture (H, W, 3) uint8 RGB; number: how many were read before it; time_s: its own time; read_s: when it
-    was read, on `time.perf_counter`'s clock."""
+    """One frame of a live source."""
 
-    number: int
-    time_s: float
-    read_s: float
-    picture: Picture
+    number: int  # how many frames were read before it
+    time_s: float  # its time stamp
+    read_s: float  # when it was read, on the clock of `time.perf_counter`
+    picture: Image  # (H, W, 3) uint8 RGB
 
 
 class NewestFrame:
-    """Reads frames in a thread of its own and keeps the last. `paced`: no faster than their own times say, as a clip
-    must be that stands in for a camera."""
+    """Read frames in a thread and keep only the newest.
 
-    def __init__(self, frames: Iterator[tuple[float, Picture]], paced: bool) -> None:
+    Reading never waits for the consumer, so a slow consumer drops frames instead of falling behind.
+    """
+
+    def __init__(self, frames: Iterator[tuple[float, Image]], paced: bool) -> None:
+        """Start reading.
+
+        Args:
+            frames: Time stamps (s) and images.
+            paced: Read no faster than the time stamps say: for a clip that stands in for a camera.
+        """
         self._frames, self._paced = frames, paced
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._newest: Frame | None = None
         self._ended = self._stopped = False
         self._error: BaseException | None = None
@@ -38,24 +49,35 @@ class NewestFrame:
         self._thread.start()
 
     def after(self, number: int) -> Frame | None:
-        """The newest frame as soon as it is a later one than `number`; None once there are no more. What went wrong
-        while reading is raised here."""
-        with self._news:
-            there = self._news.wait_for(
-                lambda: self._ended or (self._newest is not None and self._newest.number > number), _PATIENCE_S
-            )
-            if self._newest is not None and self._newest.number > number:
+        """Wait for a frame that is newer than frame `number`.
+
+        Args:
+            number: Number of the last frame that was used; -1 for none.
+
+        Returns:
+            The newest frame, or None once the source has ended.
+
+        Raises:
+            ValueError: No frame arrived in time. An error of the source itself is raised here too.
+        """
+
+        def newer() -> bool:
+            return self._newest is not None and self._newest.number > number
+
+        with self._changed:
+            arrived = self._changed.wait_for(lambda: self._ended or newer(), _TIMEOUT_S)
+            if newer():
                 return self._newest
             if self._error is not None:
                 raise self._error
-            if not there:
-                raise ValueError(f"no picture came for {_PATIENCE_S:g} s (is the camera in use by another program?)")
+            if not arrived:
+                raise ValueError(f"no picture came for {_TIMEOUT_S:g} s (is the camera in use by another program?)")
             return None
 
     def stop(self) -> None:
-        """End the thread and give the source back."""
+        """End the thread and release the source."""
         self._stopped = True
-        self._thread.join(timeout=2)
+        self._thread.join(timeout=_JOIN_TIMEOUT_S)
 
     def _read(self) -> None:
         start: float | None = None
@@ -67,51 +89,54 @@ class NewestFrame:
                     time.sleep(start + time_s - now)
                 if self._stopped:
                     break
-                with self._news:
+                with self._changed:
                     self._newest = Frame(number, time_s, time.perf_counter(), picture)
-                    self._news.notify()
-        except BaseException as error:  # said where somebody waits for a frame
+                    self._changed.notify()
+        except BaseException as error:  # raised again in the thread that waits for a frame
             self._error = error
         finally:
             close = getattr(self._frames, "close", None)
             if close is not None:
                 close()
-            with self._news:
+            with self._changed:
                 self._ended = True
-                self._news.notify()
+                self._changed.notify()
 
 
-def is_camera(source: str) -> bool:
-    """Whether a source is a camera's number."""
-    return source.isdecimal() and len(source) < 4
+def is_camera(source: str | int | Path) -> bool:
+    """Return whether a source is the number of a camera."""
+    return isinstance(source, int) or (str(source).isdecimal() and len(str(source)) <= _MAX_CAMERA_DIGITS)
 
 
-def open_source(source: str) -> Iterator[tuple[float, Picture]]:
-    """(time in seconds, RGB (H, W, 3)) of a camera's frames or a clip's. The first is asked for here, so that what is
-    wrong is said now."""
-    from mfn.video.reader import read_frames
+def open_source(source: str | int | Path) -> Iterator[tuple[float, Image]]:
+    """Open a camera or a clip.
 
-    frames = _camera_frames(int(source)) if is_camera(source) else read_frames(source)
+    Args:
+        source: Number of a camera (0 is the first), or a video file.
+
+    Returns:
+        An iterator over (time, image): seconds; (H, W, 3) uint8 RGB.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The source delivers no image. The first image is read here, so that an error appears at once.
+    """
+    frames = _camera_frames(int(source)) if is_camera(source) else read_frames(str(source))  # type: ignore[arg-type]
     first = next(frames, None)
     if first is None:
         raise ValueError(f"{source}: a video without a picture that can be read")
 
-    def chained() -> Iterator[tuple[float, Picture]]:
+    def chained() -> Iterator[tuple[float, Image]]:
         yield first
         yield from frames
 
     return chained()
 
 
-def _camera_frames(number: int) -> Iterator[tuple[float, Picture]]:
+def _camera_frames(number: int) -> Iterator[tuple[float, Image]]:
     import cv2
 
-    loudness = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(0)
-    try:
-        capture = cv2.VideoCapture(number)
-    finally:
-        cv2.utils.logging.setLogLevel(loudness)
+    capture = open_capture(number)
     try:
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         start = time.perf_counter()
@@ -119,7 +144,7 @@ def _camera_frames(number: int) -> Iterator[tuple[float, Picture]]:
             read, frame = capture.read() if capture.isOpened() else (False, None)
             if not read:
                 raise ValueError(
-                    f"camera {number}: gives no picture (is it there, allowed, and not in use by another program?)"
+                    f"camera {number}: gives no picture (is it connected, permitted, and not in use by another program?)"
                 )
             yield time.perf_counter() - start, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
     finally:

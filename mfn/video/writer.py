@@ -1,8 +1,7 @@
-"""Clips out, through PyAV (`pip install '.[video]'`): H.264 with the times the pictures were shown at, and the sound of
-the clip they come from.
+"""Write clips through PyAV (`pip install '.[video]'`): H.264 with the given time stamps, and the sound of a source clip.
 
-Pictures are written in pieces, each a file of its own that is whole when it is closed, and joined without coding them
-again: so what is done is kept when the work is stopped.
+Images are written in segments. Each segment is a complete file, and segments are joined without encoding again. So
+what is done is kept when the work is stopped.
 """
 
 from __future__ import annotations
@@ -12,148 +11,177 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mfn.video.reader import has_pyav, open_av, picture_start_s
+from mfn.video.reader import first_image_time_s, has_pyav, open_av
 from retarget.io.files import atomic_write
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
-_CLOCK = Fraction(1, 90000)
-_QUALITY = "18"  # of x264: hardly to be told from the original
-_KEPT_SOUND = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")  # an .mp4 takes it as it is
-_BT709 = 1
+_TIME_BASE = Fraction(1, 90000)
+_CRF = "18"  # x264's constant rate factor: visually lossless
+_COPIED_AUDIO_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")  # an .mp4 file can hold these
+_BT709 = 1  # FFmpeg's number of this color space
 
 
-def needs_pyav() -> None:
-    """ImportError in one line unless videos can be written here. OpenCV would lose the sound and the times."""
+class _Packet(NamedTuple):
+    """An encoded packet, its time (s) and the number of its output stream. Packets are merged by time."""
+
+    time_s: float
+    stream: int
+    packet: Any
+
+
+def require_pyav() -> None:
+    """Raise ImportError unless PyAV is installed. OpenCV cannot write sound or time stamps."""
     if not has_pyav():
         raise ImportError("writing a video needs PyAV: pip install '.[video]'")
 
 
-class PieceWriter:
-    """One piece of a video, pictures only. Use it in a `with`; what was added before an error is kept."""
+class SegmentWriter:
+    """Write one segment of a video, images only. Use it in a `with` statement.
+
+    Images that were added before an error are kept.
+    """
 
     def __init__(self, path: Path, width: int, height: int, fps: float) -> None:
-        """fps: about, for players that ask; the times count."""
+        """Open the segment.
+
+        Args:
+            path: .mp4 file to write.
+            width: Width of the images, px.
+            height: Height of the images, px.
+            fps: Nominal frame rate, for players that ask for it. The time stamps of the images are decisive.
+        """
         import av
 
         self._container = av.open(str(path), "w", format="mp4")
         stream = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.width, stream.height = width + width % 2, height + height % 2  # H.264 in 4:2:0 has even sides
-        stream.pix_fmt, stream.time_base = "yuv420p", _CLOCK
+        stream.width, stream.height = width + width % 2, height + height % 2  # H.264 in 4:2:0 needs even sides
+        stream.pix_fmt, stream.time_base = "yuv420p", _TIME_BASE
         context = stream.codec_context
-        context.time_base = _CLOCK
+        context.time_base = _TIME_BASE
         context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.options = {"crf": _QUALITY, "preset": "veryfast", "bf": "0"}  # no picture depends on a later one
+        context.options = {"crf": _CRF, "preset": "veryfast", "bf": "0"}  # no B-frames: segments can be joined
         self._stream: Any = stream
-        self._last = -1
+        self._last_pts = -1
 
-    def add(self, time_s: float, picture: Picture) -> None:
-        """(H, W, 3) uint8 RGB, to be shown from time_s on; times rise."""
+    def add(self, time_s: float, image: Image) -> None:
+        """Append an image.
+
+        Args:
+            time_s: When it is shown, seconds. Times have to rise from call to call.
+            image: (H, W, 3) uint8 RGB.
+        """
         import av
         from av.video.reformatter import Colorspace
 
-        if picture.shape[0] % 2 or picture.shape[1] % 2:
-            picture = np.pad(picture, ((0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)), "edge")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        if image.shape[0] % 2 or image.shape[1] % 2:
+            image = np.pad(image, ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)), "edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
-        self._last = max(round(time_s / _CLOCK), self._last + 1)
-        frame.pts, frame.time_base = self._last, _CLOCK
+        self._last_pts = max(round(time_s / _TIME_BASE), self._last_pts + 1)
+        frame.pts, frame.time_base = self._last_pts, _TIME_BASE
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """The file is whole after this."""
+        """Complete the file."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
-    def __enter__(self) -> PieceWriter:
+    def __enter__(self) -> SegmentWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def join_pieces(pieces: Sequence[Path], target: Path, sound: Path | None = None) -> None:
-    """One .mp4 of pieces that follow one another, whole or not at all. sound: the clip whose sound goes with it, as
-    long as there are pictures."""
-    atomic_write(target, lambda temporary: _join(pieces, temporary, sound))
+def concat_segments(segments: Sequence[Path], target: Path, sound: Path | None = None) -> None:
+    """Join segments into one .mp4 file, written whole or not at all.
+
+    Args:
+        segments: Files of `SegmentWriter`, in their order.
+        target: File to write.
+        sound: Clip whose sound is added, up to the end of the last image. None: no sound.
+    """
+    atomic_write(target, lambda temporary: _concat(segments, temporary, sound))
 
 
-def _join(pieces: Sequence[Path], target: Path, sound: Path | None) -> None:
+def _concat(segments: Sequence[Path], target: Path, sound: Path | None) -> None:
     import av
 
     with ExitStack() as stack:
-        sources = [stack.enter_context(av.open(str(piece))) for piece in pieces]
+        sources = [stack.enter_context(av.open(str(segment))) for segment in segments]
         out = stack.enter_context(av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}))
-        film = out.add_stream_from_template(sources[0].streams.video[0])
-        film.time_base = _CLOCK
+        video = out.add_stream_from_template(sources[0].streams.video[0])
+        video.time_base = _TIME_BASE
         clip = stack.enter_context(open_av(sound)) if sound else None
-        known = [song for song in (clip.streams.audio if clip else []) if song.codec_context is not None]
-        songs = [_sound_packets(clip, out, song, sources[-1]) for song in known]
-        # Merged by time, so that memory does not grow with the clip.
-        for _, _, packet in heapq.merge(_picture_packets(sources, film), *songs, key=lambda item: item[0]):
-            out.mux(packet)
+        known = [audio for audio in (clip.streams.audio if clip else []) if audio.codec_context is not None]
+        audio_packets = [_audio_packets(clip, out, audio, _end_s(sources[-1])) for audio in known]
+        # Merging by time keeps memory constant, however long the clip is.
+        for item in heapq.merge(_video_packets(sources, video), *audio_packets, key=lambda item: item.time_s):
+            out.mux(item.packet)
 
 
-def _picture_packets(sources: Sequence[Any], film: Any) -> Iterator[tuple[float, int, Any]]:
+def _video_packets(sources: Sequence[Any], video: Any) -> Iterator[_Packet]:
+    """Yield the packets of all segments."""
     for source in sources:
         for packet in source.demux(source.streams.video[0]):
             if packet.dts is not None:
-                packet.stream = film
-                yield float(packet.pts * packet.time_base), 0, packet
+                packet.stream = video
+                yield _Packet(float(packet.pts * packet.time_base), 0, packet)
 
 
-def _end_s(piece: Any) -> float:
-    """When the last picture of a piece ends: its container says how long it is, not where it begins."""
-    stream = piece.streams.video[0]
+def _end_s(segment: Any) -> float:
+    """Return when the last image of a segment ends. The container itself states a duration, but not the start."""
+    stream = segment.streams.video[0]
     return float(((stream.start_time or 0) + (stream.duration or 0)) * stream.time_base)
 
 
-def _sound_packets(clip: Any, out: Any, song: Any, last_piece: Any) -> Iterator[tuple[float, int, Any]]:
-    """The packets of one stream of sound, on the clock of the pictures, copied where an .mp4 takes them."""
+def _audio_packets(clip: Any, out: Any, audio: Any, end_s: float) -> Iterator[_Packet]:
+    """Return the packets of one audio stream, on the clock of the images; copied where an .mp4 file can hold them."""
     import av
 
-    end_s, start_s = _end_s(last_piece), picture_start_s(clip)
-    copied = song.codec_context.name in _KEPT_SOUND
-    if copied:
-        target = out.add_stream_from_template(song)
-    else:
-        target = out.add_stream("aac", rate=song.codec_context.sample_rate)
-    return _copied(av.open(clip.name), song.index, target, (start_s, end_s), copied)
+    start_s = first_image_time_s(clip)
+    if audio.codec_context.name in _COPIED_AUDIO_CODECS:
+        return _copied(av.open(clip.name), audio.index, out.add_stream_from_template(audio), start_s, end_s)
+    target = out.add_stream("aac", rate=audio.codec_context.sample_rate)
+    return _encoded(av.open(clip.name), audio.index, target, start_s, end_s)
 
 
-def _copied(clip: Any, index: int, target: Any, span: tuple[float, float], copied: bool) -> Iterator[tuple[float, int, Any]]:
-    start_s, end_s = span
+def _copied(clip: Any, index: int, target: Any, start_s: float, end_s: float) -> Iterator[_Packet]:
+    """Yield the packets of an audio stream as they are, shifted by the time of the first image."""
     with clip:
-        song = clip.streams[index]
-        for packet in clip.demux(song):
-            if packet.dts is None and copied:
+        for packet in clip.demux(clip.streams[index]):
+            if packet.dts is None:
                 continue
-            at = None if packet.pts is None else float(packet.pts * packet.time_base) - start_s
-            if at is not None and at >= end_s:
+            time_s = 0.0 if packet.pts is None else float(packet.pts * packet.time_base) - start_s
+            if time_s >= end_s:
                 break
-            for piece in [packet] if copied else _encoded(packet, target, start_s):
-                if copied:
-                    shift = round(start_s / piece.time_base)
-                    piece.pts, piece.dts = piece.pts - shift, piece.dts - shift
-                    piece.stream = target
-                yield max(at or 0.0, 0.0), 1 + index, piece
-        if not copied:
-            for piece in target.encode(None):
-                yield end_s, 1 + index, piece
+            shift = round(start_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = target
+            yield _Packet(max(time_s, 0.0), 1 + index, packet)
 
 
-def _encoded(packet: Any, target: Any, start_s: float) -> Iterator[Any]:
-    """The packet in the target's code; nothing of a damaged one."""
+def _encoded(clip: Any, index: int, target: Any, start_s: float, end_s: float) -> Iterator[_Packet]:
+    """Yield the packets of an audio stream in the codec of `target`. Damaged packets are left out."""
     import av
 
-    try:
-        frames = packet.decode()
-    except av.FFmpegError:
-        return
-    for frame in frames:
-        if frame.pts is not None:
-            frame.pts -= round(start_s / frame.time_base)
-        yield from target.encode(frame)
+    with clip:
+        for packet in clip.demux(clip.streams[index]):
+            time_s = 0.0 if packet.pts is None else float(packet.pts * packet.time_base) - start_s
+            if time_s >= end_s:
+                break
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue
+            for frame in frames:
+                if frame.pts is not None:
+                    frame.pts -= round(start_s / frame.time_base)
+                for encoded in target.encode(frame):
+                    yield _Packet(max(time_s, 0.0), 1 + index, encoded)
+        for encoded in target.encode(None):
+            yield _Packet(end_s, 1 + index, encoded)

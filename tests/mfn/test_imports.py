@@ -26,7 +26,7 @@ def loaded_after(code: str) -> tuple[set[str], str]:
         "import mfn; mfn.HeadModel; mfn.Predictor",
         "import retarget; retarget.Take",
         "import mfn.inference.decode, mfn.inference.nms, mfn.structures.camera, retarget.io.images",
-        "import mfn.video.tracker, mfn.animation.bridge",
+        "import mfn.video.clip_tracker, mfn.animation.bridge",
     ],
 )
 def test_light_imports(code):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mfn.animation import preview_window as window
-from mfn.animation.live import Report
-from mfn.animation.preview_window import Window, needs_display
+from mfn.animation.live import LiveStatistics
+from mfn.animation.preview_window import PreviewWindow, check_display
 from mfn.cli.main import main
 from mfn.video import webcam as capture
 from mfn.video.webcam import Frame, NewestFrame, is_camera
@@ -72,7 +72,7 @@ def test_stop_gives_the_source_back():
 
 
 def test_a_camera_that_says_nothing(monkeypatch):
-    monkeypatch.setattr(capture, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(capture, "_TIMEOUT_S", 0.05)
     go = threading.Event()
     frames = NewestFrame(ticks(0, go), paced=False)
     with pytest.raises(ValueError, match=r"no picture came for 0\.05 s"):
@@ -104,7 +104,7 @@ def test_vmc_and_seconds(clip, spots, capsys):
 def test_window(clip, spots, head_model, monkeypatch):
     """What would be on screen: the picture with a mesh, and a line in the corner; q ends it."""
     shown = []
-    monkeypatch.setattr(window, "needs_display", lambda: None)
+    monkeypatch.setattr(window, "check_display", lambda: None)
     fake = SimpleNamespace(**{name: getattr(cv2, name) for name in dir(cv2) if not name.startswith("__")})
     fake.imshow = lambda title, picture: shown.append(picture)
     fake.waitKey = lambda ms: ord("q")
@@ -150,31 +150,31 @@ def test_display(monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("DISPLAY", ":4711")
     with pytest.raises(ValueError, match=":4711 does not answer"):
-        needs_display()
+        check_display()
     monkeypatch.setenv("DISPLAY", "far.away:0")
-    needs_display()
+    check_display()
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.delenv("DISPLAY")
-    needs_display()
+    check_display()
     assert is_camera("0") and is_camera("12") and not is_camera("0.mp4") and not is_camera("20260101")
 
 
 def test_report(capsys):
-    report = Report()
+    report = LiveStatistics()
     assert report.line() == "starting"
-    report.summary()
+    report.print_summary()
     for latency in (0.02, 0.03, 0.1):
         report.add(latency, 2, 1)
         time.sleep(0.002)
     assert report.line().startswith("latency 30 ms, ") and report.line().endswith(" frames/s, 1 face, 6 dropped")
-    report.summary()
+    report.print_summary()
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "no frames" and out[1].startswith("3 frames, 6 dropped; latency 30 ms (median), 9")
 
 
 def test_characters_in_the_window(monkeypatch, spots, clip):
     """With avatars the window shows them; nothing is imported for a display that is not asked for."""
-    monkeypatch.setattr(window, "needs_display", lambda: None)
-    shown = Window("x", rigs=[object()])  # type: ignore[list-item]
+    monkeypatch.setattr(window, "check_display", lambda: None)
+    shown = PreviewWindow("x", rigs=[object()])  # type: ignore[list-item]
     assert shown._head_model is None
     shown.close()

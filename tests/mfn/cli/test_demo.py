@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from mfn.cli.bench import bench
-from mfn.cli.demo import landmark_nme, match, report
+from mfn.cli.demo import report
 from mfn.cli.main import main
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
+from mfn.structures.metrics import landmark_nme, match_faces
 from mfn.synthesis.appearance import palette_appearances
 from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
 
@@ -17,7 +18,7 @@ def test_everybody_is_in_the_picture_in_a_place_of_their_own(head_model, count):
     faces = random_crowd(head_model, count, SIZE, np.random.default_rng(0))
     assert len(faces) == count
     assert (faces.box[:, :2] > 0).all() and (faces.box[:, 2:] < SIZE).all()
-    rows, _ = match(faces, faces)
+    rows, _ = match_faces(faces, faces)
     assert rows.tolist() == list(range(count))
 
 

@@ -3,8 +3,8 @@ import pytest
 
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
+from mfn.video.clip_tracker import drop_short, track_clip
 from mfn.video.one_euro import smooth_faces
-from mfn.video.tracker import drop_short, track_faces
 
 
 def walking(paths: np.ndarray, seen: np.ndarray | None = None, noise: float = 0.0) -> Faces:
@@ -38,7 +38,7 @@ TIME = np.arange(30) / 30
 
 
 def test_each_person_is_one_track():
-    faces = track_faces(walking(straight()), TIME)
+    faces = track_clip(walking(straight()), TIME)
     for person in range(2):
         assert len(set(faces.track[faces.identity[:, 0] == person].tolist())) == 1
     assert len(set(faces.track.tolist())) == 2
@@ -47,7 +47,7 @@ def test_each_person_is_one_track():
 def test_rows_in_any_order():
     faces = walking(straight())
     shuffled = faces[np.random.default_rng(1).permutation(len(faces))]
-    tracked = track_faces(shuffled, TIME)
+    tracked = track_clip(shuffled, TIME)
     assert (np.diff(tracked.image) >= 0).all()
     for person in range(2):
         assert len(set(tracked.track[tracked.identity[:, 0] == person].tolist())) == 1
@@ -57,12 +57,12 @@ def test_hidden_for_a_second_or_away_for_long_is_the_same_person_if_they_look_th
     still = np.tile(np.array([[[100.0, 100.0]]]), (150, 1, 1))
     time_s, seen = np.arange(150) / 30, np.ones((150, 1), bool)
     seen[10:40] = False
-    assert len(set(track_faces(walking(still, seen), time_s).track.tolist())) == 1
+    assert len(set(track_clip(walking(still, seen), time_s).track.tolist())) == 1
     seen[10:120] = False
     faces = walking(still, seen)
-    assert len(set(track_faces(faces, time_s).track.tolist())) == 1
+    assert len(set(track_clip(faces, time_s).track.tolist())) == 1
     other = faces.replace(identity=np.where(faces.image[:, None] < 60, -1.0, 1.0) * np.ones((len(faces), 8)))
-    assert len(set(track_faces(other, time_s).track.tolist())) == 2
+    assert len(set(track_clip(other, time_s).track.tolist())) == 2
 
 
 def test_a_cut_that_swaps_two_people_keeps_their_numbers():
@@ -71,7 +71,7 @@ def test_a_cut_that_swaps_two_people_keeps_their_numbers():
     faces, time_s = walking(paths), np.arange(60) / 30
     person = faces.identity[:, 0]
     faces = faces.replace(identity=person[:, None] + np.random.default_rng(3).normal(0, 0.2, (len(faces), 16)))
-    tracked = track_faces(faces, time_s, np.arange(60) == 30)
+    tracked = track_clip(faces, time_s, np.arange(60) == 30)
     for one in range(2):
         assert len(set(tracked.track[person == one].tolist())) == 1
     assert len(set(tracked.track.tolist())) == 2
@@ -85,18 +85,18 @@ def test_people_who_walk_through_one_another():
     seen[25:35, 1] = False
     faces = walking(paths, seen)
     person = faces.identity[:, 0]
-    tracked = track_faces(faces.replace(identity=np.zeros((len(faces), 4))), np.arange(60) / 30)
+    tracked = track_clip(faces.replace(identity=np.zeros((len(faces), 4))), np.arange(60) / 30)
     assert [len(set(tracked.track[person == one].tolist())) for one in range(2)] == [1, 1]
 
 
 def test_short_tracks_go_and_the_rest_are_renumbered():
     paths, seen = straight(), np.ones((30, 2), bool)
     seen[3:, 0] = False
-    faces = drop_short(track_faces(walking(paths, seen), TIME), TIME)
+    faces = drop_short(track_clip(walking(paths, seen), TIME), TIME)
     assert set(faces.track.tolist()) == {0} and (faces.identity == 1).all()
 
 
-@pytest.mark.parametrize("function", [track_faces, drop_short, smooth_faces])
+@pytest.mark.parametrize("function", [track_clip, drop_short, smooth_faces])
 def test_nobody(function):
     assert len(function(Faces.empty(2), TIME)) == 0
 
@@ -128,7 +128,7 @@ def test_smoothing_follows_a_blink():
 
 
 def test_people_are_smoothed_apart():
-    tracked = track_faces(walking(straight(), noise=0.02), TIME)
+    tracked = track_clip(walking(straight(), noise=0.02), TIME)
     together = smooth_faces(tracked, TIME)
     alone = smooth_faces(tracked[tracked.track == 1], TIME)
     np.testing.assert_allclose(together[together.track == 1].expression, alone.expression, atol=1e-6)

@@ -35,7 +35,7 @@ _JOIN_ABOVE = -2.0  # who appears is rather somebody known
 Floats = NDArray[np.float64]
 
 
-def track_faces(faces: Faces, time_s: NDArray, cuts: NDArray[np.bool_] | None = None) -> Faces:
+def track_clip(faces: Faces, time_s: NDArray, cuts: NDArray[np.bool_] | None = None) -> Faces:
     """The same faces, ordered by frame, with `track` set, numbered in the order of appearance.
 
     faces: N rows whose `image` is the frame; time_s: (F,) of the frames; cuts: (F,) whether a new shot begins there.

@@ -1,0 +1,66 @@
+"""Put characters in the places of the people in a photo or clip: check the options, load the characters, run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mfn.animation.clip import animate_clip
+from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
+from mfn.animation.output import IMAGE_SUFFIXES, SCENE_SUFFIX, TAKE_SUFFIXES, VIDEO_SUFFIX
+from mfn.animation.photo import animate_photo
+from mfn.inference.predictor import Predictor
+from mfn.inference.tiling import TiledPredictor
+from mfn.video.reader import is_clip
+from retarget.io.files import same_file
+from retarget.rig.avatars import find_avatar
+from retarget.rig.load import load_rigs
+
+
+def animate(
+    predictor: Predictor | TiledPredictor, source: str, options: AnimateOptions, hooks: Hooks | None = None
+) -> AnimateResult:
+    """Put characters in the places of the people in a photo or clip.
+
+    Args:
+        predictor: Detects the faces.
+        source: Photo or video file.
+        options: What to write.
+        hooks: Called while the work goes on. None: nothing is called.
+
+    Raises:
+        ValueError: An option is wrong, or there is no face in the input.
+        FileNotFoundError: An input or an avatar is missing.
+
+    Everything that can be checked is checked before the long part begins.
+    """
+    out = options.out or Path(Path(source).stem + SCENE_SUFFIX)
+    clip = is_clip(source)
+    _check_options(source, out, options, clip)
+    avatars = [] if out.suffix.lower() in TAKE_SUFFIXES else [find_avatar(name) for name in options.avatars or [None]]
+    if any(same_file(out, avatar) for avatar in avatars):
+        raise ValueError(f"{out}: this is the file of the avatar; choose another name with --out")
+    rigs = load_rigs(avatars, options.maps if avatars else (), *options.joints)
+    hooks = hooks or Hooks()
+    if not clip:
+        return animate_photo(predictor, source, rigs, out, options, hooks)
+    if isinstance(predictor, TiledPredictor):
+        raise ValueError(f"{source}: --tiles works on pictures, but this is a clip")
+    return animate_clip(predictor, source, rigs, out, options, hooks)
+
+
+def _check_options(source: str, out: Path, options: AnimateOptions, clip: bool) -> None:
+    """Raise ValueError where the options contradict the input."""
+    kind = "clip" if clip else "picture"
+    suffixes = (SCENE_SUFFIX, *TAKE_SUFFIXES, *((VIDEO_SUFFIX,) if clip else IMAGE_SUFFIXES))
+    if out.suffix.lower() not in suffixes:
+        raise ValueError(f"{out}: a {kind} can be written as {', '.join(suffixes)}; choose one with --out")
+    if out.is_dir():
+        raise ValueError(f"{out}: expected a file to write, but this is a directory")
+    if same_file(out, source):
+        raise ValueError(f"{out}: this is the input; choose another name with --out")
+    if options.focal_px is not None and not options.focal_px > 0:
+        raise ValueError(f"--focal {options.focal_px}: expected a focal length above 0 px")
+    if not 0 <= options.tolerance < 1:
+        raise ValueError(f"--tolerance {options.tolerance}: expected 0 (keep every sample) or more, below 1")
+    if not clip and (options.calibrate or options.resume):
+        raise ValueError(f"{source}: --calibrate and --resume work on clips, but this is a picture")

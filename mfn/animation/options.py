@@ -1,0 +1,88 @@
+"""Options of `mfn animate`, and the hooks by which a long run reports its progress and is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+DEFAULT_TOLERANCE = 0.002
+
+ProgressCallback = Callable[[int, int], None]
+"""Called with the number of finished items and their total; 0 where the total is unknown."""
+
+
+class JointNames(NamedTuple):
+    """Names of a character's joints, for characters whose joints are not found by themselves. None: find it."""
+
+    head: str | None = None
+    neck: str | None = None
+    eyes: str | None = None  # "LEFT,RIGHT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateOptions:
+    """What `animate` is asked to write."""
+
+    out: Path | None = None
+    """File to write; its suffix chooses the format. None: the name of the input with .glb, in the current directory."""
+    avatars: Sequence[str] = ()
+    """Files, or names of our characters; people take them in turn. Empty: our robot."""
+    maps: Sequence[str] = ()
+    """JSON files that map an avatar's own target names; one for all avatars or one for each."""
+    joints: JointNames = JointNames()  # noqa: RUF009  # immutable
+    """Joints of the avatars."""
+    focal_px: float | None = None
+    """Focal length of the camera, px of the input image. None: 1.2 times the longer side."""
+    plain: bool = False
+    """Draw the characters on a plain background, with their bodies, instead of over the photo."""
+    tolerance: float = DEFAULT_TOLERANCE
+    """Largest change of a weight (rotations: radians) that a removed keyframe may cause. 0 keeps every sample."""
+    calibrate: bool = False
+    """Clips: subtract each person's neutral expression, as the clip shows it."""
+    resume: bool = False
+    """Clips: continue a run that was stopped."""
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Do nothing."""
+
+
+def ignore_stage(stage: str) -> None:
+    """Do nothing."""
+
+
+def never_stop() -> bool:
+    """Return False."""
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """Functions that a long run calls while it works."""
+
+    on_stage: Callable[[str], None] = ignore_stage
+    """Called with a short text when a new stage begins, such as "drawing the characters"."""
+    on_frame: ProgressCallback = ignore_progress
+    """Called after each frame in which faces were detected."""
+    on_drawn: ProgressCallback = ignore_progress
+    """Called after each frame that was drawn."""
+    should_stop: Callable[[], bool] = never_stop
+    """Asked after each frame. Returns True once for each request to stop the present stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateResult:
+    """What `animate` did."""
+
+    files: Sequence[Path]
+    """The files written; empty where a run was stopped before a face was found."""
+    people: int
+    """Number of people in the files."""
+    frames_done: int = 1
+    """Frames that the files contain."""
+    frames_total: int = 1
+    """Frames of the input, about; 0 where unknown."""
+    finished: bool = True
+    """False where the run was stopped; `resume` continues it."""

@@ -1,0 +1,84 @@
+"""Write a take as a 3D scene, an image or a performance file. Photos and clips both end here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from retarget.animation.scene import write_scene
+from retarget.io.files import same_file
+from retarget.io.images import Image, write_image
+from retarget.performance import files as take_files
+from retarget.performance.take import Take
+from retarget.render.scene import render_scene
+from retarget.rig.rig import Rig
+
+SCENE_SUFFIX = ".glb"
+IMAGE_SUFFIXES = (".png", ".jpg")
+VIDEO_SUFFIX = ".mp4"
+TAKE_SUFFIXES = take_files.WRITE_SUFFIXES
+
+PURPOSES = {
+    ".glb": "the characters as a 3D scene; open it in Blender, Unreal, Unity or a glTF viewer",
+    ".png": "the characters in the places of the people",
+    ".jpg": "the characters in the places of the people",
+    ".mp4": "the clip with the characters in the places of the people, and its sound",
+    ".npz": "the performance alone; `retarget animate` puts it on any character",
+    ".jsonl": "the performance alone, one JSON object for each person and frame",
+    ".csv": "the performance of one person, as Live Link Face records it; Unreal's MetaHuman tools read it",
+}
+"""What each kind of file is for, by suffix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions:
+    """The camera that saw a take, and how the take is written."""
+
+    width: int
+    """Width of the camera's image, px."""
+    height: int
+    """Height of the camera's image, px."""
+    focal_px: float
+    """Focal length of the camera, px."""
+    image: Image | None = None
+    """(height, width, 3) uint8 RGB: the photo behind the characters. None for a clip, of which no image is drawn."""
+    plain: bool = False
+    """Draw the characters on a plain background, with their bodies."""
+    tolerance: float = 0.0
+    """Largest change of a weight (rotations: radians) that a removed keyframe may cause."""
+    source: str | Path | None = None
+    """The input file, which is never overwritten."""
+
+
+def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions) -> list[Path]:
+    """Write a take in the format that the suffix of `out` names.
+
+    Args:
+        take: The performance. Its actors take the rigs in turn.
+        rigs: The characters; unused for a performance file.
+        out: .glb for a scene (with `options.image` also a .png beside it), .png or .jpg for an image, or .npz,
+            .jsonl or .csv for the performance alone.
+        options: The camera, and how to write.
+
+    Returns:
+        The files written.
+    """
+    suffix = out.suffix.lower()
+    if suffix in TAKE_SUFFIXES:
+        return take_files.write_take(take, out)
+    written = []
+    image_file = out
+    if suffix == SCENE_SUFFIX:
+        write_scene(take, rigs, out, options.width, options.height, options.focal_px, options.tolerance)
+        written.append(out)
+        image_file = out.with_suffix(".png")
+        if options.source is not None and same_file(image_file, options.source):
+            image_file = image_file.with_name(image_file.stem + ".characters.png")
+    if options.image is not None:
+        background = None if options.plain else options.image
+        size = options.width, options.height
+        image = render_scene(take, rigs, *size, options.focal_px, background, whole_body=options.plain)
+        write_image(image_file, image)
+        written.append(image_file)
+    return written

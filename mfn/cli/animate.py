@@ -1,0 +1,102 @@
+"""`mfn animate`: put characters in the places of the people in a photo or clip."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mfn.animation.animate import animate
+from mfn.animation.options import DEFAULT_TOLERANCE, AnimateOptions, AnimateResult, Hooks, JointNames
+from mfn.animation.output import PURPOSES
+from mfn.cli.options import (
+    add_avatar,
+    add_focal,
+    add_network,
+    add_quiet,
+    add_tiles,
+    command_parser,
+    load_tiled_predictor,
+)
+from mfn.cli.terminal import GracefulInterrupt, Progress
+from mfn.video.reader import is_clip
+from retarget.io.command_line import EXIT_DONE, EXIT_INTERRUPTED, CommandParser, number_in
+
+_DESCRIPTION = (
+    "Put characters in the places of the people in a picture or clip. Writes NAME.glb, a 3D scene, and of a picture also "
+    "NAME.png. Ctrl-C stops a clip and keeps what is done; --resume continues it."
+)
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Run `mfn animate` and return the exit code."""
+    options = _parser(verb).parse_args(arguments)
+    settings = AnimateOptions(
+        out=None if options.out is None else Path(options.out),
+        avatars=options.avatar,
+        maps=options.map,
+        joints=JointNames(options.head, options.neck, options.eyes),
+        focal_px=options.focal,
+        plain=options.plain,
+        tolerance=options.tolerance,
+        calibrate=options.calibrate,
+        resume=options.resume,
+    )
+    with Progress(options.quiet) as progress:
+        progress.stage("loading the network")
+        predictor = load_tiled_predictor(options)
+        hooks = Hooks(on_stage=progress.stage, on_frame=progress.bar("frames"), on_drawn=progress.bar("frames drawn"))
+        if not is_clip(options.input):
+            result = animate(predictor, options.input, settings, hooks)
+        else:
+            with GracefulInterrupt() as interrupt:
+                clip_hooks = Hooks(
+                    on_stage=hooks.on_stage, on_frame=hooks.on_frame, on_drawn=hooks.on_drawn, should_stop=interrupt.take_request
+                )
+                result = animate(predictor, options.input, settings, clip_hooks)
+    return _report(result, options.quiet)
+
+
+def _parser(verb: str) -> CommandParser:
+    parser = command_parser(verb, "PICTURE|CLIP", _DESCRIPTION)
+    parser.add_argument("input", help="a picture or a video")
+    add_avatar(parser)
+    text = "X.glb (of a picture also X.png) or X.png; of a clip also X.mp4, with its sound; or the performance alone: X.npz, "
+    text += "X.jsonl, or X.csv (Live Link Face, one file for each person) (default: NAME.glb in the current directory)"
+    parser.add_argument("--out", default=None, metavar="FILE", help=text)
+    add_focal(parser)
+    parser.add_argument("--plain", action="store_true", help="draw X.png on a plain background instead of over the photo")
+    text = "clips: largest change of a weight (rotations: radians) that a removed keyframe may cause; 0 keeps every frame "
+    parser.add_argument(
+        "--tolerance", type=number_in(0, 1, below=True), default=DEFAULT_TOLERANCE, metavar="T", help=text + "(default: %(default)s)"
+    )  # fmt: skip
+    text = "clips: subtract each person's neutral expression, as the clip shows it"
+    parser.add_argument("--calibrate", action="store_true", help=text)
+    parser.add_argument("--resume", action="store_true", help="clips: continue a run that Ctrl-C stopped")
+    text = "names of the avatar's own targets (see retarget inspect --write-map); one file for all avatars, or one for each"
+    parser.add_argument("--map", action="append", default=[], metavar="NAMES.json", help=text)
+    for joint, node in (("head", "NODE"), ("neck", "NODE"), ("eyes", "LEFT,RIGHT")):
+        text = f"name of the avatar's {joint} joint{'s' if joint == 'eyes' else ''} (default: found automatically)"
+        parser.add_argument(f"--{joint}", default=None, metavar=node, help=text)
+    add_quiet(parser)
+    add_network(parser)
+    add_tiles(parser)
+    return parser
+
+
+def _report(result: AnimateResult, quiet: bool) -> int:
+    """Print what was written and what it is for. Return the exit code."""
+    if not result.finished:
+        if result.files:
+            whole = f" of about {result.frames_total}" if result.frames_total else ""
+            names = ", ".join(map(str, result.files))
+            message = f"{names} has the first {result.frames_done}{whole} frames"
+        else:
+            message = f"no face in the first {result.frames_done} frames"
+        print(f"mfn: stopped; {message}; --resume continues", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    if not quiet:
+        print(f"{result.people} {'person' if result.people == 1 else 'people'}")
+        for file in result.files:
+            print(f"wrote {file}: {PURPOSES[file.suffix.lower()]}")
+    return EXIT_DONE

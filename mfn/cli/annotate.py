@@ -1,0 +1,45 @@
+"""`mfn annotate`: label photos, as training data."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mfn.cli.options import add_hidden, add_network, add_quiet, command_parser, load_predictor
+from mfn.cli.terminal import Progress
+from retarget.io.command_line import one_of
+
+_SCORE = 0.4  # lower than usual: the landmarks confirm or reject a face
+_DESCRIPTION = (
+    "Label photos by landmarks and model fitting. Writes X.npz, X.tar and labels/X.npz, which `mfn fit` reads. "
+    "A run that was stopped continues when it is started again."
+)
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Run `mfn annotate` and return the exit code."""
+    parser = command_parser(verb, "PHOTOS... --out X.npz", _DESCRIPTION)
+    parser.add_argument("photos", nargs="+", help="picture files, or directories of pictures")
+    parser.add_argument("--out", required=True, metavar="X.npz", help="the pack to write")
+    text = "model file of MediaPipe's face landmarker (default: %(default)s in the current directory)"
+    parser.add_argument("--landmarker", default="face_landmarker.task", metavar="FILE", help=text)
+    text = "folder: all photos of a directory show one person; unknown: they may show anybody (default: %(default)s)"
+    parser.add_argument("--people", type=one_of("unknown", "folder"), default="unknown", metavar="HOW", help=text)
+    text = "shrink photos whose longer side is larger, 64 to 3000 px (default: %(default)s)"
+    parser.add_argument("--max-side", type=int, default=1600, metavar="PX", help=text)
+    add_hidden(parser, "--longest", dest="max_side", type=int)
+    text = "whether to detect each face in several views and average them: slower, but finds more and is more stable"
+    parser.add_argument("--multi-view", action=argparse.BooleanOptionalAction, default=True, help=text)
+    add_hidden(parser, "--second-look", "--no-second-look", dest="multi_view", action=argparse.BooleanOptionalAction)
+    text = "also fit the colors of the photo, not only its landmarks (needs PyTorch3D)"
+    parser.add_argument("--photometric", action="store_true", help=text)
+    add_quiet(parser)
+    add_network(parser, score=_SCORE)
+    options = parser.parse_args(arguments)
+    from mfn.fitting.annotate import AnnotateOptions, annotate  # loads torch
+
+    settings = AnnotateOptions(
+        options.landmarker, options.multi_view, options.max_side, options.people, options.quiet, options.photometric
+    )
+    with Progress(options.quiet) as progress:
+        return annotate(load_predictor(options), options.photos, options.out, settings, progress.bar("photos"))

@@ -1,0 +1,47 @@
+"""`mfn live`: drive VTuber programs, Unreal or a window from a camera or clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mfn.animation.live import TARGETS, WINDOW, LiveOptions, live
+from mfn.cli.options import add_avatar, add_network, add_quiet, command_parser, load_predictor
+from retarget.io.command_line import EXIT_DONE, number_in, one_of, whole_number
+
+_MAX_PORT = 65535
+_DESCRIPTION = (
+    "Drive other programs from a camera, or from a clip at its own speed. Frames are dropped, never queued. Ctrl-C ends it."
+)
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Run `mfn live` and return the exit code."""
+    parser = command_parser(verb, "CAMERA|CLIP", _DESCRIPTION)
+    parser.add_argument("input", help="number of a camera (0 is the first), or a video")
+    text = "one or several of vmc (VTuber programs), livelink (Unreal) and window (default: window)"
+    parser.add_argument("--to", type=one_of(*TARGETS), nargs="+", action="extend", default=None, metavar="PROGRAM", help=text)
+    parser.add_argument("--host", default="127.0.0.1", help="machine that runs the program (default: this one)")
+    text = "port of the program (default: 39540 for vmc, 11111 for livelink)"
+    parser.add_argument("--port", type=whole_number(1, _MAX_PORT), default=None, help=text)
+    text = "vmc: number of people to send, each to a port of their own, from --port on (default: %(default)s)"
+    parser.add_argument("--people", type=whole_number(1), default=1, metavar="N", help=text)
+    text = "vmc: names of the expressions: vrm0, vrm1, arkit, or those of your avatar's .vrm file (default: %(default)s)"
+    parser.add_argument("--names", default="vrm0", help=text)
+    text = "stop after so many seconds (default: never)"
+    parser.add_argument("--seconds", type=number_in(0, above=True), default=None, metavar="S", help=text)
+    add_avatar(parser, "meshes of the faces; only the window shows avatars")
+    add_quiet(parser)
+    add_network(parser, "small")
+    options = parser.parse_args(arguments)
+    settings = LiveOptions(
+        to=options.to or [WINDOW],
+        host=options.host,
+        port=options.port,
+        people=options.people,
+        names=options.names,
+        avatars=options.avatar,
+        seconds=options.seconds,
+        quiet=options.quiet,
+    )
+    live(load_predictor(options), options.input, settings)
+    return EXIT_DONE
