@@ -12,7 +12,7 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor
 from mfn.video.reader import is_clip
 from retarget.io.files import same_file
-from retarget.rig.avatars import find_avatar
+from retarget.rig.avatars import DEFAULT_AVATAR, find_avatar
 from retarget.rig.load import load_rigs
 
 
@@ -36,7 +36,7 @@ def animate(
     out = options.out or Path(Path(source).stem + SCENE_SUFFIX)
     clip = is_clip(source)
     _check_options(source, out, options, clip)
-    avatars = [] if out.suffix.lower() in TAKE_SUFFIXES else [find_avatar(name) for name in options.avatars or [None]]
+    avatars = [] if out.suffix.lower() in TAKE_SUFFIXES else [find_avatar(name) for name in options.avatars or [DEFAULT_AVATAR]]
     if any(same_file(out, avatar) for avatar in avatars):
         raise ValueError(f"{out}: this is the file of the avatar; choose another name with --out")
     rigs = load_rigs(avatars, options.maps if avatars else (), *options.joints)

@@ -54,7 +54,7 @@ def add_tiles(parser: argparse.ArgumentParser) -> None:
     text = "pictures: also search overlapping, enlarged tiles, for the small faces of large group photos; takes seconds per megapixel"
     parser.add_argument("--tiles", action="store_true", help=text)
     text = "with --tiles: height of the smallest face to find; twice the height takes a quarter of the time (default: %(default)s)"
-    parser.add_argument("--least", type=number_in(4), default=8.0, metavar="PX", help=text)
+    parser.add_argument("--least", type=float, default=8.0, metavar="PX", help=text)
 
 
 def add_avatar(parser: argparse.ArgumentParser, default: str = DEFAULT_AVATAR) -> None:

@@ -27,7 +27,7 @@ def thumbnail(image: Image) -> NDArray[np.float32]:
 
     large = min(image.shape[:2]) > _SUBSAMPLE_ABOVE_PX
     small = cv2.resize(image[::4, ::4] if large else image, _THUMBNAIL_PX, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).mean(2) / 255
+    return np.asarray(np.asarray(small, np.float32).mean(2) / 255, np.float32)
 
 
 def thumbnail_change(previous: NDArray[np.float32] | None, current: NDArray[np.float32]) -> float:

@@ -6,6 +6,8 @@ import signal
 import numpy as np
 import pytest
 
+from mfn.animation import clip_video
+from mfn.animation.output import PURPOSES
 from mfn.cli.main import main
 from mfn.inference.predictor import Predictor
 from mfn.video import reader as video
@@ -65,7 +67,7 @@ def packets(path) -> list[bytes]:
 def test_a_video_over_the_footage_with_its_times_and_sound(clip, spots, tmp_path, capsys):
     out = tmp_path / "x.mp4"
     assert main(["animate", clip, "--weights", str(spots), "--size", "640x384", "--out", str(out)]) == 0
-    assert "1 person; wrote" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines() == ["1 person", f"wrote {out}: {PURPOSES['.mp4']}"]
     before, after = list(read_frames(clip)), list(read_frames(out))
     np.testing.assert_allclose([t for t, _ in after], [t for t, _ in before], atol=1e-3)
     changed = np.abs(before[5][1].astype(int) - after[5][1]).max(axis=2) > 60
@@ -90,17 +92,17 @@ def test_sound_that_mp4_does_not_take_is_coded_anew(clip, tmp_path):
         tone = av.AudioFrame.from_ndarray((np.sin(np.arange(22050) * 0.06) * 9000).astype(np.int16)[None], "s16", "mono")
         tone.sample_rate, tone.pts = 44100, 0
         new.mux(song.encode(tone))
-    with video_out.PieceWriter(tmp_path / "0.mp4", 64, 48, 20) as writer:
+    with video_out.SegmentWriter(tmp_path / "0.mp4", 64, 48, 20) as writer:
         for i in range(10):
             writer.add(i / 20, np.zeros((48, 64, 3), np.uint8))
-    video_out.join_pieces([tmp_path / "0.mp4"], tmp_path / "out.mp4", source)
+    video_out.concat_segments([tmp_path / "0.mp4"], tmp_path / "out.mp4", source)
     with av.open(str(tmp_path / "out.mp4")) as out:
         samples = sum(frame.samples for frame in out.decode(audio=0))
         assert out.streams.audio[0].codec_context.name == "aac" and 18000 < samples < 26000
 
 
 def test_odd_sides(tmp_path):
-    with video_out.PieceWriter(tmp_path / "0.mp4", 65, 47, 30) as writer:
+    with video_out.SegmentWriter(tmp_path / "0.mp4", 65, 47, 30) as writer:
         writer.add(0.0, np.full((47, 65, 3), 200, np.uint8))
     assert probe(tmp_path / "0.mp4")[:2] == (66, 48)
 
@@ -114,7 +116,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(clip, spots, tmp_path, monke
         stop_after(patch, 7)
         assert main([*arguments, str(out)]) == 130
     err = capsys.readouterr().err
-    assert "--resume goes on" in err and err.count("\n") == 1 and out.is_file()
+    assert "--resume continues" in err and err.count("\n") == 1 and out.is_file()
     assert kind == "npz" or (len(list(read_frames(out))) == 7 and "has the first 7 of" in err)
     count = stop_after(monkeypatch, 10**6)
     assert main([*arguments, str(out), "--resume"]) == 0
@@ -130,9 +132,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(clip, spots, tmp_path, monke
 
 
 def test_stopped_while_drawing_goes_on_drawing(clip, spots, tmp_path, monkeypatch, capsys):
-    import retarget.render.scene
-
-    drawn, real = [0], retarget.render.scene.render_scene
+    drawn, real = [0], clip_video.render_scene
 
     def counted(*given, **named):
         drawn[0] += 1
@@ -140,9 +140,7 @@ def test_stopped_while_drawing_goes_on_drawing(clip, spots, tmp_path, monkeypatc
             os.kill(os.getpid(), signal.SIGINT)
         return real(*given, **named)
 
-    import retarget
-
-    monkeypatch.setattr(retarget, "render_scene", counted, raising=False)
+    monkeypatch.setattr(clip_video, "render_scene", counted)
     out = tmp_path / "x.mp4"
     arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out", str(out)]
     assert main(arguments) == 130
@@ -158,7 +156,7 @@ def test_stopped_before_any_face_keeps_what_was_looked_at(clip, spots, tmp_path,
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         assert main(arguments) == 130
-    assert "no face in the first 3 frames; --resume goes on" in capsys.readouterr().err
+    assert "no face in the first 3 frames; --resume continues" in capsys.readouterr().err
     count = stop_after(monkeypatch, 10**6)
     assert main([*arguments, "--resume"]) == 1 and count[0] == FRAMES - 3
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4"}
@@ -172,7 +170,7 @@ def test_resume_of_something_else_is_one_line(clip, spots, tmp_path, monkeypatch
     capsys.readouterr()
     assert main([*arguments, "--resume", "--score", "0.5"]) == 1
     err = capsys.readouterr().err
-    assert "of another clip or with another --size or --score" in err and err.count("\n") == 1
+    assert "is of another clip, or of another --size, --score or --weights" in err and err.count("\n") == 1
 
 
 def test_without_pyav_a_video_is_refused_and_the_rest_works(clip, spots, tmp_path, monkeypatch, capsys):

@@ -49,13 +49,18 @@ def test_misses_and_false_faces_are_counted(head_model):
     assert report(faces, Faces.concatenate([faces[:3], moved]), head_model)[0] == "4 people rendered, 3 found, 4 false"
 
 
-@pytest.mark.parametrize(("arguments", "message"), [(["--people", "0"], "people 0"), (["--out", "file"], "directory")])
-def test_bad_options(tmp_path, monkeypatch, spots, arguments, message, capsys):
+@pytest.mark.parametrize(("arguments", "code", "message"),
+    [
+        (["--people", "0"], 2, "argument --people: 0: expected a whole number, 1 to 500"),
+        (["--seed", "-1"], 2, "argument --seed: -1: expected a whole number, 0 or more"),
+        (["--out", "file"], 1, "directory"),
+        (["--avatar", "roboter"], 1, "did you mean 'robot'?"),
+    ],
+)
+def test_bad_options(tmp_path, monkeypatch, spots, arguments, code, message, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    monkeypatch.setattr("mfn.cli.demo.find_avatar", lambda name: "none")
-    monkeypatch.setattr("retarget.load_rig", lambda path: None)
-    assert main(["demo", "--weights", str(spots), *arguments]) == 1
+    assert main(["demo", "--weights", str(spots), *arguments]) == code
     assert message in capsys.readouterr().err
 
 

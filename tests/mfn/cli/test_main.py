@@ -1,135 +1,102 @@
-import json
+"""The command line as a whole: help, versions, exit codes, messages."""
+
 import os
 import subprocess
 import sys
 
-import cv2
-import numpy as np
 import pytest
 
-from mfn.animation.photo import detect
-from mfn.cli.main import guarded, main
-from mfn.inference.predictor import Predictor
-from mfn.structures.faces import Faces
-from retarget.io.images import write_image
+import mfn
+from mfn.cli.main import OLD_NAMES, VERBS, main
 from tests.conftest import ROOT
-
-
-@pytest.fixture
-def crowd(tmp_path, monkeypatch):
-    """A working directory with a picture in which the spot network finds two faces, and one in which it finds none."""
-    monkeypatch.chdir(tmp_path)
-    picture = np.zeros((768, 1280, 3), np.uint8)
-    picture[160:176, 320:336] = picture[480:496, 960:976] = 255
-    write_image("crowd.png", picture)
-    write_image("nobody.png", np.zeros((300, 400, 3), np.uint8))
-    return tmp_path
 
 
 def run(*arguments: object) -> int:
     return main([str(a) for a in arguments])
 
 
-def test_help_and_version(capsys):
-    assert run("--help") == run("-h") == 0
-    assert "detect PICTURES" in capsys.readouterr().out
-    assert run("--version") == 0
+def without_torch(code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process in which torch, lightning, onnx and jsonargparse cannot be imported."""
+    block = "import sys, importlib.util as u; blocked = ('torch', 'lightning', 'onnx', 'jsonargparse')\n"
+    block += "for name in blocked: sys.modules[name] = None\n"
+    block += "real = u.find_spec\nu.find_spec = lambda name, *a: None if name in blocked else real(name, *a)\n"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", block + code], env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("verb", ["detect", "animate", "demo", "bench"])
-def test_every_command_has_help(verb, capsys):
-    assert run(verb, "--help") == 0
-    assert f"usage: mfn {verb}" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [[], ["dance"], ["detect"], ["detect", "a.png", "--colour", "red"], ["detect", "a.png", "--score", "high"]],
-)
-def test_usage_is_2(arguments, capsys):
-    assert run(*arguments) == 2
-    out, err = capsys.readouterr()
-    assert err and "Traceback" not in err and not out
-
-
-def test_detect_writes_table_json(crowd, spots, capsys):
-    assert run("detect", "crowd.png", "--weights", spots, "--size", "640x384", "--no-draw") == 0
+def test_help_lists_every_command(capsys):
+    assert run("--help") == run("-h") == run("help") == 0
     out = capsys.readouterr().out
-    assert "crowd.png: 1280 x 768 px, 2 faces" in out and "wrote crowd.faces.json" in out
-    text = (crowd / "crowd.faces.json").read_text()
-    assert len(Faces.from_json(text)) == 2
-    data = json.loads(text)
-    assert data["picture"] == "crowd.png" and (data["width"], data["height"]) == (1280, 768)
-    assert set(data["faces"][0]["pose_deg"]) == {"pitch", "yaw", "roll"}
-    assert sorted(p.name for p in crowd.iterdir()) == ["crowd.faces.json", "crowd.png", "nobody.png"]
+    assert out.startswith("usage: mfn COMMAND [options]") and all(f"\n  {verb}" in out for verb in VERBS)
+    assert "quantise" not in out and max(map(len, out.splitlines())) <= 130
 
 
-def test_detect_says_what_size_of_faces_it_may_lose(crowd, spots, capsys):
-    for size, tiles, said in (("640x384", [], True), ("1280x768", [], False), ("640x384", ["--tiles", "--least", "40"], False)):
-        assert run("detect", "crowd.png", "--weights", spots, "--size", size, *tiles, "--no-draw") == 0
-        assert ("of less than about 40 px are often missed: --tiles" in capsys.readouterr().out) == said
+def test_version_everywhere(capsys):
+    assert run("--version") == 0
+    assert [run(verb, "--version") for verb in VERBS if verb not in ("fit", "validate", "test")] == [0] * (len(VERBS) - 3)
+    assert set(capsys.readouterr().out.splitlines()) == {f"mfn {mfn.__version__}"}
 
 
-def test_detect_without_a_face_is_done(crowd, spots, capsys):
-    assert run("detect", "nobody.png", "--weights", spots, "--size", "640x384", "--no-draw", "--out", "new/folder") == 0
-    assert "nobody.png: 400 x 300 px, no face" in capsys.readouterr().out
-    assert len(Faces.from_json((crowd / "new/folder/nobody.faces.json").read_text())) == 0
+def test_every_help_works_without_torch():
+    code = f"from mfn.cli.main import main\nprint([main([verb, '--help']) for verb in {[*VERBS, *OLD_NAMES]!r}])\n"
+    code += "print([main([verb, '--version']) for verb in ('fit', 'validate', 'test')])"
+    done = without_torch(code)
+    assert done.returncode == 0 and not done.stderr
+    assert done.stdout.splitlines()[-1] == "[0, 0, 0]" and str([0] * (len(VERBS) + 1)) in done.stdout
+    assert all(f"usage: mfn {verb}" in done.stdout for verb in VERBS)
 
 
-def test_detect_draws(crowd, spots, head_model, capsys):
-    assert run("detect", "crowd.png", "nobody.png", "--weights", spots, "--size", "640x384", "--no-json") == 0
-    drawn = cv2.imread("crowd.faces.png")
-    assert drawn.shape == (768, 1280, 3) and drawn.any(axis=2).mean() > 0.002
-    assert not cv2.imread("nobody.faces.png").any()
-
-
-def test_a_bad_picture_is_reported_and_the_others_go_on(crowd, spots, capsys):
-    (crowd / "bad.jpg").write_bytes(b"not a picture")
-    assert run("detect", "bad.jpg", "crowd.png", "none.png", "--weights", spots, "--size", "640x384", "--no-draw", "--quiet") == 1
-    out, err = capsys.readouterr()
-    assert [line.split(": ")[1] for line in err.splitlines()] == ["bad.jpg", "none.png"]
-    assert not out and (crowd / "crowd.faces.json").is_file() and not (crowd / "bad.faces.json").exists()
-
-
-def test_a_reader_who_leaves_is_no_fault_of_the_picture(crowd, spots, monkeypatch):
-    def gone(*_):
-        raise BrokenPipeError
-
-    monkeypatch.setattr("mfn.animation.photo.table", gone)
-    with pytest.raises(BrokenPipeError):
-        detect(Predictor.load(spots, size=(640, 384)), ["crowd.png"], ".", {"json": False, "draw": False})
-
-
-def test_a_directory_is_its_pictures_and_equal_names_do_not_overwrite(crowd, spots):
-    write_image("nobody.jpg", np.zeros((30, 40, 3), np.uint8))
-    assert run("detect", ".", "--weights", spots, "--size", "640x384", "--no-draw", "--quiet", "--out", "out") == 0
-    assert sorted(p.name for p in (crowd / "out").iterdir()) == [
-        "crowd.faces.json",
-        "nobody-2.faces.json",
-        "nobody.faces.json",
-    ]
+def test_training_without_its_extra_is_one_line():
+    for call in ("['fit', '--config', 'x.yaml']", "['export', '--config', 'a', '--checkpoint', 'b']"):
+        done = without_torch(f"from mfn.cli.main import main\nsys.exit(main({call}))")
+        assert done.returncode == 1 and done.stderr.count("\n") == 1
+        assert done.stderr == "mfn: this command needs torch and lightning: pip install '.[train]'\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["detect", "crowd.png", "--weights", "none.onnx"], "none.onnx: no such file"),
+        ([], "mfn: a command is missing"),
+        (["dance"], "mfn: no command 'dance'\n"),
+        (["animte"], "no command 'animte'; did you mean 'animate'?"),
+        (["quantse"], "did you mean 'quantize'?"),
+        (["detect"], "the following arguments are required: pictures"),
+        (["detect", "a.png", "--colour", "red"], "unrecognized arguments: --colour red"),
+        (["detect", "a.png", "--weight", "large"], "did you mean '--weights'?"),
+        (["detect", "a.png", "--score", "high"], "argument --score: 'high': expected a number"),
+        (["detect", "a.png", "--score", "3"], "argument --score: 3: expected a number, 0 or more, at most 1"),
+        (["detect", "a.png", "--threads", "-1"], "argument --threads: -1: expected a whole number, 0 or more"),
+        (["animate", "a.png", "--focal", "-1"], "argument --focal: -1: expected a number, above 0"),
+        (["annotate", "a.png", "--out", "x.npz", "--people", "folders"], "did you mean 'folder'?"),
+    ],
+)
+def test_wrong_usage_is_2(arguments, message, capsys):
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert message in err and "Traceback" not in err and not out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["detect", "crowd.png", "--weights", "none.onnx"], "none.onnx: no such file (expected small, large, or an .onnx file)"),
+        (["detect", "crowd.png", "--weights", "lrage"], "did you mean 'large'?"),
         (["detect", "crowd.png", "--weights", "crowd.png"], "crowd.png: not a network"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--size", "big"], "--size big: expected WIDTHxHEIGHT"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--size", "²x³"], "--size ²x³: expected WIDTHxHEIGHT"),
-        (["detect", "crowd.png", "--weights", "SPOTS", "--threads", "-1"], "expected a number of threads"),
-        (["demo", "--weights", "SPOTS", "--seed", "-1"], "--seed -1: expected 0 or more"),
-        (["detect", "crowd.png", "--weights", "SPOTS", "--score", "3"], "expected a score from 0 to 1, got 3"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--out", "crowd.png"], "expected a directory"),
-        (["detect", "empty", "--weights", "SPOTS"], "empty: a directory without images"),
+        (["detect", "empty", "--weights", "SPOTS"], "empty"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--avatar", "no.glb"], "no.glb: no such file"),
+        (["animate", "crowd.png", "--weights", "SPOTS", "--avatar", "robt"], "did you mean 'robot'?"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--map", "no.json"], "no.json: no such file"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--head", "Skull"], "head: it has no node 'Skull'"),
-        (["animate", "crowd.png", "--weights", "SPOTS", "--out", "x.fbx"], "x.fbx: a picture is written as .glb"),
+        (["animate", "crowd.png", "--weights", "SPOTS", "--out", "x.fbx"], "x.fbx: a picture can be written as .glb"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--out", "empty.glb"], "empty.glb: expected a file to write"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--out", "new/x.glb", "--head", "Skull"], "no node 'Skull'"),
-        (["animate", "crowd.png", "--weights", "SPOTS", "--focal", "-1"], "expected a focal length in px"),
+        (["animate", "crowd.png", "--weights", "SPOTS", "--resume"], "--calibrate and --resume work on clips"),
         (["animate", "empty.mp4", "--weights", "SPOTS", "--out", "x.npz"], "empty.mp4: empty file"),
+        (["animate", "empty.mp4", "--weights", "SPOTS", "--out", "x.npz", "--tiles"], "--tiles works on pictures"),
+        (["animate", "nobody.png", "--weights", "SPOTS", "--out", "x.npz"], "nobody.png: no face found"),
     ],
 )
 def test_bad_input_is_1_and_one_line(crowd, spots, arguments, message, capsys):
@@ -139,35 +106,7 @@ def test_bad_input_is_1_and_one_line(crowd, spots, arguments, message, capsys):
     assert run(*[str(spots) if a == "SPOTS" else a for a in arguments]) == 1
     err = capsys.readouterr().err
     assert message in err and err.count("\n") == 1 and err.startswith("mfn: ")
-    assert not (crowd / "new").exists()
-
-
-def test_animate_with_nobody_writes_nothing(crowd, spots, capsys):
-    assert run("animate", "nobody.png", "--weights", spots, "--size", "640x384", "--out", "x.npz") == 1
-    assert "no face was found" in capsys.readouterr().err
-    assert not (crowd / "x.npz").exists()
-
-
-def test_animate_to_a_take(crowd, spots):
-    from retarget import Take
-
-    assert run("animate", "crowd.png", "--weights", spots, "--size", "640x384", "--out", "x.npz", "--quiet") == 0
-    take = Take.load("x.npz")
-    assert len(take) == 2 and (take.translation[:, 2] < 0).all()
-
-
-def test_ctrl_c_is_clean(capsys):
-    def stopped(_: list[str]) -> int:
-        raise KeyboardInterrupt
-
-    assert guarded(stopped, []) == 130
-    assert capsys.readouterr().err == "\nmfn: stopped\n"
-
-
-def test_training_without_its_extra_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert run("fit", "--config", "x.yaml") == run("export") == 1
-    assert "pip install '.[train]'" in capsys.readouterr().err
+    assert not (crowd / "new").exists() and not (crowd / "x.npz").exists()
 
 
 def test_names_that_the_terminal_cannot_show(crowd, spots):
@@ -185,5 +124,6 @@ def test_as_a_module(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 1 and done.stderr.startswith("mfn: none.onnx: no such file (expected small, large")

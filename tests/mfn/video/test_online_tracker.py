@@ -4,7 +4,7 @@ import numpy as np
 
 from mfn.structures.camera import FRONTAL, rotation_about
 from mfn.structures.faces import Faces
-from mfn.video.online_tracker import PATIENCE_S, OnlineTracker
+from mfn.video.online_tracker import MAX_GAP_S, Tracker
 
 RATE = 30
 
@@ -28,37 +28,37 @@ def faces_at(centers, expression=0.0, angle=0.0, size=100.0):
 
 
 def test_people_keep_their_numbers_in_any_order():
-    steady, rng, first = OnlineTracker(), np.random.default_rng(0), {}
+    tracker, rng, first = Tracker(), np.random.default_rng(0), {}
     for k in range(30):
         centers = np.array([(100 + 3 * k, 100), (300, 100), (500 - 2 * k, 200)])
         order = rng.permutation(3)
-        for person, track in zip(order.tolist(), steady(faces_at(centers[order]), k / RATE).track.tolist(), strict=True):
+        for person, track in zip(order.tolist(), tracker.update(faces_at(centers[order]), k / RATE).track.tolist(), strict=True):
             assert first.setdefault(person, track) == track
     assert sorted(first.values()) == [0, 1, 2]
 
 
 def test_who_is_hidden_for_a_moment_comes_back_as_the_same():
-    steady = OnlineTracker()
-    assert steady(faces_at([(100, 100)]), 0.0).track.tolist() == [0]
-    assert len(steady(faces_at([]), 0.2)) == 0
-    assert steady(faces_at([(110, 100)]), 0.2 + 0.5 * PATIENCE_S - 0.1).track.tolist() == [0]
-    assert steady(faces_at([(110, 100)]), 5.0).track.tolist() == [1]
+    tracker = Tracker()
+    assert tracker.update(faces_at([(100, 100)]), 0.0).track.tolist() == [0]
+    assert len(tracker.update(faces_at([]), 0.2)) == 0
+    assert tracker.update(faces_at([(110, 100)]), 0.2 + 0.5 * MAX_GAP_S - 0.1).track.tolist() == [0]
+    assert tracker.update(faces_at([(110, 100)]), 5.0).track.tolist() == [1]
 
 
 def test_nobody_ever():
-    steady = OnlineTracker()
+    tracker = Tracker()
     for k in range(3):
-        assert len(steady(Faces.empty(3), k / RATE)) == 0
-    assert len(steady(faces_at([(100, 100)]), 1.0)) == 1
+        assert len(tracker.update(Faces.empty(3), k / RATE)) == 0
+    assert len(tracker.update(faces_at([(100, 100)]), 1.0)) == 1
 
 
 def test_a_still_face_is_still():
-    rng, steady = np.random.default_rng(1), OnlineTracker()
+    rng, tracker = np.random.default_rng(1), Tracker()
     raw, calm = [], []
     for k in range(120):
         faces = faces_at([(100, 100)], 0.4, angle=rng.normal(0, 0.01))
         noisy = faces.replace(expression=faces.expression + rng.normal(0, 0.02, faces.expression.shape))
-        out = steady(noisy, k / RATE)
+        out = tracker.update(noisy, k / RATE)
         raw.append(np.r_[noisy.expression[0], noisy.rotation[0].ravel()])
         calm.append(np.r_[out.expression[0], out.rotation[0].ravel()])
     before, after = (np.abs(np.diff(rows[30:], axis=0)).mean(0) for rows in (raw, calm))
@@ -67,17 +67,17 @@ def test_a_still_face_is_still():
 
 def test_a_blink_is_not_late():
     """Shut within 0.1 s: two frames later the filter is nearly there."""
-    steady, out = OnlineTracker(), []
+    tracker, out = Tracker(), []
     shape = np.interp(np.arange(40) / RATE, [0.5, 0.6, 0.7, 0.8], [0, 1, 1, 0])
     for k, value in enumerate(shape):
-        out.append(float(steady(faces_at([(100, 100)], value), k / RATE).expression[0, 0]))
+        out.append(float(tracker.update(faces_at([(100, 100)], value), k / RATE).expression[0, 0]))
     assert max(out) > 0.85 and np.argmax(np.array(out) > 0.5) - np.argmax(shape > 0.5) <= 2
 
 
 def test_rotations_stay_rotations():
-    steady = OnlineTracker()
+    tracker = Tracker()
     for k in range(60):
-        rotation = steady(faces_at([(100, 100)], angle=0.1 * k), k / RATE).rotation[0]
+        rotation = tracker.update(faces_at([(100, 100)], angle=0.1 * k), k / RATE).rotation[0]
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
     target = FRONTAL @ rotation_about("y", np.float32(5.9))
     assert np.arccos((np.trace(target.T @ rotation) - 1) / 2) < 0.15  # 3 rad/s, and less than 0.05 s behind

@@ -150,11 +150,11 @@ def test_command_and_errors(plain, tmp_path, capsys):
     write_image(tmp_path / "a.png", np.full((90, 160, 3), 90, np.uint8))
     out = tmp_path / "q.onnx"
     assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--out", str(out)]) == 0 and out.is_file()
-    assert main(["quantise", str(tmp_path / "none.onnx"), str(tmp_path / "a.png")]) == 1
+    assert main(["quantize", str(tmp_path / "none.onnx"), str(tmp_path / "a.png")]) == 1
     assert "no such network" in capsys.readouterr().err
     assert main(["quantise", str(tmp_path / "a.png"), str(tmp_path / "a.png"), "--out", str(tmp_path / "x.onnx")]) == 1
     assert "a.png: not an ONNX file" in capsys.readouterr().err and not (tmp_path / "x.onnx").exists()
-    assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--most", "0"]) == 1
-    assert "--most 0: expected 1 or more" in capsys.readouterr().err
+    assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--max-pictures", "0"]) == 2
+    assert "--max-pictures: 0: expected a whole number, 1 or more" in capsys.readouterr().err
     with pytest.raises(ValueError, match="at least one picture"):
         quantise(plain, out, [])

@@ -1,0 +1,22 @@
+from mfn.animation.options import AnimateResult
+from mfn.cli.animate import _report
+from mfn.cli.main import main
+
+
+def test_a_performance_file(crowd, spots, capsys):
+    from retarget import Take
+
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.npz", "--quiet"]) == 0
+    take = Take.load("x.npz")
+    assert len(take) == 2 and (take.translation[:, 2] < 0).all()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_stopped_run_says_how_to_continue(tmp_path, capsys):
+    result = AnimateResult(files=[tmp_path / "x.mp4"], people=1, frames_done=7, frames_total=12, finished=False)
+    assert _report(result, quiet=True) == 130
+    nothing = AnimateResult(files=(), people=0, frames_done=3, frames_total=0, finished=False)
+    assert _report(nothing, quiet=True) == 130
+    err = capsys.readouterr().err.splitlines()
+    assert err[0].endswith("x.mp4 has the first 7 of about 12 frames; --resume continues")
+    assert err[1] == "mfn: stopped; no face in the first 3 frames; --resume continues"

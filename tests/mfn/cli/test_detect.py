@@ -1,0 +1,85 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from mfn.cli.detect import detect
+from mfn.cli.main import main
+from mfn.inference.predictor import Predictor
+from mfn.structures.faces import Faces
+from retarget.io.images import write_image
+
+NETWORK = ["--size", "640x384", "--weights"]
+
+
+def run(*arguments: object) -> int:
+    return main(["detect", *(str(a) for a in arguments)])
+
+
+def test_a_table_and_json(crowd, spots, capsys):
+    assert run("crowd.png", *NETWORK, spots, "--no-draw") == 0
+    out = capsys.readouterr().out
+    assert "crowd.png: 1280 x 768 px, 2 faces" in out
+    assert out.splitlines()[-1].startswith("wrote crowd.faces.json: box, pose, identity")
+    text = (crowd / "crowd.faces.json").read_text()
+    assert len(Faces.from_json(text)) == 2
+    data = json.loads(text)
+    assert data["picture"] == "crowd.png" and (data["width"], data["height"]) == (1280, 768)
+    assert set(data["faces"][0]["pose_deg"]) == {"pitch", "yaw", "roll"}
+    assert sorted(p.name for p in crowd.iterdir()) == ["crowd.faces.json", "crowd.png", "nobody.png"]
+
+
+@pytest.mark.parametrize(
+    ("size", "tiles", "warns"), [("640x384", [], True), ("1280x768", [], False), ("640x384", ["--tiles", "--least", "40"], False)]
+)
+def test_a_warning_names_the_size_of_faces_that_may_be_missed(crowd, spots, capsys, size, tiles, warns):
+    assert run("crowd.png", "--weights", spots, "--size", size, *tiles, "--no-draw") == 0
+    assert ("faces of less than about 40 px are often missed here: --tiles finds them" in capsys.readouterr().out) == warns
+
+
+def test_no_face_is_no_error(crowd, spots, capsys):
+    assert run("nobody.png", *NETWORK, spots, "--no-draw", "--out", "new/folder") == 0
+    assert "nobody.png: 400 x 300 px, no face" in capsys.readouterr().out
+    assert len(Faces.from_json((crowd / "new/folder/nobody.faces.json").read_text())) == 0
+
+
+def test_drawings_of_several_pictures(crowd, spots, head_model, capsys):
+    assert run("crowd.png", "nobody.png", *NETWORK, spots, "--no-json") == 0
+    drawn = cv2.imread("crowd.faces.png")
+    assert drawn.shape == (768, 1280, 3) and drawn.any(axis=2).mean() > 0.002
+    assert not cv2.imread("nobody.faces.png").any()
+    assert capsys.readouterr().out.splitlines()[-1].startswith("wrote 2 files NAME.faces.png: the picture with boxes")
+
+
+def test_a_bad_picture_is_reported_and_the_others_go_on(crowd, spots, capsys):
+    (crowd / "bad.jpg").write_bytes(b"not a picture")
+    assert run("bad.jpg", "crowd.png", "none.png", *NETWORK, spots, "--no-draw", "--quiet") == 1
+    out, err = capsys.readouterr()
+    assert [line.split(": ")[1] for line in err.splitlines()] == ["bad.jpg", "none.png"]
+    assert not out and (crowd / "crowd.faces.json").is_file() and not (crowd / "bad.faces.json").exists()
+
+
+def test_a_reader_who_leaves_is_not_counted_as_a_bad_picture(crowd, spots, monkeypatch):
+    def gone(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("mfn.cli.detect.table", gone)
+    with pytest.raises(BrokenPipeError):
+        detect(Predictor.load(spots, size=(640, 384)), ["crowd.png"], ".", ())
+
+
+def test_pictures_of_the_same_name_do_not_overwrite_each_other(crowd, spots):
+    write_image("nobody.jpg", np.zeros((30, 40, 3), np.uint8))
+    assert run(".", *NETWORK, spots, "--no-draw", "--quiet", "--out", "out") == 0
+    assert sorted(p.name for p in (crowd / "out").iterdir()) == [
+        "crowd.faces.json",
+        "nobody-2.faces.json",
+        "nobody.faces.json",
+    ]
+
+
+def test_the_drawings_of_an_earlier_run_are_not_read_again(crowd, spots, head_model):
+    for _ in range(2):
+        assert run(".", *NETWORK, spots, "--quiet") == 0
+    assert sorted(p.name for p in crowd.glob("*.png")) == ["crowd.faces.png", "crowd.png", "nobody.faces.png", "nobody.png"]

@@ -1,0 +1,66 @@
+"""`mfn.track` and `mfn.Tracker` as a user calls them."""
+
+import numpy as np
+import pytest
+
+from mfn.inference.predictor import Predictor
+from mfn.video.online_tracker import Tracker
+from mfn.video.track import track
+
+
+@pytest.fixture(scope="module")
+def predictor(spots):
+    return Predictor.load(spots, size=(640, 384), threads=1)
+
+
+def frames(count=6):
+    """Yield frames with one white spot that moves to the right and one that stays."""
+    for k in range(count):
+        image = np.zeros((384, 640, 3), np.uint8)
+        image[80:88, 160 + 8 * k : 168 + 8 * k] = image[240:248, 480:488] = 255
+        yield k / 30, image
+
+
+def test_a_clip_is_one_item_a_frame(clip, predictor):
+    result = list(track(clip, predictor))
+    assert len(result) == 20
+    assert [set(faces.image.tolist()) for faces in result if len(faces)] == [{k} for k, faces in enumerate(result) if len(faces)]
+    assert {number for faces in result for number in faces.track.tolist()} <= set(range(len(result)))
+
+
+def test_own_frames_keep_their_people(predictor):
+    result = list(track(frames(), predictor))
+    assert [len(faces) for faces in result] == [2] * 6
+    by_side = [faces.track[np.argsort(faces.box[:, 0])].tolist() for faces in result]
+    assert by_side == [by_side[0]] * 6 and sorted(by_side[0]) == [0, 1]
+
+
+def test_frames_are_read_one_by_one(predictor):
+    read = []
+
+    def noted():
+        for number, frame in enumerate(frames()):
+            read.append(number)
+            yield frame
+
+    iterator = track(noted(), predictor)
+    next(iterator)
+    assert read == [0]
+
+
+def test_without_smoothing_the_faces_are_those_of_the_predictor(predictor):
+    (time_s, image) = list(frames(3))[2]
+    plain = list(track(frames(3), predictor, smooth=False))[2]
+    np.testing.assert_array_equal(plain.box, predictor(image).box)
+    np.testing.assert_array_equal(plain.expression, predictor(image).expression)
+
+
+def test_an_own_loop(predictor):
+    tracker = Tracker()
+    result = [tracker.update(predictor(image), time_s) for time_s, image in frames()]
+    assert all(set(faces.track.tolist()) == {0, 1} for faces in result)
+
+
+def test_a_missing_file_is_reported_before_the_loop(predictor, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        track(tmp_path / "none.mp4", predictor)
