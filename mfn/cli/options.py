@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 import mfn
+from mfn.inference.decode import SCORE
 from mfn.inference.model_zoo import DEFAULT_MODEL, MODELS
-from mfn.inference.predictor import SCORE, Predictor
+from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor
 from retarget.io.command_line import CommandParser, number_in, whole_number
 from retarget.io.suggest import did_you_mean
