@@ -72,7 +72,7 @@ def test_human_size_and_eyes_at_the_origin(rig: Rig) -> None:
     assert rig.scale == 1
     size = np.ptp(rig.mesh.rest_positions(), axis=0)
     assert 0.15 < size[0] < 0.40
-    assert np.abs(rig.eye_centre[:2]).max() < 0.01
+    assert np.abs(rig.eye_center[:2]).max() < 0.01
 
 
 def test_file_is_what_the_code_makes(rig: Rig) -> None:
@@ -119,7 +119,7 @@ def test_closed_lids_lie_before_the_balls(rig: Rig) -> None:
     closed = vertices(rig, weights(eyeBlinkBoth=1))
     trim = _face_vertices(rig, "trim")
     for ball in _eye_surfaces(rig):
-        centre = rig.world[ball.node, :3, 3] - rig.eye_centre
+        centre = rig.world[ball.node, :3, 3] - rig.eye_center
         radius = np.linalg.norm(rig.mesh.positions[ball.start : ball.stop], axis=1).max()
         lids = closed[trim] - centre
         reach = np.linalg.norm(lids, axis=1)
@@ -157,7 +157,7 @@ def test_eyes_turn_about_their_centres(rig: Rig) -> None:
         start, stop = ball.start, ball.stop
         pupil = start + int(rest[start:stop, 2].argmax())
         assert looking[pupil, 0] - rest[pupil, 0] > 0.008  # towards the subject's left
-        centre = rig.world[ball.node, :3, 3] - rig.eye_centre
+        centre = rig.world[ball.node, :3, 3] - rig.eye_center
         out = [np.linalg.norm(points[start:stop] - centre, axis=1) for points in (rest, looking)]
         np.testing.assert_allclose(out[1], out[0], atol=0.0015)
 
