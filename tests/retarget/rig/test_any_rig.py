@@ -12,10 +12,10 @@ import pytest
 from retarget.animation.pose import pose_vertices
 from retarget.animation.scene import write_scene
 from retarget.arkit import ARKIT_NAMES
+from retarget.cli.report import describe_rig, list_effects
 from retarget.gltf.accessors import add_accessor, read_accessor
 from retarget.gltf.document import Glb, add_view, read_glb, write_glb
 from retarget.rig.load import load_rig
-from retarget.rig.report import describe_rig, list_effects
 from tests.helpers.characters import make_body, make_face, make_take
 
 VISEMES = ("viseme_sil", "viseme_PP", "viseme_aa")

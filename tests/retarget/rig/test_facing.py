@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from retarget.animation.pose import pose_vertices
+from retarget.cli.report import describe_rig
 from retarget.geometry.node_tree import matrix_to_quaternion
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Glb, write_glb
 from retarget.rig.load import load_rig
-from retarget.rig.report import describe_rig
 from tests.helpers.characters import ball, make_take
 
 PLACES = {"eyeBlinkLeft": (0.035, 0.03), "eyeBlinkRight": (-0.035, 0.03), "mouthSmileLeft": (0.02, -0.04), "mouthPucker": (0.0, -0.04)}

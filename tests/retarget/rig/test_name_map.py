@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from retarget.arkit import ARKIT_NAMES
+from retarget.cli.report import list_effects
 from retarget.gltf.document import read_glb, write_glb
 from retarget.rig.load import load_rig
 from retarget.rig.name_map import check_name_map, read_name_map, write_name_map_draft
-from retarget.rig.report import list_effects
 from tests.helpers.characters import make_face
 from tests.helpers.vrms import make_new
 

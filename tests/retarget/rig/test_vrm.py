@@ -9,9 +9,9 @@ import pytest
 
 from retarget.animation.scene import write_scene
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
+from retarget.cli.report import describe_rig, list_effects
 from retarget.gltf.document import Glb, read_glb, write_glb
 from retarget.rig.load import load_rig
-from retarget.rig.report import describe_rig, list_effects
 from retarget.rig.vrm.expressions import VrmExpressions, apply_overrides, expression_map
 from retarget.rig.vrm.presets import BLINK, GAZE, MOUTH, PRESETS
 from tests.helpers.characters import make_face, make_take

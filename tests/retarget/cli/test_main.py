@@ -1,14 +1,16 @@
-"""The `retarget` command: what it prints, writes and returns; what `import retarget` does not load."""
+"""The `retarget` command: what it prints and writes, its exit codes, and what it does not import."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
 
 from retarget.cli import main
+from retarget.cli.program import PROGRAM
 from retarget.gltf.document import read_glb, write_glb
 from retarget.io.images import read_image, write_image
 from retarget.performance.take import Take
@@ -81,7 +83,9 @@ def test_empty_take(face_path, tmp_path, capsys):
         (["render", "take.npz", "face.glb", "--out", "a.bmpx"], "use .png, .jpg or .webp"),
         (["animate", "take.npz", "face.glb", "--out", "./face.glb"], "face.glb: this is one of the inputs"),
         (["render", "take.npz", "face.glb", "--background", "take.png"], "take.png: this is one of the inputs"),
-        (["convert", "take.npz", "take.npz"], "take.npz: this is one of the inputs"),
+        (["convert", "take.npz", "--out", "take.npz"], "take.npz: this is one of the inputs"),
+        (["animate", "take.npz", "--avatar", "robt"], "robt: no such file, and none of our characters (robot, lion, person, monster); did you mean 'robot'?"),
+        (["inspect", "robt"], "did you mean 'robot'?"),
         (["inspect", "face.glb", "--write-map", "face.glb"], "face.glb: this is one of the inputs"),
     ],
 )
@@ -98,20 +102,76 @@ def test_bad_input_is_one_line_and_1(arguments, message, take_path, face_path, t
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        [],
-        ["dance"],
-        ["inspect"],
-        ["animate", "a.npz"],
-        ["animate", "a", "b", "--speed", "2"],
-        ["render", "a", "b", "--width", "0"],
+        ([], "a command is missing"),
+        (["dance"], "no command 'dance'"),
+        (["animte"], "no command 'animte'; did you mean 'animate'?"),
+        (["inspect"], "the following arguments are required: RIG"),
+        (["animate"], "the following arguments are required: TAKE"),
+        (["animate", "a", "b", "--speed", "2"], "unrecognized arguments: --speed 2"),
+        (["animate", "a", "--avatr", "robot"], "did you mean '--avatar'?"),
+        (["render", "a", "b", "--width", "0"], "0: expected a whole number, 1 to 32768"),
+        (["animate", "a", "b", "--tolerance", "1"], "1: expected a number, 0 or more, below 1"),
+        (["stream", "a", "--to", "vcm"], "did you mean 'vmc'?"),
+        (["convert", "a"], "give --out FILE once"),
+        (["convert", "a", "b.npz", "--out", "c.npz"], "give --out FILE once"),
     ],
 )
-def test_usage_is_2(arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2 and "usage: retarget" in capsys.readouterr().err
+def test_wrong_usage_is_2(arguments, message, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "usage: retarget" in captured.err and message in captured.err.splitlines()[-1]
+
+
+def test_our_characters_are_known_by_name(take_path, tmp_path, capsys):
+    out = str(tmp_path / "named.glb")
+    assert main(["animate", str(take_path), "--avatar", "robot", "--avatar", "lion", "--out", out]) == 0
+    names = [node.get("name") for node in read_glb(out).document["nodes"]]
+    assert "robot 1" in names and "lion 3" in names
+    assert main(["inspect", "robot"]) == 0 and "52 of 52 have an effect" in capsys.readouterr().out
+
+
+def test_robot_is_the_default(take_path, tmp_path):
+    assert main(["animate", str(take_path), "--quiet"]) == 0
+    assert "robot 1" in [node.get("name") for node in read_glb(tmp_path / "take.glb").document["nodes"]]
+
+
+def test_quiet_prints_nothing(take_path, face_path, capsys):
+    small = ["--width", "16", "--height", "16", "--quiet"]
+    for arguments in (["animate", str(take_path), str(face_path), "--quiet"], ["render", str(take_path), str(face_path), *small]):
+        assert main(arguments) == 0
+        assert capsys.readouterr() == ("", "")
+
+
+def test_focal_is_the_cameras(take_path, face_path, tmp_path):
+    fields = []
+    for option in ("--focal", "--focal-px"):
+        assert main(["animate", str(take_path), str(face_path), option, "900", "--height", "600"]) == 0
+        fields.append(read_glb(tmp_path / "take.glb").document["cameras"][0]["perspective"]["yfov"])
+    assert fields == [pytest.approx(2 * np.arctan(300 / 900))] * 2
+
+
+@pytest.mark.parametrize("verb", PROGRAM.verbs)
+def test_every_help_needs_numpy_only(verb):
+    """`--help` works in an installation without any extra."""
+    blocked = "('scipy', 'pythonosc', 'torch', 'cv2', 'PIL', 'tqdm', 'lightning', 'onnxruntime', 'mfn')"
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked}))\n"
+    code += f"from retarget.cli import main; sys.exit(main(['{verb}', '--help']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"usage: retarget {verb} ") and done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["animate", "--version"]])
+def test_version(arguments, capsys):
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"retarget {metadata.version('mfn-retarget')}\n"
+
+
+def test_general_help_lists_every_verb(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {verb} " in out for verb in PROGRAM.verbs) and "Exit codes: 0 done" in out
 
 
 def test_imports_stay_light():
@@ -122,21 +182,29 @@ def test_imports_stay_light():
     assert result.stdout == "[]\n" and result.stderr == ""
 
 
-def test_module_runs_and_unknown_names_fail():
+def test_the_module_runs():
     result = subprocess.run([sys.executable, "-m", "retarget", "--help"], capture_output=True, text=True, check=True)
     assert "inspect" in result.stdout
-    import retarget
-
-    assert "Take" in dir(retarget)
-    with pytest.raises(AttributeError, match="no attribute 'Rigg'"):
-        _ = retarget.Rigg
-    assert np.shape(retarget.Take.empty().rotation) == (0, 4)
 
 
-def test_ctrl_c_is_clean(face_path, monkeypatch, capsys):
-    def stopped(_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "\nretarget: stopped\n"),
+        (MemoryError(), 1, "retarget: not enough memory for this input\n"),
+        (PermissionError(13, "Permission denied", "out.glb"), 1, "retarget: out.glb: Permission denied\n"),
+    ],
+)
+def test_errors_are_one_line_and_an_exit_code(error, code, line, face_path, monkeypatch, capsys):
+    def fail(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr("retarget.cli._inspect", stopped)
-    assert main(["inspect", str(face_path)]) == 130
-    assert capsys.readouterr().err == "\nretarget: stopped\n"
+    monkeypatch.setattr("retarget.cli.inspect.load_characters", fail)
+    assert main(["inspect", str(face_path)]) == code
+    assert capsys.readouterr().err == line
+
+
+def test_a_closed_pipe_is_no_error(face_path):
+    command = f'"{sys.executable}" -m retarget inspect "{face_path}" | head -1; echo ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0" and "Traceback" not in done.stderr

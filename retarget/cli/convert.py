@@ -1,0 +1,37 @@
+"""`retarget convert`: write a take in another format."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from retarget.cli.options import add_out, add_take, output_path
+from retarget.cli.program import PROGRAM
+from retarget.io.command_line import EXIT_DONE, CommandParser
+
+_DESCRIPTION = "Write a take in another format. The suffix of --out chooses the format."
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Run `retarget convert` and return the exit code."""
+    parser = _parser(verb)
+    options = parser.parse_args(arguments)
+    if (options.out is None) == (options.out_argument is None):
+        parser.error("give --out FILE once")
+    from retarget.performance.files import read_take, write_take
+
+    out = output_path(options.out or options.out_argument, Path(), options.take)
+    take = read_take(options.take)
+    for file in write_take(take, out):
+        print(f"wrote {file}")
+    print(f"{len(take.actors())} people, {len(take)} samples")
+    return EXIT_DONE
+
+
+def _parser(verb: str) -> CommandParser:
+    parser = PROGRAM.parser(verb, _DESCRIPTION)
+    add_take(parser)
+    parser.add_argument("out_argument", nargs="?", help=argparse.SUPPRESS)  # `convert TAKE OUT` keeps working
+    add_out(parser, "file to write: .npz, .jsonl, or .csv (Live Link Face, one file for each person); required")
+    return parser

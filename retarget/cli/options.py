@@ -1,0 +1,105 @@
+"""Options that several verbs share, and what they stand for. The words are those of `mfn`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from retarget.io.command_line import number_in, whole_number
+from retarget.io.files import same_file
+from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, find_avatar
+
+if TYPE_CHECKING:
+    from retarget.rig.rig import Rig
+
+_MAX_SIDE_PX = 1 << 15
+_MAX_FOCAL_PX = 1e6
+_RIG_SUFFIXES = (".glb", ".gltf", ".vrm")
+
+
+def add_take(parser: argparse.ArgumentParser) -> None:
+    """Add the positional argument TAKE."""
+    text = "performance: .npz, .jsonl, .json (MediaPipe's results, ARKit coefficients, mfn detect) or .csv (Live Link Face)"
+    parser.add_argument("take", metavar="TAKE", help=text)
+
+
+def add_avatars(parser: argparse.ArgumentParser) -> None:
+    """Add characters: the positional arguments RIG and the option --avatar, which mean the same."""
+    kinds = f"a {', '.join(_RIG_SUFFIXES[:-1])} or {_RIG_SUFFIXES[-1]} file, or one of ours: {', '.join(AVATAR_NAMES)}"
+    parser.add_argument("rig", nargs="*", metavar="RIG", help=f"characters, which people take in turn: {kinds}")
+    text = f"the same as RIG; repeat the option for several characters (default: {DEFAULT_AVATAR})"
+    parser.add_argument("--avatar", action="append", default=[], metavar="FILE", help=text)
+
+
+def add_rig_options(parser: argparse.ArgumentParser) -> None:
+    """Add --map, --head, --neck and --eyes."""
+    text = 'names of the character\'s own targets, a .json file: {"jawOpen": "Mouth_Open", "mouthSmileLeft": '
+    text += '{"SmileL": 1, "CheekL": 0.3}}; one file for all characters, or one for each'
+    parser.add_argument("--map", action="append", default=[], metavar="NAMES.json", help=text)
+    for joint, nodes, what in (
+        ("head", "NODE", "name or number of the head joint"),
+        ("neck", "NODE", "name or number of the neck joint"),
+        ("eyes", "LEFT,RIGHT", "names or numbers of the subject's left and right eye joint"),
+    ):
+        parser.add_argument(f"--{joint}", metavar=nodes, help=f"{what} (default: found automatically)")
+
+
+def add_picture(parser: argparse.ArgumentParser) -> None:
+    """Add --width, --height and --focal: the camera that saw the people."""
+    for name, size in (("width", 1280), ("height", 720)):
+        text = f"{name} of the picture that the take was made from, px (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=whole_number(1, _MAX_SIDE_PX), default=size, metavar="PX", help=text)
+    focal = number_in(0, _MAX_FOCAL_PX, above=True)
+    text = "focal length of the camera in px, if you know it (default: the longer side of the picture)"
+    parser.add_argument("--focal", type=focal, metavar="PX", help=text)
+    parser.add_argument("--focal-px", type=focal, dest="focal", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def add_out(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add --out."""
+    parser.add_argument("--out", metavar="FILE", help=text)
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add --quiet."""
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def avatar_paths(options: argparse.Namespace) -> list[Path]:
+    """Return the files of the characters that `add_avatars` read.
+
+    Raises:
+        FileNotFoundError: A name is neither a file nor one of our characters.
+    """
+    return [character_path(name) for name in [*options.rig, *options.avatar] or [DEFAULT_AVATAR]]
+
+
+def character_path(name: str) -> Path:
+    """Return a character's file from its path or name. A path with a suffix is returned unchecked: readers report it."""
+    path = Path(name)
+    return path if path.suffix or path.exists() else find_avatar(name)
+
+
+def load_characters(paths: list[Path], options: argparse.Namespace) -> list[Rig]:
+    """Load characters with the options of `add_rig_options`."""
+    from retarget.rig.load import load_rigs
+
+    return load_rigs(paths, options.map, options.head, options.neck, options.eyes)
+
+
+def output_path(given: str | None, default: Path, *inputs: str | Path | None) -> Path:
+    """Return where to write.
+
+    Args:
+        given: The value of --out, or None.
+        default: The path without it.
+        inputs: The files that are read.
+
+    Raises:
+        ValueError: The output is one of the inputs.
+    """
+    out = Path(given) if given else default
+    if any(name and same_file(out, name) for name in inputs):
+        raise ValueError(f"{out}: this is one of the inputs; give the output another name with --out")
+    return out

@@ -1,0 +1,68 @@
+"""`retarget render`: draw one moment of a take as an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from retarget.cli.options import (
+    add_avatars,
+    add_out,
+    add_picture,
+    add_quiet,
+    add_rig_options,
+    add_take,
+    avatar_paths,
+    load_characters,
+    output_path,
+)
+from retarget.cli.program import PROGRAM
+from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
+from retarget.io.progress import Progress
+
+_DESCRIPTION = "Draw the characters of one moment of a take as an image."
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Run `retarget render` and return the exit code."""
+    options = _parser(verb).parse_args(arguments)
+    import numpy as np
+
+    from retarget.io.images import read_image, write_image
+    from retarget.performance.files import read_take
+    from retarget.render.scene import render_scene
+
+    paths = avatar_paths(options)
+    inputs = options.take, *paths, options.background
+    out = output_path(options.out, Path(options.take).with_suffix(".png"), *inputs)
+    with Progress(options.quiet) as progress:
+        progress.stage(f"reading {options.take}")
+        take, rigs = read_take(options.take), load_characters(paths, options)
+        if len(take):
+            wanted_s = take.time_s.min() if options.time is None else options.time
+            take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted_s).argmin()]]
+        background = read_image(options.background) if options.background else None
+        height, width = (options.height, options.width) if background is None else background.shape[:2]
+        progress.stage(f"drawing {out}")
+        focal_px = options.focal or float(max(width, height))
+        image = render_scene(take, rigs, width, height, focal_px, background, options.whole_body)
+        write_image(out, image)
+    if not options.quiet:
+        print(f"wrote {out}: {len(take)} characters")
+    return EXIT_DONE
+
+
+def _parser(verb: str) -> CommandParser:
+    parser = PROGRAM.parser(verb, _DESCRIPTION)
+    add_take(parser)
+    add_avatars(parser)
+    add_out(parser, "image to write, .png, .jpg or .webp (default: the take's name with .png)")
+    parser.add_argument("--background", metavar="IMAGE", help="image to draw over; its size replaces --width and --height")
+    text = "moment of a clip in seconds; the sample nearest to it is drawn (default: the first)"
+    parser.add_argument("--time", type=number_in(-1e12, 1e12), metavar="S", help=text)
+    text = "draw whole characters (default: only head and neck of characters that have a body)"
+    parser.add_argument("--whole-body", action="store_true", help=text)
+    add_rig_options(parser)
+    add_picture(parser)
+    add_quiet(parser)
+    return parser

@@ -1,0 +1,42 @@
+"""Progress on stderr: shown on a terminal only."""
+
+from __future__ import annotations
+
+import pytest
+
+from retarget.io.progress import Progress
+
+
+@pytest.fixture
+def terminal(monkeypatch, capsys):  # capsys first, because it replaces stderr
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+
+
+def test_nothing_is_shown_without_a_terminal(capsys):
+    with Progress() as progress:
+        progress.stage("reading")
+        progress.bar("frames")(1, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_quiet_shows_nothing_on_a_terminal(terminal, capsys):
+    with Progress(quiet=True) as progress:
+        progress.stage("reading")
+        progress.bar("frames")(1, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_stage_and_bar_on_a_terminal(terminal, capsys):
+    with Progress() as progress:
+        progress.stage("reading")
+        show = progress.bar("frames")
+        show(1, 2)
+        show(2, 2)
+    err = capsys.readouterr().err
+    assert err.startswith("reading ...") and "frames" in err
+
+
+def test_the_status_line_is_removed_at_the_end(terminal, capsys):
+    with Progress() as progress:
+        progress.stage("writing")
+    assert capsys.readouterr().err == "writing ...\r\x1b[K"
