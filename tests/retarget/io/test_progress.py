@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import sys
 
 from retarget.io.progress import Progress
 
 
-@pytest.fixture
-def terminal(monkeypatch, capsys):  # capsys first, because it replaces stderr
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+def pretend_terminal(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
 
 def test_nothing_is_shown_without_a_terminal(capsys):
@@ -19,14 +18,16 @@ def test_nothing_is_shown_without_a_terminal(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_quiet_shows_nothing_on_a_terminal(terminal, capsys):
+def test_quiet_shows_nothing_on_a_terminal(monkeypatch, capsys):
+    pretend_terminal(monkeypatch)
     with Progress(quiet=True) as progress:
         progress.stage("reading")
         progress.bar("frames")(1, 2)
     assert capsys.readouterr().err == ""
 
 
-def test_stage_and_bar_on_a_terminal(terminal, capsys):
+def test_stage_and_bar_on_a_terminal(monkeypatch, capsys):
+    pretend_terminal(monkeypatch)
     with Progress() as progress:
         progress.stage("reading")
         show = progress.bar("frames")
@@ -36,7 +37,8 @@ def test_stage_and_bar_on_a_terminal(terminal, capsys):
     assert err.startswith("reading ...") and "frames" in err
 
 
-def test_the_status_line_is_removed_at_the_end(terminal, capsys):
+def test_the_status_line_is_removed_at_the_end(monkeypatch, capsys):
+    pretend_terminal(monkeypatch)
     with Progress() as progress:
         progress.stage("writing")
     assert capsys.readouterr().err == "writing ...\r\x1b[K"
