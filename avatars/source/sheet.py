@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from retarget import Take  # noqa: E402
 from retarget.arkit import ARKIT_NAMES  # noqa: E402
-from retarget.geometry.node_tree import matrix_to_quaternion, rotation_about  # noqa: E402
+from retarget.geometry.rotations import matrix_to_quaternion, rotation_about  # noqa: E402
 from retarget.io.files import atomic_write  # noqa: E402
 from retarget.render.scene import render_scene  # noqa: E402
 from retarget.rig.load import load_rig  # noqa: E402
@@ -49,7 +49,7 @@ def coefficients(expression: dict[str, float]) -> NDArray[np.float32]:
 
 def tile(rig: Rig, expression: dict[str, float], size: int, yaw_deg: float = 0.0) -> NDArray[np.uint8]:
     """(size, size, 3) RGB: the character with one expression."""
-    turn = rotation_about(1, np.deg2rad([yaw_deg])) @ rotation_about(0, np.deg2rad([4.0]))
+    turn = rotation_about("y", np.deg2rad([yaw_deg])) @ rotation_about("x", np.deg2rad([4.0]))
     take = Take(
         time_s=np.zeros(1),
         actor=np.zeros(1, np.int32),

@@ -47,6 +47,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
 from mfn.training.data.packs import read_pictures
+from retarget.geometry.rotations import fit_similarity
 from retarget.io.images import Picture
 
 RESULT = RESULTS / "accuracy" / "single_face.json"
@@ -86,12 +87,7 @@ class Reading(NamedTuple):
 
 def rotation_of_points(points: NDArray[Any], model: HeadModel) -> NDArray[np.float64]:
     """Return the rotations (N, 3, 3) that take the mean head's 68 points nearest to points (N, 68, 3) px (Umeyama, 1991)."""
-    mean = model.points(model.mean, "ibug68")
-    covariance = np.einsum("nki,kj->nij", points - points.mean(1, keepdims=True), mean - mean.mean(0))
-    u, _, vt = np.linalg.svd(covariance)
-    sign = np.ones((len(points), 3))
-    sign[:, 2] = np.linalg.det(u @ vt)
-    return np.asarray((u * sign[:, None]) @ vt)
+    return fit_similarity(model.points(model.mean, "ibug68"), points).rotation
 
 
 def read(network: SingleFace, picture: Picture, boxes: NDArray[Any], crops: int) -> Reading:

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mfn.structures.camera import euler_from_rotation, rotation_about
+from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter
 from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.pack_writer import write_pack, write_sheet
 from mfn.training.data.packs import Pack, read_pack, read_pictures
+from retarget.geometry.rotations import rotation_about
 from retarget.io.images import encode_jpeg
 
 SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}

@@ -22,7 +22,8 @@ from experiments.head_model.layout import (
     lid_rings,
     lip_rings,
 )
-from experiments.head_model.surface import Points, closest_points, join, vertex_normals
+from experiments.head_model.surface import Points, closest_points, join
+from retarget.geometry.mesh import vertex_normals
 
 REGIONS = ("face", "lids", "lips", "brows", "ears", "scalp", "neck", "eyeball_left", "eyeball_right", "iris", "pupil", "mouth_inside",
            "teeth", "gums", "tongue", "nostrils")  # fmt: skip

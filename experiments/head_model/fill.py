@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 from experiments.head_model.ict import Ict
 from experiments.head_model.layout import Half
 from experiments.head_model.stitch import join_flat
-from experiments.head_model.surface import Points, boundary_loops, join, vertex_normals
+from experiments.head_model.surface import Points, boundary_loops, join
+from retarget.geometry.mesh import vertex_normals
 
 NORMAL_CM = 0.3
 """Two points whose normals are opposite count as this much times two farther apart, so that the sides of an ear do not mix."""

@@ -12,6 +12,7 @@ from experiments.head_model.ict import Ict
 from experiments.head_model.surface import closest_points
 from mfn.structures.cells import IDENTITY_SIZE
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
+from retarget.geometry.mesh import vertex_areas
 
 LIP_LINE, LIP_SHARES = 2, (1.0, 1.0, 1.0, 0.6, 0.25)
 MOUTH_CLOSE_SHARES = (1.0, 1.0, 1.0, 0.9, 0.75, 0.6, 0.42, 0.26, 0.12)
@@ -56,7 +57,7 @@ def learn_shapes(ict: Ict, head: Topology) -> Shapes:
     identity = (head.on(ict.identity) - shift[:, None]) / 100
     for field in (mean, identity):
         close_lips(field, head, LIP_SHARES)
-    basis, sign, variance = mirror_components(identity, head, vertex_area(mean, head.triangles))
+    basis, sign, variance = mirror_components(identity, head, vertex_areas(mean, head.triangles))
     expression = head.on(ict.expression) / 100
     expression[:, eyeball] = 0
     add_eye_turns(expression, mean, eyeball, centre)
@@ -141,13 +142,6 @@ def mirror_components(
     share = np.cumsum(variance) / variance.sum()
     keep = IDENTITY_SIZE  # 63 would hold 99.5 %; the network's layout has room for 64
     return components[:keep], np.concatenate(signs)[order][:keep], share[:keep]
-
-
-def vertex_area(place: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Third of the area of the triangles round each vertex (V,)."""
-    a, b, c = (place[triangles[:, k]] for k in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    return np.bincount(triangles.ravel(), np.repeat(area / 3, 3), minlength=len(place))
 
 
 def turn(axis: np.ndarray, angle: float) -> np.ndarray:

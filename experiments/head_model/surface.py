@@ -12,6 +12,8 @@ from scipy.sparse import coo_matrix, csr_matrix, diags
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
+from retarget.geometry.closest_point import closest_in_triangle
+
 
 class Points(NamedTuple):
     """Points on a surface: `corners (P, 3)` int vertex numbers and `weights (P, 3)` that sum to one."""
@@ -54,16 +56,6 @@ def boundary_loops(triangles: np.ndarray) -> list[np.ndarray]:
             loop.append(nxt)
         loops.append(np.array(loop))
     return sorted(loops, key=len, reverse=True)
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Area-weighted unit normals (V, 3)."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    face = np.cross(b - a, c - a)
-    out = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(out, triangles[:, k], face)
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
 
 
 def cotangent_laplacian(vertices: np.ndarray, triangles: np.ndarray) -> tuple[csr_matrix, np.ndarray]:
@@ -188,34 +180,10 @@ def closest_points(
     best_t, best_w = np.zeros(len(points), int), np.zeros((len(points), 3))
     for chunk in np.array_split(np.arange(len(points)), max(1, len(points) // 4000)):
         cand = tree.query(points[chunk], near)[1].reshape(len(chunk), near)
-        weights = _closest_in_triangle(points[chunk][:, None], *(vertices[triangles[cand][..., k]] for k in range(3)))
+        weights = closest_in_triangle(points[chunk][:, None], vertices[triangles[cand]])
         spot = (vertices[triangles[cand]] * weights[..., None]).sum(2)
         distance = np.linalg.norm(spot - points[chunk][:, None], axis=2)
         pick = distance.argmin(1)
         rows = np.arange(len(chunk))
         best_d[chunk], best_t[chunk], best_w[chunk] = distance[rows, pick], cand[rows, pick], weights[rows, pick]
     return Points(triangles[best_t], best_w), best_d
-
-
-def _closest_in_triangle(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Barycentric weights (…, 3) of the point of triangle abc closest to p."""
-    ab, ac, ap = b - a, c - a, p - a
-    d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
-    d20, d21 = (ap * ab).sum(-1), (ap * ac).sum(-1)
-    den = np.maximum(d00 * d11 - d01 * d01, 1e-18)
-    v, w = (d11 * d20 - d01 * d21) / den, (d00 * d21 - d01 * d20) / den
-    inside = np.stack([1 - v - w, v, w], -1)
-    best, best_d = inside, np.where((inside >= 0).all(-1), 0.0, np.inf)
-    spot_d = np.where(
-        best_d == 0, ((inside[..., :1] * a + inside[..., 1:2] * b + inside[..., 2:] * c - p) ** 2).sum(-1), np.inf
-    )
-    for i, (start, end) in enumerate(((a, b), (b, c), (c, a))):
-        edge = end - start
-        t = np.clip(((p - start) * edge).sum(-1) / np.maximum((edge * edge).sum(-1), 1e-18), 0, 1)
-        distance = ((start + t[..., None] * edge - p) ** 2).sum(-1)
-        weights = np.zeros(inside.shape)
-        weights[..., i], weights[..., (i + 1) % 3] = 1 - t, t
-        better = distance < spot_d
-        best = np.where(better[..., None], weights, best)
-        spot_d = np.where(better, distance, spot_d)
-    return best

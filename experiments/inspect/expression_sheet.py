@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.structures.camera import FRONTAL, project, rotation_about  # noqa: E402
+from mfn.structures.camera import FRONTAL, project  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
-from retarget.render.rasterizer import rasterise, vertex_normals  # noqa: E402
+from retarget.geometry.mesh import vertex_normals  # noqa: E402
+from retarget.geometry.rotations import rotation_about  # noqa: E402
+from retarget.render.rasterizer import rasterize  # noqa: E402
 
 COLOURS = {
     "face": (218, 176, 150), "lids": (206, 160, 138), "lips": (190, 100, 95), "brows": (120, 82, 62), "ears": (214, 165, 140),
@@ -29,7 +31,7 @@ def paint(model: HeadModel, vertices: np.ndarray, rotation: np.ndarray, size: in
     """One head (V, 3) as a picture (size, size, 3) uint8."""
     zoom = size * 2
     points = project(vertices, rotation, np.float32(zoom / 0.26), np.array([zoom / 2, zoom * 0.44], np.float32))
-    index, weight = rasterise(points, model.triangles, zoom, zoom, cull=True)
+    index, weight = rasterize(points, model.triangles, zoom, zoom, cull=True)
     normals = vertex_normals(vertices, model.triangles) @ rotation.T
     light = np.array([-0.35, -0.45, -0.82])
     glow = 0.35 + 0.65 * np.clip(normals @ light, 0, 1)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mfn.structures.camera import project
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.geometry.mesh import vertex_normals
 from retarget.render import rasterizer as raster
 
 SKIN = (0.78, 0.70, 0.64)
@@ -53,14 +54,37 @@ def tile(picture: NDArray[np.uint8], label: Arrays, model: HeadModel, size: int)
     low, high = zoom * box[:2] + shift, zoom * box[2:] + shift
     head = model.vertices(label["identity"][None].astype(np.float32), label["expression"][None].astype(np.float32))[0]
     points = project(head, label["rotation"], label["scale"] * zoom, label["center"] * zoom + shift)
-    normals = raster.vertex_normals(head, model.triangles) @ label["rotation"].T
-    layer = raster.render(points, model.triangles, np.full(head.shape, SKIN), normals, size, size)
+    normals = vertex_normals(head, model.triangles) @ label["rotation"].T
+    layer = draw_mesh(points, model.triangles, normals, size)
     drawn = raster.compose(layer * np.float32(0.9), plain)
     cv2.rectangle(plain, low.astype(int).tolist(), high.astype(int).tolist(), (80, 220, 80), 1)
     for line, k in enumerate(np.argsort(-label["expression"])[:5]):
         words = f"{EXPRESSION_NAMES[k]} {label['expression'][k]:.2f}"
         cv2.putText(drawn, words, (3, 11 + 11 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.33, (255, 235, 60), 1, cv2.LINE_AA)
     return np.hstack([plain, drawn])
+
+
+def draw_mesh(points: NDArray, triangles: NDArray, normals: NDArray, size: int, samples: int = 2) -> NDArray[np.float32]:
+    """Draw a lit mesh of one color.
+
+    Args:
+        points: (V, 3) px.
+        triangles: (T, 3)
+        normals: (V, 3) unit, in the frame of the picture.
+        size: Width and height of the drawing in px.
+        samples: Samples per pixel and axis, against jagged edges.
+
+    Returns:
+        (size, size, 4) linear light times coverage, and coverage.
+    """
+    triangle, weight = raster.rasterize(points * (samples, samples, 1), triangles, size * samples, size * samples)
+    drawn = triangle >= 0
+    normal = raster.interpolate(normals, triangles, triangle[drawn], weight[drawn])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    layer = np.zeros((*triangle.shape, 4), np.float32)
+    layer[drawn, :3] = raster.shade(np.broadcast_to(raster.srgb_to_linear(np.array(SKIN)), normal.shape), normal)
+    layer[drawn, 3] = 1
+    return raster.downsample(layer, samples)
 
 
 def read_image(pack: Path, index: int) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ import numpy as np
 from retarget import Rig, Take, load_rig, write_scene
 from retarget.animation.pose import place_rig
 from retarget.arkit import ARKIT_NAMES
-from retarget.geometry.node_tree import quaternion_to_matrix
+from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import read_glb
 from retarget.performance.files import read_take

@@ -21,7 +21,6 @@ from experiments.common import RESULTS, make_parser, save_report
 from experiments.data_generation.profiles import lone_faces
 from experiments.labels.landmark_packs import LandmarkPack, read_landmark_pack
 from mfn.fitting.fitter import basis_from_head_model, fit, fit_people
-from mfn.structures.camera import rotation_about
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.synthesis.expressions import random_expressions
@@ -29,6 +28,7 @@ from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.packs import Pack, read_pack, read_pictures
 from mfn.training.data.scenes import KINDS, Kind, Mosaic
+from retarget.geometry.rotations import rotation_about
 from retarget.io.images import Picture
 
 RESULT = RESULTS / "speed" / "engine_speed.json"

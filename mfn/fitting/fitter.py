@@ -31,7 +31,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import face_box
 from mfn.structures.mediapipe_points import BROWS, EYELIDS, INNER_LIPS, IRISES, OUTER_LIPS, OVAL
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.render.rasterizer import vertex_normals
+from retarget.geometry.mesh import vertex_normals
 
 if TYPE_CHECKING:
     from mfn.structures.head_model import HeadModel

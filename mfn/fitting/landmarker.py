@@ -18,6 +18,7 @@ from mfn.structures.boxes import box_iou
 from mfn.structures.camera import FRONTAL, euler_from_rotation
 from mfn.structures.flip import MEDIAPIPE_FLIP
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
+from retarget.geometry.rotations import nearest_rotation
 
 if TYPE_CHECKING:
     from mfn.structures.faces import Faces
@@ -119,8 +120,7 @@ class Landmarker:
         points = np.array([[(p.x, p.y, p.z) for p in face] for face in found.face_landmarks], np.float32) * size
         scores = np.array([[score.score for score in face] for face in found.face_blendshapes], np.float32)
         pose = np.array(found.facial_transformation_matrixes, np.float32)[:, :3, :3]
-        u, _, vt = np.linalg.svd(pose)
-        return LandmarkResult(points, scores, (FRONTAL @ u @ vt).astype(np.float32))
+        return LandmarkResult(points, scores, (FRONTAL @ nearest_rotation(pose)).astype(np.float32))
 
     def detect_in_views(self, picture: Picture, box: Floats, views: Sequence[View] = VIEWS) -> LandmarkResult:
         """One face, seen in each of `views` in turn; rows for those in which it was found. box: (4,) x1 y1 x2 y2 px."""
@@ -191,8 +191,7 @@ def consensus(seen: LandmarkResult) -> tuple[LandmarkResult, float]:
     best = int(np.median(apart, axis=1).argmin())
     near = apart[best] <= max(3.0, 2 * float(np.median(apart[best])))
     points, scores = (np.median(part[near], axis=0)[None].astype(np.float32) for part in (seen.points, seen.scores))
-    u, _, vt = np.linalg.svd(seen.rotation[near].sum(0))
-    rotation = (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+    rotation = nearest_rotation(seen.rotation[near].sum(0))
     spread = float(apart[near][:, near].sum() / max(near.sum() * (near.sum() - 1), 1))
     return LandmarkResult(points, scores, rotation[None].astype(np.float32)), spread
 

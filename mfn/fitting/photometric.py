@@ -74,10 +74,10 @@ def rasterize_pytorch3d(points: torch.Tensor, triangles: torch.Tensor, side: int
 
 def rasterize_numpy(points: torch.Tensor, triangles: torch.Tensor, side: int) -> Rasterised:
     """A `Rasterizer` by `retarget.render.rasterizer`, slower: for tests and measurements where PyTorch3D is absent."""
-    from retarget.render.rasterizer import nearest
+    from retarget.render.rasterizer import nearest_triangles
 
     corners = triangles.numpy()
-    found = [nearest(face.detach().numpy().astype(np.float64), corners, side, side)[0] for face in points]
+    found = [nearest_triangles(face.detach().numpy().astype(np.float64), corners, side, side)[0] for face in points]
     triangle = torch.from_numpy(np.stack(found)).long() if found else torch.zeros(0, side, side, dtype=torch.long)
     row = torch.arange(side, dtype=points.dtype) + 0.5
     pixel = torch.stack([row.expand(side, side), row[:, None].expand(side, side)], 2)

@@ -117,13 +117,14 @@ def paint_head(
     head's frame, triangles (T, 3), colours (V, 4) sRGB and opacity 0 to 1; face: one row, its pose; cull: leave out
     what is seen from its inside.
     """
+    from retarget.geometry.mesh import vertex_normals
     from retarget.render import rasterizer as raster
 
     vertices, triangles, colours = mesh
     rotation = face.rotation[0]
     points = vertices @ rotation.T * face.scale[0]
     points[:, :2] += face.center[0]
-    normals = raster.vertex_normals(vertices, triangles) @ rotation.T
+    normals = vertex_normals(vertices, triangles) @ rotation.T
     triangles = _towards_viewer(points, triangles) if cull else triangles
     if not len(triangles) or not np.isfinite(points).all():
         return
@@ -136,7 +137,7 @@ def paint_head(
     values = np.concatenate([raster.srgb_to_linear(colours[:, :3]), colours[:, 3:], normals], 1)
     shifted = (points - (low[0], low[1], 0)) * (samples, samples, 1)
     layer = _lit(shifted, triangles, values, tuple((high - low)[::-1] * samples))
-    layer = raster.shrink(layer, samples)
+    layer = raster.downsample(layer, samples)
     where = (slice(low[1], high[1]), slice(low[0], high[0]))
     drawn = layer[..., 3] > 0
     canvas[where][drawn] = raster.compose(layer, np.ascontiguousarray(behind[where]))[drawn]
@@ -146,7 +147,7 @@ def _lit(points: NDArray, triangles: NDArray, values: NDArray, size: tuple[int, 
     """points (V, 3) px; values (V, 7) linear colour, opacity, normal -> (H, W, 4) light times cover, cover."""
     from retarget.render import rasterizer as raster
 
-    triangle, weight = raster.rasterise(points, triangles, *size)
+    triangle, weight = raster.rasterize(points, triangles, *size)
     drawn = triangle >= 0
     pixel = raster.interpolate(values, triangles, triangle[drawn], weight[drawn])
     normal = pixel[:, 4:] / np.maximum(np.linalg.norm(pixel[:, 4:], axis=1, keepdims=True), 1e-6)

@@ -10,12 +10,12 @@ A face that looks straight into the camera has R = `FRONTAL`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.geometry.node_tree import matrix_to_quaternion
+from retarget.geometry.rotations import matrix_to_quaternion, rotation_about
 
 if TYPE_CHECKING:
     from mfn.structures.faces import Faces
@@ -86,27 +86,6 @@ def rotation_from_euler(angles: Floats) -> Floats:
     angles = np.asarray(angles)
     pitch, yaw, roll = rotation_about("x", -angles[..., 0]), rotation_about("y", -angles[..., 1]), rotation_about("z", -angles[..., 2])
     return np.asarray(FRONTAL @ pitch @ yaw @ roll)
-
-
-def rotation_about(axis: Literal["x", "y", "z"], angle: Floats | float) -> Floats:
-    """Return right-handed rotations about an axis.
-
-    Args:
-        axis: "x", "y" or "z".
-        angle: (...) radians.
-
-    Returns:
-        (..., 3, 3). `rotation_about("z", a) @ R` turns a face by `a` in the picture, clockwise as seen.
-    """
-    angle = np.asarray(angle)
-    k = "xyz".index(axis)
-    i, j = (k + 1) % 3, (k + 2) % 3
-    out = np.zeros((*angle.shape, 3, 3), np.result_type(angle.dtype, np.float32))
-    out[..., k, k] = 1.0
-    out[..., i, i] = out[..., j, j] = np.cos(angle)
-    out[..., j, i] = np.sin(angle)
-    out[..., i, j] = -np.sin(angle)
-    return out
 
 
 def mirror_rotation(rotation: Floats) -> Floats:

@@ -184,13 +184,13 @@ class HeadModel:
         Returns:
             The map (size, size, 3), in the frame and unit of the vertices, and a mask (size, size), True on the chart.
         """
-        from retarget.render.rasterizer import rasterise
+        from retarget.render.rasterizer import rasterize
 
         inside = (self.uv[self.triangles] >= 0).all((1, 2))
         triangles = self.triangles[inside]
         flat = np.zeros((len(self.uv), 3), np.float32)
         flat[:, :2] = self.uv * size
-        index, weight = rasterise(flat, triangles, size, size)
+        index, weight = rasterize(flat, triangles, size, size)
         mask = index >= 0
         corners = vertices[triangles[np.maximum(index, 0)]]  # (size, size, 3 corners, 3)
         return np.where(mask[..., None], (corners * weight[..., None]).sum(-2), 0).astype(np.float32), mask

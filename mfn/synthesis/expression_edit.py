@@ -16,11 +16,11 @@ from mfn.structures.camera import project
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter, Surface
-from mfn.synthesis.fast_rasterizer import between, corners, draw_front
 from mfn.synthesis.rendering.atlas import EYE_REGIONS, MOUTH_REGIONS, Page
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.geometry.mesh import vertex_normals
 from retarget.io.images import Image
-from retarget.render.rasterizer import vertex_normals
+from retarget.render.fast_rasterizer import gather_corners, interpolate_corners, rasterize_fast
 
 Floats = NDArray[np.floating]
 
@@ -72,13 +72,13 @@ class ExpressionEditor:
         new_px[:, :2] -= (x1, y1)
         edited = face.replace(expression=expression.astype(np.float32))
         triangles = self.painter.triangles
-        drawn = draw_front(corners(new_px, triangles), *part.shape[:2])
+        drawn = rasterize_fast(gather_corners(new_px, triangles), *part.shape[:2])
         if not len(drawn.pixel):
             return EditedPhoto(picture.copy(), edited, 1.0, 0.0)
-        source = between(old_px, triangles[drawn.triangle], drawn.share)
+        source = interpolate_corners(old_px, triangles[drawn.triangle], drawn.weight)
         visible = _was_visible(old_px, triangles, source, part.shape[:2], float(face.scale[0]))
         painted = self._painted_shares(visible, drawn.triangle, old, face.expression[0], expression[0])
-        surface = Surface(drawn.pixel, drawn.triangle, drawn.share, painted)
+        surface = Surface(drawn.pixel, drawn.triangle, drawn.weight, painted)
         motion = source[:, :2] - _pixel_centers(drawn.pixel, part.shape[1])
         light = self._warp(part, surface, motion, float(face.scale[0]))
         light *= self._shading(part, old, new, old_px, face, surface)[..., None]
@@ -140,7 +140,7 @@ class ExpressionEditor:
         change = self._vertex_shading(part, old, new, old_px, face)
         shade = np.ones(part.shape[:2], np.float32)
         corner = self.painter.triangles[surface.triangle]
-        shade.ravel()[surface.pixel] = between(change[:, None], corner, surface.share)[:, 0]
+        shade.ravel()[surface.pixel] = interpolate_corners(change[:, None], corner, surface.share)[:, 0]
         return np.asarray(cv2.GaussianBlur(shade, (0, 0), 0.8), np.float32)
 
     def _vertex_shading(self, part: Image, old: Floats, new: Floats, old_px: Floats, face: Faces) -> Floats:
@@ -170,7 +170,7 @@ def _was_visible(
     points: Floats, triangles: NDArray[np.int32], source: Floats, shape: tuple[int, ...], scale: float
 ) -> NDArray[np.bool_]:
     """Test whether the photo shows the places `source` (F, 3) px of the face with the vertices `points` (V, 3) px."""
-    depth = draw_front(corners(points, triangles), shape[0], shape[1]).depth
+    depth = rasterize_fast(gather_corners(points, triangles), shape[0], shape[1]).depth
     x, y = source[:, 0].astype(int).clip(0, shape[1] - 1), source[:, 1].astype(int).clip(0, shape[0] - 1)
     return np.asarray(source[:, 2] < depth[y, x] + HIDDEN_M * scale)
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.appearance import Appearance, random_appearance
-from mfn.synthesis.fast_rasterizer import between
 from mfn.synthesis.rendering.atlas import EYE_PX, MOUTH_PX, PAGE_PX, Page
 from mfn.synthesis.rendering.head_renderer import HeadRenderer
 from mfn.synthesis.rendering.lighting import EVEN_LIGHT
-from retarget.render.rasterizer import vertex_normals
+from retarget.geometry.mesh import vertex_normals
+from retarget.render.fast_rasterizer import interpolate_corners
 
 Floats = NDArray[np.floating]
 
@@ -115,9 +115,9 @@ class FacePainter:
         """Compute the model's own color (F, 3) in even light, and the column (F,) px of the atlas that it comes from."""
         normal = vertex_normals(vertices, self.model.triangles)
         diffuse = self._renderer.light_vertices(normal, rotation, EVEN_LIGHT).diffuse
-        lit = np.maximum(between(diffuse, self.triangles[surface.triangle], surface.share), 0.45)
+        lit = np.maximum(interpolate_corners(diffuse, self.triangles[surface.triangle], surface.share), 0.45)
         lit[page == Page.MOUTH] *= 0.7
-        place = between(self._corner_px, surface.triangle[:, None] * 3 + np.arange(3), surface.share).astype(int)
+        place = interpolate_corners(self._corner_px, surface.triangle[:, None] * 3 + np.arange(3), surface.share).astype(int)
         return self._texture[place[:, 1].clip(0, PAGE_PX - 1), place[:, 0]] * lit, place[:, 0]
 
 

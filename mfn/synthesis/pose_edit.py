@@ -17,9 +17,9 @@ from mfn.structures.camera import project
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter, Surface
-from mfn.synthesis.fast_rasterizer import between, corners, draw_front
+from retarget.geometry.mesh import vertex_normals
 from retarget.io.images import Image
-from retarget.render.rasterizer import vertex_normals
+from retarget.render.fast_rasterizer import gather_corners, interpolate_corners, rasterize_fast
 
 Floats = NDArray[np.floating]
 
@@ -88,7 +88,7 @@ def rotate_and_repaint(
     result, rotated = rotate_face(picture, face, painter.model, rotation, background)
     head = painter.model.vertices(face.identity, face.expression)[0]
     points = project(head, rotated.rotation[0], rotated.scale[0], rotated.center[0])
-    drawn = draw_front(corners(points, painter.triangles), *result.shape[:2])
+    drawn = rasterize_fast(gather_corners(points, painter.triangles), *result.shape[:2])
     if not len(drawn.pixel):
         return RotatedPhoto(result, rotated)
     stretch = _stretch(head, face, rotated, painter)[drawn.triangle]
@@ -96,7 +96,7 @@ def rotate_and_repaint(
     if not painted_share.any():
         return RotatedPhoto(result, rotated)
     light = (result.astype(np.float32) / 255) ** 2.2
-    painted = painter.paint(light, head, rotated, Surface(drawn.pixel, drawn.triangle, drawn.share, painted_share))
+    painted = painter.paint(light, head, rotated, Surface(drawn.pixel, drawn.triangle, drawn.weight, painted_share))
     smooth = cv2.blur(light, (5, 5))
     difference = np.abs(np.log((smooth.mean(2) + 0.01) / (painted.mean(2) + 0.01)))
     mask = np.zeros(result.shape[:2], np.float32)
@@ -155,9 +155,9 @@ def _warp(
     source = np.stack([x, y], -1).reshape(-1, 2)
     nodes = (np.concatenate([source, depth.reshape(-1, 1)], 1) - center) @ rotation.T + center
     triangles = _grid_triangles(rows, columns)
-    drawn = draw_front(corners(nodes, triangles), height, width, backs=True)
+    drawn = rasterize_fast(gather_corners(nodes, triangles), height, width, cull=False)
     place = np.full((height * width, 2), -0.5, np.float32)
-    place[drawn.pixel] += between(source, triangles[drawn.triangle], drawn.share)
+    place[drawn.pixel] += interpolate_corners(source, triangles[drawn.triangle], drawn.weight)
     at = place.reshape(height, width, 2)
     warped = cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.uint8), drawn.depth
@@ -169,7 +169,7 @@ def _grid_depth(face: Faces, model: HeadModel, step: float, shape: tuple[int, in
 
     vertices = _to_px(model.vertices(face.identity, face.expression)[0], face).astype(np.float32)
     vertices[:, :2] = vertices[:, :2] / step + 0.5  # nodes are the centers of the pixels of a coarse image
-    depth = draw_front(corners(vertices, model.triangles), *shape, backs=True).depth
+    depth = rasterize_fast(gather_corners(vertices, model.triangles), *shape, cull=False).depth
     inside = np.isfinite(depth)
     if not inside.any():
         return np.full(shape, back, np.float32)
@@ -197,7 +197,7 @@ def _silhouette(face: Faces, model: HeadModel, shape: tuple[int, int]) -> NDArra
     """Draw 1 where the face is, from ear to ear and to below the chin, (H, W) float32."""
     points = project(model.vertices(face.identity, face.expression)[0], face.rotation[0], face.scale[0], face.center[0])
     on_chart = (model.uv[model.triangles] >= 0).all((1, 2))
-    depth = draw_front(corners(points, model.triangles[on_chart]), *shape, backs=True).depth
+    depth = rasterize_fast(gather_corners(points, model.triangles[on_chart]), *shape, cull=False).depth
     return np.isfinite(depth).astype(np.float32)
 
 

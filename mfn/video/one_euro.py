@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
-from retarget.geometry.node_tree import matrix_to_quaternion, quaternion_to_matrix
+from retarget.geometry.rotations import matrix_to_rotation_vector, rotation_vector_to_matrix
 
 CUTOFF_HZ = 0.8  # of a still face
 SPEED = 10.0  # Hz more for each unit a second
@@ -88,11 +88,11 @@ class OneEuro:
         slope = np.where(new[:, None], 0.0, self._slope[slot])
         slope += gain(SLOPE_HZ, step) * (change / step / unit - slope)
         values = np.where(new[:, None], values, before + gain(self._cutoff(np.abs(slope)), step) * change)
-        way = np.where(new[:, None], 0.0, rotation_vector(turned.transpose(0, 2, 1) @ rotation))
+        way = np.where(new[:, None], 0.0, matrix_to_rotation_vector(turned.transpose(0, 2, 1) @ rotation))
         spin = np.where(new[:, None], 0.0, self._spin[slot])
         spin += gain(SLOPE_HZ, step) * (way / step / _ANGLE - spin)
         cutoff = self._cutoff(np.linalg.norm(spin, axis=1, keepdims=True))
-        rotation = np.where(new[:, None, None], rotation, turned @ rotation_of(way * gain(cutoff, step)))
+        rotation = np.where(new[:, None, None], rotation, turned @ rotation_vector_to_matrix(way * gain(cutoff, step)))
         self._time_s[slot], self._values[slot], self._slope[slot] = time_s, values, slope
         self._rotation[slot], self._spin[slot] = rotation, spin
         return values, rotation
@@ -125,18 +125,3 @@ def signals_to_faces(faces: Faces, values: Floats, rotation: Floats) -> Faces:
 def gain(cutoff_hz: Floats | float, step_s: Floats) -> Floats:
     """How much of the way a first-order low-pass filter goes in step_s."""
     return 1 / (1 + 1 / (2 * np.pi * np.maximum(cutoff_hz, 1e-9) * step_s))
-
-
-def rotation_vector(rotation: Floats) -> Floats:
-    """(n, 3, 3) -> axis times angle (n, 3), the angle at most pi."""
-    q = matrix_to_quaternion(rotation)
-    q = q * np.where(q[:, 3:] < 0, -1.0, 1.0)
-    sine = np.linalg.norm(q[:, :3], axis=1, keepdims=True)
-    return q[:, :3] * np.where(sine > 1e-9, 2 * np.arctan2(sine, q[:, 3:]) / np.maximum(sine, 1e-9), 2.0)
-
-
-def rotation_of(vector: Floats) -> Floats:
-    """Axis times angle (n, 3) -> (n, 3, 3)."""
-    angle = np.linalg.norm(vector, axis=1, keepdims=True)
-    axis = vector * np.where(angle > 1e-9, np.sin(angle / 2) / np.maximum(angle, 1e-9), 0.5)
-    return quaternion_to_matrix(np.concatenate([axis, np.cos(angle / 2)], 1))

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retarget.geometry.rotations import quaternion_to_rotation_vector, relative_quaternion
+
 MAX_SEGMENT_SAMPLES = 256
 """Samples that one line may span. Time and memory grow with K * MAX_SEGMENT_SAMPLES, not with K * K."""
 _SEGMENT_STEPS = (16, 64, MAX_SEGMENT_SAMPLES)  # tried in turn, because most cones close early
@@ -73,7 +75,7 @@ def reduce_rotations(time_s: NDArray[Any], quaternions: NDArray[Any], tolerance_
     allowed = np.full(3, max(_ARC_SHARE * tolerance_rad / np.sqrt(3) - _SINGLE_PRECISION, 0))
 
     def differences(i: int, stop: int) -> NDArray[np.float64]:
-        vectors = _rotation_vectors(q[i], q[i + 1 : stop])
+        vectors = quaternion_to_rotation_vector(relative_quaternion(q[i], q[i + 1 : stop]))
         is_far = np.linalg.norm(vectors, axis=1) > max_angle
         is_far[0] = False  # the next sample can always be reached
         vectors[is_far] = np.nan
@@ -128,16 +130,5 @@ def _reachable(
 
 def _angles(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """(L,) angles in radians between one unit quaternion (4,) and others (L, 4)."""
-    angles: NDArray[np.float64] = np.linalg.norm(_rotation_vectors(one, others), axis=1)
+    angles: NDArray[np.float64] = np.linalg.norm(quaternion_to_rotation_vector(relative_quaternion(one, others)), axis=1)
     return angles
-
-
-def _rotation_vectors(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(L, 3) axis times angle of the shortest rotations from one unit quaternion (4,) to others (L, 4)."""
-    axis = one[3] * others[:, :3] - others[:, 3:] * one[:3] - np.cross(one[:3], others[:, :3])
-    real = others @ one
-    axis *= np.where(real < 0, -1.0, 1.0)[:, None]
-    sine = np.linalg.norm(axis, axis=1)
-    angle = 2 * np.arctan2(sine, np.abs(real))
-    vectors: NDArray[np.float64] = axis * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2.0)[:, None]
-    return vectors

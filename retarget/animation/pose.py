@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.geometry.node_tree import Floats, affine, part_of_turn, quaternion_to_matrix, rotation_about, turn_about
+from retarget.geometry.rotations import (
+    Floats,
+    affine_matrix,
+    quaternion_to_matrix,
+    rotation_about,
+    rotation_about_point,
+    scale_rotation,
+)
 from retarget.rig.rig import Rig
 from retarget.rig.skinned_mesh import GROUPS, HEAD, LEFT_EYE, NECK, RIGHT_EYE
 
@@ -48,18 +55,18 @@ def place_rig(rig: Rig, rotation: NDArray[Any], translation: NDArray[Any]) -> Pl
     turn = quaternion_to_matrix(np.asarray(rotation, np.float64).reshape(-1, 4))
     if rig.has_body:
         yaw = np.arctan2(turn[:, 0, 2], turn[:, 2, 2])
-        base = rotation_about(1, yaw * _BODY_SHARE)
+        base = rotation_about("y", yaw * _BODY_SHARE)
     else:
         base = turn
     front = rig.front_rotation
     head = front.T @ base.transpose(0, 2, 1) @ turn @ front
-    neck = np.tile(np.eye(3), (len(turn), 1, 1)) if rig.neck is None else part_of_turn(head, _NECK_SHARE)
+    neck = np.tile(np.eye(3), (len(turn), 1, 1)) if rig.neck is None else scale_rotation(head, _NECK_SHARE)
     head = neck.transpose(0, 2, 1) @ head
     linear = base @ front * rig.scale
-    head_turn = turn_about(_joint_position(rig, rig.head), head)
+    head_turn = rotation_about_point(_joint_position(rig, rig.head), head)
     eyes = (_neck_movement(rig, neck) @ head_turn @ np.append(rig.eye_center, 1))[:, :3]
     offset = np.asarray(translation, np.float64).reshape(-1, 3) - np.einsum("nij,nj->ni", linear, eyes)
-    return Placement(affine(linear, offset), neck, head)
+    return Placement(affine_matrix(linear, offset), neck, head)
 
 
 def pose_vertices(
@@ -81,13 +88,13 @@ def pose_vertices(
     neck = placement.root @ _neck_movement(rig, placement.neck)
     movement = np.repeat(placement.root[:, None], len(GROUPS), axis=1)
     movement[:, NECK] = neck
-    head = neck @ turn_about(_joint_position(rig, rig.head), placement.head)
+    head = neck @ rotation_about_point(_joint_position(rig, rig.head), placement.head)
     movement[:, [HEAD, LEFT_EYE, RIGHT_EYE]] = head[:, None]
     if rig.eyes is not None:
         eye_rotations = rig.front_rotation.T @ rig.eye_rotations(coefficients) @ rig.front_rotation
         for side, joint in enumerate(rig.eyes):
             group = (LEFT_EYE, RIGHT_EYE)[side]
-            movement[:, group] = movement[:, group] @ turn_about(_joint_position(rig, joint), eye_rotations[:, side])
+            movement[:, group] = movement[:, group] @ rotation_about_point(_joint_position(rig, joint), eye_rotations[:, side])
     weights = rig.weights(coefficients)
     columns = {morph.node: slice(morph.start, morph.stop) for morph in rig.morphs}
     no_weights = np.zeros((count, 0), np.float32)
@@ -115,7 +122,7 @@ def assign_rigs(actors: NDArray[np.integer[Any]], rigs: Sequence[Rig]) -> dict[i
 
 def _neck_movement(rig: Rig, rotation: Floats) -> NDArray[np.float64]:
     """Movements (N, 4, 4) of the rotations (N, 3, 3) about the neck joint. Without one the rotations are the identity."""
-    return turn_about(np.zeros(3) if rig.neck is None else rig.world[rig.neck, :3, 3], rotation)
+    return rotation_about_point(np.zeros(3) if rig.neck is None else rig.world[rig.neck, :3, 3], rotation)
 
 
 def _joint_position(rig: Rig, joint: int | None) -> NDArray[np.float64]:

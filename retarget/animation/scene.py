@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from retarget.animation.pose import assign_rigs
 from retarget.animation.tracks import Track, choose_keyframes, make_tracks
-from retarget.geometry.node_tree import local_matrix, matrix_to_quaternion, pure_rotation
+from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
 from retarget.gltf.accessors import add_accessor
 from retarget.gltf.document import Document, Glb, add, write_glb
 from retarget.gltf.merge import append_document, copy_nodes, scene_roots
+from retarget.gltf.node_tree import local_matrix
 from retarget.io.files import same_file
 from retarget.performance.take import Take
 from retarget.rig.rig import Rig
@@ -227,7 +228,7 @@ def _split_matrix(node: Document) -> None:
         return
     matrix = local_matrix(node)
     del node["matrix"]
-    turn = pure_rotation(matrix)
+    turn = nearest_rotation(matrix)
     node["translation"] = [float(v) for v in matrix[:3, 3]]
     node["rotation"] = [float(v) for v in matrix_to_quaternion(turn)]
     node["scale"] = [float(v) for v in np.diag(turn.T @ matrix[:3, :3])]

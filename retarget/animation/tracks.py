@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from retarget.animation.keyframes import reduce_linear, reduce_rotations
 from retarget.animation.pose import place_rig
-from retarget.geometry.node_tree import local_matrix, matrix_to_quaternion, pure_rotation
+from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
+from retarget.gltf.node_tree import local_matrix
 from retarget.performance.take import Take
 from retarget.rig.rig import Rig
 
@@ -87,8 +88,8 @@ def _track(node: int | None, path: TrackPath, values: NDArray[Any]) -> Track:
 def _joint_rotation(rig: Rig, joint: int, turn: NDArray[np.float64]) -> NDArray[np.float64]:
     """Local rotations (K, 4) of a joint that turn it by (K, 3, 3) in the rig's scene, relative to rest."""
     parents = [number for number, node in enumerate(rig.glb.document["nodes"]) if joint in node.get("children", [])]
-    parent = pure_rotation(rig.world[parents[0]]) if parents else np.eye(3)
-    own = pure_rotation(local_matrix(rig.glb.document["nodes"][joint]))
+    parent = nearest_rotation(rig.world[parents[0]]) if parents else np.eye(3)
+    own = nearest_rotation(local_matrix(rig.glb.document["nodes"][joint]))
     return _shortest_path_signs(matrix_to_quaternion(parent.T @ turn @ parent @ own))
 
 

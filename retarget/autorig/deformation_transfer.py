@@ -16,29 +16,20 @@ from numpy.typing import NDArray
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.autorig.eyelids import close_lids
 from retarget.autorig.loose_parts import loose_parts
-from retarget.autorig.registration import (
-    APART_M,
-    FACING_M,
-    Target,
-    make_target,
-    register,
-    sides_of,
-    similarity,
-    source_sides,
-)
+from retarget.autorig.registration import APART_M, FACING_M, Target, make_target, register, sides_of, source_sides
 from retarget.autorig.source_head import SourceHead
-from retarget.geometry.surface import (
+from retarget.geometry.closest_point import ClosestPointIndex
+from retarget.geometry.laplacian import factorize, gradient_operator
+from retarget.geometry.mesh import (
     Floats,
     Ints,
-    Surface,
-    gradients,
-    need_scipy,
-    point_areas,
-    point_normals,
-    rim,
-    solver,
+    boundary_vertices,
+    require_scipy,
     triangle_normals,
+    vertex_areas,
+    vertex_normals,
 )
+from retarget.geometry.rotations import Similarity, fit_similarity
 
 _ANCHOR_M, _STILL_M = 0.004, 0.0003
 _LEAN_M, _FAR_M = 0.003, 0.012
@@ -51,7 +42,7 @@ _TOUCH_M = 0.0015  # lips this near at rest are held together
 def transfer(source: SourceHead, points: Floats, triangles: Ints, landmarks: dict[str, int]) -> tuple[Floats, tuple[float, Floats, Floats]]:
     """Shapes (51, V, 3) for a mesh, in its own axes and unit, and the similarity (scale, rotation, shift) from it to the
     source's metres and head axes. points: (V, 3), welded. triangles: (T, 3). landmarks: name -> vertex."""
-    need_scipy()
+    require_scipy()
     names = list(landmarks)
     scale, rotation, shift = _place(points[[landmarks[name] for name in names]], source.points(source.neutral, names), names)
     target = make_target(scale * points @ rotation.T + shift, triangles, landmarks, source)
@@ -61,14 +52,14 @@ def transfer(source: SourceHead, points: Floats, triangles: Ints, landmarks: dic
     blinks = [EXPRESSION_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
     shapes[blinks] *= close_lids(source, laid, target, shapes)[:, None, None]
     shapes[:, ~target.skin] = loose_parts(source, laid, on_source, target, shapes)
-    return shapes @ rotation / scale, (scale, rotation, shift)
+    return shapes @ rotation / scale, (float(scale), rotation, shift)
 
 
-def _place(picked: Floats, wanted: Floats, names: list[str]) -> tuple[float, Floats, Floats]:
+def _place(picked: Floats, wanted: Floats, names: list[str]) -> Similarity:
     """The similarity from picked landmarks (L, 3) to the source's (L, 3); ValueError if they are those of no face."""
 
     def off(goal: Floats) -> Floats:
-        scale, rotation, shift = similarity(picked, goal)
+        scale, rotation, shift = fit_similarity(picked, goal)
         return np.linalg.norm(scale * picked @ rotation.T + shift - goal, axis=1)
 
     here, mirrored = off(wanted), off(wanted * [-1, 1, 1])
@@ -77,7 +68,7 @@ def _place(picked: Floats, wanted: Floats, names: list[str]) -> tuple[float, Flo
     spread = np.sqrt(np.square(wanted - wanted.mean(0)).sum(1).mean())
     if np.sqrt(np.square(here).mean()) > _UNLIKE * spread:
         raise ValueError(f"the landmarks do not lie as on a face; {names[int(here.argmax())]} lies farthest from where it should")
-    return similarity(picked, wanted)
+    return fit_similarity(picked, wanted)
 
 
 def on_laid(source: SourceHead, laid: Floats) -> Floats:
@@ -88,18 +79,18 @@ def on_laid(source: SourceHead, laid: Floats) -> Floats:
     triangles = source.triangles[skin[source.triangles[:, 0]]]
     jacobian = deformations(source.neutral, triangles, source.shapes)
     reach = np.linalg.norm(source.shapes, axis=2).max(0)
-    hold = (_STILL_M / (_STILL_M + reach)) ** 2 / _ANCHOR_M**2 * point_areas(laid, triangles)
+    hold = (_STILL_M / (_STILL_M + reach)) ** 2 / _ANCHOR_M**2 * vertex_areas(laid, triangles)
     meeting, wanted = contacts(source, laid)
-    gradient, area = gradients(laid, triangles)
+    gradient, area = gradient_operator(laid, triangles)
     strength = _CONTACT * float((gradient.multiply(gradient).T @ np.repeat(area, 3)).mean())
     system = gradient.T @ diags(np.repeat(area, 3)) @ gradient + diags(hold + 1e-9 * ~skin) + strength * meeting.T @ meeting
-    solve = solver(system)
+    solve = factorize(system)
     result = np.zeros_like(source.shapes)
     for k, shape in enumerate(source.shapes):
         right = gradient.T @ (_rows(jacobian[k]) * np.repeat(area, 3)[:, None])
         result[k] = solve(right + hold[:, None] * shape + strength * (meeting.T @ wanted[k]))
     for rows in source.pieces():  # eyes, teeth, tongue move as they did
-        scale, rotation, _ = similarity(source.neutral[rows], laid[rows])
+        scale, rotation, _ = fit_similarity(source.neutral[rows], laid[rows])
         result[:, rows] = scale * source.shapes[:, rows] @ rotation.T
     return result
 
@@ -112,24 +103,24 @@ def on_target(source: SourceHead, laid: Floats, shapes: Floats, target: Target) 
     triangles = target.skin_triangles
     own_sides = sides_of(target.points, triangles, target.landmarks)
     skin = source.skin
-    surface = Surface(laid, source.triangles[skin[source.triangles[:, 0]]], sides, FACING_M, APART_M)
-    normals = point_normals(target.points, triangles)
+    surface = ClosestPointIndex(laid, source.triangles[skin[source.triangles[:, 0]]], sides, FACING_M, APART_M)
+    normals = vertex_normals(target.points, triangles)
     contact = surface.closest(target.points, normals, own_sides)
     agree = (surface.normals[contact.triangle] * normals).sum(1).clip(0, 1)
-    beyond = surface.at_rim(contact) & (contact.distance > _BESIDE_M)
+    beyond = surface.on_boundary(contact) & (contact.distance > _BESIDE_M)
     trust = np.where(beyond, 0, agree * np.exp(-((contact.distance / _TRUST_M) ** 2)))
     centre = surface.closest(target.points[triangles].mean(1), triangle_normals(target.points, triangles)[0], own_sides[triangles].mean(1))
     trusted = np.exp(-((centre.distance / (1.5 * _TRUST_M)) ** 2)) * trust[triangles].mean(1)
-    gradient, area = gradients(target.points, triangles)
+    gradient, area = gradient_operator(target.points, triangles)
     jacobian = deformations(laid, surface.triangles, shapes)
-    hold = trust / _LEAN_M**2 * point_areas(target.points, triangles)
+    hold = trust / _LEAN_M**2 * vertex_areas(target.points, triangles)
     system = gradient.T @ diags(np.repeat(area, 3)) @ gradient + diags(hold + 1e-6 * max(float(area.mean()), 1e-12) / _FAR_M**2)
-    solve = solver(system)
+    solve = factorize(system)
     result = np.zeros((len(shapes), len(target.points), 3))
     for k, shape in enumerate(shapes):
         taken = jacobian[k][centre.triangle] * trusted[:, None, None]
         right = gradient.T @ (_rows(taken) * np.repeat(area, 3)[:, None])
-        result[k] = solve(right + hold[:, None] * surface.at(contact, shape))
+        result[k] = solve(right + hold[:, None] * surface.interpolate(contact, shape))
     return result
 
 
@@ -159,7 +150,7 @@ def contacts(source: SourceHead, laid: Floats) -> tuple[Any, Floats]:
     sides = source_sides(source)
     pairs = []
     lids = source.mask("lids")
-    border = rim(len(source.neutral), source.triangles) & lids
+    border = boundary_vertices(len(source.neutral), source.triangles) & lids
     for column, name in ((1, "eyeBlinkLeft"), (2, "eyeBlinkRight")):
         margin = ring(source.triangles, border & (np.abs(sides[:, column]) > 1e-3))
         closed = source.neutral + source.shapes[EXPRESSION_NAMES.index(name)]

@@ -9,8 +9,8 @@ from retarget.arkit import EXPRESSION_NAMES
 from retarget.autorig.loose_parts import sphere_centre
 from retarget.autorig.registration import Target
 from retarget.autorig.source_head import SourceHead
-from retarget.geometry.surface import Floats, Ints
-from retarget.render.rasterizer import rasterise
+from retarget.geometry.mesh import Floats, Ints
+from retarget.render.rasterizer import rasterize
 
 _PIXELS = 128
 _FACTORS = np.arange(1.0, 1.41, 0.05)
@@ -45,6 +45,6 @@ def _open(points: Floats, triangles: Ints, centre: Floats, radius: float) -> int
     """How many pixels of a square round the eye, seen from the front, show no skin before the eye's centre."""
     pixel = _PIXELS / (2.4 * radius)
     place = (points - centre) * [pixel, -pixel, -pixel] + [_PIXELS / 2, _PIXELS / 2, 0]
-    index, weight = rasterise(place.astype(np.float32), triangles.astype(np.int32), _PIXELS, _PIXELS)
+    index, weight = rasterize(place.astype(np.float32), triangles.astype(np.int32), _PIXELS, _PIXELS)
     depth = (place[triangles[np.maximum(index, 0)], 2] * weight).sum(-1)
     return int(((index < 0) | (depth > -_FRONT * radius * pixel)).sum())

@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from retarget.autorig.registration import Target, similarity
+from retarget.autorig.registration import Target
 from retarget.autorig.source_head import SourceHead
-from retarget.geometry.surface import Floats, Ints, Surface, components, gradients, point_areas, point_normals, solver
+from retarget.geometry.closest_point import ClosestPointIndex
+from retarget.geometry.laplacian import factorize, gradient_operator
+from retarget.geometry.mesh import Floats, Ints, connected_pieces, vertex_areas, vertex_normals
+from retarget.geometry.rotations import fit_similarity
 
 _FACING_M = 0.012
 _FADE_M = 0.02
@@ -24,7 +27,7 @@ def loose_parts(source: SourceHead, laid: Floats, laid_shapes: Floats, target: T
     result = np.zeros((len(shapes), len(rows), 3))
     if not len(rows):
         return result
-    points, normals = target.points[rows], point_normals(target.points, target.triangles)[rows]
+    points, normals = target.points[rows], vertex_normals(target.points, target.triangles)[rows]
     mouth = source.mask("teeth", "gums", "tongue", "mouth_inside")
     inside = _surface(laid, source.triangles[mouth[source.triangles].all(1)])
     outside = _surface(target.points, target.skin_triangles)
@@ -34,8 +37,8 @@ def loose_parts(source: SourceHead, laid: Floats, laid_shapes: Floats, target: T
     fade = np.exp(-np.maximum(near_out.distance / _FADE_M - 1, 0))[:, None]
     spread = _spreader(target, rows, np.minimum(near_in.distance, near_out.distance))
     for k in range(len(shapes)):
-        result[k] = spread(np.where(hidden, inside.at(near_in, laid_shapes[k]), outside.at(near_out, shapes[k]) * fade))
-    piece = components(len(target.points), target.triangles)[rows]
+        result[k] = spread(np.where(hidden, inside.interpolate(near_in, laid_shapes[k]), outside.interpolate(near_out, shapes[k]) * fade))
+    piece = connected_pieces(len(target.points), target.triangles)[rows]
     closest = inside.triangles[near_in.triangle, 0]
     eyes = [_Eye(source, laid, name) for name in ("eyeball_left", "eyeball_right")]
     for number in np.unique(piece):
@@ -48,7 +51,7 @@ def loose_parts(source: SourceHead, laid: Floats, laid_shapes: Floats, target: T
         if share.max() > 0.2 and share.max() > 0.7 * share.sum():  # a tooth, or a row of one jaw
             jaw = source.piece == share.argmax()
             for shape, laid_shape in zip(result, laid_shapes):
-                _, rotation, shift = similarity(laid[jaw], laid[jaw] + laid_shape[jaw])
+                _, rotation, shift = fit_similarity(laid[jaw], laid[jaw] + laid_shape[jaw])
                 shape[mine] = points[mine] @ rotation.T + shift - points[mine]
     return result
 
@@ -60,9 +63,9 @@ def _spreader(target: Target, rows: Ints, distance: Floats) -> Callable[[Floats]
     number = np.full(len(target.points), -1)
     number[rows] = np.arange(len(rows))
     triangles = number[target.triangles[~target.skin[target.triangles[:, 0]]]]
-    gradient, area = gradients(target.points[rows], triangles)
-    hold = np.maximum(np.exp(-((distance / _ROOT_M) ** 2)), 1e-3) * point_areas(target.points[rows], triangles) / _ROOT_M**2 + 1e-12
-    solve = solver(gradient.T @ diags(np.repeat(area, 3)) @ gradient + diags(hold))
+    gradient, area = gradient_operator(target.points[rows], triangles)
+    hold = np.maximum(np.exp(-((distance / _ROOT_M) ** 2)), 1e-3) * vertex_areas(target.points[rows], triangles) / _ROOT_M**2 + 1e-12
+    solve = factorize(gradient.T @ diags(np.repeat(area, 3)) @ gradient + diags(hold))
     return lambda movement: solve(hold[:, None] * movement)
 
 
@@ -74,7 +77,7 @@ class _Eye:
         self.centre = sphere_centre(laid[globe])
         self.radius = float(np.linalg.norm(laid[globe] - self.centre, axis=1).mean())
         rest = source.neutral[globe]
-        self.turns = [similarity(rest, rest + shape[globe])[1] - np.eye(3) for shape in source.shapes]
+        self.turns = [fit_similarity(rest, rest + shape[globe])[1] - np.eye(3) for shape in source.shapes]
 
     def holds(self, points: Floats) -> bool:
         """Whether a piece is a globe, or a small one in front of it (an iris, a cornea): tear lines and sockets are neither."""
@@ -92,8 +95,8 @@ class _Eye:
         return np.stack([(points - centre) @ turn.T for turn in self.turns])
 
 
-def _surface(points: Floats, triangles: Ints) -> Surface:
-    return Surface(points, triangles, np.zeros((len(points), 0)), _FACING_M, 0.0)
+def _surface(points: Floats, triangles: Ints) -> ClosestPointIndex:
+    return ClosestPointIndex(points, triangles, np.zeros((len(points), 0)), _FACING_M, 0.0)
 
 
 def sphere_centre(points: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """Lay a head with known shapes onto another head: landmarks, then identity, then a smooth free movement (non-rigid ICP).
 
-Lengths are metres in the source's frame; the target was brought there by `similarity` before.
+Lengths are metres in the source's frame; the target was brought there by `fit_similarity` before.
 """
 
 from __future__ import annotations
@@ -11,20 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.autorig.source_head import SourceHead
-from retarget.geometry.surface import (
-    Floats,
-    Ints,
-    Surface,
-    components,
-    edge_graph,
-    gradients,
-    point_areas,
-    point_normals,
-    slit_sides,
-    solver,
-)
+from retarget.geometry.closest_point import ClosestPointIndex
+from retarget.geometry.laplacian import factorize, gradient_operator
+from retarget.geometry.mesh import Floats, Ints, connected_pieces, edge_graph, slit_sides, vertex_areas, vertex_normals
+from retarget.geometry.rotations import fit_similarity
 
-FACING_M, APART_M = 0.012, 0.02  # see `Surface`
+FACING_M, APART_M = 0.012, 0.02  # see `ClosestPointIndex`
 _LANDMARK_M = 0.003  # how exactly a person picks a point
 _STIFFNESS_M = (0.05, 0.05, 0.03, 0.03, 0.02, 0.02, 0.014, 0.01, 0.008, 0.006, 0.005, 0.004, 0.004, 0.004)
 _FARTHEST = (0.03, 0.004)  # how far a match may lie, first and last
@@ -50,32 +42,21 @@ class Target:
         return self.triangles[self.skin[self.triangles[:, 0]]]
 
 
-def similarity(source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
-    """Scale, rotation (3, 3), shift (3,) that lay points source (L, 3) onto target (L, 3) best (Umeyama 1991)."""
-    mean_s, mean_t = source.mean(0), target.mean(0)
-    covariance = (target - mean_t).T @ (source - mean_s) / len(source)
-    u, size, v = np.linalg.svd(covariance)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ v)) or 1.0])
-    rotation = (u * sign) @ v
-    scale = float((size * sign).sum() / max(((source - mean_s) ** 2).sum(1).mean(), 1e-300))
-    return scale, rotation, mean_t - scale * rotation @ mean_s
-
-
 def make_target(points: Floats, triangles: Ints, landmarks: dict[str, int], source: SourceHead) -> Target:
     """Finds the pieces that are the face, and turns them outwards. Landmarks that were picked on another piece (a lid's on
     the eyeball, the forehead's on the hair) go to the closest vertex of the face."""
     from scipy.spatial import cKDTree
 
-    piece = components(len(points), triangles)
+    piece = connected_pieces(len(points), triangles)
     skin = np.isin(piece, [piece[landmarks[name]] for name in _FACE])
     face = np.flatnonzero(skin)
     nearest = face[cKDTree(points[face]).query(points[list(landmarks.values())])[1]]
     landmarks = dict(zip(landmarks, nearest.tolist()))
     names = list(landmarks)
-    normals = point_normals(source.neutral, source.triangles)
+    normals = vertex_normals(source.neutral, source.triangles)
     outward = source.points(normals, names)
     chosen = triangles[skin[triangles[:, 0]]]
-    given = point_normals(points, chosen)[[landmarks[name] for name in names]]
+    given = vertex_normals(points, chosen)[[landmarks[name] for name in names]]
     if (outward * given).sum() < 0:
         triangles = triangles[:, ::-1]
     return Target(points, triangles, skin, landmarks)
@@ -106,7 +87,7 @@ def register(source: SourceHead, target: Target) -> Floats:
     wanted = target.points[[target.landmarks[name] for name in names]]
     sides = source_sides(source)
     triangles = target.skin_triangles
-    surface = Surface(target.points, triangles, sides_of(target.points, triangles, target.landmarks), FACING_M, APART_M)
+    surface = ClosestPointIndex(target.points, triangles, sides_of(target.points, triangles, target.landmarks), FACING_M, APART_M)
     skin = source.mask(*SKIN)
     identity = _fit_identity(source, names, wanted)
     for farthest in (0.03, 0.02, 0.015, 0.01):
@@ -121,7 +102,7 @@ def register(source: SourceHead, target: Target) -> Floats:
         around = source.mask("lids") & (source.neutral[:, 0] * source.neutral[piece, 0].mean() > 0)
         if not source.mask("eyeball_left", "eyeball_right")[piece].any():
             around = source.mask("lips")
-        scale, rotation, shift = similarity(source.neutral[around], laid[around])
+        scale, rotation, shift = fit_similarity(source.neutral[around], laid[around])
         laid[piece] = scale * source.neutral[piece] @ rotation.T + shift
     return laid
 
@@ -139,15 +120,15 @@ def _fit_identity(source: SourceHead, names: list[str], wanted: Floats, rows: In
     return np.asarray(np.linalg.solve(basis @ basis.T + np.eye(size), basis @ rest))
 
 
-def _match(current: Floats, source: SourceHead, surface: Surface, sides: Floats, farthest: float) -> tuple[Floats, Floats]:
+def _match(current: Floats, source: SourceHead, surface: ClosestPointIndex, sides: Floats, farthest: float) -> tuple[Floats, Floats]:
     """For each source vertex the closest target point (V, 3) and how far it may be trusted (V,), 0 to 1."""
-    normals = point_normals(current, source.triangles)
+    normals = vertex_normals(current, source.triangles)
     contact = surface.closest(current, normals, sides)
-    place = surface.at(contact, surface.points)
+    place = surface.interpolate(contact, surface.points)
     agree = (surface.normals[contact.triangle] * normals).sum(1)
     trust = np.where((contact.distance < farthest) & (agree > 0.5), agree, 0.0)
     # A match on the target's open border says only that the target ends there, except round the eyes, where lids may end.
-    keep = ~surface.at_rim(contact) | source.mask("lids")
+    keep = ~surface.on_boundary(contact) | source.mask("lids")
     return place, np.where(keep, trust, 0.0)
 
 
@@ -167,14 +148,14 @@ def _warp(source: Floats, target: Floats, points: Floats) -> Floats:
     return points + kernel(points) @ solved[:count] + solved[count] + points @ solved[count + 1 :]
 
 
-def _free(source: SourceHead, target: Target, surface: Surface, sides: Floats, start: Floats) -> Floats:
+def _free(source: SourceHead, target: Target, surface: ClosestPointIndex, sides: Floats, start: Floats) -> Floats:
     """Non-rigid ICP: every vertex to its match, with a movement whose bending energy is least; ever less stiff."""
     from scipy.sparse import coo_matrix, diags
 
     names = list(target.landmarks)
-    gradient, area = gradients(start, source.triangles)
+    gradient, area = gradient_operator(start, source.triangles)
     laplacian = gradient.T @ diags(np.repeat(area, 3)) @ gradient
-    mass = np.maximum(point_areas(start, source.triangles), 1e-9)
+    mass = np.maximum(vertex_areas(start, source.triangles), 1e-9)
     bending = laplacian @ diags(1 / mass) @ laplacian
     vertex = np.array([source.landmarks[name][0] for name in names])
     weight = np.array([source.landmarks[name][1] for name in names])
@@ -189,5 +170,5 @@ def _free(source: SourceHead, target: Target, surface: Surface, sides: Floats, s
         hold = mass * trust * follows
         pull = heavy * mass.mean()
         system = stiffness**4 * bending + 1e-4 * stiffness**2 * laplacian + diags(hold + 1e-6 * mass) + pull * pick.T @ pick
-        moved = solver(system)(hold[:, None] * (match - start) + pull * (pick.T @ wanted))
+        moved = factorize(system)(hold[:, None] * (match - start) + pull * (pick.T @ wanted))
     return start + moved

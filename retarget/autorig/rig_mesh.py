@@ -11,12 +11,12 @@ import numpy as np
 from retarget.arkit import ARKIT_NAMES
 from retarget.autorig.deformation_transfer import transfer
 from retarget.autorig.landmarks import place_marks, read_marks
-from retarget.autorig.obj import ObjMesh, read_obj
 from retarget.autorig.source_head import load_source
-from retarget.geometry.surface import Floats, Ints, need_scipy, point_normals
+from retarget.geometry.mesh import Floats, Ints, require_scipy, vertex_normals
 from retarget.gltf.accessors import add_sparse_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Glb, read_glb, write_glb
+from retarget.io.obj import ObjMesh, read_obj
 from retarget.rig.skinned_mesh import SkinnedMesh, load_skinned_mesh
 
 _SMALLEST_M = 2e-5
@@ -42,7 +42,7 @@ def rig_mesh(mesh: _Path, landmarks: _Path, out: _Path, source: _Path | None = N
     An OBJ comes out upright in metres, as large as people's heads are, facing +z. A glTF file stays as it is; its meshes
     get targets. tongueOut moves nothing: the source head has no such shape.
     """
-    need_scipy()
+    require_scipy()
     _check_out(Path(out))
     head, marks = load_source(source), read_marks(landmarks)
     is_gltf = Path(mesh).suffix.lower() in (".glb", ".gltf")
@@ -100,7 +100,7 @@ def _bare_character(glb: Glb) -> SkinnedMesh:
 def welded(points: Floats, triangles: Ints) -> Ints:
     """(V,) the first vertex of the same place whose normal does not look the other way: seams of texture or shading close,
     lips that touch stay two."""
-    normals = point_normals(points, triangles)
+    normals = vertex_normals(points, triangles)
     size = np.ptp(points, axis=0).max() or 1.0
     grid = np.round((points - points.min(0)) / size * 1e6).astype(np.int64)
     _, place = np.unique(grid, axis=0, return_inverse=True)
@@ -117,7 +117,7 @@ def welded(points: Floats, triangles: Ints) -> Ints:
 
 def _obj_rig(obj: ObjMesh, deltas: Floats, points: Floats) -> Glb:
     """Parts by material, vertices split where the texture has seams."""
-    normals, parts, materials = point_normals(points, obj.triangles), [], []
+    normals, parts, materials = vertex_normals(points, obj.triangles), [], []
     for number, name in enumerate(obj.material_names):
         rows = obj.material == number
         corner = np.stack([obj.triangles[rows].ravel(), obj.uv_triangles[rows].ravel()], axis=1)

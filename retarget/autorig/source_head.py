@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.geometry.surface import components
+from retarget.geometry.mesh import connected_pieces
 
 Floats = NDArray[np.float64]
 DEFAULT_FILE = Path(__file__).resolve().parents[2] / "mfn" / "weights" / "head_model.npz"
@@ -66,7 +66,7 @@ class SourceHead:
     @cached_property
     def piece(self) -> NDArray[np.int64]:
         """(V,) number of the connected piece."""
-        return components(len(self.neutral), self.triangles)
+        return connected_pieces(len(self.neutral), self.triangles)
 
     @cached_property
     def skin(self) -> NDArray[np.bool_]:

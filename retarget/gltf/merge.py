@@ -5,8 +5,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from retarget.geometry.node_tree import below, roots_of
 from retarget.gltf.document import Document, Glb
+from retarget.gltf.node_tree import root_nodes, subtree
 from retarget.gltf.validate import LISTS
 
 _SHIFTED = tuple(kind for kind in LISTS if kind not in ("buffers", "scenes"))
@@ -50,7 +50,7 @@ def copy_nodes(document: Document, tops: list[int]) -> dict[int, int]:
     """Copy the nodes `tops` and all below them, with skeletons of their own (a skin belongs to its joints); meshes
     are shared. The map from each old node's number to its copy's."""
     nodes = document["nodes"]
-    old = below(document, tops)
+    old = subtree(document, tops)
     copy_of = {number: len(nodes) + place for place, number in enumerate(old)}
     skin_of: dict[int, int] = {}
     for number in old:
@@ -80,7 +80,7 @@ def _constraints(node: Document) -> list[Document]:
 
 def scene_roots(document: Document, moved_by: int) -> list[int]:
     """Roots of a document's default scene as numbers in the joint one."""
-    return [root + moved_by for root in roots_of(document)]
+    return [root + moved_by for root in root_nodes(document)]
 
 
 def _joint_asset(first: Document, second: Document) -> Document:

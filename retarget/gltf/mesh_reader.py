@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import Document, Glb
-from retarget.render.materials import surface_of
+from retarget.gltf.materials import surface_of
 
 _TRIANGLES_MODE = 4
 _MAX_UV = 1e6

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.geometry.node_tree import matrix_to_quaternion, pure_rotation, shortest_turn
+from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation, rotation_between
 
 Json = dict[str, Any]
 
@@ -112,7 +112,7 @@ def pose_of(face: Json) -> Pose:
             matrix = _numbers(given["data"] if isinstance(given, dict) else given, 16).reshape(4, 4)
             is_row_major = np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-4)
             matrix = matrix if is_row_major else matrix.T
-            return Pose(matrix_to_quaternion(pure_rotation(matrix)), matrix[:3, 3] * unit_m)
+            return Pose(matrix_to_quaternion(nearest_rotation(matrix)), matrix[:3, 3] * unit_m)
     if {"rotation", "scale", "center", "size"} <= set(face):
         return _weak_perspective_pose(face)
     rotation = _numbers(face["rotation"], 4) if "rotation" in face else None
@@ -127,9 +127,9 @@ def _weak_perspective_pose(face: Json) -> Pose:
     """
     size, center, scale = _numbers(face["size"], 2), _numbers(face["center"], 2), _numbers(face["scale"], 1)
     place = np.append((center - size / 2) * (1, -1), -size.max()) / max(float(scale[0]), 1e-6)
-    to_ray = shortest_turn(np.array([0.0, 0.0, -1.0]), place / np.linalg.norm(place))
+    to_ray = rotation_between(np.array([0.0, 0.0, -1.0]), place / np.linalg.norm(place))
     turn = to_ray @ np.diag([1.0, -1.0, -1.0]) @ _numbers(face["rotation"], 9).reshape(3, 3)
-    return Pose(matrix_to_quaternion(pure_rotation(turn)), place)
+    return Pose(matrix_to_quaternion(nearest_rotation(turn)), place)
 
 
 def number_of(value: Any) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
-from retarget.geometry.node_tree import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
+from retarget.geometry.rotations import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.performance.take import Take
 from retarget.performance.udp import open_udp
 
@@ -60,7 +60,7 @@ def angles_to_quaternion(angles: Floats) -> NDArray[np.float64]:
         (N, 4) quaternions x y z w in the axes of `Take`.
     """
     yaw, pitch, roll = np.asarray(angles, np.float64).reshape(-1, 3).T
-    return matrix_to_quaternion(rotation_about(1, yaw) @ rotation_about(0, -pitch) @ rotation_about(2, roll))
+    return matrix_to_quaternion(rotation_about("y", yaw) @ rotation_about("x", -pitch) @ rotation_about("z", roll))
 
 
 def take_to_values(take: Take) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.geometry.node_tree import Floats
+from retarget.geometry.rotations import Floats
 from retarget.gltf.document import Document
 from retarget.performance.take import Take
 from retarget.performance.udp import open_udp

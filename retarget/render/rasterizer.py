@@ -20,22 +20,22 @@ _ROWS_AT_ONCE = 1 << 20  # bounds on working memory: about 100 MB whatever the p
 _FRAGMENTS_AT_ONCE = 1 << 20
 
 
-def rasterise(
+def rasterize(
     points: Floats, triangles: Ints, height: int, width: int, cull: bool = False
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Which triangle is nearest in each pixel, and where in it: `nearest`, then `barycentric_at` in all drawn pixels.
+    """Which triangle is nearest in each pixel, and where in it: `nearest_triangles`, then `barycentric_at` in all drawn pixels.
 
     Returns triangle (H, W) int32, -1 where none, and barycentric (H, W, 3) float32 weights of its corners, linear on
     the screen, zeros where none.
     """
-    triangle, _ = nearest(points, triangles, height, width, cull)
+    triangle, _ = nearest_triangles(points, triangles, height, width, cull)
     barycentric = np.zeros((height * width, 3), np.float32)
     pixel = np.flatnonzero(triangle >= 0)
     barycentric[pixel] = barycentric_at(points, triangles, triangle.ravel()[pixel], pixel, width)
     return triangle, barycentric.reshape(height, width, 3)
 
 
-def nearest(
+def nearest_triangles(
     points: Floats, triangles: Ints, height: int, width: int, cull: bool = False, behind: Floats | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """The nearest triangle (H, W) int32 at each pixel's centre, -1 where none, and its z (H, W), +inf where none.
@@ -69,23 +69,6 @@ def barycentric_at(points: Floats, triangles: Ints, triangle: Ints, pixel: Ints,
     area = _double_area(x, y)
     second, third = (x[2] * y[0] - x[0] * y[2]) / area, (x[0] * y[1] - x[1] * y[0]) / area
     return np.stack([1 - second - third, second, third], axis=1).astype(np.float32)
-
-
-def vertex_normals(vertices: Floats, triangles: Ints) -> NDArray[np.float32]:
-    """Unit normals (..., V, 3) of vertices (..., V, 3), the mean of the faces around each weighted by area; outward
-    for counter-clockwise triangles (T, 3) in a right-handed frame. A vertex of no triangle gets (0, 0, 0)."""
-    points = np.asarray(vertices, np.float64)
-    count = points.shape[-2]
-    flat = points.reshape(-1, 3)
-    batch = flat.shape[0] // count if count else 0
-    index = (np.asarray(triangles)[None] + count * np.arange(batch)[:, None, None]).reshape(-1, 3)  # (B T, 3)
-    a, b, c = flat[index[:, 0]], flat[index[:, 1]], flat[index[:, 2]]
-    face = np.cross(b - a, c - a)  # (B T, 3), length is twice the area
-    total = np.empty_like(flat)
-    for axis in range(3):
-        total[:, axis] = np.bincount(index.ravel(), np.repeat(face[:, axis], 3), minlength=len(flat))
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return (total / np.where(length > 0, length, 1)).reshape(points.shape).astype(np.float32)
 
 
 def interpolate(values: Floats, triangles: Ints, triangle: Ints, barycentric: Floats) -> NDArray[np.float32]:
@@ -125,28 +108,7 @@ def linear_to_srgb(light: Floats) -> NDArray[np.float32]:
     return np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
-def render(
-    points: Floats, triangles: Ints, colours: Floats, normals: Floats, height: int, width: int, samples: int = 2
-) -> NDArray[np.float32]:
-    """Lit mesh as (H, W, 4) float32: linear light times coverage, and coverage; anti-aliased by samples x samples per
-    pixel.
-
-    points: (V, 3) px. colours: (V, 3) sRGB in [0, 1]. normals: (V, 3) unit, picture frame. Lay over a picture with
-    `compose`.
-    """
-    fine = np.asarray(points, np.float64) * (samples, samples, 1)
-    triangle, barycentric = rasterise(fine, triangles, height * samples, width * samples)
-    drawn = triangle >= 0
-    picture = np.zeros((*triangle.shape, 4), np.float32)
-    vertex = np.concatenate([srgb_to_linear(colours), np.asarray(normals, np.float32)], axis=1)  # (V, 6)
-    pixel = interpolate(vertex, triangles, triangle[drawn], barycentric[drawn])
-    normal = pixel[:, 3:] / np.maximum(np.linalg.norm(pixel[:, 3:], axis=1, keepdims=True), 1e-6)
-    picture[drawn, :3] = shade(pixel[:, :3], normal)
-    picture[drawn, 3] = 1
-    return shrink(picture, samples)
-
-
-def shrink(picture: Floats, samples: int) -> NDArray[np.float32]:
+def downsample(picture: Floats, samples: int) -> NDArray[np.float32]:
     """Mean over samples x samples blocks: (H s, W s, C) -> (H, W, C) float32. For linear light and coverage, not for
     sRGB."""
     height, width, channels = picture.shape

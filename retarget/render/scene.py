@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.animation.pose import assign_rigs, pose_vertices
-from retarget.geometry.node_tree import Floats
+from retarget.geometry.mesh import vertex_normals
+from retarget.geometry.rotations import Floats
+from retarget.gltf.materials import Look, sample
 from retarget.performance.take import Take
-from retarget.render.materials import Look, sample
 from retarget.render.rasterizer import (
     barycentric_at,
     compose,
+    downsample,
     interpolate,
-    nearest,
+    nearest_triangles,
     shade,
-    shrink,
     srgb_to_linear,
-    vertex_normals,
 )
 from retarget.rig.rig import Rig
 
@@ -99,7 +99,7 @@ def _draw(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: floa
         place = picture[top : min(top + rows, high[1]), low[0] : high[0]]
         size = tuple(-(-side // coarse) for side in place.shape[:2])
         window = (points - (low[0], top, 0)) * (_SAMPLES / coarse, _SAMPLES / coarse, 1)
-        layer = shrink(_layers(rig, window, values, chosen, (size[0] * _SAMPLES, size[1] * _SAMPLES)), _SAMPLES)
+        layer = downsample(_layers(rig, window, values, chosen, (size[0] * _SAMPLES, size[1] * _SAMPLES)), _SAMPLES)
         layer = layer.repeat(coarse, axis=0).repeat(coarse, axis=1)[: place.shape[0], : place.shape[1]]
         place[:] = compose(layer, place)
 
@@ -131,7 +131,7 @@ def _layers(
     behind: NDArray[np.float64] | None = None
     see_through = any(rig.materials[m].alpha != "OPAQUE" for m in np.unique(material))
     for _ in range(_LAYERS if see_through else 1):
-        triangle, depth = nearest(points, triangles, *size, behind=behind)
+        triangle, depth = nearest_triangles(points, triangles, *size, behind=behind)
         drawn = np.flatnonzero(triangle >= 0)
         if not len(drawn):
             break

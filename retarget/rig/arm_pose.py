@@ -6,17 +6,8 @@ import re
 
 import numpy as np
 
-from retarget.geometry.node_tree import (
-    Document,
-    bare_name,
-    below,
-    matrix_to_quaternion,
-    parents_of,
-    pure_rotation,
-    roots_of,
-    shortest_turn,
-    world_matrices,
-)
+from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation, rotation_between
+from retarget.gltf.node_tree import Document, normalized_name, parent_indices, root_nodes, subtree, world_matrices
 
 _LOWERED_LEFT_ARM = np.array([0.22, -0.97, 0.06])  # direction of the left upper arm in the rig's axes
 _MIN_SIDEWAYS = 0.5  # part of the arm's length along x; an arm with less hangs already
@@ -30,7 +21,7 @@ def lower_arms(document: Document, humanoid: dict[str, int]) -> None:
         humanoid: VRM's bones, bone name -> node. Without them the joints are found by their usual names (LeftArm,
             upperarm_l …). A character without arm joints stays as it is.
     """
-    parents = parents_of(document)
+    parents = parent_indices(document)
     for side, sign in (("left", 1.0), ("right", -1.0)):
         joint = humanoid.get(f"{side}UpperArm", _search_arm(document, side))
         if joint is None or "matrix" in document["nodes"][joint] or not document["nodes"][joint].get("children"):
@@ -43,9 +34,9 @@ def lower_arms(document: Document, humanoid: dict[str, int]) -> None:
             continue
         # The left arm of a character that faces -z points to -x, so the arm itself tells which way is outwards.
         target = _LOWERED_LEFT_ARM * (np.sign(direction[0]), 1, sign * np.sign(direction[0]))
-        turn = shortest_turn(direction / length, target / np.linalg.norm(target))
-        parent = pure_rotation(world[parents[joint]]) if parents[joint] >= 0 else np.eye(3)
-        rotation = matrix_to_quaternion(parent.T @ turn @ pure_rotation(world[joint]))
+        turn = rotation_between(direction / length, target / np.linalg.norm(target))
+        parent = nearest_rotation(world[parents[joint]]) if parents[joint] >= 0 else np.eye(3)
+        rotation = matrix_to_quaternion(parent.T @ turn @ nearest_rotation(world[joint]))
         document["nodes"][joint]["rotation"] = [float(v) for v in rotation]
 
 
@@ -53,8 +44,8 @@ def _search_arm(document: Document, side: str) -> int | None:
     """The upper arm joint of one side by its name, or None."""
     names = rf"{side}(upper)?arm|(upper)?arm{side}|{side[0]}upperarm|upperarm{side[0]}"
     pattern = rf"(mixamorig\d*|(valvebiped)?bip\d*|ccbase|def|armature)?({names})\d*"
-    for number in below(document, roots_of(document)):
+    for number in subtree(document, root_nodes(document)):
         node = document["nodes"][number]
-        if "skin" not in node and re.fullmatch(pattern, bare_name(node)):
+        if "skin" not in node and re.fullmatch(pattern, normalized_name(node)):
             return number
     return None

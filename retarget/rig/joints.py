@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from retarget.geometry.node_tree import Document, bare_name, below, roots_of
+from retarget.gltf.node_tree import Document, normalized_name, root_nodes, subtree
 from retarget.io.suggest import did_you_mean
 from retarget.rig.vrm.avatar import humanoid_bones
 
@@ -55,7 +55,7 @@ def find_joints(
     """
     head_node, head_found_by = _find(document, "head", head)
     neck_node, neck_found_by = _find(document, "neck", neck)
-    if neck_node is not None and (head_node is None or head_node not in below(document, [neck_node])[1:]):
+    if neck_node is not None and (head_node is None or head_node not in subtree(document, [neck_node])[1:]):
         if neck is not None:
             raise ValueError(f"the head is not below the node {neck!r} in the tree (expected a neck joint)")
         neck_node, neck_found_by = None, ""
@@ -86,9 +86,9 @@ def _search_by_name(document: Document, pattern: str) -> int | None:
     effect in glTF.
     """
     nodes = document.get("nodes", [])
-    candidates = [number for number in below(document, roots_of(document)) if "skin" not in nodes[number]]
+    candidates = [number for number in subtree(document, root_nodes(document)) if "skin" not in nodes[number]]
     for number in candidates:
-        if re.fullmatch(pattern, bare_name(nodes[number])):
+        if re.fullmatch(pattern, normalized_name(nodes[number])):
             return number
     joints = {joint for skin in document.get("skins", []) for joint in skin["joints"]}
     for number in candidates:

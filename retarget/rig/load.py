@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.geometry.node_tree import Document, below, world_matrices
 from retarget.gltf.document import Glb, read_glb
-from retarget.render.materials import load_looks
+from retarget.gltf.materials import load_looks
+from retarget.gltf.node_tree import Document, subtree, world_matrices
 from retarget.rig.arm_pose import lower_arms
 from retarget.rig.avatars import find_avatar
 from retarget.rig.joints import Joints, find_joints
@@ -164,7 +164,7 @@ def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
 
 def _has_skin(document: Document, mesh: SkinnedMesh, joints: Joints) -> bool:
     """Whether any vertex follows the head joint. Some files have a skeleton beside a face that is not bound to it."""
-    below_head = set(below(document, [joints.head] if joints.head is not None else []))
+    below_head = set(subtree(document, [joints.head] if joints.head is not None else []))
     groups = [HEAD, *(LEFT_EYE + side for side, eye in enumerate(joints.eyes or ()) if eye in below_head)]
     return bool(mesh.group_weights[:, groups].any())
 

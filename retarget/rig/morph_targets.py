@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.geometry.node_tree import Document, below, roots_of
+from retarget.gltf.node_tree import Document, root_nodes, subtree
 from retarget.rig.skinned_mesh import LEFT_EYE, RIGHT_EYE, SkinnedMesh
 
 _MIN_MOVEMENT = 1e-7  # in the mesh's unit; smaller deltas are numerical noise
@@ -41,7 +41,7 @@ def find_morphs(document: Document) -> tuple[MorphNode, ...]:
         The nodes in tree order. Targets without a name are called "target_0", "target_1" …
     """
     morphs, start = [], 0
-    for number in below(document, roots_of(document)):
+    for number in subtree(document, root_nodes(document)):
         node = document["nodes"][number]
         if "mesh" not in node:
             continue

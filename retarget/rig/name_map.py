@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.geometry.node_tree import Document
+from retarget.gltf.node_tree import Document
 from retarget.io.files import atomic_write, read_json_object
 from retarget.io.suggest import did_you_mean
 from retarget.rig.morph_targets import MorphNode, find_morphs

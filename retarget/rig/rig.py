@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.geometry.node_tree import rotation_about
+from retarget.geometry.rotations import rotation_about
 from retarget.gltf.document import Glb
-from retarget.render.materials import Look, load_looks
+from retarget.gltf.materials import Look, load_looks
 from retarget.rig.joints import Joints
 from retarget.rig.morph_targets import MorphNode
 from retarget.rig.skinned_mesh import BODY, NECK, SkinnedMesh
@@ -147,5 +147,5 @@ class Rig:
             # A positive angle about y turns to the subject's left, one about x turns down.
             y = sign * (value[f"eyeLookOut{side}"] * outwards - value[f"eyeLookIn{side}"] * inwards)
             x = value[f"eyeLookDown{side}"] * down - value[f"eyeLookUp{side}"] * up
-            rotations.append(rotation_about(1, y) @ rotation_about(0, x))
+            rotations.append(rotation_about("y", y) @ rotation_about("x", x))
         return np.stack(rotations, axis=1)

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.geometry.node_tree import below, roots_of, world_matrices
 from retarget.gltf.document import Document, Glb
 from retarget.gltf.mesh_reader import NodeMesh, read_node_mesh
+from retarget.gltf.node_tree import root_nodes, subtree, world_matrices
 
 GROUPS = BODY, HEAD, LEFT_EYE, RIGHT_EYE, NECK = (0, 1, 2, 3, 4)
 """Numbers of the bone groups."""
@@ -144,8 +144,8 @@ def load_skinned_mesh(
     group_of_node = np.full(len(document.get("nodes", [])), HEAD if head is None else BODY)
     for group, joint in zip((NECK, HEAD, LEFT_EYE, RIGHT_EYE), (neck, head, *(eyes or ())), strict=False):
         if joint is not None:
-            group_of_node[below(document, [joint])] = group
-    drawn = [n for n in below(document, roots_of(document)) if "mesh" in document["nodes"][n]]
+            group_of_node[subtree(document, [joint])] = group
+    drawn = [n for n in subtree(document, root_nodes(document)) if "mesh" in document["nodes"][n]]
     _check_size(document, drawn)
     meshes: list[NodeMesh] = []
     parts: list[MeshPart] = []

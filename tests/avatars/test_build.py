@@ -15,7 +15,7 @@ from mfn.structures.head_model import HeadModel  # noqa: E402
 from retarget.animation.pose import pose_vertices  # noqa: E402
 from retarget.arkit import ARKIT_NAMES, MIRROR  # noqa: E402
 from retarget.gltf.accessors import read_accessor  # noqa: E402
-from retarget.render.rasterizer import rasterise  # noqa: E402
+from retarget.render.rasterizer import rasterize  # noqa: E402
 from retarget.rig.load import load_rig  # noqa: E402
 from retarget.rig.rig import Rig  # noqa: E402
 
@@ -41,7 +41,7 @@ def vertices(rig: Rig, expression: np.ndarray) -> np.ndarray:
 def seen(rig: Rig, expression: np.ndarray, material: str) -> int:
     """Pixels of a material that a camera in front of the face sees."""
     points = vertices(rig, expression) * (PX_PER_M, -PX_PER_M, -PX_PER_M) + (SIZE / 2, SIZE / 2, 0)
-    triangle, _ = rasterise(points, rig.mesh.triangles, SIZE, SIZE)
+    triangle, _ = rasterize(points, rig.mesh.triangles, SIZE, SIZE)
     names = [item["name"] for item in rig.glb.document["materials"]]
     return int((rig.mesh.material[triangle[triangle >= 0]] == names.index(material)).sum())
 

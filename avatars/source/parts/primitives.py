@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.render.rasterizer import srgb_to_linear, vertex_normals
+from retarget.geometry.mesh import vertex_normals
+from retarget.render.rasterizer import srgb_to_linear
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,7 +50,7 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
 
 def normals(mesh: Mesh) -> NDArray[np.float32]:
     """(V, 3) unit, out of the surface; vertices at one place of one surface are smooth only where they are one vertex."""
-    return vertex_normals(mesh.vertices, mesh.triangles)
+    return vertex_normals(mesh.vertices, mesh.triangles).astype(np.float32)
 
 
 def mirrored(mesh: Mesh) -> Mesh:

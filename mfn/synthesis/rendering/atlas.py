@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.head_model import HeadModel
-from retarget.render.rasterizer import rasterise
+from retarget.render.rasterizer import rasterize
 
 Floats = NDArray[np.floating]
 
@@ -64,7 +64,7 @@ class HeadAtlas:
 def build_atlas(model: HeadModel) -> HeadAtlas:
     """Lay out the head model's surface. Takes about a second."""
     page, corner = _layout(model)
-    number, share = rasterise(_with_depth(corner), np.arange(corner.shape[0] * 3).reshape(-1, 3), PAGE_PX, WIDTH_PX)
+    number, share = rasterize(_with_depth(corner), np.arange(corner.shape[0] * 3).reshape(-1, 3), PAGE_PX, WIDTH_PX)
     covered, triangle = number >= 0, np.maximum(number, 0)
     point = (model.mean[model.triangles[triangle]] * share[..., None]).sum(2)
     nearest = np.take_along_axis(model.triangles[triangle], share.argmax(-1)[..., None], -1)[..., 0]

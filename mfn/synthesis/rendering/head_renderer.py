@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.appearance import Appearance
-from mfn.synthesis.fast_rasterizer import between, corners, draw_front, normals
 from mfn.synthesis.rendering.atlas import Page, build_atlas
 from mfn.synthesis.rendering.face_masks import hair_height
 from mfn.synthesis.rendering.lighting import Light, VertexLight, eye_reflections, light_transfer, light_vertices
 from mfn.synthesis.rendering.texture import HeadPainter
-from retarget.render.rasterizer import vertex_normals
+from retarget.geometry.mesh import vertex_normals
+from retarget.render.fast_rasterizer import gather_corners, interpolate_corners, rasterize_fast
 
 Floats = NDArray[np.floating]
 _GLOSS = 0.09  # strength of highlights, times how light the surface is: dark hair reflects little
@@ -110,12 +110,11 @@ class HeadRenderer:
             shape: (height, width) px of the image.
         """
         triangles, atlas = self.model.triangles, self.atlas
-        at = corners(points, triangles)
-        pixel, triangle, share, depth = draw_front(at, *shape)
-        diffuse, gloss = self.light_vertices(normals(at, triangles, len(points)) @ rotation, rotation, light)
+        pixel, triangle, share, depth = rasterize_fast(gather_corners(points, triangles), *shape)
+        diffuse, gloss = self.light_vertices(vertex_normals(points, triangles) @ rotation, rotation, light)
         corner = triangles[triangle]
-        lit = between(np.concatenate([diffuse, gloss], 1), corner, share)
-        place = between(atlas.corner.reshape(-1, 2), triangle[:, None] * 3 + np.arange(3), share) - 0.5
+        lit = interpolate_corners(np.concatenate([diffuse, gloss], 1), corner, share)
+        place = interpolate_corners(atlas.corner.reshape(-1, 2), triangle[:, None] * 3 + np.arange(3), share) - 0.5
         reflectance = _sample(person.texture, place)
         page = atlas.page[triangle]
         _shade_openings(lit, page, pixel, points, shape)
@@ -124,7 +123,7 @@ class HeadRenderer:
         highlight[eye] = 0
         color = reflectance * lit[:, :3] + highlight[:, None]
         if len(eye):
-            outward = between(points, corner[eye], share[eye])
+            outward = interpolate_corners(points, corner[eye], share[eye])
             left = self.model.mean[corner[eye, 0], :1] > 0
             outward -= np.where(left, *(points[part].mean(0) for part in self.eyeballs))
             color[eye] += eye_reflections(outward, light)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.expressions import expression_from_weights
-from mfn.synthesis.fast_rasterizer import corners, draw_front
-from retarget.render.rasterizer import vertex_normals
+from retarget.geometry.mesh import vertex_normals
+from retarget.render.fast_rasterizer import gather_corners, rasterize_fast
 from retarget.render.spherical_harmonics import HARMONIC_COUNT, spherical_harmonics
 
 Floats = NDArray[np.floating]
@@ -159,6 +159,6 @@ def _is_lit(head: Floats, triangles: NDArray[np.int32], towards: Floats) -> NDAr
     axes = np.stack([side, np.cross(towards, side), -towards])
     scale = size / _SHADOW_MAP_M
     points = (head - head.mean(0)) @ axes.T * scale + [size / 2, size / 2, 0]
-    depth = draw_front(corners(points, triangles), size, size, backs=True).depth
+    depth = rasterize_fast(gather_corners(points, triangles), size, size, cull=False).depth
     x, y = (points[:, k].astype(int).clip(0, size - 1) for k in range(2))
     return np.asarray(points[:, 2] < depth[y, x] + _SHADOW_BIAS_M * scale)

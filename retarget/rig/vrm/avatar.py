@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EYE_TURN_RAD, canonical_name
-from retarget.geometry.node_tree import Document
+from retarget.gltf.node_tree import Document
 from retarget.rig.morph_targets import MorphNode
 from retarget.rig.vrm.expressions import MIN_ARKIT_SHAPES, VrmExpressions, expression_map
 from retarget.rig.vrm.presets import GAZE, PRESET_BY_NAME, PRESETS

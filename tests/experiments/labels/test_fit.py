@@ -11,9 +11,10 @@ from experiments.labels import fit  # noqa: E402
 from experiments.labels.landmark_packs import LandmarkPack, pose_to_rotation, read_landmark_pack, sources_with_faces  # noqa: E402
 from mfn.fitting.blendshape_calibration import scores_to_expression  # noqa: E402
 from mfn.fitting.landmarker import LandmarkResult  # noqa: E402
-from mfn.structures.camera import FRONTAL, rotation_about  # noqa: E402
+from mfn.structures.camera import FRONTAL  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
+from retarget.geometry.rotations import rotation_about  # noqa: E402
 from tests.experiments.builders import numbered_pictures, write_tar  # noqa: E402
 
 NAMES = ["_neutral", *EXPRESSION_NAMES]

@@ -21,7 +21,8 @@ from mfn.fitting.photometric import (
     refine,
 )
 from mfn.structures.head_model import HeadModel
-from retarget.render.rasterizer import rasterise, vertex_normals
+from retarget.geometry.mesh import vertex_normals
+from retarget.render.rasterizer import rasterize
 
 PYTORCH3D = importlib.util.find_spec("pytorch3d") is not None
 SIDE = 24
@@ -43,7 +44,7 @@ def basis(model: HeadModel) -> FitBasis:
 def test_rasteriser_agrees_with_ours_and_follows_the_points() -> None:
     points = TETRAHEDRON[None].clone().requires_grad_()
     triangle, barycentric = rasterize_numpy(points, TRIANGLES, SIDE)
-    index, weight = rasterise(TETRAHEDRON.numpy(), TRIANGLES.numpy(), SIDE, SIDE)
+    index, weight = rasterize(TETRAHEDRON.numpy(), TRIANGLES.numpy(), SIDE, SIDE)
     assert (triangle[0].numpy() == index).all() and (index >= 0).sum() > 80
     assert np.abs(barycentric[0].detach().numpy() - weight)[index >= 0].max() < 1e-4
     inside = triangle[0] >= 0
@@ -92,7 +93,7 @@ def test_a_moved_head_comes_back(model: HeadModel, basis: FitBasis) -> None:
     )
     picture = np.full((128, 128, 3), 90, np.uint8)
     turned = model.mean @ true.rotation[0].numpy().T
-    index, weight = rasterise(turned * 500 + np.array([64, 56, 0], np.float32), model.triangles, 128, 128)
+    index, weight = rasterize(turned * 500 + np.array([64, 56, 0], np.float32), model.triangles, 128, 128)
     table = np.random.default_rng(0).uniform(0.2, 0.9, (len(model.region_names), 3))
     colours = table[model.region] * (0.7 - 0.3 * normals_of(turned, model)[:, 2:])
     drawn = (colours[model.triangles[np.maximum(index, 0)]] * weight[..., None]).sum(2)

@@ -19,6 +19,7 @@ from mfn.structures import camera
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_points import INNER_LIPS, LOWER_INNER_LIPS
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.geometry.rotations import rotation_about
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_trust_follows_residual_and_pose(basis: FitBasis) -> None:
     found = fit(points, true.expression, basis)
     ok, sure = label_confidence(found, points, true.rotation)
     assert ok.all() and (sure > 0.8).all()
-    turned = torch.from_numpy(camera.rotation_about("y", np.float32(0.5))) @ true.rotation
+    turned = torch.from_numpy(rotation_about("y", np.float32(0.5))) @ true.rotation
     far, doubt = label_confidence(found, points, turned)
     assert not far.any() and (doubt < 0.1).all()
 

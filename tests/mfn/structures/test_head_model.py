@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from mfn.structures.camera import FRONTAL, mirror_center, mirror_rotation, rotation_about
+from mfn.structures.camera import FRONTAL, mirror_center, mirror_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import DEFAULT_FILE, HeadModel, round_to_grid
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
+from retarget.geometry.rotations import rotation_about
 
 RNG = np.random.default_rng(0)
 FLIP = np.array([-1, 1, 1], np.float32)

@@ -5,12 +5,13 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from mfn.structures.camera import FRONTAL, rotation_about
+from mfn.structures.camera import FRONTAL
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter
 from mfn.synthesis.pose_edit import inpaint, rotate_and_repaint, rotate_face
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.geometry.rotations import rotation_about
 
 MODEL = HeadModel.load()
 NOSE_TIP, CHIN, LEFT_EYE_OUTER = 30, 8, 45  # of the 68

@@ -56,7 +56,8 @@ def networks() -> dict:
 
 
 def some_faces(count: int = 3, seed: int = 0) -> Faces:
-    from mfn.structures.camera import FRONTAL, rotation_about
+    from mfn.structures.camera import FRONTAL
+    from retarget.geometry.rotations import rotation_about
 
     rng = np.random.default_rng(seed)
     turn = [rotation_about("y", np.float32(a)) @ rotation_about("x", np.float32(b)) @ FRONTAL for a, b in rng.normal(0, 0.4, (count, 2))]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retarget.animation.pose import assign_rigs, place_rig, pose_vertices
-from retarget.geometry.node_tree import affine, quaternion_to_matrix, rotation_about
+from retarget.geometry.rotations import affine_matrix, quaternion_to_matrix, rotation_about
 from retarget.gltf.document import write_glb
 from retarget.rig.load import load_rig
 from tests.helpers.characters import make_face, make_take
@@ -17,7 +17,7 @@ def test_head_alone_moves_as_one(size, tmp_path):
     write_glb(make_face(size=size), tmp_path / "a.glb")
     rig, take = load_rig(tmp_path / "a.glb"), make_take(4)
     vertices = pose_vertices(rig, np.zeros((4, 52)), take.rotation, take.translation)
-    expected = affine(quaternion_to_matrix(take.rotation) * rig.scale, take.translation)
+    expected = affine_matrix(quaternion_to_matrix(take.rotation) * rig.scale, take.translation)
     rest = rig.mesh.rest_positions() - rig.eye_center
     np.testing.assert_allclose(
         vertices, np.einsum("nij,vj->nvi", expected[:, :3, :3], rest) + expected[:, None, :3, 3], atol=1e-6
@@ -75,7 +75,7 @@ def test_eyes_turn_in_place(face_path):
     left, right = rig.mesh.group_weights[:, 2] == 1, rig.mesh.group_weights[:, 3] == 1
     rest = rig.mesh.rest_positions()
     np.testing.assert_allclose(vertices[right], rest[right], atol=1e-7)
-    turn = rotation_about(1, np.array(0.52))
+    turn = rotation_about("y", np.array(0.52))
     centre = np.array([0.03, 0, 0.04])
     np.testing.assert_allclose(vertices[left], (rest[left] - centre) @ turn.T + centre, atol=1e-6)
 

@@ -8,9 +8,10 @@ import pytest
 from retarget.animation.pose import pose_vertices
 from retarget.animation.scene import write_scene
 from retarget.arkit import MIRROR
-from retarget.geometry.node_tree import below, rotation_about, world_matrices
+from retarget.geometry.rotations import rotation_about
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import read_glb, write_glb
+from retarget.gltf.node_tree import subtree, world_matrices
 from retarget.performance.take import Take
 from retarget.rig.load import load_rig
 from tests.helpers.characters import make_body, make_face, make_take
@@ -86,7 +87,7 @@ def test_played_back_by_a_slow_reader(make, frames, tmp_path):
     for key in range(frames):
         world = world_matrices(played(glb, key))
         for place, person in enumerate(people):
-            meshes = [number for number in below(document, [person]) if "mesh" in document["nodes"][number]]
+            meshes = [number for number in subtree(document, [person]) if "mesh" in document["nodes"][number]]
             got = np.concatenate([slow_vertices(glb, number, world) for number in meshes])
             one = take[(take.actor == 2 * place + 1) & (take.time_s == np.unique(take.time_s)[key])]
             expected = pose_vertices(rig, one.coefficients, one.rotation, one.translation)[0]
@@ -238,7 +239,7 @@ def test_mirrored_take_mirrors_the_scene(tmp_path):
 def test_signs_are_continuous(face_path, tmp_path):
     angles = np.linspace(0, 2 * np.pi, 40)
     turn = np.stack([0 * angles, np.sin(angles / 2), 0 * angles, np.cos(angles / 2)], axis=1)
-    assert np.allclose(rotation_about(1, angles[3]) @ [0, 0, 1], [np.sin(angles[3]), 0, np.cos(angles[3])])
+    assert np.allclose(rotation_about("y", angles[3]) @ [0, 0, 1], [np.sin(angles[3]), 0, np.cos(angles[3])])
     take = Take(np.arange(40) / 30, np.zeros(40, int), np.zeros((40, 52)), turn, np.zeros((40, 3)))
     write_scene(take, [load_rig(face_path)], tmp_path / "out.glb")
     glb = read_glb(tmp_path / "out.glb")

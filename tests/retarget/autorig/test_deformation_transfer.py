@@ -13,9 +13,8 @@ from retarget.arkit import EXPRESSION_NAMES
 from retarget.autorig.deformation_transfer import transfer
 from retarget.autorig.eyelids import close_lids
 from retarget.autorig.loose_parts import loose_parts
-from retarget.autorig.registration import make_target, similarity
+from retarget.autorig.registration import make_target
 from retarget.autorig.source_head import LANDMARKS, load_source
-from retarget.geometry.surface import Surface, closest_in_triangle, edge_graph, slit_sides
 from tests.helpers.heads import TURN, make_head, strange, stretched
 
 ROW = {name: k for k, name in enumerate(EXPRESSION_NAMES)}
@@ -116,42 +115,6 @@ def test_landmarks_on_another_piece_go_to_the_face(source, itself):
     on_eye = int(np.flatnonzero(source.mask("pupil"))[0])
     target = make_target(itself.points, itself.triangles, {**itself.landmarks, "eyeUpperLeft": on_eye}, source)
     assert (target.skin == itself.skin).all() and itself.skin[target.landmarks["eyeUpperLeft"]]
-
-
-def test_similarity():
-    rng = np.random.default_rng(0)
-    points = rng.normal(size=(9, 3))
-    scale, rotation, shift = similarity(points, 3 * points @ TURN.T + [1, 2, 3])
-    assert scale == pytest.approx(3)
-    np.testing.assert_allclose(rotation, TURN, atol=1e-9)
-    np.testing.assert_allclose(shift, [1, 2, 3], atol=1e-9)
-
-
-def test_closest_in_triangle_against_sampling():
-    rng = np.random.default_rng(1)
-    corners, points = rng.normal(size=(50, 3, 3)), rng.normal(size=(50, 3))
-    weight = closest_in_triangle(points, corners)
-    assert (weight >= -1e-9).all() and np.allclose(weight.sum(1), 1)
-    mine = np.linalg.norm((corners * weight[..., None]).sum(1) - points, axis=1)
-    samples = rng.dirichlet([0.7, 0.7, 0.7], 4000)
-    best = np.linalg.norm(np.einsum("sk,tki->tsi", samples, corners) - points[:, None], axis=2).min(1)
-    assert (mine <= best + 1e-9).all() and (best - mine).max() < 0.1
-
-
-def test_sides_of_a_slit():
-    """Two sheets that touch, joined at both ends: what lies at one place is on different sides."""
-    x = np.linspace(0, 1, 11)
-    upper, lower = np.stack([x, x * 0 + 1, x * 0], 1), np.stack([x, x * 0 - 1, x * 0], 1)
-    middle_up, middle_low = upper * [1, 0, 0], lower * [1, 0, 0]
-    points = np.concatenate([upper, middle_up, middle_low, lower])
-    strip = [[k, k + 1, k + 11] for k in range(10)] + [[k + 1, k + 12, k + 11] for k in range(10)]
-    triangles = np.concatenate([np.array(strip), np.array(strip) + 22])
-    ends = np.array([[11, 22, 33], [21, 32, 43]])
-    sides = slit_sides(edge_graph(points, np.concatenate([triangles, ends])), [(16, 27, 0.5)])
-    assert sides[16, 0] > 0.9 and sides[27, 0] < -0.9 and abs(sides[11, 0]) < 0.6
-    surface = Surface(points, triangles, sides, 0.0, 1.0)
-    found = surface.closest(points[[27]], np.zeros((1, 3)), sides[[27]])
-    assert surface.triangles[found.triangle[0]].min() >= 22
 
 
 def test_landmarks_are_where_they_say(source):

@@ -10,7 +10,7 @@ import pytest
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.cli import main
-from retarget.geometry.node_tree import quaternion_to_matrix
+from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.gltf.document import read_glb
 from retarget.performance.files import read_take, to_jsonl, write_take
 from retarget.performance.livelink import LiveLinkSender

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.geometry.node_tree import quaternion_to_matrix
+from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.performance.livelink import (
     PACKET_NAMES,
     LiveLinkSender,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.geometry.node_tree import quaternion_to_matrix
+from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.gltf.document import read_glb, write_glb
 from retarget.performance.stream import expressions_for
 from retarget.performance.take import Take

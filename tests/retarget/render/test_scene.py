@@ -9,8 +9,8 @@ import pytest
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import write_glb
+from retarget.gltf.materials import Look, sample
 from retarget.performance.take import Take
-from retarget.render.materials import Look, sample
 from retarget.render.scene import render_scene
 from retarget.rig.load import load_rig
 from tests.helpers.characters import ball, make_body, make_face, make_take

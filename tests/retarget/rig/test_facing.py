@@ -9,7 +9,7 @@ import pytest
 
 from retarget.animation.pose import pose_vertices
 from retarget.cli.report import describe_rig
-from retarget.geometry.node_tree import matrix_to_quaternion
+from retarget.geometry.rotations import matrix_to_quaternion
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Glb, write_glb
 from retarget.rig.load import load_rig

@@ -11,8 +11,8 @@ import pytest
 from retarget.animation.scene import write_scene
 from retarget.arkit import ARKIT_NAMES, MIRROR
 from retarget.cli.report import list_effects
-from retarget.geometry.node_tree import world_matrices
 from retarget.gltf.document import Glb, write_glb
+from retarget.gltf.node_tree import world_matrices
 from retarget.render.scene import render_scene
 from retarget.rig.load import load_rig
 from tests.helpers.characters import make_body, make_face, make_take

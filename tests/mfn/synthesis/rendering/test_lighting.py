@@ -6,7 +6,7 @@ import pytest
 from mfn.structures.camera import FRONTAL
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.rendering.lighting import Light, eye_reflections, light_transfer, light_vertices, random_light
-from retarget.render.rasterizer import vertex_normals
+from retarget.geometry.mesh import vertex_normals
 
 
 @pytest.fixture(scope="module")

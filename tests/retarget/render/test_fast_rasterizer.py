@@ -1,7 +1,7 @@
 import numpy as np
 
-from mfn.synthesis.fast_rasterizer import corners, draw_front, normals
-from retarget.render.rasterizer import barycentric_at, nearest, vertex_normals
+from retarget.render.fast_rasterizer import gather_corners, rasterize_fast
+from retarget.render.rasterizer import barycentric_at, nearest_triangles
 
 
 def blob() -> tuple[np.ndarray, np.ndarray]:
@@ -18,28 +18,22 @@ def blob() -> tuple[np.ndarray, np.ndarray]:
 def test_it_draws_as_the_exact_one_does():
     vertices, triangles = blob()
     points = vertices * (30, -30, -30) + (40.3, 35.1, 0)
-    number, depth = nearest(points, triangles, 80, 70, True)
-    drawn = draw_front(corners(points, triangles), 80, 70)
+    number, depth = nearest_triangles(points, triangles, 80, 70, True)
+    drawn = rasterize_fast(gather_corners(points, triangles), 80, 70)
     missed = np.setxor1d(drawn.pixel, np.flatnonzero(number >= 0))
     assert len(missed) <= 3  # on the outline, where triangles are drawn a little too large
     assert (drawn.triangle == number.ravel()[drawn.pixel]).mean() > 0.99
     expected = barycentric_at(points, triangles, drawn.triangle, drawn.pixel, 70)
-    np.testing.assert_allclose(drawn.share, expected, atol=1e-4)
+    np.testing.assert_allclose(drawn.weight, expected, atol=1e-4)
     both = np.isfinite(depth) & np.isfinite(drawn.depth)
     assert np.abs(depth[both] - drawn.depth[both]).max() < 0.1 and np.isfinite(drawn.depth).sum() == len(drawn.pixel)
 
 
 def test_a_large_triangle_fills_the_picture_and_its_back_is_not_seen():
     points = np.array([[-400.0, -400, 2], [-400, 900, 2], [900, -400, 2]])
-    front = draw_front(corners(points, np.array([[0, 1, 2]])), 30, 40)
+    front = rasterize_fast(gather_corners(points, np.array([[0, 1, 2]])), 30, 40)
     assert len(front.pixel) == 1200 and np.abs(front.depth - 2).max() < 1e-3
-    back = draw_front(corners(points, np.array([[0, 2, 1]])), 30, 40)
-    assert len(back.pixel) == len(back.share) == 0 and np.isinf(back.depth).all()
-    both = draw_front(corners(points, np.array([[0, 2, 1]])), 30, 40, backs=True)
-    np.testing.assert_allclose(both.share[:, [0, 2, 1]], front.share, atol=1e-5)
-
-
-def test_normals_are_those_of_the_exact_one():
-    vertices, triangles = blob()
-    mine = normals(corners(vertices, triangles), triangles, len(vertices))
-    np.testing.assert_allclose(mine, vertex_normals(vertices, triangles), atol=1e-5)
+    back = rasterize_fast(gather_corners(points, np.array([[0, 2, 1]])), 30, 40)
+    assert len(back.pixel) == len(back.weight) == 0 and np.isinf(back.depth).all()
+    both = rasterize_fast(gather_corners(points, np.array([[0, 2, 1]])), 30, 40, cull=False)
+    np.testing.assert_allclose(both.weight[:, [0, 2, 1]], front.weight, atol=1e-5)

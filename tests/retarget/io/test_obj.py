@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import retarget.autorig.obj as obj
-from retarget.autorig.obj import read_obj
+import retarget.io.obj as obj
+from retarget.io.obj import read_obj
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nv 0.5 2 0\n"
 
