@@ -57,7 +57,7 @@ def measure(packs: Sequence[Pack], predictor: Predictor, size_px: float) -> Figu
     """Measure all held-out faces at one size."""
     target, predicted, missed = [], [], 0
     for pack in packs:
-        for row in np.flatnonzero(pack.known & (pack.faces.image % 50 == 0)):
+        for row in np.flatnonzero(pack.has_labels & (pack.faces.image % 50 == 0)):
             faces = predictor(center_face(pack, int(row), size_px))
             offset_px = np.abs((faces.box[:, :2] + faces.box[:, 2:]) / 2 - SIDE_PX / 2).max(1)
             if not len(faces) or offset_px.min() > MAX_OFFSET * size_px:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
-from mfn.training.data.pack_writer import write_pack, write_sheet
+from mfn.training.data.pack_writer import write_contact_sheet, write_pack
 from mfn.training.data.packs import read_pictures
 from retarget.io.images import encode_jpeg
 
@@ -46,7 +46,7 @@ def main() -> None:
     print(f"{len(coded) / (time.perf_counter() - start):.1f} heads a second")
     everyone = Faces.concatenate(faces)
     write_pack(args.out, "heads", coded, everyone)
-    write_sheet(args.out / "sheet.png", coded[:96], list(heads.model.landmarks(everyone[:96], "ibug68")))
+    write_contact_sheet(args.out / "sheet.png", coded[:96], list(heads.model.landmarks(everyone[:96], "ibug68")))
 
 
 if __name__ == "__main__":

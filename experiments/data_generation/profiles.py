@@ -20,7 +20,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter
 from mfn.synthesis.pose_edit import rotate_and_repaint
-from mfn.training.data.pack_writer import write_pack, write_sheet
+from mfn.training.data.pack_writer import write_contact_sheet, write_pack
 from mfn.training.data.packs import Pack, read_pack, read_pictures
 from retarget.geometry.rotations import rotation_about
 from retarget.io.images import encode_jpeg
@@ -34,10 +34,10 @@ ON_ANOTHER_PHOTO = 0.25  # this share of the turned pictures stands before anoth
 
 def lone_faces(pack: Pack, least_px: float = 40) -> np.ndarray:
     """Rows of fitted faces, taller than so many px, that are their picture's only face."""
-    everyone = np.concatenate([pack.faces.image, pack.unsure_image])
+    everyone = np.concatenate([pack.faces.image, pack.ignore_image])
     single = np.bincount(everyone, minlength=len(pack.pictures)) == 1
     tall = pack.faces.box[:, 3] - pack.faces.box[:, 1] > least_px
-    return np.flatnonzero(pack.known & tall & single[pack.faces.image])
+    return np.flatnonzero(pack.has_labels & tall & single[pack.faces.image])
 
 
 def draw_turn(faces: Faces, nods: float, rng: np.random.Generator) -> tuple[int, np.ndarray]:
@@ -98,7 +98,7 @@ def main() -> None:
     coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.nods, args.seed)
     print(f"{len(coded) / (time.perf_counter() - start):.1f} profiled faces a second")
     write_pack(args.out, "profiles", coded, faces)
-    write_sheet(args.out / "sheet.png", coded[:96], list(HeadModel.load().landmarks(faces[:96], "ibug68")))
+    write_contact_sheet(args.out / "sheet.png", coded[:96], list(HeadModel.load().landmarks(faces[:96], "ibug68")))
 
 
 if __name__ == "__main__":

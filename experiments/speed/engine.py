@@ -27,14 +27,14 @@ from mfn.synthesis.expressions import random_expressions
 from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.packs import Pack, read_pack, read_pictures
-from mfn.training.data.scenes import KINDS, Kind, Mosaic
+from mfn.training.data.scenes import SCENE_KINDS, SceneComposer, SceneKind
 from retarget.geometry.rotations import rotation_about
 from retarget.io.images import Picture
 
 RESULT = RESULTS / "speed" / "engine_speed.json"
 TURN = rotation_about("y", 0.9)  # 52 degrees
 SOURCES = {"youtube": 1.0, "masks_with": 0.3}  # pack -> sampling weight
-CROWD = {"crowd": KINDS["crowd"]}
+CROWD = {"crowd": SCENE_KINDS["crowd"]}
 Rates = dict[str, float]
 
 
@@ -86,14 +86,14 @@ def edit_rates(model: HeadModel, pack: Pack, count: int) -> Rates:
 def scene_rates(model: HeadModel, packs: Sequence[Pack], photos: Sequence[Picture], count: int) -> Rates:
     """Measure scenes of 256 px: all kinds, and crowds alone."""
 
-    def scenes_a_second(kinds: Mapping[str, Kind]) -> float:
+    def scenes_a_second(kinds: Mapping[str, SceneKind]) -> float:
         weights = [SOURCES[pack.name] for pack in packs]
-        composer = Mosaic(list(packs), weights, list(photos), model.identity_mirror, model.boxes, kinds=kinds)
+        composer = SceneComposer(list(packs), weights, list(photos), model.identity_mirror, model.boxes, kinds=kinds)
         rng = np.random.default_rng(0)
-        return rate(lambda _: composer.scene(rng), count)
+        return rate(lambda _: composer.compose(rng), count)
 
     return {
-        "training scenes a second, 256 px": scenes_a_second(KINDS),
+        "training scenes a second, 256 px": scenes_a_second(SCENE_KINDS),
         "crowd scenes a second, 256 px, 15 to 40 faces": scenes_a_second(CROWD),
     }
 

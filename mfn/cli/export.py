@@ -34,22 +34,23 @@ def _export(arguments: Sequence[str]) -> int:
     steps = whole_number(1, _MAX_REFINEMENT_STEPS)
     parser.add_argument("--refinement-steps", type=steps, default=None, metavar="N", help=text)
     add_hidden(parser, "--looks", dest="refinement_steps", type=steps)
+    text = "multi-face network: size of the input in px, multiples of 16 (default: 864x496)"
+    parser.add_argument("--size", default=None, metavar="WxH", help=text)
     parser.add_argument("--out", default="mfn.onnx", metavar="FILE", help="file to write (default: %(default)s)")
     options = parser.parse_args(arguments)
     configs, checkpoint, out = [Path(c) for c in options.config], Path(options.checkpoint), Path(options.out)
     require_training()
-    for config in configs:
-        if not config.is_file():
-            raise FileNotFoundError(f"{config}: no such configuration")
+    size = _parse_size(options.size)
     with Progress() as progress:
         progress.stage("loading the checkpoint")
-        from mfn.models.export.to_onnx import load_network, look_again, read_twice, write_onnx  # loads torch
+        from mfn.models.export.to_onnx import enable_mirror_tta, set_refinement_steps, write_onnx  # loads torch
+        from mfn.training.checkpoints import load_network
 
         network = load_network(configs, checkpoint)
         if options.refinement_steps is not None:
-            look_again(network, options.refinement_steps)
+            set_refinement_steps(network, options.refinement_steps)
         progress.stage(f"writing {out}")
-        write_onnx(read_twice(network) if options.mirror_tta else network, out)
+        write_onnx(enable_mirror_tta(network) if options.mirror_tta else network, out, size)
     print(f"wrote {out}: the network for --weights {out}; `mfn quantize` makes it twice as fast")
     return EXIT_DONE
 
@@ -72,11 +73,11 @@ def _quantize(arguments: Sequence[str]) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     with Progress() as progress:
         progress.stage("reading the pictures")
-        from mfn.models.export.quantize import quantise  # loads onnx
+        from mfn.models.export.quantize import quantize  # loads onnx
 
         pictures = sample_pictures(options.pictures, options.max_pictures)
         progress.stage("measuring the ranges, which takes minutes")
-        quantise(source, out, pictures)
+        quantize(source, out, pictures)
     print(f"wrote {out}: the quantized network for --weights {out}")
     return EXIT_DONE
 
@@ -99,3 +100,13 @@ def sample_pictures(names: Sequence[str], count: int) -> list[Image]:
         share = min(max(count // len(names), 1), len(source))
         chosen += [as_image(source[i]) for i in np.linspace(0, len(source) - 1, share).astype(int)]
     return chosen
+
+
+def _parse_size(text: str | None) -> tuple[int, int] | None:
+    """Parse WIDTHxHEIGHT."""
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise ValueError(f"--size {text}: expected WIDTHxHEIGHT, such as 864x496")
+    return int(width), int(height)

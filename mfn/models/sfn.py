@@ -1,49 +1,67 @@
-"""SFN: one face of a crop (after Chaudhuri, Vesdapunt and Wang, CVPR 2019, Fig. 1), its single-scale twin, and the plain regressor.
+"""Networks that read the face of one crop: SFN, its single-scale variant, and a plain regressor.
 
-All give the parameters of one face, (B, PARAMETER_SIZE) as `mfn.structures.cells.read_parameters` reads them of a cell that covers the crop:
-`center` half the crop's side, `stride` a quarter of it.
+SFN follows Chaudhuri, Vesdapunt and Wang, CVPR 2019, Fig. 1. All networks here return the parameters of one face, (B, PARAMETER_SIZE).
+`read_parameters` decodes them as those of a cell that covers the crop: its center is the middle of the crop, its stride a quarter of the side.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from mfn.models.backbone import Backbone
-from mfn.models.blocks import ConvBNReLU, Fire
+from mfn.models.blocks import BlockName, ConvBNReLU, Fire
 from mfn.structures.cells import BRANCHES, PARAMETER_SIZE
 from mfn.structures.crop_geometry import CROP_SIZE
+from mfn.structures.network_metadata import NetworkKind
 
-DEEPEST = CROP_SIZE // 32  # the deepest map's side
+DEEPEST_SIDE = CROP_SIZE // 32  # cells along a side of the deepest map
+EXPRESSION_BIAS = -2.4  # sigmoid(-2.4) = 0.08: a face starts nearly neutral
 
 
 class Down(nn.Sequential):
-    """The "FMs2" of the paper's figure: halves a map so that it can lie beside the next one. A fire module, or a plain convolution."""
+    """Halve a map, so that it can be concatenated with the next deeper one ("FMs2" in the paper's figure).
 
-    def __init__(self, block: str, c_in: int, c_out: int) -> None:
+    Args:
+        block: "fire" for a fire module, "conv" for a plain convolution.
+        c_in: Number of input channels.
+        c_out: Number of output channels.
+    """
+
+    def __init__(self, block: BlockName, c_in: int, c_out: int) -> None:
         super().__init__(Fire(c_in, c_out, 2) if block == "fire" else ConvBNReLU(c_in, c_out, 3, 2))
 
 
 class Branch(nn.Sequential):
-    """Two fully connected layers on the deepest map's 4 x 4 cells."""
+    """Predict a part of the parameters with two fully connected layers on all cells of a deepest map.
 
-    def __init__(self, channels: int, hidden: int, size: int, start: float = 0.0) -> None:
-        super().__init__(
-            nn.Flatten(),
-            nn.Linear(channels * DEEPEST**2, hidden),
-            nn.ReLU(),
-            nn.Linear(hidden, size),
-        )
-        nn.init.normal_(self[3].weight, std=0.01)  # type: ignore[arg-type]  # starts frontal, mean, nearly neutral
-        nn.init.constant_(self[3].bias, start)  # type: ignore[arg-type]
+    Args:
+        channels: Channels of the map.
+        hidden: Width of the hidden layer.
+        size: Number of outputs.
+        bias: First value of every output.
+    """
+
+    def __init__(self, channels: int, hidden: int, size: int, bias: float = 0.0) -> None:
+        first, out = nn.Linear(channels * DEEPEST_SIDE**2, hidden), nn.Linear(hidden, size)
+        nn.init.normal_(out.weight, std=0.01)
+        nn.init.constant_(out.bias, bias)
+        super().__init__(nn.Flatten(), first, nn.ReLU(), out)
 
 
 class SFN(nn.Module):
-    """Pose from global, identity from regional, expression from local features; or, as the ablation, all from the deepest map.
+    """Predict pose from global, identity from regional and expression from local features.
 
-    backbone: strides 2 to 32; branch: channels of each branch's last map; hidden: width of its fully connected layer;
-    multi_scale: False for the single-scale twin, whose branches read the deepest map alone.
+    Args:
+        backbone: Feature maps of the strides 2 to 32.
+        branch: Channels of the last map of each branch.
+        hidden: Width of the hidden layer of each branch.
+        multi_scale: False for the ablation's single-scale variant: every branch reads the deepest map only. It has as many weights.
     """
+
+    kind: ClassVar[NetworkKind] = "parameters"
 
     def __init__(self, backbone: Backbone, branch: int = 96, hidden: int = 192, multi_scale: bool = True) -> None:
         super().__init__()
@@ -53,16 +71,23 @@ class SFN(nn.Module):
         self.global_map = ConvBNReLU(c32, branch, 1)
         self.pose = Branch(branch, hidden, BRANCHES["pose"])
         self.identity = Branch(branch, hidden, BRANCHES["identity"])
-        self.expression = Branch(branch, hidden, BRANCHES["expression"], start=-2.4)
+        self.expression = Branch(branch, hidden, BRANCHES["expression"], bias=EXPRESSION_BIAS)
         if multi_scale:
             self.regional = nn.ModuleList([Down(block, c8, half), Down(block, half + c16, branch)])
             self.local = nn.ModuleList([Down(block, c4, half), Down(block, half + c8, half), Down(block, half + c16, branch)])
-        else:  # as many numbers to learn as the twin's chains have
+        else:
             self.regional = nn.ModuleList([ConvBNReLU(c32, branch), ConvBNReLU(branch, branch)])
             self.local = nn.ModuleList([ConvBNReLU(c32, branch), ConvBNReLU(branch, branch)])
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, 3, CROP_SIZE, CROP_SIZE) RGB in 0..255 -> (B, PARAMETER_SIZE)"""
+        """Predict the parameters of one face for each crop.
+
+        Args:
+            picture: (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255.
+
+        Returns:
+            (B, PARAMETER_SIZE) raw parameters.
+        """
         _, m4, m8, m16, m32 = self.backbone(picture / 64.0)
         if self.multi_scale:
             regional = self.regional[1](torch.cat([self.regional[0](m8), m16], 1))
@@ -75,21 +100,35 @@ class SFN(nn.Module):
 
 
 class Regressor(nn.Module):
-    """A backbone and one layer on its deepest map: what 3DDFA_V2 and MobileFace are, apart from how they are trained."""
+    """Predict the parameters with one linear layer on the deepest map: the architecture of 3DDFA_V2 and MobileFace.
+
+    It implements `mfn.models.crop_regressor.CropRegressor`.
+
+    Args:
+        backbone: Feature maps of the strides 2 to 32.
+    """
+
+    kind: ClassVar[NetworkKind] = "parameters"
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
-        self.features_size = backbone.widths[-1] * DEEPEST**2
+        self.features_size = backbone.widths[-1] * DEEPEST_SIDE**2
         self.out = nn.Linear(self.features_size, PARAMETER_SIZE)
         nn.init.normal_(self.out.weight, std=0.01)
         nn.init.zeros_(self.out.bias)
-        nn.init.constant_(self.out.bias[-BRANCHES["expression"] :], -2.4)
+        nn.init.constant_(self.out.bias[-BRANCHES["expression"] :], EXPRESSION_BIAS)
 
     def features(self, picture: Tensor) -> Tensor:
-        """(B, 3, CROP_SIZE, CROP_SIZE) RGB in 0..255 -> (B, features_size)"""
-        return self.backbone(picture / 64.0)[-1].flatten(1)
+        """Return the features (B, features_size) of crops (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255."""
+        deepest: Tensor = self.backbone(picture / 64.0)[-1]
+        return deepest.flatten(1)
+
+    def predict(self, features: Tensor) -> Tensor:
+        """Return the raw parameters (B, PARAMETER_SIZE) for features (B, features_size)."""
+        raw: Tensor = self.out(features)
+        return raw
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, 3, CROP_SIZE, CROP_SIZE) RGB in 0..255 -> (B, PARAMETER_SIZE)"""
-        return self.out(self.features(picture))
+        """Return the raw parameters (B, PARAMETER_SIZE) of crops (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255."""
+        return self.predict(self.features(picture))

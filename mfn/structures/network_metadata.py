@@ -37,12 +37,12 @@ class NetworkMetadata:
     Attributes:
         kind: What the network predicts.
         input_size: Size of the input. A multi-face network takes any size of about this area; a network of one crop takes this size only.
-        float_nodes: Parts of the names of nodes that stay in float32 when the network is quantized.
+        float_modules: Names of the network's modules that stay in float32 when it is quantized.
     """
 
     kind: NetworkKind
     input_size: Size
-    float_nodes: tuple[str, ...] = ()
+    float_modules: tuple[str, ...] = ()
 
     def to_props(self) -> dict[str, str]:
         """Return the entries for an ONNX model's `metadata_props`."""
@@ -50,7 +50,7 @@ class NetworkMetadata:
             "format": str(FORMAT),
             "kind": self.kind,
             "input_size": f"{self.input_size.width}x{self.input_size.height}",
-            "float_nodes": ",".join(self.float_nodes),
+            "float_modules": ",".join(self.float_modules),
         }
 
     @classmethod
@@ -76,5 +76,5 @@ class NetworkMetadata:
         width, _, height = size.partition("x")
         if not (width.isdecimal() and height.isdecimal()):
             raise ValueError(f"network metadata: expected an input_size such as 864x496, got {size!r}")
-        nodes = tuple(part for part in props.get("float_nodes", "").split(",") if part)
-        return cls(cast(NetworkKind, kind), Size(int(width), int(height)), nodes)
+        modules = tuple(part for part in props.get("float_modules", "").split(",") if part)
+        return cls(cast(NetworkKind, kind), Size(int(width), int(height)), modules)

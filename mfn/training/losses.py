@@ -1,90 +1,167 @@
-"""Losses of MFN: functions of tensors. P pairs of a predicted and a true face, L landmarks."""
+"""Losses as functions of tensors. P pairs of a predicted and a target face, L landmarks.
+
+The generalized IoU loss of boxes is `torchvision.ops.generalized_box_iou_loss`.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def box_iou_pairs(a: Tensor, b: Tensor) -> Tensor:
-    """Overlap of row i of a with row i of b. a, b: (P, 4) x1 y1 x2 y2 -> (P,) in [0, 1]"""
-    low = torch.maximum(a[:, :2], b[:, :2])
-    high = torch.minimum(a[:, 2:], b[:, 2:])
-    inter = (high - low).clamp(min=0).prod(1)
-    areas = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1)
-    return inter / (areas - inter).clamp(min=1e-6)
+def paired_box_iou(pred: Tensor, target: Tensor) -> Tensor:
+    """Compute the IoU of each predicted box with its own target box.
 
+    Args:
+        pred: (P, 4) x1 y1 x2 y2.
+        target: (P, 4) x1 y1 x2 y2.
 
-def giou_loss(predicted: Tensor, true: Tensor) -> Tensor:
-    """1 - generalised IoU (Rezatofighi et al., CVPR 2019). predicted, true: (P, 4) -> (P,)"""
-    iou = box_iou_pairs(predicted, true)
-    areas = (predicted[:, 2:] - predicted[:, :2]).prod(1) + (true[:, 2:] - true[:, :2]).prod(1)
-    union = areas / (1 + iou)  # since iou = inter / union and areas = union + inter
-    hull = torch.maximum(predicted[:, 2:], true[:, 2:]) - torch.minimum(predicted[:, :2], true[:, :2])
-    hull = hull.clamp(min=1e-6).prod(1)
-    return 1 - iou + (hull - union) / hull
+    Returns:
+        (P,) in [0, 1].
+
+    `torchvision.ops.box_iou` computes all P x P pairs, and P is in the thousands.
+    """
+    low = torch.maximum(pred[:, :2], target[:, :2])
+    high = torch.minimum(pred[:, 2:], target[:, 2:])
+    intersection = (high - low).clamp(min=0).prod(1)
+    areas = (pred[:, 2:] - pred[:, :2]).prod(1) + (target[:, 2:] - target[:, :2]).prod(1)
+    return intersection / (areas - intersection).clamp(min=1e-6)
 
 
 def quality_focal_loss(logit: Tensor, quality: Tensor, weight: Tensor, gamma: float = 2.0) -> Tensor:
-    """Binary cross entropy towards a soft target, hard cells weighted up (Li et al., NeurIPS 2020, eq. 5). Summed.
+    """Compute the sum of binary cross-entropies to soft targets, with hard cells weighted up.
 
-    logit, quality, weight: same shape; quality is the IoU of a responsible cell's box and 0 elsewhere (the YOLO meaning of confidence).
+    Args:
+        logit: Predicted objectness, any shape.
+        quality: Target in [0, 1], the same shape: the IoU of the box of an assigned cell, 0 for other cells.
+        weight: Weight of each cell, the same shape.
+        gamma: Exponent of the weight of hard cells.
+
+    Returns:
+        ().
+
+    Source: Li et al., NeurIPS 2020, eq. 5.
     """
-    gap = (quality - logit.sigmoid()).abs().pow(gamma)
-    return (F.binary_cross_entropy_with_logits(logit, quality, reduction="none") * gap * weight).sum()
+    modulation = (quality - logit.sigmoid()).abs().pow(gamma)
+    return (F.binary_cross_entropy_with_logits(logit, quality, reduction="none") * modulation * weight).sum()
 
 
-def rotation_loss(rows: Tensor, true: Tensor) -> Tensor:
-    """L1 on the first two rows of the rotation as they leave the network, before they are made orthonormal. (P, 6), (P, 3, 3) -> (P,)
+def rotation_loss(rows: Tensor, target: Tensor) -> Tensor:
+    """Compute the L1 distance of the first two rows of the rotation, before they are made orthonormal.
 
-    The MFN paper's L1 on R, except that a loss on the orthonormal R leaves the rows' length free: it grew to five within 4,000 steps, and
-    with it the way a row has to go to turn, until pitch was not learned at all (slope 0.05 of the true one, yaw 0.92).
+    Args:
+        rows: (P, 6) as the network predicts them.
+        target: (P, 3, 3).
+
+    Returns:
+        (P,).
+
+    The MFN paper takes the L1 distance of R. A loss on the orthonormal R does not limit the length of the rows: they grew to five within 4,000
+    steps, and the longer a row, the farther it has to move to turn. Pitch was not learned at all (slope 0.05 against the target; yaw 0.92).
     """
-    return (rows - true[:, :2].flatten(1)).abs().sum(1) / 2
+    return (rows - target[:, :2].flatten(1)).abs().sum(1) / 2
 
 
-def landmark_loss(predicted: Tensor, true: Tensor, size: Tensor, weight: Tensor) -> Tensor:
-    """L2 distance of projected landmarks in parts of the face's size. (P, L, 2), (P, L, 2), (P,), (L,) -> (P,)"""
-    distance = ((predicted - true).square().sum(-1) + 1e-8 * size[:, None].square()).sqrt() / size[:, None]
+def landmark_loss(pred: Tensor, target: Tensor, size: Tensor, weight: Tensor) -> Tensor:
+    """Compute the mean L2 distance of projected landmarks, relative to the size of the face.
+
+    Args:
+        pred: (P, L, 2) px.
+        target: (P, L, 2) px.
+        size: (P,) px.
+        weight: (L,).
+
+    Returns:
+        (P,).
+    """
+    distance = ((pred - target).square().sum(-1) + 1e-8 * size[:, None].square()).sqrt() / size[:, None]
     return (distance * weight).sum(1) / weight.sum()
 
 
-def expression_loss(predicted: Tensor, true: Tensor) -> Tensor:
-    """L1 on weights in [0, 1], shapes that are active counted up: most are zero most of the time. (P, 51) -> (P,)"""
-    return ((predicted - true).abs() * (1 + 2 * true)).mean(1)
+def expression_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Compute the L1 distance of expression weights, with active shapes weighted up, because most weights are zero most of the time.
 
+    Args:
+        pred: (P, 51) in [0, 1].
+        target: (P, 51) in [0, 1].
 
-def gap_loss(predicted: Tensor, true: Tensor, pairs: Tensor) -> Tensor:
-    """L1 on how lids and lips stand to each other, in cm of the head: what a landmark loss hardly sees and an eye sees first.
-
-    predicted, true: (P, L, 3) metres in the head's frame; pairs: (G, 2) long -> (P,)
+    Returns:
+        (P,).
     """
-    there = (predicted[:, pairs[:, 0]] - predicted[:, pairs[:, 1]]) - (true[:, pairs[:, 0]] - true[:, pairs[:, 1]])
-    return 100 * there.abs().sum(-1).mean(1)
+    return ((pred - target).abs() * (1 + 2 * target)).mean(1)
 
 
-def vdc_loss(predicted: Tensor, true: Tensor) -> Tensor:
-    """Vertex distance cost of 3DDFA (Zhu et al., CVPR 2016, eq. 6): mean squared distance. (P, L, 2 or 3) in crop sides -> (P,)"""
-    return (predicted - true).square().sum(-1).mean(1)
+def gap_loss(pred: Tensor, target: Tensor, pairs: Tensor) -> Tensor:
+    """Compute the L1 distance of the gaps between opposite points of eyelids and lips, in centimeters.
 
+    A landmark loss hardly notices these gaps, but a viewer notices them first.
 
-def wpdc_loss(predicted: Tensor, true: Tensor, effect: Tensor) -> Tensor:
-    """Weighted parameter distance cost (Zhu et al., CVPR 2016, eqs. 7 and 8): what moves vertices further counts more.
+    Args:
+        pred: (P, L, 3) meters, head frame.
+        target: (P, L, 3) meters, head frame.
+        pairs: (G, 2) long, indices of opposite points.
 
-    The published weight of a parameter is how far the vertices of the true face move when it alone takes its predicted value. In each
-    parameter alone the vertices are linear, so that is its error times `effect`. The weights are divided by the largest, as published,
-    and no gradient goes through them.
-    predicted, true: (P, K); effect: (P, K) or (K,), how far one unit of each parameter moves the vertices -> (P,)
+    Returns:
+        (P,).
     """
-    error = predicted - true
+    pred_gap = pred[:, pairs[:, 0]] - pred[:, pairs[:, 1]]
+    target_gap = target[:, pairs[:, 0]] - target[:, pairs[:, 1]]
+    return 100 * (pred_gap - target_gap).abs().sum(-1).mean(1)
+
+
+def vdc_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Compute 3DDFA's vertex distance cost: the mean squared distance of points.
+
+    Args:
+        pred: (P, L, 2 or 3) sides of the crop.
+        target: The same shape.
+
+    Returns:
+        (P,).
+
+    Source: Zhu et al., CVPR 2016, eq. 6.
+    """
+    return (pred - target).square().sum(-1).mean(1)
+
+
+def wpdc_loss(pred: Tensor, target: Tensor, effect: Tensor) -> Tensor:
+    """Compute 3DDFA's weighted parameter distance cost: parameters that move the vertices more count more.
+
+    Args:
+        pred: (P, K) parameters.
+        target: (P, K).
+        effect: (P, K) or (K,), how far one unit of each parameter moves the vertices.
+
+    Returns:
+        (P,).
+
+    Source: Zhu et al., CVPR 2016, eqs. 7 and 8. The published weight of a parameter is how far the vertices of the target face move when only this
+    parameter takes its predicted value. The vertices are linear in each parameter, so the weight is the error times `effect`. As published, the
+    weights are divided by the largest, and no gradient flows through them.
+    """
+    error = pred - target
     weight = (error.abs() * effect).detach()
     weight = weight / weight.amax(1, keepdim=True).clamp(min=1e-12)
     return (weight * error.square()).sum(1)
 
 
-def wing_loss(predicted: Tensor, true: Tensor, width: float = 10.0, bend: float = 2.0) -> Tensor:
-    """Wing loss (Feng et al., CVPR 2018, eq. 5): logarithmic below `width`, linear above. (P, L, C) px -> (P,)"""
-    error = (predicted - true).abs()
-    shift = width - width * torch.log(torch.tensor(1 + width / bend))
-    return torch.where(error < width, width * torch.log1p(error / bend), error - shift).mean((1, 2))
+def wing_loss(pred: Tensor, target: Tensor, width: float = 10.0, curvature: float = 2.0) -> Tensor:
+    """Compute the Wing loss: logarithmic for errors below `width`, linear above.
+
+    Args:
+        pred: (P, L, C) px.
+        target: (P, L, C) px.
+        width: Error at which the loss becomes linear, px.
+        curvature: The paper's epsilon, px.
+
+    Returns:
+        (P,).
+
+    Source: Feng et al., CVPR 2018, eq. 5.
+    """
+    error = (pred - target).abs()
+    shift = width - width * math.log(1 + width / curvature)
+    return torch.where(error < width, width * torch.log1p(error / curvature), error - shift).mean((1, 2))

@@ -1,25 +1,26 @@
-"""Train the multi-face network through Lightning's command line: `mfn fit --config configs/mfn/default.yaml`."""
+"""The training system of the multi-face network: `mfn fit --config configs/mfn/default.yaml`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LightningCLI
-from torch import Tensor, nn
+from torch import Tensor
+from torchvision.ops import generalized_box_iou_loss
 
-from mfn.models.mfn import MFN, Look
-from mfn.models.refiner import find_places
+from mfn.models.mfn import MFN, Features
+from mfn.models.refiner import build_pyramid
 from mfn.structures.cells import PARAMETER_FIELDS, PARAMETERS, SLICES, grid, read_cells, read_parameters
-from mfn.structures.head_model import HeadModel
-from mfn.training.data.scene_datamodule import Batch
+from mfn.structures.head_model import default_head_model
+from mfn.training.checkpoints import read_state
+from mfn.training.data.batch import Batch
 from mfn.training.face_loss import FaceLoss
-from mfn.training.losses import box_iou_pairs, giou_loss, quality_focal_loss
-from mfn.training.target_assignment import Assignment, assign
+from mfn.training.losses import paired_box_iou, quality_focal_loss
+from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
+from mfn.training.target_assignment import Assignment, assign_targets
 
 LOSS_WEIGHTS: dict[str, float] = {
     "score": 2.0,
@@ -32,105 +33,119 @@ LOSS_WEIGHTS: dict[str, float] = {
     "gaps": 4.0,
 }
 
+MIN_QUALITY = 0.05  # target of the objectness of an assigned cell whose box does not overlap the face
+CLEAR_FACE_PX = 48.0  # from about this size, a face shows its identity and expression
+CLARITY_RANGE = (0.15, 2.0)
 
-CLEAR_PX = 48.0  # from about this size on a face shows its identity and expression
 
-
-class MultiFace(LightningModule):
-    """The system that trains a multi-face network.
+class MultiFaceModule(LightningModule):
+    """Train a multi-face network.
 
     Args:
-        network: the multi-face network.
-        learning_rate: at its highest, of AdamW.
-        weight_decay: of AdamW, on convolution weights only.
-        steps: length of the schedule (one cycle of warm-up and cosine).
-        warmup: steps of warm-up.
-        loss_weights: name -> weight, over those of LOSS_WEIGHTS.
-        weights: network to start from: safetensors such as experiments/weights/mfn.safetensors, or a checkpoint; None starts anew.
+        network: The network.
+        schedule: Optimizer and learning rate.
+        loss_weights: Name of a loss -> weight; replaces those of LOSS_WEIGHTS.
+        weights: Weights to start from, safetensors such as experiments/weights/mfn.safetensors, or a checkpoint; None for random weights.
+
+    Raises:
+        ValueError: An unknown name in `loss_weights`.
     """
 
     def __init__(
         self,
         network: MFN,
-        learning_rate: float = 1.5e-3,
-        weight_decay: float = 0.02,
-        steps: int = 10_000,
-        warmup: int = 400,
+        schedule: OneCycle = DEFAULT_SCHEDULE,
         loss_weights: dict[str, float] | None = None,
         weights: Path | None = None,
     ) -> None:
         super().__init__()
         unknown = set(loss_weights or {}) - set(LOSS_WEIGHTS)
         if unknown:
-            raise ValueError(f"loss_weights: expected some of {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
+            raise ValueError(f"loss_weights: expected names among {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
         if weights is not None:
             network.load_state_dict(read_state(Path(weights)))
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.learning_rate, self.weight_decay, self.steps, self.warmup = learning_rate, weight_decay, steps, warmup
+        self.network = network.to(memory_format=torch.channels_last)
+        self.schedule = schedule
         self.loss_weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
-        self.face_loss = FaceLoss(HeadModel.load())
+        self.face_loss = FaceLoss(default_head_model())
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB 0..255 -> cells (B, A, D) float32"""
-        return self.network(picture.to(memory_format=torch.channels_last)).float()
+        """Return cells (B, A, D) float32 for pictures (B, 3, H, W) RGB, 0 to 255."""
+        cells: Tensor = self.network(picture.to(memory_format=torch.channels_last)).float()
+        return cells
 
-    def losses(self, look: Look, batch: Batch) -> dict[str, Tensor]:
-        """Every term of the loss, each a mean over the pairs it speaks of, and over the looks at them."""
-        cells = look.cells
+    def losses(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Compute all losses of a batch.
+
+        Args:
+            features: The network's output before the refinement, float32.
+            batch: Pictures and targets.
+
+        Returns:
+            Name -> (). Those of LOSS_WEIGHTS are means over the assigned cells, and over all refinement steps; "landmarks2" and so on are those of
+            one step, for the log.
+        """
+        cells = features.cells
         height, width = batch.picture.shape[2:]
         centers, strides = (torch.from_numpy(x).to(cells.device) for x in grid(height, width))
-        pairs = assign(batch.box, batch.image, centers, strides, len(cells))
+        pairs = assign_targets(batch.box, batch.image, centers, strides, len(cells))
         raw = cells[pairs.picture, pairs.cell]  # (P, D)
-        told = read_cells(raw, centers[pairs.cell], strides[pairs.cell], torch)
-        true_box = batch.box[pairs.face]
-        quality = torch.zeros_like(cells[..., 0])
-        quality[pairs.picture, pairs.cell] = box_iou_pairs(told["box"], true_box).detach().clamp(0.05, 1)
-        weight = (~(pairs.ignored | _inside(batch, centers, len(cells)))).float()
-        weight[pairs.picture, pairs.cell] = 1.0
+        center, stride = centers[pairs.cell], strides[pairs.cell]
+        pred = read_cells(raw, center, stride, torch)
+        target_box = batch.box[pairs.face]
+        ignored = pairs.ignored | cells_inside(batch.ignore_box, batch.ignore_image, centers, len(cells))
         count = max(len(raw), 1)
-        logit = cells[..., SLICES["score"].start]
         terms = {
-            "score": quality_focal_loss(logit, quality, weight) / count,
-            "box": giou_loss(told["box"], true_box).sum() / count,
+            "score": self._score_loss(cells, pairs, paired_box_iou(pred["box"], target_box), ignored) / count,
+            "box": generalized_box_iou_loss(pred["box"], target_box, reduction="none").sum() / count,
         }
-        looks = [self._parameter_losses(told, batch, pairs.face)]
+        steps = [self._parameter_losses(pred, batch, pairs.face)]
         if self.network.refiner is not None:
-            for after in self._looks_again(look, pairs, raw[:, PARAMETERS]):
-                told = read_parameters(after, centers[pairs.cell], strides[pairs.cell], torch)
-                looks.append(self._parameter_losses(told, batch, pairs.face))
-                terms |= {f"{name}{len(looks)}": value.detach() for name, value in looks[-1].items()}
-        return terms | {name: torch.stack([one[name] for one in looks]).mean() for name in looks[0]}
+            for refined in self._refine(features, pairs, raw[:, PARAMETERS]):
+                pred = read_parameters(refined, center, stride, torch)
+                steps.append(self._parameter_losses(pred, batch, pairs.face))
+                terms |= {f"{name}{len(steps)}": value.detach() for name, value in steps[-1].items()}
+        return terms | {name: torch.stack([step[name] for step in steps]).mean() for name in steps[0]}
 
-    def _looks_again(self, look: Look, pairs: Assignment, first: Tensor) -> list[Tensor]:
-        """The parameters (P, ...) of the pairs after every further look: as at `first` where the finest head answers."""
-        fine = look.fine.shape[1]
-        again = (pairs.cell >= fine).nonzero()[:, 0]
-        picture, cell = pairs.picture[again], pairs.cell[again] - fine
-        places, told = find_places(look.levels), [first]
-        for _ in range(self.network.refiner.looks):
-            # where it reads is not to be bent to its wishes: an earlier look learns from the sum, not through what it is the question of
-            added = self.network.refiner.correction(told[-1][again].detach(), picture, cell, places)
-            told.append(told[-1] + torch.zeros_like(told[-1]).index_copy(0, again, added))
-        return told[1:]
+    def _score_loss(self, cells: Tensor, pairs: Assignment, iou: Tensor, ignored: Tensor) -> Tensor:
+        """Compute the loss of the objectness, whose target is the IoU (P,) of the predicted box for assigned cells and 0 elsewhere."""
+        quality = torch.zeros_like(cells[..., 0])
+        quality[pairs.picture, pairs.cell] = iou.detach().clamp(MIN_QUALITY, 1)
+        weight = (~ignored).float()
+        weight[pairs.picture, pairs.cell] = 1.0
+        return quality_focal_loss(cells[..., SLICES["score"].start], quality, weight)
 
-    def _parameter_losses(self, told: dict[str, Tensor], batch: Batch, face: Tensor) -> dict[str, Tensor]:
-        known = batch.known[face]
-        face = face[known]
-        told = {name: value[known] for name, value in told.items()}
-        true = {name: getattr(batch, name)[face] for name in PARAMETER_FIELDS}
+    def _refine(self, features: Features, pairs: Assignment, first: Tensor) -> list[Tensor]:
+        """Return the raw parameters (P, ...) of the pairs after each refinement step. Cells of the finest head keep those in `first`."""
+        fine = features.fine.shape[1]
+        refined = (pairs.cell >= fine).nonzero()[:, 0]
+        picture, cell = pairs.picture[refined], pairs.cell[refined] - fine
+        pyramid, steps = build_pyramid(features.levels), [first]
+        for _ in range(self.network.refiner.steps):
+            # Detach the sampling positions: gradients reach earlier refinement steps through the residual sum only.
+            correction = self.network.refiner.correction(steps[-1][refined].detach(), picture, cell, pyramid)
+            steps.append(steps[-1] + torch.zeros_like(steps[-1]).index_copy(0, refined, correction))
+        return steps[1:]
+
+    def _parameter_losses(self, pred: Mapping[str, Tensor], batch: Batch, face: Tensor) -> dict[str, Tensor]:
+        """Compute the losses of pose, identity and expression over the pairs whose face has these labels."""
+        labeled = batch.has_labels[face]
+        face = face[labeled]
+        pred = {name: value[labeled] for name, value in pred.items()}
+        target = {name: getattr(batch, name)[face] for name in PARAMETER_FIELDS}
         box = batch.box[face]
-        span = (box[:, 2:] - box[:, :2]).prod(1).clamp(min=1).sqrt()
-        # Small faces are many, and of them nobody can tell much: what is asked grows with what can be seen.
-        clear = (span / CLEAR_PX).clamp(0.15, 2.0)
-        clear = clear / clear.sum().clamp(min=1e-6)
-        return {name: (value * clear).sum() for name, value in self.face_loss(told, true).items()}
+        size = (box[:, 2:] - box[:, :2]).prod(1).clamp(min=1).sqrt()
+        # Small faces are many and show little, so the weight of a face grows with its size.
+        weight = (size / CLEAR_FACE_PX).clamp(*CLARITY_RANGE)
+        weight = weight / weight.sum().clamp(min=1e-6)
+        return {name: (value * weight).sum() for name, value in self.face_loss(pred, target).items()}
 
     def _step(self, batch: Batch, stage: str) -> Tensor:
-        look = self.network.look(batch.picture.float().to(memory_format=torch.channels_last))
-        levels = [level._replace(features=level.features.float()) for level in look.levels]
-        look = look._replace(fine=look.fine.float(), coarse=look.coarse.float(), levels=levels)
-        with torch.autocast(self.device.type, enabled=False):  # landmarks in bfloat16 would be a px off
-            terms = self.losses(look, batch)
+        features = self.network.forward_features(batch.picture.float().to(memory_format=torch.channels_last))
+        levels = [level._replace(features=level.features.float()) for level in features.levels]
+        features = features._replace(fine=features.fine.float(), coarse=features.coarse.float(), levels=levels)
+        with torch.autocast(self.device.type, enabled=False):  # in bfloat16, landmarks would be wrong by a pixel
+            terms = self.losses(features, batch)
         total = torch.stack([weight * terms[name] for name, weight in self.loss_weights.items()]).sum()
         size = len(batch.picture)
         self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size)
@@ -138,64 +153,36 @@ class MultiFace(LightningModule):
         return total
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """One batch."""
+        """Compute the loss of a batch."""
         return self._step(batch, "train")
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """One batch of fixed scenes."""
+        """Log the losses of a batch of fixed scenes."""
         self._step(batch, "val")
 
     def test_step(self, batch: Batch, _: int) -> None:
-        """One batch of fixed scenes."""
+        """Log the losses of a batch of fixed scenes."""
         self._step(batch, "test")
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """See `one_cycle`."""
-        return one_cycle(self, self.learning_rate, self.weight_decay, self.steps, self.warmup)
+        """Return the optimizer and the schedule."""
+        return self.schedule.configure(self)
 
 
-def one_cycle(module: nn.Module, learning_rate: float, weight_decay: float, steps: int, warmup: int) -> dict[str, Any]:
-    """AdamW with weight decay on convolutions and matrices only; warm-up, then cosine to a hundredth. What Lightning wants of them."""
-    decayed = [p for p in module.parameters() if p.ndim > 1]
-    free = [p for p in module.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}], lr=learning_rate
-    )
+def cells_inside(box: Tensor, picture: Tensor, centers: Tensor, pictures: int) -> Tensor:
+    """Find the cells whose center lies in a box of their picture.
 
-    def rate(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
-        return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * progress)))
+    Args:
+        box: (Q, 4) x1 y1 x2 y2, px.
+        picture: (Q,) long, the picture of each box.
+        centers: (A, 2) x y of the cells, px.
+        pictures: B.
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The network's weights in safetensors (kept in float16) or in a checkpoint of Lightning's, float32. Executes nothing."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights to start from")
-    if path.suffix == ".ckpt":
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        state = {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
-    else:
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-
-
-def _inside(batch: Batch, centers: Tensor, pictures: int) -> Tensor:
-    """Cells whose centre lies in a box of which nobody knows whether it is a face: (B, A) bool"""
-    box, where = batch.unsure, torch.zeros(pictures, len(centers), dtype=torch.bool, device=centers.device)
-    hit = ((centers[None] >= box[:, None, :2]) & (centers[None] <= box[:, None, 2:])).all(-1)  # (Q, A)
-    row, cell = hit.nonzero(as_tuple=True)
-    where[batch.unsure_image[row], cell] = True
-    return where
-
-
-def main(args: Sequence[str]) -> None:
-    """`mfn fit|validate|test …`: Lightning's command line over any system and data module that a configuration names."""
-    torch.set_flush_denormal(True)  # moments and weights that die away pass through numbers that a CPU is a hundred times slower at
-    LightningCLI(args=list(args), save_config_kwargs={"overwrite": True})
+    Returns:
+        (B, A) bool.
+    """
+    found = torch.zeros(pictures, len(centers), dtype=torch.bool, device=centers.device)
+    inside = ((centers[None] >= box[:, None, :2]) & (centers[None] <= box[:, None, 2:])).all(-1)  # (Q, A)
+    row, cell = inside.nonzero(as_tuple=True)
+    found[picture[row], cell] = True
+    return found

@@ -1,70 +1,83 @@
-"""Writes packs that `mfn.training.data.packs` reads and `mfn fit` draws from: made pictures with one exactly known face each."""
+"""Writing of packs that `mfn.training.data.packs` reads: generated pictures with one face each, whose labels are exact."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
 from retarget.io.files import atomic_write
-from retarget.io.images import write_image
 
-FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")
+LABEL_FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")
 
 
-def write_pack(out: Path, name: str, coded: Sequence[bytes], faces: Faces) -> None:
-    """Writes OUT/NAME.tar, OUT/NAME.npz and OUT/labels/NAME.npz, each whole or not at all.
+def write_pack(out: Path, name: str, encoded: Sequence[bytes], faces: Faces) -> None:
+    """Write OUT/NAME.tar, OUT/NAME.npz and OUT/labels/NAME.npz, each completely or not at all.
 
-    coded: P picture files; faces: P rows, row k of picture k
+    Args:
+        out: Folder; it is made if it is missing.
+        name: Name of the pack.
+        encoded: P picture files.
+        faces: P faces, row k of picture k.
+
+    Raises:
+        ValueError: Not one face for each picture.
     """
-    if len(coded) != len(faces):
-        raise ValueError(f"expected one face for each of {len(coded)} pictures, got {len(faces)}")
+    if len(encoded) != len(faces):
+        raise ValueError(f"expected one face for each of {len(encoded)} pictures, got {len(faces)}")
     (out / "labels").mkdir(parents=True, exist_ok=True)
-    atomic_write(out / f"{name}.tar", lambda temporary: _write_tar(temporary, coded))
+    atomic_write(out / f"{name}.tar", lambda temporary: _write_tar(temporary, encoded))
     rows = np.arange(len(faces), dtype=np.int32)
-    none = np.zeros(0, np.float32)
-    boxes: dict[str, np.ndarray] = {
+    no_boxes: dict[str, NDArray[Any]] = {
         "box": np.zeros((0, 4), np.int16),
         "box_scale": np.array(1, np.float32),
         "box_picture": rows[:0],
-        "box_score": none,
+        "box_score": np.zeros(0, np.float32),
     }
-    _save(out / f"{name}.npz", {"face_picture": rows, **boxes})
-    labels = {field: getattr(faces, field) for field in FIELDS}
-    _save(
-        out / "labels" / f"{name}.npz", {"face": rows, "ok": np.ones(len(rows), bool), "track": faces.track, **labels}
-    )
+    _write_npz(out / f"{name}.npz", {"face_picture": rows, **no_boxes})
+    labels = {field: getattr(faces, field) for field in LABEL_FIELDS}
+    _write_npz(out / "labels" / f"{name}.npz", {"face": rows, "ok": np.ones(len(rows), bool), "track": faces.track, **labels})
 
 
-def write_sheet(
-    path: Path, coded: Sequence[bytes], points: Sequence[np.ndarray], columns: int = 12, side: int = 160
+def write_contact_sheet(
+    path: Path, encoded: Sequence[bytes], landmarks: Sequence[NDArray[np.floating]], columns: int = 12, side: int = 160
 ) -> None:
-    """A picture of pictures, every second with its points (L, 2 or 3) px, to look at."""
+    """Write one picture of many pictures for inspection. Landmarks are drawn into every second one.
+
+    Args:
+        path: Picture file to write.
+        encoded: Picture files. Those that do not fill a row are left out.
+        landmarks: (L, 2 or 3) px for each picture.
+        columns: Pictures in a row.
+        side: Side of each in px.
+    """
     import cv2
 
     tiles = []
-    for number, (data, where) in enumerate(zip(coded, points)):
+    for number, (data, points) in enumerate(zip(encoded, landmarks)):
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if number % 2:
-            for x, y in where[:, :2]:
+            for x, y in points[:, :2]:
                 cv2.circle(picture, (int(x), int(y)), 1, (0, 255, 0), -1)
         tiles.append(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
-    whole = len(tiles) // columns * columns
-    rows = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, whole, columns)]
-    write_image(path, np.concatenate(rows)[..., ::-1])
+    full = len(tiles) // columns * columns
+    rows = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, full, columns)]
+    cv2.imwrite(str(path), np.concatenate(rows))
 
 
-def _write_tar(path: Path, coded: Sequence[bytes]) -> None:
+def _write_tar(path: Path, encoded: Sequence[bytes]) -> None:
     with tarfile.open(path, "w") as tar:
-        for number, data in enumerate(coded):
+        for number, data in enumerate(encoded):
             info = tarfile.TarInfo(f"{number:06d}.jpg")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
 
 
-def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]

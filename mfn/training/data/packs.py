@@ -1,8 +1,11 @@
-"""Packs: pictures in a tar, detections in an .npz beside it, fitted labels in another. Everything is decoded into memory once.
+"""Packs: pictures in a tar file, detections in an .npz file beside it, and fitted labels in another. All is decoded into memory once.
 
-A pack SOURCE is `SOURCE.tar` (pictures `000000.webp` … in order) and `SOURCE.npz` (`box_picture`, `box`, `box_scale`, `box_score` of a
-detector; `face_picture` of each face that the landmark teacher found). `mfn annotate`'s and `experiments/labels/fit.py`'s output is
-`LABELS/SOURCE.npz`: `face`, `rotation`, `scale`, `center`, `identity`, `expression`, `box`, `ok`.
+A pack SOURCE consists of
+    SOURCE.tar          the pictures, `000000.webp` and so on, in the order of their names;
+    SOURCE.npz          `box_picture`, `box`, `box_scale` and `box_score` of a face detector, and `face_picture`, the picture of each face for which
+                        MediaPipe's landmarker found landmarks;
+    LABELS/SOURCE.npz   `face`, `rotation`, `scale`, `center`, `identity`, `expression`, `box` and `ok`, as `mfn annotate` and
+                        `experiments/labels/fit.py` write them.
 """
 
 from __future__ import annotations
@@ -10,65 +13,137 @@ from __future__ import annotations
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mfn.structures.boxes import box_iou
 from mfn.structures.camera import FRONTAL
+from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
-from retarget.io.images import decode_image
+from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import Image
 
-SAME_FACE_IOU = 0.3  # a detector's box that box_iou a fitted one this much is the same face
-SURE_SCORE = 0.75  # detections below are neither face nor background
+SAME_FACE_IOU = 0.3  # a detected box that overlaps a fitted one this much is the same face
+MIN_SCORE = 0.75  # a detection with a lower score becomes an ignore region
+HELD_OUT_EVERY = 50  # one picture in 50 is for validation
+FACE_HEIGHT_M = 0.16  # height of the box of a mean face
+DECODING_THREADS = 2
 
 
 @dataclass(frozen=True)
 class Pack:
-    """P pictures and M faces.
+    """P pictures with M faces.
 
-    pictures: list of P (H, W, 3) uint8 RGB; faces: M rows, `image` is the picture; known: (M,) bool, whether pose, identity and expression
-    are labels (else only the box is); unsure: (Q, 4) boxes and unsure_image: (Q,) of what may be a face.
+    Attributes:
+        name: Name of the pack.
+        pictures: P pictures (H, W, 3) uint8 RGB.
+        faces: M faces; `image` is the index of the picture.
+        has_labels: (M,) bool, True if pose, identity and expression are labels; else only the box is.
+        ignore_box: (Q, 4) x1 y1 x2 y2 px, regions that may be faces.
+        ignore_image: (Q,) index of the picture of each region.
     """
 
     name: str
-    pictures: list[np.ndarray]
+    pictures: list[Image]
     faces: Faces
-    known: np.ndarray
-    unsure: np.ndarray
-    unsure_image: np.ndarray
+    has_labels: NDArray[np.bool_]
+    ignore_box: NDArray[np.float32]
+    ignore_image: NDArray[np.int32]
 
-    def only(self, pictures: np.ndarray) -> Pack:
-        """The faces of the chosen pictures (P,) bool; pictures stay where they are, so that numbers keep."""
-        faces, unsure = pictures[self.faces.image], pictures[self.unsure_image]
-        return Pack(
-            self.name, self.pictures, self.faces[faces], self.known[faces], self.unsure[unsure], self.unsure_image[unsure]
-        )
+    def select(self, pictures: NDArray[np.bool_]) -> Pack:
+        """Keep the faces of some pictures.
+
+        Args:
+            pictures: (P,) True for the pictures to keep.
+
+        Returns:
+            A pack with all pictures, so that their indices stay the same, but with the faces and ignore regions of the chosen ones only.
+        """
+        faces, ignored = pictures[self.faces.image], pictures[self.ignore_image]
+        kept = self.faces[faces], self.has_labels[faces], self.ignore_box[ignored], self.ignore_image[ignored]
+        return Pack(self.name, self.pictures, *kept)
 
 
-def pack_place(folder: Path, labels: Path, name: str) -> tuple[Path, Path, str]:
-    """What `read_pack` takes of a source's name: a pack of the folder, or a path to one made elsewhere, its labels beside it."""
+class PackLocation(NamedTuple):
+    """Where a pack lies: the arguments of `read_pack`.
+
+    Attributes:
+        folder: Folder of SOURCE.tar and SOURCE.npz.
+        labels: Folder of the fitted SOURCE.npz.
+        name: SOURCE.
+    """
+
+    folder: Path
+    labels: Path
+    name: str
+
+
+def locate_pack(folder: Path, labels: Path, name: str) -> PackLocation:
+    """Find a source of the configuration.
+
+    Args:
+        folder: Data folder, with the packs in `faces`.
+        labels: Folder of the labels of these packs.
+        name: Name of one of them, or, with a "/", the path of a pack elsewhere without its suffix, with a folder `labels` beside it.
+    """
     if "/" in name:
         path = Path(name)
-        return path.parent, path.parent / "labels", path.name
-    return folder / "faces", labels, name
+        return PackLocation(path.parent, path.parent / "labels", path.name)
+    return PackLocation(folder / "faces", labels, name)
 
 
-def read_pictures(path: Path, every: int = 1) -> list[np.ndarray]:
-    """All pictures of a tar, in the order of their names, as (H, W, 3) uint8 RGB. every: keep one of so many (for quick trials)."""
+def held_out(pictures: int) -> NDArray[np.bool_]:
+    """Return (pictures,) True for the pictures that are for validation."""
+    return np.arange(pictures) % HELD_OUT_EVERY == 0
+
+
+def read_pictures(path: Path, every: int = 1) -> list[Image]:
+    """Read the pictures of a tar file, in the order of their names.
+
+    Args:
+        path: The tar file.
+        every: Read one picture in so many.
+
+    Returns:
+        Pictures (H, W, 3) uint8 RGB.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A member is not a picture.
+    """
+    import cv2
+
     if not path.is_file():
-        raise FileNotFoundError(f"expected a tar of pictures at {path}: give the folder that holds SOURCE.tar and SOURCE.npz")
+        raise FileNotFoundError(f"{path}: expected a tar file of pictures; give the folder that holds SOURCE.tar and SOURCE.npz")
     with tarfile.open(path) as tar:
         members = sorted((m for m in tar.getmembers() if m.isfile()), key=lambda m: m.name)[::every]
-        coded = [tar.extractfile(m).read() for m in members]  # type: ignore[union-attr]
+        encoded = [(m.name, tar.extractfile(m).read()) for m in members]  # type: ignore[union-attr]  # a file has content
 
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(partial(decode_image, name=f"{path}: a member"), coded))
+    def decode(member: tuple[str, bytes]) -> Image:
+        name, data = member
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError(f"{path}: expected pictures that OpenCV reads, got the member {name}; remove it or convert it to JPEG")
+        return np.ascontiguousarray(picture[..., ::-1])
+
+    with ThreadPoolExecutor(DECODING_THREADS) as pool:
+        return list(pool.map(decode, encoded))
 
 
 def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
-    """One pack with its labels. folder: of SOURCE.tar/.npz; labels: of the fitted SOURCE.npz, or None for boxes alone."""
+    """Read a pack with its labels.
+
+    Args:
+        folder: Folder of SOURCE.tar and SOURCE.npz.
+        labels: Folder of the fitted SOURCE.npz; None to use boxes only.
+        name: SOURCE.
+
+    Raises:
+        FileNotFoundError: A file of the pack is missing.
+    """
     pictures = read_pictures(folder / f"{name}.tar")
     with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
         box = data["box"].astype(np.float32) * np.float32(data["box_scale"])
@@ -76,20 +151,24 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
         box_score = data["box_score"].astype(np.float32)
         face_picture = data["face_picture"].astype(np.int32) if "face_picture" in data else np.zeros(0, np.int32)
     fitted, ok = _read_labels(labels / f"{name}.npz" if labels else None, face_picture)
-    taken = np.zeros(len(box), bool)
+    matched = np.zeros(len(box), bool)
     for i in range(len(fitted)):
         rows = np.flatnonzero(box_image == fitted.image[i])
-        taken[rows] |= box_iou(fitted.box[i : i + 1], box[rows])[0] > SAME_FACE_IOU
-    sure = ~taken & (box_score >= SURE_SCORE)
-    rest = ~taken & ~sure
-    faces = Faces.concatenate([fitted, _boxes_only(box[sure], box_image[sure], fitted.identity.shape[1])])
-    known = np.concatenate([ok, np.zeros(int(sure.sum()), bool)])
-    return Pack(name, pictures, faces, known, box[rest], box_image[rest])
+        matched[rows] |= box_iou(fitted.box[i : i + 1], box[rows])[0] > SAME_FACE_IOU
+    certain = ~matched & (box_score >= MIN_SCORE)
+    ignored = ~matched & ~certain
+    faces = Faces.concatenate([fitted, _boxes_only(box[certain], box_image[certain], fitted.identity.shape[1])])
+    has_labels = np.concatenate([ok, np.zeros(int(certain.sum()), bool)])
+    return Pack(name, pictures, faces, has_labels, box[ignored], box_image[ignored])
 
 
-def _read_labels(path: Path | None, face_picture: np.ndarray) -> tuple[Faces, np.ndarray]:
-    from mfn.structures.cells import IDENTITY_SIZE
+def _read_labels(path: Path | None, face_picture: NDArray[np.int32]) -> tuple[Faces, NDArray[np.bool_]]:
+    """Read fitted faces, and which of them are good labels. Without a file there are none.
 
+    Args:
+        path: The fitted SOURCE.npz.
+        face_picture: (F,) the picture of each face of the pack.
+    """
     if path is None or not path.is_file() or len(face_picture) == 0:
         return Faces.empty(IDENTITY_SIZE), np.zeros(0, bool)
     with np.load(path, allow_pickle=False) as data:
@@ -104,18 +183,16 @@ def _read_labels(path: Path | None, face_picture: np.ndarray) -> tuple[Faces, np
     return faces, values["ok"].astype(bool)
 
 
-def _boxes_only(box: np.ndarray, image: np.ndarray, identity_size: int) -> Faces:
-    """Faces of which nothing but the box is known; the rest is a frontal, mean, neutral face of the box's size."""
-    from retarget.arkit import EXPRESSION_NAMES
-
+def _boxes_only(box: NDArray[np.float32], image: NDArray[np.int32], identity_size: int) -> Faces:
+    """Make faces of which only the box is known; the rest is a frontal, mean, neutral face of the same size."""
     count = len(box)
     return Faces(
         image=image,
         box=box,
         score=np.ones(count, np.float32),
         rotation=np.tile(FRONTAL, (count, 1, 1)),
-        scale=(box[:, 3] - box[:, 1]) / 0.16,
-        center=(box[:, :2] + box[:, 2:]) / 2,
+        scale=(box[:, 3] - box[:, 1]) / FACE_HEIGHT_M,
+        center=np.asarray((box[:, :2] + box[:, 2:]) / 2, np.float32),
         identity=np.zeros((count, identity_size), np.float32),
         expression=np.zeros((count, len(EXPRESSION_NAMES)), np.float32),
         track=np.full(count, -1, np.int32),

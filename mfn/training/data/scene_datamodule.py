@@ -1,79 +1,56 @@
-"""Lightning's data module: scenes without end for training, a fixed set of scenes for validation."""
+"""Lightning's data module of scenes: endless scenes for training, fixed scenes for validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
-import torch
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from mfn.structures.head_model import HeadModel
-from mfn.training.data.packs import pack_place, read_pack, read_pictures
-from mfn.training.data.scenes import KINDS, Kind, Mosaic, Scene
+from mfn.structures.head_model import default_head_model
+from mfn.training.data.batch import collate
+from mfn.training.data.packs import HELD_OUT_EVERY, held_out, locate_pack, read_pack, read_pictures
+from mfn.training.data.scenes import SCENE_KINDS, Scene, SceneComposer, SceneKind
+from mfn.training.data.workers import loader_options, worker_rng
 
-PICTURE_FIELDS = ("box", "rotation", "scale", "center", "identity", "expression")
+SIZE_MULTIPLE = 64
+HELD_OUT_BACKGROUNDS_EVERY = 20
+VALIDATION_SEED = 7
+RANK_SEED_STEP = 1000  # processes that share a seed would train on the same scenes
+
+Part = Literal["train", "val"]
 
 
-class Batch(NamedTuple):
-    """B scenes with M faces in all, sorted by scene.
+class EndlessScenes(IterableDataset[Scene]):
+    """New scenes without end.
 
-    picture (B, 3, S, S) uint8; image (M,) long; known (M,) bool; box (M, 4), rotation (M, 3, 3), scale (M,), center (M, 2),
-    identity (M, I), expression (M, 51) as in `Faces`; unsure (Q, 4) and unsure_image (Q,) long: where nothing is asked of the network.
+    Args:
+        composer: Composes the scenes.
+        seed: Seed; each worker and each epoch adds its own.
     """
 
-    picture: Tensor
-    image: Tensor
-    known: Tensor
-    box: Tensor
-    rotation: Tensor
-    scale: Tensor
-    center: Tensor
-    identity: Tensor
-    expression: Tensor
-    unsure: Tensor
-    unsure_image: Tensor
-
-
-def collate(scenes: Sequence[Scene]) -> Batch:
-    """Scenes -> one Batch."""
-    pictures = np.stack([s.picture for s in scenes]).transpose(0, 3, 1, 2)
-    number = [np.full(len(s.faces), i) for i, s in enumerate(scenes)]
-    unsure_number = [np.full(len(s.unsure), i) for i, s in enumerate(scenes)]
-    fields = {f: torch.from_numpy(np.concatenate([getattr(s.faces, f) for s in scenes])) for f in PICTURE_FIELDS}
-    return Batch(
-        picture=torch.from_numpy(np.ascontiguousarray(pictures)),
-        image=torch.from_numpy(np.concatenate(number)).long(),
-        known=torch.from_numpy(np.concatenate([s.known for s in scenes])),
-        unsure=torch.from_numpy(np.concatenate([s.unsure for s in scenes]).astype(np.float32)),
-        unsure_image=torch.from_numpy(np.concatenate(unsure_number)).long(),
-        **fields,
-    )
-
-
-class Endless(IterableDataset):
-    """New scenes for ever; every worker and every epoch draws its own."""
-
-    def __init__(self, mosaic: Mosaic, seed: int) -> None:
-        self.mosaic, self.seed = mosaic, seed
+    def __init__(self, composer: SceneComposer, seed: int) -> None:
+        self.composer, self.seed = composer, seed
 
     def __iter__(self) -> Iterator[Scene]:
-        info = torch.utils.data.get_worker_info()
-        # torch gives every worker of every epoch a seed of its own
-        rng = np.random.default_rng([self.seed, info.seed if info else torch.initial_seed()])
+        rng = worker_rng(self.seed)
         while True:
-            yield self.mosaic.scene(rng)
+            yield self.composer.compose(rng)
 
 
-class Fixed(Dataset):
-    """The same `count` scenes each time: scene i is drawn with seed i."""
+class FixedScenes(Dataset[Scene]):
+    """The same scenes each time.
 
-    def __init__(self, mosaic: Mosaic, count: int) -> None:
-        self.mosaic, self.count = mosaic, count
+    Args:
+        composer: Composes the scenes.
+        count: Number of scenes.
+    """
+
+    def __init__(self, composer: SceneComposer, count: int) -> None:
+        self.composer, self.count = composer, count
 
     def __len__(self) -> int:
         return self.count
@@ -81,26 +58,29 @@ class Fixed(Dataset):
     def __getitem__(self, i: int) -> Scene:
         if i >= self.count:
             raise IndexError(i)
-        return self.mosaic.scene(np.random.default_rng([7, i]))
+        return self.composer.compose(np.random.default_rng([VALIDATION_SEED, i]))
 
 
-class Scenes(LightningDataModule):
-    """Training scenes of packs.
+class SceneDataModule(LightningDataModule):
+    """Training scenes composed from packs.
 
     Args:
-        folder: holds `faces/SOURCE.tar`, `faces/SOURCE.npz` and `backgrounds.tar`.
-        labels: folder of the fitted labels, `SOURCE.npz` each.
-        sources: pack name -> how often it is drawn, relative to the others; a name with a "/" is a path to a pack of yours without ending,
-            with `labels/` beside it.
-        size: side of a scene, px, a multiple of 64.
-        batch_size: scenes in a batch.
-        workers: processes that compose scenes.
-        validation: number of fixed scenes; their pictures are one in fifty of each pack, left out of training.
-        seed: of the training scenes.
-        kinds: kinds of scenes, name -> [share, [least, most patches], [least, most face size in parts of the side]]; None: KINDS.
+        folder: Holds `faces/SOURCE.tar`, `faces/SOURCE.npz` and `backgrounds.tar`.
+        labels: Folder of the fitted labels, a `SOURCE.npz` each.
+        sources: Name of a pack -> how often it is drawn, relative to the others. A name with a "/" is the path of a pack elsewhere, without its suffix,
+            with a folder `labels` beside it.
+        size: Side of a scene in px, a multiple of 64.
+        batch_size: Scenes in a batch.
+        workers: Number of processes that compose scenes.
+        validation: Number of fixed scenes. Their pictures are one in fifty of each pack, and are not used in training.
+        seed: Seed of the training scenes.
+        kinds: Name -> [share, [fewest, most patches], [smallest, largest face relative to the side]]; None for SCENE_KINDS.
+
+    Raises:
+        ValueError: A size that is no multiple of 64.
     """
 
-    def __init__(  # noqa: PLR0913  # each is a knob of the YAML
+    def __init__(  # noqa: PLR0913  # each is an option of the YAML
         self,
         folder: Path,
         labels: Path,
@@ -113,66 +93,49 @@ class Scenes(LightningDataModule):
         kinds: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] | None = None,
     ) -> None:
         super().__init__()
-        if size % 64:
-            raise ValueError(f"size: expected a multiple of 64, got {size}")
+        if size % SIZE_MULTIPLE:
+            raise ValueError(f"size: expected a multiple of {SIZE_MULTIPLE} px, got {size}")
         self.folder, self.labels, self.sources = Path(folder), Path(labels), sources
         self.size, self.batch_size, self.workers = size, batch_size, workers
         self.validation, self.seed = validation, seed
-        self.kinds = KINDS if kinds is None else {name: Kind(*kind) for name, kind in kinds.items()}
-        self._mosaics: dict[str, Mosaic] | None = None
+        self.kinds = SCENE_KINDS if kinds is None else {name: SceneKind(*kind) for name, kind in kinds.items()}
+        self._composers: dict[Part, SceneComposer] = {}
 
     def setup(self, stage: str | None = None) -> None:
-        """Decodes every picture into memory, once."""
-        if self._mosaics is not None:
+        """Decode all pictures into memory, once."""
+        if self._composers:
             return
-        model = HeadModel.load()
-        box_of = model.boxes
+        model = default_head_model()
         backgrounds = read_pictures(self.folder / "backgrounds.tar")
-        packs = [read_pack(*pack_place(self.folder, self.labels, name)) for name in self.sources]
-        held = [np.arange(len(p.pictures)) % 50 == 0 for p in packs]
+        packs = [read_pack(*locate_pack(self.folder, self.labels, name)) for name in self.sources]
 
-        def mosaic(chosen: list[np.ndarray], photos: list[np.ndarray]) -> Mosaic:
-            parts = [p.only(c) for p, c in zip(packs, chosen, strict=True)]
+        def composer(held: bool) -> SceneComposer:
+            parts = [pack.select(held_out(len(pack.pictures)) == held) for pack in packs]
             weights = [w for part, w in zip(parts, self.sources.values(), strict=True) if len(part.faces)]
+            photos = [b for i, b in enumerate(backgrounds) if (i % HELD_OUT_BACKGROUNDS_EVERY == 0) == held]
             parts = [part for part in parts if len(part.faces)]
-            return Mosaic(parts, weights, photos, model.identity_mirror, box_of, self.size, self.kinds)
+            if not parts:
+                raise ValueError(f"sources: expected faces in {', '.join(self.sources)}, of one picture in {HELD_OUT_EVERY} and of the others; got none")
+            return SceneComposer(parts, weights, photos, model.identity_mirror, model.boxes, self.size, self.kinds)
 
-        self._mosaics = {
-            "fit": mosaic([~h for h in held], [b for i, b in enumerate(backgrounds) if i % 20]),
-            "validate": mosaic(held, backgrounds[::20]),
-        }
+        self._composers = {"train": composer(False), "val": composer(True)}
 
-    def train_dataloader(self) -> DataLoader:
-        """Batches without end."""
-        assert self._mosaics is not None
-        rank = self.trainer.global_rank if self.trainer else 0  # processes that share a seed would train on the same scenes
-        return self._loader(Endless(self._mosaics["fit"], self.seed + 1000 * rank))
+    def _composer(self, part: Part) -> SceneComposer:
+        self.setup()
+        return self._composers[part]
 
-    def val_dataloader(self) -> DataLoader:
-        """The fixed scenes."""
-        assert self._mosaics is not None
-        return self._loader(Fixed(self._mosaics["validate"], self.validation))
+    def train_dataloader(self) -> DataLoader[Scene]:
+        """Return batches without end."""
+        rank = self.trainer.global_rank if self.trainer else 0
+        return self._loader(EndlessScenes(self._composer("train"), self.seed + RANK_SEED_STEP * rank))
 
-    def test_dataloader(self) -> DataLoader:
-        """The fixed scenes: photos made for evaluation are measured by `experiments/`."""
+    def val_dataloader(self) -> DataLoader[Scene]:
+        """Return the fixed scenes."""
+        return self._loader(FixedScenes(self._composer("val"), self.validation))
+
+    def test_dataloader(self) -> DataLoader[Scene]:
+        """Return the fixed scenes. `experiments/` measures on photos for evaluation."""
         return self.val_dataloader()
 
-    def _loader(self, dataset: Dataset) -> DataLoader:
-        # forked workers share the decoded pictures; a spawned one would copy them
-        return DataLoader(
-            dataset,
-            self.batch_size,
-            num_workers=self.workers,
-            collate_fn=collate,
-            multiprocessing_context="fork" if self.workers else None,
-            prefetch_factor=4 if self.workers else None,
-            worker_init_fn=limit_threads,
-        )
-
-
-def limit_threads(_: int) -> None:
-    """OpenCV's and torch's threads of a worker would take the cores the network trains on."""
-    import cv2
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
+    def _loader(self, dataset: Dataset[Scene]) -> DataLoader[Scene]:
+        return DataLoader(dataset, self.batch_size, collate_fn=collate, **loader_options(self.workers))

@@ -66,7 +66,7 @@ def test_pack_is_read_back(photos: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "bad.png" in capsys.readouterr().err
     pack = read_pack(out.parent, out.parent / "labels", "faces")
     assert len(pack.pictures) == 3 and pack.pictures[0].shape == (200, 220, 3)
-    assert pack.faces.image.tolist() == [0, 2] and pack.known.all()
+    assert pack.faces.image.tolist() == [0, 2] and pack.has_labels.all()
     assert np.allclose(pack.faces.scale, [600, 800], rtol=0.1) and np.allclose(pack.faces.center, 100, atol=6)
     assert not out.with_suffix(".parts").exists()
 

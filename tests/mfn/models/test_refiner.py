@@ -1,4 +1,4 @@
-"""The second look: where it reads, what it may change, and that it learns what the first look has missed."""
+"""The second look: index it reads, what it may change, and that it learns what the first look has missed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ pytest.importorskip("lightning")
 
 from mfn.models.backbone import Backbone  # noqa: E402
 from mfn.models.mfn import COARSE_STRIDE, MFN  # noqa: E402
-from mfn.models.refiner import LOOKED_AT, POINTS_68, POINTS_478, Level, Refiner, _sample, find_places, look_up  # noqa: E402
+from mfn.models.refiner import (  # noqa: E402
+    IBUG68_INDICES,
+    MEDIAPIPE478_INDICES,
+    REFINED_FRACTION,
+    FeatureLevel,
+    Refiner,
+    build_pyramid,
+    locate,
+    sample_features,
+)
 from mfn.structures.cells import IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES, grid, write_cells  # noqa: E402  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
@@ -19,43 +28,43 @@ from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
 def tiny() -> MFN:
     torch.manual_seed(0)
-    return MFN(Backbone("conv", [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), refine=8, looks=2).eval()
+    return MFN(Backbone("conv", [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), refinement_channels=8, refinement_steps=2).eval()
 
 
-def coordinates(stride: int, height: int, width: int, sign: float = 1.0) -> Level:
+def coordinates(stride: int, height: int, width: int, sign: float = 1.0) -> FeatureLevel:
     """A level whose features are the px that they stand for: (2, 2, 2 * height, 2 * width), those of the second picture negated."""
     y, x = torch.meshgrid(*(((torch.arange(2 * n) + 0.5) * stride / 2) for n in (height, width)), indexing="ij")
-    where = torch.stack([x, y])
-    return Level(torch.stack([sign * where, -sign * where]), stride)
+    index = torch.stack([x, y])
+    return FeatureLevel(torch.stack([sign * index, -sign * index]), stride)
 
 
-def levels(height: int, width: int) -> list[Level]:
+def levels(height: int, width: int) -> list[FeatureLevel]:
     return [coordinates(s, -(-height // s), -(-width // s), sign) for s, sign in ((16, 1.0), (32, 2.0), (64, 3.0))]
 
 
 def test_cells_stand_where_the_grid_says():
     center, stride = grid(96, 176)
     coarse = stride >= COARSE_STRIDE
-    where = look_up(find_places(levels(96, 176)), torch.arange(coarse.sum()))
-    np.testing.assert_array_equal(where.center.numpy(), center[coarse])
-    np.testing.assert_array_equal(where.stride.numpy(), stride[coarse])
+    index = locate(build_pyramid(levels(96, 176)), torch.arange(coarse.sum()))
+    np.testing.assert_array_equal(index.center.numpy(), center[coarse])
+    np.testing.assert_array_equal(index.stride.numpy(), stride[coarse])
 
 
 @pytest.mark.parametrize(("stride", "sign"), [(16, 1.0), (32, 2.0), (64, 3.0)])
 def test_features_are_read_at_the_points_of_the_cells_own_map_and_picture(stride, sign):
-    places = find_places(levels(128, 192))
+    pyramid = build_pyramid(levels(128, 192))
     cell = torch.from_numpy(np.flatnonzero([s == stride for s in grid(128, 192)[1] if s >= COARSE_STRIDE])[:3])
     points = torch.rand(3, 7, 2) * torch.tensor([192.0 - stride, 128 - stride]) + stride / 2
     for picture, side in ((0, 1.0), (1, -1.0)):
-        seen = _sample(points, torch.full((3,), picture), look_up(places, cell), places.features)
+        seen = sample_features(points, torch.full((3,), picture), locate(pyramid, cell), pyramid.features)
         torch.testing.assert_close(seen, side * sign * points, rtol=1e-4, atol=1e-3)
 
 
 def test_beyond_the_border_lie_the_border_s_features():
-    places = find_places([coordinates(16, 4, 6)])
+    pyramid = build_pyramid([coordinates(16, 4, 6)])
     far = torch.tensor([[[-500.0, 30], [900, 30], [50, -70], [50, 1e6]]])
     first = torch.zeros(1, dtype=torch.long)
-    seen = _sample(far, first, look_up(places, first), places.features)
+    seen = sample_features(far, first, locate(pyramid, first), pyramid.features)
     torch.testing.assert_close(seen[0], torch.tensor([[4.0, 30], [92, 30], [50, 4], [50, 60]]))
 
 
@@ -74,9 +83,9 @@ def test_points_are_the_landmarks_of_the_face_that_a_cell_tells_of():
     )
     center, stride = np.array([[72.0, 72]], np.float32), np.array([16.0], np.float32)
     raw = torch.from_numpy(write_cells(face, center, stride)[:, PARAMETERS])
-    points = Refiner(4)._project(raw, torch.from_numpy(center), torch.from_numpy(stride))[0].numpy()
+    points = Refiner(4, HeadModel.load()).project_landmarks(raw, torch.from_numpy(center), torch.from_numpy(stride))[0].numpy()
     model = HeadModel.load()
-    true = [model.landmarks(face, "ibug68")[0, POINTS_68, :2], model.landmarks(face, "mediapipe478")[0, POINTS_478, :2]]
+    true = [model.landmarks(face, "ibug68")[0, IBUG68_INDICES, :2], model.landmarks(face, "mediapipe478")[0, MEDIAPIPE478_INDICES, :2]]
     np.testing.assert_allclose(points, np.concatenate(true), atol=0.02)
 
 
@@ -84,14 +93,14 @@ def test_an_untrained_second_look_changes_nothing_and_a_trained_one_only_paramet
     network = tiny()
     picture = torch.rand(2, 3, 128, 192) * 255
     with torch.no_grad():
-        first = network.look(picture)
+        first = network.forward_features(picture)
         torch.testing.assert_close(network(picture), first.cells)
         network.refiner.out.bias.fill_(0.25)
         moved = network(picture) - first.cells
     coarse = torch.from_numpy(grid(128, 192)[1]) >= COARSE_STRIDE
     assert not moved[:, ~coarse].any() and not moved[..., : PARAMETERS.start].any()
     changed = moved[..., PARAMETERS].any(-1)
-    assert (changed.sum(1) == coarse.sum() // LOOKED_AT + 1).all()
+    assert (changed.sum(1) == coarse.sum() // REFINED_FRACTION + 1).all()
     torch.testing.assert_close(moved[changed][:, PARAMETERS], torch.full((int(changed.sum()), PARAMETER_SIZE), 0.5), msg="two looks")
 
 
@@ -101,30 +110,30 @@ def test_only_the_best_cells_are_looked_at_again():
     cells = torch.randn(2, 18 * 20, 129)
     features = torch.zeros(2, 8, 36, 40)
     with torch.no_grad():
-        moved = (network.refiner(cells, [Level(features, 16)]) - cells)[..., PARAMETERS].mean(-1) > 0.5
+        moved = (network.refiner(cells, [FeatureLevel(features, 16)]) - cells)[..., PARAMETERS].mean(-1) > 0.5
     for picture in range(2):
-        best = cells[picture, :, SLICES["score"].start].argsort(descending=True)[: 18 * 20 // LOOKED_AT + 1]
+        best = cells[picture, :, SLICES["score"].start].argsort(descending=True)[: 18 * 20 // REFINED_FRACTION + 1]
         assert set(moved[picture].nonzero()[:, 0].tolist()) == set(best.tolist())
 
 
 def test_single_scale_networks_have_no_second_look():
-    with pytest.raises(ValueError, match="refine: expected 0"):
-        MFN(Backbone("conv", [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), multi_scale=False, refine=8)
+    with pytest.raises(ValueError, match="refinement_channels: expected 0"):
+        MFN(Backbone("conv", [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), multi_scale=False, refinement_channels=8)
 
 
 def test_the_second_look_learns_what_the_first_has_missed():
-    from mfn.training.data.scene_datamodule import collate
-    from mfn.training.multi_face import MultiFace
+    from mfn.training.data.batch import collate
+    from mfn.training.multi_face import MultiFaceModule
     from tests.mfn.training.test_multi_face import scene
 
-    system = MultiFace(tiny())
+    system = MultiFaceModule(tiny())
     batch = collate([scene(0), scene(1)])
-    system.losses(system.network.look(batch.picture.float()), batch)["landmarks"].backward()
+    system.losses(system.network.forward_features(batch.picture.float()), batch)["landmarks"].backward()
     network = system.network
     assert network.refiner.out.weight.grad.abs().sum() > 0
     optimizer = torch.optim.AdamW([*network.refiner.parameters(), *network.detail.parameters()], 3e-3)
     for _ in range(60):
-        terms = system.losses(network.look(batch.picture.float()), batch)
+        terms = system.losses(network.forward_features(batch.picture.float()), batch)
         optimizer.zero_grad()
         terms["landmarks"].backward()
         optimizer.step()

@@ -8,7 +8,7 @@ from mfn.structures.cells import write_cells
 from mfn.structures.faces import Faces
 from mfn.structures.flip import MEDIAPIPE_FLIP, cell_flip, hflip_expression, hflip_faces, hflip_picture
 from mfn.structures.head_model import HeadModel
-from mfn.training.data.scenes import move_faces, similarity
+from mfn.training.data.warp import similarity_matrix, warp_faces
 from retarget.arkit import EXPRESSION_NAMES
 
 
@@ -68,8 +68,8 @@ def test_mirrored_head_covers_the_mirrored_points(model: HeadModel) -> None:
 
 def test_the_mosaic_mirrors_alike(model: HeadModel) -> None:
     faces = made_up(model, 4, seed=3)
-    matrix = similarity(1.0, 0.0, np.zeros(2), np.zeros(2), True, 300)
-    moved = move_faces(faces, matrix, model.identity_mirror, np.zeros(4, bool), lambda f: f.box)
+    matrix = similarity_matrix(1.0, 0.0, np.zeros(2), np.zeros(2), True, 300)
+    moved = warp_faces(faces, matrix, model.identity_mirror, np.zeros(4, bool), lambda f: f.box)
     mirrored = hflip_faces(faces, 300, model.identity_mirror)
     for name in ("rotation", "scale", "center", "identity", "expression", "box"):
         assert np.allclose(getattr(moved, name), getattr(mirrored, name), atol=1e-3), name

@@ -82,7 +82,7 @@ def test_a_pack_is_read_back(generator: HeadGenerator, tmp_path: Path) -> None:
     faces = Faces.concatenate([face for _, face in made])
     write_pack(tmp_path, "heads", [encode_jpeg(image) for image, _ in made], faces)
     pack = read_pack(tmp_path, tmp_path / "labels", "heads")
-    assert len(pack.pictures) == 3 and pack.known.all() and not len(pack.unsure)
+    assert len(pack.pictures) == 3 and pack.has_labels.all() and not len(pack.ignore_box)
     np.testing.assert_array_equal(pack.faces.image, [0, 1, 2])
     np.testing.assert_allclose(pack.faces.expression, faces.expression)
     assert np.abs(pack.pictures[0].astype(int) - made[0][0]).mean() < 6

@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: E402
 
 from mfn.inference.decode import decode  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
-from mfn.models.mfn import MFN, Look  # noqa: E402
+from mfn.models.mfn import MFN, Features  # noqa: E402
 from mfn.structures.cells import (  # noqa: E402
     CELL_SIZE,
     IDENTITY_SIZE,
@@ -25,18 +25,18 @@ from mfn.structures.cells import (  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
 from mfn.structures.flip import cell_flip  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from mfn.training.data.scene_datamodule import Batch, collate  # noqa: E402
+from mfn.training.data.batch import Batch, collate  # noqa: E402
 from mfn.training.data.scenes import Scene  # noqa: E402
-from mfn.training.multi_face import LOSS_WEIGHTS, MultiFace  # noqa: E402
+from mfn.training.multi_face import LOSS_WEIGHTS, MultiFaceModule  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 MODEL = HeadModel.load()
 
 
-def tiny(block: str = "conv", refine: int = 0) -> MFN:
+def tiny(block: str = "conv", refinement_channels: int = 0) -> MFN:
     torch.manual_seed(0)
-    return MFN(Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), refine=refine)
+    return MFN(Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), refinement_channels=refinement_channels)
 
 
 def scene(seed: int = 0, side: int = 128) -> Scene:
@@ -97,12 +97,12 @@ def test_every_size_has_the_cells_of_the_grid(height, width):
 
 def test_every_loss_falls_when_one_scene_is_learned():
     torch.manual_seed(0)
-    system = MultiFace(tiny(), learning_rate=3e-3)
+    system = MultiFaceModule(tiny())
     batch = collate([scene(0), scene(0)])
     optimizer = torch.optim.AdamW(system.parameters(), 3e-3)
     first: dict[str, float] = {}
     for step in range(60):
-        terms = system.losses(system.network.look(batch.picture.float()), batch)
+        terms = system.losses(system.network.forward_features(batch.picture.float()), batch)
         assert set(terms) == set(LOSS_WEIGHTS)
         total = sum(LOSS_WEIGHTS[k] * v for k, v in terms.items())
         optimizer.zero_grad()
@@ -118,8 +118,8 @@ def test_every_loss_falls_when_one_scene_is_learned():
 def test_losses_without_faces_are_finite():
     empty = Scene(scene().picture, Faces.empty(IDENTITY_SIZE), np.zeros(0, bool), np.array([[0, 0, 40, 40.0]], np.float32))
     batch = collate([empty])
-    system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
-    terms = system.losses(system.network.look(batch.picture.float()), batch)
+    system = MultiFaceModule(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
+    terms = system.losses(system.network.forward_features(batch.picture.float()), batch)
     assert all(torch.isfinite(v) for v in terms.values())
     sum(terms.values()).backward()
 
@@ -127,7 +127,7 @@ def test_losses_without_faces_are_finite():
 def test_exact_cells_cost_next_to_nothing():
     """Cells written from the truth make every loss of a face vanish: targets, decoding and assignment agree."""
     from mfn.structures.cells import write_cells
-    from mfn.training.target_assignment import assign
+    from mfn.training.target_assignment import assign_targets
 
     one = scene()
     one = one._replace(faces=one.faces.replace(expression=one.faces.expression.clip(1e-4, 1)))
@@ -135,29 +135,29 @@ def test_exact_cells_cost_next_to_nothing():
     center, stride = grid(128, 128)
     cells = np.zeros((1, len(center), CELL_SIZE), np.float32)
     cells[..., SLICES["score"]] = -12
-    pairs = assign(batch.box, batch.image, torch.from_numpy(center), torch.from_numpy(stride), 1)
+    pairs = assign_targets(batch.box, batch.image, torch.from_numpy(center), torch.from_numpy(stride), 1)
     rows, who = pairs.cell.numpy(), pairs.face.numpy()
     cells[0, rows] = write_cells(one.faces[who].replace(score=np.ones(len(who))), center[rows], stride[rows])
-    terms = MultiFace(tiny()).losses(Look(torch.from_numpy(cells[:, :0]), torch.from_numpy(cells), []), batch)
+    terms = MultiFaceModule(tiny()).losses(Features(torch.from_numpy(cells[:, :0]), torch.from_numpy(cells), []), batch)
     for name, value in terms.items():
         assert value.item() < 2e-3, (name, value.item())
 
 
 def test_faces_of_which_only_the_box_is_known_teach_only_the_box():
     one = scene()
-    batch = collate([one._replace(known=np.zeros(2, bool))])
-    system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
-    terms = system.losses(system.network.look(batch.picture.float()), batch)
+    batch = collate([one._replace(has_labels=np.zeros(2, bool))])
+    system = MultiFaceModule(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
+    terms = system.losses(system.network.forward_features(batch.picture.float()), batch)
     assert terms["box"] > 0 and terms["landmarks"] == 0 and terms["expression"] == 0
 
 
 def test_unsure_regions_ask_nothing():
     one = scene()
     nothing = Scene(one.picture, Faces.empty(IDENTITY_SIZE), np.zeros(0, bool), np.zeros((0, 4), np.float32))
-    unsure = nothing._replace(unsure=np.array([[0, 0, 128, 128.0]], np.float32))
-    system = MultiFace(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
+    unsure = nothing._replace(ignore_box=np.array([[0, 0, 128, 128.0]], np.float32))
+    system = MultiFaceModule(tiny()).eval()  # one scene's deepest map is one cell: too little for batch statistics
     batches = collate([nothing]), collate([unsure])
-    asked, free = (system.losses(system.network.look(b.picture.float()), b)["score"].item() for b in batches)
+    asked, free = (system.losses(system.network.forward_features(b.picture.float()), b)["score"].item() for b in batches)
     assert asked > 0 and free == 0
 
 
@@ -168,7 +168,7 @@ def test_collate_counts_pictures():
 
 def test_unknown_loss_weight_is_refused():
     with pytest.raises(ValueError, match="loss_weights"):
-        MultiFace(tiny(), loss_weights={"landmark": 1.0})
+        MultiFaceModule(tiny(), loss_weights={"landmark": 1.0})
 
 
 def test_training_goes_on_from_saved_weights(tmp_path):
@@ -178,24 +178,24 @@ def test_training_goes_on_from_saved_weights(tmp_path):
         first.lateral[0].weight.add_(1.0)
     path = tmp_path / "w.safetensors"
     safetensors.save_file({k: v.contiguous() for k, v in first.state_dict().items()}, path)
-    again = MultiFace(tiny(), weights=path).network
+    again = MultiFaceModule(tiny(), weights=path).network
     torch.testing.assert_close(again.lateral[0].weight, first.lateral[0].weight)
-    torch.save({"state_dict": MultiFace(first).state_dict()}, tmp_path / "w.ckpt")
-    once_more = MultiFace(tiny(), weights=tmp_path / "w.ckpt").network
+    torch.save({"state_dict": MultiFaceModule(first).state_dict()}, tmp_path / "w.ckpt")
+    once_more = MultiFaceModule(tiny(), weights=tmp_path / "w.ckpt").network
     torch.testing.assert_close(once_more.lateral[0].weight, first.lateral[0].weight)
-    with pytest.raises(FileNotFoundError, match="no such weights"):
-        MultiFace(tiny(), weights=tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="expected weights to start from"):
+        MultiFaceModule(tiny(), weights=tmp_path / "none")
 
 
 @pytest.mark.parametrize(("mirror", "refine"), [(False, 0), (True, 0), (True, 8)])
 def test_export_agrees_with_torch(tmp_path, mirror, refine):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    from mfn.models.export.to_onnx import read_twice, write_onnx
+    from mfn.models.export.to_onnx import enable_mirror_tta, write_onnx
 
-    network = tiny(refine=refine).eval()
+    network = tiny(refinement_channels=refine).eval()
     if mirror:
-        read_twice(network)
+        enable_mirror_tta(network)
     if refine:
         network.refiner.out.weight.data.normal_(std=0.02)  # an untrained one changes nothing
         network.coarse.out_box.weight.data *= 100  # and has no best cells
@@ -215,25 +215,25 @@ def test_export_agrees_with_torch(tmp_path, mirror, refine):
 
 
 def test_looks_are_chosen_when_a_network_is_exported():
-    from mfn.models.export.to_onnx import look_again
+    from mfn.models.export.to_onnx import set_refinement_steps
 
-    network = tiny(refine=8).eval()
+    network = tiny(refinement_channels=8).eval()
     network.refiner.out.bias.data.fill_(0.5)
     picture = torch.rand(1, 3, 64, 64) * 255
     with torch.no_grad():
-        first = network.look(picture).cells
+        first = network.forward_features(picture).cells
         for looks in (1, 3):
-            look_again(network, looks)
+            set_refinement_steps(network, looks)
             moved = (network(picture) - first)[..., PARAMETERS].amax()
             torch.testing.assert_close(moved, torch.tensor(0.5 * looks), rtol=0, atol=1e-4)
-    with pytest.raises(ValueError, match="--looks: expected 1 to 9, got 0"):
-        look_again(network, 0)
-    with pytest.raises(ValueError, match="with a second look, got MFN without"):
-        look_again(tiny(), 1)
+    with pytest.raises(ValueError, match="--refinement-steps: expected 1 to 9, got 0"):
+        set_refinement_steps(network, 0)
+    with pytest.raises(ValueError, match="expected an MFN with a refinement head, got MFN without"):
+        set_refinement_steps(tiny(), 1)
 
 
 def test_large_faces_are_read_once_more_in_mirror_half_a_cell_further():
-    from mfn.models.export.to_onnx import read_twice
+    from mfn.models.export.to_onnx import enable_mirror_tta
 
     network = tiny().eval()
     for out in (network.coarse.out_box, network.coarse.out_pose, network.coarse.out_identity, network.coarse.out_expression):
@@ -249,7 +249,7 @@ def test_large_faces_are_read_once_more_in_mirror_half_a_cell_further():
         once = network(picture)[0].numpy()
         seen = cells_of(F.pad(picture, (0, 64, 0, 64), value=gray))[:2, :3]
         four = cells_of(F.pad(picture.flip(3), (32, 32, 32, 32), value=gray))[:, ::-1][..., order] * sign
-        read_twice(network)
+        enable_mirror_tta(network)
         twice = network(picture)[0].numpy()
     np.testing.assert_array_equal(once[~largest], twice[~largest])
     between = (four[1:, 1:] + four[1:, :-1] + four[:-1, 1:] + four[:-1, :-1]) / 4

@@ -8,7 +8,7 @@ pytest.importorskip("lightning")
 
 from mfn.inference.single_face import SingleFace, sample_position_map  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
-from mfn.models.dense_landmarks import DensePoints  # noqa: E402
+from mfn.models.dense_landmarks import DenseLandmarks  # noqa: E402
 from mfn.models.position_map import MAP_SIZE, PositionMap  # noqa: E402
 from mfn.models.sfn import SFN, Regressor  # noqa: E402
 from mfn.structures.cells import (  # noqa: E402
@@ -21,18 +21,21 @@ from mfn.structures.cells import (  # noqa: E402
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, crop_face, crop_matrix, crop_windows  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from mfn.training.data.crops import CropMaker, turn_faces  # noqa: E402
+from mfn.training.checkpoints import load_matching  # noqa: E402
+from mfn.training.data.crops import CropMaker, rotate_faces  # noqa: E402
 from mfn.training.data.packs import Pack  # noqa: E402
 from mfn.training.losses import vdc_loss, wing_loss, wpdc_loss  # noqa: E402
-from mfn.training.single_face import MetaJoint, OneFace, take_weights  # noqa: E402
+from mfn.training.meta_joint import MetaJointModule  # noqa: E402
+from mfn.training.optimizer import OneCycle  # noqa: E402
+from mfn.training.single_face import SingleFaceModule  # noqa: E402
 from mfn.training.single_face_losses import (  # noqa: E402
-    DensePointsCost,
-    ParameterCost,
-    PositionMapCost,
-    TddfaCost,
+    DenseLandmarkLoss,
+    ParameterLoss,
+    PositionMapLoss,
+    TddfaLoss,
     nearest_cells,
-    parameters,
     read_crops,
+    tddfa_parameters,
 )
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
@@ -51,7 +54,7 @@ def networks() -> dict:
         "single scale": SFN(backbone(), 16, 16, multi_scale=False),
         "regressor": Regressor(backbone()),
         "position map": PositionMap(backbone(), (16, 16, 8, 8)),
-        "dense": DensePoints(0.25),
+        "dense": DenseLandmarks(0.25),
     }
 
 
@@ -104,20 +107,20 @@ def test_the_single_scale_twin_is_as_large():
 def test_exact_parameters_cost_nothing():
     faces = some_faces()
     raw, true = exact_raw(faces), truth_of(faces)
-    for cost in (ParameterCost(), *(TddfaCost(k) for k in ("pdc", "wpdc", "fwpdc", "vdc"))):
+    for cost in (ParameterLoss(), *(TddfaLoss(k) for k in ("pdc", "wpdc", "fwpdc", "vdc"))):
         assert sum(cost(raw, true).values()).item() < 1e-2
         assert sum(cost(raw + 0.2, true).values()).item() > 0.02
     with pytest.raises(ValueError, match="kind"):
-        TddfaCost("pwdc")
+        TddfaLoss("pwdc")
     with pytest.raises(ValueError, match="weights"):
-        ParameterCost({"landmark": 1})
+        ParameterLoss({"landmark": 1})
 
 
 def test_effects_are_how_far_the_points_move():
     """Against the slow meaning: the true face with one parameter moved, all points projected again."""
     faces = some_faces(2)
-    true, cost = truth_of(faces), TddfaCost("wpdc")
-    effects, base = cost.effects(true), parameters(true)
+    true, cost = truth_of(faces), TddfaLoss("wpdc")
+    effects, base = cost.effects(true), tddfa_parameters(true)
 
     def place(p: torch.Tensor) -> torch.Tensor:
         shape = cost.face.shape(p[:, 8 : 8 + IDENTITY_SIZE], p[:, 8 + IDENTITY_SIZE :])
@@ -133,7 +136,7 @@ def test_effects_are_how_far_the_points_move():
 
 def test_fast_effects_are_near():
     true = truth_of(some_faces(8))
-    slow, fast = (TddfaCost(k).effects(true) for k in ("wpdc", "fwpdc"))
+    slow, fast = (TddfaLoss(k).effects(true) for k in ("wpdc", "fwpdc"))
     assert torch.corrcoef(torch.stack([slow.flatten(), fast.flatten()]))[0, 1] > 0.95
     assert (fast[:, 8:] >= slow[:, 8:] - 1e-4).all(), "a whole vector is no shorter than what a camera sees of it"
 
@@ -165,8 +168,8 @@ def test_wing_is_the_published_formula():
 def test_position_map_and_head_model_agree():
     """The cost's target is the head model's map of the placed face, and landmarks read from it are the head model's."""
     faces = some_faces(1)
-    cost = PositionMapCost()
-    target = cost.target(truth_of(faces)).unflatten(2, (MAP_SIZE, MAP_SIZE)).numpy()
+    cost = PositionMapLoss()
+    target = cost.target_maps(truth_of(faces)).unflatten(2, (MAP_SIZE, MAP_SIZE)).numpy()
     assert cost(torch.from_numpy(target), truth_of(faces))["position_map"].item() < 1e-6
     px = (target - [[[[0]], [[0]], [[0.5]]]]) * 1.1 * CROP_SIZE
     for name, mean_px, largest_px in (("ibug68", 0.25, 1.4), ("mediapipe478", 0.2, 1.4)):
@@ -188,7 +191,7 @@ def test_dense_points_are_the_head_models():
     faces = some_faces(2)
     points = torch.from_numpy(MODEL.landmarks(faces, "dense520") / CROP_SIZE)
     points[..., 2] += 0.5
-    terms = DensePointsCost()(points, truth_of(faces))
+    terms = DenseLandmarkLoss()(points, truth_of(faces))
     assert terms["wing"].item() < 1e-2 and terms["mse68"].item() < 1e-4
 
 
@@ -224,12 +227,12 @@ def test_frames_show_one_face_that_moves_little():
 
 def test_a_crop_shows_what_its_matrix_says():
     """A bright spot at a landmark is found in the crop where the crop's label puts it, enlarged, shrunk and turned."""
-    from mfn.training.data.scenes import similarity
+    from mfn.training.data.warp import similarity_matrix
 
     for gain, angle in ((0.3, 0.0), (0.45, 0.6), (1.0, -0.5), (2.0, 0.3)):
         picture = np.zeros((600, 700, 3), np.uint8)
         picture[300:304, 400:404] = 255
-        matrix = similarity(gain, angle, np.array([390.0, 310]), np.array([70.0, 60]), False, 0)
+        matrix = similarity_matrix(gain, angle, np.array([390.0, 310]), np.array([70.0, 60]), False, 0)
         crop = crop_face(picture, matrix).astype(float)[..., 0]
         y, x = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE] + 0.5
         found = np.array([(x * crop).sum(), (y * crop).sum()]) / crop.sum()
@@ -238,7 +241,7 @@ def test_a_crop_shows_what_its_matrix_says():
 
 def test_turned_faces_turn_clockwise():
     face = some_faces(1)
-    turned = turn_faces(face, np.pi / 2)
+    turned = rotate_faces(face, np.pi / 2)
     before, after = (MODEL.landmarks(f, "ibug68")[0, :, :2] - f.center for f in (face, turned))
     np.testing.assert_allclose(after, before[:, ::-1] * [-1, 1], atol=1e-3)  # x right goes to y down
 
@@ -248,7 +251,7 @@ def test_one_face_learns_a_batch(regression):
     torch.manual_seed(0)
     maker = CropMaker(packs(), [1.0], [np.zeros((150, 150, 3), np.uint8)], MODEL)
     batch = maker.batch(8, np.random.default_rng(0))
-    system = OneFace(Regressor(backbone()), TddfaCost("vdc"), landmark_regression=regression)
+    system = SingleFaceModule(Regressor(backbone()), TddfaLoss("vdc"), landmark_regression=regression)
     system.log = system.log_dict = lambda *_, **__: None  # no trainer here
     optimizer = torch.optim.AdamW(system.parameters(), 3e-3)
     values = []
@@ -263,7 +266,7 @@ def test_one_face_learns_a_batch(regression):
 
 def test_landmark_regression_wants_features():
     with pytest.raises(ValueError, match="features"):
-        OneFace(SFN(backbone(), 16, 16), ParameterCost(), landmark_regression=1.0)
+        SingleFaceModule(SFN(backbone(), 16, 16), ParameterLoss(), landmark_regression=1.0)
 
 
 def test_meta_joint_keeps_the_better_copy(tmp_path):
@@ -279,7 +282,7 @@ def test_meta_joint_keeps_the_better_copy(tmp_path):
                 yield maker.batch(4, rng)
 
     torch.manual_seed(0)
-    system = MetaJoint(Regressor(backbone()), look_ahead=2, steps=7)
+    system = MetaJointModule(Regressor(backbone()), OneCycle(steps=7), look_ahead=2)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "enable_model_summary": False}
     Trainer(max_epochs=1, limit_train_batches=9, accelerator="cpu", default_root_dir=tmp_path, **quiet).fit(
         system, DataLoader(Batches(), batch_size=None)
@@ -293,10 +296,10 @@ def test_weights_of_another_network_start_what_is_alike():
     from mfn.models.mfn import MFN
 
     whole, one = MFN(backbone(), (16, 16), (16, 16)), SFN(backbone(), 16, 16)
-    assert take_weights(one, whole.state_dict()) >= len(one.backbone.state_dict())
+    assert load_matching(one, whole.state_dict()) >= len(one.backbone.state_dict())
     torch.testing.assert_close(one.backbone.stages[0][0][0].weight, whole.backbone.stages[0][0][0].weight)
-    with pytest.raises(ValueError, match="no tensor"):
-        take_weights(one, {"x": torch.zeros(1)})
+    with pytest.raises(ValueError, match="expected tensors with names and shapes of SFN"):
+        load_matching(one, {"x": torch.zeros(1)})
 
 
 @pytest.fixture(scope="module")
@@ -345,7 +348,7 @@ def test_point_networks_give_points(exported, name):
     assert points.shape == (1, 68, 3) and np.isfinite(points).all()
     np.testing.assert_allclose(points[0, :, :2].mean(0), [230, 190], atol=90)
     assert single.landmarks(picture, np.zeros((0, 4))).shape == (0, 68, 3)
-    with pytest.raises(ValueError, match="use `points`"):
+    with pytest.raises(ValueError, match="use `landmarks`"):
         single(picture, np.array([[150, 100, 310, 280.0]]))
 
 
@@ -357,7 +360,7 @@ def test_bad_boxes_are_one_line(exported):
             single(picture, boxes)
     from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 
-    with pytest.raises(ValueError, match="network of one face"):
+    with pytest.raises(ValueError, match="expected a single-face network"):
         SingleFace.load(DEFAULT_WEIGHTS)
 
 

@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mfn.structures.cells import grid  # noqa: E402
-from mfn.training.target_assignment import CELLS, CENTER_CELLS, assign  # noqa: E402
+from mfn.training.target_assignment import FACE_CELLS, MAX_RADIUS_CELLS, assign_targets  # noqa: E402
 
 
 def cells(height=256, width=256):
@@ -19,11 +19,11 @@ def slow(box, image, centers, strides):
         for a in range(len(centers)):
             s = float(strides[a])
             span = size[f] / s
-            low, high = CELLS[int(s)]
+            low, high = FACE_CELLS[int(s)]
             if not low <= span < high:
                 continue
             offset = max(abs(float(centers[a][0]) - cx), abs(float(centers[a][1]) - cy)) / s
-            if offset <= min(max(0.35 * span, 0.5), CENTER_CELLS) + 1e-4:
+            if offset <= min(max(0.35 * span, 0.5), MAX_RADIUS_CELLS) + 1e-4:
                 key = (int(image[f]), a)
                 if key not in owner or size[f] < size[owner[key]]:
                     owner[key] = f
@@ -36,7 +36,7 @@ def test_same_as_slow():
     box = torch.cat([corner, corner + 8 + torch.rand(25, 2, generator=rng) ** 3 * 170], 1)
     image = torch.randint(0, 3, (25,), generator=rng)
     centers, strides = cells()
-    found = assign(box, image, centers, strides, 3)
+    found = assign_targets(box, image, centers, strides, 3)
     ours = {(int(p), int(c)): int(f) for p, c, f in zip(found.picture, found.cell, found.face, strict=True)}
     assert ours == slow(box, image, centers, strides)
 
@@ -46,20 +46,20 @@ def test_every_face_has_a_cell_at_every_size():
     for side in (7, 12, 24, 40, 57, 58, 90, 115, 120, 200, 240):
         for shift in range(0, 9, 3):
             box = torch.tensor([[100.0 - side / 2, 90.0 - side / 2, 100.0 + side / 2, 90.0 + side / 2]]) + shift
-            found = assign(box, torch.zeros(1, dtype=torch.long), centers, strides, 1)
+            found = assign_targets(box, torch.zeros(1, dtype=torch.long), centers, strides, 1)
             assert len(found.face) >= 1, side
             assert not found.ignored[found.picture, found.cell].any()
 
 
 def test_no_size_falls_between_strides():
-    ends = sorted((low * s, high * s) for s, (low, high) in CELLS.items())
+    ends = sorted((low * s, high * s) for s, (low, high) in FACE_CELLS.items())
     assert ends[0][0] == 0 and ends[-1][1] == float("inf")
     assert all(later[0] < earlier[1] for earlier, later in zip(ends, ends[1:]))
 
 
 def test_no_faces():
     centers, strides = cells()
-    found = assign(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), centers, strides, 2)
+    found = assign_targets(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), centers, strides, 2)
     assert len(found.face) == 0 and found.ignored.shape == (2, len(centers)) and not found.ignored.any()
 
 
@@ -68,5 +68,5 @@ def test_order_of_faces_does_not_matter():
     box = torch.tensor([[10.0, 10, 60, 70], [30, 30, 50, 52], [100, 90, 220, 230]])
     image = torch.zeros(3, dtype=torch.long)
     turned = torch.tensor([2, 0, 1])
-    a, b = assign(box, image, centers, strides, 1), assign(box[turned], image, centers, strides, 1)
+    a, b = assign_targets(box, image, centers, strides, 1), assign_targets(box[turned], image, centers, strides, 1)
     assert {(int(c), int(f)) for c, f in zip(a.cell, a.face)} == {(int(c), int(turned[f])) for c, f in zip(b.cell, b.face)}

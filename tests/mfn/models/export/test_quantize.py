@@ -11,9 +11,9 @@ pytest.importorskip("onnx")
 
 from mfn.cli.main import main  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
-from mfn.models.export.pack_columns import widen  # noqa: E402
-from mfn.models.export.quantize import EXACT, quantise  # noqa: E402
-from mfn.models.export.to_onnx import read_twice, write_onnx  # noqa: E402
+from mfn.models.export.pack_columns import widen_kernel  # noqa: E402
+from mfn.models.export.quantize import quantize  # noqa: E402
+from mfn.models.export.to_onnx import enable_mirror_tta, write_onnx  # noqa: E402
 from mfn.models.mfn import MFN  # noqa: E402
 from retarget.io.images import write_image  # noqa: E402
 
@@ -26,7 +26,7 @@ def photos(count):
 def trained():
     """With maps of the size that training gives them."""
     torch.manual_seed(0)
-    network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16), refine=8, looks=2)
+    network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16), refinement_channels=8, refinement_steps=2)
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.momentum = 1.0
@@ -48,7 +48,7 @@ def cells(path, image):
 
 def test_eight_bits_say_nearly_the_same(plain, tmp_path):
     out = tmp_path / "small.onnx"
-    quantise(plain, out, list(photos(4)))
+    quantize(plain, out, list(photos(4)))
     image = photos(2)[:, :192, :256]
     exact, told = cells(plain, image), cells(out, image)
     assert told.shape == exact.shape
@@ -60,20 +60,23 @@ def test_the_second_look_stays_exact(plain, tmp_path):
     import onnx
 
     out = tmp_path / "small.onnx"
-    quantise(plain, out, list(photos(2)))
+    quantize(plain, out, list(photos(2)))
     nodes = onnx.load(str(out)).graph.node
     kinds = {n.op_type for n in nodes if "/refiner/" in n.name}
     assert "Gemm" in kinds and not {k for k in kinds if k.startswith(("QLinear", "Quantize"))}
     assert any(n.op_type == "DequantizeLinear" for n in nodes), "the rest is in eight bits"
-    unknown = {part for part in EXACT if not any(part in n.name for n in nodes)}
-    assert not unknown, "a part of the network has another name now and would go into eight bits unnoticed"
+    for name in MFN.float_modules:
+        own = [n for n in nodes if n.op_type in ("Conv", "Gemm") and n.name.startswith(f"/network/{name}")]
+        assert own, f"{name}: the network has no such module"
+        quantized = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
+        assert not any(quantized.intersection(n.input[1:]) for n in own), f"{name} has to stay in float32"
 
 
 def test_what_cells_are_made_of_stays_exact(plain, tmp_path):
     import onnx
 
     out = tmp_path / "small.onnx"
-    quantise(plain, out, list(photos(2)))
+    quantize(plain, out, list(photos(2)))
     graph = onnx.load(str(out)).graph
     maker = {name: n for n in graph.node for name in n.output}
     way, seen = ["cells"], set()
@@ -92,7 +95,7 @@ def test_the_picture_goes_in_as_its_bytes(plain, tmp_path):
     from onnx import numpy_helper
 
     out = tmp_path / "small.onnx"
-    quantise(plain, out, list(photos(2)))
+    quantize(plain, out, list(photos(2)))
     graph = onnx.load(str(out)).graph
     names, reads = {"image"}, []
     for node in graph.node:  # in their order
@@ -114,16 +117,16 @@ def test_reading_in_columns_changes_nothing(plain, tmp_path, monkeypatch, mirror
     if mirror:
         network = trained()
         source = tmp_path / "mirror.onnx"
-        write_onnx(read_twice(network), source)
+        write_onnx(enable_mirror_tta(network), source)
     there = []
 
     def count(graph):
         there.append(sum(n.op_type == "Conv" for n in graph.node))
         return 0
 
-    quantise(source, tmp_path / "columns.onnx", list(photos(2)))
-    monkeypatch.setattr("mfn.models.export.quantize.read_in_columns", count)
-    quantise(source, tmp_path / "plain.onnx", list(photos(2)))
+    quantize(source, tmp_path / "columns.onnx", list(photos(2)))
+    monkeypatch.setattr("mfn.models.export.quantize.pack_columns", count)
+    quantize(source, tmp_path / "plain.onnx", list(photos(2)))
     graph = onnx.load(str(tmp_path / "columns.onnx")).graph
     wide = [n for n in graph.node if n.op_type == "Conv" and any(a.name == "strides" and list(a.ints) == [2, 1] for a in n.attribute)]
     assert len(wide) == 5 and there == [sum(n.op_type == "Conv" for n in graph.node)], "three first convolutions and two halvings"
@@ -136,7 +139,7 @@ def test_reading_in_columns_changes_nothing(plain, tmp_path, monkeypatch, mirror
 def test_wide_kernels_are_the_same_convolution(size, left, columns):
     rng = np.random.default_rng(size)
     kernel, x = rng.normal(size=(5, 3, size, size)), rng.normal(size=(1, 3, 8, 32))
-    wide, before, behind = widen(kernel, left, columns)
+    wide, before, behind = widen_kernel(kernel, left, columns)
     assert (before, behind) == (left > 0, size == 5)
     rows = torch.from_numpy(x.transpose(0, 2, 3, 1).reshape(1, 8, 32 // columns, -1).transpose(0, 3, 1, 2))
     rows = torch.nn.functional.pad(rows, (before, behind, left, size - 2 - left))
@@ -149,12 +152,12 @@ def test_wide_kernels_are_the_same_convolution(size, left, columns):
 def test_command_and_errors(plain, tmp_path, capsys):
     write_image(tmp_path / "a.png", np.full((90, 160, 3), 90, np.uint8))
     out = tmp_path / "q.onnx"
-    assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--out", str(out)]) == 0 and out.is_file()
+    assert main(["quantize", str(plain), str(tmp_path / "a.png"), "--out", str(out)]) == 0 and out.is_file()
     assert main(["quantize", str(tmp_path / "none.onnx"), str(tmp_path / "a.png")]) == 1
     assert "no such network" in capsys.readouterr().err
-    assert main(["quantise", str(tmp_path / "a.png"), str(tmp_path / "a.png"), "--out", str(tmp_path / "x.onnx")]) == 1
-    assert "a.png: not an ONNX file" in capsys.readouterr().err and not (tmp_path / "x.onnx").exists()
-    assert main(["quantise", str(plain), str(tmp_path / "a.png"), "--max-pictures", "0"]) == 2
-    assert "--max-pictures: 0: expected a whole number, 1 or more" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="at least one picture"):
-        quantise(plain, out, [])
+    assert main(["quantize", str(tmp_path / "a.png"), str(tmp_path / "a.png"), "--out", str(tmp_path / "x.onnx")]) == 1
+    assert "a.png: expected an ONNX file" in capsys.readouterr().err and not (tmp_path / "x.onnx").exists()
+    assert main(["quantize", str(plain), str(tmp_path / "a.png"), "--max-pictures", "0"]) == 2
+    assert "expected a whole number, 1 or more" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="at least one calibration picture"):
+        quantize(plain, out, [])

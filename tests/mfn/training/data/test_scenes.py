@@ -5,9 +5,11 @@ from mfn.structures.camera import project, rotation_from_euler
 from mfn.structures.cells import rotation_from_rows
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.training.data.augment import hide, side_light
+from mfn.training.data.augment import directional_light, occlude
 from mfn.training.data.packs import Pack
-from mfn.training.data.scenes import KINDS, Mosaic, Scene, _sheet, move_faces, similarity, turn_odds
+from mfn.training.data.sampling import yaw_weights
+from mfn.training.data.scenes import SCENE_KINDS, Scene, SceneComposer, join_tiles
+from mfn.training.data.warp import similarity_matrix, warp_faces
 from retarget.arkit import EXPRESSION_NAMES
 
 pytest.importorskip("cv2")
@@ -43,8 +45,8 @@ def moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("angle", [0.0, 0.6, -2.0])
 def test_labels_follow_the_picture(angle):
     faces = some_faces(5)
-    matrix = similarity(1.7, angle, np.array([90.0, 110.0]), np.array([200.0, 150.0]), False, 200)
-    after = move_faces(faces, matrix, MODEL.identity_mirror, np.ones(5, bool), box_of)
+    matrix = similarity_matrix(1.7, angle, np.array([90.0, 110.0]), np.array([200.0, 150.0]), False, 200)
+    after = warp_faces(faces, matrix, MODEL.identity_mirror, np.ones(5, bool), box_of)
     before = MODEL.landmarks(faces, "dense520")[..., :2]
     np.testing.assert_allclose(MODEL.landmarks(after, "dense520")[..., :2], moved(before, matrix), atol=0.02)
     np.testing.assert_allclose(after.box, box_of(after))
@@ -54,15 +56,15 @@ def test_a_mirrored_wink_changes_sides():
     wink = np.zeros((1, len(EXPRESSION_NAMES)), np.float32)
     wink[0, EXPRESSION_NAMES.index("eyeBlinkLeft")] = 1
     faces = some_faces(1).replace(expression=wink)
-    matrix = similarity(1.0, 0.0, np.zeros(2), np.zeros(2), True, 200)
-    after = move_faces(faces, matrix, MODEL.identity_mirror, np.ones(1, bool), box_of)
+    matrix = similarity_matrix(1.0, 0.0, np.zeros(2), np.zeros(2), True, 200)
+    after = warp_faces(faces, matrix, MODEL.identity_mirror, np.ones(1, bool), box_of)
     assert EXPRESSION_NAMES[int(after.expression[0].argmax())] == "eyeBlinkRight"
 
 
 def test_mirrored_heads_lie_on_the_mirrored_picture():
     faces = some_faces(4)
-    matrix = similarity(0.8, 0.3, np.array([100.0, 100.0]), np.array([90.0, 120.0]), True, 200)
-    after = move_faces(faces, matrix, MODEL.identity_mirror, np.ones(4, bool), box_of)
+    matrix = similarity_matrix(0.8, 0.3, np.array([100.0, 100.0]), np.array([90.0, 120.0]), True, 200)
+    after = warp_faces(faces, matrix, MODEL.identity_mirror, np.ones(4, bool), box_of)
     vertices = [MODEL.vertices(f.identity, f.expression) for f in (faces, after)]
     px = [project(v, f.rotation, f.scale, f.center)[..., :2] for f, v in zip((faces, after), vertices)]
     np.testing.assert_allclose(px[1][:, MODEL.mirror], moved(px[0], matrix), atol=0.25)  # the file is quantised
@@ -70,15 +72,15 @@ def test_mirrored_heads_lie_on_the_mirrored_picture():
 
 def test_mirroring_twice_is_the_identity():
     faces = some_faces(3)
-    matrix = similarity(1.0, 0.0, np.array([70.0, 90.0]), np.array([70.0, 90.0]), True, 140)
+    matrix = similarity_matrix(1.0, 0.0, np.array([70.0, 90.0]), np.array([70.0, 90.0]), True, 140)
     known = np.ones(3, bool)
-    again = move_faces(move_faces(faces, matrix, MODEL.identity_mirror, known, box_of), matrix, MODEL.identity_mirror, known, box_of)
+    again = warp_faces(warp_faces(faces, matrix, MODEL.identity_mirror, known, box_of), matrix, MODEL.identity_mirror, known, box_of)
     for name in ("rotation", "scale", "center", "identity", "expression", "box"):
         np.testing.assert_allclose(getattr(again, name), getattr(faces, name), rtol=1e-4, atol=1e-3, err_msg=name)
 
 
 def test_similarity_puts_the_pivot_where_asked():
-    matrix = similarity(2.0, 1.0, np.array([150.0, 30.0]), np.array([7.0, 8.0]), True, 200)
+    matrix = similarity_matrix(2.0, 1.0, np.array([150.0, 30.0]), np.array([7.0, 8.0]), True, 200)
     np.testing.assert_allclose(moved(np.array([[50.0, 30.0]]), matrix), [[7, 8]], atol=1e-9)
 
 
@@ -95,12 +97,12 @@ def spot_pack() -> Pack:
 
 
 def test_scenes_hold_their_faces_where_they_say():
-    mosaic = Mosaic([spot_pack()], [1.0], [np.full((300, 300, 3), 20, np.uint8)], MODEL.identity_mirror, box_of, 256)
+    composer = SceneComposer([spot_pack()], [1.0], [np.full((300, 300, 3), 20, np.uint8)], MODEL.identity_mirror, box_of, 256)
     brighter = []
     for seed in range(12):
-        scene = mosaic.scene(np.random.default_rng(seed))
+        scene = composer.compose(np.random.default_rng(seed))
         assert scene.picture.shape == (256, 256, 3) and scene.picture.dtype == np.uint8
-        assert len(scene.known) == len(scene.faces)
+        assert len(scene.has_labels) == len(scene.faces)
         assert (scene.faces.box >= 0).all() and (scene.faces.box <= 256).all()
         for box in scene.faces.box:
             if (box[2:] - box[:2]).min() < 12:
@@ -112,13 +114,13 @@ def test_scenes_hold_their_faces_where_they_say():
 
 
 def test_same_seed_same_scene():
-    mosaic = Mosaic([spot_pack()], [1.0], [np.full((300, 300, 3), 20, np.uint8)], MODEL.identity_mirror, box_of, 128)
-    a, b = (mosaic.scene(np.random.default_rng(5)) for _ in range(2))
+    composer = SceneComposer([spot_pack()], [1.0], [np.full((300, 300, 3), 20, np.uint8)], MODEL.identity_mirror, box_of, 128)
+    a, b = (composer.compose(np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(a.faces.box, b.faces.box)
 
 
 def test_kinds_are_a_distribution():
-    assert sum(kind.share for kind in KINDS.values()) == pytest.approx(1)
+    assert sum(kind.share for kind in SCENE_KINDS.values()) == pytest.approx(1)
 
 
 def test_a_sheet_is_its_tiles_side_by_side():
@@ -129,34 +131,34 @@ def test_a_sheet_is_its_tiles_side_by_side():
         face = some_faces(1, number).replace(box=box, center=np.array([[12.0, 15.0]]))
         picture = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
         tiles.append(Scene(picture, face, np.array([number % 2 == 0]), box + number))
-    sheet = _sheet(list(tiles), 2)
+    sheet = join_tiles(list(tiles), 2)
     for number, tile in enumerate(tiles):
         x, y = 64 * (number % 2), 64 * (number // 2)
         np.testing.assert_array_equal(sheet.picture[y : y + 64, x : x + 64], tile.picture)
         np.testing.assert_allclose(sheet.faces.box[number], [4 + x, 6 + y, 20 + x, 30 + y])
         np.testing.assert_allclose(sheet.faces.center[number], [12 + x, 15 + y])
-        np.testing.assert_allclose(sheet.unsure[number], np.array([4 + x, 6 + y, 20 + x, 30 + y]) + number)
-    assert sheet.known.tolist() == [True, False, True, False]
+        np.testing.assert_allclose(sheet.ignore_box[number], np.array([4 + x, 6 + y, 20 + x, 30 + y]) + number)
+    assert sheet.has_labels.tolist() == [True, False, True, False]
 
 
 def test_what_lies_before_a_face_hides_some_of_it_in_place():
     canvas, photo = np.zeros((90, 80, 3), np.uint8), np.full((50, 40, 3), 200, np.uint8)
     for seed in range(30):
         canvas[:] = 0
-        hide(canvas[20:70, 10:50], photo, np.random.default_rng(seed))
+        occlude(canvas[20:70, 10:50], photo, np.random.default_rng(seed))
         inside = canvas[20:70, 10:50] == 200
         assert 0 < inside.mean() < 0.37 and canvas.sum() == 200 * inside.sum()
 
 
 def test_weights_must_match_packs():
     with pytest.raises(ValueError, match="one weight for each"):
-        Mosaic([], [], [], MODEL.identity_mirror, box_of)
+        SceneComposer([], [], [], MODEL.identity_mirror, box_of)
 
 
 def test_light_from_aside_is_stronger_on_one_side():
     gray = np.full((40, 60, 3), 100, np.uint8)
     for seed in range(8):
-        lit = side_light(gray, np.random.default_rng(seed))
+        lit = directional_light(gray, np.random.default_rng(seed))
         assert lit.shape == gray.shape and lit.dtype == np.uint8 and (gray == 100).all()
         edges = [lit[:, 0].mean(), lit[:, -1].mean(), lit[0].mean(), lit[-1].mean()]
         assert min(edges) < 95 and max(edges) > 105 and lit.min() >= 45 and lit.max() <= 220
@@ -165,4 +167,4 @@ def test_light_from_aside_is_stronger_on_one_side():
 
 def test_faces_turned_aside_are_drawn_more_often_and_nodding_or_tilted_ones_are_not():
     angles = np.radians([[0, 0, 0], [40, 0, 0], [0, 10, 70], [0, 25, 0], [0, -25, 0], [20, 35, 0], [0, -88, 10]])
-    np.testing.assert_allclose(turn_odds(rotation_from_euler(angles)), [1, 1, 1, 2.5, 2.5, 4, 4], atol=0.01)
+    np.testing.assert_allclose(yaw_weights(rotation_from_euler(angles)), [1, 1, 1, 2.5, 2.5, 4, 4], atol=0.01)

@@ -1,0 +1,88 @@
+"""Reading of trained weights: safetensors files and Lightning checkpoints. Nothing in a file is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+NETWORK_PREFIX = "network."  # of the names in a checkpoint of a training system, which also holds other modules
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the weights of a network.
+
+    Args:
+        path: A safetensors file, or a Lightning checkpoint (.ckpt) of a training system with a module `network`.
+
+    Returns:
+        Name of each tensor in the network -> tensor; floating-point tensors are float32.
+
+    Raises:
+        FileNotFoundError: No such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: expected weights to start from, a .safetensors or .ckpt file; no such file")
+    if path.suffix == ".ckpt":
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        state = {name.removeprefix(NETWORK_PREFIX): value for name, value in state.items() if name.startswith(NETWORK_PREFIX)}
+    else:
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def load_matching(network: nn.Module, state: dict[str, Tensor]) -> int:
+    """Copy the tensors that have the same name and shape in a network.
+
+    Args:
+        network: The network to copy into.
+        state: Name -> tensor, of any network.
+
+    Returns:
+        The number of tensors copied.
+
+    Raises:
+        ValueError: No tensor matches.
+    """
+    own = network.state_dict()
+    shared = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    if not shared:
+        name = type(network).__name__
+        raise ValueError(f"weights: expected tensors with names and shapes of {name}'s {len(own)}, got none among {len(state)}")
+    network.load_state_dict(own | shared)
+    return len(shared)
+
+
+def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
+    """Build the network of a configuration and load its trained weights.
+
+    Args:
+        configs: YAML files of the training, each merged over those before it.
+        checkpoint: Weights that `read_state` reads. Those of a checkpoint with weight averaging are the averaged ones.
+
+    Returns:
+        The network in evaluation mode.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The weights are not those of this network.
+    """
+    from lightning.pytorch.cli import LightningCLI
+
+    for config in configs:
+        if not config.is_file():
+            raise FileNotFoundError(f"{config}: expected a YAML configuration, such as configs/mfn/default.yaml; no such file")
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{checkpoint}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
+    args = [part for config in configs for part in ("--config", str(config))]
+    network: nn.Module = LightningCLI(run=False, args=args, save_config_callback=None).model.network
+    try:
+        network.load_state_dict(read_state(checkpoint))
+    except RuntimeError as error:
+        names = ", ".join(str(config) for config in configs)
+        raise ValueError(f"{checkpoint}: expected weights of the network of {names}; give every --config of that training") from error
+    return network.eval()

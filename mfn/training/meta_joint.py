@@ -1,0 +1,104 @@
+"""The training system of 3DDFA_V2: `mfn fit --config configs/tddfa/default.yaml`."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from mfn.training.checkpoints import load_matching, read_state
+from mfn.training.data.batch import CropBatch
+from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
+from mfn.training.single_face_losses import TddfaLoss
+
+GRADIENT_CLIP = 10.0
+
+
+class MetaJointModule(LightningModule):
+    """Train a network by 3DDFA_V2's meta-joint optimization.
+
+    Two copies of the network train for `look_ahead` batches, one with fWPDC, the other with VDC. On the next batch, the meta-test, the copy with the
+    smaller VDC wins, and both continue from it. A step costs as much as two.
+
+    Source: Guo et al., ECCV 2020, Algorithm 1.
+
+    Args:
+        network: Takes crops (B, 3, S, S); returns parameters.
+        schedule: Optimizer and learning rate of each copy; its steps are batches.
+        look_ahead: Batches between two choices.
+        weights: Weights to start from, safetensors or a checkpoint, of any network: tensors with the same name and shape are copied.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        schedule: OneCycle = DEFAULT_SCHEDULE,
+        look_ahead: int = 20,
+        weights: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        if weights is not None:
+            load_matching(network, read_state(Path(weights)))
+        self.network: nn.Module = network.to(memory_format=torch.channels_last)
+        self.other = deepcopy(self.network)
+        self.fwpdc, self.vdc = TddfaLoss("fwpdc"), TddfaLoss("vdc")
+        self.schedule, self.look_ahead = schedule, look_ahead
+        self.wins = {"fwpdc": 0, "vdc": 0}
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Return parameters (B, PARAMETER_SIZE) float32 for crops (B, 3, S, S) RGB, 0 to 255."""
+        output: Tensor = self.network(picture.to(memory_format=torch.channels_last)).float()
+        return output
+
+    def _loss(self, network: nn.Module, loss: TddfaLoss, batch: CropBatch) -> Tensor:
+        picture, target = batch
+        raw = network(picture.float().to(memory_format=torch.channels_last)).float()
+        with torch.autocast(raw.device.type, enabled=False):
+            return torch.stack(list(loss(raw, target).values())).sum()
+
+    def training_step(self, batch: CropBatch, number: int) -> None:
+        """Train both copies on a batch, or, after `look_ahead` batches, choose one."""
+        first, second = self.optimizers()
+        if number % (self.look_ahead + 1) == self.look_ahead:
+            self._choose(batch, first.optimizer, second.optimizer)
+            return
+        for network, loss, optimizer in ((self.network, self.fwpdc, first), (self.other, self.vdc, second)):
+            value = self._loss(network, loss, batch)
+            optimizer.zero_grad()
+            self.manual_backward(value)
+            nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_CLIP)
+            optimizer.step()
+            self.log(f"train/{loss.kind}", value.detach(), prog_bar=True, batch_size=len(batch[0]))
+        for scheduler in self.lr_schedulers():
+            scheduler.step()
+
+    @torch.no_grad()
+    def _choose(self, batch: CropBatch, first: torch.optim.Optimizer, second: torch.optim.Optimizer) -> None:
+        """Copy weights and optimizer state of the copy with the smaller VDC to the other."""
+        one, two = self._loss(self.network, self.vdc, batch), self._loss(self.other, self.vdc, batch)
+        if two < one:
+            self.network.load_state_dict(self.other.state_dict())
+            first.load_state_dict(second.state_dict())
+        else:
+            self.other.load_state_dict(self.network.state_dict())
+            second.load_state_dict(first.state_dict())
+        self.wins["vdc" if two < one else "fwpdc"] += 1
+        self.log("train/vdc_wins", self.wins["vdc"] / sum(self.wins.values()), batch_size=len(batch[0]))
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stop the training at the end of the schedule. Lightning counts the steps of both copies."""
+        self.trainer.should_stop = self.global_step >= 2 * self.schedule.steps
+
+    def validation_step(self, batch: CropBatch, _: int) -> None:
+        """Log the loss of a batch of fixed crops."""
+        self.log("val/loss", self._loss(self.network, self.vdc, batch), prog_bar=True, batch_size=len(batch[0]))
+
+    def configure_optimizers(self) -> Any:
+        """Return an optimizer and a schedule for each copy."""
+        both = [self.schedule.configure(network) for network in (self.network, self.other)]
+        return [b["optimizer"] for b in both], [b["lr_scheduler"] for b in both]

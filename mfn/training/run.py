@@ -1,0 +1,19 @@
+"""The entry point of training: Lightning's command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from lightning.pytorch.cli import LightningCLI
+
+
+def main(args: Sequence[str]) -> None:
+    """Run Lightning's command line over the training system and the data module that a configuration names.
+
+    Args:
+        args: Subcommand and options, such as `fit --config configs/mfn/default.yaml`.
+    """
+    # Weights and moments that decay towards zero become denormal numbers, with which a CPU computes a hundred times slower.
+    torch.set_flush_denormal(True)
+    LightningCLI(args=list(args), save_config_kwargs={"overwrite": True})
