@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from experiments.common import box_of_points, index_of_box
 from experiments.labels.landmark_packs import LandmarkPack, read_landmark_pack
 from mfn.fitting.blendshape_calibration import scores_to_expression
-from mfn.fitting.fitter import FitBasis, FitResult, basis_from_head_model, fit, fit_to_faces
+from mfn.fitting.fit_basis import FitBasis, basis_from_head_model
+from mfn.fitting.fitter import FitResult, fit, fit_to_faces
 from mfn.fitting.landmarker import Landmarker, LandmarkResult
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES

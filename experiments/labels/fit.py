@@ -32,8 +32,10 @@ from tqdm import tqdm
 from experiments.common import Figures, load_score, make_parser, write_report
 from experiments.labels.landmark_packs import Arrays, LandmarkPack, read_landmark_pack, sources_with_faces
 from mfn.fitting.blendshape_calibration import scores_to_expression
-from mfn.fitting.fitter import FitBasis, FitResult, basis_from_head_model, fit_people, fit_to_faces, label_confidence
-from mfn.fitting.landmarker import HARD_VIEWS, VIEWS, Landmarker, LandmarkResult, consensus
+from mfn.fitting.fit_basis import FitBasis, basis_from_head_model
+from mfn.fitting.fitter import FitResult, fit_people, fit_to_faces, label_confidence
+from mfn.fitting.landmarker import HARD_VIEWS, VIEWS, Landmarker, LandmarkResult
+from mfn.fitting.multi_view import consensus
 from mfn.structures.boxes import box_iou
 from mfn.structures.camera import FRONTAL, project
 from mfn.structures.head_model import HeadModel

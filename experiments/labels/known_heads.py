@@ -7,7 +7,8 @@ import torch
 
 from experiments.common import Figures
 from experiments.labels.bench import Bench, shape_indices
-from mfn.fitting.fitter import FitBasis, fit
+from mfn.fitting.fit_basis import FitBasis
+from mfn.fitting.fitter import fit
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from retarget.arkit import EXPRESSION_NAMES
 

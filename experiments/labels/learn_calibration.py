@@ -23,7 +23,8 @@ from experiments.common import make_parser
 from experiments.labels.bench import shape_indices
 from experiments.labels.landmark_packs import read_landmark_pack
 from mfn.fitting.blendshape_calibration import CALIBRATION_FILE
-from mfn.fitting.fitter import FitBasis, FitOptions, basis_from_head_model, fit, fitted_points
+from mfn.fitting.fit_basis import FitBasis, FitOptions, basis_from_head_model
+from mfn.fitting.fitter import fit, fitted_points
 from mfn.structures.flip import EXPRESSION_FLIP, MEDIAPIPE_FLIP
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_points import EYELIDS
@@ -100,7 +101,7 @@ def learn_offsets(faces: Landmarks, basis: FitBasis, rounds: int = 3) -> torch.T
     total = (basis.mean[MEDIAPIPE_FLIP] * MIRROR_X - basis.mean) / 2  # the asymmetry of the points is noise
     for _ in tqdm(range(rounds), desc="offsets"):
         moved = replace(basis, mean=basis.mean + total)
-        found = fit(faces.points, faces.expression, moved, FitOptions(prior_sigma=0.2))
+        found = fit(faces.points, faces.expression, moved, FitOptions(expression_deviation=0.2))
         calm = replace(found, expression=faces.expression)
         on_head = residual_on_head(faces.points, fitted_points(moved, calm), found.rotation, found.scale)
         median = on_head[found.rotation[:, 2, 2] < MAX_FRONTAL_COSINE].median(0).values * IN_PLANE

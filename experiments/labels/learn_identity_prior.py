@@ -22,7 +22,7 @@ from experiments.common import make_parser
 from experiments.labels.fit import fit_in_blocks
 from experiments.labels.landmark_packs import read_landmark_pack
 from experiments.labels.measure import MEASURED_PEOPLE, pairs_of
-from mfn.fitting.fitter import basis_from_head_model
+from mfn.fitting.fit_basis import basis_from_head_model
 from mfn.fitting.identity_prior import IDENTITY_PRIOR_FILE, component_sizes_mm
 from mfn.structures.head_model import HeadModel
 from retarget.io.files import atomic_write

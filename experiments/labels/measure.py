@@ -37,7 +37,8 @@ from experiments.common import (
 from experiments.labels.bench import Bench, Detections, fit_landmarks, points68, shape_indices
 from experiments.labels.known_heads import degeneracies
 from mfn.fitting.fitter import fit, fit_people
-from mfn.fitting.landmarker import VIEWS, Landmarker, blend_with_network, detect_faces
+from mfn.fitting.landmarker import VIEWS, Landmarker
+from mfn.fitting.multi_view import blend_with_network, detect_faces
 from mfn.inference.model_zoo import MODELS
 from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS as SFN
 from mfn.inference.predictor import Predictor

@@ -20,7 +20,8 @@ import torch
 from experiments.common import RESULTS, make_parser, save_report
 from experiments.data_generation.profiles import lone_faces
 from experiments.labels.landmark_packs import LandmarkPack, read_landmark_pack
-from mfn.fitting.fitter import basis_from_head_model, fit, fit_people
+from mfn.fitting.fit_basis import basis_from_head_model
+from mfn.fitting.fitter import fit, fit_people
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.synthesis.expressions import random_expressions

@@ -1,45 +1,106 @@
-"""What the fit believes of expressions before it sees a point: near the teacher's scores, and moving together as faces do."""
+"""Prior of the fit's expression weights: near the pseudo-label model's scores, and correlated as they are on real faces."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 
 from mfn.fitting.blendshape_calibration import values_by_prefix
 from retarget.arkit import EXPRESSION_NAMES
 
-TOGETHER = 0.5  # share of a deviation from the teacher that shapes have in common
-# How far a weight may stray from the teacher's (standard deviation): wide where landmarks show the shape, narrow where
-# they do not. The first key that begins a name counts.
-_PRIOR_SIGMA: dict[str, float] = {
+CLOSED_EYE_SIGMA = 0.05  # standard deviation of the gaze of a closed eye
+SHARED_DEVIATION = 0.5  # share of a deviation from the scores that correlated shapes have in common
+
+# Standard deviation of a weight from the score, by the beginning of its name; the first match counts. Large where landmarks show the
+# shape, small where they do not.
+_DEVIATION: Mapping[str, float] = {
     "eyeBlink": 0.12, "eyeLook": 0.25, "eyeSquint": 0.12, "eyeWide": 0.1,
     "jawOpen": 0.3, "jawForward": 0.06, "jaw": 0.1, "mouthClose": 0.1, "mouthSmile": 0.25, "mouth": 0.2,
     "brow": 0.25, "cheekPuff": 0.04, "cheekSquint": 0.08, "noseSneer": 0.06,
 }  # fmt: skip
+_DEFAULT_DEVIATION = 0.2
 
 
-def jaw_change(like: torch.Tensor) -> torch.Tensor:
-    """T (51, 51) with weights = T u: u holds jawOpen - mouthClose in jawOpen's place, so u >= 0 keeps them in order."""
-    change = torch.eye(len(EXPRESSION_NAMES), dtype=like.dtype)
-    change[EXPRESSION_NAMES.index("jawOpen"), EXPRESSION_NAMES.index("mouthClose")] = 1.0
-    return change
+def jaw_coordinates(dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Return the matrix T that turns the fit's unknowns u into expression weights: weights = T u.
+
+    u holds jawOpen - mouthClose in the place of jawOpen. With u >= 0 the lips can therefore not close further than the jaw opens.
+
+    Returns:
+        (51, 51).
+    """
+    matrix = torch.eye(len(EXPRESSION_NAMES), dtype=dtype)
+    matrix[EXPRESSION_NAMES.index("jawOpen"), EXPRESSION_NAMES.index("mouthClose")] = 1.0
+    return matrix
 
 
-def shut_eyes(teacher: torch.Tensor) -> torch.Tensor:
-    """How surely the eye of each eyeLook shape is shut, so that its gaze is unknown: (N, 51) in [0, 1]; other shapes 0."""
-    out = torch.zeros_like(teacher)
+def closed_eyes(scores: torch.Tensor) -> torch.Tensor:
+    """Estimate how surely an eye is closed, so that its gaze is unknown.
+
+    Args:
+        scores: (N, 51) expression weights of the pseudo-label model.
+
+    Returns:
+        (N, 51) in [0, 1] for the eyeLook shapes of each eye; 0 for all other shapes.
+    """
+    out = torch.zeros_like(scores)
     for side in ("Left", "Right"):
-        blink = teacher[:, EXPRESSION_NAMES.index(f"eyeBlink{side}")]
+        blink = scores[:, EXPRESSION_NAMES.index(f"eyeBlink{side}")]
         gaze = [i for i, n in enumerate(EXPRESSION_NAMES) if n.startswith("eyeLook") and n.endswith(side)]
         out[:, gaze] = ((blink - 0.5) / 0.4).clamp(0, 1)[:, None]
     return out
 
 
-def expression_stiffness(correlation: torch.Tensor, scale: float) -> torch.Tensor:
-    """Precision (51, 51) of the weights' distance from the teacher's scores.
+def expression_prior_precision(correlation: torch.Tensor | None, scale: float) -> torch.Tensor:
+    """Return the inverse covariance of the deviation of expression weights from the scores.
 
-    correlation (51, 51): how the shapes go together on real faces (learned from the teacher's scores of the packs), so that brows rise
-    together and a smile has two sides unless the points say otherwise; scale: times the table of standard deviations.
+    Args:
+        correlation: (51, 51) how shapes vary together on real faces, so that brows rise together and smiles have two sides unless the
+            landmarks show otherwise; None: they are independent.
+        scale: factor of the table of standard deviations.
+
+    Returns:
+        (51, 51).
     """
-    sigma = scale * torch.from_numpy(values_by_prefix(_PRIOR_SIGMA, 0.2))
-    mixed = (1 - TOGETHER) * torch.eye(len(sigma)) + TOGETHER * correlation
-    return torch.linalg.inv(sigma[:, None] * mixed * sigma)
+    deviation = scale * torch.from_numpy(values_by_prefix(_DEVIATION, _DEFAULT_DEVIATION))
+    identity = torch.eye(len(deviation))
+    mixed = (1 - SHARED_DEVIATION) * identity + SHARED_DEVIATION * (identity if correlation is None else correlation)
+    return torch.linalg.inv(deviation[:, None] * mixed * deviation)
+
+
+class ShapePrior(NamedTuple):
+    """Gaussian prior of the fit's S shape unknowns: identity, then expression in jaw coordinates.
+
+    Attributes:
+        precision: (S, S), the same for all faces.
+        center: (N, S).
+        gaze_precision: (N, S), added for the gaze of closed eyes.
+    """
+
+    precision: torch.Tensor
+    center: torch.Tensor
+    gaze_precision: torch.Tensor
+
+
+def shape_prior(
+    scores: torch.Tensor, expression_precision: torch.Tensor, identity_size: int, identity_precision: float
+) -> ShapePrior:
+    """Build the prior of all shape unknowns.
+
+    Args:
+        scores: (N, 51) expression weights of the pseudo-label model.
+        expression_precision: (51, 51) from `expression_prior_precision`.
+        identity_size: number of identity unknowns, whose center is 0.
+        identity_precision: their 1 / variance.
+
+    MediaPipe scores a closed eye as one that looks far down. The gaze of a closed eye is therefore held at 0.
+    """
+    jaw = jaw_coordinates(scores.dtype)
+    closed = closed_eyes(scores)
+    center = torch.linalg.solve(jaw, (scores * (1 - closed)).T).T
+    no_identity = torch.zeros(len(scores), identity_size)
+    precision = torch.block_diag(identity_precision * torch.eye(identity_size), jaw.T @ expression_precision @ jaw)
+    gaze_precision = torch.cat([no_identity, closed / CLOSED_EYE_SIGMA**2], 1)
+    return ShapePrior(precision, torch.cat([no_identity, center], 1), gaze_precision)

@@ -1,9 +1,9 @@
-"""Who a face is, from one picture or from several: what is likely about a person once the fits' own errors are known.
+"""Prior of identities: the most likely identity of a person, from fits of one or several photos.
 
-The fit of a picture finds the person's identity plus an error that is another one in the next picture of the same person: of pitch that
-passes for the length of a face, of a smile that passes for its width. How much people differ and how much one person's fits differ was
-learned from pairs of pictures (experiments/labels/learn_identity_prior.py); between Gaussians the likeliest identity is then a linear function of the
-fits' mean, the classical one of two covariances (Prince and Elder 2007 call it probabilistic linear discriminant analysis).
+The fit of a photo finds the person's identity plus an error that differs from photo to photo: pitch is mistaken for the length of a face, a
+smile for its width. How much people differ, and how much the fits of one person differ, was measured on pairs of photos
+(`experiments/labels/learn_identity_prior.py`). Between Gaussians the most likely identity is a linear function of the mean of the fits: the
+two-covariance model, also known as probabilistic linear discriminant analysis (Prince and Elder, ICCV 2007).
 """
 
 from __future__ import annotations
@@ -16,61 +16,96 @@ import torch
 from mfn.weights import weights_path
 
 IDENTITY_PRIOR_FILE = weights_path("people.npz")
-SAME_PERSON = 3.0  # standard deviations: a face further than this from its people's identity is somebody else
+SAME_PERSON_SD = 3.0  # a face further than this from the median of its person's faces is somebody else
+_SAME_HEAD_MODEL_MM = 0.1
 
 
 @dataclass(frozen=True)
 class IdentityPrior:
-    """How identities as fitted vary, float32 tensors in standard deviations of the head model.
+    """Distribution of fitted identities, in standard deviations of the head model.
 
-    mean (I,); between (I, I): covariance of what belongs to the person; within (I, I): of one person's fits about it.
+    Attributes:
+        mean: (I,) float32.
+        between: (I, I) float32 covariance between people.
+        within: (I, I) float32 covariance of the fits of one person.
     """
 
     mean: torch.Tensor
     between: torch.Tensor
     within: torch.Tensor
 
-    def likeliest(self, found: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Posterior mean (N, I) of identities found as (N, I) with errors that count as noise (N,) times those of one picture."""
-        out = torch.empty_like(found)
+    def most_likely(self, fitted: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Compute the posterior mean of identities.
+
+        Args:
+            fitted: (N, I) means of the fits of each person.
+            noise: (N,) variance of their errors, relative to that of one photo.
+
+        Returns:
+            (N, I).
+        """
+        out = torch.empty_like(fitted)
         for value in noise.unique():
-            gain = torch.linalg.solve(self.between + value * self.within, self.between).T  # both symmetric
+            gain = torch.linalg.solve(self.between + value * self.within, self.between).T  # both are symmetric
             rows = noise == value
-            out[rows] = self.mean + (found[rows] - self.mean) @ gain.T
+            out[rows] = self.mean + (fitted[rows] - self.mean) @ gain.T
         return out
 
 
 def load_identity_prior(components: torch.Tensor) -> IdentityPrior | None:
-    """What was learned for a head model with these identity components at its points (I, K, 3); None for another head model."""
+    """Read the shipped prior if it belongs to this head model.
+
+    Args:
+        components: (I, K, 3) metres, how the identity components move the landmarks.
+
+    Returns:
+        The prior, or None if there is no file or it was measured with another head model.
+    """
     if not IDENTITY_PRIOR_FILE.is_file():
         return None
     with np.load(IDENTITY_PRIOR_FILE, allow_pickle=False) as data:
-        size_mm, *parts = (torch.from_numpy(data[key].astype(np.float32)) for key in ("size_mm", "mean", "between", "within"))
-    mine_mm = component_sizes_mm(components)
-    return IdentityPrior(*parts) if size_mm.shape == mine_mm.shape and (size_mm - mine_mm).abs().max() < 0.1 else None
+        size_mm, *parts = (
+            torch.from_numpy(data[key].astype(np.float32)) for key in ("size_mm", "mean", "between", "within")
+        )
+    own_mm = component_sizes_mm(components)
+    if size_mm.shape != own_mm.shape or (size_mm - own_mm).abs().max() >= _SAME_HEAD_MODEL_MM:
+        return None
+    return IdentityPrior(*parts)
 
 
 def component_sizes_mm(components: torch.Tensor) -> torch.Tensor:
-    """(I,) root mean square of how far each component moves the points: says to which head model coefficients belong."""
+    """Compute how far each identity component moves the landmarks: a fingerprint of the head model.
+
+    Args:
+        components: (I, K, 3) metres.
+
+    Returns:
+        (I,) root mean square, millimetres.
+    """
     return components.pow(2).sum(2).mean(1).sqrt() * 1000
 
 
 def person_identity(
-    identity: torch.Tensor, person: torch.Tensor, people: IdentityPrior | None, common: float
+    identity: torch.Tensor, person: torch.Tensor, prior: IdentityPrior | None, shared_error: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The identity of each face's person, from the fits of all their faces.
+    """Estimate the identity of each face's person from the fits of all their faces.
 
-    identity: (N, I) as fitted alone; person: (N,) int, below 0: unknown, a person of their own. common: share of a face's error that
-    another picture of the same person has too, which more pictures do not take away. people: None, nothing is known of identities.
-    -> identity (N, I), and (N,) bool where it differs from the fit alone
+    Args:
+        identity: (N, I) fitted to each face alone.
+        person: (N,) int, equal for the faces of one person; below 0: unknown, a person with one face.
+        prior: distribution of identities; None: faces of one person are averaged.
+        shared_error: share of a face's error variance that the person's other photos have too, and that averaging does not reduce.
+
+    Returns:
+        The identity (N, I), and (N,) bool, True where it was changed.
     """
     out, count = identity.clone(), torch.ones(len(identity))
     for number in person[person >= 0].unique():
         rows = torch.nonzero(person == number)[:, 0]
-        middle = identity[rows].median(0).values
-        rows = rows[(identity[rows] - middle).norm(dim=1) / identity.shape[1] ** 0.5 < SAME_PERSON]
+        median = identity[rows].median(0).values
+        rows = rows[(identity[rows] - median).norm(dim=1) / identity.shape[1] ** 0.5 < SAME_PERSON_SD]
         if len(rows):
             out[rows], count[rows] = identity[rows].mean(0), float(len(rows))
-    if people is None:
+    if prior is None:
         return out, count > 1
-    return people.likeliest(out, common + (1 - common) / count), torch.ones(len(identity), dtype=torch.bool)
+    return prior.most_likely(out, shared_error + (1 - shared_error) / count), torch.ones(len(identity), dtype=torch.bool)

@@ -1,0 +1,52 @@
+"""The prior keeps lips in order, ignores the gaze of closed eyes and couples what moves together."""
+
+import torch
+
+from mfn.fitting.expression_prior import closed_eyes, expression_prior_precision, jaw_coordinates, shape_prior
+from retarget.arkit import EXPRESSION_NAMES
+
+INDEX = {name: k for k, name in enumerate(EXPRESSION_NAMES)}
+
+
+def test_lips_cannot_close_further_than_the_jaw_opens() -> None:
+    unknowns = torch.rand(20, 51, generator=torch.Generator().manual_seed(0))
+    weights = unknowns @ jaw_coordinates().T
+    difference = weights[:, INDEX["jawOpen"]] - weights[:, INDEX["mouthClose"]]
+    assert torch.allclose(difference, unknowns[:, INDEX["jawOpen"]], atol=1e-6)
+    others = [k for k in range(51) if k != INDEX["jawOpen"]]
+    assert torch.equal(weights[:, others], unknowns[:, others])
+
+
+def test_gaze_of_closed_eyes_is_unknown() -> None:
+    scores = torch.zeros(2, 51)
+    scores[0, INDEX["eyeBlinkLeft"]] = 1.0
+    closed = closed_eyes(scores)
+    gaze = [k for name, k in INDEX.items() if name.startswith("eyeLook") and name.endswith("Left")]
+    assert (closed[0, gaze] == 1).all() and closed.sum() == len(gaze)
+
+
+def test_correlated_shapes_deviate_together() -> None:
+    correlation = torch.eye(51)
+    left, right = INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]
+    correlation[left, right] = correlation[right, left] = 0.9
+    precision = expression_prior_precision(correlation, 1.0)
+    assert torch.linalg.eigvalsh(precision.double()).min() > 0
+    together, apart = torch.zeros(51), torch.zeros(51)
+    together[[left, right]] = 0.1
+    apart[left], apart[right] = 0.1, -0.1
+    assert together @ precision @ together < apart @ precision @ apart
+
+
+def test_scale_is_that_of_the_standard_deviation() -> None:
+    once, twice = (expression_prior_precision(None, scale) for scale in (1.0, 2.0))
+    assert torch.allclose(once, 4 * twice, rtol=1e-4)
+
+
+def test_prior_of_all_unknowns() -> None:
+    scores = torch.zeros(2, 51)
+    scores[1, INDEX["jawOpen"]] = 0.4
+    prior = shape_prior(scores, torch.eye(51), identity_size=3, identity_precision=4.0)
+    assert prior.precision.shape == (54, 54) and prior.center.shape == prior.gaze_precision.shape == (2, 54)
+    assert torch.equal(prior.precision[:3, :3], 4 * torch.eye(3)) and (prior.precision[:3, 3:] == 0).all()
+    assert torch.allclose(prior.center[:, 3:] @ jaw_coordinates().T, scores)
+    assert (prior.center[:, :3] == 0).all() and (prior.gaze_precision == 0).all()
