@@ -19,16 +19,23 @@ from mfn.structures.camera import pitch_yaw_roll_deg
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.structures.metrics import landmark_nme, match_faces
-from mfn.synthesis.appearance import palette_appearances
-from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
+from mfn.synthesis.captions import stack_with_captions
+from mfn.synthesis.group_photo import make_group_photo
 from retarget.io.command_line import EXIT_DONE, whole_number
 from retarget.io.files import atomic_write, make_folder
-from retarget.io.images import write_image
-from retarget.rig.avatars import find_avatar
+from retarget.io.images import read_image, write_image
+from retarget.rig.avatars import AVATAR_NAMES, find_avatar
 from retarget.rig.load import load_rigs
 
 SIZE = (1280, 720)  # width, height of the image, px
+CAPTIONS = ("people: one picture", "characters: every face read in one pass")
 _MAX_PEOPLE = 500
+_PURPOSES = {
+    "crowd.png": "the rendered picture",
+    "crowd.faces.json": "box, pose, identity and 51 ARKit weights of every face",
+    "crowd.faces.png": "the picture with boxes, head axes and meshes drawn in",
+    "demo.png": "people above, characters below: look at this one first",
+}
 
 
 def main(verb: str, arguments: Sequence[str]) -> int:
@@ -38,10 +45,10 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     text = "directory to write into (default: %(default)s)"
     parser.add_argument("--out", default="mfn-demo", metavar="DIRECTORY", help=text)
     text = f"number of heads, 1 to {_MAX_PEOPLE} (default: %(default)s)"
-    parser.add_argument("--people", type=whole_number(1, _MAX_PEOPLE), default=12, metavar="N", help=text)
+    parser.add_argument("--people", type=whole_number(1, _MAX_PEOPLE), default=9, metavar="N", help=text)
     text = "each number makes another crowd (default: %(default)s)"
     parser.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help=text)
-    add_avatar(parser)
+    add_avatar(parser, "ours, in turn")
     add_network(parser)
     options = parser.parse_args(arguments)
     return demo(load_predictor(options), options.out, options.people, options.seed, options.avatar)
@@ -55,20 +62,18 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
         out: Directory to write into, made if it is missing.
         people: Number of heads.
         seed: Seed of the random numbers.
-        avatars: Files or names of the characters. Empty: our robot.
+        avatars: Files or names of the characters. Empty: all of ours, in turn.
 
     Returns:
         The exit code.
     """
-    rng = np.random.default_rng(seed)
     head_model = HeadModel.load()
-    rigs = load_rigs([find_avatar(name) for name in avatars or [None]])
+    rigs = load_rigs([find_avatar(name) for name in avatars or AVATAR_NAMES])
     out = make_folder(out)
     with Progress() as progress:
-        progress.stage("rendering the crowd")
-        target = random_crowd(head_model, people, SIZE, rng)
-        image = backdrop(SIZE[1], SIZE[0], rng)
-        paint_crowd(image, target, head_model, palette_appearances(people, rng))
+        progress.stage(f"painting {people} people")
+        group = make_group_photo(head_model, people, SIZE, seed)
+        target, image = group.faces, group.render()
         progress.stage("detecting faces")
         faces = predictor(image)
     print("\n".join(report(target, faces, head_model)))
@@ -82,8 +87,11 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
             focal_px = default_focal_px(*SIZE)
             settings = WriteOptions(width=SIZE[0], height=SIZE[1], focal_px=focal_px, image=image)
             written += write_take(faces_to_take(faces, SIZE, focal_px), rigs, out / "crowd.characters.glb", settings)
+            characters = read_image(out / "crowd.characters.png")
+            write_image(out / "demo.png", stack_with_captions([(image, CAPTIONS[0]), (characters, CAPTIONS[1])]))
+            written.append(out / "demo.png")
     for file in written:
-        print(f"wrote {file}: {PURPOSES[file.suffix]}" if "characters" in file.name else f"wrote {file}")
+        print(f"wrote {file}: {_PURPOSES.get(file.name) or PURPOSES[file.suffix]}")
     return EXIT_DONE
 
 
