@@ -41,7 +41,7 @@ def folder_imports() -> Graph:
     for module in modules.modules - set(ENTRY_POINTS):
         source = typed if module in PACKAGES else modules
         graph[folder_of(module)] |= {folder_of(name) for name in source.find_modules_directly_imported_by(module)}
-    return {name: targets - {name} for name, targets in graph.items()}
+    return {name: targets - {name, name.split(".")[0]} for name, targets in graph.items()}
 
 
 def reachable(graph: Graph, starts: Iterable[str]) -> set[str]:
@@ -60,17 +60,15 @@ def reduced(graph: Graph) -> Graph:
     return {name: {t for t in targets if t not in reachable(graph, targets - {t})} for name, targets in graph.items()}
 
 
-def depth(graph: Graph, name: str) -> int:
-    """Return the number of folders on the longest way down. ValueError at a cycle."""
-    if name in reachable(graph, graph[name]):
-        raise ValueError(f"{name}: part of an import cycle; run lint-imports to see it")
-    return 1 + max((depth(graph, target) for target in graph[name]), default=0)
+def height(graph: Graph, name: str) -> int:
+    """Return how many folders a folder builds on, directly or not: a folder is higher than all those it imports."""
+    return len(reachable(graph, graph[name]))
 
 
 def mermaid(graph: Graph) -> str:
     """Return the drawing: a box a folder, arrows point to what is imported."""
     lines = ["```mermaid", "flowchart TD"]
-    folders = sorted(graph.keys() - set(PACKAGES), key=lambda name: (-depth(graph, name), name))
+    folders = sorted(graph.keys() - set(PACKAGES), key=lambda name: (-height(graph, name), name))
     for package in PACKAGES:
         lines.append(f'  subgraph {package}["{package}"]')
         lines += [f'    {name.replace(".", "_")}["{name.split(".")[1]}"]' for name in folders if name.startswith(package + ".")]
@@ -93,7 +91,7 @@ def table(graph: Graph) -> str:
     lines = ["| folder | what it holds | imports |", "|---|---|---|"]
     for package in PACKAGES:
         names = [name for name in graph if name.startswith(package + ".")]
-        for name in sorted(names, key=lambda name: (-depth(graph, name), name)):
+        for name in sorted(names, key=lambda name: (-height(graph, name), name)):
             imports = ", ".join(f"`{target}`" for target in sorted(graph[name]))
             lines.append(f"| `{name.replace('.', '/')}` | {purpose(name)} | {imports or '–'} |")
     return "\n".join(lines)
