@@ -21,6 +21,7 @@ from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.geometry.mesh import vertex_normals
 from retarget.render import rasterizer as raster
+from retarget.render import shading
 
 SKIN = (0.78, 0.70, 0.64)
 Arrays = dict[str, NDArray]
@@ -56,7 +57,7 @@ def tile(picture: NDArray[np.uint8], label: Arrays, model: HeadModel, size: int)
     points = project(head, label["rotation"], label["scale"] * zoom, label["center"] * zoom + shift)
     normals = vertex_normals(head, model.triangles) @ label["rotation"].T
     layer = draw_mesh(points, model.triangles, normals, size)
-    drawn = raster.compose(layer * np.float32(0.9), plain)
+    drawn = shading.compose(layer * np.float32(0.9), plain)
     cv2.rectangle(plain, low.astype(int).tolist(), high.astype(int).tolist(), (80, 220, 80), 1)
     for line, k in enumerate(np.argsort(-label["expression"])[:5]):
         words = f"{EXPRESSION_NAMES[k]} {label['expression'][k]:.2f}"
@@ -82,9 +83,9 @@ def draw_mesh(points: NDArray, triangles: NDArray, normals: NDArray, size: int, 
     normal = raster.interpolate(normals, triangles, triangle[drawn], weight[drawn])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
     layer = np.zeros((*triangle.shape, 4), np.float32)
-    layer[drawn, :3] = raster.shade(np.broadcast_to(raster.srgb_to_linear(np.array(SKIN)), normal.shape), normal)
+    layer[drawn, :3] = shading.shade(np.broadcast_to(shading.srgb_to_linear(np.array(SKIN)), normal.shape), normal)
     layer[drawn, 3] = 1
-    return raster.downsample(layer, samples)
+    return shading.downsample(layer, samples)
 
 
 def read_image(pack: Path, index: int) -> NDArray[np.uint8]:

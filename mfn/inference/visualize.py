@@ -118,7 +118,7 @@ def paint_head(
     what is seen from its inside.
     """
     from retarget.geometry.mesh import vertex_normals
-    from retarget.render import rasterizer as raster
+    from retarget.render import shading
 
     vertices, triangles, colours = mesh
     rotation = face.rotation[0]
@@ -134,18 +134,19 @@ def paint_head(
     if (high <= low).any():
         return
     samples = 2 if (high - low).max() < 1000 else 1
-    values = np.concatenate([raster.srgb_to_linear(colours[:, :3]), colours[:, 3:], normals], 1)
+    values = np.concatenate([shading.srgb_to_linear(colours[:, :3]), colours[:, 3:], normals], 1)
     shifted = (points - (low[0], low[1], 0)) * (samples, samples, 1)
     layer = _lit(shifted, triangles, values, tuple((high - low)[::-1] * samples))
-    layer = raster.downsample(layer, samples)
+    layer = shading.downsample(layer, samples)
     where = (slice(low[1], high[1]), slice(low[0], high[0]))
     drawn = layer[..., 3] > 0
-    canvas[where][drawn] = raster.compose(layer, np.ascontiguousarray(behind[where]))[drawn]
+    canvas[where][drawn] = shading.compose(layer, np.ascontiguousarray(behind[where]))[drawn]
 
 
 def _lit(points: NDArray, triangles: NDArray, values: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
     """points (V, 3) px; values (V, 7) linear colour, opacity, normal -> (H, W, 4) light times cover, cover."""
     from retarget.render import rasterizer as raster
+    from retarget.render import shading
 
     triangle, weight = raster.rasterize(points, triangles, *size)
     drawn = triangle >= 0
@@ -153,7 +154,7 @@ def _lit(points: NDArray, triangles: NDArray, values: NDArray, size: tuple[int, 
     normal = pixel[:, 4:] / np.maximum(np.linalg.norm(pixel[:, 4:], axis=1, keepdims=True), 1e-6)
     layer = np.zeros((*size, 4), np.float32)
     cover = pixel[:, 3:4]
-    layer[drawn] = np.concatenate([raster.shade(pixel[:, :3], normal) * cover, cover], 1)
+    layer[drawn] = np.concatenate([shading.shade(pixel[:, :3], normal) * cover, cover], 1)
     return layer
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import Document, Glb
-from retarget.gltf.materials import surface_of
+from retarget.gltf.materials import base_properties
 
 _TRIANGLES_MODE = 4
 _MAX_UV = 1e6
@@ -131,7 +131,7 @@ def _read_uv(glb: Glb, primitive: Document, count: int) -> NDArray[np.float32]:
     Quantized files store texture coordinates as integers and need that transform.
     """
     materials, number = glb.document.get("materials", []), primitive.get("material", -1)
-    surface = surface_of(materials[number]) if 0 <= number < len(materials) else {}
+    surface = base_properties(materials[number]) if 0 <= number < len(materials) else {}
     texture = surface.get("baseColorTexture") or {}
     transform = (texture.get("extensions") or {}).get("KHR_texture_transform", {})
     name = f"TEXCOORD_{transform.get('texCoord', texture.get('texCoord', 0))}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.document import Glb, read_glb
-from retarget.gltf.materials import load_looks
+from retarget.gltf.materials import load_materials
 from retarget.gltf.node_tree import Document, subtree, world_matrices
 from retarget.rig.arm_pose import lower_arms
 from retarget.rig.avatars import find_avatar
@@ -66,7 +66,7 @@ def load_rig(
     try:
         joints = find_joints(glb.document, head, neck, eyes)
         rig = _make_rig(glb, joints, name_map)
-        load_looks(glb, textures=False)  # only to check them
+        load_materials(glb, textures=False)  # only to check them
     except ValueError as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:

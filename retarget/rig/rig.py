@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES
 from retarget.geometry.rotations import rotation_about
 from retarget.gltf.document import Glb
-from retarget.gltf.materials import Look, load_looks
+from retarget.gltf.materials import Material, load_materials
 from retarget.rig.joints import Joints
 from retarget.rig.morph_targets import MorphNode
 from retarget.rig.skinned_mesh import BODY, NECK, SkinnedMesh
@@ -90,9 +90,9 @@ class Rig:
         return os.path.splitext(os.path.basename(self.glb.path))[0]
 
     @cached_property
-    def materials(self) -> list[Look]:
+    def materials(self) -> list[Material]:
         """Its materials, and at the end one for triangles without a material. Textures are read at first access."""
-        return load_looks(self.glb)
+        return load_materials(self.glb)
 
     @cached_property
     def head_triangles(self) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.geometry.mesh import vertex_normals
-from retarget.render.rasterizer import srgb_to_linear
+from retarget.render.shading import srgb_to_linear
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

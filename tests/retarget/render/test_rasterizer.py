@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from retarget.render.rasterizer import (
-    compose,
-    downsample,
-    linear_to_srgb,
-    nearest_triangles,
-    rasterize,
-    shade,
-    srgb_to_linear,
-)
+from retarget.render.rasterizer import nearest_triangles, rasterize
 from tests.helpers.meshes import sphere
 
 
@@ -119,28 +111,3 @@ def test_ties_and_layers():
 def test_bad_mesh(points, triangles, message):
     with pytest.raises(ValueError, match=message):
         rasterize(points, triangles, 4, 4)
-
-
-def test_light_falls_from_above():
-    colour = np.full((2, 3), 0.5)
-    lit = shade(colour, np.array([[0, -1, 0], [0, 1, 0.0]]))
-    assert (lit[0] > lit[1]).all()
-
-
-def test_srgb_round_trip():
-    value = np.linspace(0, 1, 256)
-    np.testing.assert_allclose(linear_to_srgb(srgb_to_linear(value)), value, atol=1e-5)
-    assert srgb_to_linear(np.array(0.5)) == pytest.approx(0.2140, abs=1e-3)
-
-
-def test_downsampling_makes_soft_edges_and_compose_keeps_the_rest():
-    vertices, triangles = sphere(20, 30)
-    triangle, _ = nearest_triangles(vertices * 20 + (32, 24, 0), triangles, 48, 64)
-    layer = downsample(np.repeat((triangle >= 0)[..., None], 4, 2).astype(np.float32), 2)
-    edge = (layer[..., 3] > 0) & (layer[..., 3] < 1)
-    assert layer.shape == (24, 32, 4) and edge.any() and layer[12, 16, 3] == 1
-    photo = np.random.default_rng(0).integers(0, 200, (24, 32, 3), dtype=np.uint8)
-    mixed = compose(layer, photo)
-    outside = layer[..., 3] == 0
-    assert (mixed[outside] == photo[outside]).all() and (mixed[12, 16] == 255).all()
-    assert ((mixed > photo) | outside[..., None]).all()

@@ -9,7 +9,7 @@ import pytest
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import write_glb
-from retarget.gltf.materials import Look, sample
+from retarget.gltf.materials import Material, sample_texture
 from retarget.performance.take import Take
 from retarget.render.scene import render_scene
 from retarget.rig.load import load_rig
@@ -155,8 +155,8 @@ def test_texture_and_vertex_colours(tmp_path):
 def test_sample_repeats_and_mixes():
     texture = np.zeros((2, 2, 4), np.uint8)
     texture[:, 1] = 255
-    look = Look(np.ones(4, np.float32), (texture,))
-    values = sample(look, np.array([[0.25, 0.25], [0.75, 0.25], [0.5, 0.5], [1.75, -3.2], [-0.75, 9.0]]), 5)
+    material = Material(np.ones(4, np.float32), (texture,))
+    values = sample_texture(material, np.array([[0.25, 0.25], [0.75, 0.25], [0.5, 0.5], [1.75, -3.2], [-0.75, 9.0]]), 5)
     np.testing.assert_allclose(values[:, 0], [0, 1, 0.5, 1, 0], atol=1e-6)
 
 
@@ -170,9 +170,9 @@ def test_bodies_only_when_asked(tmp_path):
 def test_bands_change_nothing(face_path, monkeypatch):
     rig, take = load_rig(face_path), make_take(3)
     whole = render_scene(take, [rig], 160, 120, 200)
-    monkeypatch.setattr("retarget.render.scene._PIXELS_AT_ONCE", 500)
+    monkeypatch.setattr("retarget.render.draw_rig._PIXELS_AT_ONCE", 500)
     assert np.abs(render_scene(take, [rig], 160, 120, 200).astype(int) - whole).max() <= 1
-    monkeypatch.setattr("retarget.render.scene._MOST_PIXELS", 200)
+    monkeypatch.setattr("retarget.render.draw_rig._MAX_PIXELS", 200)
     coarse = render_scene(take, [rig], 160, 120, 200).astype(int)
     assert 0.5 < np.abs(coarse - whole).mean() < 8, "coarser, in the same place"
 
