@@ -37,7 +37,7 @@ SIZE = (640, 300)  # width, height of one of the two images, px
 FPS = 12
 MAX_BYTES = 2_500_000
 _TURN_RAD, _NOD_RAD, _SWAY_M = 0.28, 0.10, 0.012
-_COLORS = (128, 96, 64, 48)  # sizes of the palette that are tried until the file is small enough
+_COLORS = (256, 192, 128, 96, 64)  # sizes of the palette that are tried until the file is small enough
 
 
 def moving_faces(rest: Faces, frames: int, seed: int) -> list[Faces]:
@@ -106,7 +106,7 @@ def encode_gif(pages: list[Image]) -> bytes:
     """
     for colors in _COLORS:
         sample = PIL.Image.fromarray(np.concatenate(pages[:: max(1, len(pages) // 4)]))
-        palette = sample.quantize(colors, PIL.Image.Quantize.MEDIANCUT)
+        palette = sample.quantize(colors, PIL.Image.Quantize.MEDIANCUT, kmeans=3)
         frames = [PIL.Image.fromarray(page).quantize(palette=palette, dither=PIL.Image.Dither.NONE) for page in pages]
         file = io.BytesIO()
         frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=round(1000 / FPS), loop=0, optimize=True)

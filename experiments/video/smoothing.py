@@ -21,7 +21,8 @@ import numpy as np
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
-from mfn.video.one_euro import CUTOFF_HZ, QUIET, SLOPE_HZ, SPEED, rotation_vector, smooth_faces
+from mfn.video.one_euro import BETA_HZ, CUTOFF_HZ, DERIVATIVE_CUTOFF_HZ, NOISE_SPEED, smooth_faces
+from retarget.geometry.rotations import matrix_to_rotation_vector
 
 NOISE, FPS = 4.0, 30  # standard deviation in levels of 255, as of a phone indoors; frames a second
 BLINK = (0.4, 1.0, 0.9, 0.6, 0.35, 0.15, 0.05)
@@ -39,7 +40,7 @@ def still(picture: np.ndarray, frames: int, predictor: Predictor) -> Faces:
 
 def jitter(faces: Faces) -> dict[str, float]:
     """Mean change from one frame to the next."""
-    turns = rotation_vector(faces.rotation[:-1].transpose(0, 2, 1).astype(float) @ faces.rotation[1:])
+    turns = matrix_to_rotation_vector(faces.rotation[:-1].transpose(0, 2, 1).astype(float) @ faces.rotation[1:])
     return {
         "weight": float(np.abs(np.diff(faces.expression, axis=0)).mean()),
         "angle_deg": float(np.rad2deg(np.linalg.norm(turns, axis=1)).mean()),
@@ -90,7 +91,7 @@ def main() -> None:
             print(json.dumps(rows[-1]), flush=True)
     result = {
         "weights_sha256": hashlib.sha256(args.weights.read_bytes()).hexdigest(),
-        "settings": {"cutoff_hz": CUTOFF_HZ, "speed": SPEED, "quiet": QUIET, "slope_hz": SLOPE_HZ},
+        "settings": {"cutoff_hz": CUTOFF_HZ, "speed": BETA_HZ, "quiet": NOISE_SPEED, "slope_hz": DERIVATIVE_CUTOFF_HZ},
         "noise_levels": NOISE,
         "least_times_less": {name: min(row["times_less"][name] for row in rows) for name in rows[0]["times_less"]},
         "photos": rows,

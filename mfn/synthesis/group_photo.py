@@ -32,6 +32,7 @@ _ROW_SHRINK = 0.93  # size of a row, relative to the row before it
 _ANGLES_SD_DEG = (5.0, 13.0, 5.0)  # pitch, yaw, roll
 _MAX_ANGLE_RAD = 0.55
 _EXPOSURE = 1.02
+_SAMPLES = 2  # rendered pixels for each pixel of the image's side: smooth edges
 _SHIRTS = (
     (0.16, 0.27, 0.42), (0.60, 0.20, 0.18), (0.87, 0.84, 0.78), (0.17, 0.40, 0.36), (0.85, 0.62, 0.24), (0.22, 0.22, 0.25), (0.45, 0.30, 0.47),
 )  # fmt: skip  # sRGB
@@ -71,12 +72,15 @@ class GroupPhoto:
         Returns:
             (height, width, 3) uint8 RGB.
         """
-        faces = self.faces if faces is None else faces
-        image = studio_wall(*self.size)
+        import cv2
+
+        width, height = self.size
+        rest, faces = _enlarged(self.faces), _enlarged(self.faces if faces is None else faces)
+        image = studio_wall(width * _SAMPLES, height * _SAMPLES)
         for number, person in enumerate(self.people):
             rng = np.random.default_rng((self.seed, number))  # the same clothes in every image
-            self._draw_person(image, person, self.faces[number], faces[number], rng)
-        return image
+            self._draw_person(image, person, rest[number], faces[number], rng)
+        return np.asarray(cv2.resize(image, self.size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _draw_person(self, image: Image, person: Person, rest: Faces, face: Faces, rng: np.random.Generator) -> None:
         """Draw one person, in place. rest: where the shoulders are; face: the pose and expression of the head."""
@@ -123,6 +127,11 @@ def make_group_photo(model: HeadModel, count: int, size: tuple[int, int], seed: 
     )
     people = tuple(renderer.make_person(_appearance(number, rng), row, rng) for number, row in enumerate(identity))
     return GroupPhoto(renderer, people, faces.replace(box=model.boxes(faces)), size, seed)
+
+
+def _enlarged(faces: Faces) -> Faces:
+    """Return faces in the px of an image that is `_SAMPLES` times as large."""
+    return faces.replace(center=faces.center * _SAMPLES, scale=faces.scale * _SAMPLES)
 
 
 def studio_wall(width: int, height: int) -> Image:

@@ -1,8 +1,8 @@
-"""Who is who along a clip: by motion, overlap in place and size, and identity coefficients.
+"""Track the people of a whole clip, by position, size, motion and identity.
 
-Two steps. Frame by frame, faces go to the people seen last, all at once by the assignment that is likeliest as a whole.
-Then pieces of one person's way, before and after a time out of sight or a cut, are joined by their mean identity.
-Every comparison is a log likelihood ratio: the same person against any other.
+Step 1 links faces from frame to frame: all faces of a frame are assigned to the people count last, such that the whole
+assignment is as likely as possible. The result is tracklets. Step 2 joins tracklets of one person, before and after a
+gap or a cut, by their mean identity. Every comparison is a log likelihood ratio: the same person against any other.
 
 Letters: F frames, N faces of all frames together, n faces of one frame, T tracks, I identity coefficients.
 """
@@ -10,236 +10,298 @@ Letters: F frames, N faces of all frames together, n faces of one frame, T track
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
-from mfn.video.linear_assignment import assign
+from mfn.video.linear_assignment import linear_assignment
 
-PATIENCE_S = 1.5  # how long motion alone may carry somebody who is hidden
-LEAST_S = 0.25  # shorter appearances are taken for mistakes
+MAX_GAP_S = 1.5  # how long motion alone may bridge a gap
+MIN_LENGTH_S = 0.25  # shorter tracks are taken for false detections
 
-# Of a face's height: how far it may be from where it was foreseen, at once and for each second unseen.
-_SPREAD, _SPREAD_PER_S = 0.08, 0.5
-_GROWTH, _GROWTH_PER_S = 0.12, 0.3  # the same of the logarithm of its size
-_COASTING_S = 2.0  # a speed lasts so long
-_FARTHEST = 4.0  # times the spread: beyond it nobody is the same by motion
-_IN_PLACE = 0.7  # how likely somebody who comes back is near where they went
-_ERROR_SD, _ERROR_WEIGHT = 0.2, 30  # of one identity coefficient, worth so many faces, until the clip says more
-_LASTING = 0.15  # part of an identity's error that more pictures do not lessen
-_SLOW, _SLOW_FRAMES = 0.65, 45  # part that lasts so long, as poses do
-_COUNTS_FRAME, _COUNTS_JOIN = 0.25, 0.35  # the coefficients' errors go together: each is worth so much of its own
-_JOIN_ABOVE = -2.0  # who appears is rather somebody known
+# Standard deviations, as parts of the height of a face: of the prediction at once, and its growth with each unseen second.
+_POSITION_SD, _POSITION_SD_PER_S = 0.08, 0.5
+_LOG_SIZE_SD, _LOG_SIZE_SD_PER_S = 0.12, 0.3
+_SPEED_DECAY_S = 2.0  # time constant with which the speed of an unseen face decays
+_SPEED_LEARN_S = 0.12  # time constant with which the speed follows the boxes, which tremble
+_MAX_DISTANCE_SD = 4.0  # larger distances rule out the same person
+_RETURN_PROBABILITY = 0.7  # that a person tracklet_of returns is position_ratio the predicted position
+_IDENTITY_SD, _IDENTITY_PRIOR_FACES = 0.2, 30  # prior of one coefficient's error, and its weight in faces
+_BIAS_SHARE = 0.15  # share of an identity's error variance that more images do not reduce
+_SLOW_SHARE, _SLOW_FRAMES = 0.65, 45  # share that changes slowly, as poses do, and its duration
+_FRAME_WEIGHT, _JOIN_WEIGHT = 0.25, 0.35  # of one coefficient: the errors of coefficients are correlated
+_JOIN_THRESHOLD = -2.0  # log likelihood ratio: someone tracklet_of appears is rather a known person than a new one
+_MIN_TRACKLET_FACES = 10  # shorter tracklets do not tell how much people differ
 
 Floats = NDArray[np.float64]
 
 
-def track_clip(faces: Faces, time_s: NDArray, cuts: NDArray[np.bool_] | None = None) -> Faces:
-    """The same faces, ordered by frame, with `track` set, numbered in the order of appearance.
+def track_clip(faces: Faces, time_s: NDArray[Any], cuts: NDArray[np.bool_] | None = None) -> Faces:
+    """Give the faces of each person the same number.
 
-    faces: N rows whose `image` is the frame; time_s: (F,) of the frames; cuts: (F,) whether a new shot begins there.
+    Args:
+        faces: N faces of a clip; `image` is the frame.
+        time_s: (F,) time of each frame, seconds.
+        cuts: (F,) True where a new shot begins. Motion does not link faces across a cut.
+
+    Returns:
+        The same faces, ordered by frame, with `track` set: 0, 1, ... in the order of appearance.
     """
     faces = faces[np.argsort(faces.image, kind="stable")]
     if not len(faces):
         return faces
     time_s = np.asarray(time_s, np.float64)
     shot = np.zeros(len(time_s), int) if cuts is None else np.cumsum(cuts)
-    variance = np.full(faces.identity.shape[1], _ERROR_SD**2)
-    unknown = Likeness(variance, variance, _area(faces))
-    piece, _ = _follow(faces, time_s, shot, unknown, 0.0)
-    likeness = _learn(faces, piece, unknown)
-    piece, speed = _follow(faces, time_s, shot, likeness, _COUNTS_FRAME)
-    return faces.replace(track=_join(faces, piece, speed, (time_s, shot), likeness))
+    variance = np.full(faces.identity.shape[1], _IDENTITY_SD**2)
+    prior = Likeness(variance, variance, _area(faces))
+    tracklet, _ = _link_frames(faces, time_s, shot, prior, 0.0)
+    likeness = _estimate_variances(faces, tracklet, prior)
+    tracklet, speed = _link_frames(faces, time_s, shot, likeness, _FRAME_WEIGHT)
+    return faces.replace(track=_join_tracklets(faces, tracklet, speed, (time_s, shot), likeness))
 
 
-def drop_short(faces: Faces, time_s: NDArray, least_s: float = LEAST_S) -> Faces:
-    """Without the tracks that last less than `least_s`, the others renumbered from 0 in the order they appear."""
+def drop_short(faces: Faces, time_s: NDArray[Any], min_length_s: float = MIN_LENGTH_S) -> Faces:
+    """Remove short tracks, which are mostly false detections.
+
+    Args:
+        faces: N faces with tracks.
+        time_s: (F,) time of each frame, seconds.
+        min_length_s: Shortest track that is kept, but at most half of the clip.
+
+    Returns:
+        The faces of the other tracks, which are numbered again from 0 in the order of appearance.
+    """
     if not len(faces):
         return faces
-    names, which = np.unique(faces.track, return_inverse=True)
-    first, last = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    tracks, which = np.unique(faces.track, return_inverse=True)
+    first, last = np.full(len(tracks), np.inf), np.full(len(tracks), -np.inf)
     np.minimum.at(first, which, time_s[faces.image])
     np.maximum.at(last, which, time_s[faces.image])
-    lasting = last - first >= min(least_s, float(np.ptp(time_s)) * 0.5)
-    number = np.full(len(names), -1)
-    order = np.flatnonzero(lasting)[np.argsort(first[lasting], kind="stable")]
+    long_enough = last - first >= min(min_length_s, float(np.ptp(time_s)) * 0.5)
+    number = np.full(len(tracks), -1)
+    order = np.flatnonzero(long_enough)[np.argsort(first[long_enough], kind="stable")]
     number[order] = np.arange(len(order))
-    return faces.replace(track=number[which])[lasting[which]]
+    return faces.replace(track=number[which])[long_enough[which]]
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """error, between: (I,) variances of a coefficient, of one person's pictures and of people; area: px^2 in which
-    people are anywhere."""
+    """Log likelihood ratios: two observations show the same person, against two different ones."""
 
     error: Floats
+    """(I,) variance of each identity coefficient over the images of one person."""
     between: Floats
+    """(I,) variance of each identity coefficient over people."""
     area: float
+    """Area in which people appear, px^2."""
 
-    def identity(self, distance: Floats, seen: Floats, other_seen: Floats) -> Floats:
-        """Log likelihood ratio of identities (n, T) apart by `_distance`, means of so many pictures each."""
-        same = _unsure(seen) + _unsure(other_seen)
+    def identity(self, distance: Floats, count: Floats, other_count: Floats) -> Floats:
+        """Compare identities.
+
+        Args:
+            distance: (n, T) `_squared_distance` of two mean identities.
+            count: Number of images that the first mean is made of; broadcast to (n, T).
+            other_count: The same of the second mean.
+
+        Returns:
+            (n, T) log likelihood ratio.
+        """
+        same = _error_share(count) + _error_share(other_count)
         ratio = float(np.mean(self.between / self.error)) if len(self.error) else 0.0
         other = same + 2 * ratio
         return 0.5 * len(self.error) * np.log(other / same) - 0.5 * distance * (1 / same - 1 / other)
 
-    def place(self, miss: Floats, grown: Floats, size: Floats, unseen_s: Floats) -> Floats:
-        """The same of being `miss` px (n, T) from where one was foreseen and `grown` (log) in size (px) after so
-        long."""
-        spread = size * (_SPREAD + _SPREAD_PER_S * unseen_s)
-        growth = _GROWTH + _GROWTH_PER_S * unseen_s
-        ratio = -0.5 * (miss / spread) ** 2 - 0.5 * (grown / growth) ** 2 + np.log(self.area / (2 * np.pi * spread**2))
-        return np.where(miss < _FARTHEST * spread, ratio, -np.inf)
+    def position(self, distance: Floats, log_growth: Floats, size: Floats, unseen_s: Floats) -> Floats:
+        """Compare positions and sizes.
+
+        Args:
+            distance: (n, T) distance from the predicted position, px.
+            log_growth: (n, T) logarithm of the ratio of the sizes.
+            size: Size of the known face, px; broadcast to (n, T).
+            unseen_s: Time since it was seen, seconds; broadcast to (n, T).
+
+        Returns:
+            (n, T) log likelihood ratio; -inf beyond `_MAX_DISTANCE_SD`.
+        """
+        spread = size * (_POSITION_SD + _POSITION_SD_PER_S * unseen_s)
+        growth = _LOG_SIZE_SD + _LOG_SIZE_SD_PER_S * unseen_s
+        ratio = -0.5 * (distance / spread) ** 2 - 0.5 * (log_growth / growth) ** 2 + np.log(self.area / (2 * np.pi * spread**2))
+        return np.where(distance < _MAX_DISTANCE_SD * spread, ratio, -np.inf)
 
 
-def _unsure(seen: Floats) -> Floats:
-    """What is left of an identity's error variance in the mean of so many successive pictures."""
-    return _LASTING + _SLOW / (1 + seen / _SLOW_FRAMES) + (1 - _LASTING - _SLOW) / seen
+def _error_share(count: Floats) -> Floats:
+    """Return the share of an identity's error variance that remains in the mean of `count` successive images."""
+    return _BIAS_SHARE + _SLOW_SHARE / (1 + count / _SLOW_FRAMES) + (1 - _BIAS_SHARE - _SLOW_SHARE) / count
 
 
 def _area(faces: Faces) -> float:
+    """Return the area (px^2) of the rectangle that holds all faces, at least 4 x 4 of the largest face."""
     low, high = faces.box[:, :2].min(0), faces.box[:, 2:].max(0)
     largest = float((faces.box[:, 3] - faces.box[:, 1]).max())
     return float(np.prod(np.maximum(high - low, 4 * max(largest, 1.0))))
 
 
-def _learn(faces: Faces, piece: NDArray, prior: Likeness) -> Likeness:
-    """How much identities differ within pieces of a way and, where two are seen at once, between people."""
-    _, which, count = np.unique(piece, return_inverse=True, return_counts=True)
+def _estimate_variances(faces: Faces, tracklet: NDArray[Any], prior: Likeness) -> Likeness:
+    """Measure how much identities differ within a tracklet, and between people who are visible at the same time.
+
+    The prior counts as `_IDENTITY_PRIOR_FACES` faces, because a short clip says little.
+    """
+    _, which, count = np.unique(tracklet, return_inverse=True, return_counts=True)
     mean = _means(faces.identity, which, count)
     rest = ((faces.identity - mean[which]) ** 2).sum(0)
-    error = (rest + _ERROR_WEIGHT * prior.error) / (len(faces) - len(count) + _ERROR_WEIGHT)
+    error = (rest + _IDENTITY_PRIOR_FACES * prior.error) / (len(faces) - len(count) + _IDENTITY_PRIOR_FACES)
     first, last = _spans(faces.image, which, len(count))
-    together = (first[:, None] <= last) & (first <= last[:, None]) & (count >= 10) & (count[:, None] >= 10)
+    together = (first[:, None] <= last) & (first <= last[:, None]) & (count >= _MIN_TRACKLET_FACES) & (count[:, None] >= _MIN_TRACKLET_FACES)
     one, other = np.nonzero(np.triu(together, 1))
     between = ((mean[one] - mean[other]) ** 2 / 2).sum(0)
     between = np.maximum((between + 3 * error) / (len(one) + 3), 0.3 * error)
     return Likeness(error, between, prior.area)
 
 
-def _follow(
-    faces: Faces, time_s: Floats, shot: NDArray, likeness: Likeness, counts: float
+def _link_frames(
+    faces: Faces, time_s: Floats, shot: NDArray[Any], likeness: Likeness, identity_weight: float
 ) -> tuple[NDArray[np.int64], Floats]:
-    """(N,) which piece of a way each face is of, frame by frame, and speeds (N, 2) px/s there. counts: what an
-    identity coefficient is worth."""
-    place, size = _place_and_size(faces.box.astype(np.float64))
-    piece, pace = np.full(len(faces), -1), np.zeros((len(faces), 2))
-    who, seen = np.zeros(0, int), np.zeros(0)  # (T,) of those who may come again: piece, how many pictures
+    """Link faces from frame to frame.
+
+    Args:
+        faces: N faces, ordered by frame.
+        time_s: (F,) time of each frame, seconds.
+        shot: (F,) number of the shot of each frame.
+        likeness: Compares faces.
+        identity_weight: Weight of an identity coefficient; 0 uses position and size only.
+
+    Returns:
+        (N,) number of the tracklet of each face, and (N, 2) speed of each face, px/s.
+    """
+    position, size = _position_and_size(faces.box.astype(np.float64))
+    tracklet, velocity = np.full(len(faces), -1), np.zeros((len(faces), 2))
+    tracklet_of, count = np.zeros(0, int), np.zeros(0)  # (T,) of people who may return: tracklet, number of images
     last, speed, mean = np.zeros(0, int), np.zeros((0, 2)), np.zeros((0, faces.identity.shape[1]))
     total = 0
     for rows in np.split(np.arange(len(faces)), np.flatnonzero(np.diff(faces.image)) + 1):
         frame = faces.image[rows[0]]
         now = time_s[frame]
-        stay = (now - time_s[faces.image[last]] <= PATIENCE_S) & (shot[faces.image[last]] == shot[frame])
-        who, seen, last, speed, mean = (state[stay] for state in (who, seen, last, speed, mean))
+        stay = (now - time_s[faces.image[last]] <= MAX_GAP_S) & (shot[faces.image[last]] == shot[frame])
+        tracklet_of, count, last, speed, mean = (state[stay] for state in (tracklet_of, count, last, speed, mean))
         unseen_s = now - time_s[faces.image[last]]
-        foreseen = place[last] + speed * _coasting(unseen_s)[:, None]
-        miss = np.linalg.norm(place[rows, None] - foreseen, axis=2)
-        grown = np.log(size[rows, None] / size[last])
-        ratio = likeness.place(miss, grown, size[last], unseen_s)
-        if counts:
-            alike = likeness.identity(_distance(faces.identity[rows], mean, likeness), np.ones(1), seen[None])
-            ratio = ratio + counts * alike
-        match = assign(ratio)
+        predicted = position[last] + speed * _coasting_s(unseen_s)[:, None]
+        distance = np.linalg.norm(position[rows, None] - predicted, axis=2)
+        log_growth = np.log(size[rows, None] / size[last])
+        ratio = likeness.position(distance, log_growth, size[last], unseen_s)
+        if identity_weight:
+            identity_ratio = likeness.identity(_squared_distance(faces.identity[rows], mean, likeness), np.ones(1), count[None])
+            ratio = ratio + identity_weight * identity_ratio
+        match = linear_assignment(ratio)
         old, new = match >= 0, match < 0
-        mine, at = rows[old], match[old]
+        rows_old, at = rows[old], match[old]
         step = np.maximum(unseen_s[at], 1e-3)[:, None]
-        # A speed is believed slowly: boxes shake.
-        speed[at] += (1 - np.exp(-step / 0.12)) * ((place[mine] - place[last[at]]) / step - speed[at])
-        seen[at] += 1
-        mean[at] += (faces.identity[mine] - mean[at]) / seen[at, None]
-        last[at], piece[mine], pace[mine] = mine, who[at], speed[at]
-        piece[rows[new]] = total + np.arange(new.sum())
+        speed[at] += (1 - np.exp(-step / _SPEED_LEARN_S)) * ((position[rows_old] - position[last[at]]) / step - speed[at])
+        count[at] += 1
+        mean[at] += (faces.identity[rows_old] - mean[at]) / count[at, None]
+        last[at], tracklet[rows_old], velocity[rows_old] = rows_old, tracklet_of[at], speed[at]
+        tracklet[rows[new]] = total + np.arange(new.sum())
         total += int(new.sum())
-        who, last = np.concatenate([who, piece[rows[new]]]), np.concatenate([last, rows[new]])
-        seen = np.concatenate([seen, np.ones(new.sum())])
+        tracklet_of, last = np.concatenate([tracklet_of, tracklet[rows[new]]]), np.concatenate([last, rows[new]])
+        count = np.concatenate([count, np.ones(new.sum())])
         speed = np.concatenate([speed, np.zeros((new.sum(), 2))])
         mean = np.concatenate([mean, faces.identity[rows[new]]])
-    return piece, pace
+    return tracklet, velocity
 
 
-def _coasting(unseen_s: Floats) -> Floats:
-    """Seconds at its last speed that a face goes in so many unseen."""
-    return _COASTING_S * (1 - np.exp(-unseen_s / _COASTING_S))
+def _coasting_s(unseen_s: Floats) -> Floats:
+    """Return the time (s) for which an unseen face would have moved at its last speed. The speed decays."""
+    return _SPEED_DECAY_S * (1 - np.exp(-unseen_s / _SPEED_DECAY_S))
 
 
-def _join(
-    faces: Faces, piece: NDArray, speed: Floats, when: tuple[Floats, NDArray], likeness: Likeness
+def _join_tracklets(
+    faces: Faces, tracklet: NDArray[Any], speed: Floats, when: tuple[Floats, NDArray[Any]], likeness: Likeness
 ) -> NDArray[np.int64]:
-    """(N,) persons: pieces that are likely one person's are joined, the likeliest two first, their identities' means
-    together from then on, never two that are seen at once. when: (F,) times and shots."""
-    _, which, count = np.unique(piece, return_inverse=True, return_counts=True)
-    pieces = len(count)
-    mean, seen = _means(faces.identity, which, count), count.astype(float)
-    first, last = _spans(faces.image, which, pieces)
-    apart = (first[:, None] > last) | (first > last[:, None])
-    gap = _gap_ratio(faces, which, speed, when, likeness)
-    owner = np.arange(pieces)
+    """Join the tracklets of one person, the most likely pair first. Tracklets that overlap in time are never joined.
 
-    def score(rows: NDArray) -> Floats:
-        alike = likeness.identity(_distance(mean[rows], mean, likeness), seen[rows, None], seen[None])
-        return np.where(apart[rows], _COUNTS_JOIN * alike + gap[rows], -np.inf)
+    Args:
+        faces: N faces, ordered by frame.
+        tracklet: (N,) tracklet of each face.
+        speed: (N, 2) speed of each face, px/s.
+        when: Times (F,) in seconds and shot numbers (F,) of the frames.
+        likeness: Compares identities. The means of joined tracklets are merged.
 
-    table = score(np.arange(pieces))
-    while table.max(initial=-np.inf) > _JOIN_ABOVE:
+    Returns:
+        (N,) number of the person of each face, in the order of appearance.
+    """
+    _, which, faces_in = np.unique(tracklet, return_inverse=True, return_counts=True)
+    tracklets = len(faces_in)
+    mean, count = _means(faces.identity, which, faces_in), faces_in.astype(np.float64)
+    first, last = _spans(faces.image, which, tracklets)
+    disjoint = (first[:, None] > last) | (first > last[:, None])
+    gap = _gap_likelihood(faces, which, speed, when, likeness)
+    owner = np.arange(tracklets)
+
+    def score(rows: NDArray[Any]) -> Floats:
+        identity_ratio = likeness.identity(_squared_distance(mean[rows], mean, likeness), count[rows, None], count[None])
+        return np.where(disjoint[rows], _JOIN_WEIGHT * identity_ratio + gap[rows], -np.inf)
+
+    table = score(np.arange(tracklets))
+    while table.max(initial=-np.inf) > _JOIN_THRESHOLD:
         one, other = sorted(np.unravel_index(table.argmax(), table.shape))
         owner[owner == other] = one
-        mean[one] = (mean[one] * seen[one] + mean[other] * seen[other]) / (seen[one] + seen[other])
-        seen[one] += seen[other]
-        apart[one] &= apart[other]
-        apart[:, one] = apart[one]
-        apart[other], apart[:, other] = False, False
+        mean[one] = (mean[one] * count[one] + mean[other] * count[other]) / (count[one] + count[other])
+        count[one] += count[other]
+        disjoint[one] &= disjoint[other]
+        disjoint[:, one] = disjoint[one]
+        disjoint[other], disjoint[:, other] = False, False
         gap[one] = np.maximum(gap[one], gap[other])
         gap[:, one] = gap[one]
         table[other], table[:, other] = -np.inf, -np.inf
         table[one] = score(np.array([one]))[0]
         table[:, one] = table[one]
     person = owner[which]
-    # Numbers in the order of appearance.
     _, begins, back = np.unique(person, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(begins))[back]
 
 
-def _gap_ratio(
-    faces: Faces, which: NDArray, speed: Floats, when: tuple[Floats, NDArray], likeness: Likeness
+def _gap_likelihood(
+    faces: Faces, which: NDArray[Any], speed: Floats, when: tuple[Floats, NDArray[Any]], likeness: Likeness
 ) -> Floats:
-    """(T, T) log likelihood ratio of the places where pieces end and others begin; 0 across a cut."""
+    """Compare the positions where tracklets end with those where others begin: (T, T) log likelihood ratio, 0 across a cut."""
     time_s, shot = when
-    order = np.argsort(which, kind="stable")  # rows are by frame, so a piece's come in time
+    order = np.argsort(which, kind="stable")  # rows are by frame, so a tracklet's come in time
     count = np.bincount(which)
     head, tail = order[np.cumsum(count) - count], order[np.cumsum(count) - 1]
     first, last = faces.image[head], faces.image[tail]
     box = faces.box.astype(np.float64)
-    place, size = _place_and_size(box)
+    position, size = _position_and_size(box)
     unseen_s = np.maximum(time_s[first][None] - time_s[last][:, None], 0)
-    foreseen = place[tail][:, None] + speed[tail][:, None] * _coasting(unseen_s)[..., None]
-    miss = np.linalg.norm(foreseen - place[head][None], axis=2)
-    near = likeness.place(miss, np.log(size[head][None] / size[tail][:, None]), size[tail][:, None], unseen_s)
-    ratio = np.log(_IN_PLACE * np.exp(np.minimum(near, 50)) + 1 - _IN_PLACE)
+    predicted = position[tail][:, None] + speed[tail][:, None] * _coasting_s(unseen_s)[..., None]
+    distance = np.linalg.norm(predicted - position[head][None], axis=2)
+    position_ratio = likeness.position(distance, np.log(size[head][None] / size[tail][:, None]), size[tail][:, None], unseen_s)
+    ratio = np.log(_RETURN_PROBABILITY * np.exp(np.minimum(position_ratio, 50)) + 1 - _RETURN_PROBABILITY)
     ratio = np.where(shot[first][None] == shot[last][:, None], ratio, 0.0)
     return np.where(first[None] > last[:, None], ratio, ratio.T)
 
 
-def _place_and_size(box: Floats) -> tuple[Floats, Floats]:
+def _position_and_size(box: Floats) -> tuple[Floats, Floats]:
+    """Return the centers (N, 2) of boxes and their sizes (N,), px."""
     return (box[:, :2] + box[:, 2:]) / 2, np.sqrt(np.prod((box[:, 2:] - box[:, :2]).clip(1), axis=1))
 
 
-def _means(identity: NDArray, which: NDArray, count: NDArray) -> Floats:
+def _means(identity: NDArray[Any], which: NDArray[Any], count: NDArray[Any]) -> Floats:
+    """Return the mean identity (T, I) of each tracklet."""
     total = np.zeros((len(count), identity.shape[1]))
     np.add.at(total, which, identity)
-    return total / count[:, None]
+    return np.asarray(total / count[:, None])
 
 
-def _spans(frame: NDArray, which: NDArray, pieces: int) -> tuple[NDArray, NDArray]:
-    """First and last frame of each piece."""
-    first, last = np.full(pieces, np.iinfo(np.int64).max), np.full(pieces, -1)
+def _spans(frame: NDArray[Any], which: NDArray[Any], tracklets: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the first and the last frame (T,) of each tracklet."""
+    first, last = np.full(tracklets, np.iinfo(np.int64).max), np.full(tracklets, -1)
     np.minimum.at(first, which, frame)
     np.maximum.at(last, which, frame)
     return first, last
 
 
-def _distance(one: NDArray, other: NDArray, likeness: Likeness) -> Floats:
-    """(n, T) sums of squared differences over the error's variance."""
+def _squared_distance(one: NDArray[Any], other: NDArray[Any], likeness: Likeness) -> Floats:
+    """Return the sums of squared differences (n, T), in units of the error's variance."""
     a, b = one / np.sqrt(likeness.error), other / np.sqrt(likeness.error)
-    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0)
+    return np.asarray(np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0))

@@ -1,58 +1,71 @@
-"""The pairing of rows with columns that is best as a whole: shortest augmenting paths (Kuhn; Jonker and Volgenant)."""
+"""Solve the linear assignment problem by shortest augmenting paths (Kuhn 1955; Jonker and Volgenant 1987).
+
+SciPy's `linear_sum_assignment` is faster, but clips are tracked without SciPy, which is a large dependency.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
 
-def assign(gain: NDArray) -> NDArray[np.int64]:
-    """gain: (n, T), what a pair is worth; 0 or less is worth nothing, -inf is forbidden.
 
-    -> (n,) column of each row or -1, no column twice, with the largest sum of gains. O(n^2 (n + T)).
+def linear_assignment(gain: NDArray[Any]) -> NDArray[np.int64]:
+    """Pair rows with columns so that the sum of the gains is as large as possible.
+
+    Args:
+        gain: (n, T) gain of each pair. Pairs of 0 or less are never chosen; -inf and NaN forbid a pair.
+
+    Returns:
+        (n,) column of each row, or -1 for a row without a pair. No column is used twice.
+
+    The time is O(n^2 (n + T)).
     """
     rows, columns = gain.shape
     gain = np.nan_to_num(np.asarray(gain, np.float64), nan=-np.inf)
-    wanted = gain.argmax(1) if columns else np.zeros(rows, np.int64)
-    worth = gain[np.arange(rows), wanted] > 0 if columns else np.zeros(rows, bool)
-    if len(np.unique(wanted[worth])) == worth.sum():  # everybody has their best: nothing is better
-        return np.where(worth, wanted, -1)
-    # One more column for each row, worth 0: to stay alone.
+    best = gain.argmax(1) if columns else np.zeros(rows, np.int64)
+    useful = gain[np.arange(rows), best] > 0 if columns else np.zeros(rows, np.bool_)
+    if len(np.unique(best[useful])) == useful.sum():  # the best column of every row is free: no other solution is better
+        return np.where(useful, best, -1)
+    # One extra column for each row, of gain 0: it stands for no pair.
     cost = np.concatenate([-np.maximum(gain, 0), np.zeros((rows, rows))], 1)
-    owner = np.full(cost.shape[1], -1)  # row of each column
+    owner = np.full(cost.shape[1], -1, np.int64)  # row of each column
     row_price, column_price = np.zeros(rows), np.zeros(cost.shape[1])
     for row in range(rows):
         _augment(row, cost, owner, row_price, column_price)
-    match = np.full(rows, -1)
+    match = np.full(rows, -1, np.int64)
     taken = np.flatnonzero(owner[:columns] >= 0)
     match[owner[taken]] = taken
     match[(match >= 0) & (gain[np.arange(rows), match] <= 0)] = -1
     return match
 
 
-def _augment(row: int, cost: NDArray, owner: NDArray, row_price: NDArray, column_price: NDArray) -> None:
-    """Brings one more row in by the cheapest path of exchanges; prices stay such that no reduced cost is negative."""
+def _augment(row: int, cost: Floats, owner: NDArray[np.int64], row_price: Floats, column_price: Floats) -> None:
+    """Add one more row, by the cheapest path of exchanges, in place. All reduced costs stay at 0 or above."""
     width = cost.shape[1]
-    distance, before = np.full(width, np.inf), np.full(width, -1)
-    done = np.zeros(width, bool)
-    reached, here, column = 0.0, row, -1
+    distance, previous = np.full(width, np.inf), np.full(width, -1)
+    done = np.zeros(width, np.bool_)
+    reached, current, column = 0.0, row, -1
     path: list[int] = []
     while True:
-        through = reached + cost[here] - row_price[here] - column_price
+        through = reached + cost[current] - row_price[current] - column_price
         nearer = ~done & (through < distance)
-        distance[nearer], before[nearer] = through[nearer], column
+        distance[nearer], previous[nearer] = through[nearer], column
         column = int(np.where(done, np.inf, distance).argmin())
         reached = float(distance[column])
         done[column] = True
         if owner[column] < 0:
             break
         path.append(column)
-        here = int(owner[column])
+        current = int(owner[column])
     row_price[row] += reached
-    for seen in path:
-        row_price[owner[seen]] += reached - distance[seen]
-        column_price[seen] -= reached - distance[seen]
+    for visited in path:
+        row_price[owner[visited]] += reached - distance[visited]
+        column_price[visited] -= reached - distance[visited]
     while column >= 0:
-        previous = int(before[column])
-        owner[column] = row if previous < 0 else owner[previous]
-        column = previous
+        before = int(previous[column])
+        owner[column] = row if before < 0 else owner[before]
+        column = before

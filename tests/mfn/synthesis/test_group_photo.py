@@ -17,7 +17,7 @@ def test_a_group_is_the_same_for_the_same_seed(group):
 
 
 def test_heads_are_drawn_where_the_faces_are(group):
-    changed = (group.render() != studio_wall(*SIZE)).any(axis=2)
+    changed = np.abs(group.render().astype(int) - studio_wall(*SIZE)).max(axis=2) > 12
     for x, y in group.faces.center.astype(int):
         assert changed[y, x]
     assert 0.2 < changed.mean() < 0.95 and not changed[:10].any()
