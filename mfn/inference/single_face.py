@@ -160,7 +160,7 @@ class SingleFace:
 def nearest_points(model: HeadModel) -> NDArray[np.int64]:
     """Return, for each of the 68 landmarks, the number (68,) of the nearest of the 520 on the mean head."""
     dense, sparse = (model.points(model.mean, name) for name in ("dense520", "ibug68"))
-    return np.linalg.norm(sparse[:, None] - dense[None], axis=-1).argmin(1)
+    return np.asarray(np.linalg.norm(sparse[:, None] - dense[None], axis=-1).argmin(1))
 
 
 def sample_position_map(maps: NDArray[Any], model: HeadModel, name: str) -> NDArray[np.float32]:

@@ -252,4 +252,4 @@ def _shared(one: NDArray[Any], box: NDArray[Any]) -> tuple[NDArray[Any], NDArray
 
 def _size(box: NDArray[Any]) -> NDArray[Any]:
     """Return the longer side (N,) of boxes (N, 4)."""
-    return (box[:, 2:] - box[:, :2]).max(1)
+    return np.asarray((box[:, 2:] - box[:, :2]).max(1))

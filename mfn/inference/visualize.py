@@ -1,22 +1,25 @@
-"""Faces drawn over their picture: shaded head meshes, boxes with scores, head axes; from 12-px faces to 4k photos.
+"""Draw faces over their picture: shaded head meshes, boxes with scores, and head axes.
 
-Frame: picture px, x right, y down; pixel (row i, column j) covers [j, j+1) x [i, i+1). Colours are sRGB.
+Frame: px of the picture, x right, y down; the pixel in row i and column j covers [j, j+1) x [i, i+1). Colors are sRGB.
+Letters: V vertices, T triangles.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
-from retarget.io.images import Picture
+from mfn.structures.head_model import HeadModel, default_head_model
+from retarget.geometry.mesh import vertex_normals
+from retarget.io.images import Image, as_image
+from retarget.render import rasterizer, shading
 
 if TYPE_CHECKING:
-    from mfn.structures.head_model import HeadModel
+    from mfn.inference.predictor import Source
 
-# Tints that stay apart from skin and from each other, sRGB 0 to 1: neighbours in the list are never alike.
 TINTS = np.array(
     [
         (0.36, 0.74, 0.86),
@@ -30,10 +33,13 @@ TINTS = np.array(
     ],
     np.float32,
 )
-AXES = ((225, 60, 50), (70, 190, 70), (60, 110, 235))
-AXIS_M = 0.09
-OPACITY = 0.78
-_PLAIN = {  # part of a region's name -> colour
+"""Colors of faces, sRGB 0 to 1. They differ from skin, and neighbors in the list differ clearly."""
+AXIS_COLORS = ((225, 60, 50), (70, 190, 70), (60, 110, 235))
+AXIS_LENGTH_M = 0.09
+MESH_OPACITY = 0.78
+_MIN_LABEL_PX = 24  # a label would hide a face of less height
+_MAX_SUPERSAMPLED_PX = 1000  # larger heads are drawn with one sample a pixel
+_REGION_COLORS = {  # part of a region's name -> color
     "eyeball": (0.97, 0.97, 0.96),
     "iris": (0.16, 0.17, 0.22),
     "pupil": (0.05, 0.05, 0.06),
@@ -45,11 +51,40 @@ _PLAIN = {  # part of a region's name -> colour
 }
 
 
-def draw_faces(picture: Picture, faces: Faces, head_model: HeadModel | None = None) -> Picture:
-    """A copy of the picture with every face drawn on it.
+class ColoredMesh(NamedTuple):
+    """A head: vertices (V, 3) in metres, head frame; triangles (T, 3); colors (V, 4), sRGB and opacity, 0 to 1."""
 
-    picture: (H, W, 3) uint8 RGB; faces: N rows in px of the picture, all of them are drawn; head_model: whose meshes
-    are laid over the faces, None for boxes and axes only.
+    vertices: NDArray[np.float32]
+    triangles: NDArray[np.int32]
+    colors: NDArray[np.float32]
+
+
+def draw(picture: Source, faces: Faces, *, mesh: bool = True) -> Image:
+    """Draw faces on a copy of their picture.
+
+        mfn.draw("crowd.jpg", faces)
+
+    Args:
+        picture: A path, the bytes of an image file, a Pillow image, or an array (H, W, 3) uint8 RGB.
+        faces: N faces in px of the picture. All are drawn: of a list of pictures, select one with `faces[faces.image == i]`.
+        mesh: Whether to draw the head meshes too, and not only boxes and axes.
+
+    Returns:
+        The drawing, (H, W, 3) uint8 RGB.
+    """
+    return draw_faces(as_image(picture), faces, default_head_model() if mesh else None)
+
+
+def draw_faces(picture: Image, faces: Faces, head_model: HeadModel | None = None) -> Image:
+    """Draw faces on a copy of their picture.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        faces: N faces in px of the picture. Faces with numbers that are not finite are left out.
+        head_model: The model whose meshes are drawn, or None for boxes and axes only.
+
+    Returns:
+        The drawing, (H, W, 3) uint8 RGB.
     """
     canvas = picture.copy()
     numbers = np.c_[faces.box, faces.center, faces.scale, faces.rotation.reshape(len(faces), 9)]
@@ -61,28 +96,36 @@ def draw_faces(picture: Picture, faces: Faces, head_model: HeadModel | None = No
         draw_heads(canvas, picture, faces, head_model)
     for i in np.argsort(faces.scale, kind="stable"):
         _draw_axes(canvas, faces.rotation[i], faces.center[i], float(faces.scale[i]))
-        _draw_box(canvas, faces.box[i], f"{number[i]} {faces.score[i]:.2f}", tint(int(i)))
+        _draw_box(canvas, faces.box[i], f"{number[i]} {faces.score[i]:.2f}", face_color(int(i)))
     return canvas
 
 
-def tint(number: int) -> tuple[int, int, int]:
-    """The colour of a face, sRGB 0 to 255."""
+def face_color(number: int) -> tuple[int, int, int]:
+    """Return the color of a face, sRGB 0 to 255."""
     r, g, b = np.round(TINTS[number % len(TINTS)] * 255).astype(int).tolist()
     return r, g, b
 
 
-def draw_heads(canvas: Picture, behind: Picture, faces: Faces, head_model: HeadModel, opacity: float = OPACITY) -> None:
-    """Shaded meshes into `canvas`, nearer over farther; what shows through is `behind`; both (H, W, 3) uint8."""
+def draw_heads(canvas: Image, background: Image, faces: Faces, head_model: HeadModel, opacity: float = MESH_OPACITY) -> None:
+    """Draw shaded head meshes into `canvas`, the nearer over the farther ones.
+
+    Args:
+        canvas: (H, W, 3) uint8 to draw into.
+        background: (H, W, 3) uint8, what shows through the meshes.
+        faces: N faces in px of the canvas.
+        head_model: The model of the meshes.
+        opacity: 0 to 1.
+    """
     vertices = head_model.vertices(faces.identity, faces.expression)
-    plain, mask = region_colours(head_model), face_mask(head_model) * opacity
+    plain, mask = region_colors(head_model), face_mask(head_model) * opacity
     triangles = head_model.triangles[(mask[head_model.triangles] > 0).any(1)]
     for i in np.argsort(faces.scale, kind="stable"):
-        colours = np.where(np.isnan(plain), TINTS[i % len(TINTS)], plain)
-        paint_head(canvas, behind, (vertices[i], triangles, np.c_[colours, mask]), faces[int(i)])
+        colors = np.where(np.isnan(plain), TINTS[i % len(TINTS)], plain)
+        paint_head(canvas, background, ColoredMesh(vertices[i], triangles, np.c_[colors, mask]), faces[int(i)])
 
 
 def face_mask(head_model: HeadModel) -> NDArray[np.float32]:
-    """(V,) 1 on the face, fading to 0 towards hair, ears and neck, which stay as the photo shows them."""
+    """Return an opacity (V,): 1 on the face, falling to 0 towards hair, ears and neck, where the photo stays visible."""
     x, y, z = head_model.mean.T
     chin, temple = head_model.landmark_basis("ibug68")[0][[8, 0]]
     front = ramp(z, temple[2] - 0.02, temple[2] + 0.012)
@@ -92,40 +135,37 @@ def face_mask(head_model: HeadModel) -> NDArray[np.float32]:
     return np.where(head_model.region_mask("face", "scalp", "ears", "neck"), skin, 1).astype(np.float32)
 
 
-def ramp(value: NDArray, zero: NDArray | float, one: NDArray | float) -> NDArray:
-    """0 to 1 between two bounds, smoothly."""
+def ramp(value: NDArray[Any], zero: NDArray[Any] | float, one: NDArray[Any] | float) -> NDArray[Any]:
+    """Rise smoothly (cubic Hermite) from 0 where `value` is `zero` to 1 where it is `one`."""
     t = np.clip((value - zero) / (np.asarray(one) - zero), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t))
 
 
-def region_colours(head_model: HeadModel) -> NDArray[np.float32]:
-    """sRGB 0 to 1 (V, 3) of vertices that have a colour of their own (eyes, teeth); NaN where a tint goes."""
-    colours = np.full((len(head_model.region_names), 3), np.nan, np.float32)
+def region_colors(head_model: HeadModel) -> NDArray[np.float32]:
+    """Return the colors (V, 3), sRGB 0 to 1, of eyes, teeth and mouth interior; NaN where the face's own color is used."""
+    colors = np.full((len(head_model.region_names), 3), np.nan, np.float32)
     for number, name in enumerate(head_model.region_names):
-        for part, colour in _PLAIN.items():
+        for part, color in _REGION_COLORS.items():
             if part in name:
-                colours[number] = colour
-    return colours[head_model.region]
+                colors[number] = color
+    return colors[head_model.region]
 
 
-def paint_head(
-    canvas: Picture, behind: Picture, mesh: tuple[NDArray, NDArray, NDArray], face: Faces, cull: bool = True
-) -> None:
-    """One lit, anti-aliased head into `canvas`.
+def paint_head(canvas: Image, background: Image, mesh: ColoredMesh, face: Faces, cull: bool = True) -> None:
+    """Draw one lit, anti-aliased head into `canvas`.
 
-    behind: what shows through where it is not opaque, (H, W, 3) uint8 as `canvas`; mesh: vertices (V, 3) m in the
-    head's frame, triangles (T, 3), colours (V, 4) sRGB and opacity 0 to 1; face: one row, its pose; cull: leave out
-    what is seen from its inside.
+    Args:
+        canvas: (H, W, 3) uint8 to draw into.
+        background: (H, W, 3) uint8, what shows through where the head is not opaque.
+        mesh: The head.
+        face: One face, for its pose, in px of the canvas.
+        cull: Whether to leave out triangles that are seen from inside.
     """
-    from retarget.geometry.mesh import vertex_normals
-    from retarget.render import shading
-
-    vertices, triangles, colours = mesh
     rotation = face.rotation[0]
-    points = vertices @ rotation.T * face.scale[0]
+    points = mesh.vertices @ rotation.T * face.scale[0]
     points[:, :2] += face.center[0]
-    normals = vertex_normals(vertices, triangles) @ rotation.T
-    triangles = _towards_viewer(points, triangles) if cull else triangles
+    normals = vertex_normals(mesh.vertices, mesh.triangles) @ rotation.T
+    triangles = _facing_viewer(points, mesh.triangles) if cull else mesh.triangles
     if not len(triangles) or not np.isfinite(points).all():
         return
     used = points[np.unique(triangles), :2]
@@ -133,62 +173,69 @@ def paint_head(
     low, high = (np.clip(edge, 0, limit).astype(int) for edge in (np.floor(used.min(0)), np.ceil(used.max(0))))
     if (high <= low).any():
         return
-    samples = 2 if (high - low).max() < 1000 else 1
-    values = np.concatenate([shading.srgb_to_linear(colours[:, :3]), colours[:, 3:], normals], 1)
+    samples = 2 if (high - low).max() < _MAX_SUPERSAMPLED_PX else 1
+    values = np.concatenate([shading.srgb_to_linear(mesh.colors[:, :3]), mesh.colors[:, 3:], normals], 1)
     shifted = (points - (low[0], low[1], 0)) * (samples, samples, 1)
-    layer = _lit(shifted, triangles, values, tuple((high - low)[::-1] * samples))
-    layer = shading.downsample(layer, samples)
-    where = (slice(low[1], high[1]), slice(low[0], high[0]))
+    height, width = (high - low)[::-1] * samples
+    layer = shading.downsample(_shade(shifted, triangles, values, (int(height), int(width))), samples)
+    part = (slice(low[1], high[1]), slice(low[0], high[0]))
     drawn = layer[..., 3] > 0
-    canvas[where][drawn] = shading.compose(layer, np.ascontiguousarray(behind[where]))[drawn]
+    canvas[part][drawn] = shading.compose(layer, np.ascontiguousarray(background[part]))[drawn]
 
 
-def _lit(points: NDArray, triangles: NDArray, values: NDArray, size: tuple[int, int]) -> NDArray[np.float32]:
-    """points (V, 3) px; values (V, 7) linear colour, opacity, normal -> (H, W, 4) light times cover, cover."""
-    from retarget.render import rasterizer as raster
-    from retarget.render import shading
+def _shade(points: NDArray[Any], triangles: NDArray[Any], values: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Rasterize and light a mesh.
 
-    triangle, weight = raster.rasterize(points, triangles, *size)
+    Args:
+        points: (V, 3) px.
+        triangles: (T, 3).
+        values: (V, 7) linear color, opacity, normal.
+        size: Height and width of the layer in px.
+
+    Returns:
+        (H, W, 4): light times opacity, and opacity.
+    """
+    triangle, weight = rasterizer.rasterize(points, triangles, *size)
     drawn = triangle >= 0
-    pixel = raster.interpolate(values, triangles, triangle[drawn], weight[drawn])
+    pixel = rasterizer.interpolate(values, triangles, triangle[drawn], weight[drawn])
     normal = pixel[:, 4:] / np.maximum(np.linalg.norm(pixel[:, 4:], axis=1, keepdims=True), 1e-6)
     layer = np.zeros((*size, 4), np.float32)
-    cover = pixel[:, 3:4]
-    layer[drawn] = np.concatenate([shading.shade(pixel[:, :3], normal) * cover, cover], 1)
+    opacity = pixel[:, 3:4]
+    layer[drawn] = np.concatenate([shading.shade(pixel[:, :3], normal) * opacity, opacity], 1)
     return layer
 
 
-def _towards_viewer(points: NDArray, triangles: NDArray) -> NDArray:
-    """The triangles that show their outside: counter-clockwise as seen, y down. points: (V, 3) px."""
+def _facing_viewer(points: NDArray[Any], triangles: NDArray[Any]) -> NDArray[Any]:
+    """Return the triangles whose outside is visible: counter-clockwise as seen, y down. Points are (V, 3) px."""
     a, b, c = (points[triangles[:, k], :2] for k in range(3))
     return triangles[(b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) < (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])]
 
 
-def _weight(height_px: float, canvas: Picture) -> int:
-    """Line width in px: follows the picture, and thinner on small faces."""
-    most = max(1.0, max(canvas.shape[:2]) / 700)
-    return max(1, round(min(most, height_px / 24)))
+def _line_width_px(height_px: float, canvas: Image) -> int:
+    """Return a line width that grows with the picture and is thinner on small faces."""
+    max_width: float = max(1.0, max(canvas.shape[:2]) / 700)
+    return max(1, round(min(max_width, height_px / 24)))
 
 
-def _draw_axes(canvas: Picture, rotation: NDArray, center: NDArray, scale: float) -> None:
-    """The head's x (to its left, red), y (up, green) and z (out of the face, blue), the farther first."""
+def _draw_axes(canvas: Image, rotation: NDArray[Any], center: NDArray[Any], scale: float) -> None:
+    """Draw the head's x (to its left, red), y (up, green) and z (out of the face, blue), the farthest first."""
     import cv2
 
-    tips = rotation[:2].T * (scale * AXIS_M) + center  # (3 axes, 2)
-    width = _weight(scale * 0.2, canvas)
+    tips = rotation[:2].T * (scale * AXIS_LENGTH_M) + center  # (3 axes, 2)
+    width = _line_width_px(scale * 0.2, canvas)
     for axis in np.argsort(-rotation[2]):
         ends = _sixteenths(center), _sixteenths(tips[axis])
-        cv2.line(canvas, *ends, AXES[axis], width, cv2.LINE_AA, shift=4)
+        cv2.line(canvas, *ends, AXIS_COLORS[axis], width, cv2.LINE_AA, shift=4)
 
 
-def _draw_box(canvas: Picture, box: NDArray, label: str, colour: tuple[int, int, int]) -> None:
+def _draw_box(canvas: Image, box: NDArray[Any], label: str, color: tuple[int, int, int]) -> None:
     import cv2
 
     height = float(box[3] - box[1])
-    width = _weight(height, canvas)
+    width = _line_width_px(height, canvas)
     low, high = (tuple(np.clip(np.floor(corner), -4096, 30000).astype(int).tolist()) for corner in (box[:2], box[2:]))
-    cv2.rectangle(canvas, low, high, colour, width)  # along the pixels, so that it is sharp
-    if height < 24:  # a label would hide the face; the table and the JSON have it
+    cv2.rectangle(canvas, low, high, color, width)  # along the pixels, so that it is sharp
+    if height < _MIN_LABEL_PX:  # the table and the JSON file have the score
         return
     size = np.clip(height / 260, 0.32, max(0.5, max(canvas.shape[:2]) / 1600))
     stroke = max(1, round(float(size) * 1.6))
@@ -197,12 +244,12 @@ def _draw_box(canvas: Picture, box: NDArray, label: str, colour: tuple[int, int,
     tall = up + down // 2 + 2 * margin
     left = int(np.clip(box[0] - width / 2, 0, max(0, canvas.shape[1] - across - 2 * margin)))
     top = int(box[1] - tall) if box[1] >= tall else int(max(0, box[1]))
-    cv2.rectangle(canvas, (left, top), (left + across + 2 * margin, top + tall), colour, cv2.FILLED)
+    cv2.rectangle(canvas, (left, top), (left + across + 2 * margin, top + tall), color, cv2.FILLED)
     at = (left + margin, top + margin + up)
     cv2.putText(canvas, label, at, cv2.FONT_HERSHEY_SIMPLEX, float(size), (20, 20, 24), stroke, cv2.LINE_AA)
 
 
-def _sixteenths(point: NDArray) -> tuple[int, int]:
-    """A point in px as the whole numbers of 1/16 px that OpenCV draws at (its pixel centres lie at whole numbers)."""
+def _sixteenths(point: NDArray[Any]) -> tuple[int, int]:
+    """Convert a point in px to the units of 1/16 px that OpenCV draws at (its pixel centers are whole numbers)."""
     x, y = np.round((np.clip(point, -4096, 30000) - 0.5) * 16).astype(int).tolist()
     return x, y

@@ -20,6 +20,7 @@ from mfn.structures.camera import project
 from mfn.structures.mediapipe_points import OVAL
 from mfn.weights import weights_path
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.files import atomic_write
 
 if TYPE_CHECKING:
     from mfn.structures.faces import Faces
@@ -40,7 +41,7 @@ class LandmarkBasis(NamedTuple):
     expression: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadModel:
     """A linear head model. V vertices, T triangles, I identity components, L landmarks.
 
@@ -194,6 +195,30 @@ class HeadModel:
         mask = index >= 0
         corners = vertices[triangles[np.maximum(index, 0)]]  # (size, size, 3 corners, 3)
         return np.where(mask[..., None], (corners * weight[..., None]).sum(-2), 0).astype(np.float32), mask
+
+    def to_obj(self, path: str | Path, face: Faces | None = None) -> None:
+        """Write a head as a Wavefront .obj file, with uv coordinates, whole or not at all.
+
+        Args:
+            path: The file to write.
+            face: One face, for its identity and expression. None: the mean head with a neutral expression.
+
+        Raises:
+            ValueError: If `face` has not exactly one row.
+
+        Vertices are in metres in the head frame: x to the subject's left, y up, z out of the face. The order of vertices is that of
+        `vertices`. Corners off the uv chart have no uv coordinate.
+        """
+        if face is not None and len(face) != 1:
+            raise ValueError(f"expected one face, got {len(face)}; write one file for each, as in `for face in faces`")
+        vertices = self.mean if face is None else self.vertices(face.identity, face.expression)[0]
+        lines = ["# metres; x to the subject's left, y up, z out of the face"]
+        lines += [f"v {x:.7f} {y:.7f} {z:.7f}" for x, y, z in vertices.tolist()]
+        lines += [f"vt {u:.6f} {1 - v:.6f}" for u, v in self.uv.tolist()]
+        on_chart = (self.uv[self.triangles] >= 0).all((1, 2))
+        for corners, charted in zip((self.triangles + 1).tolist(), on_chart.tolist()):
+            lines.append("f " + " ".join(f"{c}/{c}" if charted else str(c) for c in corners))
+        atomic_write(path, ("\n".join(lines) + "\n").encode())
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.visualize import paint_head, ramp
+from mfn.inference.visualize import ColoredMesh, paint_head, ramp
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.synthesis.appearance import Appearance, light_to_srgb
@@ -78,7 +78,7 @@ def paint_crowd(image: Image, faces: Faces, head_model: HeadModel, appearances: 
     """
     vertices = head_model.vertices(faces.identity, faces.expression)
     for i in np.argsort(faces.scale, kind="stable"):
-        mesh = (vertices[i], head_model.triangles, head_colors(head_model, appearances[i]))
+        mesh = ColoredMesh(vertices[i], head_model.triangles, head_colors(head_model, appearances[i]))
         paint_head(image, image, mesh, faces[int(i)], cull=False)  # the neck is open below
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mfn.inference.visualize import draw_faces, face_mask, region_colours, tint
+from mfn.inference.visualize import draw_faces, face_color, face_mask, region_colors
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 
@@ -59,7 +59,7 @@ def test_faces_outside_or_at_the_edge(head_model, place):
 
 def test_without_a_head_model_there_are_boxes_and_axes():
     drawn = draw_faces(blank(), some_faces(3, (160, 120, 100)))
-    assert tuple(drawn[120 - 50, 180]) == tuple(drawn[150, 160 - 40]) == tint(0)
+    assert tuple(drawn[120 - 50, 180]) == tuple(drawn[150, 160 - 40]) == face_color(0)
     assert drawn[120, 175, 0] > 150 and drawn[100, 160, 1] > 120  # x is red, y is green
 
 
@@ -75,7 +75,7 @@ def test_the_nearer_face_lies_over_the_farther(head_model):
 
 
 def test_eyes_are_white_and_dark(head_model):
-    colours = region_colours(head_model)
+    colours = region_colors(head_model)
     assert np.isnan(colours[head_model.region_mask("face")]).all()
     assert (colours[head_model.region_mask("eyeball_left")] > 0.9).all()
     assert (colours[head_model.region_mask("pupil")] < 0.1).all()
