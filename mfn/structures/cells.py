@@ -215,4 +215,4 @@ def _sigmoid(x: Array, xp: ModuleType) -> Array:
 
 def _logit(p: NDArray[np.float32]) -> NDArray[np.float32]:
     p = np.clip(p, _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
-    return np.log(p / (1 - p))
+    return np.asarray(np.log(p / (1 - p)))

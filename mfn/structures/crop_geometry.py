@@ -70,5 +70,7 @@ def crop_face(picture: NDArray[np.uint8], matrix: NDArray[Any], background: NDAr
     # OpenCV counts from the centers of pixels, we count from their edges.
     warp = np.concatenate([a, (t + a @ [0.5, 0.5] - 0.5)[:, None]], 1)
     if background is not None:
-        return cv2.warpAffine(picture, warp, (size, size), background, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
-    return cv2.warpAffine(picture, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        crop = cv2.warpAffine(picture, warp, (size, size), background, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
+    else:
+        crop = cv2.warpAffine(picture, warp, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(crop, np.uint8)

@@ -81,7 +81,7 @@ class CropMaker:
                 rows.append(face)
         faces = Faces.concatenate(rows[:size])
         crops = torch.from_numpy(np.stack(pictures[:size]).transpose(0, 3, 1, 2).copy())
-        return crops, {name: torch.from_numpy(getattr(faces, name)) for name in PARAMETER_FIELDS}
+        return crops, {name: torch.tensor(getattr(faces, name)) for name in PARAMETER_FIELDS}
 
     def _draw(self, rng: np.random.Generator) -> Iterator[tuple[Image, Faces]]:
         """Draw a face and yield its crops, one for each frame."""

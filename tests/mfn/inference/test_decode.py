@@ -87,9 +87,7 @@ def scene(faces: Faces, batch: int, image: int) -> np.ndarray:
 
 def test_decode_finds_what_was_written_and_drops_doubles():
     one = some_faces(1)
-    twice = Faces.concatenate([one, one])
-    twice.score[1] = 0.6
-    twice.box[1] += 8  # a neighbouring cell sees the same face
+    twice = Faces.concatenate([one, one.replace(score=np.array([0.6]), box=one.box + 8)])  # a neighboring cell predicts the same face
     found = decode(scene(twice, 3, 1), HEIGHT, WIDTH, iou=0.2)
     assert found.image.tolist() == [1]
     np.testing.assert_allclose(found.box, one.box, atol=1e-2)

@@ -1,10 +1,15 @@
+import copy
 import json
+import pickle
+import sys
 from contextlib import nullcontext as does_not_raise
 
 import numpy as np
 import pytest
 
-from mfn.structures.faces import Faces
+from mfn.structures.camera import rotation_from_euler
+from mfn.structures.faces import FIELD_NAMES, Faces
+from mfn.structures.faces_json import PictureInfo
 from retarget.arkit import EXPRESSION_NAMES
 
 
@@ -24,7 +29,7 @@ def some_faces(count: int, identity_size: int = 5, seed: int = 0) -> Faces:
 
 
 def equal(a: Faces, b: Faces, tolerance: float = 0) -> bool:
-    pairs = [(getattr(a, n), getattr(b, n)) for n in Faces.__dataclass_fields__]
+    pairs = [(getattr(a, n), getattr(b, n)) for n in FIELD_NAMES]
     return all(p.shape == q.shape and np.allclose(p, q, rtol=tolerance, atol=tolerance) for p, q in pairs)
 
 
@@ -117,7 +122,7 @@ def test_other_npz_and_missing_file(tmp_path):
 
 
 def test_pickles_are_never_loaded(tmp_path):
-    np.savez(tmp_path / "x.npz", **{n: np.array([None], object) for n in Faces.__dataclass_fields__})
+    np.savez(tmp_path / "x.npz", **{n: np.array([None], object) for n in FIELD_NAMES})
     with pytest.raises(ValueError, match="not a readable"):
         Faces.load(tmp_path / "x.npz")
 
@@ -128,3 +133,114 @@ def test_json_is_for_people():
     for text in ("", "[]", '{"faces": [{}]}', '{"faces": 3}'):
         with pytest.raises(ValueError, match="not faces as JSON"):
             Faces.from_json(text)
+
+
+def test_the_arrays_are_copied_and_read_only():
+    box = np.zeros((1, 4), np.float32)
+    faces = some_faces(1).replace(box=box)
+    box[:] = 7
+    assert faces.box.tolist() == [[0, 0, 0, 0]]
+    for part in (faces, faces[0], faces[:1], faces.replace(score=np.ones(1)), Faces.concatenate([faces, faces]), Faces.empty(3)):
+        for name in FIELD_NAMES:
+            with pytest.raises(ValueError, match="read-only"):
+                getattr(part, name)[...] = 0
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda faces: pickle.loads(pickle.dumps(faces))])
+def test_copies_and_pickles_are_equal_and_read_only(duplicate):
+    faces = duplicate(some_faces(3))
+    assert faces == some_faces(3)
+    assert not any(getattr(faces, name).flags.writeable for name in FIELD_NAMES)
+
+
+def test_faces_compare_by_value():
+    faces = some_faces(3)
+    assert faces == faces[:] and faces == some_faces(3) and Faces.empty(3) == Faces.empty(3)
+    assert faces != faces[:2] and faces != faces[[1, 0, 2]] and faces != faces.replace(score=faces.score + 0.1)
+    assert Faces.empty(3) != Faces.empty(4)
+    assert faces != "faces"
+    unknown = faces.replace(scale=np.full(3, np.nan))
+    assert unknown == unknown[:]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(faces)
+
+
+def test_indices_of_two_dimensions_are_refused():
+    with pytest.raises(IndexError, match=r"got shape \(2, 2\)"):
+        some_faces(3)[np.zeros((2, 2), int)]
+
+
+def test_repr_is_a_summary():
+    faces = some_faces(3).replace(
+        image=[0, 0, 2], score=[0.5, 0.9, 0.7], box=[[0, 0, 9, 31], [0, 0, 9, 240], [0, 0, 9, 100]], track=[4, -1, 4]
+    )
+    assert repr(faces) == "Faces(3 faces in 2 pictures, 1 track, score 0.50 to 0.90, height 31 to 240 px)"
+    assert repr(faces[0]) == "Faces(1 face in 1 picture, 1 track, score 0.50, height 31 px)"
+    assert repr(Faces.empty(4)) == "Faces(no faces)"
+
+
+def test_pose_in_degrees():
+    angles = np.array([[10.0, -20.0, 30.0], [0.0, 0.0, 0.0]])
+    faces = some_faces(2).replace(rotation=rotation_from_euler(np.deg2rad(angles)))
+    np.testing.assert_allclose(faces.pitch_yaw_roll_deg, angles, atol=1e-4)
+    assert Faces.empty().pitch_yaw_roll_deg.shape == (0, 3)
+
+
+def test_landmarks_come_from_the_shipped_head_model(head_model):
+    faces = some_faces(2, head_model.identity_size)
+    np.testing.assert_array_equal(faces.landmarks(), head_model.landmarks(faces, "ibug68"))
+    assert faces.landmarks("mediapipe478").shape == (2, 478, 3)
+    assert Faces.empty().landmarks("dense520").shape == (0, 520, 3)
+    with pytest.raises(ValueError, match="expected a landmark set among .*ibug68"):
+        faces.landmarks("ibug86")
+    with pytest.raises(ValueError, match="64 components, got 5"):
+        some_faces(1, 5).landmarks()
+
+
+def test_expression_of_a_name():
+    faces = some_faces(3)
+    np.testing.assert_array_equal(faces.expression_of("jawOpen"), faces.expression[:, EXPRESSION_NAMES.index("jawOpen")])
+    with pytest.raises(ValueError, match="got 'jawopen'; did you mean 'jawOpen'"):
+        faces.expression_of("jawopen")
+
+
+def test_to_dict_is_plain_python_and_what_json_holds():
+    faces = some_faces(2)
+    data = faces.to_dict(PictureInfo("crowd.jpg", 640, 480))
+    assert data["picture"] == "crowd.jpg" and (data["width"], data["height"]) == (640, 480)
+    assert json.loads(faces.to_json()) == {k: v for k, v in data.items() if k not in ("picture", "width", "height")}
+    assert data["faces"][1]["pose_deg"] == {"pitch": 0.0, "yaw": 0.0, "roll": 0.0}
+    assert equal(Faces.from_json(faces.to_json(PictureInfo("crowd.jpg", 640, 480))), faces, tolerance=1e-6)
+    assert Faces.from_json(Faces.empty(7).to_json()) == Faces.empty(7)
+
+
+def test_to_pandas_has_a_row_a_face():
+    pytest.importorskip("pandas")
+    faces = some_faces(3)
+    table = faces.to_pandas()
+    assert len(table) == 3 and list(table.columns)[:7] == ["image", "track", "score", "x1", "y1", "x2", "y2"]
+    np.testing.assert_array_equal(table["jawOpen"], faces.expression_of("jawOpen"))
+    np.testing.assert_array_equal(table["x2"], faces.box[:, 2])
+    table.loc[0, "x2"] = 3.0  # the table is the caller's own
+    assert len(Faces.empty().to_pandas()) == 0
+
+
+def test_to_supervision_gives_detections(monkeypatch):
+    class Detections:
+        def __init__(self, **arrays) -> None:
+            self.__dict__.update(arrays)
+
+    monkeypatch.setitem(sys.modules, "supervision", type("supervision", (), {"Detections": Detections}))
+    faces = some_faces(2)
+    detections = faces.to_supervision()
+    np.testing.assert_array_equal(detections.xyxy, faces.box)
+    assert detections.class_id.tolist() == [0, 0] and detections.tracker_id is None
+    np.testing.assert_array_equal(detections.data["expression"], faces.expression)
+    assert faces.replace(track=[3, 5]).to_supervision().tracker_id.tolist() == [3, 5]
+
+
+@pytest.mark.parametrize(("method", "library"), [("to_pandas", "pandas"), ("to_supervision", "supervision")])
+def test_a_missing_library_is_named(monkeypatch, method, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=f"{method} needs {library}: pip install {library}"):
+        getattr(some_faces(1), method)()
