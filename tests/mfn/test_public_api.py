@@ -59,7 +59,12 @@ def test_a_clip_gives_faces_frame_by_frame(predictor, clip):
     pytest.importorskip("av")
     frames = list(mfn.track(clip, predictor))
     assert len(frames) == 20 and all(isinstance(faces, mfn.Faces) for faces in frames)
-    assert {int(track) for faces in frames for track in faces.track} == {0}
+    assert all((faces.image == number).all() for number, faces in enumerate(frames))
+
+
+def test_own_frames_are_tracked(predictor):
+    frames = mfn.track(((0.04 * i, spotted()) for i in range(3)), predictor)
+    assert [faces.track.tolist() for faces in frames] == [[0], [0], [0]]
 
 
 def test_an_own_loop_with_a_tracker(predictor):
