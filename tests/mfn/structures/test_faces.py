@@ -191,7 +191,7 @@ def test_landmarks_come_from_the_shipped_head_model(head_model):
     np.testing.assert_array_equal(faces.landmarks(), head_model.landmarks(faces, "ibug68"))
     assert faces.landmarks("mediapipe478").shape == (2, 478, 3)
     assert Faces.empty().landmarks("dense520").shape == (0, 520, 3)
-    with pytest.raises(ValueError, match="expected a landmark set among .*ibug68"):
+    with pytest.raises(ValueError, match=r"expected a landmark set among .*ibug68"):
         faces.landmarks("ibug86")
     with pytest.raises(ValueError, match="64 components, got 5"):
         some_faces(1, 5).landmarks()
