@@ -215,8 +215,8 @@ class HeadModel:
         lines = ["# metres; x to the subject's left, y up, z out of the face"]
         lines += [f"v {x:.7f} {y:.7f} {z:.7f}" for x, y, z in vertices.tolist()]
         lines += [f"vt {u:.6f} {1 - v:.6f}" for u, v in self.uv.tolist()]
-        on_chart = (self.uv[self.triangles] >= 0).all((1, 2))
-        for corners, charted in zip((self.triangles + 1).tolist(), on_chart.tolist()):
+        on_chart = np.asarray((self.uv[self.triangles] >= 0).all((1, 2)))
+        for corners, charted in zip((self.triangles + 1).tolist(), on_chart.tolist(), strict=True):
             lines.append("f " + " ".join(f"{c}/{c}" if charted else str(c) for c in corners))
         atomic_write(path, ("\n".join(lines) + "\n").encode())
 
