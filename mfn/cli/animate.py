@@ -18,9 +18,10 @@ from mfn.cli.options import (
     command_parser,
     load_tiled_predictor,
 )
-from mfn.cli.terminal import GracefulInterrupt, Progress
+from mfn.cli.terminal import GracefulInterrupt
 from mfn.video.reader import is_clip
 from retarget.io.command_line import EXIT_DONE, EXIT_INTERRUPTED, CommandParser, number_in
+from retarget.io.progress import Progress
 
 _DESCRIPTION = (
     "Put characters in the places of the people in a picture or clip. Writes NAME.glb, a 3D scene, and of a picture also "

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from mfn.cli.options import add_hidden, add_network, add_quiet, command_parser, load_predictor
-from mfn.cli.terminal import Progress
 from retarget.io.command_line import one_of
+from retarget.io.progress import Progress
 
 _SCORE = 0.4  # lower than usual: the landmarks confirm or reject a face
 _DESCRIPTION = (

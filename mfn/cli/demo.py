@@ -11,7 +11,6 @@ from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.animation.output import PURPOSES, WriteOptions, write_take
 from mfn.cli.detect import faces_json
 from mfn.cli.options import add_avatar, add_network, command_parser, load_predictor
-from mfn.cli.terminal import Progress
 from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
@@ -24,6 +23,7 @@ from mfn.synthesis.group_photo import make_group_photo
 from retarget.io.command_line import EXIT_DONE, whole_number
 from retarget.io.files import atomic_write, make_folder
 from retarget.io.images import read_image, write_image
+from retarget.io.progress import Progress
 from retarget.rig.avatars import AVATAR_NAMES, find_avatar
 from retarget.rig.load import load_rigs
 

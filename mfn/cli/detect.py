@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mfn.cli.options import add_network, add_quiet, add_tiles, command_parser, load_tiled_predictor
-from mfn.cli.terminal import Progress
 from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor
 from mfn.inference.visualize import draw_faces
@@ -22,6 +21,7 @@ from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write, make_folder, one_line_error
 from retarget.io.images import Image, find_images, read_image, write_image
+from retarget.io.progress import Progress
 
 _PURPOSES = {
     "json": "box, pose, identity and 51 ARKit weights of every face; `retarget animate` reads it",

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from mfn.cli.options import add_hidden, command_parser
-from mfn.cli.terminal import Progress
 from mfn.cli.train import require_training
 from retarget.io.command_line import EXIT_DONE, whole_number
 from retarget.io.images import Image, as_image, find_images
+from retarget.io.progress import Progress
 
 _MAX_REFINEMENT_STEPS = 9
 
