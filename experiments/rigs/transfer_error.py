@@ -19,8 +19,8 @@ import numpy as np
 
 from experiments.head_model.ict import SKIN_END, load_ict  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
-from retarget.autorig.deformation_transfer import transfer  # noqa: E402
-from retarget.autorig.source_head import LANDMARKS, load_source  # noqa: E402
+from retarget.autorig.deformation_transfer import transfer_shapes  # noqa: E402
+from retarget.autorig.source_head import LANDMARKS, load_source_head  # noqa: E402
 
 LIDS = (((43, 47), (44, 46)), ((37, 41), (38, 40)))
 """Of the 68: upper and lower points of the left eye, of the right eye."""
@@ -41,7 +41,7 @@ def lid_gap(ict, vertices: np.ndarray, shapes: np.ndarray) -> float:
 def measure(ict, source, vertices: np.ndarray, landmarks: dict[str, int]) -> dict:
     """Errors of one head (V, 3) in centimetres as ICT has them, reported in millimetres."""
     start = time.process_time()
-    shapes, _ = transfer(source, vertices, ict.triangles(0, len(vertices)), landmarks)
+    shapes, _ = transfer_shapes(source, vertices, ict.triangles(0, len(vertices)), landmarks)
     seconds = time.process_time() - start
     error = 10 * np.linalg.norm(shapes - ict.expression, axis=2)[:, :SKIN_END]
     truth = 10 * np.linalg.norm(ict.expression, axis=2)[:, :SKIN_END]
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--noise_mm", type=float, default=2.0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "rigs" / "transfer.json")
     args = parser.parse_args()
-    ict, source, rng = load_ict(args.ict), load_source(), np.random.default_rng(0)
+    ict, source, rng = load_ict(args.ict), load_source_head(), np.random.default_rng(0)
     with np.load(args.points) as points:
         exact = {name: int(points["vertex"][k][points["weight"][k].argmax()]) for name, k in LANDMARKS.items()}
     result: dict = {"landmarks": len(LANDMARKS), "noise_mm": args.noise_mm}

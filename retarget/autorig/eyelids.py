@@ -1,4 +1,4 @@
-"""Whether transferred blinks close: the opening between the lids as seen from the front, and how much farther they must go."""
+"""Make transferred blinks close the eyes: measure the opening between the eyelids from the front, and how much is missing."""
 
 from __future__ import annotations
 
@@ -6,45 +6,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.autorig.loose_parts import sphere_centre
+from retarget.autorig.loose_parts import sphere_center
 from retarget.autorig.registration import Target
 from retarget.autorig.source_head import SourceHead
 from retarget.geometry.mesh import Floats, Ints
 from retarget.render.rasterizer import rasterize
 
-_PIXELS = 128
-_FACTORS = np.arange(1.0, 1.41, 0.05)
-_LEFT_OPEN = 0.03  # of the opening at rest that counts as shut
-_FEWEST = 40  # pixels of an opening; a mesh without any keeps its shape
-_FRONT = 0.25  # of the eye's radius before its centre; what lies deeper is seen through the opening
+_SIDE_PX = 128
+_SIDE_RADII = 2.4  # side of the square around an eye, in radii of the eyeball
+_GAINS = np.arange(1.0, 1.41, 0.05)
+_CLOSED = 0.03  # part of the opening at rest that may remain
+_MIN_OPENING_PX = 40  # a mesh without an opening keeps its shape
+_FRONT_RADII = 0.25  # skin deeper than this before the eyeball's center is seen through the opening
 
 
-def close_lids(source: SourceHead, laid: Floats, target: Target, shapes: Floats) -> Floats:
-    """Factors (2,) for eyeBlinkLeft and eyeBlinkRight of a target's shapes (51, V, 3) with which its lids meet, 1 to 1.4.
+def blink_gains(source: SourceHead, registered: Floats, target: Target, shapes: Floats) -> Floats:
+    """Find the factors with which blinks close the eyes.
 
-    laid: (V', 3) the source laid onto the target, whose eyeballs say where to look.
+    Args:
+        source: The source head.
+        registered: (V, 3) its vertices on the target; its eyeballs tell where the eyes are.
+        target: The mesh that gets shapes.
+        shapes: (51, V_t, 3) its shapes.
+
+    Returns:
+        (2,) factors from 1 to 1.4 for eyeBlinkLeft and eyeBlinkRight.
     """
-    factors = []
+    gains = []
     for side in ("Left", "Right"):
-        globe = source.piece == source.piece[np.flatnonzero(source.mask(f"eyeball_{side.lower()}"))[0]]
-        centre = sphere_centre(laid[globe])
-        radius = float(np.linalg.norm(laid[globe] - centre, axis=1).mean())
-        near: NDArray[np.bool_] = np.all(np.abs(target.points - centre) < 3 * radius, axis=1)
+        eyeball = source.piece == source.piece[np.flatnonzero(source.mask(f"eyeball_{side.lower()}"))[0]]
+        center = sphere_center(registered[eyeball])
+        radius = float(np.linalg.norm(registered[eyeball] - center, axis=1).mean())
+        is_near: NDArray[np.bool_] = np.all(np.abs(target.points - center) < 3 * radius, axis=1)
         triangles = target.skin_triangles
-        triangles = triangles[np.all(near[triangles], axis=1)]
+        triangles = triangles[np.all(is_near[triangles], axis=1)]
         blink = shapes[EXPRESSION_NAMES.index(f"eyeBlink{side}")]
-        rest = _open(target.points, triangles, centre, radius)
-        left = np.array([_open(target.points + f * blink, triangles, centre, radius) for f in _FACTORS])
-        closing = rest - left.min()
-        shut = np.flatnonzero(left <= left.min() + _LEFT_OPEN * closing)
-        factors.append(_FACTORS[shut[0]] if closing > _FEWEST else 1.0)
-    return np.array(factors)
+        at_rest = _opening_px(target.points, triangles, center, radius)
+        openings = np.array([_opening_px(target.points + gain * blink, triangles, center, radius) for gain in _GAINS])
+        closing = at_rest - openings.min()
+        is_closed = np.flatnonzero(openings <= openings.min() + _CLOSED * closing)
+        gains.append(_GAINS[is_closed[0]] if closing > _MIN_OPENING_PX else 1.0)
+    return np.array(gains)
 
 
-def _open(points: Floats, triangles: Ints, centre: Floats, radius: float) -> int:
-    """How many pixels of a square round the eye, seen from the front, show no skin before the eye's centre."""
-    pixel = _PIXELS / (2.4 * radius)
-    place = (points - centre) * [pixel, -pixel, -pixel] + [_PIXELS / 2, _PIXELS / 2, 0]
-    index, weight = rasterize(place.astype(np.float32), triangles.astype(np.int32), _PIXELS, _PIXELS)
-    depth = (place[triangles[np.maximum(index, 0)], 2] * weight).sum(-1)
-    return int(((index < 0) | (depth > -_FRONT * radius * pixel)).sum())
+def _opening_px(points: Floats, triangles: Ints, center: Floats, radius: float) -> int:
+    """How many pixels of a square around the eye, seen from the front, show no skin before the eyeball's center."""
+    scale = _SIDE_PX / (_SIDE_RADII * radius)  # px per metre
+    pixels = (points - center) * [scale, -scale, -scale] + [_SIDE_PX / 2, _SIDE_PX / 2, 0]
+    index, weight = rasterize(pixels.astype(np.float32), triangles.astype(np.int32), _SIDE_PX, _SIDE_PX)
+    depth = (pixels[triangles[np.maximum(index, 0)], 2] * weight).sum(-1)
+    return int(((index < 0) | (depth > -_FRONT_RADII * radius * scale)).sum())

@@ -1,17 +1,22 @@
-"""A head mesh without blendshapes to a glTF rig with ARKit's 52: what `retarget rig` does."""
+"""Make a glTF rig with ARKit's 52 shapes from a head mesh that has none: what `retarget rig` does.
+
+Letters: V vertices of the mesh, T triangles.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.autorig.deformation_transfer import transfer
-from retarget.autorig.landmarks import place_marks, read_marks
-from retarget.autorig.source_head import load_source
+from retarget.autorig.deformation_transfer import TRANSFER_STEPS, transfer_shapes
+from retarget.autorig.landmarks import locate_landmarks, read_landmarks
+from retarget.autorig.source_head import load_source_head
 from retarget.geometry.mesh import Floats, Ints, require_scipy, vertex_normals
 from retarget.gltf.accessors import add_sparse_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
@@ -19,87 +24,145 @@ from retarget.gltf.document import Glb, read_glb, write_glb
 from retarget.io.obj import ObjMesh, read_obj
 from retarget.rig.skinned_mesh import SkinnedMesh, load_skinned_mesh
 
-_SMALLEST_M = 2e-5
-_MOST_VERTICES = 250_000  # 52 shapes of them are 0.3 GB
-_SEAM = -0.2  # cosine between the normals of one place's vertices; below it they are of two surfaces that touch
+_MIN_MOVEMENT_M = 2e-5  # smaller movements are not stored
+_MAX_VERTICES = 250_000  # their 52 shapes take 0.3 GB
+_MIN_SEAM_COSINE = -0.2  # of the normals of two vertices at one place; below it they belong to two surfaces that touch
+_SKIN_COLOR = (0.72, 0.52, 0.42, 1.0)
+
+StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class Rigged:
-    """What was done: the rig's vertices, how many of them some shape moves, and the landmarks that were mirrored."""
+class RigResult:
+    """What `rig_mesh` did.
+
+    Attributes:
+        vertices: Number of vertices.
+        moved: How many of them some shape moves.
+        mirrored: The landmarks that were mirrored from the other side.
+    """
 
     vertices: int
     moved: int
     mirrored: tuple[str, ...]
 
 
-_Path = str | os.PathLike[str]
+class _Input(NamedTuple):
+    """The mesh of a file. glb and skinned: of a glTF file; obj: of an OBJ file; points: (V, 3); triangles: (T, 3)."""
+
+    points: Floats
+    triangles: Ints
+    glb: Glb | None = None
+    skinned: SkinnedMesh | None = None
+    obj: ObjMesh | None = None
 
 
-def rig_mesh(mesh: _Path, landmarks: _Path, out: _Path, source: _Path | None = None) -> Rigged:
-    """Write the mesh of an .obj, .glb or .gltf file with 52 morph targets. landmarks: a JSON file, see `retarget.autorig.landmarks`.
+def rig_mesh(
+    mesh: StrPath,
+    landmarks: StrPath,
+    out: StrPath,
+    source: StrPath | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> RigResult:
+    """Write a mesh with 52 morph targets.
 
-    An OBJ comes out upright in metres, as large as people's heads are, facing +z. A glTF file stays as it is; its meshes
-    get targets. tongueOut moves nothing: the source head has no such shape.
+    Args:
+        mesh: The .obj, .glb or .gltf file of a neutral head.
+        landmarks: The .json file of its landmarks (see `retarget.autorig.landmarks`).
+        out: The .glb or .gltf file to write.
+        source: The head model whose shapes are transferred. None: ours.
+        on_progress: Called with the number of finished steps and of all steps.
+
+    Returns:
+        What was done.
+
+    Raises:
+        FileNotFoundError: A file or the output's folder does not exist.
+        ValueError: A file is damaged, the mesh has too many vertices or already has morph targets, or the landmarks
+            are no face. The message is one line.
+        ImportError: SciPy is not installed.
+
+    The mesh of an OBJ file is turned upright, scaled to the size of a human head in metres, and faces +z. A glTF file
+    stays as it is and its meshes get targets. tongueOut moves nothing, because the source head has no such shape.
     """
     require_scipy()
     _check_out(Path(out))
-    head, marks = load_source(source), read_marks(landmarks)
-    is_gltf = Path(mesh).suffix.lower() in (".glb", ".gltf")
-    if is_gltf:
-        glb = read_glb(mesh)
-        character = _bare_character(glb)
-        points, triangles = character.rest_positions(), character.triangles
-    else:
-        obj = read_obj(mesh)
-        points, triangles = obj.positions, obj.triangles
-    if len(points) > _MOST_VERTICES:
-        raise ValueError(f"{mesh}: {len(points)} vertices are more than the {_MOST_VERTICES} that can be rigged; make it simpler first")
-    weld = welded(points, triangles)
-    first, number = np.unique(weld, return_inverse=True)
+    head, given = load_source_head(source), read_landmarks(landmarks)
+    read = _read_mesh(mesh)
+    points, triangles = read.points, read.triangles
+    if len(points) > _MAX_VERTICES:
+        raise ValueError(f"{mesh}: {len(points)} vertices are more than the limit of {_MAX_VERTICES}; reduce the mesh first")
+    first, number = np.unique(weld_vertices(points, triangles), return_inverse=True)
     corners = number[triangles]
-    whole = (corners != corners[:, [1, 2, 0]]).all(1)
-    used = np.isin(np.arange(len(points)), triangles[whole])
+    is_whole = (corners != corners[:, [1, 2, 0]]).all(1)
+    is_used = np.isin(np.arange(len(points)), triangles[is_whole])
     try:
-        placed = place_marks(marks, points, used)
-        vertices = {name: int(number[vertex]) for name, vertex in placed.items()}
-        shapes, (scale, rotation, shift) = transfer(head, points[first], corners[whole], vertices)
+        located = locate_landmarks(given, points, is_used)
+        vertices = {name: int(number[vertex]) for name, vertex in located.items()}
+        result = transfer_shapes(head, points[first], corners[is_whole], vertices, _counter(on_progress))
     except ValueError as error:
         raise ValueError(f"{landmarks}: {error}") from None
-    deltas = np.concatenate([shapes[:, number], np.zeros((1, len(points), 3))])
-    if is_gltf:
-        _add_targets(glb, character, deltas, _SMALLEST_M / scale)
-    else:
-        glb = _obj_rig(obj, deltas @ rotation.T * scale, scale * points @ rotation.T + shift)
+    scale, rotation, shift = result.to_source
+    deltas = np.concatenate([result.shapes[:, number], np.zeros((1, len(points), 3))])
+    if read.glb is not None and read.skinned is not None:
+        glb = read.glb
+        _add_targets(glb, read.skinned, deltas, float(_MIN_MOVEMENT_M / scale))
+    elif read.obj is not None:
+        glb = _build_obj_rig(read.obj, deltas @ rotation.T * scale, scale * points @ rotation.T + shift)
     write_glb(glb, out)
-    moved = int((np.abs(deltas) * scale > _SMALLEST_M).any((0, 2)).sum())
-    return Rigged(len(points), moved, tuple(name for name in placed if name not in marks))
+    moved = int((np.abs(deltas) * scale > _MIN_MOVEMENT_M).any((0, 2)).sum())
+    return RigResult(len(points), moved, tuple(name for name in located if name not in given))
+
+
+def _counter(on_progress: Callable[[int, int], None] | None) -> Callable[[], None]:
+    """A function that counts steps and reports them."""
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if on_progress is not None:
+            on_progress(done, TRANSFER_STEPS)
+
+    return step
 
 
 def _check_out(out: Path) -> None:
-    """What would fail at the end fails at once."""
+    """Raise what writing would raise at the end, before the long work begins."""
     if out.suffix.lower() not in (".glb", ".gltf"):
         raise ValueError(f"{out}: expected a name that ends in .glb or .gltf")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"{out}: its folder does not exist")
 
 
-def _bare_character(glb: Glb) -> SkinnedMesh:
-    character = load_skinned_mesh(glb, None, None)
-    if any(surface.deltas.size for surface in character.parts):
-        raise ValueError(f"{glb.path}: it has morph targets already; `retarget inspect` shows where they go")
-    meshes = [glb.document["nodes"][surface.node]["mesh"] for surface in character.parts]
+def _read_mesh(path: StrPath) -> _Input:
+    if Path(path).suffix.lower() not in (".glb", ".gltf"):
+        obj = read_obj(path)
+        return _Input(obj.positions, obj.triangles, obj=obj)
+    glb = read_glb(path)
+    skinned = load_skinned_mesh(glb, None, None)
+    if any(part.deltas.size for part in skinned.parts):
+        raise ValueError(f"{glb.path}: it has morph targets already; `retarget inspect` lists them")
+    meshes = [glb.document["nodes"][part.node]["mesh"] for part in skinned.parts]
     if len(set(meshes)) < len(meshes):
-        raise ValueError(f"{glb.path}: a mesh is shown more than once (expected a face that is there once)")
-    kinds = {primitive.get("mode", 4) for number in meshes for primitive in glb.document["meshes"][number]["primitives"]}
-    if kinds != {4}:
-        raise ValueError(f"{glb.path}: it has lines, points or strips (expected triangles alone)")
-    return character
+        raise ValueError(f"{glb.path}: a mesh is used by several nodes (expected each mesh once)")
+    modes = {primitive.get("mode", 4) for number in meshes for primitive in glb.document["meshes"][number]["primitives"]}
+    if modes != {4}:
+        raise ValueError(f"{glb.path}: it has lines, points or strips (expected triangles only)")
+    return _Input(skinned.rest_positions(), skinned.triangles, glb=glb, skinned=skinned)
 
 
-def welded(points: Floats, triangles: Ints) -> Ints:
-    """(V,) the first vertex of the same place whose normal does not look the other way: seams of texture or shading close,
-    lips that touch stay two."""
+def weld_vertices(points: Floats, triangles: Ints) -> Ints:
+    """Find the vertices that are one point of the surface.
+
+    Args:
+        points: (V, 3).
+        triangles: (T, 3).
+
+    Returns:
+        (V,) for each vertex the first one at the same place whose normal is not opposite. So seams of texture or
+        shading are closed, and lips that touch stay two surfaces.
+    """
     normals = vertex_normals(points, triangles)
     size = np.ptp(points, axis=0).max() or 1.0
     grid = np.round((points - points.min(0)) / size * 1e6).astype(np.int64)
@@ -108,49 +171,53 @@ def welded(points: Floats, triangles: Ints) -> Ints:
     result = np.arange(len(points))
     for group in np.split(order, np.flatnonzero(np.diff(place.ravel()[order])) + 1):
         if len(group) > 1:
-            same = normals[group] @ normals[group].T > _SEAM
-            in_use = (normals[group] != 0).any(1)  # a vertex of no triangle joins nothing
-            same &= in_use & in_use[:, None]
-            result[group] = np.where(same.any(axis=1), group[same.argmax(axis=1)], group)
+            is_same = normals[group] @ normals[group].T > _MIN_SEAM_COSINE
+            is_used = (normals[group] != 0).any(1)  # a vertex of no triangle is not welded
+            is_same &= is_used & is_used[:, None]
+            result[group] = np.where(is_same.any(axis=1), group[is_same.argmax(axis=1)], group)
     return result
 
 
-def _obj_rig(obj: ObjMesh, deltas: Floats, points: Floats) -> Glb:
-    """Parts by material, vertices split where the texture has seams."""
-    normals, parts, materials = vertex_normals(points, obj.triangles), [], []
+def _build_obj_rig(obj: ObjMesh, deltas: Floats, points: Floats) -> Glb:
+    """A rig with one part for each material. Vertices are split where the texture has seams."""
+    normals = vertex_normals(points, obj.triangles)
+    parts: list[Part] = []
+    materials: list[dict[str, Any]] = []
     for number, name in enumerate(obj.material_names):
         rows = obj.material == number
         corner = np.stack([obj.triangles[rows].ravel(), obj.uv_triangles[rows].ravel()], axis=1)
         split, index = np.unique(corner, axis=0, return_inverse=True)
-        place, flat = split[:, 0], split[:, 1]
+        vertex, uv_vertex = split[:, 0], split[:, 1]
         uv = None
-        if (flat >= 0).all():
-            uv = obj.uv[flat] * [1, -1] + [0, 1]
+        if (uv_vertex >= 0).all():
+            uv = obj.uv[uv_vertex] * [1, -1] + [0, 1]
         triangles = index.reshape(-1, 3)
-        parts.append(Part(points[place], triangles, _unit(normals[place]), uv, deltas=deltas[:, place], material=number))
-        surface = {"baseColorFactor": [0.72, 0.52, 0.42, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.6}
+        unit = _nonzero_normals(normals[vertex])
+        parts.append(Part(points[vertex], triangles, unit, uv, deltas=deltas[:, vertex], material=number))
+        surface = {"baseColorFactor": list(_SKIN_COLOR), "metallicFactor": 0.0, "roughnessFactor": 0.6}
         materials.append({"name": name, "doubleSided": True, "pbrMetallicRoughness": surface})
-    return build_glb([Node("head", children=[1]), Node("face", shape=0)], [Shape("face", parts, ARKIT_NAMES)], materials)
+    nodes = [Node("head", children=[1]), Node("face", shape=0)]
+    return build_glb(nodes, [Shape("face", parts, ARKIT_NAMES)], materials)
 
 
-def _unit(normals: Floats) -> Floats:
-    """Vertices without area look forward."""
+def _nonzero_normals(normals: Floats) -> Floats:
+    """Normals (V, 3) with +z where there is none: glTF requires unit vectors."""
     return np.where(np.abs(normals).sum(axis=1, keepdims=True) > 0, normals, [0.0, 0.0, 1.0])
 
 
-def _add_targets(glb: Glb, character: SkinnedMesh, deltas: Floats, smallest: float) -> None:
-    """Morph targets (52, V, 3), scene axes, to every mesh of a document, in its own axes."""
-    linear = np.zeros((len(character.positions), 3, 3))
-    for vertices, matrix in character.groups:
-        linear[vertices] += matrix[:, :, :3]
+def _add_targets(glb: Glb, mesh: SkinnedMesh, deltas: Floats, min_movement: float) -> None:
+    """Add morph targets (52, V, 3), given in scene axes, to every mesh of a document, in its own axes."""
+    linear = np.zeros((len(mesh.positions), 3, 3))
+    for group in mesh.groups:
+        linear[group.vertices] += group.matrices[:, :, :3]
     own = np.einsum("vij,kvj->kvi", np.linalg.pinv(linear), deltas).astype(np.float32)
-    for surface in character.parts:
-        mesh, start = glb.document["meshes"][glb.document["nodes"][surface.node]["mesh"]], surface.start
-        for primitive in mesh["primitives"]:
+    for part in mesh.parts:
+        gltf_mesh, start = glb.document["meshes"][glb.document["nodes"][part.node]["mesh"]], part.start
+        for primitive in gltf_mesh["primitives"]:
             stop = start + glb.document["accessors"][primitive["attributes"]["POSITION"]]["count"]
-            moves = own[:, start:stop]
-            primitive["targets"] = [{"POSITION": add_sparse_accessor(glb, move, smallest)} for move in moves]
+            targets = [add_sparse_accessor(glb, delta, min_movement) for delta in own[:, start:stop]]
+            primitive["targets"] = [{"POSITION": accessor} for accessor in targets]
             start = stop
-        extras = mesh.get("extras") if isinstance(mesh.get("extras"), dict) else {}
-        mesh["extras"] = {**extras, "targetNames": list(ARKIT_NAMES)}
-        mesh["weights"] = [0.0] * len(ARKIT_NAMES)
+        extras = gltf_mesh.get("extras") if isinstance(gltf_mesh.get("extras"), dict) else {}
+        gltf_mesh["extras"] = {**extras, "targetNames": list(ARKIT_NAMES)}
+        gltf_mesh["weights"] = [0.0] * len(ARKIT_NAMES)

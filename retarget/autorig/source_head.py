@@ -1,8 +1,6 @@
-"""The head whose shapes are transferred: our head model's file read as plain arrays.
+"""The head whose expression shapes are transferred to other heads: our head model, read as plain arrays.
 
-`retarget` does not import `mfn`; it only reads the data file that is installed beside it, or another one in the same
-format (fields: mean, identity, identity_step, expression, expression_step, triangles, region, region_names,
-landmark_vertex_mediapipe478, landmark_weight_mediapipe478).
+Letters: V vertices, T triangles, I identity components, L landmarks.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +18,18 @@ from retarget.arkit import EXPRESSION_NAMES
 from retarget.geometry.mesh import connected_pieces
 
 Floats = NDArray[np.float64]
-DEFAULT_FILE = Path(__file__).resolve().parents[2] / "mfn" / "weights" / "head_model.npz"
+Ints = NDArray[np.int64]
 
-_MIDDLE = {"noseTip": 4, "noseBridge": 168, "noseBase": 2, "chin": 152, "foreheadTop": 10, "upperLip": 0, "lowerLip": 17}
-_PAIRS = {
+_MIDDLE = {
+    "noseTip": 4,
+    "noseBridge": 168,
+    "noseBase": 2,
+    "chin": 152,
+    "foreheadTop": 10,
+    "upperLip": 0,
+    "lowerLip": 17,
+}
+_PAIRS = {  # left, right
     "eyeOuter": (263, 33),
     "eyeInner": (362, 133),
     "eyeUpper": (386, 159),
@@ -38,57 +44,98 @@ _PAIRS = {
 LANDMARKS: dict[str, int] = _MIDDLE | {
     f"{name}{side}": number for name, pair in _PAIRS.items() for side, number in zip(("Left", "Right"), pair)
 }
-"""Name -> which of MediaPipe's 478 points it is. Left is the subject's left."""
+"""Name of a landmark -> its number among MediaPipe's 478 points. Left is the subject's left."""
 REQUIRED = ("noseTip", "chin", *(f"{n}{s}" for n in ("eyeOuter", "eyeInner", "mouthCorner") for s in ("Left", "Right")))
+"""The landmarks without which a head cannot be placed."""
+
+_REQUIRED_REGIONS = ("lids", "lips", "eyeball_left", "eyeball_right")
+
+
+class SurfacePoint(NamedTuple):
+    """A point on the surface. vertices: (3,) of a triangle. weights: (3,) barycentric."""
+
+    vertices: Ints
+    weights: Floats
 
 
 @dataclass(frozen=True)
 class SourceHead:
-    """A neutral head with shapes. Metres; x to the subject's left, y up, z out of the face.
+    """A neutral head with expression shapes, in metres; x to the subject's left, y up, z out of the face.
 
-    neutral: (V, 3). identity: (I, V, 3), what makes other people of it, one standard deviation each; I may be 0.
-    shapes: (51, V, 3), how each of EXPRESSION_NAMES moves it. triangles: (T, 3), counter-clockwise seen from outside.
-    region: (V,) number in region_names. landmarks: name -> (vertices (3,), weights (3,)) of a point on the surface.
+    Attributes:
+        neutral: (V, 3).
+        identity: (I, V, 3) movement of the vertices by one standard deviation of each identity component. I may be 0.
+        shapes: (51, V, 3) movement by each of EXPRESSION_NAMES.
+        triangles: (T, 3), counter-clockwise seen from outside.
+        region: (V,) number of the vertex's region in region_names.
+        region_names: Names of the regions.
+        landmarks: Name -> point on the surface.
     """
 
     neutral: Floats
     identity: Floats
     shapes: Floats
-    triangles: NDArray[np.int64]
-    region: NDArray[np.int64]
+    triangles: Ints
+    region: Ints
     region_names: tuple[str, ...]
-    landmarks: dict[str, tuple[NDArray[np.int64], Floats]]
+    landmarks: dict[str, SurfacePoint]
 
     def mask(self, *names: str) -> NDArray[np.bool_]:
-        """(V,) True for the vertices of the named regions; names that it does not have match nothing."""
+        """Return (V,) True for the vertices of the named regions. Names that the head does not have match nothing."""
         return np.isin(self.region, [k for k, name in enumerate(self.region_names) if name in names])
 
     @cached_property
-    def piece(self) -> NDArray[np.int64]:
-        """(V,) number of the connected piece."""
+    def piece(self) -> Ints:
+        """(V,) number of the connected piece of each vertex."""
         return connected_pieces(len(self.neutral), self.triangles)
 
     @cached_property
     def skin(self) -> NDArray[np.bool_]:
-        """(V,) the piece with the lips: face, scalp, neck and the mouth's inside."""
+        """(V,) the piece that the lips belong to: face, scalp, neck and the mouth interior."""
         return np.asarray(self.piece == self.piece[np.flatnonzero(self.mask("lips"))[0]])
 
-    def pieces(self) -> list[NDArray[np.bool_]]:
-        """A mask (V,) for each other piece: eyes, teeth, tongue."""
+    def other_pieces(self) -> list[NDArray[np.bool_]]:
+        """Return a mask (V,) for each piece that is not skin: eyes, teeth, tongue."""
         return [self.piece == number for number in np.unique(self.piece[~self.skin])]
 
-    def points(self, values: Floats, names: list[str]) -> Floats:
-        """Per-vertex values (..., V, 3) at the named landmarks -> (..., L, 3)."""
-        vertex = np.array([self.landmarks[name][0] for name in names])
-        weight = np.array([self.landmarks[name][1] for name in names])
-        return np.asarray((values[..., vertex, :] * weight[..., None]).sum(-2))
+    def at_landmarks(self, values: Floats, names: list[str]) -> Floats:
+        """Interpolate values (..., V, 3) of the vertices at landmarks.
+
+        Args:
+            values: (..., V, 3).
+            names: L landmarks.
+
+        Returns:
+            (..., L, 3).
+        """
+        vertices = np.array([self.landmarks[name].vertices for name in names])
+        weights = np.array([self.landmarks[name].weights for name in names])
+        return np.asarray((values[..., vertices, :] * weights[..., None]).sum(-2))
 
 
-def load_source(path: str | os.PathLike[str] | None = None) -> SourceHead:
-    """Our head model as it ships, or another file of its format."""
-    file = Path(path) if path is not None else DEFAULT_FILE
+def default_source_head() -> Path:
+    """Return the file of our head model.
+
+    `retarget` does not import `mfn`. It reads this data file of `mfn`, which is installed beside it.
+    """
+    return Path(__file__).resolve().parents[2] / "mfn" / "weights" / "head_model.npz"
+
+
+def load_source_head(path: str | os.PathLike[str] | None = None) -> SourceHead:
+    """Load a source head.
+
+    Args:
+        path: An .npz file with the fields mean, identity, identity_step, expression, expression_step,
+            expression_names, triangles, region, region_names, landmark_vertex_mediapipe478 and
+            landmark_weight_mediapipe478. None: our head model.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no head model, or its expressions are not ARKit's.
+    """
+    file = default_source_head() if path is None else Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no head model here (expected an .npz with the 51 shapes; give one with --source)")
+        raise FileNotFoundError(f"{file}: no such head model (expected an .npz file with the 51 shapes; give it with --source)")
     try:
         with np.load(file, allow_pickle=False) as data:
             return _from_arrays({name: data[name] for name in data.files})
@@ -96,14 +143,15 @@ def load_source(path: str | os.PathLike[str] | None = None) -> SourceHead:
         raise ValueError(f"{file}: not a head model ({error})") from None
 
 
-def _from_arrays(data: dict[str, Any]) -> SourceHead:
+def _from_arrays(data: dict[str, NDArray[Any]]) -> SourceHead:
     if tuple(str(name) for name in data["expression_names"]) != EXPRESSION_NAMES:
         raise ValueError("its expression names are not ARKit's 51")
     names = tuple(str(name) for name in data["region_names"])
-    missing = [name for name in ("lids", "lips", "eyeball_left", "eyeball_right") if name not in names]
+    missing = [name for name in _REQUIRED_REGIONS if name not in names]
     if missing:
         raise ValueError(f"it has no region {missing[0]}")
-    vertex, weight = data["landmark_vertex_mediapipe478"].astype(np.int64), data["landmark_weight_mediapipe478"]
+    vertices = data["landmark_vertex_mediapipe478"].astype(np.int64)
+    weights = data["landmark_weight_mediapipe478"].astype(np.float64)
     return SourceHead(
         neutral=data["mean"].astype(np.float64),
         identity=data["identity"] * data["identity_step"].astype(np.float64)[:, None, None],
@@ -111,5 +159,5 @@ def _from_arrays(data: dict[str, Any]) -> SourceHead:
         triangles=data["triangles"].astype(np.int64),
         region=data["region"].astype(np.int64),
         region_names=names,
-        landmarks={name: (vertex[k], weight[k].astype(np.float64)) for name, k in LANDMARKS.items()},
+        landmarks={name: SurfacePoint(vertices[k], weights[k]) for name, k in LANDMARKS.items()},
     )

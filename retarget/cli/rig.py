@@ -28,8 +28,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     default = Path(options.mesh).with_suffix(".rigged.glb")
     out = output_path(options.out, default, options.mesh, options.landmarks, options.source)
     with Progress(options.quiet) as progress:
-        progress.stage("making shapes")
-        result = rig_mesh(options.mesh, options.landmarks, out, options.source)
+        progress.stage(f"reading {options.mesh}")
+        result = rig_mesh(options.mesh, options.landmarks, out, options.source, progress.bar("steps"))
     if not options.quiet:
         if result.mirrored:
             print(f"mirrored landmarks: {', '.join(result.mirrored)}")

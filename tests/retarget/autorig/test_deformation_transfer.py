@@ -10,11 +10,11 @@ import pytest
 pytest.importorskip("scipy", reason="making shapes needs SciPy: the `rig` extra")
 
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.autorig.deformation_transfer import transfer
-from retarget.autorig.eyelids import close_lids
-from retarget.autorig.loose_parts import loose_parts
+from retarget.autorig.deformation_transfer import transfer_shapes
+from retarget.autorig.eyelids import blink_gains
+from retarget.autorig.loose_parts import move_loose_parts
 from retarget.autorig.registration import make_target
-from retarget.autorig.source_head import LANDMARKS, load_source
+from retarget.autorig.source_head import LANDMARKS, load_source_head
 from tests.helpers.heads import TURN, make_head, strange, stretched
 
 ROW = {name: k for k, name in enumerate(EXPRESSION_NAMES)}
@@ -22,13 +22,13 @@ ROW = {name: k for k, name in enumerate(EXPRESSION_NAMES)}
 
 @pytest.fixture(scope="module")
 def source():
-    return load_source()
+    return load_source_head()
 
 
 @pytest.fixture(scope="module", params=[stretched, strange], ids=["stretched", "strange"])
 def rigged(source, request):
     head = make_head(source, request.param)
-    return head, transfer(source, head.points, head.triangles, head.landmarks), request.param
+    return head, transfer_shapes(source, head.points, head.triangles, head.landmarks), request.param
 
 
 def test_near_the_true_shapes(rigged):
@@ -91,12 +91,12 @@ def itself(source):
 
 @pytest.mark.parametrize("share, least, most", [(1.0, 1.0, 1.1), (0.8, 1.15, 1.35), (0.0, 1.0, 1.0)])
 def test_blinks_go_on_until_the_lids_meet(source, itself, share, least, most):
-    factors = close_lids(source, source.neutral, itself, source.shapes * share)
+    factors = blink_gains(source, source.neutral, itself, source.shapes * share)
     assert factors.shape == (2,) and least <= factors.min() and factors.max() <= most
 
 
 def test_eyes_turn_and_teeth_follow_their_jaw(source, itself):
-    shapes = loose_parts(source, source.neutral, source.shapes, itself, source.shapes)
+    shapes = move_loose_parts(source, source.neutral, source.shapes, itself, source.shapes)
     loose = ~itself.skin
     assert loose.sum() == (~source.skin).sum()
     error = np.linalg.norm(shapes - source.shapes[:, loose], axis=2) * 1000
@@ -108,7 +108,7 @@ def test_eyes_turn_and_teeth_follow_their_jaw(source, itself):
 
 def test_nothing_loose(source, itself):
     bare = replace(itself, skin=np.ones(len(itself.points), bool))
-    assert loose_parts(source, source.neutral, source.shapes, bare, source.shapes).shape == (51, 0, 3)
+    assert move_loose_parts(source, source.neutral, source.shapes, bare, source.shapes).shape == (51, 0, 3)
 
 
 def test_landmarks_on_another_piece_go_to_the_face(source, itself):
@@ -118,7 +118,7 @@ def test_landmarks_on_another_piece_go_to_the_face(source, itself):
 
 
 def test_landmarks_are_where_they_say(source):
-    place = {name: source.points(source.neutral, [name])[0] for name in LANDMARKS}
+    place = {name: source.at_landmarks(source.neutral, [name])[0] for name in LANDMARKS}
     assert all(place[name][0] > 0.01 for name in LANDMARKS if name.endswith("Left"))
     assert all(abs(place[name][0]) < 0.002 for name in LANDMARKS if not name.endswith(("Left", "Right")))
     assert place["upperLip"][1] > place["lowerLip"][1] > place["chin"][1]

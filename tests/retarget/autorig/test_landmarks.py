@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("scipy", reason="making shapes needs SciPy: the `rig` extra")
 
-from retarget.autorig.landmarks import place_marks, read_marks
-from retarget.autorig.source_head import LANDMARKS, REQUIRED, load_source
+from retarget.autorig.landmarks import locate_landmarks, read_landmarks
+from retarget.autorig.source_head import LANDMARKS, REQUIRED, load_source_head
 
-SOURCE = load_source()
-PLACE = {name: SOURCE.points(SOURCE.neutral, [name])[0] for name in LANDMARKS}
+SOURCE = load_source_head()
+PLACE = {name: SOURCE.at_landmarks(SOURCE.neutral, [name])[0] for name in LANDMARKS}
 POINTS = np.concatenate([SOURCE.neutral, [[9.0, 9.0, 9.0]]])
 USED = np.arange(len(POINTS)) < len(SOURCE.neutral)
 
@@ -25,7 +25,7 @@ def given(*names, **changes):
 
 def test_numbers_and_places(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(given(*LANDMARKS, chin=17)), encoding="utf-8")
-    found = place_marks(read_marks(tmp_path / "a.json"), POINTS, USED)
+    found = locate_landmarks(read_landmarks(tmp_path / "a.json"), POINTS, USED)
     assert list(found) == list(LANDMARKS) and found["chin"] == 17
     assert all(np.linalg.norm(POINTS[found[name]] - PLACE[name]) < 0.006 for name in LANDMARKS if name != "chin")
 
@@ -33,12 +33,12 @@ def test_numbers_and_places(tmp_path):
 @pytest.mark.parametrize("side", ["Left", "Right"])
 def test_one_side_is_enough(side):
     names = [name for name in LANDMARKS if name.endswith(side) or not name.endswith(("Left", "Right"))]
-    found = place_marks(given(*names), POINTS, USED)
+    found = locate_landmarks(given(*names), POINTS, USED)
     assert set(found) == set(LANDMARKS)
     assert max(np.linalg.norm(POINTS[found[name]] - PLACE[name]) for name in LANDMARKS) < 0.012
     turned = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])
     moved = {name: (turned @ PLACE[name] * 20).tolist() for name in names}
-    assert place_marks(moved, POINTS @ turned.T * 20, USED) == found
+    assert locate_landmarks(moved, POINTS @ turned.T * 20, USED) == found
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_one_side_is_enough(side):
 )
 def test_bad_marks(marks, message):
     with pytest.raises(ValueError, match=message):
-        place_marks(marks, POINTS, USED)
+        locate_landmarks(marks, POINTS, USED)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,12 @@ def test_bad_marks(marks, message):
 def test_bad_files(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
-        read_marks(tmp_path / "a.json")
+        read_landmarks(tmp_path / "a.json")
     with pytest.raises(FileNotFoundError, match="no such file"):
-        read_marks(tmp_path / "gone.json")
+        read_landmarks(tmp_path / "gone.json")
+
+
+def test_a_misspelled_landmark_gets_a_suggestion(tmp_path):
+    (tmp_path / "a.json").write_text('{"noseTop": 1}', encoding="utf-8")
+    with pytest.raises(ValueError, match="did you mean 'noseTip'"):
+        read_landmarks(tmp_path / "a.json")

@@ -12,9 +12,10 @@ pytest.importorskip("scipy", reason="making shapes needs SciPy: the `rig` extra"
 
 import retarget.autorig.rig_mesh as rig_mesh
 from retarget.arkit import ARKIT_NAMES
-from retarget.autorig.rig_mesh import welded
-from retarget.autorig.source_head import REQUIRED, load_source
+from retarget.autorig.deformation_transfer import Transfer
+from retarget.autorig.source_head import REQUIRED, load_source_head
 from retarget.cli import main
+from retarget.geometry.rotations import Similarity
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import read_glb, write_glb
 from retarget.rig.load import load_rig
@@ -26,7 +27,7 @@ SHIFT = np.array([1.0, 2.0, 3.0])
 
 @pytest.fixture(scope="module")
 def head():
-    return make_head(load_source())
+    return make_head(load_source_head())
 
 
 @pytest.fixture
@@ -40,10 +41,11 @@ def folder(head, tmp_path, monkeypatch):
 def quick(monkeypatch):
     """Shapes that are known without work: target k moves vertex v by its place times k / 100."""
 
-    def shapes(source, points, triangles, landmarks):
-        return np.arange(51)[:, None, None] / 100 * points, (0.5, np.eye(3)[[1, 2, 0]], SHIFT)
+    def shapes(source, points, triangles, landmarks, on_step):
+        to_source = Similarity(np.array(0.5), np.eye(3)[[1, 2, 0]], SHIFT)
+        return Transfer(np.arange(51)[:, None, None] / 100 * points, to_source)
 
-    monkeypatch.setattr(rig_mesh, "transfer", shapes)
+    monkeypatch.setattr(rig_mesh, "transfer_shapes", shapes)
 
 
 def test_a_rig_from_few_landmarks(head, folder, capsys):
@@ -51,7 +53,7 @@ def test_a_rig_from_few_landmarks(head, folder, capsys):
     (folder / "few.json").write_text(json.dumps({name: head.landmarks[name] for name in few}), encoding="utf-8")
     assert main(["rig", "head.obj", "--landmarks", "few.json"]) == 0
     said = capsys.readouterr().out
-    assert "mirrored: eyeOuterRight, eyeInnerRight, mouthCornerRight" in said and "head.rigged.glb: 51 shapes" in said
+    assert "mirrored landmarks: eyeOuterRight, eyeInnerRight, mouthCornerRight" in said and "head.rigged.glb: 51 shapes" in said
     rig = load_rig("head.rigged.glb")
     assert rig.unmapped == ("tongueOut",) and rig.scale == 1
     low, high = rig.mesh.rest_positions().min(0), rig.mesh.rest_positions().max(0)
@@ -119,7 +121,7 @@ def test_weld_closes_seams_and_keeps_lips_apart():
     sheet = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
     points = np.concatenate([sheet, sheet, sheet])
     up, down = [[0, 1, 2], [4, 6, 7]], [[8, 10, 9], [8, 11, 10]]
-    result = welded(points, np.array(up + down))
+    result = rig_mesh.weld_vertices(points, np.array(up + down))
     assert result[:4].tolist() == [0, 1, 2, 3] and result[[4, 6]].tolist() == [0, 2] and result[8:].tolist() == [8, 9, 10, 11]
 
 
@@ -132,12 +134,12 @@ def test_weld_closes_seams_and_keeps_lips_apart():
         (["nan.obj", "--landmarks", "points.json"], "nan.obj, line 1: a vertex 'nan"),
         (["points.json", "--landmarks", "points.json", "--out", "a.glb"], "no faces"),
         (["head.obj", "--landmarks", "few.json"], "few.json: landmarks noseTip"),
-        (["head.obj", "--landmarks", "swapped.json"], "swapped.json: left and right look exchanged"),
+        (["head.obj", "--landmarks", "swapped.json"], "swapped.json: left and right are exchanged"),
         (["head.obj", "--landmarks", "mixed.json"], "mixed.json: the landmarks do not lie as on a face"),
         (["head.obj", "--landmarks", "off.json"], "off.json: landmark chin lies"),
         (["head.obj", "--landmarks", "points.json", "--out", "a.fbx"], "a.fbx: expected a name that ends in .glb"),
         (["head.obj", "--landmarks", "points.json", "--out", "no/a.glb"], "its folder does not exist"),
-        (["head.obj", "--landmarks", "points.json", "--source", "gone.npz"], "gone.npz: no head model here"),
+        (["head.obj", "--landmarks", "points.json", "--source", "gone.npz"], "gone.npz: no such head model"),
         (["head.obj", "--landmarks", "points.json", "--source", "head.obj"], "head.obj: not a head model"),
     ],
 )
@@ -162,7 +164,7 @@ def test_bad_input_is_one_line_and_1(arguments, message, head, folder, capsys):
 
 
 def test_too_many_vertices(folder, monkeypatch, capsys):
-    monkeypatch.setattr(rig_mesh, "_MOST_VERTICES", 1000)
+    monkeypatch.setattr(rig_mesh, "_MAX_VERTICES", 1000)
     assert main(["rig", "head.obj", "--landmarks", "points.json"]) == 1
     assert "vertices are more than the 1000 that can be rigged" in capsys.readouterr().err
 

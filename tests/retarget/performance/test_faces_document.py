@@ -1,0 +1,77 @@
+"""The `.faces.json` format: what `mfn.Faces` writes is read here, as arrays and as a take."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from retarget.arkit import EXPRESSION_NAMES
+from retarget.performance.files import read_take
+from retarget.performance.json_reader import parse_faces_document
+
+
+def make_text(count=2, identity_size=3, **changes):
+    """A document as `mfn detect` writes it, of faces that look straight into the camera."""
+    face = {
+        "image": 0,
+        "box": [10.0, 20.0, 50.0, 70.0],
+        "score": 0.9,
+        "rotation": np.diag([1, -1, -1]).tolist(),
+        "scale": 200.0,
+        "center": [320.0, 240.0],
+        "identity": [0.5] * identity_size,
+        "track": -1,
+        "expression": {name: round(k / 100, 2) for k, name in enumerate(EXPRESSION_NAMES)},
+    }
+    document = {"picture": "a.jpg", "width": 640, "height": 480, "format": 1, "identity_size": identity_size}
+    return json.dumps({**document, "faces": [face] * count, **changes})
+
+
+def test_every_field_is_read():
+    document = parse_faces_document(make_text())
+    shapes = {name: value.shape for name, value in document.arrays.items()}
+    assert (document.width, document.height) == (640, 480)
+    assert shapes == {
+        "image": (2,), "box": (2, 4), "score": (2,), "rotation": (2, 3, 3), "scale": (2,), "center": (2, 2),
+        "identity": (2, 3), "track": (2,), "expression": (2, 51),
+    }  # fmt: skip
+    assert document.arrays["expression"][1, 50] == 0.5
+
+
+def test_no_faces_keep_the_size_of_the_identity():
+    arrays = parse_faces_document(make_text(0, identity_size=64)).arrays
+    assert arrays["identity"].shape == (0, 64) and arrays["expression"].shape == (0, 51) and arrays["box"].shape == (0, 4)
+
+
+def test_it_is_a_take_too(tmp_path):
+    (tmp_path / "a.faces.json").write_text(make_text(), encoding="utf-8")
+    take = read_take(tmp_path / "a.faces.json")
+    np.testing.assert_allclose(take.translation, [[0, 0, -640 / 200]] * 2, atol=1e-6)
+    np.testing.assert_allclose(np.abs(take.rotation), [[0, 0, 0, 1]] * 2, atol=1e-6)
+    assert take.coefficients[0, 50] == pytest.approx(0.5) and take.actor.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not faces as JSON"),
+        ("[1]", "not faces as JSON"),
+        ("{}", "format, identity_size, faces missing"),
+        (make_text(1, faces=[{}]), "KeyError 'image'"),
+        ("[" * 99999, "not faces as JSON"),
+    ],
+)
+def test_other_files_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_faces_document(text)
+
+
+def test_mfn_writes_what_is_read():
+    faces = pytest.importorskip("mfn.structures.faces").Faces
+    document = parse_faces_document(make_text())
+    written = faces(**document.arrays).to_json()
+    again = parse_faces_document(written)
+    for name, value in document.arrays.items():
+        np.testing.assert_allclose(again.arrays[name], value, atol=1e-6)
