@@ -166,7 +166,7 @@ def test_bad_input_is_one_line_and_1(arguments, message, head, folder, capsys):
 def test_too_many_vertices(folder, monkeypatch, capsys):
     monkeypatch.setattr(rig_mesh, "_MAX_VERTICES", 1000)
     assert main(["rig", "head.obj", "--landmarks", "points.json"]) == 1
-    assert "vertices are more than the 1000 that can be rigged" in capsys.readouterr().err
+    assert "vertices are more than the limit of 1000" in capsys.readouterr().err
 
 
 def test_without_scipy(folder, monkeypatch, capsys):
