@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def one_line(run, arguments, capfd):
-    """Runs a command: what it says, after checking that it is one line, and that little memory was taken."""
+    """Run a command. Check that it prints one line, changes no file and uses little memory. Returns the line."""
     capfd.readouterr()
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
     tracemalloc.start()
@@ -40,12 +40,12 @@ def one_line(run, arguments, capfd):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    said = capfd.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and "Traceback" not in said.err
-    assert said.err.startswith(("retarget: ", "mfn: ")) and 10 < len(said.err) < 500
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and "Traceback" not in captured.err
+    assert captured.err.startswith(("retarget: ", "mfn: ")) and 10 < len(captured.err) < 500
     assert peak < MOST_BYTES, f"{peak} bytes"
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
-    return said.err
+    return captured.err
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -115,7 +115,7 @@ def test_a_still_head_needs_two():
 
 
 def test_written_scene(face_path, tmp_path):
-    """A smooth take: far fewer keys, and the file plays as the take says."""
+    """A smooth take needs far fewer keyframes, and the file plays like the take."""
     count = 120
     time_s, rig = np.arange(count) / 30, load_rig(face_path)
     weights = np.clip(0.5 + 4 * walk(count, 52, 5), 0, 1)

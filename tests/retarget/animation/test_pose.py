@@ -29,7 +29,7 @@ def test_body_stays_upright_and_the_head_turns(body_path):
     root, neck, head = place_rig(rig, take.rotation, take.translation)
     np.testing.assert_allclose(root[:, :3, 1], np.tile([0, 1, 0], (5, 1)), atol=1e-12)
     turned = root[:, :3, :3] @ neck @ head
-    assert (np.trace(neck, axis1=1, axis2=2) > np.trace(head, axis1=1, axis2=2)).all(), "the neck goes a part of the way"
+    assert (np.trace(neck, axis1=1, axis2=2) > np.trace(head, axis1=1, axis2=2)).all(), "the neck makes a part of the turn"
     np.testing.assert_allclose(turned, quaternion_to_matrix(take.rotation), atol=1e-6)
     vertices = pose_vertices(rig, np.zeros((5, 52)), take.rotation, take.translation)
     rest = rig.mesh.rest_positions()

@@ -31,7 +31,7 @@ def played(glb, key):
 
 
 def slow_vertices(glb, number, world):
-    """Scene positions of one mesh node, vertex by vertex, as the specification says."""
+    """Scene positions of one mesh node, vertex by vertex, as the specification defines them."""
     node = glb.document["nodes"][number]
     (primitive,) = glb.document["meshes"][node["mesh"]]["primitives"]
     points = read_accessor(glb, primitive["attributes"]["POSITION"]).astype(float)

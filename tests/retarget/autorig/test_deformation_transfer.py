@@ -44,21 +44,21 @@ def test_near_the_true_shapes(rigged):
     assert np.abs(rotation @ TURN - np.eye(3)).max() < 0.25
 
 
-def test_lids_meet_and_lips_stay_shut(source, rigged):
+def test_eyelids_meet_and_lips_stay_closed(source, rigged):
     head, (shapes, _), _ = rigged
     gaps = []
     for side in ("Left", "Right"):
         above, below = head.landmarks[f"eyeUpper{side}"], head.landmarks[f"eyeLower{side}"]
         rest = head.points[above] - head.points[below]
-        for name, most in ((f"eyeBlink{side}", 0.3), (f"eyeWide{side}", 2.0)):
+        for name, high in ((f"eyeBlink{side}", 0.3), (f"eyeWide{side}", 2.0)):
             gaps.append(np.linalg.norm(rest + shapes[ROW[name], above] - shapes[ROW[name], below]) / np.linalg.norm(rest))
-            assert gaps[-1] < most
+            assert gaps[-1] < high
     assert min(gaps[1::2]) > 1.05
     above, below = head.landmarks["upperLip"], head.landmarks["lowerLip"]
     rest = np.linalg.norm(head.points[above] - head.points[below])
-    for name, least, most in (("jawOpen", 1.5, 9.0), ("mouthSmileLeft", 0.7, 1.4)):
+    for name, low, high in (("jawOpen", 1.5, 9.0), ("mouthSmileLeft", 0.7, 1.4)):
         gap = np.linalg.norm(head.points[above] + shapes[ROW[name], above] - head.points[below] - shapes[ROW[name], below])
-        assert least < gap / rest < most
+        assert low < gap / rest < high
 
 
 def test_left_is_the_subjects_left(rigged):
@@ -89,24 +89,24 @@ def itself(source):
     return make_target(source.neutral, source.triangles, landmarks, source)
 
 
-@pytest.mark.parametrize("share, least, most", [(1.0, 1.0, 1.1), (0.8, 1.15, 1.35), (0.0, 1.0, 1.0)])
-def test_blinks_go_on_until_the_lids_meet(source, itself, share, least, most):
+@pytest.mark.parametrize("share, low, high", [(1.0, 1.0, 1.1), (0.8, 1.15, 1.35), (0.0, 1.0, 1.0)])
+def test_blinks_are_amplified_until_the_eyelids_meet(source, itself, share, low, high):
     factors = blink_gains(source, source.neutral, itself, source.shapes * share)
-    assert factors.shape == (2,) and least <= factors.min() and factors.max() <= most
+    assert factors.shape == (2,) and low <= factors.min() and factors.max() <= high
 
 
 def test_eyes_turn_and_teeth_follow_their_jaw(source, itself):
     shapes = move_loose_parts(source, source.neutral, source.shapes, itself, source.shapes)
-    loose = ~itself.skin
-    assert loose.sum() == (~source.skin).sum()
-    error = np.linalg.norm(shapes - source.shapes[:, loose], axis=2) * 1000
+    is_loose = ~itself.skin
+    assert is_loose.sum() == (~source.skin).sum()
+    error = np.linalg.norm(shapes - source.shapes[:, is_loose], axis=2) * 1000
     assert error.mean() < 0.05
     for name in ("eyeball_left", "pupil", "teeth"):
-        assert error[:, source.mask(name)[loose]].max() < 2
-    assert np.abs(shapes[ROW["jawOpen"], source.mask("eyeball_right")[loose]]).max() < 1e-4
+        assert error[:, source.mask(name)[is_loose]].max() < 2
+    assert np.abs(shapes[ROW["jawOpen"], source.mask("eyeball_right")[is_loose]]).max() < 1e-4
 
 
-def test_nothing_loose(source, itself):
+def test_no_loose_parts(source, itself):
     bare = replace(itself, skin=np.ones(len(itself.points), bool))
     assert move_loose_parts(source, source.neutral, source.shapes, bare, source.shapes).shape == (51, 0, 3)
 

@@ -19,8 +19,8 @@ USED = np.arange(len(POINTS)) < len(SOURCE.neutral)
 
 
 def given(*names, **changes):
-    marks = {name: PLACE[name].tolist() for name in names}
-    return {name: value for name, value in {**marks, **changes}.items() if value is not None}
+    landmarks = {name: PLACE[name].tolist() for name in names}
+    return {name: value for name, value in {**landmarks, **changes}.items() if value is not None}
 
 
 def test_numbers_and_places(tmp_path):
@@ -42,7 +42,7 @@ def test_one_side_is_enough(side):
 
 
 @pytest.mark.parametrize(
-    "marks, message",
+    "landmarks, message",
     [
         ({}, "no landmarks; at least noseTip, chin"),
         (given(*REQUIRED, noseTip=None), "landmarks noseTip are missing"),
@@ -58,9 +58,9 @@ def test_one_side_is_enough(side):
         (given(*REQUIRED, chin=5, noseTip=5), "noseTip and chin are the same vertex, 5"),
     ],
 )
-def test_bad_marks(marks, message):
+def test_bad_landmarks(landmarks, message):
     with pytest.raises(ValueError, match=message):
-        locate_landmarks(marks, POINTS, USED)
+        locate_landmarks(landmarks, POINTS, USED)
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def test_a_rig_from_few_landmarks(head, folder, capsys):
     few = [name for name in REQUIRED if not name.endswith("Right")] + ["noseBridge", "upperLip", "lowerLip"]
     (folder / "few.json").write_text(json.dumps({name: head.landmarks[name] for name in few}), encoding="utf-8")
     assert main(["rig", "head.obj", "--landmarks", "few.json"]) == 0
-    said = capsys.readouterr().out
-    assert "mirrored landmarks: eyeOuterRight, eyeInnerRight, mouthCornerRight" in said and "head.rigged.glb: 51 shapes" in said
+    out = capsys.readouterr().out
+    assert "mirrored landmarks: eyeOuterRight, eyeInnerRight, mouthCornerRight" in out and "head.rigged.glb: 51 shapes" in out
     rig = load_rig("head.rigged.glb")
     assert rig.unmapped == ("tongueOut",) and rig.scale == 1
     low, high = rig.mesh.rest_positions().min(0), rig.mesh.rest_positions().max(0)
@@ -94,8 +94,8 @@ def test_a_gltf_file_keeps_what_it_has(head, folder, quick):
     glb.document["nodes"][1]["scale"] = [2, 3, 4]
     write_glb(glb, "bare.glb")
     world = glb_rest(read_glb("bare.glb"))
-    marks = {name: world[vertex].tolist() for name, vertex in head.landmarks.items()}
-    (folder / "world.json").write_text(json.dumps(marks), encoding="utf-8")
+    landmarks = {name: world[vertex].tolist() for name, vertex in head.landmarks.items()}
+    (folder / "world.json").write_text(json.dumps(landmarks), encoding="utf-8")
     assert main(["rig", "bare.glb", "--landmarks", "world.json", "--out", "a.glb"]) == 0
     back = read_glb("a.glb")
     assert back.document["asset"]["copyright"] == "me" and back.document["nodes"] == glb.document["nodes"]
@@ -144,13 +144,13 @@ def test_weld_closes_seams_and_keeps_lips_apart():
     ],
 )
 def test_bad_input_is_one_line_and_1(arguments, message, head, folder, capsys):
-    marks = head.landmarks
-    swapped = {name[:-4] + "Right" if name.endswith("Left") else name.replace("Right", "Left"): v for name, v in marks.items()}
+    landmarks = head.landmarks
+    swapped = {name[:-4] + "Right" if name.endswith("Left") else name.replace("Right", "Left"): v for name, v in landmarks.items()}
     files = {
         "few.json": {"chin": 1, "eyeOuterLeft": 5, "eyeOuterRight": 7, "eyeInnerLeft": 9, "mouthCornerLeft": 11},
         "swapped.json": swapped,
-        "mixed.json": dict(zip(marks, np.roll(list(marks.values()), 7).tolist())),
-        "off.json": {**marks, "chin": [1e4, 0, 0]},
+        "mixed.json": dict(zip(landmarks, np.roll(list(landmarks.values()), 7).tolist())),
+        "off.json": {**landmarks, "chin": [1e4, 0, 0]},
     }
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content), encoding="utf-8")

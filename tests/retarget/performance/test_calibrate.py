@@ -5,7 +5,7 @@ from retarget.cli import main
 from retarget.performance.calibrate import MIN_SAMPLES, apply_calibration, calibrate, learn_calibration
 from retarget.performance.take import Take
 
-BROW, SMILE, LOOK = (ARKIT_NAMES.index(name) for name in ("browInnerUp", "mouthSmileLeft", "eyeLookInLeft"))
+BROW, SMILE, GAZE = (ARKIT_NAMES.index(name) for name in ("browInnerUp", "mouthSmileLeft", "eyeLookInLeft"))
 
 
 def two_people(samples: int = 200) -> Take:
@@ -13,7 +13,7 @@ def two_people(samples: int = 200) -> Take:
     time_s = np.arange(samples) / 30
     smile = np.where((np.arange(samples) % 90) < 30, 0.9, 0.05)
     coefficients = np.zeros((2, samples, 52))
-    coefficients[:, :, SMILE], coefficients[:, :, LOOK] = smile, 0.4
+    coefficients[:, :, SMILE], coefficients[:, :, GAZE] = smile, 0.4
     coefficients[0, :, BROW], coefficients[1, :, BROW] = 0.3, 0.1
     coefficients += np.random.default_rng(0).normal(0, 0.005, coefficients.shape)
     n = 2 * samples
@@ -34,7 +34,7 @@ def test_a_resting_face_rests_and_a_smile_stays_wide():
         resting = mine[mine[:, SMILE] < 0.5]
         assert np.median(resting[:, BROW]) < 0.01 and np.median(resting[:, SMILE]) < 0.01
         assert abs(np.quantile(mine[:, SMILE], 0.99) - np.quantile(take.coefficients[:, SMILE], 0.99)) < 0.02
-        assert abs(np.median(mine[:, LOOK]) - 0.4) < 0.01  # where somebody looks is not their rest
+        assert abs(np.median(mine[:, GAZE]) - 0.4) < 0.01  # a gaze has no resting value
 
 
 def test_again_changes_hardly_anything():

@@ -1,4 +1,4 @@
-"""Takes in other people's files and ours: what goes in comes out, what is wrong is one line."""
+"""Read and write takes: round trips, files of other programs, and one-line messages for bad files."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_stream(tmp_path, capsys):
 
 
 def test_late_moments_are_left_out(monkeypatch):
-    """A sender that takes 0.1 s is behind after the first of ten moments in 0.09 s: the last is sent at once."""
+    """A sender that needs 0.1 s is late after the first of ten moments within 0.09 s; only the last one is sent."""
     import time
 
     sender = LiveLinkSender()
@@ -213,6 +213,6 @@ def test_faces_of_a_picture(tmp_path):
     faces = [{"score": 0.9, "rotation": up, "scale": 1000.0, "center": [x, 260], "expression": {"jawOpen": 0.5}} for x in (640, 840)]
     take = read_take(wrote(tmp_path, {"picture": "a.jpg", "width": 1280, "height": 720, "faces": faces}))
     np.testing.assert_allclose(take.translation, [[0, 0.1, -1.28], [0.2, 0.1, -1.28]], rtol=1e-6)
-    looks = quaternion_to_matrix(take.rotation)[:, :, 2]  # towards the camera, from wherever they stand
-    np.testing.assert_allclose(looks, -take.translation / np.linalg.norm(take.translation, axis=1, keepdims=True), atol=1e-6)
+    directions = quaternion_to_matrix(take.rotation)[:, :, 2]  # towards the camera, from wherever they stand
+    np.testing.assert_allclose(directions, -take.translation / np.linalg.norm(take.translation, axis=1, keepdims=True), atol=1e-6)
     assert take.actor.tolist() == [0, 1] and take.coefficients[:, JAW].tolist() == [0.5, 0.5]

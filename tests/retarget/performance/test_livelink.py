@@ -1,4 +1,4 @@
-"""Live Link Face: the packet as Unreal's reader takes it apart, the CSV as the app writes it."""
+"""Live Link Face: packets are decoded like Unreal's reader does, CSV files are the app's."""
 
 from __future__ import annotations
 
@@ -139,10 +139,10 @@ def test_angles():
 
 def test_gaze():
     take = make_take(1)
-    look = np.zeros((1, 52))
-    look[0, [ARKIT_NAMES.index("eyeLookOutLeft"), ARKIT_NAMES.index("eyeLookInRight")]] = 1
-    look[0, ARKIT_NAMES.index("eyeLookUpLeft")] = 0.5
-    values = dict(zip(PACKET_NAMES, take_to_values(Take(take.time_s, take.actor, look, take.rotation, take.translation))[0]))
+    gaze = np.zeros((1, 52))
+    gaze[0, [ARKIT_NAMES.index("eyeLookOutLeft"), ARKIT_NAMES.index("eyeLookInRight")]] = 1
+    gaze[0, ARKIT_NAMES.index("eyeLookUpLeft")] = 0.5
+    values = dict(zip(PACKET_NAMES, take_to_values(Take(take.time_s, take.actor, gaze, take.rotation, take.translation))[0]))
     assert values["LeftEyeYaw"] == values["RightEyeYaw"] == pytest.approx(0.52)
     assert values["LeftEyePitch"] == pytest.approx(0.22) and values["RightEyePitch"] == 0 == values["LeftEyeRoll"]
 

@@ -84,7 +84,7 @@ def test_bytes():
 
 
 def test_a_turned_head_turns_the_same_way_in_unity():
-    """Unity's axes are ours with x negated: a nose that goes to the subject's left goes to -x there."""
+    """Unity's axes are ours with x negated: a nose that moves to the subject's left moves to -x there."""
     half = 0.2
     data = encode_bundle(np.zeros(52), (0, np.sin(half), 0, np.cos(half)), 0, vmc_expressions())
     from pythonosc.osc_bundle import OscBundle

@@ -40,8 +40,8 @@ def two_meshes() -> Glb:
 def test_ready_player_me(tmp_path):
     write_glb(two_meshes(), tmp_path / "a.glb")
     rig = load_rig(tmp_path / "a.glb")
-    goes = dict(list_effects(rig))
-    assert goes["jawOpen"] == "Wolf3D_Head.jawOpen, Wolf3D_Teeth.jawOpen" and goes["mouthLeft"] == "Wolf3D_Head.mouthLeft"
+    effects = dict(list_effects(rig))
+    assert effects["jawOpen"] == "Wolf3D_Head.jawOpen, Wolf3D_Teeth.jawOpen" and effects["mouthLeft"] == "Wolf3D_Head.mouthLeft"
     assert rig.unmapped == () and rig.undriven == VISEMES
     assert describe_rig(rig)[-1] == "52 of 52 have an effect; nothing is missing"
     weights = rig.weights(np.eye(52)[[ARKIT_NAMES.index("jawOpen")]])[0]
@@ -50,7 +50,7 @@ def test_ready_player_me(tmp_path):
 
 def quantised(glb: Glb, kind, normalized) -> Glb:
     """Positions, normals and moves as integers of the mesh's own size; the node's scale makes up for it."""
-    most = np.iinfo(kind).max
+    max_value = np.iinfo(kind).max
     for mesh in glb.document["meshes"]:
         for primitive in mesh["primitives"]:
             points = read_accessor(glb, primitive["attributes"]["POSITION"])
@@ -58,7 +58,7 @@ def quantised(glb: Glb, kind, normalized) -> Glb:
             size = float(max(np.abs(part).max() for part in [points, *moves]))
 
             def small(values, size=size):
-                return add_accessor(glb, np.round(values / size * most).astype(kind), 34962, normalized)
+                return add_accessor(glb, np.round(values / size * max_value).astype(kind), 34962, normalized)
 
             primitive["attributes"]["POSITION"] = small(points)
             normal = read_accessor(glb, primitive["attributes"]["NORMAL"])
@@ -67,7 +67,7 @@ def quantised(glb: Glb, kind, normalized) -> Glb:
                 target["POSITION"] = small(values)
             for node in glb.document["nodes"]:
                 if node.get("mesh") == glb.document["meshes"].index(mesh):
-                    node["scale"] = [size if normalized else size / most] * 3
+                    node["scale"] = [size if normalized else size / max_value] * 3
     glb.document["extensionsUsed"] = glb.document["extensionsRequired"] = ["KHR_mesh_quantization"]
     return glb
 
@@ -179,9 +179,9 @@ def test_specular_glossiness_materials_have_their_colour(tmp_path):
     old = {"diffuseFactor": [1, 0.5, 1, 1], "diffuseTexture": {"index": 0}, "glossinessFactor": 0.3}
     glb.document["materials"][0] = {"extensions": {"KHR_materials_pbrSpecularGlossiness": old}}
     write_glb(glb, tmp_path / "a.glb")
-    look = load_rig(tmp_path / "a.glb").materials[0]
-    assert look.colour.tolist() == [1, 0.5, 1, 1] and look.mips[0][0, 0].tolist() == [255, 0, 0, 255]
-    assert look.gloss == pytest.approx(0.3)
+    material = load_rig(tmp_path / "a.glb").materials[0]
+    assert material.colour.tolist() == [1, 0.5, 1, 1] and material.mips[0][0, 0].tolist() == [255, 0, 0, 255]
+    assert material.gloss == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("ending, kind", [(".png", "image/png"), (".jpg", "image/jpeg"), (".webp", "image/webp")])

@@ -1,4 +1,4 @@
-"""Rigs that look elsewhere than to +z: found by their faces, turned, and then the same."""
+"""Rigs that do not face +z: the direction is found from the face, and the rig is turned."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUARTERS = [turn for turn in QUARTERS if np.linalg.det(turn) > 0]
 
 
 def make_head(turn, places=PLACES, eyes=False) -> Glb:
-    """A ball of 0.2 m with lids and lips in front, turned as a whole."""
+    """A ball of 0.2 m with eyelids and lips in front, turned as a whole."""
     points, triangles, normals = ball(0.1, rings=25, sides=36)
     deltas = [0.01 * (np.linalg.norm(points - (x, y, 0.09), axis=1) < 0.03)[:, None] * (0, -1, 0) for x, y in places.values()]
     part = Part(points, triangles, normals, deltas=np.array(deltas))

@@ -40,9 +40,9 @@ def test_face(face_path):
     np.testing.assert_allclose(rig.eye_center, [0, 0, 0.04], atol=1e-7)
     weights = rig.weights(coefficients(jawOpen=0.5, eyeBlinkLeft=0.25, mouthSmileRight=2, mouthSmileLeft=1))
     np.testing.assert_allclose(weights, [[0.5, 0.25, 1]])
-    goes = dict(list_effects(rig))
-    assert list(goes) == list(ARKIT_NAMES) and goes["eyeBlinkLeft"] == "skin.eyeBlink_L"
-    assert goes["eyeLookUpRight"] == "right eye joint" and goes["tongueOut"] == ""
+    effects = dict(list_effects(rig))
+    assert list(effects) == list(ARKIT_NAMES) and effects["eyeBlinkLeft"] == "skin.eyeBlink_L"
+    assert effects["eyeLookUpRight"] == "right eye joint" and effects["tongueOut"] == ""
 
 
 def test_body(body_path):
@@ -100,7 +100,7 @@ def test_gaze(given, direction, face_path):
 
 def test_gaze_by_morphs_leaves_joints(tmp_path):
     glb = make_face(("jawOpen", "eyeLookOutLeft", "x"))
-    assert load_rig(saved(glb, tmp_path)).eyes_turn, "that target moves the skin alone, as lids do"
+    assert load_rig(saved(glb, tmp_path)).eyes_turn, "that target moves the skin alone, as eyelids do"
     for node in glb.document["nodes"][2:4]:  # as if the skin hung on the eyes
         node["mesh"] = 0
     rig = load_rig(saved(glb, tmp_path))

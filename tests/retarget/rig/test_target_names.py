@@ -67,7 +67,7 @@ def test_what_is_nearest_to_arkit_counts():
     names = ["jawOpen", "Mouth_Open", "A25_Jaw_Open", "Eye_Blink_L", "EyeClosedLeft", "A15_Eye_Blink_Right", "eyesClosed"]
     shown = match_targets([names])
     assert shown == [{"jawOpen": 1.0}, {}, {}, {"eyeBlinkLeft": 1.0}, {}, {"eyeBlinkRight": 1.0}, {}]
-    # A mesh with a prefix goes with one without, one with other names does not.
+    # A mesh with prefixes is matched beside a mesh without; a mesh with another maker's names is not.
     assert match_targets([["jawOpen"], ["teeth_jawOpen"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}, {"jawOpen": 1.0}, {}]
     assert match_targets([["Mouth_Open"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}] * 2
     assert match_targets([["Mouth_Open", "x_jawOpen"]], other_makers=False) == [{}, {"jawOpen": 1.0}] and match_targets([]) == []

@@ -120,12 +120,12 @@ def test_gaze(tmp_path):
     rig = loaded(glb, tmp_path)
     assert rig.eyes_turn and rig.expressions.mapping.names == ("aa",), "it has eye bones"
     np.testing.assert_allclose(rig.eye_angles_rad, np.repeat(EYE_TURN_RAD, 2))
-    look = {"type": "bone", "rangeMapHorizontalInner": {"inputMaxValue": 90, "outputScale": 10}}
-    glb.document["extensions"]["VRMC_vrm"]["lookAt"] = look
+    look_at = {"type": "bone", "rangeMapHorizontalInner": {"inputMaxValue": 90, "outputScale": 10}}
+    glb.document["extensions"]["VRMC_vrm"]["lookAt"] = look_at
     rig = loaded(glb, tmp_path)
     turned = rig.eye_rotations(coefficients(eyeLookInLeft=1, eyeLookOutRight=1))[0] @ [0, 0, 1]
     assert np.rad2deg(np.arcsin(-turned[:, 0])) == pytest.approx([10, np.rad2deg(EYE_TURN_RAD[0])])
-    look["type"] = "expression"
+    look_at["type"] = "expression"
     rig = loaded(glb, tmp_path)
     assert not rig.eyes_turn and shown(rig, eyeLookOutLeft=1, eyeLookInRight=1) == {"Smile": 1}
 
@@ -144,7 +144,7 @@ def clips(kind, binary, override):
         ((-1, BLINK), (0, 0), ((1, 0, 0), (0, 0, 0)), (0.3, 1), (0.3, 0.7)),
         ((-1, BLINK), (0, 0), ((2, 0, 0), (0, 0, 0)), (0.01, 1), (0.01, 0)),
         ((-1, BLINK), (0, 0), ((2, 0, 0), (0, 0, 0)), (0, 1), (0, 1)),
-        ((-1, BLINK), (1, 0), ((1, 0, 0), (0, 0, 0)), (0.4, 1), (0, 1)),  # binary: not shown, so it takes nothing
+        ((-1, BLINK), (1, 0), ((1, 0, 0), (0, 0, 0)), (0.4, 1), (0, 1)),  # binary: off, so it suppresses nothing
         ((-1, BLINK), (1, 0), ((1, 0, 0), (0, 0, 0)), (0.6, 1), (1, 0)),
         ((-1, BLINK), (0, 1), ((1, 0, 0), (0, 0, 0)), (0.1, 1), (0.1, 0)),  # binary: suppressed at all is off
         ((-1, MOUTH), (0, 0), ((2, 2, 0), (0, 0, 0)), (1, 1), (1, 1)),  # other kinds go on
@@ -169,8 +169,8 @@ def test_presets_are_made_of_arkit_names():
     assert len({p.name for p in PRESETS}) == len({p.vrm0_name for p in PRESETS}) == len(PRESETS) == 17
     for preset in PRESETS:
         assert set(preset.weights) <= set(ARKIT_NAMES)
-        most = sum(max(0, factor) for factor in preset.weights.values()) + preset.offset
-        assert 0.2 < most <= 1 + 1e-9 or preset.name == "ee"
+        max_value = sum(max(0, factor) for factor in preset.weights.values()) + preset.offset
+        assert 0.2 < max_value <= 1 + 1e-9 or preset.name == "ee"
 
 
 def test_inspect_tells_version_and_gaze(tmp_path):
