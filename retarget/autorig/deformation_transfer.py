@@ -233,4 +233,5 @@ def _frames(points: Floats, triangles: Ints) -> Floats:
 
 def _gradient_rows(jacobian: Floats) -> Floats:
     """(T, 3, 3) derivatives of the movement -> (3T, 3): for each triangle and direction the derivative."""
-    return jacobian.transpose(0, 2, 1).reshape(-1, 3)
+    rows: Floats = jacobian.transpose(0, 2, 1).reshape(-1, 3)
+    return rows
