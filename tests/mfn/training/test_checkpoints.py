@@ -1,0 +1,59 @@
+"""Reading of weights: the shipped states fit their configurations, and wrong files are reported."""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+pytest.importorskip("safetensors")
+
+from mfn.training.checkpoints import load_matching, load_network, read_state  # noqa: E402
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = {"mfn": "configs/mfn/default.yaml", "sfn": "configs/sfn/default.yaml"}
+
+
+def module(outputs: int = 2) -> torch.nn.Module:
+    return torch.nn.ModuleDict({"first": torch.nn.Linear(3, 4), "out": torch.nn.Linear(4, outputs)})
+
+
+@pytest.mark.parametrize("name", list(SHIPPED))
+def test_the_shipped_weights_load_into_their_configured_network(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    path = ROOT / "experiments" / "weights" / f"{name}.safetensors"
+    network = load_network([Path(SHIPPED[name])], path)
+    state = read_state(path)
+    assert not network.training and set(state) == set(network.state_dict())
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value.float(), state[key].float(), rtol=0, atol=0)
+
+
+def test_a_checkpoint_gives_the_weights_of_its_network(tmp_path):
+    weights = {f"network.{k}": v.half() for k, v in module().state_dict().items()}
+    torch.save({"state_dict": {**weights, "loss.basis": torch.zeros(3)}}, tmp_path / "w.ckpt")
+    state = read_state(tmp_path / "w.ckpt")
+    assert set(state) == set(module().state_dict()) and all(v.dtype == torch.float32 for v in state.values())
+
+
+def test_matching_tensors_are_copied():
+    network, other = module(2), module(5)
+    assert load_matching(network, other.state_dict()) == 2
+    torch.testing.assert_close(network["first"].weight, other["first"].weight)
+    with pytest.raises(ValueError, match="expected tensors with names and shapes of ModuleDict's 4, got none among 1"):
+        load_matching(network, {"x": torch.zeros(1)})
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.ckpt: expected weights to start from"):
+        read_state(tmp_path / "none.ckpt")
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml: expected a YAML configuration"):
+        load_network([tmp_path / "none.yaml"], tmp_path / "none.ckpt")
+    with pytest.raises(FileNotFoundError, match=r"none\.ckpt: no such checkpoint"):
+        load_network([ROOT / "configs/mfn/default.yaml"], tmp_path / "none.ckpt")
+
+
+def test_weights_of_another_network_are_refused(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ValueError, match="expected weights of the network of configs/sfn/default.yaml"):
+        load_network([Path("configs/sfn/default.yaml")], ROOT / "experiments/weights/mfn.safetensors")

@@ -1,0 +1,25 @@
+"""The schedule of the learning rate and the groups of the optimizer."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mfn.training.optimizer import FINAL_RATE, OneCycle  # noqa: E402
+
+
+def test_the_rate_rises_to_one_and_falls_to_a_hundredth():
+    schedule = OneCycle(steps=100, warmup=10)
+    rates = [schedule.rate(step) for step in range(120)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1
+    assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:]))
+    assert rates[100] == pytest.approx(FINAL_RATE) and rates[119] == pytest.approx(FINAL_RATE)
+    assert rates[55] == pytest.approx(0.5 * (1 + FINAL_RATE)), "the middle of the cosine"
+
+
+def test_only_matrices_have_weight_decay():
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    optimizer = OneCycle(learning_rate=0.01, weight_decay=0.3, warmup=4).configure(module)["optimizer"]
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert {decay[id(p)] for p in module.parameters() if p.ndim > 1} == {0.3}
+    assert {decay[id(p)] for p in module.parameters() if p.ndim == 1} == {0.0}
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 / 4), "the first step of the warm-up"
