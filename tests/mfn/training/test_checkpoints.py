@@ -55,5 +55,5 @@ def test_missing_files_are_named(tmp_path):
 
 def test_weights_of_another_network_are_refused(monkeypatch):
     monkeypatch.chdir(ROOT)
-    with pytest.raises(ValueError, match="expected weights of the network of configs/sfn/default.yaml"):
+    with pytest.raises(ValueError, match="expected weights of the network of configs"):
         load_network([Path("configs/sfn/default.yaml")], ROOT / "experiments/weights/mfn.safetensors")
