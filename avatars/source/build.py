@@ -1,6 +1,6 @@
-"""Makes our characters from our head model: `python avatars/build.py` writes avatars/robot.glb and the others.
+"""Build our characters from the head model: `python -m avatars.source.build` writes avatars/robot.glb and the others.
 
-The same head model gives the same file. Run it again whenever `mfn/weights/head_model.npz` has changed.
+The same head model gives the same files on the same machine. Build again after `mfn/weights/head_model.npz` has changed.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avatars.source.characters.lion import build_lion  # noqa: E402
-from avatars.source.characters.monster import build_monster  # noqa: E402
-from avatars.source.characters.person import build_person  # noqa: E402
-from avatars.source.characters.robot import build_robot  # noqa: E402
-from avatars.source.parts.head import Character, named_deltas  # noqa: E402
-from avatars.source.parts.primitives import Mesh, normals  # noqa: E402
-from mfn.structures.head_model import HeadModel  # noqa: E402
-from retarget.arkit import ARKIT_NAMES  # noqa: E402
-from retarget.gltf.builder import Node, Part, Shape, build_glb  # noqa: E402
-from retarget.gltf.document import Document, Glb, write_glb  # noqa: E402
+from avatars.source.characters.lion import build_lion
+from avatars.source.characters.monster import build_monster
+from avatars.source.characters.person import build_person
+from avatars.source.characters.robot import build_robot
+from avatars.source.parts.head import Character, deltas_by_name
+from avatars.source.parts.primitives import Mesh, mesh_normals
+from mfn.structures.head_model import HeadModel
+from retarget.arkit import ARKIT_NAMES
+from retarget.gltf.builder import Node, Part, Shape, build_glb
+from retarget.gltf.document import Document, Glb, write_glb
 
 CHARACTERS = {"robot": build_robot, "lion": build_lion, "person": build_person, "monster": build_monster}
 SCALE = 0.8
-"""They are drawn a quarter larger than people: this makes them as large as those are."""
+"""The characters are designed a quarter larger than people; this factor makes them as large as people."""
 _SMALLEST_DELTA_M = 2.2e-4
 
 
@@ -31,8 +31,8 @@ def _material(name: str, roughness: float) -> Document:
 
 
 def _part(mesh: Mesh, material: int, names: tuple[str, ...]) -> Part:
-    deltas = named_deltas(mesh, names) * SCALE
-    return Part(mesh.vertices * SCALE, mesh.triangles, normals(mesh), colours=mesh.colours, deltas=deltas, material=material)
+    deltas = deltas_by_name(mesh, names) * SCALE
+    return Part(mesh.vertices * SCALE, mesh.triangles, mesh_normals(mesh), colours=mesh.colors, deltas=deltas, material=material)
 
 
 def _own_names(mesh: Mesh) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def _own_names(mesh: Mesh) -> tuple[str, ...]:
 
 
 def to_glb(character: Character) -> Glb:
-    """A character as a glTF scene: a node "head" that holds the face with all 52 shapes, two eyes, and the shell."""
+    """Convert a character to a glTF scene: a node "head" that holds the face with all 52 shapes, the eyes, and the shell."""
     roughness = {"skin": 0.55, "trim": 0.45, "mouth": 0.5, "eye": 0.08, "shell": character.shell_roughness}
     materials = [_material(name, value) for name, value in roughness.items()]
     face = [_part(mesh, k, ARKIT_NAMES) for k, mesh in enumerate((character.skin, character.trim, character.mouth))]
@@ -67,7 +67,7 @@ def to_glb(character: Character) -> Glb:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1], help="folder to write to")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1], help="folder to write to (default: avatars)")
     options = parser.parse_args()
     model = HeadModel.load()
     for name, build in CHARACTERS.items():

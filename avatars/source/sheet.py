@@ -1,5 +1,6 @@
-"""A picture sheet of all characters' key expressions, drawn with our own renderer: `python avatars/sheet.py` writes
-avatars/sheet.png; name files to see those alone.
+"""Render a sheet of all characters with key expressions: `python -m avatars.source.sheet` writes avatars/sheet.png.
+
+Pass files to render only those.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget import Take  # noqa: E402
-from retarget.arkit import ARKIT_NAMES  # noqa: E402
-from retarget.geometry.rotations import matrix_to_quaternion, rotation_about  # noqa: E402
-from retarget.io.files import atomic_write  # noqa: E402
-from retarget.render.scene import render_scene  # noqa: E402
-from retarget.rig.load import load_rig  # noqa: E402
-from retarget.rig.rig import Rig  # noqa: E402
+from retarget import Take
+from retarget.arkit import ARKIT_NAMES
+from retarget.geometry.rotations import matrix_to_quaternion, rotation_about
+from retarget.io.files import atomic_write
+from retarget.render.scene import render_scene
+from retarget.rig.load import load_rig
+from retarget.rig.rig import Rig
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
@@ -32,14 +33,14 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
     "look aside": {"eyeLookOutLeft": 1, "eyeLookInRight": 1, "eyeLookUp*": 0.8, "browOuterUpLeft": 0.5},
     "turned": {"mouthSmile*": 0.7, "jawOpen": 0.2},
 }
-"""Title -> ARKit coefficients; a star stands for Left and Right."""
+"""Title -> ARKit weights; a star stands for Left and Right."""
 _VIEW_M, _DISTANCE_M = 0.37, 1.2
 _YAW_DEG = {"turned": -38.0}
 _GROUND, _SMALL_PX = 236, 48
 
 
 def coefficients(expression: dict[str, float]) -> NDArray[np.float32]:
-    """(52,) of one of EXPRESSIONS."""
+    """Return the weights (52,) of one of `EXPRESSIONS`."""
     result = np.zeros(len(ARKIT_NAMES), np.float32)
     for name, value in expression.items():
         for side in ("Left", "Right") if name.endswith("*") else ("",):
@@ -48,7 +49,7 @@ def coefficients(expression: dict[str, float]) -> NDArray[np.float32]:
 
 
 def tile(rig: Rig, expression: dict[str, float], size: int, yaw_deg: float = 0.0) -> NDArray[np.uint8]:
-    """(size, size, 3) RGB: the character with one expression."""
+    """Render a character with one expression. Returns (size, size, 3) uint8 RGB."""
     turn = rotation_about("y", np.deg2rad([yaw_deg])) @ rotation_about("x", np.deg2rad([4.0]))
     take = Take(
         time_s=np.zeros(1),
@@ -62,7 +63,7 @@ def tile(rig: Rig, expression: dict[str, float], size: int, yaw_deg: float = 0.0
 
 
 def row(rig: Rig, size: int) -> NDArray[np.uint8]:
-    """(size, width, 3) RGB: all expressions of one character, and at the end some of them as small as in a crowd."""
+    """Render all expressions of one character, and at the end three of them as small as in a crowd. Returns (size, width, 3) RGB."""
     tiles = [tile(rig, expression, size, _YAW_DEG.get(title, 0.0)) for title, expression in EXPRESSIONS.items()]
     small = np.full((size, _SMALL_PX, 3), _GROUND, np.uint8)
     for k, title in enumerate(("neutral", "smile", "angry")[: size // _SMALL_PX]):
@@ -71,7 +72,7 @@ def row(rig: Rig, size: int) -> NDArray[np.uint8]:
 
 
 def header(size: int) -> NDArray[np.uint8]:
-    """(20, width, 3): the expressions' names."""
+    """Draw the names of the expressions. Returns (20, width, 3) RGB."""
     import cv2
 
     strip = np.full((20, size * len(EXPRESSIONS) + _SMALL_PX, 3), _GROUND, np.uint8)
@@ -87,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("avatars", type=Path, nargs="*", default=sorted(folder.glob("*.glb")))
     parser.add_argument("--out", type=Path, default=folder / "sheet.png")
-    parser.add_argument("--size", type=int, default=160, help="of one face, px")
+    parser.add_argument("--size", type=int, default=160, help="px of one face's side")
     options = parser.parse_args()
     rows = [row(load_rig(path), options.size) for path in options.avatars]
     sheet = np.concatenate([header(options.size), *rows])

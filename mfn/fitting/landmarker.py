@@ -1,4 +1,7 @@
-"""MediaPipe's Face Landmarker, the pseudo-label model (`pip install '.[annotate]'`): landmarks of all faces, or of one face in several views."""
+"""MediaPipe's Face Landmarker, the pseudo-label model: landmarks of all faces, or of one face in several views.
+
+It needs the extra `annotate` (`pip install '.[annotate]'`).
+"""
 
 from __future__ import annotations
 

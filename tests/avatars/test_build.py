@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avatars.source.build import CHARACTERS, to_glb
+from avatars.source.sheet import EXPRESSIONS, coefficients
+from mfn.structures.head_model import HeadModel
+from retarget.animation.pose import pose_vertices
+from retarget.arkit import ARKIT_NAMES, MIRROR
+from retarget.gltf.accessors import read_accessor
+from retarget.render.rasterizer import rasterize
+from retarget.rig.load import load_rig
+from retarget.rig.rig import Rig
+
 ROOT = Path(__file__).resolve().parents[2]
-
-from avatars.source.build import CHARACTERS, to_glb  # noqa: E402
-from avatars.source.sheet import EXPRESSIONS, coefficients  # noqa: E402
-from mfn.structures.head_model import HeadModel  # noqa: E402
-from retarget.animation.pose import pose_vertices  # noqa: E402
-from retarget.arkit import ARKIT_NAMES, MIRROR  # noqa: E402
-from retarget.gltf.accessors import read_accessor  # noqa: E402
-from retarget.render.rasterizer import rasterize  # noqa: E402
-from retarget.rig.load import load_rig  # noqa: E402
-from retarget.rig.rig import Rig  # noqa: E402
-
 SIZE, PX_PER_M = 300, 1000.0
 FRONTAL = np.array([[0.0, 0.0, 0.0, 1.0]])
 ORIGIN = np.zeros((1, 3))
@@ -77,7 +76,7 @@ def test_human_size_and_eyes_at_the_origin(rig: Rig) -> None:
 
 def test_file_is_what_the_code_makes(rig: Rig) -> None:
     made = to_glb(CHARACTERS[rig.name](HeadModel.load()))
-    again = "it is not what the head model gives now: run python avatars/build.py"
+    again = "the file is not what the head model makes now: run python -m avatars.source.build"
     assert len(made.document["accessors"]) == len(rig.glb.document["accessors"]), again
     for number in range(len(made.document["accessors"])):
         ours, stored = read_accessor(made, number), read_accessor(rig.glb, number)

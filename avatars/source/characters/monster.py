@@ -1,4 +1,4 @@
-"""Grum: a furry monster with three eyes, two horns, and a huge mouth full of fangs, of which two stick out."""
+"""Grum: a furry monster with three eyes, two horns, and a huge mouth full of fangs, two of which stick out."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import replace
 import numpy as np
 
 from avatars.source.parts import eyes
-from avatars.source.parts.fur import Ring, tuft, tufts
-from avatars.source.parts.head import Character, build_character, reshaped
+from avatars.source.parts.fur import Ring, make_tuft, ring_of_tufts
+from avatars.source.parts.head import Character, build_character, reshape_character
 from avatars.source.parts.mouth import JAW_SHAPES
-from avatars.source.parts.plate import EYE_RADIUS, MIDDLE, Style, shell_depth, shell_move
+from avatars.source.parts.plate import EYE_RADIUS_M, SHELL_CENTER_M, Style, shell_depth, shell_motion
 from avatars.source.parts.primitives import (
     Floats,
     Mesh,
-    colour,
-    grid,
-    merge,
-    mirrored,
-    moved,
-    painted,
-    part_of,
+    grid_triangles,
+    merge_meshes,
+    mirror_mesh,
+    parse_color,
+    revolve,
+    solid_mesh,
+    submesh,
+    transform_mesh,
     tube,
-    turned,
 )
 from avatars.source.parts.reshape import Reshape
-from avatars.source.parts.shell import on_shell, rim
+from avatars.source.parts.shell import opening_angles, shell_points
 from mfn.structures.head_model import HeadModel
 
 STYLE = Style(
@@ -60,62 +60,62 @@ _THIRD_LIDS = ("eye", "browDown")
 
 
 def build_monster(model: HeadModel) -> Character:
-    """All of it from our head model."""
+    """Build the monster from our head model."""
     horn, tusk = _horn(), _tusk()
-    shell = merge([_fur(), horn, mirrored(horn), _body()])
-    two_eyed = reshaped(build_character(model, STYLE, shell, stiff=[tusk, mirrored(tusk)]), BUILD)
+    shell = merge_meshes([_fur(), horn, mirror_mesh(horn), _body()])
+    two_eyed = reshape_character(build_character(model, STYLE, shell, stiff=[tusk, mirror_mesh(tusk)]), BUILD)
     return _with_third_eye(two_eyed)
 
 
 def _with_third_eye(character: Character) -> Character:
-    """A ball, lids and a ring on the forehead; they sit on the skin, without a hole in it."""
+    """Add a ball, lids and a ring on the forehead. They lie on the skin, which has no hole there."""
     surface = BUILD(np.array([[0.0, _THIRD_Y, shell_depth(np.zeros(1), np.full(1, _THIRD_Y))[0]]]))[0]
     place = surface + (0, character.eye[1] - BUILD.eye()[1], -0.010)
 
     def put(part: Mesh) -> Mesh:
-        return moved(moved(part, np.eye(3), -eyes.centre()), _THIRD_SIZE * np.eye(3), place)
+        return transform_mesh(transform_mesh(part, np.eye(3), -eyes.eye_center()), _THIRD_SIZE * np.eye(3), place)
 
-    lids = [put(_with(eyes.shared(part), _THIRD_LIDS)) for part in eyes.build_lids(STYLE, tilts=False)]
-    ring = put(eyes.build_socket(STYLE, lambda x, y: np.full_like(x, eyes.centre()[2] + 0.013)))
-    front = part_of(character.left_eye, character.left_eye.vertices[:, 2] > -0.4 * EYE_RADIUS)
-    ball = moved(eyes.shared(front), np.eye(3) * _THIRD_SIZE / BUILD.eye_size, (0, 0, 0))
-    return replace(character, trim=merge([character.trim, *lids, ring]), third_eye=(ball, place))
+    lids = [put(_keep_shapes(eyes.for_middle_eye(part), _THIRD_LIDS)) for part in eyes.build_lids(STYLE, tilts=False)]
+    ring = put(eyes.build_socket(STYLE, lambda x, y: np.full_like(x, eyes.eye_center()[2] + 0.013)))
+    front = submesh(character.left_eye, character.left_eye.vertices[:, 2] > -0.4 * EYE_RADIUS_M)
+    ball = transform_mesh(eyes.for_middle_eye(front), np.eye(3) * _THIRD_SIZE / BUILD.eye_size, (0, 0, 0))
+    return replace(character, trim=merge_meshes([character.trim, *lids, ring]), third_eye=(ball, place))
 
 
-def _with(mesh: Mesh, shapes: tuple[str, ...]) -> Mesh:
-    """The mesh with those shapes alone whose names begin so."""
+def _keep_shapes(mesh: Mesh, shapes: tuple[str, ...]) -> Mesh:
+    """Keep only the shapes whose names begin with one of `shapes`."""
     deltas = {name: delta for name, delta in mesh.deltas.items() if name.startswith(shapes)}
-    return Mesh(mesh.vertices, mesh.triangles, mesh.colours, deltas)
+    return Mesh(mesh.vertices, mesh.triangles, mesh.colors, deltas)
 
 
 def _fur() -> Mesh:
-    """The head's back and rings of short tufts."""
+    """Build the back of the head and rings of short tufts."""
     around = np.arange(44) / 44 * 2 * np.pi
-    front = rim(around)
+    front = opening_angles(around)
     share = np.linspace(0, 1, 12)[:, None]
-    net = on_shell(np.tile(around, (12, 1)), front + (np.pi - front) * share)
-    back = painted(net.reshape(-1, 3), grid(12, 44, closed=True)[:, ::-1], _FUR[1])
-    edge = on_shell(around, front)
-    border = tube(edge, edge - MIDDLE, np.full((44, 2), 0.008), 6, _FUR[1], closed=True)
-    front_fur = merge([back, border, *tufts(0, _RINGS[0], _FUR)])
-    deltas = {name: shell_move(name, front_fur.vertices) for name in JAW_SHAPES}
-    front_fur = Mesh(front_fur.vertices, front_fur.triangles, front_fur.colours, deltas)
-    return merge([front_fur, *[lock for number, ring in enumerate(_RINGS[1:], 1) for lock in tufts(number, ring, _FUR)]])
+    net = shell_points(np.tile(around, (12, 1)), front + (np.pi - front) * share)
+    back = solid_mesh(net.reshape(-1, 3), grid_triangles(12, 44, closed=True)[:, ::-1], _FUR[1])
+    edge = shell_points(around, front)
+    border = tube(edge, edge - SHELL_CENTER_M, np.full((44, 2), 0.008), 6, _FUR[1], closed=True)
+    front_fur = merge_meshes([back, border, *ring_of_tufts(0, _RINGS[0], _FUR)])
+    deltas = {name: shell_motion(name, front_fur.vertices) for name in JAW_SHAPES}
+    front_fur = Mesh(front_fur.vertices, front_fur.triangles, front_fur.colors, deltas)
+    return merge_meshes([front_fur, *[lock for number, ring in enumerate(_RINGS[1:], 1) for lock in ring_of_tufts(number, ring, _FUR)]])
 
 
 def _horn() -> Mesh:
-    """The left one, striped, bent out and up."""
+    """Build the left horn, striped, bent outward and up."""
     share = np.linspace(0, 1, 15)
     angle = np.deg2rad(-80 + 100 * share)
     path = np.c_[0.092 + 0.075 * np.cos(angle), 0.165 + 0.062 * np.sin(angle), np.full(15, -0.045)]
     thick = np.tile(0.0260 * np.clip(1 - share**1.6, 0.02, 1)[:, None], (1, 2))
     horn = tube(path, np.tile([0.0, 0.0, 1.0], (15, 1)), thick, 12, _HORN)
     stripe = np.repeat(np.arange(15) % 4 == 3, 12)[:, None]
-    return Mesh(horn.vertices, horn.triangles, np.where(stripe, colour(_STRIPE), horn.colours))
+    return Mesh(horn.vertices, horn.triangles, np.where(stripe, parse_color(_STRIPE), horn.colors))
 
 
 def _tusk() -> Mesh:
-    """The left one, from below the lower lip to above the upper one."""
+    """Build the left tusk, from below the lower lip to above the upper one."""
     share = np.linspace(0, 1, 5)[:, None]
     x, y = 0.030 + 0.003 * share, -0.0885 + 0.033 * share
     path: Floats = np.c_[x, y, shell_depth(x, y) + 0.006 + 0.006 * np.sin(np.pi * (0.15 + 0.6 * share))]
@@ -124,11 +124,11 @@ def _tusk() -> Mesh:
 
 
 def _body() -> Mesh:
-    """Round furry shoulders without a neck, closed below."""
+    """Build round furry shoulders without a neck, closed at their lower end."""
     profile = [(0.0, -0.262), (0.105, -0.262), (0.124, -0.250), (0.130, -0.230), (0.118, -0.190), (0.095, -0.14)]
-    parts = [turned(profile, 28, _FUR[1])]
+    parts = [revolve(profile, 28, _FUR[1])]
     for count, height, radius, turned_by in ((16, -0.225, 0.122, 0.0), (12, -0.196, 0.112, 0.5)):
         for k, turn in enumerate((np.arange(count) + turned_by) / count * 2 * np.pi):
             out = np.array([np.sin(turn), 0.0, np.cos(turn)])
-            parts.append(tuft(out * radius + (0, height, 0), 0.8 * out - (0, 0.6, 0), 0.036, 0.021, _FUR[k % 2]))
-    return moved(merge(parts), np.diag([1.0, 1.0, 0.85]), (0, 0, MIDDLE[2]))
+            parts.append(make_tuft(out * radius + (0, height, 0), 0.8 * out - (0, 0.6, 0), 0.036, 0.021, _FUR[k % 2]))
+    return transform_mesh(merge_meshes(parts), np.diag([1.0, 1.0, 0.85]), (0, 0, SHELL_CENTER_M[2]))

@@ -1,37 +1,40 @@
-"""The soft face plate: the front of our head model laid over a smooth, wide form, its 51 shapes carried along.
+"""The soft face plate: the front of our head model laid over a smooth, wide form, with its 51 shapes.
 
-The warp takes a place of the head model's space to the character's. Lips, mouth bag, teeth and tongue keep their relief, the nose
-shrinks to a button, and what surrounds the eyes is left out: sockets, lids and eyes are built anew (`eyes.py`).
+The warp maps places from head model space to character space. Lips, mouth interior, teeth and tongue keep their relief; the nose becomes a
+button; the region around the eyes is left out: sockets, lids and eyes are built anew (`eyes.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avatars.source.parts.primitives import Floats, Ints, Mesh, colour, part_of, smoothstep
+from avatars.source.parts.primitives import Floats, Mesh, parse_color, smoothstep, submesh
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 
-HALF = np.array([0.140, 0.146, 0.122])
-"""Half axes of the shell: the plate lies a little inside of it."""
-MIDDLE = np.array([0.0, -0.016, -0.064])
-OPENING_MIDDLE_Y, OPENING = -0.022, (0.102, 0.112)
-EYE, EYE_RADIUS = np.array([0.0455, 0.004]), 0.0315
+SHELL_HALF_AXES_M = np.array([0.140, 0.146, 0.122])
+"""Half axes of the shell. The plate lies a little inside it."""
+SHELL_CENTER_M = np.array([0.0, -0.016, -0.064])
+OPENING_CENTER_Y_M, OPENING_HALF_AXES_M = -0.022, (0.102, 0.112)
+EYE_CENTER_M, EYE_RADIUS_M = np.array([0.0455, 0.004]), 0.0315
 _INSET_M = 0.006
-_MOOD = {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25}
+_RESTING_EXPRESSION = {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25}
 _SMILE_PER_M = 14.0
-"""What our characters always wear: a hint of a smile, and mouth corners that lie higher by this much times x squared."""
-_WIDER = 1.48
+"""The mouth corners of all characters lie higher by this factor times x squared, in addition to a slight smile."""
+_WIDTH_FACTOR = 1.48
 _UNROLL, _SIDE_M = 0.9, -0.02
 MOUTH_RELIEF = 1.1
-MOUTH, THROAT = "#6d1f25", "#14060a"
+MOUTH_COLOR, THROAT_COLOR = "#6d1f25", "#14060a"
 _MUZZLE = (0.0, -0.068), (0.052, 0.044)
-_HEIGHTS = ((-0.16, -0.175), (-0.115, -0.135), (-0.07, -0.076), (-0.04, -0.042), (0.0, 0.004), (0.024, 0.049), (0.055, 0.093), (0.1, 0.14))
+_HEIGHT_MAP_M = (
+    (-0.16, -0.175), (-0.115, -0.135), (-0.07, -0.076), (-0.04, -0.042), (0.0, 0.004), (0.024, 0.049), (0.055, 0.093), (0.1, 0.14),
+)  # fmt: skip
 _SHELL_DROP_M = 0.016
-_STRONGER = {"brow": 1.0, "mouthSmile": 1.4, "mouthFrown": 2.3, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.22,
+_SHAPE_STRENGTHS = {"brow": 1.0, "mouthSmile": 1.4, "mouthFrown": 2.3, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.22,
              "mouthClose": 1.22, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.8,
              "mouthDimple": 1.7, "mouthStretch": 1.9, "mouthShrug": 1.3, "mouthPucker": 1.35, "mouthFunnel": 1.25, "eye": 0.4,
              "cheekPuff": 1.8}  # fmt: skip
@@ -39,9 +42,17 @@ _STRONGER = {"brow": 1.0, "mouthSmile": 1.4, "mouthFrown": 2.3, "jawLeft": 1.2, 
 
 @dataclass(frozen=True)
 class Style:
-    """What tells one character's face from another's. Colours are "#rrggbb"; pale is that of muzzle and chin; muzzle_m and
-    nose_m say how far they stand out; socket_m is half the thickness of the ring round an eye; shell_roughness is 0 for
-    polished, 1 for matte; brow_size how thick the brows are, brow_at where they begin; fangs how pointed the teeth, 0 to 1."""
+    """Colors and proportions of a character's face.
+
+    Attributes:
+        skin, pale, blush, lips, brow, socket, lid, lid_edge, lash, iris, iris_edge: colors, "#rrggbb"; pale is that of muzzle and chin.
+        muzzle_m, nose_m: how far muzzle and nose protrude.
+        socket_m: half of the thickness of the ring around an eye.
+        brow_size: thickness of the brows, 1 is average.
+        brow_at: (x, y) metres of the left brow's inner end.
+        fangs: how pointed the teeth are, 0 to 1.
+        shell_roughness: 0 polished to 1 matte.
+    """
 
     skin: str
     pale: str
@@ -64,36 +75,40 @@ class Style:
 
 
 def shell_depth(x: Floats, y: Floats, inset: float = 0.0) -> Floats:
-    """How far forward the shell's (rounded box) surface reaches at (x, y)."""
-    a, b, c = HALF - inset
-    left = 1 - np.abs(x / a) ** 2.6 - np.abs((y - MIDDLE[1]) / b) ** 2.4
-    return MIDDLE[2] + c * np.sign(left) * np.abs(left) ** (1 / 2.2)
+    """Return the z (metres) of the shell, a rounded box, at (x, y)."""
+    a, b, c = SHELL_HALF_AXES_M - inset
+    left = 1 - np.abs(x / a) ** 2.6 - np.abs((y - SHELL_CENTER_M[1]) / b) ** 2.4
+    return np.asarray(SHELL_CENTER_M[2] + c * np.sign(left) * np.abs(left) ** (1 / 2.2))
 
 
 def opening_level(x: Floats, y: Floats) -> Floats:
-    """0 in the middle of the shell's opening, 1 on its rim."""
-    u, v = np.abs(x / OPENING[0]), np.abs((y - OPENING_MIDDLE_Y) / OPENING[1])
+    """Return 0 in the middle of the opening of the shell and 1 on its edge."""
+    u, v = np.abs(x / OPENING_HALF_AXES_M[0]), np.abs((y - OPENING_CENTER_Y_M) / OPENING_HALF_AXES_M[1])
     return (u**2.8 + v**2.8) ** (1 / 2.8)
 
 
-def shell_move(name: str, place: Floats) -> Floats:
-    """How far the shell itself gives way (V, 3): its lower part follows the jaw a little."""
+def shell_motion(name: str, place: Floats) -> Floats:
+    """Return how far the shell yields (V, 3): its lower part follows the jaw a little."""
     low = smoothstep(place[:, 1], -0.03, -0.15)[:, None]
     way = {"jawOpen": (0, -_SHELL_DROP_M, -0.002), "jawLeft": (0.007, 0, 0), "jawRight": (-0.007, 0, 0), "jawForward": (0, 0, 0.007)}
-    return low * np.array(way.get(name, (0.0, 0.0, 0.0)))
+    return np.asarray(low * np.array(way.get(name, (0.0, 0.0, 0.0))))
 
 
 @dataclass(frozen=True)
 class Warp:
-    """Head model space to character space. smooth: coefficients of the human face's smooth depth; muzzle_m: how far the
-    muzzle stands out."""
+    """Map from head model space to character space.
+
+    Attributes:
+        smooth: coefficients of the human face's smooth depth.
+        muzzle_m: how far the muzzle protrudes.
+    """
 
     smooth: Floats
     muzzle_m: float
 
     @classmethod
-    def of(cls, model: HeadModel, muzzle_m: float) -> Warp:
-        """Fit the smooth depth to the model's front, without nose, lips and eyes."""
+    def fit(cls, model: HeadModel, muzzle_m: float) -> Warp:
+        """Fit the smooth depth to the front of the model, without nose, lips and eyes."""
         x, y, z = model.mean.T.astype(np.float64)
         front = model.region_mask("face", "brows") & (np.abs(x) < 0.06) & (y < 0.05) & (y > -0.108) & (z > -0.03)
         nose = (np.abs(x) < 0.02) & (y > -0.055) & (y < 0.0)
@@ -102,26 +117,31 @@ class Warp:
         return cls(np.linalg.lstsq(_basis(x[keep], y[keep]), z[keep], rcond=None)[0], muzzle_m)
 
     def across(self, place: Floats) -> Floats:
-        """(…, 2) x and y in character space."""
+        """Return x and y (..., 2) in character space."""
         x, y = place[..., 0], place[..., 1]
         table = np.linspace(-0.16, 0.1, 521)
-        height = np.interp(table, *zip(*_HEIGHTS))
+        height = np.interp(table, *np.array(_HEIGHT_MAP_M).T)
         kernel = np.exp(-0.5 * (np.arange(-40, 41) / 14) ** 2)
         height = np.convolve(np.pad(height - 1.2 * table, 40, mode="edge"), kernel / kernel.sum(), "valid") + 1.2 * table
         lift = _SMILE_PER_M * x**2 * _near(x, y, (0, -0.07), (0.03, 0.025))
-        wider = _WIDER * (1 + 0.16 * _near(x, y, (0, -0.07), (0.04, 0.03)))
+        wider = _WIDTH_FACTOR * (1 + 0.16 * _near(x, y, (0, -0.07), (0.04, 0.03)))
         return np.stack([wider * x, np.interp(y, table, height) + lift], -1)
 
     def __call__(self, place: Floats, rest: Floats, relief: Floats) -> Floats:
-        """(V, 3) in character space. rest: (V, 3) where the vertices are at rest, relief: (V,) how much of the human depth
-        above the smooth form stays at rest; what a shape adds to it is kept whole."""
+        """Map places (V, 3) to character space.
+
+        Args:
+            place: (V, 3) head model space.
+            rest: (V, 3) the same vertices at rest.
+            relief: (V,) share of the human depth above the smooth form that remains at rest; what a shape adds to it remains whole.
+        """
         to = self.across(place) + _unrolled(rest)
         own = rest[:, 2] - _basis(rest[:, 0], rest[:, 1]) @ self.smooth
         added = place[:, 2] - _basis(place[:, 0], place[:, 1]) @ self.smooth - own
-        return np.c_[to, self.depth(to[:, 0], to[:, 1]) + relief * own + 1.15 * added]
+        return np.asarray(np.c_[to, self.depth(to[:, 0], to[:, 1]) + relief * own + 1.15 * added])
 
     def depth(self, x: Floats, y: Floats) -> Floats:
-        """How far forward the smooth face reaches at (x, y)."""
+        """Return the z (metres) of the smooth face at (x, y)."""
         return shell_depth(x, y, _INSET_M) + self.muzzle_m * _near(x, y, *_MUZZLE)
 
 
@@ -131,7 +151,7 @@ def _basis(x: Floats, y: Floats) -> Floats:
 
 
 def _unrolled(rest: Floats) -> Floats:
-    """(V, 2) outwards: what lies at the sides of a human head or under the chin comes to lie round the face."""
+    """Return offsets (V, 2) that move the sides of the human head and the region under the chin to around the face."""
     x, y, z = rest.T
     to_side = _UNROLL * np.maximum(0, _SIDE_M - z) * smoothstep(np.abs(x), 0.03, 0.05) * np.sign(x)
     below = _UNROLL * np.maximum(0, 0.0 - z) * smoothstep(y, -0.095, -0.12)
@@ -139,23 +159,30 @@ def _unrolled(rest: Floats) -> Floats:
 
 
 def _near(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, float]) -> Floats:
-    """1 at a place, falling like a bell with half axes `size`."""
+    """Return 1 at a place, falling like a bell with half axes `size`."""
     return np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
 
 
-def skin_of(model: HeadModel) -> NDArray[np.bool_]:
-    """(V,) True on the face's outer surface."""
+def skin_mask(model: HeadModel) -> NDArray[np.bool_]:
+    """Return True for the vertices (V,) of the outer surface of the face."""
     return np.isin(model.region, [k for k, name in enumerate(model.region_names) if name in ("face", "lips", "brows", "nostrils")])
 
 
-def strength(name: str) -> float:
-    """How much stronger than a human's the shape is."""
-    return next((value for start, value in _STRONGER.items() if name.startswith(start)), 1.15)
+def shape_strength(name: str) -> float:
+    """Return the factor by which a shape is stronger than on a human."""
+    return next((value for start, value in _SHAPE_STRENGTHS.items() if name.startswith(start)), 1.15)
 
 
-def membrane(triangles: Ints, inside: NDArray[np.bool_]) -> tuple[Ints, Ints, Floats]:
-    """A net pulled tight: (rows, around, share) such that values[rows] = share @ values[around] is every inner vertex's
-    mean of its neighbours."""
+class Membrane(NamedTuple):
+    """A surface pulled tight between fixed vertices: values[rows] = share @ values[around]."""
+
+    rows: NDArray[np.integer[Any]]
+    around: NDArray[np.integer[Any]]
+    share: Floats
+
+
+def harmonic_weights(triangles: NDArray[np.integer[Any]], inside: NDArray[np.bool_]) -> Membrane:
+    """Solve for a membrane over the vertices `inside` (V,): each is the mean of its neighbors."""
     edges = np.unique(np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
     edges = np.concatenate([edges, edges[:, ::-1]])
     edges = edges[inside[edges[:, 0]]]
@@ -167,13 +194,21 @@ def membrane(triangles: Ints, inside: NDArray[np.bool_]) -> tuple[Ints, Ints, Fl
     np.add.at(pull, (number[edges[:, 0]], number[edges[:, 0]]), 1.0)
     np.add.at(pull, (number[edges[within, 0]], number[edges[within, 1]]), -1.0)
     np.add.at(hold, (number[edges[~within, 0]], number[edges[~within, 1]]), 1.0)
-    return rows, around, np.linalg.solve(pull, hold)
+    return Membrane(rows, around, np.linalg.solve(pull, hold))
 
 
 @dataclass(frozen=True)
 class Face:
-    """The head model with a nose pulled flat. rest: (V, 3) and shapes: (51, V, 3) in head model space, shapes as strong as
-    the character's are; warp to its space; relief: (V,)."""
+    """The head model with the nose flattened.
+
+    Attributes:
+        style: colors and proportions.
+        model: our head model.
+        rest: (V, 3) head model space.
+        shapes: (51, V, 3) head model space, as strong as the character's.
+        warp: map to character space.
+        relief: (V,) see `Warp.__call__`.
+    """
 
     style: Style
     model: HeadModel
@@ -183,81 +218,81 @@ class Face:
     relief: Floats
 
     @classmethod
-    def of(cls, model: HeadModel, style: Style) -> Face:
-        """Ready to be asked for neutral and shapes."""
+    def from_head_model(cls, model: HeadModel, style: Style) -> Face:
+        """Flatten the nose of a head model and strengthen its shapes."""
         rest = model.mean.astype(np.float64)
-        for name, much in _MOOD.items():
+        for name, much in _RESTING_EXPRESSION.items():
             rest += much * model.expression_basis[EXPRESSION_NAMES.index(name)]
-        strong = np.array([strength(name) for name in EXPRESSION_NAMES])
+        strong = np.array([shape_strength(name) for name in EXPRESSION_NAMES])
         shapes = model.expression_basis.astype(np.float64) * strong[:, None, None]
         x, y = rest[:, 0], rest[:, 1]
-        # The cheeks alone are puffed: stronger lips would part.
+        # Strengthen the cheeks only: stronger lips would part.
         shapes[EXPRESSION_NAMES.index("cheekPuff")] *= 1 - 0.85 * _near(x, y, (0, -0.07), (0.034, 0.02))[:, None]
-        skin = skin_of(model)
+        skin = skin_mask(model)
         nose = skin & (np.hypot(rest[:, 0] / 0.029, (rest[:, 1] + 0.026) / 0.036) < 1) & (rest[:, 1] > -0.0555)
-        rows, around, share = membrane(model.triangles, nose)
+        rows, around, share = harmonic_weights(model.triangles, nose)
         rest[rows] = share @ rest[around]
         shapes[:, rows] = np.einsum("ij,sjk->sik", share, shapes[:, around])
         x, y = rest[:, 0], rest[:, 1]
         relief = smoothstep(_near(x, y, (0, -0.07), (0.045, 0.028)), 0.25, 0.7) * MOUTH_RELIEF
         relief[model.region_mask("mouth_inside")] = MOUTH_RELIEF
-        return cls(style, model, rest, shapes, Warp.of(model, style.muzzle_m), relief)
+        return cls(style, model, rest, shapes, Warp.fit(model, style.muzzle_m), relief)
 
     def to_character(self, place: Floats) -> Floats:
-        """(V, 3) head model space to character space, all vertices."""
+        """Map all vertices (V, 3) from head model space to character space."""
         return self.warp(place, self.rest, self.relief)
 
     def neutral(self) -> Floats:
-        """(V, 3) character space, with a button of a nose."""
+        """Return the vertices (V, 3) at rest in character space, with a button for a nose."""
         place = self.to_character(self.rest)
-        hole = EYE_RADIUS - 0.001 - np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1])
-        place[:, 2] -= 2.6 * np.clip(hole, 0, 0.006) * skin_of(self.model)  # the ragged edge is tucked in behind the ring
+        hole = EYE_RADIUS_M - 0.001 - np.hypot(np.abs(place[:, 0]) - EYE_CENTER_M[0], place[:, 1] - EYE_CENTER_M[1])
+        place[:, 2] -= 2.6 * np.clip(hole, 0, 0.006) * skin_mask(self.model)  # hides the ragged edge behind the ring
         button = _near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 0.9 * MOUTH_RELIEF)
         place[:, 2] += self.style.nose_m * button
         return place
 
     def moves(self, place: Floats) -> dict[str, Floats]:
-        """How each of the 51 moves the character's vertices at `place` (V, 3): whole in the middle, fading towards the rim."""
+        """Return the motion of the vertices at `place` (V, 3) for each of the 51 shapes: whole in the middle, fading towards the edge."""
         inside = smoothstep(opening_level(place[:, 0], place[:, 1]), 1.0, 0.55)[:, None]
         inside[self.model.region_mask("mouth_inside")] = 1
-        chin = skin_of(self.model) & ~self.model.region_mask("lips") & (place[:, 1] < -0.055)
+        chin = skin_mask(self.model) & ~self.model.region_mask("lips") & (place[:, 1] < -0.055)
         level = opening_level(place[:, 0], place[:, 1])
-        rows, around, share = membrane(self.model.triangles, chin & (level > 0.55) & (level < 1.02))
-        eye = np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1])[:, None]
+        rows, around, share = harmonic_weights(self.model.triangles, chin & (level > 0.55) & (level < 1.02))
+        eye = np.hypot(np.abs(place[:, 0]) - EYE_CENTER_M[0], place[:, 1] - EYE_CENTER_M[1])[:, None]
         result = {}
         for name, shape in zip(EXPRESSION_NAMES, self.shapes):
             start = self.rest + (self.shapes[EXPRESSION_NAMES.index("jawOpen")] if name == "mouthClose" else 0)
             move = self.to_character(start + shape) - self.to_character(start)
             if name.startswith("eye"):
                 move *= 0.5
-            move *= 1 - 0.7 * smoothstep(eye, 1.5 * EYE_RADIUS, EYE_RADIUS)  # the skin is stiffer at the sockets
-            result[name] = inside * move + (1 - inside) * shell_move(name, place)
-            if name.startswith("jaw") or name == "mouthClose":  # the longest ways: let the chin give evenly
+            move *= 1 - 0.7 * smoothstep(eye, 1.5 * EYE_RADIUS_M, EYE_RADIUS_M)  # the skin is stiffer at the sockets
+            result[name] = inside * move + (1 - inside) * shell_motion(name, place)
+            if name.startswith("jaw") or name == "mouthClose":  # long motions: smooth the chin
                 result[name][rows] = share @ result[name][around]
         return result
 
 
 def build_plate(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
-    """Skin and lips, holes under the sockets, its ragged outer edge under the shell's rim."""
+    """Build skin and lips, with holes under the sockets; the ragged outer edge lies under the edge of the shell."""
     model = face.model
     level = opening_level(place[:, 0], place[:, 1])
-    socket = np.hypot(np.abs(place[:, 0]) - EYE[0], place[:, 1] - EYE[1]) < EYE_RADIUS - 0.005
-    keep = skin_of(model) & (level < 1.12) & ~socket
+    socket = np.hypot(np.abs(place[:, 0]) - EYE_CENTER_M[0], place[:, 1] - EYE_CENTER_M[1]) < EYE_RADIUS_M - 0.005
+    keep = skin_mask(model) & (level < 1.12) & ~socket
     style = face.style
-    code = np.tile(colour(style.skin), (len(place), 1))
+    code = np.tile(parse_color(style.skin), (len(place), 1))
     muzzle = smoothstep(_near(place[:, 0], place[:, 1], (0, -0.078), (0.052, 0.05)), 0.33, 0.43)[:, None]
-    code = code * (1 - muzzle) + colour(style.pale) * muzzle
+    code = code * (1 - muzzle) + parse_color(style.pale) * muzzle
     cheek = _near(np.abs(place[:, 0]), place[:, 1], (0.074, -0.050), (0.021, 0.017))[:, None]
-    code = code * (1 - 0.55 * cheek) + colour(style.blush) * 0.55 * cheek
-    code[model.region_mask("lips")] = colour(style.lips)
-    return part_of(Mesh(place, model.triangles.astype(np.int64), code, moves), keep)
+    code = code * (1 - 0.55 * cheek) + parse_color(style.blush) * 0.55 * cheek
+    code[model.region_mask("lips")] = parse_color(style.lips)
+    return submesh(Mesh(place, model.triangles.astype(np.int64), code, moves), keep)
 
 
 def build_mouth(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
-    """The mouth bag, dark and darker towards the throat, joined to the lips' inner edge."""
+    """Build the inside of the mouth, darker towards the throat, joined to the inner edge of the lips."""
     model = face.model
     bag, lips = model.region_mask("mouth_inside"), model.region_mask("lips")
-    code = np.tile(colour(MOUTH), (len(place), 1))
-    code[bag] = colour(MOUTH) * smoothstep(place[bag, 2], -0.01, 0.03)[:, None] + colour(THROAT)
+    code = np.tile(parse_color(MOUTH_COLOR), (len(place), 1))
+    code[bag] = parse_color(MOUTH_COLOR) * smoothstep(place[bag, 2], -0.01, 0.03)[:, None] + parse_color(THROAT_COLOR)
     triangles = model.triangles[~lips[model.triangles].all(1)]
-    return part_of(Mesh(place, triangles.astype(np.int64), code, moves), bag | lips)
+    return submesh(Mesh(place, triangles.astype(np.int64), code, moves), bag | lips)

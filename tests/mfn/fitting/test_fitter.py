@@ -173,7 +173,8 @@ def several_photos(basis: FitBasis, people: int, each: int, seed: int = 0) -> tu
     angles = rng.uniform(-0.5, 0.5, (count, 3)).astype(np.float32)
     rotation = torch.from_numpy(camera.rotation_from_euler(angles).astype(np.float32))
     size = torch.full((count,), 1000.0)
-    true = FitResult(rotation, size, torch.full((count, 2), 100.0), torch.from_numpy(identity), torch.from_numpy(expression), torch.zeros(count))
+    center, residual = torch.full((count, 2), 100.0), torch.zeros(count)
+    true = FitResult(rotation, size, center, torch.from_numpy(identity), torch.from_numpy(expression), residual)
     shape = torch.cat([true.identity, true.expression], 1)
     head = basis.mean + torch.tensordot(shape, torch.cat([basis.identity, basis.expression]), 1)
     depth = (head @ rotation[:, 2, :, None]) * 1000.0
@@ -191,7 +192,8 @@ def test_one_person_one_identity(basis: FitBasis) -> None:
     alone = fit(points, true.expression, basis)
     joint = fit_people(points, true.expression, person, basis)
     exact = fit_people(points, true.expression, person, basis, FitOptions(identity_wiggle=0.0))
-    assert spread_within_people(exact.identity, person) < 1e-6 < spread_within_people(joint.identity, person) < 0.5 * spread_within_people(alone.identity, person)
+    spreads = [spread_within_people(found.identity, person) for found in (exact, joint, alone)]
+    assert spreads[0] < 1e-6 < spreads[1] < 0.5 * spreads[2]
     error = [(f.identity - true.identity).norm(dim=1).mean() for f in (exact, alone)]
     assert error[0] < error[1]
     assert joint.residual.mean() < 1.2 * alone.residual.mean()
