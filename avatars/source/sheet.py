@@ -55,7 +55,7 @@ def tile(rig: Rig, expression: dict[str, float], size: int, yaw_deg: float = 0.0
         time_s=np.zeros(1),
         actor=np.zeros(1, np.int32),
         coefficients=coefficients(expression)[None],
-        rotation=matrix_to_quaternion(turn),
+        rotation=matrix_to_quaternion(turn).astype(np.float32),
         translation=np.array([[0.0, 0.02, -_DISTANCE_M]]),
     )
     ground = np.full((size, size, 3), _GROUND, np.uint8)

@@ -67,7 +67,7 @@ def _highlight(size: float, at: tuple[float, float]) -> Floats:
     """Return a round patch (17, 3) of light just above the ball. size, at: diameter and place, in radii of the ball."""
     turn = np.arange(16) / 16 * 2 * np.pi
     flat = np.concatenate([[at], np.stack([np.cos(turn), np.sin(turn)], 1) * size / 2 + at])
-    return np.c_[flat, np.sqrt(1 - (flat**2).sum(1))] * EYE_RADIUS_M * 1.012
+    return np.asarray(np.c_[flat, np.sqrt(1 - (flat**2).sum(1))] * EYE_RADIUS_M * 1.012)
 
 
 def _disc(sides: int) -> np.ndarray:
@@ -79,7 +79,7 @@ def _gaze_rotation(down_deg: float, left_deg: float) -> Floats:
     a, b = np.deg2rad([down_deg, left_deg])
     about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     about_y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    return about_y @ about_x
+    return np.asarray(about_y @ about_x)
 
 
 def _lid_net(upper: bool, turn_deg: float, tilt_deg: float) -> tuple[Floats, Floats]:

@@ -194,7 +194,7 @@ def harmonic_weights(triangles: NDArray[np.integer[Any]], inside: NDArray[np.boo
     np.add.at(pull, (number[edges[:, 0]], number[edges[:, 0]]), 1.0)
     np.add.at(pull, (number[edges[within, 0]], number[edges[within, 1]]), -1.0)
     np.add.at(hold, (number[edges[~within, 0]], number[edges[~within, 1]]), 1.0)
-    return Membrane(rows, around, np.linalg.solve(pull, hold))
+    return Membrane(rows, around, np.asarray(np.linalg.solve(pull, hold), np.float64))
 
 
 @dataclass(frozen=True)
