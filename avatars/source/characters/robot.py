@@ -72,9 +72,8 @@ def _ear() -> Mesh:
         revolve(((0.020, 0.0), (0.020, 0.0205), (0.018, 0.0235), (0.012, 0.0255), (0.0, 0.0262)), 32, ACCENT),
     )
     to_side = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # y to x, z to y, x to z: a rotation, not a reflection
-    return transform_mesh(merge_meshes(steps),
-        to_side,
-        (SHELL_HALF_AXES_M[0] - 0.006, SHELL_CENTER_M[1] + 0.008, SHELL_CENTER_M[2] - 0.004))
+    place = (SHELL_HALF_AXES_M[0] - 0.006, SHELL_CENTER_M[1] + 0.008, SHELL_CENTER_M[2] - 0.004)
+    return transform_mesh(merge_meshes(steps), to_side, place)
 
 
 def _antenna() -> Mesh:
