@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.camera import pitch_yaw_roll_deg
-from mfn.structures.faces_json import FORMAT, PictureInfo, arrays_from_json, faces_to_dict
+from mfn.structures.faces_json import FORMAT, PictureInfo, faces_to_dict
 from mfn.structures.head_model import default_head_model
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write
 from retarget.io.suggest import did_you_mean
+from retarget.performance.json_reader import parse_faces_document
 
 if TYPE_CHECKING:
     import pandas
@@ -236,8 +237,7 @@ class Faces:
     @classmethod
     def from_json(cls, text: str) -> Faces:
         """Read what `to_json` wrote (numbers to 7 digits), or a `.faces.json` file of `mfn detect`."""
-        arrays = arrays_from_json(text, FIELD_NAMES)
-        return cls.empty(arrays) if isinstance(arrays, int) else cls(**arrays)
+        return cls(**parse_faces_document(text).arrays)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a table with one row a face: image, track, score, box, pose in degrees, place, and the 51 expression weights.

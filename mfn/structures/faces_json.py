@@ -4,12 +4,11 @@
      "format": 1, "identity_size": 64,
      "faces": [{"box": [...], ..., "expression": {"browDownLeft": 0.1, ...}, "pose_deg": {"pitch": 3.1, ...}}, ...]}
 
-`pose_deg` is for readers only: it follows from `rotation`.
+`pose_deg` is for readers only: it follows from `rotation`. `retarget.performance.json_reader` reads the format.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -51,31 +50,6 @@ def faces_to_dict(arrays: Mapping[str, NDArray[Any]], picture: PictureInfo | Non
         rows.append(row)
     head: dict[str, Any] = {} if picture is None else picture._asdict()
     return {**head, "format": FORMAT, "identity_size": arrays["identity"].shape[1], "faces": rows}
-
-
-def arrays_from_json(text: str, names: tuple[str, ...]) -> dict[str, NDArray[Any]] | int:
-    """Read the arrays of `Faces` from the text of a `.faces.json` file.
-
-    Args:
-        text: JSON text.
-        names: Names of the arrays to read.
-
-    Returns:
-        Name -> array, N rows each; or, if there is no face, the identity size alone.
-
-    Raises:
-        ValueError: If the text is not JSON of this format.
-    """
-    try:
-        data = json.loads(text)
-        rows = data["faces"]
-        if not rows:
-            return int(data["identity_size"])
-        arrays = {name: np.array([row[name] for row in rows]) for name in names if name != "expression"}
-        arrays["expression"] = np.array([[row["expression"][name] for name in EXPRESSION_NAMES] for row in rows])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"not faces as JSON: {type(error).__name__} {error}") from None
-    return arrays
 
 
 def _rounded(value: NDArray[Any] | np.generic) -> Any:
