@@ -19,7 +19,7 @@ from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.training.data.packs import read_pictures
 from retarget.io.files import atomic_write
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 RESULTS = Path(__file__).parent / "results"
 EVALUATION_SETS = ("aflw2000", "facesynthetics", "youtube68")
@@ -27,8 +27,8 @@ EVALUATION_CLIPS = ("d0", "d3", "d10", "d12")
 FOUND_IOU = 0.25  # a face counts as found when a box overlaps the box of its true points this much
 
 Figures = dict[str, Any]
-_HEADER_KEYS = ("script", "cpu_seconds")
-_TIMING = re.compile(r"seconds?\b|_ms\b|\bms\b|^us_|per_second|faces_per_minute")
+_HEADER_KEYS = ("script",)
+_TIMING = re.compile(r"second|minute|fastest|(^|[_/ ])(ms|us)([_/ ]|$)")
 
 
 class Score(Protocol):
@@ -46,7 +46,7 @@ class EvaluationSet(NamedTuple):
     pose: (P, 3) pitch, yaw and roll in radians as published, or None.
     """
 
-    pictures: list[Picture]
+    pictures: list[Image]
     points: NDArray[np.float64]
     pose: NDArray[np.float64] | None
 
@@ -72,7 +72,7 @@ def yaw_groups(pose: NDArray[np.float64] | None, count: int) -> dict[str, NDArra
     return groups
 
 
-def read_tar(path: Path) -> list[Picture]:
+def read_tar(path: Path) -> list[Image]:
     """Read all pictures of a tar file, in the order of their names, as (H, W, 3) uint8 RGB."""
     return read_pictures(path)
 
@@ -107,7 +107,7 @@ def load_score(folder: Path) -> Score:
     return cast(Score, module)
 
 
-def read_clip(path: Path, max_frames: int, every: int = 1) -> list[Picture]:
+def read_clip(path: Path, max_frames: int, every: int = 1) -> list[Image]:
     """Read the first frames of a video clip with OpenCV.
 
     Args:
@@ -126,7 +126,7 @@ def read_clip(path: Path, max_frames: int, every: int = 1) -> list[Picture]:
     if not path.is_file():
         raise FileNotFoundError(f"expected a clip at {path}: give the folder of the clips")
     clip = cv2.VideoCapture(str(path))
-    frames: list[Picture] = []
+    frames: list[Image] = []
     for number in range(max_frames):
         success, frame = clip.read()
         if not success:
@@ -280,7 +280,7 @@ def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> 
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def picture_grid(tiles: Sequence[Picture], columns: int, fill: int = 0) -> Picture:
+def picture_grid(tiles: Sequence[Image], columns: int, fill: int = 0) -> Image:
     """Lay equally large pictures (H, W, 3) side by side, `columns` in a row; empty places get the gray level `fill`."""
     if not tiles:
         raise ValueError("expected at least one picture for the grid, got none")

@@ -32,7 +32,7 @@ from experiments.common import (
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 RESULT = RESULTS / "ablation" / "sfn_ablation.json"
 COLUMNS = (
@@ -65,7 +65,7 @@ def difference(values: NDArray[np.float64]) -> Difference:
 
 
 def measure_seed(
-    path: Path, sets: Mapping[str, BoxedSet], heads: Sequence[tuple[Picture, Faces]], score: Score
+    path: Path, sets: Mapping[str, BoxedSet], heads: Sequence[tuple[Image, Faces]], score: Score
 ) -> list[float]:
     """Measure the COLUMNS of one network."""
     network = SingleFace.load(path)

@@ -40,7 +40,7 @@ from mfn.inference.visualize import draw_faces
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from retarget.io.images import Picture, write_image
+from retarget.io.images import Image, write_image
 
 RESULT = RESULTS / "accuracy" / "accuracy.json"
 MAX_ANGLE_DEG = 99.0
@@ -71,7 +71,7 @@ class SetResult(NamedTuple):
     """Hold the figures of one set and, worst first, its pictures with the face that was found in each."""
 
     figures: Figures
-    worst_first: list[tuple[Picture, Faces]]
+    worst_first: list[tuple[Image, Faces]]
 
 
 def find_faces(predictor: Predictor, data: EvaluationSet) -> list[Faces]:

@@ -19,7 +19,7 @@ from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.training.data.packs import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 RESULT = RESULTS / "accuracy" / "expression_follow.json"
 PACKS = ("lfw", "utkface", "youtube", "expressions", "masks_without")
@@ -29,7 +29,7 @@ MIN_SPREAD = 0.03  # a shape that hardly varies in the labels has no meaningful 
 MAX_OFFSET = 0.4  # of the face's size: a prediction farther from the middle is another face
 
 
-def center_face(pack: Pack, row: int, size_px: float) -> Picture:
+def center_face(pack: Pack, row: int, size_px: float) -> Image:
     """Lay one face of a pack in the middle of a gray square.
 
     Args:

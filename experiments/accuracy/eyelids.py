@@ -24,7 +24,7 @@ from mfn.inference.single_face import SingleFace
 from mfn.structures.head_model import face_box
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 LABELS = Path(__file__).with_suffix(".json")
 RESULT = RESULTS / "accuracy" / "eyelids.json"
@@ -34,7 +34,7 @@ BLINK = [EXPRESSION_NAMES.index("eyeBlinkLeft"), EXPRESSION_NAMES.index("eyeBlin
 class Eyes(NamedTuple):
     """Hold one labeled face: picture (H, W, 3) uint8 RGB, box (4,) in px, and whether both eyes are closed."""
 
-    picture: Picture
+    picture: Image
     box: np.ndarray
     closed: bool
 

@@ -43,7 +43,7 @@ from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.rendering.head_renderer import Person
 from mfn.training.data.packs import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.io.images import Picture, write_image
+from retarget.io.images import Image, write_image
 
 RESULT = RESULTS / "accuracy" / "face_size.json"
 SIZES_PX = (16, 24, 32, 48, 64, 96, 128, 192, 300)
@@ -65,7 +65,7 @@ NETWORKS = ("large", "small", "SFN")
 class Sample(NamedTuple):
     """Hold a picture (H, W, 3) uint8 RGB and the one face in it."""
 
-    picture: Picture
+    picture: Image
     face: Faces
 
 
@@ -101,7 +101,7 @@ class Laid(NamedTuple):
 
     target: dict[int, list[Faces]]
     predicted: dict[int, dict[str, list[Faces]]]
-    sheet: list[list[Picture]]
+    sheet: list[list[Image]]
 
 
 def draw_samples(heads: Busts, count: int) -> Iterator[Sample]:
@@ -125,7 +125,7 @@ def face_size_px(face: Faces) -> float:
     return float(np.sqrt((face.box[0, 2:] - face.box[0, :2]).prod()))
 
 
-def lay(sample: Sample, size_px: float, position: np.ndarray, ground: Picture | None) -> Sample:
+def lay(sample: Sample, size_px: float, position: np.ndarray, ground: Image | None) -> Sample:
     """Resize a picture until its face has the wanted size, and lay it on a ground.
 
     Args:

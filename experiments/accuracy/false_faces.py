@@ -15,14 +15,14 @@ from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import MODELS
 from mfn.inference.predictor import Predictor
 from mfn.training.data.packs import read_pictures
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 RESULT = RESULTS / "accuracy" / "false_faces.json"
 SCORES = (0.4, 0.5, 0.55, 0.6, 0.65)
 EVERY = 5
 
 
-def count_false_faces(predictor: Predictor, photos: Sequence[Picture]) -> Figures:
+def count_false_faces(predictor: Predictor, photos: Sequence[Image]) -> Figures:
     """Count the photos with a face at each minimum score of SCORES. The predictor must keep faces from the lowest one on."""
     best = [float(predictor(photo).score.max(initial=0)) for photo in photos]
     counts = {str(score): sum(b >= score for b in best) for score in SCORES}

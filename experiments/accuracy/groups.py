@@ -31,7 +31,7 @@ from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget.io.files import make_folder
-from retarget.io.images import Picture, read_image, write_image
+from retarget.io.images import Image, read_image, write_image
 
 RESULT = RESULTS / "accuracy" / "groups.json"
 MIN_TRUE_SCORE = 0.75
@@ -66,7 +66,7 @@ class Judgment(NamedTuple):
 class FalseDetection(NamedTuple):
     """Hold one false detection: the picture, its box (4,) and score, and the true boxes (M, 4) that do not count."""
 
-    picture: Picture
+    picture: Image
     box: NDArray[np.float32]
     score: float
     ignored: NDArray[np.float64]
@@ -158,7 +158,7 @@ def draw_false(path: Path, false: Sequence[FalseDetection], side_px: int = 160, 
     """Draw the false detections side by side, the highest score first."""
     import cv2
 
-    tiles: list[Picture] = []
+    tiles: list[Image] = []
     for item in sorted(false, key=lambda item: -item.score):
         middle, reach = (item.box[:2] + item.box[2:]) / 2, 1.5 * max(item.box[2:] - item.box[:2])
         to_tile = np.array([[1, 0, reach - middle[0]], [0, 1, reach - middle[1]]]) * (side_px / (2 * reach))

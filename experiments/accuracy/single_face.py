@@ -48,7 +48,7 @@ from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
 from mfn.training.data.packs import read_pictures
 from retarget.geometry.rotations import fit_similarity
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 RESULT = RESULTS / "accuracy" / "single_face.json"
 SYNTHETIC_COUNT, SYNTHETIC_SEED = 200, 90210
@@ -66,7 +66,7 @@ class BoxedSet(NamedTuple):
 class BoxedFrame(NamedTuple):
     """Hold a frame (H, W, 3) uint8 RGB and the box (1, 4) of its best face."""
 
-    picture: Picture
+    picture: Image
     box: NDArray[np.float32]
 
 
@@ -75,7 +75,7 @@ class Material(NamedTuple):
 
     sets: dict[str, BoxedSet]
     clips: dict[str, list[BoxedFrame]]
-    synthetic: list[tuple[Picture, Faces]]
+    synthetic: list[tuple[Image, Faces]]
 
 
 class Reading(NamedTuple):
@@ -90,7 +90,7 @@ def rotation_of_points(points: NDArray[Any], model: HeadModel) -> NDArray[np.flo
     return fit_similarity(model.points(model.mean, "ibug68"), points).rotation
 
 
-def read(network: SingleFace, picture: Picture, boxes: NDArray[Any], crops: int) -> Reading:
+def read(network: SingleFace, picture: Image, boxes: NDArray[Any], crops: int) -> Reading:
     """Read the faces in boxes (N, 4). With two crops a network of parameters reads again around its first prediction."""
     if network.kind != "parameters":
         points = network.landmarks(picture, boxes)
@@ -128,14 +128,14 @@ def read_sets(folder: Path, predictor: Predictor) -> dict[str, BoxedSet]:
     return {name: BoxedSet(data, [face.box for face in find_faces(predictor, data)]) for name, data in sets.items()}
 
 
-def draw_heads(data: Path, count: int) -> list[tuple[Picture, Faces]]:
+def draw_heads(data: Path, count: int) -> list[tuple[Image, Faces]]:
     """Draw heads with exact expressions. Their seed belongs to no training run."""
     heads = HeadGenerator(HeadModel.load(), read_pictures(data / "backgrounds.tar", every=15))
     rng = np.random.default_rng(SYNTHETIC_SEED)
     return [heads.generate(rng, 200, 1.25) for _ in range(count)]
 
 
-def expression_error(network: SingleFace, heads: Sequence[tuple[Picture, Faces]]) -> float:
+def expression_error(network: SingleFace, heads: Sequence[tuple[Image, Faces]]) -> float:
     """Return the mean absolute error of an expression weight on drawn heads."""
     errors = [np.abs(network(picture, face.box).expression - face.expression).mean() for picture, face in heads]
     return float(np.mean(errors))

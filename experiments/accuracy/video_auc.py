@@ -36,7 +36,7 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 RESULT = RESULTS / "accuracy" / "video_auc.json"
 LIMIT_PERCENT = 8.0
@@ -48,26 +48,26 @@ MFN_PREFIX = "mfn:"
 class Changed(NamedTuple):
     """Hold the frame of a scenario and the factor from px of the original frame to px of this one."""
 
-    picture: Picture
+    picture: Image
     factor: float
 
 
-Scenario = Callable[[Picture, float], Changed]  # (frame, size of its face in px) -> the frame in the scenario
-FaceReader = Callable[[Picture, np.ndarray], Faces]  # (frame, true points (68, 2)) -> the face there: one row or none
+Scenario = Callable[[Image, float], Changed]  # (frame, size of its face in px) -> the frame in the scenario
+FaceReader = Callable[[Image, np.ndarray], Faces]  # (frame, true points (68, 2)) -> the face there: one row or none
 
 
-def as_it_is(picture: Picture, _: float) -> Changed:
+def as_it_is(picture: Image, _: float) -> Changed:
     """Return the frame unchanged."""
     return Changed(picture, 1.0)
 
 
-def dark(picture: Picture, _: float) -> Changed:
+def dark(picture: Image, _: float) -> Changed:
     """Reduce the light to a third and add camera noise."""
     noise = np.random.default_rng(3).normal(0, DARK_NOISE_LEVELS, picture.shape)
     return Changed(np.clip(picture * LIGHT + noise, 0, 255).astype(np.uint8), 1.0)
 
 
-def far_and_moving(picture: Picture, face_px: float) -> Changed:
+def far_and_moving(picture: Image, face_px: float) -> Changed:
     """Reduce the frame until the face has 40 px, and blur it sideways."""
     import cv2
 

@@ -1,97 +1,109 @@
-"""A pack of real photos with changed expressions: eyes shut, winks, jaws open, brows, puckers (`mfn.synthesis.expression_edit`), with exact labels.
+"""Make a pack of real photos with changed expressions, with exact labels: closed eyes, winks, open jaws, brows, puckers.
 
-    python -m experiments.data_generation.expressions --data DATA --labels runs/labels --out runs/edits --count 6000
+    python -m experiments.data_generation.expressions --data ../shared/data --labels runs/labels --out runs/edits --count 6000
 
-Writes edits.tar, edits.npz and labels/edits.npz below --out, in the form of the other packs, and a sheet to look at: above each edit the
-photo it was made of. Ctrl-C stops and writes what there is.
+`mfn.synthesis.expression_edit` changes the photos. The script writes edits.tar, edits.npz and labels/edits.npz into
+--out, in the form of the other packs, and sheet.png for a check by eye: above each edit the photo it was made from.
+Ctrl-C stops and writes what there is.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from experiments.common import make_parser, picture_grid
 from experiments.data_generation.profiles import lone_faces
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
-from mfn.structures.head_model import HeadModel, face_box
+from mfn.structures.head_model import HeadModel
 from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.synthesis.expressions import change_expression
 from mfn.training.data.pack_writer import write_pack
 from mfn.training.data.packs import Pack, read_pack
-from retarget.io.images import encode_jpeg
+from retarget.io.images import Image, decode_image, encode_jpeg, write_image
 
-SHARES = {"lfw": 0.5, "utkface": 0.3, "youtube": 0.2}
-MOST_MADE = 0.16  # an edit that had to paint more of the face than this is not kept
-
-
-def usable(pack: Pack) -> np.ndarray:
-    """Rows of well seen faces, lone_faces in their picture: more than 70 px tall, at most 50 degrees aside, 25 up or down."""
-    rows = lone_faces(pack, 70)
-    pitch, yaw, _ = np.abs(np.degrees(euler_from_rotation(pack.faces.rotation[rows]))).T
-    return rows[(yaw < 50) & (pitch < 25)]
+SHARES = {"lfw": 0.5, "utkface": 0.3, "youtube": 0.2}  # pack -> share of the faces
+MIN_HEIGHT_PX, MAX_YAW_DEG, MAX_PITCH_DEG = 70, 50, 25  # of a face that is edited
+MAX_PAINTED_SHARE = 0.16  # an edit that had to paint more of the face is not kept
+MIN_MOTION_PX = 0.25  # an edit that moved the face less is not kept
+SHEET_COUNT = 48
 
 
-def make(packs: dict[str, Pack], count: int, seed: int) -> tuple[list[bytes], Faces, list[np.ndarray]]:
-    """`count` coded pictures and the face of each; the first photos as they were."""
+class Edits(NamedTuple):
+    """Hold the JPEG files, the face of each, and the first photos before the edit."""
+
+    coded: list[bytes]
+    faces: Faces
+    photos: list[Image]
+
+
+def editable_faces(pack: Pack) -> NDArray[np.int64]:
+    """Return the rows of lone faces that are high enough and not turned far."""
+    rows = lone_faces(pack, MIN_HEIGHT_PX)
+    pitch_deg, yaw_deg, _ = np.abs(np.degrees(euler_from_rotation(pack.faces.rotation[rows]))).T
+    return np.asarray(rows[(yaw_deg < MAX_YAW_DEG) & (pitch_deg < MAX_PITCH_DEG)])
+
+
+def make(packs: Mapping[str, Pack], count: int, seed: int) -> Edits:
+    """Make `count` edits; fewer after Ctrl-C."""
     editor, rng = ExpressionEditor(HeadModel.load()), np.random.default_rng(seed)
-    rows = {name: usable(pack) for name, pack in packs.items()}
+    rows = {name: editable_faces(pack) for name, pack in packs.items()}
     share = np.array([SHARES[name] for name in packs]) / sum(SHARES[name] for name in packs)
     coded: list[bytes] = []
     faces: list[Faces] = []
-    photos: list[np.ndarray] = []
+    photos: list[Image] = []
     with tqdm(total=count, unit="face", mininterval=5) as bar, suppress(KeyboardInterrupt):
         while len(coded) < count:
             pack = packs[str(rng.choice(list(packs), p=share))]
             face = pack.faces[[int(rng.choice(rows[pack.name]))]]
             photo = pack.pictures[int(face.image[0])]
             edit = editor.edit(photo, face, change_expression(face.expression[0], rng)[None])
-            if edit.painted_share > MOST_MADE or edit.mean_motion_px < 0.25:
+            if edit.painted_share > MAX_PAINTED_SHARE or edit.mean_motion_px < MIN_MOTION_PX:
                 continue
-            points = editor.model.landmarks(edit.face, "mediapipe478")
-            faces.append(edit.face.replace(box=face_box(points), image=np.array([len(coded)])))
-            photos.append(photo) if len(photos) < 48 else None
+            box = editor.model.boxes(edit.face)
+            faces.append(edit.face.replace(box=box, image=np.array([len(coded)], np.int32)))
+            if len(photos) < SHEET_COUNT:
+                photos.append(photo)
             coded.append(encode_jpeg(edit.picture))
             bar.update()
-    faces, photos = faces[: len(coded)], photos[: len(coded)]
-    return coded, Faces.concatenate(faces), photos
+    return Edits(coded, Faces.concatenate(faces[: len(coded)]), photos[: len(coded)])
 
 
-def sheet(path: Path, photos: list[np.ndarray], coded: list[bytes], columns: int = 8, side: int = 220) -> None:
-    """Rows of photos, and below each row what was made of them."""
-    rows = []
-    for start in range(0, len(photos) // columns * columns, columns):
-        made = [
-            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in coded[start : start + columns]
-        ]
-        for line in ([photo[..., ::-1] for photo in photos[start : start + columns]], made):
-            rows.append(
-                np.concatenate([cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA) for tile in line], 1)
-            )
-    cv2.imwrite(str(path), np.concatenate(rows))
+def draw_sheet(path: Path, photos: Sequence[Image], coded: Sequence[bytes], columns: int = 8, side_px: int = 220) -> None:
+    """Draw rows of photos, and below each row the edits."""
+    pairs = [(photo, decode_image(data)) for photo, data in zip(photos, coded, strict=False)]
+    tiles: list[Image] = []
+    for start in range(0, len(pairs) // columns * columns, columns):
+        line = [*(photo for photo, _ in pairs[start : start + columns]), *(edit for _, edit in pairs[start : start + columns])]
+        tiles += [np.asarray(cv2.resize(tile, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8) for tile in line]
+    if tiles:
+        write_image(path, picture_grid(tiles, columns))
 
 
 def main() -> None:
-    """Reads, changes, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    """Run the command."""
+    parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=6000)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
+    parser.add_argument("--count", type=int, default=6000, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     packs = {name: read_pack(args.data / "faces", args.labels, name) for name in SHARES}
     start = time.perf_counter()
-    coded, faces, photos = make(packs, args.count, args.seed)
-    print(f"{len(coded) / (time.perf_counter() - start):.1f} edits a second")
-    write_pack(args.out, "edits", coded, faces)
-    sheet(args.out / "sheet.png", photos, coded)
+    edits = make(packs, args.count, args.seed)
+    print(f"{len(edits.coded) / (time.perf_counter() - start):.1f} edits a second")
+    write_pack(args.out, "edits", edits.coded, edits.faces)
+    draw_sheet(args.out / "sheet.png", edits.photos, edits.coded)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""A pack of large poses, profiles and nods, made from fitted faces of other packs by `mfn.synthesis.pose_edit`, with exactly turned labels.
+"""Make a pack of large head poses, profiles and nods, from fitted faces of other packs, with exactly rotated labels.
 
-    python -m experiments.data_generation.profiles --data DATA --labels runs/labels --out runs/profiles --count 8000
+    python -m experiments.data_generation.profiles --data ../shared/data --labels runs/labels --out runs/profiles --count 8000
 
-Writes profiles.tar, profiles.npz and labels/profiles.npz below --out, in the form of the other packs, and a sheet to look at. A face is
-turned the way it already looks, so that the side that comes to show is one the camera saw.
+`mfn.synthesis.pose_edit` rotates the faces. A face is rotated further to the side that it already looks to, so that the
+camera saw the side that comes into view. The script writes profiles.tar, profiles.npz and labels/profiles.npz into
+--out, in the form of the other packs, and sheet.png for a check by eye.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from experiments.common import make_parser
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -23,82 +27,114 @@ from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.pack_writer import write_contact_sheet, write_pack
 from mfn.training.data.packs import Pack, read_pack, read_pictures
 from retarget.geometry.rotations import rotation_about
-from retarget.io.images import encode_jpeg
+from retarget.io.images import Image, encode_jpeg
 
-SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}
-LARGEST_TURN = np.radians(68)
-LEAST_YAW, LARGEST_YAW = np.radians(30), np.radians(96)
-STEADY, NOD = 0.6, 32.0  # of those who look aside, this share looks level, the others up or down by as many degrees at most
-ON_ANOTHER_PHOTO = 0.25  # this share of the turned pictures stands before another photo, the rest before what is carried on of their own
+SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}  # pack -> share of the faces
+MAX_TURN = np.radians(68)
+MIN_YAW, MAX_YAW = np.radians(30), np.radians(96)
+MIN_TURN = np.radians(10)
+LEVEL_SHARE = 0.6  # of the faces that look aside; the others look up or down as well
+MAX_NOD_DEG = 32.0  # of these others
+NEW_BACKGROUND_SHARE = 0.25  # of the pictures; the background of the others is continued by inpainting
+SHEET_COUNT = 96
 
 
-def lone_faces(pack: Pack, least_px: float = 40) -> np.ndarray:
-    """Rows of fitted faces, taller than so many px, that are their picture's only face."""
+class Turn(NamedTuple):
+    """Hold the row of a face and a rotation (3, 3) in the camera's frame."""
+
+    row: int
+    rotation: NDArray[np.float64]
+
+
+def lone_faces(pack: Pack, min_height_px: float = 40) -> NDArray[np.int64]:
+    """Return the rows of fitted faces that are higher than `min_height_px` and alone in their picture."""
     everyone = np.concatenate([pack.faces.image, pack.ignore_image])
     single = np.bincount(everyone, minlength=len(pack.pictures)) == 1
-    tall = pack.faces.box[:, 3] - pack.faces.box[:, 1] > least_px
+    tall = pack.faces.box[:, 3] - pack.faces.box[:, 1] > min_height_px
     return np.flatnonzero(pack.has_labels & tall & single[pack.faces.image])
 
 
-def draw_turn(faces: Faces, nods: float, rng: np.random.Generator) -> tuple[int, np.ndarray]:
-    """One of the faces, and a rotation (3, 3) in the camera's frame that turns it; a share `nods` up or down, the others aside.
+def pitch_and_yaw(pitch: float, yaw: float) -> NDArray[np.float64]:
+    """Return the rotation (3, 3) about the vertical axis by `yaw`, then about the horizontal axis by `pitch`, radians."""
+    return np.asarray(rotation_about("x", pitch) @ rotation_about("y", yaw), np.float64)
 
-    Those end at a yaw drawn evenly from LEAST_YAW to LARGEST_YAW, on the side that the face looks to, and are chosen among the faces that
-    need no more than LARGEST_TURN for it: else full profiles, which few photos are near, would be missing.
+
+def draw_turn(faces: Faces, nod_share: float, rng: np.random.Generator) -> Turn:
+    """Draw one of the faces and a rotation for it.
+
+    Args:
+        faces: Frontal and slightly turned faces.
+        nod_share: Share of the faces that are rotated up or down; the others are rotated aside.
+        rng: Random numbers.
+
+    A face that is rotated aside gets a yaw drawn evenly from MIN_YAW to MAX_YAW, on the side that it looks to. It is
+    chosen among the faces that need no more than MAX_TURN for this; otherwise full profiles would be missing, because few
+    photos are near them.
     """
     yaw = euler_from_rotation(faces.rotation)[:, 1]
-    if rng.random() < nods:
+    if rng.random() < nod_share:
         nod, turn = np.radians(rng.uniform(10, 38)) * rng.choice([-1.0, 1.0]), np.radians(rng.normal(0, 12))
-        return int(rng.integers(len(faces))), rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
-    goal = rng.uniform(LEAST_YAW, LARGEST_YAW)
-    near = np.flatnonzero(np.abs(yaw) >= goal - LARGEST_TURN)
+        return Turn(int(rng.integers(len(faces))), pitch_and_yaw(nod, turn))
+    goal = rng.uniform(MIN_YAW, MAX_YAW)
+    near = np.flatnonzero(np.abs(yaw) >= goal - MAX_TURN)
     row = int(rng.choice(near)) if len(near) else int(np.abs(yaw).argmax())
     side = np.sign(yaw[row]) if abs(yaw[row]) > np.radians(4) else rng.choice([-1.0, 1.0])
-    turn = float(np.clip(goal - abs(yaw[row]), np.radians(10), LARGEST_TURN)) * side
-    nod = np.radians(rng.normal(0, 9) if rng.random() < STEADY else rng.uniform(-NOD, NOD))  # who looks aside may look up or down, too
-    return row, rotation_about("x", np.float32(nod)) @ rotation_about("y", np.float32(turn))
+    turn = float(np.clip(goal - abs(yaw[row]), MIN_TURN, MAX_TURN)) * side
+    level = rng.random() < LEVEL_SHARE
+    nod = np.radians(rng.normal(0, 9) if level else rng.uniform(-MAX_NOD_DEG, MAX_NOD_DEG))
+    return Turn(row, pitch_and_yaw(nod, turn))
 
 
 def make(
-    packs: dict[str, Pack], backgrounds: list[np.ndarray], count: int, nods: float, seed: int
+    packs: Mapping[str, Pack], backgrounds: Sequence[Image], count: int, nod_share: float, seed: int
 ) -> tuple[list[bytes], Faces]:
-    """`count` coded pictures and the face of each."""
-    import cv2
+    """Make `count` JPEG files and the face of each.
 
+    Args:
+        packs: Packs with fitted faces; their names are those of SHARES.
+        backgrounds: Photos without faces.
+        count: Number of pictures.
+        nod_share: Share of the faces that look up or down.
+        seed: Seed of the random numbers.
+    """
+    import cv2
 
     model, rng = HeadModel.load(), np.random.default_rng(seed)
     painter = FacePainter(model)
-    box_of, choice = model.boxes, {name: pack.faces[lone_faces(pack)] for name, pack in packs.items()}
-    names = rng.choice(list(packs), count, p=[SHARES[n] for n in packs] / np.sum([SHARES[n] for n in packs]))
+    choice = {name: pack.faces[lone_faces(pack)] for name, pack in packs.items()}
+    shares = np.array([SHARES[name] for name in packs])
+    names = rng.choice(list(packs), count, p=shares / shares.sum())
     coded, faces = [], []
     for number, name in enumerate(tqdm(names, unit="face")):
-        row, turn = draw_turn(choice[name], nods, rng)
+        row, turn = draw_turn(choice[name], nod_share, rng)
         face = choice[name][[row]]
         picture = packs[name].pictures[int(face.image[0])]
-        other = rng.random() < ON_ANOTHER_PHOTO
-        behind = cv2.resize(backgrounds[rng.integers(len(backgrounds))], picture.shape[1::-1]) if other else None
-        turned, moved = rotate_and_repaint(picture, face, painter, turn, behind)
-        faces.append(moved.replace(box=box_of(moved), image=np.array([number])))
+        background = None
+        if rng.random() < NEW_BACKGROUND_SHARE:
+            background = cv2.resize(backgrounds[int(rng.integers(len(backgrounds)))], picture.shape[1::-1])
+        turned, moved = rotate_and_repaint(picture, face, painter, turn, background)
+        faces.append(moved.replace(box=model.boxes(moved), image=np.array([number], np.int32)))
         coded.append(encode_jpeg(turned))
     return coded, Faces.concatenate(faces)
 
 
 def main() -> None:
-    """Reads, turns, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    """Run the command."""
+    parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/ and backgrounds.tar")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=8000)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
+    parser.add_argument("--count", type=int, default=8000, help="number of pictures")
     parser.add_argument("--nods", type=float, default=0.4, help="share of the faces that look up or down, not aside")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     packs = {name: read_pack(args.data / "faces", args.labels, name) for name in SHARES}
     start = time.perf_counter()
     coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.nods, args.seed)
-    print(f"{len(coded) / (time.perf_counter() - start):.1f} profiled faces a second")
+    print(f"{len(coded) / (time.perf_counter() - start):.1f} faces a second")
     write_pack(args.out, "profiles", coded, faces)
-    write_contact_sheet(args.out / "sheet.png", coded[:96], list(HeadModel.load().landmarks(faces[:96], "ibug68")))
+    points = HeadModel.load().landmarks(faces[:SHEET_COUNT], "ibug68")
+    write_contact_sheet(args.out / "sheet.png", coded[:SHEET_COUNT], list(points))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def save(path: Path, head: Topology, shapes: Shapes, sets: dict, uv: np.ndarray,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ict", type=Path, default=Path("../shared/data/ict_facekit.npz"))
     parser.add_argument("--mediapipe", type=Path, default=Path("../shared/data/ict_mediapipe478.npz"))
     parser.add_argument("--out", type=Path, default=DEFAULT_FILE)

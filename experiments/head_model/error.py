@@ -91,7 +91,7 @@ def distances_mm(ict: Ict, model: HeadModel, heads: int, seed: int, mouth_close:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ict", type=Path, default=Path("../shared/data/ict_facekit.npz"))
     parser.add_argument("--heads", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

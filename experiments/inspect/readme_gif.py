@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.inference.predictor import Predictor
-from mfn.structures.camera import rotation_about
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.captions import stack_with_captions
 from mfn.synthesis.group_photo import GroupPhoto, make_group_photo
 from mfn.video.clip_tracker import track_clip
 from mfn.video.one_euro import smooth_faces
+from retarget.geometry.rotations import rotation_about
 from retarget.io.files import atomic_write, make_folder
 from retarget.io.images import Image, write_image
 from retarget.render.scene import render_scene
@@ -117,7 +117,7 @@ def encode_gif(pages: list[Image]) -> bytes:
 
 def main() -> None:
     """Write demo.gif and demo.png."""
-    parser = argparse.ArgumentParser(description="Render the moving picture of the README.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder to write into (default: %(default)s)")
     parser.add_argument("--people", type=int, default=7, help="number of people (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=48, help="frames of one repetition (default: %(default)s)")

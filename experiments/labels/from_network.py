@@ -21,13 +21,13 @@ from experiments.common import make_parser
 from mfn.inference.single_face import SingleFace
 from mfn.training.data.packs import read_pictures
 from retarget.io.files import atomic_write
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 FIELDS = ("box", "rotation", "scale", "center", "identity", "expression")
 
 
 def relabel(
-    pictures: Sequence[Picture], picture_of_face: NDArray[np.int64], labels: dict[str, NDArray[Any]], network: SingleFace
+    pictures: Sequence[Image], picture_of_face: NDArray[np.int64], labels: dict[str, NDArray[Any]], network: SingleFace
 ) -> None:
     """Replace FIELDS of the labels with the network's predictions, in place.
 

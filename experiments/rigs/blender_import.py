@@ -1,20 +1,22 @@
-"""What Blender sees in a GLB that we wrote: objects, shape keys, animated curves.
+"""Print what Blender makes of a GLB that we wrote: characters, shape keys and animated curves.
 
     blender --background --python experiments/rigs/blender_import.py -- crowd.glb
+
+Blender runs this file in its own Python.
 """
 
 import sys
 
 import numpy
 
-if not hasattr(numpy, "bool"):  # Blender 3.4's own importer was written before NumPy 1.24 took the name away
-    numpy.bool = bool
+if not hasattr(numpy, "bool"):  # the importer of Blender 3.4 needs this name, which NumPy 1.24 removed
+    numpy.bool = bool  # type: ignore[misc, assignment]
 
 import bpy
 
 
 def main(path: str) -> None:
-    """Imports one file into an empty scene and prints what came."""
+    """Import one file into an empty scene and print its contents."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.import_scene.gltf(filepath=path)
     keyed = [o for o in bpy.data.objects if o.type == "MESH" and o.data.shape_keys]

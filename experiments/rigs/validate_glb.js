@@ -1,5 +1,8 @@
-// Khronos' glTF Validator over GLB files: a line a file, its errors and warnings below; exit 1 if any file has an error.
-//     npm install gltf-validator && node experiments/rigs/validate_glb.js crowd.glb …
+// Print the result of Khronos' glTF Validator: one line a GLB file, its errors and warnings below.
+//
+//     npm install gltf-validator && node experiments/rigs/validate_glb.js crowd.glb
+//
+// The exit code is 1 if a file has an error.
 const { readFileSync } = require("fs");
 const { createRequire } = require("module");
 const validator = createRequire(process.cwd() + "/")("gltf-validator");

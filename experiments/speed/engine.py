@@ -30,7 +30,7 @@ from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.packs import Pack, read_pack, read_pictures
 from mfn.training.data.scenes import SCENE_KINDS, SceneComposer, SceneKind
 from retarget.geometry.rotations import rotation_about
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 RESULT = RESULTS / "speed" / "engine_speed.json"
 TURN = rotation_about("y", 0.9)  # 52 degrees
@@ -64,7 +64,7 @@ def fit_rates(model: HeadModel, pack: LandmarkPack, count: int) -> Rates:
     }
 
 
-def head_rates(model: HeadModel, photos: Sequence[Picture], count: int) -> Rates:
+def head_rates(model: HeadModel, photos: Sequence[Image], count: int) -> Rates:
     """Measure the drawing of synthetic heads."""
     heads, rng = HeadGenerator(model, list(photos)), np.random.default_rng(0)
     return {
@@ -84,7 +84,7 @@ def edit_rates(model: HeadModel, pack: Pack, count: int) -> Rates:
     }
 
 
-def scene_rates(model: HeadModel, packs: Sequence[Pack], photos: Sequence[Picture], count: int) -> Rates:
+def scene_rates(model: HeadModel, packs: Sequence[Pack], photos: Sequence[Image], count: int) -> Rates:
     """Measure scenes of 256 px: all kinds, and crowds alone."""
 
     def scenes_a_second(kinds: Mapping[str, SceneKind]) -> float:

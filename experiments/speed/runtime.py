@@ -25,7 +25,7 @@ from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from retarget import Rig, load_rig
-from retarget.io.images import Picture, read_image
+from retarget.io.images import Image, read_image
 from retarget.rig.avatars import find_avatar
 
 RESULT = RESULTS / "speed" / "runtime.json"
@@ -49,7 +49,7 @@ class FrameSeconds(NamedTuple):
     rig: float
 
 
-def face_crops(photo: Path, predictor: Predictor) -> list[Picture]:
+def face_crops(photo: Path, predictor: Predictor) -> list[Image]:
     """Cut a square around each face of a photo.
 
     Raises:
@@ -67,7 +67,7 @@ def face_crops(photo: Path, predictor: Predictor) -> list[Picture]:
     return crops
 
 
-def frame_with(count: int, crops: Sequence[Picture]) -> Picture:
+def frame_with(count: int, crops: Sequence[Image]) -> Image:
     """Return a gray frame (HEIGHT, WIDTH, 3) uint8 with `count` faces in rows."""
     import cv2
 
@@ -80,7 +80,7 @@ def frame_with(count: int, crops: Sequence[Picture]) -> Picture:
     return frame
 
 
-def time_frame(predictor: Predictor, rig: Rig, frame: Picture) -> FrameSeconds:
+def time_frame(predictor: Predictor, rig: Rig, frame: Image) -> FrameSeconds:
     """Time one frame."""
     start = time.perf_counter()
     faces = predictor(frame)
@@ -97,7 +97,7 @@ def time_product(side: int = PRODUCT_SIDE) -> float:
     return time.perf_counter() - start
 
 
-def time_counts(predictor: Predictor, rig: Rig, frames: Mapping[int, Picture], rounds: int) -> tuple[dict[int, FrameSeconds], float]:
+def time_counts(predictor: Predictor, rig: Rig, frames: Mapping[int, Image], rounds: int) -> tuple[dict[int, FrameSeconds], float]:
     """Time all frames, in turn.
 
     Returns:
@@ -113,7 +113,7 @@ def time_counts(predictor: Predictor, rig: Rig, frames: Mapping[int, Picture], r
     return medians, float(np.median(products))
 
 
-def separate_ms(path: Path, predictor: Predictor, frames: Mapping[int, Picture]) -> dict[int, float]:
+def separate_ms(path: Path, predictor: Predictor, frames: Mapping[int, Image]) -> dict[int, float]:
     """Return the median ms of a frame when a single-face network reads each box of the detector in a crop of its own."""
     single, result = SingleFace.load(path, threads=1), {}
     for count, frame in frames.items():

@@ -35,7 +35,7 @@ from mfn.inference.model_zoo import MODELS, find_model
 from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 from retarget import Rig, load_rig
-from retarget.io.images import Picture
+from retarget.io.images import Image
 from retarget.rig.avatars import find_avatar
 
 RESULT = RESULTS / "speed" / "speed_accuracy.json"
@@ -69,7 +69,7 @@ def accuracy(weights: str, folder: Path) -> dict[str, Figures]:
     return rows
 
 
-def median_ms(weights: Sequence[str], frame: Picture, rig: Rig, rounds: int) -> dict[str, list[float]]:
+def median_ms(weights: Sequence[str], frame: Image, rig: Rig, rounds: int) -> dict[str, list[float]]:
     """Return for each network the median ms of a frame at all sizes.
 
     All rounds of one size follow each other, because ONNX Runtime plans its memory anew for another size.

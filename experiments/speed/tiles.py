@@ -21,7 +21,7 @@ from experiments.speed.runtime import face_crops
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor, plan
-from retarget.io.images import Picture
+from retarget.io.images import Image
 
 RESULT = RESULTS / "speed" / "tiles_speed.json"
 CASES = ((6000, 4000, 0), (6000, 4000, 5), (6000, 4000, 50), (6000, 4000, 300), (3000, 2000, 50))  # width, height px, faces
@@ -30,7 +30,7 @@ CROP_PX = (64, 256)  # smallest and largest side of a crop; its face fills about
 GRAY = 96
 
 
-def scatter(width: int, height: int, count: int, crops: Sequence[Picture]) -> Picture:
+def scatter(width: int, height: int, count: int, crops: Sequence[Image]) -> Image:
     """Scatter faces over a gray picture; the first faces are the same for every count.
 
     Args:
@@ -59,7 +59,7 @@ def scatter(width: int, height: int, count: int, crops: Sequence[Picture]) -> Pi
     return picture
 
 
-def measure(predictor: TiledPredictor, picture: Picture, min_height_px: float, rounds: int) -> Figures:
+def measure(predictor: TiledPredictor, picture: Image, min_height_px: float, rounds: int) -> Figures:
     """Measure one picture: faces found, the network's input in megapixels, CPU seconds."""
     height, width = picture.shape[:2]
     seconds, found = [], 0

@@ -1,55 +1,61 @@
-"""How much smoothing calms a still face, and how late a blink comes: figures for `mfn.video.one_euro`.
+"""Measure how much smoothing calms a still face, and how late a blink comes (mfn.video.one_euro).
 
-    python -m experiments.video.smoothing --eval ../shared/eval [--weights mfn.onnx] [--out experiments/results/video/smoothing.json]
+    python -m experiments.video.smoothing --eval ../shared/eval
 
-Still photos with new camera noise in every frame go through the network; jitter is the mean change from frame to frame
-of weights (over all 51), of angles and of places, before and after smoothing. The blink is a lid that closes in two
-frames and opens in five, at 30 frames/s: its peak, and the frames by which the smoothed one passes half of it later.
+The network reads still photos with new camera noise in every frame. Jitter is the mean change from frame to frame of
+expression weights (over all 51), of the rotation and of the center, before and after smoothing. The blink is an eyelid
+that closes in two frames and opens in five, at 30 frames a second: its peak after smoothing, and the number of frames by
+which the smoothed blink passes one half later. The script writes experiments/results/video/smoothing.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import json
-import tarfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from experiments.common import RESULTS, Figures, add_eval_option, make_parser, read_tar, save_report
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import BETA_HZ, CUTOFF_HZ, DERIVATIVE_CUTOFF_HZ, NOISE_SPEED, smooth_faces
 from retarget.geometry.rotations import matrix_to_rotation_vector
+from retarget.io.images import Image
 
-NOISE, FPS = 4.0, 30  # standard deviation in levels of 255, as of a phone indoors; frames a second
+RESULT = RESULTS / "video" / "smoothing.json"
+NOISE_LEVELS = 4.0  # standard deviation of a phone's camera indoors, of 255
+FPS = 30
 BLINK = (0.4, 1.0, 0.9, 0.6, 0.35, 0.15, 0.05)
+BLINK_START = 20  # frame
+EVERY = 5  # photo of the set
 
 
-def still(picture: np.ndarray, frames: int, predictor: Predictor) -> Faces:
-    """The best face of a photo, so many times, each with noise of its own."""
-    random, found = np.random.default_rng(0), []
+def noisy_faces(picture: Image, frames: int, predictor: Predictor) -> Faces:
+    """Read the best face of a photo once for each frame, each time with new noise."""
+    rng, found = np.random.default_rng(0), []
     for number in range(frames):
-        noisy = np.clip(picture + random.normal(0, NOISE, picture.shape), 0, 255).astype(np.uint8)
+        noisy = np.clip(picture + rng.normal(0, NOISE_LEVELS, picture.shape), 0, 255).astype(np.uint8)
         best = predictor(noisy)[:1]
-        found.append(best.replace(image=np.full(len(best), number), track=np.zeros(len(best))))
+        found.append(best.replace(image=np.full(len(best), number, np.int32), track=np.zeros(len(best), np.int32)))
     return Faces.concatenate(found)
 
 
 def jitter(faces: Faces) -> dict[str, float]:
-    """Mean change from one frame to the next."""
+    """Return the mean change from one frame to the next: of a weight, of the rotation in degrees, of the center in px."""
     turns = matrix_to_rotation_vector(faces.rotation[:-1].transpose(0, 2, 1).astype(float) @ faces.rotation[1:])
     return {
         "weight": float(np.abs(np.diff(faces.expression, axis=0)).mean()),
         "angle_deg": float(np.rad2deg(np.linalg.norm(turns, axis=1)).mean()),
-        "place_px": float(np.linalg.norm(np.diff(faces.center, axis=0), axis=1).mean()),
+        "center_px": float(np.linalg.norm(np.diff(faces.center, axis=0), axis=1).mean()),
     }
 
 
-def crossing(values: np.ndarray, level: float, rising: bool) -> float:
-    """The frame, with a fraction, at which a blink passes a level."""
+def crossing(values: NDArray[Any], level: float, rising: bool) -> float:
+    """Return the frame, with a fraction, at which a blink passes a level before (rising) or after its peak; NaN if never."""
     peak = int(values.argmax())
     rows = range(1, peak + 1) if rising else range(peak + 1, len(values))
     for i in rows:
@@ -58,46 +64,48 @@ def crossing(values: np.ndarray, level: float, rising: bool) -> float:
     return float("nan")
 
 
-def blink(faces: Faces, time_s: np.ndarray) -> dict[str, float]:
-    """Of a blink on top of a noisy still face."""
-    start, true = 20, np.zeros(len(faces))
-    true[start : start + len(BLINK)] = BLINK
+def blink(faces: Faces, time_s: NDArray[np.float64]) -> dict[str, float]:
+    """Add a blink to all weights of a noisy still face, smooth it, and measure its peak and its delay in frames."""
+    true = np.zeros(len(faces))
+    true[BLINK_START : BLINK_START + len(BLINK)] = BLINK
     rest = faces.expression * 0.5
-    seen = smooth_faces(faces.replace(expression=np.clip(rest + true[:, None] * (1 - rest), 0, 1)), time_s)
-    lid = np.median(seen.expression - np.median(seen.expression[:start], axis=0), axis=1)
-    late = {name: crossing(lid, 0.5, up) - crossing(true, 0.5, up) for name, up in (("closing", True), ("opening", False))}
-    return {"peak": float(lid.max()), **{f"{name}_late_frames": value for name, value in late.items()}}
+    blinking = np.clip(rest + true[:, None] * (1 - rest), 0, 1).astype(np.float32)
+    smoothed = smooth_faces(faces.replace(expression=blinking), time_s).expression
+    lid = np.median(smoothed - np.median(smoothed[:BLINK_START], axis=0), axis=1)
+    delay = {name: crossing(lid, 0.5, up) - crossing(true, 0.5, up) for name, up in (("closing", True), ("opening", False))}
+    return {"peak": float(lid.max()), **{f"{name}_delay_frames": value for name, value in delay.items()}}
+
+
+def measure(picture: Image, frames: int, predictor: Predictor) -> Figures:
+    """Measure one photo."""
+    faces, time_s = noisy_faces(picture, frames, predictor), np.arange(frames) / FPS
+    before, after = jitter(faces), jitter(smooth_faces(faces, time_s))
+    reduction = {name: before[name] / max(after[name], 1e-12) for name in before}
+    return {"raw": before, "smoothed": after, "reduction": reduction, "blink": blink(faces, time_s)}
 
 
 def main() -> None:
-    """Predicts, smooths, compares, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--eval", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS)
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--photos", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "video" / "smoothing.json")
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
+    add_eval_option(parser)
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="ONNX file of the network")
+    parser.add_argument("--frames", type=int, default=60, help="frames of each photo")
+    parser.add_argument("--photos", type=int, default=3, help="number of photos")
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    predictor, rows = Predictor.load(args.weights, threads=1), []
-    with tarfile.open(args.eval / "aflw2000.tar") as tar:
-        for member in tar.getmembers()[: 5 * args.photos : 5]:
-            picture = cv2.imdecode(np.frombuffer(tar.extractfile(member).read(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]  # type: ignore[union-attr]
-            faces = still(picture, args.frames, predictor)
-            time_s = np.arange(args.frames) / FPS
-            before, after = jitter(faces), jitter(smooth_faces(faces, time_s))
-            less = {name: before[name] / max(after[name], 1e-12) for name in before}
-            rows.append({"photo": member.name, "raw": before, "smoothed": after, "times_less": less, "blink": blink(faces, time_s)})
-            print(json.dumps(rows[-1]), flush=True)
-    result = {
-        "weights_sha256": hashlib.sha256(args.weights.read_bytes()).hexdigest(),
+    predictor = Predictor.load(args.weights, threads=1)
+    rows: list[Figures] = []
+    for number, picture in enumerate(read_tar(args.eval / "aflw2000.tar")[: EVERY * args.photos : EVERY]):
+        rows.append({"photo": EVERY * number} | measure(picture, args.frames, predictor))
+        print(json.dumps(rows[-1]), flush=True)
+    figures: Figures = {
         "settings": {"cutoff_hz": CUTOFF_HZ, "speed": BETA_HZ, "quiet": NOISE_SPEED, "slope_hz": DERIVATIVE_CUTOFF_HZ},
-        "noise_levels": NOISE,
-        "least_times_less": {name: min(row["times_less"][name] for row in rows) for name in rows[0]["times_less"]},
+        "noise_levels": NOISE_LEVELS,
+        "min_reduction": {name: min(row["reduction"][name] for row in rows) for name in rows[0]["reduction"]},
         "photos": rows,
     }
-    print(result["least_times_less"])
-    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(figures["min_reduction"])
+    save_report(args, __file__, figures, args.weights)
 
 
 if __name__ == "__main__":

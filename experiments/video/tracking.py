@@ -1,140 +1,227 @@
-"""Who is who, against known truth: people who walk through one another, hide, leave, come back, and cuts.
+"""Measure the tracker on simulated people whose identity is known: they cross, hide, leave and come back, and there are cuts.
 
-    python -m experiments.video.tracking [--people 20] [--frames 300] [--first 5] [--seeds 10] [--out experiments/results/video/tracking.json]
+    python -m experiments.video.tracking
 
-A simulation of what the network reports, with its errors as they were measured on clips: a box that shakes, a face that
-is not seen now and then, the hinder of two that overlap not seen, and identity coefficients that differ between people
-one and a half times as much as they are off (`BETWEEN_SD`, `WITHIN_SD`), most of that slowly, with pose. A switch is a
-face whose number is not the one that its person had before, or had before it was away.
+The simulation makes what the network reports, with the errors that were measured on clips: a box that shakes, a face
+that is missed now and then, the hidden one of two faces that overlap, and identity coefficients that differ between
+people one and a half times as much as they vary for one person (BETWEEN_SD, WITHIN_SD); most of that variation is slow,
+as it follows the pose. Two kinds of figures are counted: switches (a face whose track number is not the one that its
+person had before) and the standard measures IDF1 and MOTA of motmetrics. The objects of IDF1 and MOTA are the faces
+that the network reports, so a face that it misses counts for nobody.
+The script writes experiments/results/video/tracking.json.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.structures.boxes import box_iou
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.video.clip_tracker import drop_short, track_clip
 
-FPS, WIDTH, HEIGHT = 30, 1280, 720
-BETWEEN_SD, WITHIN_SD = 0.16, 0.107  # of an identity coefficient: of people, and of one person's frames, on d0, d3, d10, d12, obama, demo
-INDEPENDENT = 24  # of the 64 coefficients' errors: the rest follow
-BOX_SD, MISSED = 0.02, 0.03  # of a box's side; part of the faces
+RESULT = RESULTS / "video" / "tracking.json"
+FPS, WIDTH_PX, HEIGHT_PX = 30, 1280, 720
+BETWEEN_SD = 0.16  # of an identity coefficient between people, on the clips d0, d3, d10, d12, obama and demo
+WITHIN_SD = 0.107  # of an identity coefficient between one person's frames, on the same clips
+INDEPENDENT = 24  # of the 64 coefficients' errors; the others are mixtures of them
+SLOW_MEMORY = 0.97  # correlation of the slow part of an error from frame to frame
+SLOW_SHARE, QUICK_SHARE = 0.8, 0.6  # of an error's standard deviation
+BOX_SD, MISSED_SHARE = 0.02, 0.03  # of a box's side; of the faces
+HIDDEN_IOU = 0.25  # the smaller of two faces that overlap more is hidden
 
 
-def walk(people: int, frames: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Middles (F, P, 2) px and heights (P,) of faces: everybody to and fro across the picture, up and down a little."""
+class SimulatedClip(NamedTuple):
+    """Hold what the network reports of a clip: faces (N rows), the person of each (N,), and where a shot begins (F,) bool."""
+
+    faces: Faces
+    person: NDArray[np.int64]
+    new_shot: NDArray[np.bool_]
+
+
+class Walk(NamedTuple):
+    """Hold the centers (F, P, 2) in px and heights (P,) in px of P faces in F frames."""
+
+    center: NDArray[np.float64]
+    height: NDArray[np.float64]
+
+
+def walk(people: int, frames: int, rng: np.random.Generator) -> Walk:
+    """Let everybody walk to and fro across the picture, and up and down a little."""
     t = np.arange(frames)[:, None] / FPS
-    period = random.uniform(8, 16, people)  # 4 to 8 heads a second: they walk
-    phase = random.uniform(0, 2 * np.pi, people)
-    x = WIDTH * (0.5 + 0.47 * np.sin(2 * np.pi * t / period + phase))
-    lane = HEIGHT * random.uniform(0.2, 0.8, people)
-    y = lane + 25 * np.sin(2 * np.pi * t / random.uniform(2, 5, people) + random.uniform(0, 6, people))
-    return np.stack([x, y], -1), random.uniform(45, 75, people)
+    period = rng.uniform(8, 16, people)  # 4 to 8 head heights a second: they walk
+    phase = rng.uniform(0, 2 * np.pi, people)
+    x = WIDTH_PX * (0.5 + 0.47 * np.sin(2 * np.pi * t / period + phase))
+    lane = HEIGHT_PX * rng.uniform(0.2, 0.8, people)
+    y = lane + 25 * np.sin(2 * np.pi * t / rng.uniform(2, 5, people) + rng.uniform(0, 6, people))
+    return Walk(np.stack([x, y], -1), rng.uniform(45, 75, people))
 
 
-def film(people: int, frames: int, seed: int, cuts: int) -> tuple[Faces, np.ndarray, np.ndarray]:
-    """Faces in order with the true person of each (N,), and where a new shot begins (F,)."""
-    random = np.random.default_rng(seed)
-    place, height = walk(people, frames, random)
+def add_cuts(center: NDArray[np.float64], cuts: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Exchange the people's places at each cut, in place, and return where a shot begins (F,)."""
+    frames, people = center.shape[:2]
     new_shot = np.zeros(frames, bool)
-    for cut in range(cuts):  # everybody is somewhere else from one frame to the next
-        at = (cut + 1) * frames // (cuts + 1)
-        place[at:] = place[at:, random.permutation(people)]
-        new_shot[at] = True
-    seen = random.random((frames, people)) > MISSED
-    for person in range(people):  # away for a while, then again, a third of them; hidden for a second, the others
-        length = random.integers(2 * FPS, 4 * FPS) if person % 3 == 0 else FPS
-        start = random.integers(FPS, frames - length - FPS)
-        seen[start : start + length, person] = False
-    half = np.stack([0.4 * height, 0.5 * height], -1)
-    box = np.concatenate([place - half, place + half], -1)
-    for frame in range(frames):  # the hinder of two that overlap is not found
-        covers = box_iou(box[frame], box[frame]) > 0.25
-        hidden = (covers & (height[:, None] < height) & seen[frame]).any(1)
-        seen[frame] &= ~hidden
-    mixing = random.normal(0, 1, (INDEPENDENT, 64)) / np.sqrt(INDEPENDENT)
-    true = random.normal(0, BETWEEN_SD, (people, INDEPENDENT)) @ mixing
+    for cut in range(cuts):
+        start = (cut + 1) * frames // (cuts + 1)
+        center[start:] = center[start:, rng.permutation(people)]
+        new_shot[start] = True
+    return new_shot
+
+
+def reported(box: NDArray[np.float64], height: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Choose the faces (F, P) that the network reports.
+
+    Args:
+        box: (F, P, 4) px.
+        height: (P,) px.
+        rng: Random numbers.
+
+    Each person is away once: a third of them for 2 to 4 seconds, the others for one. Of two faces that overlap the
+    smaller one is hidden.
+    """
+    frames, people = box.shape[:2]
+    visible = rng.random((frames, people)) > MISSED_SHARE
+    for person in range(people):
+        length = rng.integers(2 * FPS, 4 * FPS) if person % 3 == 0 else FPS
+        start = rng.integers(FPS, frames - length - FPS)
+        visible[start : start + length, person] = False
+    for frame in range(frames):
+        covers = box_iou(box[frame], box[frame]) > HIDDEN_IOU
+        visible[frame] &= ~(covers & (height[:, None] < height) & visible[frame]).any(1)
+    return visible
+
+
+def identities(people: int, frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw the identity coefficients (F, P, 64) that the network reports."""
+    mixing = rng.normal(0, 1, (INDEPENDENT, 64)) / np.sqrt(INDEPENDENT)
+    true = rng.normal(0, BETWEEN_SD, (people, INDEPENDENT)) @ mixing
     slow = np.zeros((frames, people, INDEPENDENT))
     for frame in range(1, frames):
-        slow[frame] = 0.97 * slow[frame - 1] + np.sqrt(1 - 0.97**2) * random.normal(0, 1, (people, INDEPENDENT))
-    quick = random.normal(0, 1, slow.shape)
-    identity = true + WITHIN_SD * (0.8 * slow + 0.6 * quick) @ mixing
-    frame, person = np.nonzero(seen)
-    n = len(frame)
-    box = box[frame, person] + random.normal(0, BOX_SD, (n, 4)) * height[person, None]
+        step = np.sqrt(1 - SLOW_MEMORY**2) * rng.normal(0, 1, (people, INDEPENDENT))
+        slow[frame] = SLOW_MEMORY * slow[frame - 1] + step
+    quick = rng.normal(0, 1, slow.shape)
+    return np.asarray(true + WITHIN_SD * (SLOW_SHARE * slow + QUICK_SHARE * quick) @ mixing)
+
+
+def simulate(people: int, frames: int, seed: int, cuts: int) -> SimulatedClip:
+    """Simulate one clip. The faces of a frame come in random order."""
+    rng = np.random.default_rng(seed)
+    center, height = walk(people, frames, rng)
+    new_shot = add_cuts(center, cuts, rng)
+    half = np.stack([0.4 * height, 0.5 * height], -1)
+    box = np.concatenate([center - half, center + half], -1)
+    visible = reported(box, height, rng)
+    identity = identities(people, frames, rng)
+    frame, person = np.nonzero(visible)
+    count = len(frame)
+    shaken = box[frame, person] + rng.normal(0, BOX_SD, (count, 4)) * height[person, None]
     faces = Faces(
-        image=frame,
-        box=box,
-        score=np.ones(n),
-        rotation=rotation_from_euler(np.zeros((n, 3))),
-        scale=height[person] / 0.2,
-        center=(box[:, :2] + box[:, 2:]) / 2,
-        identity=identity[frame, person],
-        expression=np.zeros((n, 51)),
-        track=np.full(n, -1),
+        image=frame.astype(np.int32),
+        box=shaken.astype(np.float32),
+        score=np.ones(count, np.float32),
+        rotation=rotation_from_euler(np.zeros((count, 3), np.float32)),
+        scale=(height[person] / 0.2).astype(np.float32),
+        center=((shaken[:, :2] + shaken[:, 2:]) / 2).astype(np.float32),
+        identity=identity[frame, person].astype(np.float32),
+        expression=np.zeros((count, 51), np.float32),
+        track=np.full(count, -1, np.int32),
     )
-    order = random.permutation(n)  # the network knows no order
+    order = rng.permutation(count)
     order = order[np.argsort(frame[order], kind="stable")]
-    return faces[order], person[order], new_shot
+    return SimulatedClip(faces[order], person[order], new_shot)
 
 
-def switches(track: np.ndarray, person: np.ndarray) -> int:
-    """How often somebody's number, or a number's person, is another than a moment before."""
+def count_switches(track: NDArray[Any], person: NDArray[Any]) -> int:
+    """Count how often a person's track, or a track's person, differs from the one of a moment before. Both: (N,), in time."""
     count = 0
-    for one, other in ((track, person), (person, track)):
-        for value in np.unique(one):
-            count += int((np.diff(other[one == value]) != 0).sum())
+    for key, value in ((track, person), (person, track)):
+        for one in np.unique(key):
+            count += int((np.diff(value[key == one]) != 0).sum())
     return count
 
 
-def measure(people: int, frames: int, seeds: range, cuts: int) -> dict[str, object]:
-    """Over all seeds together."""
-    total, tracks, spent, rows = [], [], 0.0, 0
+def accumulate(clip: SimulatedClip, kept: Faces, kept_person: NDArray[np.int64]) -> Any:
+    """Collect the events of a tracked clip for motmetrics.
+
+    Args:
+        clip: What the network reported: the true objects.
+        kept: The tracked faces.
+        kept_person: Their persons.
+
+    Raises:
+        ImportError: motmetrics is missing.
+    """
+    try:
+        import motmetrics
+    except ImportError as error:
+        raise ImportError("IDF1 and MOTA need motmetrics: pip install '.[dev]'") from error
+    events = motmetrics.MOTAccumulator(auto_id=True)
+    for frame in range(len(clip.new_shot)):
+        objects, rows = clip.person[clip.faces.image == frame], kept.image == frame
+        distance = np.where(objects[:, None] == kept_person[rows], 0.0, np.nan)
+        events.update(objects.tolist(), kept.track[rows].tolist(), distance)
+    return events
+
+
+def standard_measures(events: Sequence[Any]) -> Figures:
+    """Return IDF1 and MOTA over several clips together."""
+    import motmetrics
+
+    names = ["idf1", "mota"]
+    summary = motmetrics.metrics.create().compute_many(list(events), metrics=names, generate_overall=True)
+    return {name: round(float(summary.loc["OVERALL", name]), 4) for name in names}
+
+
+def measure(people: int, frames: int, seeds: Sequence[int], cuts: int) -> Figures:
+    """Measure the tracker over all seeds together."""
+    switches, tracks, events, seconds, rows = [], [], [], 0.0, 0
     for seed in seeds:
-        faces, person, new_shot = film(people, frames, seed, cuts)
+        clip = simulate(people, frames, seed, cuts)
         time_s = np.arange(frames) / FPS
-        numbered = faces.replace(identity=np.concatenate([faces.identity, person[:, None]], 1))  # to find rows again
         start = time.perf_counter()
-        tracked = track_clip(faces, time_s, new_shot)
-        spent += time.perf_counter() - start
-        kept = drop_short(numbered.replace(track=tracked.track), time_s)
-        total.append(switches(kept.track, kept.identity[:, -1].astype(int)))
+        tracked = track_clip(clip.faces, time_s, clip.new_shot)
+        seconds += time.perf_counter() - start
+        # the person goes along as one more coefficient, so that the rows that remain are known
+        marked = np.concatenate([clip.faces.identity, clip.person[:, None]], 1).astype(np.float32)
+        kept = drop_short(clip.faces.replace(identity=marked, track=tracked.track), time_s)
+        kept_person = kept.identity[:, -1].astype(np.int64)
+        switches.append(count_switches(kept.track, kept_person))
         tracks.append(len(np.unique(kept.track)))
-        rows += len(faces)
+        events.append(accumulate(clip, kept, kept_person))
+        rows += len(clip.faces)
     return {
         "people": people,
         "frames": frames,
         "cuts": cuts,
         "seeds": list(seeds),
         "faces": rows,
-        "switches_by_seed": total,
+        "switches_by_seed": switches,
         "tracks_mean": float(np.mean(tracks)),
-        "ms_per_frame": round(1e3 * spent / len(seeds) / frames, 2),
+        **standard_measures(events),
+        "ms_per_frame": round(1e3 * seconds / len(seeds) / frames, 2),
     }
 
 
 def main() -> None:
-    """Simulates, tracks, counts, writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--frames", type=int, default=300)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first", type=int, default=5, help="first seed: the tracker's constants were chosen on 0 to 4")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "video" / "tracking.json")
+    parser.add_argument("--seeds", type=int, default=10, help="number of clips")
+    parser.add_argument("--first", type=int, default=5, help="first seed (the tracker's constants were chosen on 0 to 4)")
     args = parser.parse_args()
     seeds = range(args.first, args.first + args.seeds)
-    rows = [measure(args.people, args.frames, seeds, cuts) for cuts in (0, 2)]
-    rows.append(measure(4, args.frames, seeds, 2))
-    for row in rows:
-        print(row)
-    args.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    cases = []
+    for people, cuts in ((args.people, 0), (args.people, 2), (4, 2)):
+        cases.append(measure(people, args.frames, seeds, cuts))
+        print(cases[-1], flush=True)
+    save_report(args, __file__, {"cases": cases})
 
 
 if __name__ == "__main__":

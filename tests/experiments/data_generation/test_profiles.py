@@ -1,15 +1,15 @@
-"""Turned faces reach full profile, and no face is turned further than its picture can bear."""
+"""Rotated faces reach full profile, and no face is rotated further than its picture allows."""
 
 
 import numpy as np
 
-from experiments.data_generation.profiles import LARGEST_TURN, LARGEST_YAW, NOD, draw_turn
+from experiments.data_generation.profiles import MAX_NOD_DEG, MAX_TURN, MAX_YAW, draw_turn
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.faces import Faces
 
 
 def looking(yaw_deg: np.ndarray) -> Faces:
-    """Faces that look so far aside."""
+    """Return faces with these yaws."""
     count = len(yaw_deg)
     angles = np.radians(np.stack([np.zeros(count), yaw_deg, np.zeros(count)], 1))
     return Faces.empty(64).replace(
@@ -28,13 +28,13 @@ def test_faces_are_turned_to_every_yaw():
         after.append(turn @ faces.rotation[row])
         nods.append(np.degrees(np.arcsin(turn[2, 1])))
     facing = np.degrees(np.arccos(np.clip(-np.array(after)[:, 2, 2], -1, 1)))  # of the nose and the camera's axis
-    assert (facing > 80).mean() > 0.15 and facing.max() < np.degrees(LARGEST_YAW) + 15
+    assert (facing > 80).mean() > 0.15 and facing.max() < np.degrees(MAX_YAW) + 15
     was, now = (euler_from_rotation(np.array(r))[:, 1] for r in (before, after))
-    sure = (np.abs(was) > np.radians(5)) & (facing < 80)
-    assert (np.sign(was[sure]) == np.sign(now[sure])).all(), "a face is turned on, the way it looks"
-    assert 0.1 < (np.abs(nods) > 20).mean() < 0.3 and np.abs(nods).max() < max(NOD, 5 * 9), "some of them look up or down, too"
+    clear = (np.abs(was) > np.radians(5)) & (facing < 80)
+    assert (np.sign(was[clear]) == np.sign(now[clear])).all(), "a face is rotated further to the side that it looks to"
+    assert 0.1 < (np.abs(nods) > 20).mean() < 0.3 and np.abs(nods).max() < max(MAX_NOD_DEG, 5 * 9), "some of them look up or down as well"
     needed = np.arccos(np.clip((np.einsum("nij,nij->n", np.array(before), np.array(after)) - 1) / 2, -1, 1))
-    assert np.quantile(needed, 0.9) < LARGEST_TURN + np.radians(12)
+    assert np.quantile(needed, 0.9) < MAX_TURN + np.radians(12)
 
 
 def test_a_pack_of_frontal_faces_alone_still_works():

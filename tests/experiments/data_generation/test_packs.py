@@ -1,0 +1,52 @@
+"""Packs that are made: which faces are used, and that pictures and faces belong together."""
+
+import numpy as np
+
+from experiments.data_generation import expressions, heads, profiles
+from mfn.structures.camera import rotation_from_euler
+from mfn.structures.faces import Faces
+from mfn.training.data.packs import Pack
+from retarget.io.images import decode_image, encode_jpeg
+from tests.experiments.builders import numbered_pictures, one_face
+
+
+def pack_with(faces: Faces, known: np.ndarray, pictures: int) -> Pack:
+    return Pack("lfw", numbered_pictures(pictures), faces, known, np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+
+
+def test_lone_faces_are_tall_known_and_alone():
+    boxes = [(0, 0, 50, 90), (0, 0, 50, 90), (9, 9, 40, 90), (0, 0, 20, 30), (0, 0, 50, 90)]
+    image = [0, 1, 1, 2, 3]
+    faces = Faces.concatenate([one_face(box).replace(image=np.array([i])) for box, i in zip(boxes, image, strict=True)])
+    pack = pack_with(faces, np.array([True, True, True, True, False]), 4)
+    assert profiles.lone_faces(pack).tolist() == [0]
+
+
+def test_faces_that_are_turned_far_are_not_edited():
+    angles = np.radians([[0.0, 10, 0], [0, 60, 0], [30, 0, 0]])
+    faces = Faces.concatenate([one_face((0, 0, 60, 90)).replace(image=np.array([i])) for i in range(3)])
+    pack = pack_with(faces.replace(rotation=rotation_from_euler(angles)), np.ones(3, bool), 3)
+    assert expressions.editable_faces(pack).tolist() == [0]
+
+
+def test_ctrl_c_keeps_the_heads_that_are_done():
+    answers = iter(range(3))
+
+    def draw():
+        number = next(answers)
+        if number == 2:
+            raise KeyboardInterrupt
+        return numbered_pictures(3)[number], one_face((0, 0, 9, 9), score=number / 2)
+
+    coded, faces = heads.make(draw, 10)
+    assert len(coded) == len(faces) == 2 and faces.score.tolist() == [0, 0.5]
+    assert [int(decode_image(data).mean()) for data in coded] == [0, 1]
+
+
+def test_the_sheet_shows_each_edit_below_its_photo(tmp_path):
+    photos = [np.full((40, 40, 3), 200, np.uint8)] * 5
+    coded = [encode_jpeg(np.full((40, 40, 3), 50, np.uint8))] * 5
+    expressions.draw_sheet(tmp_path / "sheet.png", photos, coded, columns=2, side_px=10)
+    sheet = decode_image((tmp_path / "sheet.png").read_bytes())
+    assert sheet.shape == (40, 20, 3)
+    np.testing.assert_allclose(sheet[:, 0, 0], np.repeat([200, 50, 200, 50], 10), atol=2)
