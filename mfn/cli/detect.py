@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from mfn.inference.tiling import TiledPredictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.camera import pitch_yaw_roll_deg
 from mfn.structures.faces import Faces
+from mfn.structures.faces_json import PictureInfo
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write, make_folder, one_line_error
@@ -127,12 +126,8 @@ def table(path: str | Path, picture: Image, faces: Faces) -> str:
 
 
 def faces_json(path: str | Path, picture: Image, faces: Faces) -> str:
-    """Return `Faces.to_json` with the name and size of the picture, and with the angles in degrees."""
-    data: dict[str, Any] = json.loads(faces.to_json())
-    for row, angles in zip(data["faces"], pitch_yaw_roll_deg(faces.rotation)):
-        row["pose_deg"] = {name: round(float(angle), 2) for name, angle in zip(("pitch", "yaw", "roll"), angles)}
-    head = {"picture": Path(path).name, "width": picture.shape[1], "height": picture.shape[0]}
-    return json.dumps({**head, **data}, indent=1)
+    """Return `Faces.to_json` with the name and size of the picture."""
+    return faces.to_json(PictureInfo(Path(path).name, picture.shape[1], picture.shape[0]))
 
 
 def _output_names(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:

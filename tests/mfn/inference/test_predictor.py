@@ -1,12 +1,17 @@
+import inspect
+import pickle
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mfn.inference.letterbox import fit_letterbox, fixed_letterbox, letterbox_image, unletterbox
-from mfn.inference.model_zoo import DEFAULT_SIZE
-from mfn.inference.predictor import Predictor
-from mfn.structures.cells import IDENTITY_SIZE
+from mfn.inference.model_zoo import DEFAULT_MODEL, DEFAULT_SIZE, LIVE_MODEL
+from mfn.inference.onnx_session import choose_providers
+from mfn.inference.predictor import FailedPicture, PictureWarning, Predictor
+from mfn.inference.tiling import TiledPredictor
+from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, grid
 from mfn.structures.faces import Faces
 from retarget.io.images import write_image
 
@@ -166,3 +171,100 @@ def test_a_network_that_fails_is_one_line(predictor, monkeypatch):
     monkeypatch.setattr(predictor, "session", Full())
     with pytest.raises(ValueError, match=r"network failed on 1 x 128 x 64 px.*Failed to allocate memory"):
         predictor.cells(np.zeros((1, 64, 128, 3), np.uint8))
+
+
+def test_every_kind_of_source_gives_the_same_faces(predictor, tmp_path):
+    from PIL import Image
+
+    picture = spotted(768, 1280, (10, 20))
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    sources = [tmp_path / "a.png", str(tmp_path / "a.png"), (tmp_path / "a.png").read_bytes(), Image.fromarray(picture), picture]
+    together = predictor(sources)
+    for i, source in enumerate(sources):
+        assert predictor(source) == predictor(picture)
+        assert same(together[together.image == i], predictor(picture).replace(image=[i]))
+
+
+def test_bgr_applies_to_arrays_only(monkeypatch, predictor, tmp_path):
+    seen = []
+
+    def cells(image: np.ndarray) -> np.ndarray:
+        seen.append(image)
+        return np.full((len(image), len(grid(*image.shape[1:3])[0]), CELL_SIZE), -9.0, np.float32)
+
+    monkeypatch.setattr(predictor, "cells", cells)
+    picture = np.zeros((384, 640, 3), np.uint8)
+    picture[..., 0] = 200  # red
+    write_image(tmp_path / "a.png", picture)
+    for source, bgr in ((picture, False), (picture[..., ::-1], True), ([picture[..., ::-1]], True), (tmp_path / "a.png", True)):
+        predictor(source, bgr=bgr)
+        assert seen[-1][0, 100, 100].tolist() == [200, 0, 0]
+
+
+def test_a_bad_picture_of_a_list_is_reported_and_the_others_go_on(predictor):
+    picture = spotted(768, 1280, (10, 20))
+    with pytest.warns(PictureWarning, match=r"picture 1 was left out: missing.jpg: no such file") as caught:
+        faces = predictor([picture, "missing.jpg", picture])
+    assert faces.image.tolist() == [0, 2]
+    failure = caught[0].message.failure
+    assert (failure.index, failure.source) == (1, "missing.jpg") and isinstance(failure.error, FileNotFoundError)
+    assert Path(caught[0].filename).name == "test_predictor.py", "the warning points at the caller's line"
+
+
+def test_bad_pictures_are_collected_or_raised(predictor, recwarn):
+    failures: list[FailedPicture] = []
+    assert len(predictor(["missing.jpg", b"nonsense", np.zeros((4, 4), np.uint8)], on_error=failures.append)) == 0
+    assert [failure.index for failure in failures] == [0, 1, 2] and not recwarn.list
+    with pytest.raises(FileNotFoundError):
+        predictor(["missing.jpg"], on_error="raise")
+    with pytest.raises(FileNotFoundError):
+        predictor("missing.jpg")
+
+
+def test_a_predictor_can_be_pickled(spots):
+    predictor = Predictor.load(spots, size=(640, 384), score=0.6, threads=1)
+    copy = pickle.loads(pickle.dumps(predictor))
+    assert (copy.size, copy.score, copy.weights) == (predictor.size, 0.6, predictor.weights.resolve())
+    picture = spotted(768, 1280, (10, 20))
+    assert copy(picture) == predictor(picture)
+    assert pickle.loads(pickle.dumps(TiledPredictor(predictor, 16))).min_face_px == 16
+    with pytest.raises(TypeError, match=r"use Predictor.load"):
+        pickle.dumps(Predictor(predictor.session))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "gpu"}, "expected a device among cpu, cuda"),
+        ({"device": "cpu", "providers": ["CPUExecutionProvider"]}, "expected a device or providers, got both"),
+        ({"providers": ["NoSuchProvider"]}, "this ONNX Runtime has no NoSuchProvider, only"),
+        ({"providers": "CPUExecutionProvider"}, "expected a list of execution providers"),
+        ({"threads": -1}, "expected a number of threads"),
+    ],
+)
+def test_bad_options_say_what_was_expected(spots, options, message):
+    with pytest.raises(ValueError, match=message):
+        Predictor.load(spots, **options)
+
+
+def test_the_device_is_the_preferred_provider(spots):
+    assert Predictor.load(spots, device="cpu").session.get_providers() == ["CPUExecutionProvider"]
+    assert choose_providers(providers=["CPUExecutionProvider"]) == choose_providers() == choose_providers("cpu")
+
+
+def test_one_default_model():
+    assert DEFAULT_MODEL == "large" and LIVE_MODEL == "small"
+    assert inspect.signature(Predictor.load).parameters["weights"].default == DEFAULT_MODEL
+
+
+def test_metadata_gives_the_input_size(spots, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(str(spots))
+    onnx.helper.set_model_props(model, {"format": "1", "kind": "multi_face", "input_size": "640x384"})
+    onnx.save(model, str(tmp_path / "named.onnx"))
+    assert Predictor.load(tmp_path / "named.onnx").size == (640, 384)
+    assert Predictor.load(spots).size == DEFAULT_SIZE
+    onnx.helper.set_model_props(model, {"format": "1", "kind": "parameters", "input_size": "128x128"})
+    onnx.save(model, str(tmp_path / "other.onnx"))
+    with pytest.raises(ValueError, match=r"expected a multi-face network, got one of kind parameters; load it with SingleFace"):
+        Predictor.load(tmp_path / "other.onnx")
