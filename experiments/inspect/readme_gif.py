@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder to write into (default: %(default)s)")
     parser.add_argument("--people", type=int, default=7, help="number of people (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=48, help="frames of one repetition (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=36, help="frames of one repetition (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="each number makes another group (default: %(default)s)")
     args = parser.parse_args()
     out, model, predictor = make_folder(args.out), HeadModel.load(), Predictor.load()
