@@ -32,7 +32,7 @@ def _material(name: str, roughness: float) -> Document:
 
 def _part(mesh: Mesh, material: int, names: tuple[str, ...]) -> Part:
     deltas = deltas_by_name(mesh, names) * SCALE
-    return Part(mesh.vertices * SCALE, mesh.triangles, mesh_normals(mesh), colours=mesh.colors, deltas=deltas, material=material)
+    return Part(mesh.vertices * SCALE, mesh.triangles, mesh_normals(mesh), colors=mesh.colors, deltas=deltas, material=material)
 
 
 def _own_names(mesh: Mesh) -> tuple[str, ...]:

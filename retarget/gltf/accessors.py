@@ -1,4 +1,4 @@
-"""Arrays in and out of a glTF file's bytes."""
+"""Read and write arrays in the bytes of a glTF file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,26 @@ from numpy.typing import NDArray
 from retarget.gltf.document import Document, Glb, add, add_view
 from retarget.gltf.validate import COMPONENT, WIDTH
 
-_LARGEST = 1e12
+VERTEX_ATTRIBUTES, TRIANGLE_INDICES = 34962, 34963
+"""Targets of buffer views, as OpenGL numbers them."""
+
+_MAX_VALUE = 1e12
 
 
 def read_accessor(glb: Glb, index: int) -> NDArray[Any]:
-    """Accessor as (count, components): float32 if it is float or normalised (integers mapped to [-1, 1] or [0, 1] as
-    the specification says), else its own integer type. Sparse values are put in; matrices stay column-major, flat."""
+    """Read an accessor.
+
+    Args:
+        glb: The file.
+        index: Number of the accessor.
+
+    Returns:
+        (count, components). Floats and normalized integers become float32 (integers in [-1, 1] or [0, 1]); other integers
+        keep their type. Sparse values are filled in. Matrices are flat and column-major.
+
+    Raises:
+        ValueError: A value is not finite or too large.
+    """
     accessor = glb.document["accessors"][index]
     kind, width = np.dtype(COMPONENT[accessor["componentType"]]), WIDTH[accessor["type"]]
     count = accessor["count"]
@@ -34,19 +48,27 @@ def read_accessor(glb: Glb, index: int) -> NDArray[Any]:
         values[where[:, 0]] = _block(glb, sparse["values"], kind, sparse["count"], width)
     if accessor.get("normalized") and kind.kind in "iu":
         return np.maximum(values.astype(np.float32) / float(2 ** (8 * kind.itemsize - (kind.kind == "i")) - 1), -1)
-    if kind.kind == "f" and not (np.abs(values) < _LARGEST).all():
-        raise ValueError(f"{glb.path}: accessor {index} holds NaN or infinity (expected numbers below {_LARGEST:g})")
+    if kind.kind == "f" and not (np.abs(values) < _MAX_VALUE).all():
+        raise ValueError(f"{glb.path}: accessor {index} holds NaN or infinity (expected numbers below {_MAX_VALUE:g})")
     return values
 
 
 def add_accessor(glb: Glb, values: NDArray[Any], target: int | None = None, normalized: bool = False) -> int:
-    """Append (count, components) or (count,) values (float32, uint8/16/32, int8/16; float64 becomes float32) as an
-    accessor with min and max; its number. target: 34962 vertex attribute, 34963 triangle indices, None for anything
-    else."""
+    """Append an array as an accessor with minimum and maximum.
+
+    Args:
+        glb: The file.
+        values: (count, components) or (count,) float32, uint8, uint16, uint32, int8 or int16; float64 becomes float32.
+        target: `VERTEX_ATTRIBUTES`, `TRIANGLE_INDICES`, or None for other data.
+        normalized: Whether readers map integers to [-1, 1] or [0, 1].
+
+    Returns:
+        The number of the accessor.
+    """
     values = np.ascontiguousarray(values, np.float32 if values.dtype == np.float64 else values.dtype)
     accessor = _describe(values, normalized)
     row = accessor_bytes(values)
-    if target == 34962 and row % 4:  # vertex attributes start on multiples of four
+    if target == VERTEX_ATTRIBUTES and row % 4:  # vertex attributes start on multiples of four
         padded = np.zeros((len(values), row + (-row % 4)), np.uint8)
         padded[:, :row] = values.view(np.uint8).reshape(len(values), row)
         view = add_view(glb, padded.tobytes(), target=target, byteStride=padded.shape[1])
@@ -56,13 +78,21 @@ def add_accessor(glb: Glb, values: NDArray[Any], target: int | None = None, norm
 
 
 def add_sparse_accessor(glb: Glb, values: NDArray[Any], smallest: float) -> int:
-    """Append (count, components) float32 values of which rows with all |value| < smallest count as zero and take no
-    room; its number. Falls back to a plain accessor where that would be smaller."""
+    """Append an array of which most rows are zero.
+
+    Args:
+        glb: The file.
+        values: (count, components)
+        smallest: Rows whose absolute values are all below this are stored as zero.
+
+    Returns:
+        The number of the accessor. It is a plain accessor if that takes less space.
+    """
     rows = np.flatnonzero((np.abs(values) >= smallest).any(axis=1))
     index_type: Any = np.uint8 if len(values) <= 256 else np.uint16 if len(values) <= 65536 else np.uint32
     values = np.asarray(values, np.float32)
     if len(rows) * (np.dtype(index_type).itemsize + values.shape[1] * 4) >= values.nbytes:
-        return add_accessor(glb, values, 34962)
+        return add_accessor(glb, values, VERTEX_ATTRIBUTES)
     kept = np.zeros_like(values)
     kept[rows] = values[rows]
     accessor = _describe(kept, False)
@@ -75,7 +105,7 @@ def add_sparse_accessor(glb: Glb, values: NDArray[Any], smallest: float) -> int:
 
 
 def accessor_bytes(values: NDArray[Any]) -> int:
-    """Bytes of one element of (count, components) or (count,) values."""
+    """Return the bytes of one element of values (count, components) or (count,)."""
     return values.dtype.itemsize * (values.shape[1] if values.ndim == 2 else 1)
 
 

@@ -1,4 +1,4 @@
-"""A glTF character from numpy arrays: meshes of several parts with morph targets, vertex colours, textures, nodes."""
+"""Build a glTF character from NumPy arrays: meshes with morph targets, vertex colors, textures and nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.gltf.accessors import add_accessor, add_sparse_accessor
+from retarget.gltf.accessors import TRIANGLE_INDICES, VERTEX_ATTRIBUTES, add_accessor, add_sparse_accessor
 from retarget.gltf.document import Document, Glb, add, add_view
 
 _GENERATOR = "mfn retarget"
@@ -17,24 +17,36 @@ _GENERATOR = "mfn retarget"
 
 @dataclass(frozen=True)
 class Part:
-    """One surface with one material. positions: (V, 3) metres, x to the subject's left, y up, z out of the face.
-    triangles: (T, 3), counter-clockwise seen from outside. normals: (V, 3) unit. uv: (V, 2), (0, 0) is the picture's
-    top left. colours: (V, 3) or (V, 4) *linear* light in [0, 1], multiplied with the material's base colour
-    (`raster.srgb_to_linear` makes them). deltas: (M, V, 3) metres, how each morph target at weight 1 moves the
-    vertices. material: number in `build_glb`'s list."""
+    """One surface with one material.
+
+    Attributes:
+        positions: (V, 3) meters; x to the subject's left, y up, z out of the face.
+        triangles: (T, 3) counter-clockwise as seen from outside.
+        normals: (V, 3) unit.
+        uv: (V, 2) texture coordinates; (0, 0) is the top left of the texture.
+        colors: (V, 3) or (V, 4) linear light in [0, 1], multiplied with the base color of the material.
+        deltas: (M, V, 3) meters; how each morph target moves the vertices at weight 1.
+        material: Number in the list of materials of `build_glb`.
+    """
 
     positions: NDArray[Any]
     triangles: NDArray[Any]
     normals: NDArray[Any] | None = None
     uv: NDArray[Any] | None = None
-    colours: NDArray[Any] | None = None
+    colors: NDArray[Any] | None = None
     deltas: NDArray[Any] | None = None
     material: int | None = None
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A glTF mesh: parts (all with the same number M of morph targets) and the M names of the targets."""
+    """A glTF mesh.
+
+    Attributes:
+        name: Its name.
+        parts: Its surfaces, all with the same number M of morph targets.
+        target_names: The M names of the morph targets.
+    """
 
     name: str
     parts: Sequence[Part]
@@ -43,8 +55,15 @@ class Shape:
 
 @dataclass(frozen=True)
 class Node:
-    """A joint or a thing to see. children and shape are numbers in `build_glb`'s lists; rotation is a quaternion x y
-    z w. A Shape under an eye node has its origin in the eye's centre."""
+    """A joint, or a place for a mesh.
+
+    Attributes:
+        name: Its name. `load_rig` finds "head", "leftEye" and "rightEye" (left is the subject's).
+        translation: Meters from its parent. The origin of an eye's mesh is the center of the eye.
+        rotation: Quaternion x y z w.
+        children: Numbers of nodes in the list of `build_glb`.
+        shape: Number of a shape in the list of `build_glb`.
+    """
 
     name: str
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -61,14 +80,19 @@ def build_glb(
     copyright: str = "",
     smallest_delta_m: float = 2e-5,
 ) -> Glb:
-    """One scene of the nodes that are nobody's child. Write it with `retarget.gltf.document.write_glb(glb, path)`.
+    """Build a file with one scene. Write it with `retarget.gltf.document.write_glb(glb, path)`.
 
-    materials: glTF material objects as they are, for example {"name": "skin", "pbrMetallicRoughness":
-    {"baseColorFactor": [1, 1, 1, 1], "metallicFactor": 0, "roughnessFactor": 0.7}}; a texture {"index": k} is picture
-    k of `images` (PNG or JPEG bytes). Morph targets hold positions only (viewers need support no more) and are stored
-    sparsely: vertices that move less than smallest_delta_m metres count as still. Vertex colours take one byte a
-    channel, indices two. For `load_rig` to find them call the nodes "head", "leftEye" and "rightEye" (left is the
-    subject's).
+    Args:
+        nodes: All nodes. Those that are no child of another are the roots of the scene.
+        shapes: The meshes.
+        materials: glTF material objects, such as {"name": "skin", "pbrMetallicRoughness": {"roughnessFactor": 0.7}}. The
+            texture {"index": k} is image k of `images`.
+        images: PNG or JPEG files.
+        copyright: Copyright notice to store in the file.
+        smallest_delta_m: Vertices that a morph target moves by less than this, in meters, are stored as unmoved.
+
+    Morph targets hold positions only, because viewers do not have to support more. Vertex colors are stored with one
+    byte a channel.
     """
     document: Document = {"asset": {"version": "2.0", "generator": _GENERATOR}}
     if copyright:
@@ -113,17 +137,17 @@ def _primitive(glb: Glb, part: Part, what: str, smallest_delta_m: float) -> Docu
         values = getattr(part, name)
         if values is not None and np.shape(values) != (count, width):
             raise ValueError(f"{what}: {name}: expected shape {(count, width)}, got {np.shape(values)}")
-    attributes = {"POSITION": add_accessor(glb, np.asarray(part.positions, np.float32), 34962)}
+    attributes = {"POSITION": add_accessor(glb, np.asarray(part.positions, np.float32), VERTEX_ATTRIBUTES)}
     if part.normals is not None:
-        attributes["NORMAL"] = add_accessor(glb, np.asarray(part.normals, np.float32), 34962)
+        attributes["NORMAL"] = add_accessor(glb, np.asarray(part.normals, np.float32), VERTEX_ATTRIBUTES)
     if part.uv is not None:
-        attributes["TEXCOORD_0"] = add_accessor(glb, np.asarray(part.uv, np.float32), 34962)
-    if part.colours is not None:
-        colours = np.round(np.clip(part.colours, 0, 1) * 255).astype(np.uint8)
-        attributes["COLOR_0"] = add_accessor(glb, colours, 34962, normalized=True)
+        attributes["TEXCOORD_0"] = add_accessor(glb, np.asarray(part.uv, np.float32), VERTEX_ATTRIBUTES)
+    if part.colors is not None:
+        colors = np.round(np.clip(part.colors, 0, 1) * 255).astype(np.uint8)
+        attributes["COLOR_0"] = add_accessor(glb, colors, VERTEX_ATTRIBUTES, normalized=True)
     index_type: Any = np.uint16 if count < 65536 else np.uint32
     indices = np.asarray(part.triangles).astype(index_type).ravel()
-    primitive: Document = {"attributes": attributes, "indices": add_accessor(glb, indices, 34963)}
+    primitive: Document = {"attributes": attributes, "indices": add_accessor(glb, indices, TRIANGLE_INDICES)}
     if part.material is not None:
         primitive["material"] = part.material
     if part.deltas is not None and len(part.deltas):

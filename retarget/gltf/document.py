@@ -1,8 +1,7 @@
-"""glTF 2.0 files as they are: the JSON document and one block of bytes. Whatever is not understood is kept.
+"""Read and write glTF 2.0 files: the JSON document and one block of bytes. Unknown content is kept.
 
-`read_glb` takes .glb and .gltf (buffers embedded or beside it) and checks the structure once: lengths, ranges of
-every view and accessor, all index references that matter here, the node tree. After it a reader need not fear the
-file.
+`read_glb` reads .glb and .gltf files, with buffers inside or beside the file. It checks the structure once: lengths, the
+ranges of buffer views and accessors, references by index, and the node tree. Other modules rely on these checks.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from retarget.gltf.validate import LISTS, check_document, check_extensions, index_of, whole
+from retarget.gltf.validate import LISTS, check_document, check_extensions, index_of, non_negative_int
 from retarget.io.files import MAX_FILE_BYTES, atomic_write, check_file
 
 Document = dict[str, Any]
@@ -30,8 +29,14 @@ _PICTURES["image/ktx2"] = re.compile(rb"\xabKTX 20")
 
 @dataclass
 class Glb:
-    """document: the glTF JSON. binary: all bytes of buffer 0 (every buffer was joined into it). chunks: other chunks
-    of a .glb as (type, bytes), kept as they were. path: where it came from, for messages."""
+    """A glTF file in memory.
+
+    Attributes:
+        document: The JSON document.
+        binary: The bytes of buffer 0; on reading, all buffers are joined into it.
+        chunks: Other chunks of a .glb as (type, bytes); they are written unchanged.
+        path: Where the file came from, for error messages.
+    """
 
     document: Document
     binary: bytearray = field(default_factory=bytearray)
@@ -40,7 +45,12 @@ class Glb:
 
 
 def read_glb(path: str | os.PathLike[str]) -> Glb:
-    """A checked glTF file. ValueError or FileNotFoundError with one line that says what is wrong and where."""
+    """Read and check a .glb, .gltf or .vrm file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, too large, compressed, or not glTF 2.0. The message is one line.
+    """
     source = check_file(path, "a .glb or .gltf file")
     data = source.read_bytes()
     try:
@@ -55,8 +65,7 @@ def read_glb(path: str | os.PathLike[str]) -> Glb:
 
 
 def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:
-    """Write .glb (or, if the name ends so, .gltf with its buffer embedded). An existing file is replaced only
-    whole."""
+    """Write a .glb file, or a .gltf file with its buffer embedded, whole or not at all."""
     document = dict(glb.document)
     binary = bytes(glb.binary)
     if binary:
@@ -79,7 +88,16 @@ def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:
 
 
 def add_view(glb: Glb, data: bytes, **properties: int) -> int:
-    """Append bytes, 4-aligned, as a buffer view (target, byteStride as keywords); its number."""
+    """Append bytes as a buffer view.
+
+    Args:
+        glb: The file.
+        data: The bytes. They start at a multiple of four.
+        properties: Further properties of the view, such as target and byteStride.
+
+    Returns:
+        The number of the view.
+    """
     glb.binary += b"\0" * (-len(glb.binary) % 4)
     view = {"buffer": 0, "byteOffset": len(glb.binary), "byteLength": len(data), **properties}
     glb.binary += data
@@ -87,17 +105,17 @@ def add_view(glb: Glb, data: bytes, **properties: int) -> int:
 
 
 def add(glb: Glb, kind: str, item: Document) -> int:
-    """Append to one of the document's lists ("nodes", "meshes" …); its number."""
+    """Append an item to a list of the document, such as "nodes", and return its number."""
     items = glb.document.setdefault(kind, [])
     items.append(item)
     return len(items) - 1
 
 
 def _unpack(data: bytes, folder: Path) -> Glb:
-    """Container to document and joined buffers."""
+    """Split a container into its document and its joined buffers."""
     if data[:4] != b"glTF":
         if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-            raise ValueError("not a glTF file (expected .glb, .gltf or .vrm; Blender, for one, writes it from .fbx and others)")
+            raise ValueError("not a glTF file (expected .glb, .gltf or .vrm; Blender converts .fbx and others to it)")
         glb = Glb(_parse(data))
         _join_buffers(glb, None, folder)
         return glb
@@ -118,14 +136,14 @@ def _unpack(data: bytes, folder: Path) -> Glb:
     if not chunks or chunks[0][0] != _JSON:
         raise ValueError("damaged GLB: its first chunk is not JSON")
     binary = chunks.pop(1)[1] if len(chunks) > 1 and chunks[1][0] == _BIN else None
-    glb = Glb(_parse(chunks[0][1].rstrip(b"\0")), chunks=chunks[1:])  # some pad with zeros, not with blanks
+    glb = Glb(_parse(chunks[0][1].rstrip(b"\0")), chunks=chunks[1:])  # some programs pad with zeros instead of blanks
     _join_buffers(glb, binary, folder)
     return glb
 
 
 def _parse(text: bytes) -> Document:
     def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no JSON number")
+        raise ValueError(f"{name} is not a JSON number")
 
     try:
         document = json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
@@ -145,11 +163,10 @@ def _parse(text: bytes) -> Document:
 
 
 def _join_buffers(glb: Glb, binary: bytes | None, folder: Path) -> None:
-    """All buffers end to end in glb.binary, the views moved accordingly; pictures that lie beside a .gltf are put in
-    too."""
+    """Join all buffers, and the images beside a .gltf, in glb.binary; adapt the buffer views."""
     offsets = []
     for number, buffer in enumerate(glb.document.get("buffers", [])):
-        length = whole(buffer, "byteLength", f"buffer {number}")
+        length = non_negative_int(buffer, "byteLength", f"buffer {number}")
         content = _load_uri(buffer["uri"], folder) if "uri" in buffer else binary if number == 0 else None
         if content is None or len(content) < length:
             have = "nothing" if content is None else f"{len(content)} bytes"
@@ -160,7 +177,7 @@ def _join_buffers(glb: Glb, binary: bytes | None, folder: Path) -> None:
     for number, view in enumerate(glb.document.get("bufferViews", [])):
         what = f"buffer view {number}"
         buffer = index_of(view, "buffer", len(offsets), what)
-        start, length = whole(view, "byteOffset", what, 0), whole(view, "byteLength", what)
+        start, length = non_negative_int(view, "byteOffset", what, 0), non_negative_int(view, "byteLength", what)
         if start + length > glb.document["buffers"][buffer]["byteLength"]:
             raise ValueError(f"{what} (bytes {start} to {start + length}) lies outside buffer {buffer}")
         view.update(buffer=0, byteOffset=offsets[buffer] + start)
@@ -176,7 +193,7 @@ def _join_buffers(glb: Glb, binary: bytes | None, folder: Path) -> None:
 
 
 def _load_uri(uri: str, folder: Path) -> bytes:
-    """Bytes of a data: URI or of a file in the same folder as the .gltf; nothing else is opened."""
+    """Return the bytes of a data: URI or of a file in the folder of the .gltf. Nothing else is opened."""
     if uri.startswith("data:"):
         try:
             return base64.b64decode(uri.partition(",")[2], validate=True)

@@ -1,4 +1,4 @@
-"""Several glTF documents in one, and several copies of one character in a scene."""
+"""Join glTF documents, and copy characters within a scene."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ _SHIFTED = tuple(kind for kind in LISTS if kind not in ("buffers", "scenes"))
 
 
 def append_document(out: Glb, other: Glb) -> int:
-    """Put everything of `other` at the end of `out`'s lists and bytes; the number by which its nodes moved.
+    """Append the content of one file to another.
 
-    Its scenes and extensions of the whole document (VRM's humanoid, say) stay behind, unless it is the first.
+    Args:
+        out: The file to change.
+        other: The file to append. Its scenes and the extensions of its document, such as VRM's humanoid, are kept only
+            if `out` is empty.
+
+    Returns:
+        The number that was added to the node numbers of `other`.
     """
     if not out.document.get("nodes") and not out.document.get("bufferViews"):
         kept = {**deepcopy(other.document), "asset": _joint_asset(out.document, other.document)}
@@ -47,8 +53,13 @@ def append_document(out: Glb, other: Glb) -> int:
 
 
 def copy_nodes(document: Document, tops: list[int]) -> dict[int, int]:
-    """Copy the nodes `tops` and all below them, with skeletons of their own (a skin belongs to its joints); meshes
-    are shared. The map from each old node's number to its copy's."""
+    """Copy the nodes `tops` and their descendants.
+
+    Each copy has its own skins, because a skin belongs to its joints. Meshes are shared.
+
+    Returns:
+        The number of the copy of each node.
+    """
     nodes = document["nodes"]
     old = subtree(document, tops)
     copy_of = {number: len(nodes) + place for place, number in enumerate(old)}
@@ -123,7 +134,7 @@ def _shift(document: Document, base: dict[str, int], bytes_before: int) -> None:
         for primitive in mesh["primitives"]:
             move(primitive, "indices", "accessors")
             move(primitive, "material", "materials")
-            primitive.get("extensions", {}).pop("KHR_materials_variants", None)  # the variants' list stays behind
+            primitive.get("extensions", {}).pop("KHR_materials_variants", None)  # the list of variants is not appended
             for place in [primitive["attributes"], *primitive.get("targets", [])]:
                 for name in place:
                     move(place, name, "accessors")
@@ -135,7 +146,7 @@ def _shift(document: Document, base: dict[str, int], bytes_before: int) -> None:
         for sampler in animation["samplers"]:
             move(sampler, "input", "accessors")
             move(sampler, "output", "accessors")
-        # What a pointer names by its place in the file is not there any more.
+        # Channels with a JSON pointer are dropped: the places that they name have moved.
         animation["channels"] = [channel for channel in animation["channels"] if "node" in channel["target"]]
         for channel in animation["channels"]:
             move(channel["target"], "node", "nodes")
@@ -150,7 +161,7 @@ def _shift(document: Document, base: dict[str, int], bytes_before: int) -> None:
 
 
 def _shift_textures(item: Any, by: int) -> None:
-    """Texture references anywhere in a material, extensions included: {"…Texture": {"index": k}}."""
+    """Add a number to texture references anywhere in a material: {"…Texture": {"index": k}}."""
     if isinstance(item, list):
         for part in item:
             _shift_textures(part, by)

@@ -1,5 +1,4 @@
-"""Is this glTF document sound? Every index, length and range that a reader here relies on, checked before anything is
-allocated."""
+"""Check a glTF document: every index, length and range that our readers rely on, before memory is allocated."""
 
 from __future__ import annotations
 
@@ -27,21 +26,20 @@ LISTS = (
     "skins",
     "textures",
 )
-_LARGEST_COUNT = 1 << 24  # elements of one accessor, so that a small file cannot claim all memory
-_MOST_NODES = 1 << 15  # so that a small file of many copies cannot claim all time
+_MAX_COUNT = 1 << 24  # elements of one accessor, so that a small file cannot claim all memory
+_MAX_NODES = 1 << 15  # so that a small file with many copies cannot take very long
 _COMPRESSION = {
     "KHR_draco_mesh_compression": "Draco",
     "EXT_meshopt_compression": "meshopt",
     "KHR_meshopt_compression": "meshopt",
 }
-# Extensions that may be required: quantised numbers are read, the others change looks or what a rig does besides.
+# Extensions that a file may require: quantized numbers are read; the others change only how surfaces look, or add behavior.
 _KNOWN = ("KHR_mesh_quantization", "KHR_lights_punctual", "KHR_xmp_json_ld", "VRM", "VRMC_")
 _LOOKS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "EXT_lights_", "MSFT_texture_")
 
 
 def check_extensions(document: Document) -> None:
-    """ValueError that says what to do if the meshes are stored compressed, or if the file requires what is not known
-    here."""
+    """Raise ValueError if meshes are compressed, or if the file requires an extension that is not read here."""
     views = [name for view in document.get("bufferViews", []) for name in view.get("extensions", {})]
     parts = [part for mesh in document.get("meshes", []) for part in mesh.get("primitives", [])]
     places = [(part, document["accessors"][part["attributes"]["POSITION"]]) for part in parts if part.get("extensions")]
@@ -60,7 +58,12 @@ def check_extensions(document: Document) -> None:
 
 
 def check_document(document: Document, binary: bytes | bytearray) -> None:
-    """ValueError with one line at the first thing that is wrong. Views must already lie in the one `binary`."""
+    """Raise ValueError with one line at the first error.
+
+    Args:
+        document: The JSON document. Its buffer views must already refer to `binary`.
+        binary: All bytes of the file's buffers.
+    """
     for number, accessor in enumerate(document.get("accessors", [])):
         _check_accessor(document, accessor, f"accessor {number}", binary)
     for number, mesh in enumerate(document.get("meshes", [])):
@@ -84,8 +87,8 @@ def check_document(document: Document, binary: bytes | bytearray) -> None:
         index_of(image, "bufferView", views, f"image {number}")
 
 
-def whole(item: Document, key: str, what: str, default: int | None = None) -> int:
-    """A whole number >= 0 of a JSON object."""
+def non_negative_int(item: Document, key: str, what: str, default: int | None = None) -> int:
+    """Return a property that must be a whole number, 0 or more; `what` names the object in the error message."""
     value = item.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{what}: {key} is {str(value)[:40]} (expected a whole number, 0 or more)")
@@ -93,14 +96,14 @@ def whole(item: Document, key: str, what: str, default: int | None = None) -> in
 
 
 def index_of(item: Document, key: str, count: int, what: str) -> int:
-    """A number of one of `count` things."""
-    return _in_range(whole(item, key, what), count, f"{what}: {key}")
+    """Return a property that must be the number of one of `count` things."""
+    return _in_range(non_negative_int(item, key, what), count, f"{what}: {key}")
 
 
 def _in_range(value: Any, count: int, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
         raise ValueError(f"{what} {str(value)[:40]} does not exist (there are {count})")
-    return value
+    return int(value)
 
 
 def _check_accessor(document: Document, accessor: Document, what: str, binary: bytes | bytearray) -> None:
@@ -109,15 +112,15 @@ def _check_accessor(document: Document, accessor: Document, what: str, binary: b
         raise ValueError(f"{what}: unknown componentType {component} or type {kind}")
     if kind.startswith("MAT") and component != 5126:
         raise ValueError(f"{what}: matrices of type {component} are not read (expected 5126, float)")
-    count = whole(accessor, "count", what)
-    if not 1 <= count <= _LARGEST_COUNT:
-        raise ValueError(f"{what}: claims {count} elements (expected 1 to {_LARGEST_COUNT})")
+    count = non_negative_int(accessor, "count", what)
+    if not 1 <= count <= _MAX_COUNT:
+        raise ValueError(f"{what}: claims {count} elements (expected 1 to {_MAX_COUNT})")
     size = np.dtype(COMPONENT[component]).itemsize * WIDTH[kind]
     if "bufferView" in accessor:
         _check_fit(document, accessor, size, count, what)
     if "sparse" in accessor:
         sparse = accessor["sparse"]
-        few = whole(sparse, "count", f"{what}: sparse")
+        few = non_negative_int(sparse, "count", f"{what}: sparse")
         places, values = sparse["indices"], sparse["values"]
         if not 1 <= few <= count or places.get("componentType") not in (5121, 5123, 5125):
             raise ValueError(f"{what}: sparse count {few} or index type {places.get('componentType')} is wrong")
@@ -130,16 +133,16 @@ def _check_accessor(document: Document, accessor: Document, what: str, binary: b
 
 
 def _check_fit(document: Document, item: Document, size: int, count: int, what: str) -> int:
-    """Do `count` elements of `size` bytes lie within the view? Returns where they start in the binary."""
+    """Check that `count` elements of `size` bytes lie within the view, and return where they start in the binary."""
     views = document.get("bufferViews", [])
     view = views[index_of(item, "bufferView", len(views), what)]
-    offset, stride = whole(item, "byteOffset", what, 0), whole(view, "byteStride", what, size)
+    offset, stride = non_negative_int(item, "byteOffset", what, 0), non_negative_int(view, "byteStride", what, size)
     need = offset + stride * (count - 1) + size
     if stride < size or need > view["byteLength"]:
         raise ValueError(
             f"{what}: {count} elements need {need} bytes, its view has {view['byteLength']} (stride {stride})"
         )
-    return view["byteOffset"] + offset
+    return int(view["byteOffset"]) + offset
 
 
 def _check_mesh(document: Document, mesh: Document, what: str) -> None:
@@ -178,8 +181,8 @@ def _check_mesh(document: Document, mesh: Document, what: str) -> None:
 
 def _check_nodes(document: Document) -> None:
     nodes = document.get("nodes", [])
-    if len(nodes) > _MOST_NODES:
-        raise ValueError(f"it has {len(nodes)} nodes (expected at most {_MOST_NODES})")
+    if len(nodes) > _MAX_NODES:
+        raise ValueError(f"it has {len(nodes)} nodes (expected at most {_MAX_NODES})")
     parent: dict[int, int] = {}
     for number, node in enumerate(nodes):
         what = f"node {number} ({str(node.get('name', ''))[:40]})"
@@ -198,14 +201,14 @@ def _check_nodes(document: Document) -> None:
                 raise ValueError(f"node {child} has two parents, {parent[child]} and {number}")
             parent[child] = number
     reached = [number for number in range(len(nodes)) if number not in parent]
-    for number in reached:  # grows as it goes; each node once, as each has at most one parent
+    for number in reached:  # the list grows; each node is reached once, because it has at most one parent
         reached.extend(nodes[number].get("children", []))
     if len(reached) < len(nodes):
-        raise ValueError(f"its nodes form a cycle ({len(nodes) - len(reached)} nodes hang below themselves)")
+        raise ValueError(f"its nodes form a cycle ({len(nodes) - len(reached)} nodes are their own ancestors)")
 
 
 def _is_sane(value: Any) -> bool:
-    """A number that still has a square in single precision."""
+    """Return whether a value is a number whose square is finite in single precision."""
     return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) < 1e15
 
 

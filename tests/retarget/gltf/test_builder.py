@@ -49,7 +49,7 @@ def test_a_character_of_3000_vertices_is_small(tmp_path):
     deltas = np.where(distance < 0.09, np.exp(-((distance / 0.03) ** 2)), 0)[..., None] * rng.normal(
         0, 0.005, (52, 1, 3)
     )
-    part = Part(points, triangles, normals, colours=np.abs(normals), deltas=deltas)
+    part = Part(points, triangles, normals, colors=np.abs(normals), deltas=deltas)
     write_glb(build_glb([Node("head", shape=0)], [Shape("face", [part], ARKIT_NAMES)]), tmp_path / "a.glb")
     assert len(points) == 3000 and (tmp_path / "a.glb").stat().st_size < 1_000_000
     rig = load_rig(tmp_path / "a.glb")

@@ -156,7 +156,7 @@ HOSTILE = {
     "gltf 1": (chunk({"asset": {"version": "1.0"}}), "not glTF 2.0"),
     "no asset": (chunk({}), "not glTF 2.0"),
     "asset is text": (chunk({"asset": "2.0"}), "damaged glTF"),
-    "nan": (chunk({"asset": {"version": "2.0"}, "x": float("nan")}), "NaN is no JSON number"),
+    "nan": (chunk({"asset": {"version": "2.0"}, "x": float("nan")}), "NaN is not a JSON number"),
     "nodes no list": (changed(nodes={"a": 1}), "nodes is not a list of objects"),
     "node is text": (changed(nodes=["a"]), "nodes is not a list of objects"),
     "no binary": (changed()[: 12 + 8] + b"", "truncated"),

@@ -137,7 +137,7 @@ def test_texture_and_vertex_colours(tmp_path):
         corners,
         np.array([[0, 2, 1], [1, 2, 3]]),
         uv=np.array([[0, 0], [1, 0], [0, 1], [1, 1]]),
-        colours=np.array([[1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]]),
+        colors=np.array([[1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]]),
         deltas=np.ones((1, 4, 3)),
         material=0,
     )

@@ -180,7 +180,7 @@ def test_specular_glossiness_materials_have_their_colour(tmp_path):
     glb.document["materials"][0] = {"extensions": {"KHR_materials_pbrSpecularGlossiness": old}}
     write_glb(glb, tmp_path / "a.glb")
     material = load_rig(tmp_path / "a.glb").materials[0]
-    assert material.colour.tolist() == [1, 0.5, 1, 1] and material.mips[0][0, 0].tolist() == [255, 0, 0, 255]
+    assert material.color.tolist() == [1, 0.5, 1, 1] and material.mips[0][0, 0].tolist() == [255, 0, 0, 255]
     assert material.gloss == pytest.approx(0.3)
 
 
