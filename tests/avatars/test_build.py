@@ -1,4 +1,4 @@
-"""Our own characters: complete, small, made by the committed code, and good to look at where that can be counted."""
+"""Our own characters are complete, small, made by the committed code, and move as their shapes say."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def vertices(rig: Rig, expression: np.ndarray) -> np.ndarray:
     return pose_vertices(rig, expression[None], FRONTAL, ORIGIN)[0]
 
 
-def seen(rig: Rig, expression: np.ndarray, material: str) -> int:
-    """Pixels of a material that a camera in front of the face sees."""
+def visible_px(rig: Rig, expression: np.ndarray, material: str) -> int:
+    """Count the pixels of a material in a frontal image of the face."""
     points = vertices(rig, expression) * (PX_PER_M, -PX_PER_M, -PX_PER_M) + (SIZE / 2, SIZE / 2, 0)
     triangle, _ = rasterize(points, rig.mesh.triangles, SIZE, SIZE)
     names = [item["name"] for item in rig.glb.document["materials"]]
@@ -96,7 +96,7 @@ def test_left_is_the_subjects_left(rig: Rig, name: str) -> None:
 
 def test_mirrored_expressions_are_mirrored_faces(rig: Rig) -> None:
     wink = coefficients(EXPRESSIONS["wink left"])
-    face = max(rig.mesh.parts, key=lambda surface: len(surface.deltas))  # what surrounds it may be uneven, as hair is
+    face = max(rig.mesh.parts, key=lambda surface: len(surface.deltas))  # what surrounds it, such as hair, may be asymmetric
     ours, other = (vertices(rig, which)[face.start : face.stop] for which in (wink, wink[list(MIRROR)]))
     low, high = (ours * (-1, 1, 1)).min(axis=0), (ours * (-1, 1, 1)).max(axis=0)
     np.testing.assert_allclose([other.min(axis=0), other.max(axis=0)], [low, high], atol=1e-3)
@@ -104,17 +104,17 @@ def test_mirrored_expressions_are_mirrored_faces(rig: Rig) -> None:
 
 
 def test_lids_close_and_close_evenly(rig: Rig) -> None:
-    eye = [seen(rig, weights(eyeBlinkBoth=amount), "eye") for amount in np.linspace(0, 1, 6)]
+    eye = [visible_px(rig, weights(eyeBlinkBoth=amount), "eye") for amount in np.linspace(0, 1, 6)]
     assert eye[0] > 2000
     assert eye[-1] == 0
     assert (np.diff(eye) < 0).all()
-    assert seen(rig, weights(eyeWideBoth=1), "eye") > eye[0]
-    assert seen(rig, weights(eyeBlinkBoth=1, eyeLookDownBoth=1, mouthSmileBoth=1), "eye") == 0
-    assert seen(rig, weights(eyeBlinkLeft=1), "eye") == pytest.approx(eye[0] / 2, rel=0.1)
+    assert visible_px(rig, weights(eyeWideBoth=1), "eye") > eye[0]
+    assert visible_px(rig, weights(eyeBlinkBoth=1, eyeLookDownBoth=1, mouthSmileBoth=1), "eye") == 0
+    assert visible_px(rig, weights(eyeBlinkLeft=1), "eye") == pytest.approx(eye[0] / 2, rel=0.1)
 
 
 def test_closed_lids_lie_before_the_balls(rig: Rig) -> None:
-    """Along the way from a ball's centre to any of its vertices in front, the nearest vertex of a lid lies farther out."""
+    """In the direction of each front vertex of a ball, the nearest vertex of a lid lies further out."""
     closed = vertices(rig, weights(eyeBlinkBoth=1))
     trim = _face_vertices(rig, "trim")
     for ball in _eye_surfaces(rig):
@@ -136,18 +136,18 @@ def _face_vertices(rig: Rig, material: str) -> np.ndarray:
 
 
 def test_lips_meet_and_part(rig: Rig) -> None:
-    opened = seen(rig, weights(jawOpen=1), "mouth")
+    opened = visible_px(rig, weights(jawOpen=1), "mouth")
     assert opened > 1000
-    assert seen(rig, weights(), "mouth") < 0.02 * opened
-    assert seen(rig, weights(jawOpen=1, mouthClose=1), "mouth") < 0.05 * opened
+    assert visible_px(rig, weights(), "mouth") < 0.02 * opened
+    assert visible_px(rig, weights(jawOpen=1, mouthClose=1), "mouth") < 0.05 * opened
     for closed in ("mouthPucker", "cheekPuff"):
-        assert seen(rig, weights(**{closed: 1}), "mouth") < 0.02 * opened
+        assert visible_px(rig, weights(**{closed: 1}), "mouth") < 0.02 * opened
 
 
 def test_tongue_comes_out_between_the_lips(rig: Rig) -> None:
     way = (vertices(rig, weights(tongueOut=1)) - vertices(rig, weights()))[_face_vertices(rig, "mouth")]
     assert way[:, 2].max() > 0.015
-    assert seen(rig, weights(tongueOut=1), "mouth") > 500
+    assert visible_px(rig, weights(tongueOut=1), "mouth") > 500
 
 
 def test_eyes_turn_about_their_centres(rig: Rig) -> None:
