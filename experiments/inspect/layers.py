@@ -78,10 +78,16 @@ def mermaid(graph: Graph) -> str:
     return "\n".join([*lines, "```"])
 
 
+def path_of(name: str) -> Path:
+    """Return the folder, or the file of a module that lies beside the folders."""
+    folder = ROOT / name.replace(".", "/")
+    return folder if folder.is_dir() else folder.with_suffix(".py")
+
+
 def purpose(name: str) -> str:
     """Return the first sentence of a folder's docstring."""
-    path = ROOT / name.replace(".", "/")
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    path = path_of(name)
+    file = path / "__init__.py" if path.is_dir() else path
     text = " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
     return text.replace("|", r"\|")
 
@@ -93,7 +99,7 @@ def table(graph: Graph) -> str:
         names = [name for name in graph if name.startswith(package + ".")]
         for name in sorted(names, key=lambda name: (-height(graph, name), name)):
             imports = ", ".join(f"`{target}`" for target in sorted(graph[name]))
-            lines.append(f"| `{name.replace('.', '/')}` | {purpose(name)} | {imports or '–'} |")
+            lines.append(f"| `{path_of(name).relative_to(ROOT)}` | {purpose(name)} | {imports or '–'} |")
     return "\n".join(lines)
 
 
