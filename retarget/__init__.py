@@ -1,8 +1,7 @@
-"""Face performances to characters: glTF rigs with ARKit shapes driven by coefficients, for any number of people at
-once.
+"""Animate glTF characters with face performances, for any number of people at once.
 
-Needs numpy only (and OpenCV to read pictures); knows nothing of where a performance comes from. The nouns are `Take`
-and `Rig`.
+A `Take` is a performance: ARKit coefficients and head poses over time. A `Rig` is a character. The package needs NumPy, and
+OpenCV and Pillow for images. It does not know how a performance was recorded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""ARKit's 52 face coefficients: their names, their order, their mirror. The only place where these are written down.
+"""Names and order of ARKit's 52 face coefficients, and which of them change places in a mirror.
 
-The order is that of Live Link Face's stream, with the single middle shape `tongueOut` last, so that the 51 which can be seen in a
-picture are the first 51. "Left" is the subject's left.
+The order is that of Live Link Face's network packets. `tongueOut` is last, so that the 51 others are the first 51. "Left" is the
+subject's left.
 """
 
 from __future__ import annotations
@@ -54,14 +54,13 @@ ARKIT_NAMES: tuple[str, ...] = (
 )
 
 EXPRESSION_NAMES: tuple[str, ...] = ARKIT_NAMES[:51]
-"""The 51 that a picture of a closed or open mouth can show: all but `tongueOut`."""
+"""The 51 coefficients without `tongueOut`."""
 
 EYE_TURN_RAD = (0.52, 0.44)
-"""Turn of an eye to the side, and up or down, at coefficient 1 of eyeLook*: 30 and 25 degrees."""
-
+"""Rotation of an eye to the side, and up or down, when eyeLook* is 1: 30 and 25 degrees."""
 
 LONGEST_NAME = 128
-"""Of what others call a shape, so many signs at the end are looked at."""
+"""Of longer names only this many characters at the end are compared."""
 
 
 def _mirrored(name: str) -> str:
@@ -73,11 +72,11 @@ def _mirrored(name: str) -> str:
 
 
 MIRROR: tuple[int, ...] = tuple(ARKIT_NAMES.index(_mirrored(name)) for name in ARKIT_NAMES)
-"""`coefficients[..., MIRROR]` are those of the mirrored face: 20 pairs change places, 12 stay. Its first 51 permute EXPRESSION_NAMES."""
+"""`coefficients[..., MIRROR]` belong to the mirrored face: 20 pairs change places, 12 stay. The first 51 permute EXPRESSION_NAMES."""
 
 
 def _key(name: str) -> str:
-    """Spelling-free form: case, underscores, dots and blanks dropped; a trailing `_L`/`_R` spelt out."""
+    """Return a name in lower case, letters and digits only, with a final `_L` or `_R` written out."""
     bare = name.strip()
     for short, long in (("_L", "Left"), ("_R", "Right"), (".L", "Left"), (".R", "Right")):
         if bare.upper().endswith(short):
@@ -90,10 +89,15 @@ _BY_KEY |= {_key(f"{name}_{side}"): name for name in ("browInnerUp", "cheekPuff"
 
 
 def canonical_name(name: str) -> str | None:
-    """ARKit's name for a shape in any usual spelling (`browDown_L`, `BrowDownLeft`, `brow_down_left`), or None.
+    """Return ARKit's name of a shape.
 
-    What owns it may stand before a dot or a colon (`blendShape1.jawOpen`). Halves of middle shapes (ICT-FaceKit's
-    `browInnerUp_L`) give the middle name: whoever merges them takes their mean.
+    Args:
+        name: The name in a usual spelling, such as `browDown_L`, `BrowDownLeft` or `brow_down_left`. The name of an owner
+            may precede it, as in `blendShape1.jawOpen`.
+
+    Returns:
+        The name, or None if it is unknown. The two halves of a middle shape, such as ICT-FaceKit's `browInnerUp_L`, have the
+        name of the whole shape; the caller averages them.
     """
     parts = re.split(r"[.:|/]", name[-LONGEST_NAME:])
     keys = [_key(name[-LONGEST_NAME:]), *(_key(".".join(parts[k:])) for k in range(1, len(parts)))]

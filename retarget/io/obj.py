@@ -1,4 +1,4 @@
-"""Wavefront OBJ meshes: positions, texture coordinates and faces of any number of corners. Everything else is passed over."""
+"""Read Wavefront OBJ meshes: positions, texture coordinates and faces with any number of corners. Other lines are ignored."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from numpy.typing import NDArray
 
 from retarget.io.files import check_file
 
-_LARGEST_FILE = 1 << 29
-_MOST_VERTICES = 1_000_000
-_MOST_TRIANGLES = 4_000_000
-_LARGEST = 1e9
+_MAX_BYTES = 1 << 29
+_MAX_VERTICES = 1_000_000
+_MAX_TRIANGLES = 4_000_000
+_MAX_COORDINATE = 1e9
 
 
 @dataclass(frozen=True)
 class ObjMesh:
-    """positions: (V, 3) float64 as in the file, in its order. triangles: (T, 3) into positions. uv: (U, 2), v up as OBJ
-    has it; uv_triangles: (T, 3) into uv, -1 for corners without. material: (T,) number in material_names."""
+    """A triangle mesh.
+
+    Attributes:
+        positions: (V, 3) in the order and unit of the file.
+        triangles: (T, 3) vertex numbers.
+        uv: (U, 2) texture coordinates; v points up, as in OBJ.
+        uv_triangles: (T, 3) numbers of texture coordinates, -1 for corners without.
+        material: (T,) number in `material_names`.
+        material_names: Names of the materials.
+    """
 
     positions: NDArray[np.float64]
     triangles: NDArray[np.int64]
@@ -31,13 +39,18 @@ class ObjMesh:
 
 
 def read_obj(path: str | os.PathLike[str]) -> ObjMesh:
-    """A triangle mesh: polygons are cut as fans from their first corner. ValueError or FileNotFoundError with one line."""
-    source = check_file(path, "an .obj file", _LARGEST_FILE)
+    """Read a triangle mesh. Polygons are split into triangles that share the first corner.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged, too large or has no faces. The message names the line.
+    """
+    source = check_file(path, "an .obj file", _MAX_BYTES)
     reader = _Reader()
     with source.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             try:
-                reader.line(line)
+                reader.read_line(line)
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
     try:
@@ -47,7 +60,7 @@ def read_obj(path: str | os.PathLike[str]) -> ObjMesh:
 
 
 class _Reader:
-    """What has been read so far, one list per kind of line."""
+    """Collects the content of an OBJ file line by line."""
 
     def __init__(self) -> None:
         self.positions: list[Sequence[float]] = []
@@ -58,12 +71,13 @@ class _Reader:
         self.names: dict[str, int] = {}
         self.current = "mesh"
 
-    def line(self, line: str) -> None:
+    def read_line(self, line: str) -> None:
+        """Read one line of the file."""
         kind, *words = line.split("#")[0].split() or [""]
         if kind == "v":
             self.positions.append(_numbers(words, 3, "a vertex"))
-            if len(self.positions) > _MOST_VERTICES:
-                raise ValueError(f"more than {_MOST_VERTICES} vertices; make the mesh simpler first")
+            if len(self.positions) > _MAX_VERTICES:
+                raise ValueError(f"more than {_MAX_VERTICES} vertices; make the mesh simpler first")
         elif kind == "vt":
             self.uv.append(_numbers(words, 2, "a texture coordinate"))
         elif kind == "usemtl":
@@ -74,19 +88,20 @@ class _Reader:
     def _face(self, words: Sequence[str]) -> None:
         if len(words) < 3:
             raise ValueError(f"a face with {len(words)} corners (expected 3 or more)")
-        if len(self.triangles) + len(words) - 2 > _MOST_TRIANGLES:
-            raise ValueError(f"more than {_MOST_TRIANGLES} triangles; make the mesh simpler first")
+        if len(self.triangles) + len(words) - 2 > _MAX_TRIANGLES:
+            raise ValueError(f"more than {_MAX_TRIANGLES} triangles; make the mesh simpler first")
         corners = [word.split("/") for word in words]
-        places = [_index(corner[0], len(self.positions), "vertices") for corner in corners]
+        indices = [_index(corner[0], len(self.positions), "vertices") for corner in corners]
         textured = all(len(corner) > 1 and corner[1] for corner in corners)
-        flat = [_index(c[1], len(self.uv), "texture coordinates") for c in corners] if textured else [-1] * len(words)
+        uv_indices = [_index(c[1], len(self.uv), "texture coordinates") for c in corners] if textured else [-1] * len(words)
         material = self.names.setdefault(self.current, len(self.names))
         for k in range(1, len(words) - 1):
-            self.triangles.append((places[0], places[k], places[k + 1]))
-            self.uv_triangles.append((flat[0], flat[k], flat[k + 1]))
+            self.triangles.append((indices[0], indices[k], indices[k + 1]))
+            self.uv_triangles.append((uv_indices[0], uv_indices[k], uv_indices[k + 1]))
             self.material.append(material)
 
     def mesh(self) -> ObjMesh:
+        """Return all that was read; raise ValueError if there are no faces."""
         if not self.triangles:
             raise ValueError(f"{len(self.positions)} vertices but no faces (expected lines such as 'f 1 2 3')")
         return ObjMesh(
@@ -103,15 +118,15 @@ def _numbers(words: Sequence[str], count: int, what: str) -> list[float]:
     if len(words) < count:
         raise ValueError(f"{what} of {len(words)} numbers (expected {count})")
     values = [float(word) for word in words[:count]]
-    if not all(abs(value) < _LARGEST for value in values):  # false for NaN too
-        raise ValueError(f"{what} {' '.join(words[:count])[:60]!r} (expected numbers below {_LARGEST:g})")
+    if not all(abs(value) < _MAX_COORDINATE for value in values):  # false for NaN too
+        raise ValueError(f"{what} {' '.join(words[:count])[:60]!r} (expected numbers below {_MAX_COORDINATE:g})")
     return values
 
 
 def _index(text: str, count: int, what: str) -> int:
-    """OBJ counts from 1, and backwards from the newest with negative numbers."""
-    given = int(text)
-    place = given - 1 if given > 0 else count + given
-    if given == 0 or not 0 <= place < count:
-        raise ValueError(f"a face names number {given} of {count} {what}")
-    return place
+    """Return an index from 0. OBJ counts from 1; negative numbers count backwards from the last item."""
+    number = int(text)
+    index = number - 1 if number > 0 else count + number
+    if number == 0 or not 0 <= index < count:
+        raise ValueError(f"a face names number {number} of {count} {what}")
+    return index

@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.accessors import add_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
-from retarget.gltf.document import Glb, add
+from retarget.gltf.document import Document, Glb, add
 from retarget.performance.take import Take
+from tests.helpers.meshes import sphere
 
 BRUNETTE = Path(__file__).parents[2].parent / "shared" / "avatars" / "brunette-t.glb"
 
 
-def ball(radius=1.0, centre=(0.0, 0.0, 0.0), rings=9, sides=12):
-    """Sphere, counter-clockwise seen from outside: vertices (V, 3), triangles (T, 3), unit normals (V, 3)."""
-    up, around = np.linspace(0, np.pi, rings), np.linspace(0, 2 * np.pi, sides, endpoint=False)
-    x, z = np.outer(np.sin(up), np.cos(around)), np.outer(np.sin(up), np.sin(around))
-    normals = np.stack([x, np.outer(np.cos(up), np.ones(sides)), z], -1).reshape(-1, 3)
-    i, j = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
-    a, b = i * sides + j, i * sides + (j + 1) % sides
-    triangles = np.stack([a, b, a + sides, b, b + sides, a + sides], -1).reshape(-1, 3)
-    return normals * radius + centre, triangles, normals
+class Ball(NamedTuple):
+    """Vertices (V, 3), triangles (T, 3) counter-clockwise as seen from outside, and unit normals (V, 3)."""
+
+    points: NDArray[np.float64]
+    triangles: NDArray[np.int64]
+    normals: NDArray[np.float64]
 
 
-def make_face(names=("jawOpen", "eyeBlink_L", "mouth_smile_right"), size=1.0, extra=None) -> Glb:
-    """A head of 0.2 m, eyes between x = -0.03 and 0.03 in front; target k moves its own part of the surface."""
+def ball(
+    radius: float = 1.0, center: tuple[float, float, float] = (0.0, 0.0, 0.0), rings: int = 9, sides: int = 12
+) -> Ball:
+    """Return a sphere; rings and sides as in `sphere`."""
+    normals, triangles = sphere(rings, sides)
+    return Ball(normals * radius + center, triangles, normals)
+
+
+def make_face(
+    names: Sequence[str] = ("jawOpen", "eyeBlink_L", "mouth_smile_right"),
+    size: float = 1.0,
+    extra: Sequence[Node] = (),
+) -> Glb:
+    """Make a head with eyes on joints.
+
+    Args:
+        names: Names of the morph targets. Each moves its own part of the surface.
+        size: 1 for a head of 0.2 m.
+        extra: Further nodes.
+    """
     points, triangles, normals = ball(0.1, (0, 0, -0.05))
     deltas = np.zeros((len(names), len(points), 3))
     for k in range(len(names)):
@@ -42,15 +61,14 @@ def make_face(names=("jawOpen", "eyeBlink_L", "mouth_smile_right"), size=1.0, ex
         Node("skin", shape=0),
         Node("leftEye", where, shape=1),
         Node("rightEye", (-where[0], *where[1:]), shape=1),
-        *(extra or []),
+        *extra,
     ]
-    materials = [{"name": "skin"}, {"name": "eye", "pbrMetallicRoughness": {"baseColorFactor": [0.1, 0.1, 0.1, 1]}}]
+    materials: list[Document] = [{"name": "skin"}, {"name": "eye", "pbrMetallicRoughness": {"baseColorFactor": [0.1, 0.1, 0.1, 1]}}]
     return build_glb(nodes, [Shape("face", [skin], names), eye], materials)
 
 
 def make_body() -> Glb:
-    """A skinned person, 1.7 m: hips, neck, head at 1.5 m with eyes at 1.6 m, arms stretched out; morph targets on the
-    head."""
+    """Make a skinned person of 1.7 m with hips, neck, head, eyes at 1.6 m and stretched arms. The head has morph targets."""
     low, triangles, normals = ball(0.3, (0, 1.0, 0))
     high, _, _ = ball(0.1, (0, 1.6, 0))
     count = len(low)
@@ -95,8 +113,8 @@ def make_body() -> Glb:
     return glb
 
 
-def make_take(actors=3, frames=1, seed=0, spread=0.4) -> Take:
-    """Random performances of people side by side, 1.5 m away."""
+def make_take(actors: int = 3, frames: int = 1, seed: int = 0, spread: float = 0.4) -> Take:
+    """Make random performances of people side by side, 1.5 m from the camera and `spread` meters apart."""
     rng = np.random.default_rng(seed)
     count = actors * frames
     quaternion = rng.normal((0, 0, 0, 1.5), 0.15, (count, 4))
@@ -106,7 +124,7 @@ def make_take(actors=3, frames=1, seed=0, spread=0.4) -> Take:
     return Take(
         np.repeat(10 + np.arange(frames) / 29.97, actors),
         np.tile(np.arange(actors) * 2 + 1, frames),
-        rng.uniform(0, 1, (count, len(ARKIT_NAMES))),
-        quaternion,
-        where,
+        rng.uniform(0, 1, (count, len(ARKIT_NAMES))).astype(np.float32),
+        quaternion.astype(np.float32),
+        where.astype(np.float32),
     )

@@ -33,8 +33,8 @@ def rigged(source, request):
 
 def test_near_the_true_shapes(rigged):
     head, (shapes, (scale, rotation, _)), warp = rigged
-    error = np.linalg.norm(shapes - head.shapes, axis=2) / head.metre * 1000
-    truth = np.linalg.norm(head.shapes, axis=2) / head.metre * 1000
+    error = np.linalg.norm(shapes - head.shapes, axis=2) / head.units_per_m * 1000
+    truth = np.linalg.norm(head.shapes, axis=2) / head.units_per_m * 1000
     moving = truth > 0.5
     share = error[moving].mean() / truth[moving].mean()
     # On a snout a warped movement is no truth: triangles turn there as they do on the source, and carry what is longer farther.
@@ -72,13 +72,13 @@ def test_left_is_the_subjects_left(rigged):
 def test_back_of_the_head_stays(source, rigged):
     head, (shapes, _), _ = rigged
     scalp = head.region == source.region_names.index("scalp")
-    assert np.abs(shapes[:, scalp]).mean() / head.metre < 2e-4
+    assert np.abs(shapes[:, scalp]).mean() / head.units_per_m < 2e-4
 
 
 def test_wound_inside_out(source):
     head = make_head(source)
     for triangles in (head.triangles, head.triangles[:, ::-1]):
-        target = make_target(head.points @ TURN / head.metre, triangles, head.landmarks, source)
+        target = make_target(head.points @ TURN / head.units_per_m, triangles, head.landmarks, source)
         np.testing.assert_array_equal(target.triangles, head.triangles)
 
 

@@ -61,7 +61,7 @@ def test_a_rig_from_few_landmarks(head, folder, capsys):
     assert rig.mesh.rest_positions()[head.landmarks["noseTip"], 2] > 0.8 * high[2]
     place = [rig.mesh.positions[head.landmarks[name]] for name in ("eyeOuterLeft", "eyeOuterRight", "chin")]
     assert place[0][0] > 0.02 and place[1][0] < -0.02 and place[2][1] < place[0][1] - 0.05
-    true = head.shapes / head.metre
+    true = head.shapes / head.units_per_m
     error = np.linalg.norm(np.linalg.norm(rig.mesh.parts[0].deltas[:51], axis=2) - np.linalg.norm(true, axis=2))
     assert error < 0.4 * np.linalg.norm(true)
     make_take(1, 3).save(folder / "take.npz")
