@@ -176,7 +176,7 @@ def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--groups", type=Path, default=Path("../shared/eval/groups"), help="folder of the group photos")
-    parser.add_argument("--weights", default="small", help="small, large or an ONNX file")
+    parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
     parser.add_argument("--score", type=float, default=SCORE, help="minimum score for recall and precision")
     parser.add_argument("--least", type=float, default=32.0, help="minimum height of a box in the network's input, px")
     parser.add_argument("--tiles", action="store_true", help="detect in tiles: faces of --least px in the picture")
