@@ -1,6 +1,6 @@
 """Track the people of a whole clip, by position, size, motion and identity.
 
-Step 1 links faces from frame to frame: all faces of a frame are assigned to the people count last, such that the whole
+Step 1 links faces from frame to frame: all faces of a frame are assigned to the people seen last, such that the whole
 assignment is as likely as possible. The result is tracklets. Step 2 joins tracklets of one person, before and after a
 gap or a cut, by their mean identity. Every comparison is a log likelihood ratio: the same person against any other.
 
