@@ -3,74 +3,17 @@ import pytest
 
 from mfn.inference.decode import decode, local_maxima
 from mfn.structures.cells import (
-    BRANCHES,
     CELL_SIZE,
-    FIELDS,
     IDENTITY_SIZE,
     SLICES,
     STRIDES,
     grid,
-    read_cells,
-    rotation_from_rows,
     write_cells,
 )
 from mfn.structures.faces import Faces
-from retarget.arkit import EXPRESSION_NAMES
+from tests.helpers.faces import random_faces
 
 HEIGHT, WIDTH = 128, 192
-
-
-def some_faces(count: int, seed: int = 0) -> Faces:
-    rng = np.random.default_rng(seed)
-    rotation = rotation_from_rows(rng.normal(size=(count, 6)), np)
-    corner = rng.uniform(5, 60, (count, 2))
-    return Faces(
-        image=np.zeros(count, np.int32),
-        box=np.concatenate([corner, corner + rng.uniform(10, 50, (count, 2))], 1),
-        score=rng.uniform(0.6, 0.95, count),
-        rotation=rotation,
-        scale=rng.uniform(50, 800, count),
-        center=rng.uniform(0, 100, (count, 2)),
-        identity=rng.normal(size=(count, IDENTITY_SIZE)),
-        expression=rng.uniform(0.02, 0.98, (count, len(EXPRESSION_NAMES))),
-        track=np.full(count, -1),
-    )
-
-
-def test_layout_is_one_table():
-    assert CELL_SIZE == sum(f.size for f in FIELDS.values()) == sum(BRANCHES.values())
-    assert [s.start for s in SLICES.values()] == np.cumsum([0, *[f.size for f in FIELDS.values()]])[:-1].tolist()
-    order = list(dict.fromkeys(f.branch for f in FIELDS.values()))
-    assert order == list(BRANCHES), "a branch's fields lie side by side"
-
-
-def test_grid_counts_every_stride():
-    center, stride = grid(HEIGHT, WIDTH)
-    assert [(stride == s).sum() for s in STRIDES] == [HEIGHT * WIDTH // s**2 for s in STRIDES]
-    assert center[0].tolist() == [4, 4] and center[1].tolist() == [12, 4]  # row-major, x first
-    with pytest.raises(ValueError, match="divisible by 16"):
-        grid(100, 128)
-
-
-@pytest.mark.parametrize("stride", STRIDES)
-def test_written_cells_are_read_back(stride):
-    faces = some_faces(9)
-    where = np.full(9, stride, np.float32)
-    center = np.random.default_rng(1).uniform(0, 100, (9, 2)).astype(np.float32)
-    values = read_cells(write_cells(faces, center, where), center, where)
-    np.testing.assert_allclose(values.pop("rows"), faces.rotation[:, :2].reshape(-1, 6), atol=1e-5)
-    for name, value in values.items():
-        np.testing.assert_allclose(value, getattr(faces, name), rtol=2e-4, atol=2e-3, err_msg=name)
-
-
-def test_torch_reads_the_same():
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(0)
-    raw, center, stride = rng.normal(size=(5, CELL_SIZE)), rng.uniform(0, 90, (5, 2)), np.full(5, 16.0)
-    ours = read_cells(raw, center, stride)
-    theirs = read_cells(*(torch.from_numpy(x) for x in (raw, center, stride)), torch)
-    for name in ours:
-        np.testing.assert_allclose(ours[name], theirs[name].numpy(), rtol=1e-6, atol=1e-6, err_msg=name)
 
 
 def scene(faces: Faces, batch: int, image: int) -> np.ndarray:
@@ -85,8 +28,8 @@ def scene(faces: Faces, batch: int, image: int) -> np.ndarray:
     return cells
 
 
-def test_decode_finds_what_was_written_and_drops_doubles():
-    one = some_faces(1)
+def test_decode_finds_what_was_written_and_drops_duplicates():
+    one = random_faces(1)
     twice = Faces.concatenate([one, one.replace(score=np.array([0.6]), box=one.box + 8)])  # a neighboring cell predicts the same face
     found = decode(scene(twice, 3, 1), HEIGHT, WIDTH, iou=0.2)
     assert found.image.tolist() == [1]
@@ -95,9 +38,9 @@ def test_decode_finds_what_was_written_and_drops_doubles():
 
 
 def test_no_faces_and_no_pictures():
-    nothing = decode(scene(some_faces(0), 2, 0), HEIGHT, WIDTH)
+    nothing = decode(scene(random_faces(0), 2, 0), HEIGHT, WIDTH)
     assert len(nothing) == 0 and nothing.identity.shape == (0, IDENTITY_SIZE)
-    assert len(decode(scene(some_faces(0), 0, 0), HEIGHT, WIDTH)) == 0
+    assert len(decode(scene(random_faces(0), 0, 0), HEIGHT, WIDTH)) == 0
 
 
 def test_a_batch_is_its_pictures():
@@ -112,7 +55,7 @@ def test_a_batch_is_its_pictures():
 
 def test_wrong_size_fails():
     with pytest.raises(ValueError, match="expected cells of shape"):
-        decode(scene(some_faces(1), 1, 0), 128, 128)
+        decode(scene(random_faces(1), 1, 0), 128, 128)
 
 
 def test_extreme_numbers_stay_finite():
@@ -126,7 +69,7 @@ def test_cells_of_one_face_are_averaged_by_score():
     center, stride = grid(HEIGHT, WIDTH)
     cells = np.full((1, len(center), CELL_SIZE), -8.0, np.float32)
     near = np.flatnonzero((stride == 16) & (np.abs(center - [88, 56]).max(1) < 17))
-    faces = some_faces(1)[np.zeros(len(near), int)]
+    faces = random_faces(1)[np.zeros(len(near), int)]
     faces = faces.replace(
         box=np.tile([60, 30, 110, 90], (len(near), 1)),
         score=np.linspace(0.9, 0.7, len(near)),
@@ -144,14 +87,14 @@ def test_cells_of_one_face_are_averaged_by_score():
     np.testing.assert_allclose(decode(cells, HEIGHT, WIDTH).expression[0], 0.2, atol=1e-4)  # less than half as sure: not heard
 
 
-def test_a_face_is_not_lost_to_the_many_cells_of_surer_ones():
+def test_a_weak_face_survives_the_many_cells_of_strong_ones():
     """Thirty faces, nine cells each: places for thirty cells are enough, though the best thirty cells are of four faces."""
     height, width = 384, 480
     center, stride = grid(height, width)
     fine = np.flatnonzero(stride == STRIDES[0])
     cells = np.full((1, len(center), CELL_SIZE), -8.0, np.float32)
     middle = np.stack(np.meshgrid(np.arange(6), np.arange(5)), -1).reshape(-1, 2) * 72.0 + 52
-    faces = some_faces(9).replace(box=np.tile([[0.0, 0, 1, 1]], (9, 1)))
+    faces = random_faces(9).replace(box=np.tile([[0.0, 0, 1, 1]], (9, 1)))
     for number, at in enumerate(middle):
         near = fine[np.abs(center[fine] - at).max(1) <= 8]
         assert len(near) == 9
@@ -165,7 +108,7 @@ def test_a_face_is_not_lost_to_the_many_cells_of_surer_ones():
     np.testing.assert_allclose(few.score, found.score[:8], atol=1e-6)
 
 
-def test_peaks_are_not_below_their_neighbours_of_the_same_stride():
+def test_local_maxima_are_not_below_their_neighbors_of_the_same_stride():
     logit = np.random.default_rng(0).normal(size=(2, len(grid(80, 112)[0]))).astype(np.float32)
     told, start = local_maxima(logit, 80, 112), 0
     for stride in STRIDES:

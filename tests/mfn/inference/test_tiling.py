@@ -173,12 +173,12 @@ def test_one_call_holds_a_bounded_part():
     assert max(np.prod(shape[:3]) for shape in network.seen) <= 2 << 20
 
 
-def test_the_scale_that_sees_it_well_tells_of_a_face():
+def test_the_detection_of_the_best_scale_is_kept():
     box = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 0, 60, 10]], float)
     assert merge(box, np.array([0.9, 0.8, 0.95]), np.array([0.7, 1, 1])).tolist() == [2, 1]
 
 
-def test_parts_go_but_small_faces_beside_or_before_a_weak_one_stay():
+def test_parts_of_a_face_are_dropped_and_small_faces_beside_it_are_kept():
     face, nose, beside = [0, 0, 100, 100], [40, 40, 60, 60], [90, 40, 110, 60]
     assert merge(np.array([nose, face, beside]), np.array([0.95, 0.9, 0.7]), np.ones(3)).tolist() == [1, 2]
     assert merge(np.array([nose, face]), np.array([0.95, 0.1]), np.ones(2)).tolist() == [0, 1]

@@ -29,7 +29,7 @@ def blank(height: int = 240, width: int = 320) -> np.ndarray:
     return np.full((height, width, 3), 60, np.uint8)
 
 
-def test_nobody_changes_nothing(head_model):
+def test_no_faces_leave_a_copy_of_the_picture(head_model):
     picture = blank()
     drawn = draw_faces(picture, Faces.empty(head_model.identity_size), head_model)
     assert (drawn == picture).all() and drawn is not picture
@@ -54,7 +54,8 @@ def test_every_size_of_face(head_model, size):
 
 @pytest.mark.parametrize("place", [(-5000, 0), (320, 240), (0, 0), (1e6, 1e6)])
 def test_faces_outside_or_at_the_edge(head_model, place):
-    draw_faces(blank(), some_faces(head_model.identity_size, (*place, 90)), head_model)
+    drawn = draw_faces(blank(), some_faces(head_model.identity_size, (*place, 90)), head_model)
+    assert drawn.shape == blank().shape
 
 
 def test_without_a_head_model_there_are_boxes_and_axes():
