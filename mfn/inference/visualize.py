@@ -86,7 +86,7 @@ def draw_faces(picture: Image, faces: Faces, head_model: HeadModel | None = None
     Returns:
         The drawing, (H, W, 3) uint8 RGB.
     """
-    canvas = picture.copy()
+    canvas: Image = picture.copy()
     numbers = np.c_[faces.box, faces.center, faces.scale, faces.rotation.reshape(len(faces), 9)]
     number = np.flatnonzero(np.isfinite(numbers).all(1))
     faces = faces[number]
@@ -208,7 +208,7 @@ def _shade(points: NDArray[Any], triangles: NDArray[Any], values: NDArray[Any], 
 def _facing_viewer(points: NDArray[Any], triangles: NDArray[Any]) -> NDArray[Any]:
     """Return the triangles whose outside is visible: counter-clockwise as seen, y down. Points are (V, 3) px."""
     a, b, c = (points[triangles[:, k], :2] for k in range(3))
-    return triangles[(b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) < (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])]
+    return np.asarray(triangles[(b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) < (c[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1])])
 
 
 def _line_width_px(height_px: float, canvas: Image) -> int:
