@@ -63,13 +63,13 @@ def test_bad_files(tmp_path, text, message):
 
 
 def test_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(obj, "_MOST_VERTICES", 4)
+    monkeypatch.setattr(obj, "_MAX_VERTICES", 4)
     with pytest.raises(ValueError, match="more than 4 vertices"):
         read(tmp_path, SQUARE)
-    monkeypatch.setattr(obj, "_MOST_TRIANGLES", 1)
+    monkeypatch.setattr(obj, "_MAX_TRIANGLES", 1)
     with pytest.raises(ValueError, match="more than 1 triangles"):
         read(tmp_path, "v 0 0 0\n" * 4 + "f 1 2 3 4\n")
-    monkeypatch.setattr(obj, "_LARGEST_FILE", 10)
+    monkeypatch.setattr(obj, "_MAX_BYTES", 10)
     with pytest.raises(ValueError, match="more than the limit of 10 bytes"):
         read(tmp_path, SQUARE)
 
