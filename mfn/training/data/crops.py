@@ -126,7 +126,7 @@ class CropMaker:
         top, left = (int(rng.integers(max(side - CROP_SIZE, 1))) for side in photo.shape[:2])
         piece = photo[top : top + CROP_SIZE, left : left + CROP_SIZE]
         if piece.shape[:2] == (CROP_SIZE, CROP_SIZE):
-            return piece.copy()
+            return np.array(piece)
         return np.asarray(cv2.resize(piece, (CROP_SIZE, CROP_SIZE)))
 
 

@@ -97,7 +97,7 @@ def locate_pack(folder: Path, labels: Path, name: str) -> PackLocation:
 
 def held_out(pictures: int) -> NDArray[np.bool_]:
     """Return (pictures,) True for the pictures that are for validation."""
-    return np.arange(pictures) % HELD_OUT_EVERY == 0
+    return np.asarray(np.arange(pictures) % HELD_OUT_EVERY == 0)
 
 
 def read_pictures(path: Path, every: int = 1) -> list[Image]:

@@ -124,7 +124,7 @@ def test_single_scale_networks_have_no_second_look():
 def test_the_second_look_learns_what_the_first_has_missed():
     from mfn.training.data.batch import collate
     from mfn.training.multi_face import MultiFaceModule
-    from tests.mfn.training.test_multi_face import scene
+    from tests.helpers.training import two_face_scene as scene
 
     system = MultiFaceModule(tiny())
     batch = collate([scene(0), scene(1)])

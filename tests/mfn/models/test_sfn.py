@@ -1,0 +1,37 @@
+"""The networks of one crop: what they return."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+from mfn.models.backbone import Backbone  # noqa: E402
+from mfn.models.position_map import MAP_SIZE  # noqa: E402
+from mfn.models.sfn import SFN  # noqa: E402
+from mfn.structures.cells import (  # noqa: E402
+    PARAMETER_SIZE,  # noqa: E402
+)
+from mfn.structures.crop_geometry import CROP_SIZE  # noqa: E402
+from mfn.structures.head_model import HeadModel  # noqa: E402
+from mfn.training.single_face_losses import (  # noqa: E402
+    read_crops,
+)
+from tests.helpers.training import (  # noqa: E402
+    tiny_crop_networks,
+)
+
+MODEL = HeadModel.load()
+
+@pytest.mark.parametrize("name", list(tiny_crop_networks()))
+def test_networks_give_what_is_read(name):
+    given = tiny_crop_networks()[name].eval()(torch.zeros(2, 3, CROP_SIZE, CROP_SIZE))
+    shapes = {"position map": (2, 3, MAP_SIZE, MAP_SIZE), "dense": (2, 520, 3)}
+    assert given.shape == shapes.get(name, (2, PARAMETER_SIZE))
+    if name not in shapes:
+        told = read_crops(given)
+        assert (told["expression"] < 0.15).all() and torch.allclose(told["rotation"], torch.diag(torch.tensor([1.0, -1, -1])), atol=0.3)
+
+
+def test_the_single_scale_twin_is_as_large():
+    both = [SFN(Backbone("conv", [16, 32, 64, 128, 192], [0, 0, 1, 2, 1]), 96, 256, multi_scale=m) for m in (True, False)]
+    many, one = (sum(p.numel() for p in n.parameters()) for n in both)
+    assert one == pytest.approx(many, rel=0.1)
