@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.gltf.document import Document, Glb
-from retarget.io.images import Image, decode_rgba
+from retarget.io.image_decoder import Image, decode_rgba
 
 AlphaMode = Literal["OPAQUE", "MASK", "BLEND"]
 

@@ -7,18 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from retarget.io.images import (
-    MAX_PIXELS,
-    add_jpeg_artifacts,
-    as_image,
-    decode_image,
-    decode_rgba,
-    encode_jpeg,
-    find_images,
-    image_size,
-    read_image,
-    write_image,
-)
+from retarget.io.image_decoder import MAX_PIXELS, decode_image, decode_rgba, image_size
+from retarget.io.images import add_jpeg_artifacts, as_image, encode_jpeg, find_images, read_image, write_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -1,0 +1,235 @@
+"""Decode images: header and orientation by Pillow, pixels by OpenCV.
+
+OpenCV decodes the pixels: it is fast, and measured accuracy depends on its exact values. Pillow reads the header before
+that (size, transparency, EXIF orientation) and decodes what OpenCV cannot. OpenCV does not report a truncated JPEG or a
+damaged PNG, so these two are checked first.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+Image = NDArray[np.uint8]
+
+MAX_PIXELS = 1 << 28
+"""Largest image that is decoded, in pixels: 268 megapixels, 0.8 GB as RGB."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"RIFF": "WebP",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+}
+_HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif")
+_JPEG_END = b"\xff\xd9"
+_ORIENTATION_TAG = 0x0112
+_PILLOW_LIMIT_LOCK = Lock()
+
+
+def decode_image(data: bytes, name: str = "image", is_video: bool = False) -> Image:
+    """Decode the bytes of an image file. See `retarget.io.images.read_image`.
+
+    Args:
+        data: The bytes of the file.
+        name: What the error messages call the image.
+        is_video: Whether the name is that of a video, so that the error message can say what to do.
+    """
+    stream = io.BytesIO(data)
+    try:
+        header = _open(stream)
+        orientation = _orientation(header)
+        transparent = header.format == "TIFF" or header.has_transparency_data  # a TIFF may have any type: see _to_rgb
+    except Exception as error:  # Pillow raises many types for damaged files
+        raise ValueError(f"{name}: {_unreadable(data, is_video)}") from error
+    check_image_size(header.size, MAX_PIXELS, name)
+    if header.format in ("JPEG", "MPO"):
+        data = _check_jpeg(data, stream.tell(), name)
+    if header.format == "PNG":
+        _check_png(header, name)
+    pixels = _decode(data, transparent)
+    if pixels is not None:
+        image = _to_rgb(pixels)
+        return image if header.format == "TIFF" else _upright(image, orientation)  # OpenCV turns a TIFF itself
+    try:
+        return from_pillow(_open(io.BytesIO(data)))
+    except Exception as error:
+        raise ValueError(f"{name}: {_unreadable(data, is_video)}") from error
+
+
+def decode_rgba(data: bytes, max_pixels: int, name: str) -> Image | None:
+    """Decode a PNG, JPEG or WebP texture.
+
+    Args:
+        data: The bytes of the file.
+        max_pixels: The largest number of pixels that is accepted.
+        name: What the error message calls the texture.
+
+    Returns:
+        The texture, (H, W, 4) uint8 RGB and alpha, without EXIF orientation; None if it cannot be decoded.
+
+    Raises:
+        ValueError: The texture has more than `max_pixels` pixels.
+    """
+    import cv2
+
+    size = image_size(data)
+    if size is None:
+        return None
+    check_image_size(size, max_pixels, name)
+    stored = _decode(data, unchanged=True)
+    if stored is None:
+        return None
+    if stored.dtype == np.uint16:
+        stored = (stored >> 8).astype(np.uint8)
+    channels = 1 if stored.ndim == 2 else stored.shape[2]
+    conversion = {1: cv2.COLOR_GRAY2RGBA, 3: cv2.COLOR_BGR2RGBA}.get(channels, cv2.COLOR_BGRA2RGBA)
+    return np.asarray(cv2.cvtColor(stored, conversion), np.uint8)
+
+
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """Return (width, height) in pixels from the header of a PNG, JPEG or WebP file; None for any other data."""
+    try:
+        return _open(io.BytesIO(data), ("PNG", "JPEG", "WEBP")).size
+    except Exception:  # Pillow raises many types for damaged files
+        return None
+
+
+def check_image_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
+    """Raise ValueError if an image of size (width, height) has more than `max_pixels` pixels."""
+    width, height = size
+    if width * height > max_pixels:
+        limit = f"{max_pixels / 1e6:.0f} million pixels"
+        raise ValueError(f"{name}: {width} x {height} px is more than the limit of {limit}")
+
+
+def _open(stream: io.BytesIO, formats: tuple[str, ...] = _FORMATS) -> PillowImage:
+    """Read the header of an image, without Pillow's warnings and without its pixel limit, which is lower than ours."""
+    import PIL.Image
+
+    with _PILLOW_LIMIT_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+        try:
+            return PIL.Image.open(stream, formats=formats)
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = limit
+
+
+def _orientation(header: PillowImage) -> int:
+    """Return the EXIF orientation, 1 to 8. `header.getexif()` would decode a PNG."""
+    from PIL.Image import Exif
+
+    exif = Exif()
+    exif.load(header.info.get("exif", b""))
+    return int(exif.get(_ORIENTATION_TAG, 1))
+
+
+def _unreadable(data: bytes, is_video: bool) -> str:
+    """Return why data cannot be read as an image."""
+    for signature, kind in _SIGNATURES.items():
+        if data.startswith(signature):
+            return f"a truncated or damaged {kind} image"
+    if data[4:12] in _HEIC_BRANDS:
+        return "HEIC images are not read: save it as JPEG or PNG"
+    return f"not an image that can be read{': for clips use `mfn animate`' if is_video else ''}"
+
+
+def _check_jpeg(data: bytes, scan_start: int, name: str) -> bytes:
+    """Return a JPEG with an end marker; raise ValueError if more than the marker is missing.
+
+    The marker cannot occur within a scan, but may occur before it, in a thumbnail. If all data are there, the decoder
+    skips further bytes before the marker. If some are missing, it decodes these bytes, and the pixels change. Pillow
+    decodes both, because OpenCV prints a warning about the further bytes.
+    """
+    if data.find(_JPEG_END, scan_start) >= 0:
+        return data
+    try:
+        images = [_open(io.BytesIO(data + filler + _JPEG_END)).tobytes() for filler in (b"", b"\x55" * 64)]
+    except Exception as error:  # Pillow raises many types for damaged files
+        raise ValueError(f"{name}: a truncated or damaged JPEG image") from error
+    if images[0] != images[1]:
+        raise ValueError(f"{name}: a truncated JPEG image: its end is missing")
+    return data + _JPEG_END
+
+
+def _check_png(header: PillowImage, name: str) -> None:
+    """Raise ValueError if a chunk is missing or its checksum is wrong."""
+    try:
+        header.verify()
+    except Exception as error:  # Pillow raises many types for damaged files
+        if "checksum" in str(error):
+            raise ValueError(f"{name}: a damaged PNG image: a checksum is wrong") from error
+        raise ValueError(f"{name}: a truncated PNG image: its end is missing") from error
+
+
+def _decode(data: bytes, unchanged: bool) -> NDArray[Any] | None:
+    """Decode with OpenCV, silently, without EXIF orientation: BGR uint8, or the stored channels and type."""
+    import cv2
+
+    flags = cv2.IMREAD_UNCHANGED if unchanged else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    log_level = cv2.utils.logging.getLogLevel()
+    try:
+        cv2.utils.logging.setLogLevel(0)
+        pixels: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except (cv2.error, MemoryError):
+        return None
+    finally:
+        cv2.utils.logging.setLogLevel(log_level)
+    return pixels if pixels is not None and pixels.size else None
+
+
+def _to_rgb(pixels: NDArray[Any]) -> Image:
+    """Convert what OpenCV decoded, BGR with or without alpha or gray, of any depth, to RGB uint8 on white."""
+    import cv2
+
+    if pixels.dtype != np.uint8:
+        full = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "iu" else 1.0
+        pixels = cv2.convertScaleAbs(np.nan_to_num(pixels), alpha=255.0 / full)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.shape[2] in (2, 4):
+        pixels = _blend_with_white(pixels)
+    if pixels.shape[2] == 1:
+        return np.ascontiguousarray(np.repeat(pixels, 3, axis=2))
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[:, :, :3]), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def from_pillow(source: PillowImage) -> Image:
+    """Convert a Pillow image: orientation applied, transparency blended with white."""
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(source)
+    if image.has_transparency_data:
+        return _blend_with_white(np.asarray(image.convert("RGBA")))
+    return np.array(image.convert("RGB"))
+
+
+def _blend_with_white(pixels: Image) -> Image:
+    """Blend channels with white by the alpha in the last channel, and drop it."""
+    alpha = pixels[:, :, -1:].astype(np.uint16)
+    color = pixels[:, :, :-1].astype(np.uint16)
+    return np.asarray((color * alpha + 255 * (255 - alpha) + 127) // 255, np.uint8)
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Apply an EXIF orientation, 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
