@@ -216,7 +216,7 @@ def mirror_scores(scores: Floats, names: Sequence[str]) -> Floats:
         (N, B), a new array.
     """
     column = {name: i for i, name in enumerate(names)}
-    out = scores.copy()
+    out: Floats = scores.copy()
     for name, twin in zip(EXPRESSION_NAMES, MIRROR):
         if name in column:
             out[:, column[name]] = scores[:, column[EXPRESSION_NAMES[twin]]]

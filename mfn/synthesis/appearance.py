@@ -113,12 +113,14 @@ def random_appearance(rng: np.random.Generator) -> Appearance:
 
 def srgb_to_light(color: tuple[float, float, float] | Floats) -> Floats:
     """Convert sRGB in [0, 1] to linear light with a plain power of 2.2, any shape."""
-    return np.asarray(color, np.float32) ** np.float32(_GAMMA)
+    result: Floats = np.asarray(color, np.float32) ** np.float32(_GAMMA)
+    return result
 
 
 def light_to_srgb(light: Floats) -> Floats:
     """Convert linear light in [0, 1] to sRGB with a plain power of 1 / 2.2, any shape."""
-    return np.asarray(light, np.float32) ** np.float32(1 / _GAMMA)
+    result: Floats = np.asarray(light, np.float32) ** np.float32(1 / _GAMMA)
+    return result
 
 
 def _random_color(palette: Palette, spread: float, rng: np.random.Generator) -> Floats:

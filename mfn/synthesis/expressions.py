@@ -195,7 +195,7 @@ def cover_mouth(expression: Floats) -> Floats:
     Returns:
         (N, 51), a new array.
     """
-    out = expression.copy()
+    out: Floats = expression.copy()
     out[:, _MOUTH] = 0
     out[:, _index("jawOpen")] = out[:, _index("mouthClose")] = 0.5 * expression[:, _index("jawOpen")]
     return out

@@ -105,7 +105,7 @@ class FacePainter:
         inner = mouth | (page == Page.EYE)
         brightness = np.where(mouth & (column_px > _TEETH_COLUMN_PX), 1.25, np.where(mouth, 0.5, 0.8))[inner, None]
         painted[inner] = color[inner] * brightness * float(np.clip(overall.mean(), 0.1, 2.0))
-        out = light.copy()
+        out: Floats = light.copy()
         out.reshape(-1, 3)[surface.pixel] = painted
         return out
 

@@ -183,7 +183,8 @@ def _grid_depth(face: Faces, model: HeadModel, step: float, shape: tuple[int, in
     fade = fade * fade * (3 - 2 * fade)
     around = of_label[label] * (1 - fade) + back * fade
     smooth = cv2.GaussianBlur(np.where(inside, depth, around).astype(np.float32), (0, 0), 2.0)
-    return np.where(inside, depth, smooth).astype(np.float32)
+    result: Floats = np.where(inside, depth, smooth).astype(np.float32)
+    return result
 
 
 def _stretch(head: Floats, before: Faces, after: Faces, painter: FacePainter) -> Floats:

@@ -46,7 +46,8 @@ def vertex_normals(vertices: NDArray[AnyFloat], triangles: NDArray[np.integer]) 
     for axis in range(3):
         total[:, axis] = np.bincount(index.ravel(), np.repeat(doubled[:, axis], 3), minlength=len(flat))
     normals = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), _TINY)
-    return normals.reshape(points.shape).astype(vertices.dtype)
+    result: NDArray[AnyFloat] = normals.reshape(points.shape).astype(vertices.dtype)
+    return result
 
 
 class TriangleNormals(NamedTuple):

@@ -37,7 +37,7 @@ def read_accessor(glb: Glb, index: int) -> NDArray[Any]:
         view = glb.document["bufferViews"][accessor["bufferView"]]
         start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
         stride = view.get("byteStride") or kind.itemsize * width
-        values = np.ndarray((count, width), kind, glb.binary, start, (stride, kind.itemsize)).copy()
+        values: NDArray[Any] = np.ndarray((count, width), kind, glb.binary, start, (stride, kind.itemsize)).copy()
     else:
         values = np.zeros((count, width), kind)
     if "sparse" in accessor:
@@ -47,7 +47,8 @@ def read_accessor(glb: Glb, index: int) -> NDArray[Any]:
         )
         values[where[:, 0]] = _block(glb, sparse["values"], kind, sparse["count"], width)
     if accessor.get("normalized") and kind.kind in "iu":
-        return np.maximum(values.astype(np.float32) / float(2 ** (8 * kind.itemsize - (kind.kind == "i")) - 1), -1)
+        result: NDArray[Any] = np.maximum(values.astype(np.float32) / float(2 ** (8 * kind.itemsize - (kind.kind == "i")) - 1), -1)
+        return result
     if kind.kind == "f" and not (np.abs(values) < _MAX_VALUE).all():
         raise ValueError(f"{glb.path}: accessor {index} holds NaN or infinity (expected numbers below {_MAX_VALUE:g})")
     return values

@@ -146,7 +146,7 @@ def _parse(text: bytes) -> Document:
         raise ValueError(f"{name} is not a JSON number")
 
     try:
-        document = json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
+        document: Document = json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its JSON cannot be read ({str(error) or 'nested too deeply'})") from None
     version = document.get("asset", {}).get("version") if isinstance(document, dict) else None

@@ -106,7 +106,8 @@ def _joint_asset(first: Document, second: Document) -> Document:
 
 
 def _lights(document: Document) -> list[Any]:
-    return document.get("extensions", {}).get("KHR_lights_punctual", {}).get("lights", [])
+    result: list[Any] = document.get("extensions", {}).get("KHR_lights_punctual", {}).get("lights", [])
+    return result
 
 
 def _shift(document: Document, base: dict[str, int], bytes_before: int) -> None:

@@ -144,7 +144,8 @@ def _read_uv(glb: Glb, primitive: Document, count: int) -> NDArray[np.float32]:
     uv = scaled @ np.array([[cosine, -sine], [sine, cosine]]) + offset
     if uv.shape != (count, 2) or not (np.abs(uv) < _MAX_UV).all():
         raise ValueError(f"{glb.path}: material {number} has texture coordinates that are no finite numbers")
-    return uv.astype(np.float32)
+    result: NDArray[np.float32] = uv.astype(np.float32)
+    return result
 
 
 def _read_delta(glb: Glb, target: dict[str, int], count: int) -> NDArray[np.float32]:

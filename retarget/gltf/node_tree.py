@@ -16,7 +16,8 @@ Document = dict[str, Any]
 def local_matrix(node: Document) -> NDArray[np.float64]:
     """Return the transform (4, 4) of a node relative to its parent."""
     if "matrix" in node:
-        return np.array(node["matrix"], np.float64).reshape(4, 4).T
+        result: NDArray[np.float64] = np.array(node["matrix"], np.float64).reshape(4, 4).T
+        return result
     rotation = quaternion_to_matrix(node.get("rotation", (0, 0, 0, 1)))
     return affine_matrix(rotation * np.array(node.get("scale", (1, 1, 1)), np.float64), node.get("translation", (0, 0, 0)))
 

@@ -178,7 +178,8 @@ def _visible(corners: Floats, height: int, width: int, cull: bool) -> Ints:
 
 def _double_area(x: Floats, y: Floats) -> Floats:
     """Return twice the signed area (T,) of corners (3, T); negative if counter-clockwise as seen, because y is down."""
-    return (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
+    result: Floats = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
+    return result
 
 
 def _row_range(y: Floats, height: int) -> tuple[Ints, Ints]:

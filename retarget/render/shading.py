@@ -72,7 +72,7 @@ def compose(layer: Floats, background: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         (H, W, 3) uint8 RGB, mixed in linear light. Pixels without coverage keep their exact values.
     """
-    result = background.copy()
+    result: NDArray[np.uint8] = background.copy()
     covered = layer[..., 3] > 0
     behind = srgb_to_linear(background[covered].astype(np.float32) / 255)
     mixed = layer[covered, :3] + behind * (1 - layer[covered, 3:])

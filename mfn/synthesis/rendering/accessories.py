@@ -35,7 +35,7 @@ class HeadPlacement(NamedTuple):
 
     def to_px(self, points: Floats) -> Floats:
         """Project points (..., 3), metres, head frame, to (..., 3) px; smaller z is nearer."""
-        out = np.asarray(points, np.float32) @ self.rotation.T * self.scale
+        out: Floats = np.asarray(points, np.float32) @ self.rotation.T * self.scale
         out[..., :2] += self.center
         return out
 

@@ -148,7 +148,8 @@ def _expression_transfer(model: HeadModel, weights: Mapping[str, float]) -> Floa
     for towards in sphere:
         lit = np.clip(normal @ towards, 0, None) * _is_lit(head, model.triangles, towards)
         total += lit[:, None] * spherical_harmonics(towards)
-    return total * np.float32(4 * np.pi / _DIRECTIONS / np.pi)
+    result: Floats = total * np.float32(4 * np.pi / _DIRECTIONS / np.pi)
+    return result
 
 
 def _is_lit(head: Floats, triangles: NDArray[np.int32], towards: Floats) -> NDArray[np.bool_]:
