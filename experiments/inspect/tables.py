@@ -23,6 +23,7 @@ PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NETWORKS = {"small": "mfn-small.onnx", "large": "mfn.onnx"}
 FOUND_SHARE = 0.9  # of the faces of one height that must be found for the height to count as found
 YAWS = ("0-30", "30-60", "60+")
+_SINGLE_FACE_HEAD = ["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression"]
 
 Rows = list[list[str]]
 
@@ -109,7 +110,10 @@ def pose() -> str:
 def runtime() -> str:
     """Return milliseconds a frame by the number of faces in it."""
     counts = list(runtimes()["large"]["to_rig_ms"])
-    rows = [[f"**{name}: frame to rig weights**", *(f"{figures['to_rig_ms'][n]:.1f}" for n in counts)] for name, figures in runtimes().items()]
+    rows = [
+        [f"**{name}: frame to rig weights**", *(f"{figures['to_rig_ms'][n]:.1f}" for n in counts)]
+        for name, figures in runtimes().items()
+    ]
     rows.append(["large for the boxes, then SFN on a crop of each", *(f"{runtimes()['large']['separate_ms'][n]:.0f}" for n in counts)])
     rows += [[name, *(f"{ms[n]:g}" if n in ms else "–" for n in counts)] for name, ms in read("peers")["to_rig_ms"].items()]
     rows += [[f"faces that {name} finds", *(str(figures["found"][n]) for n in counts)] for name, figures in runtimes().items()]
@@ -131,7 +135,10 @@ def false_faces() -> str:
     """Return how many of the photos without faces get a false one."""
     figures = read("accuracy/false_faces")["networks"]
     scores = list(figures["large"]["with a false face, by score"])
-    rows = [[name, *(str(figures[name]["with a false face, by score"][s]) for s in scores), str(figures[name]["photos"])] for name in NETWORKS]
+    rows = [
+        [name, *(str(figures[name]["with a false face, by score"][s]) for s in scores), str(figures[name]["photos"])]
+        for name in NETWORKS
+    ]
     return markdown(["photos with a false face, by score", *scores, "photos"], rows)
 
 
@@ -159,8 +166,15 @@ def eyelids() -> str:
 
 def single_face() -> str:
     """Return the table of the networks that read one crop a face."""
-    head = ["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression", "jitter, still / clips, %", "MB", "ms"]
-    names = {"sfn": "**SFN**", "sfn*2": "SFN, mean of two crops", "mobileface": "MobileFace", "prnet": "PRNet", "dense520": "520 points, MobileNetV2", "tddfa": "3DDFA_V2, meta-joint"}
+    head = [*_SINGLE_FACE_HEAD, "jitter, still / clips, %", "MB", "ms"]
+    names = {
+        "sfn": "**SFN**",
+        "sfn*2": "SFN, mean of two crops",
+        "mobileface": "MobileFace",
+        "prnet": "PRNet",
+        "dense520": "520 points, MobileNetV2",
+        "tddfa": "3DDFA_V2, meta-joint",
+    }
     return markdown(head, [_single_face_row(name, read("accuracy/single_face")["networks"][key]) for key, name in names.items()])
 
 
@@ -177,7 +191,12 @@ def sfn_ablation() -> str:
     """Return what several scales, profiles and synthetic heads change in SFN."""
     runs = read("ablation/sfn_ablation")
     columns = [k for k, name in enumerate(runs["columns"]) if name != "aflw2000 aligned all"]
-    names = {"multi": "multi-scale, 3 seeds", "single": "single-scale, 3 seeds", "no profiles or heads": "multi-scale, no profiles, no synthetic heads", "no heads": "multi-scale, profiles, no synthetic heads"}
+    names = {
+        "multi": "multi-scale, 3 seeds",
+        "single": "single-scale, 3 seeds",
+        "no profiles or heads": "multi-scale, no profiles, no synthetic heads",
+        "no heads": "multi-scale, profiles, no synthetic heads",
+    }
     rows = [[name, *(_figure(runs["runs"][key]["mean"][k], k) for k in columns)] for key, name in names.items()]
     gap = runs["against_multi"]["single"]
     differences = [f"{gap[k]['difference']:+.{_digits(k)}f} ± {gap[k]['interval95']:.{_digits(k)}f}" for k in columns]
@@ -195,19 +214,42 @@ def _figure(value: float, column: int) -> str:
 
 def tddfa() -> str:
     """Return 3DDFA_V2's parts at the same number of steps."""
-    names = {"tddfa-pdc": "squared parameters (PDC)", "tddfa-wpdc": "WPDC", "tddfa-fwpdc": "fast WPDC", "tddfa-vdc": "VDC", "tddfa-vdc-landmarks": "VDC and landmark regression", "tddfa-vdc-frames": "VDC, clips of 4 frames", "tddfa": "meta-joint of fast WPDC and VDC"}
+    names = {
+        "tddfa-pdc": "squared parameters (PDC)",
+        "tddfa-wpdc": "WPDC",
+        "tddfa-fwpdc": "fast WPDC",
+        "tddfa-vdc": "VDC",
+        "tddfa-vdc-landmarks": "VDC and landmark regression",
+        "tddfa-vdc-frames": "VDC, clips of 4 frames",
+        "tddfa": "meta-joint of fast WPDC and VDC",
+    }
     rows = [_single_face_row(name, read("accuracy/single_face")["networks"][key])[:6] for key, name in names.items()]
-    return markdown(["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression"], rows)
+    return markdown(_SINGLE_FACE_HEAD, rows)
 
 
 def engine() -> str:
     """Return how much training data one core makes a second."""
-    return markdown(["made by one CPU core", "a second"], [[k.replace(" a second", ""), f"{v:.0f}"] for k, v in read("speed/engine_speed")["figures"].items()])
+    rows = [[name.replace(" a second", ""), f"{count:.0f}"] for name, count in read("speed/engine_speed")["figures"].items()]
+    return markdown(["made by one CPU core", "a second"], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f
-    for f in (models, accuracy_short, accuracy, pose, runtime, detection, false_faces, face_size, eyelids, single_face, sfn_ablation, tddfa, engine)
+    table.__name__: table
+    for table in (
+        models,
+        accuracy_short,
+        accuracy,
+        pose,
+        runtime,
+        detection,
+        false_faces,
+        face_size,
+        eyelids,
+        single_face,
+        sfn_ablation,
+        tddfa,
+        engine,
+    )
 }
 
 

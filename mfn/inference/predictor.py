@@ -145,7 +145,9 @@ class Predictor:
             own_size = model.size
         predictor = cls(session, own_size if size is None else size, score)
         predictor.weights = model.path
-        predictor._load_options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "size": size, "score": score, "threads": threads, "providers": chosen}
+        source = weights if str(weights) in MODELS else model.path.resolve()
+        options = {"weights": source, "size": size, "score": score, "threads": threads, "providers": chosen}
+        predictor._load_options = options
         return predictor
 
     def __reduce__(self) -> tuple[Callable[[], Predictor], tuple[()]]:

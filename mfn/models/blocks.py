@@ -55,9 +55,9 @@ class Residual(nn.Module):
 class Fire(nn.Module):
     """Apply SqueezeNet's fire module with squeeze-and-excitation, the block of the MFN paper.
 
-    Source: Chaudhuri, Vesdapunt and Wang, CVPR 2019, Fig. 1; the gate is from Hu et al., CVPR 2018. A 1 x 1 convolution squeezes the map to a
-    quarter of the output channels. One half of the output comes from a 1 x 1 and the other half from a 3 x 3 convolution. A gate computed from
-    the mean of the whole map then scales each channel.
+    Source: Chaudhuri, Vesdapunt and Wang, CVPR 2019, Fig. 1; the gate is from Hu et al., CVPR 2018. A 1 x 1 convolution
+    squeezes the map to a quarter of the output channels. One half of the output comes from a 1 x 1 and the other half
+    from a 3 x 3 convolution. A gate computed from the mean of the whole map then scales each channel.
 
     Args:
         c_in: Number of input channels.

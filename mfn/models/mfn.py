@@ -7,15 +7,17 @@ expression. As in the paper, each of them reads features of its own kind:
     identity     regional features: the map of this stride and the next finer one;
     expression   local features: a bottom-up chain that starts two levels finer, and all deeper maps.
 
-In the paper, pose reads no local features. With global features alone, landmarks were as wrong with the true shape as with the predicted one
-(the loss `pose_landmarks`): 2 % of a face is a tenth of a cell, too little to be seen at stride 16.
+In the paper, pose reads no local features. With global features alone, landmarks were as wrong with the true shape as
+with the predicted one (the loss `pose_landmarks`): 2 % of a face is a tenth of a cell, too little to be seen at stride
+16.
 
 A refinement head (`mfn.models.refiner`) then samples local features at the landmarks of every candidate and corrects pose, identity and
 expression. The single-scale variant of the paper's ablation reads all branches from the global features and has no refinement head.
 
-One backbone with shared weights processes the picture at full, half and quarter size, which costs a third more than full size alone. A face of any
-size so meets the same weights at nearly the same size: what is learned from faces of 60 px holds for faces of 240 px. With weights of its own
-for each stride, every stride had to learn faces anew, and large faces, which are few, stayed the worst.
+One backbone with shared weights processes the picture at full, half and quarter size, which costs a third more than
+full size alone. A face of any size so meets the same weights at nearly the same size: what is learned from faces of 60
+px holds for faces of 240 px. With weights of its own for each stride, every stride had to learn faces anew, and large
+faces, which are few, stayed the worst.
 """
 
 from __future__ import annotations
@@ -256,8 +258,8 @@ def _bias(conv: nn.Conv2d) -> Tensor:
 def _append_mirrored(picture: Tensor) -> Tensor:
     """Append the mirrored pictures to the batch: (B, 3, h, w) -> (2 B, 3, h', w'), padded to whole cells and one more each way.
 
-    The mirrored pictures are shifted by half a cell. The position of a face in its cell changes the error of its landmarks by up to 5 %, so the two
-    views have different errors.
+    The mirrored pictures are shifted by half a cell. The position of a face in its cell changes the error of its
+    landmarks by up to 5 %, so the two views have different errors.
     """
     half, gray = COARSE_STRIDE // 2, PAD_GRAY / 64.0
     right, bottom = -picture.shape[3] % COARSE_STRIDE, -picture.shape[2] % COARSE_STRIDE
@@ -274,8 +276,8 @@ def _without_mirrored(detail: Tensor) -> Tensor:
 def _halve(picture: Tensor) -> Tensor:
     """Halve a picture by averaging 2 x 2 px.
 
-    A convolution: quantized and with packed columns (`mfn.models.export.pack_columns`) it is nine times faster than average pooling of three
-    channels.
+    A convolution: quantized and with packed columns (`mfn.models.export.pack_columns`) it is nine times faster than
+    average pooling of three channels.
     """
     kernel = 0.25 * torch.eye(3, dtype=picture.dtype, device=picture.device)[:, :, None, None].expand(3, 3, 2, 2)
     return F.conv2d(picture, kernel, stride=2)

@@ -42,7 +42,8 @@ class PositionMap(nn.Module):
             picture: (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255.
 
         Returns:
-            (B, 3, MAP_SIZE, MAP_SIZE): x, y, z in units of `REACH` sides of the crop (`mfn.structures.crop_geometry`); z is 0.5 at the head's origin.
+            (B, 3, MAP_SIZE, MAP_SIZE): x, y, z in units of `REACH` sides of the crop (`mfn.structures.crop_geometry`);
+            z is 0.5 at the head's origin.
         """
         x: Tensor = self.backbone(picture / 64.0)[-1]
         for stage in self.stages:

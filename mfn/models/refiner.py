@@ -1,11 +1,12 @@
 """The refinement head: it samples local features at the projected landmarks of each candidate face and predicts a correction.
 
-A cell predicts pose, identity and expression. The landmarks of that prediction are projected onto a map of local features, and the features
-found there show what is wrong with the prediction. This aligns the features of every face, whatever its position, size and rotation, as the crop
-of a single-face network does. It is one step of cascaded regression (Xiong and De la Torre, CVPR 2013, eq. 8; Ren et al., CVPR 2014).
+A cell predicts pose, identity and expression. The landmarks of that prediction are projected onto a map of local
+features, and the features found there show what is wrong with the prediction. This aligns the features of every face,
+whatever its position, size and rotation, as the crop of a single-face network does. It is one step of cascaded
+regression (Xiong and De la Torre, CVPR 2013, eq. 8; Ren et al., CVPR 2014).
 
-The number of refined cells is fixed, so the runtime does not depend on the number of faces. Only cells of the strides 16 to 64 are refined: faces
-from about 40 px of the network's input. Smaller faces keep their first prediction.
+The number of refined cells is fixed, so the runtime does not depend on the number of faces. Only cells of the strides
+16 to 64 are refined: faces from about 40 px of the network's input. Smaller faces keep their first prediction.
 
 Letters: B pictures, A cells of a picture, N cells in a list, L landmarks, C channels, T feature vectors of a picture, P = PARAMETER_SIZE.
 """
@@ -46,8 +47,8 @@ class FeaturePyramid(NamedTuple):
     """The local features of all levels, one level after the other.
 
     Attributes:
-        levels: (levels, 6) float32, for each level: stride, index of its first cell, cells in a row, index of its first feature vector, rows and
-            columns of feature vectors.
+        levels: (levels, 6) float32, for each level: stride, index of its first cell, cells in a row, index of its first
+            feature vector, rows and columns of feature vectors.
         features: (B, T, C).
     """
 

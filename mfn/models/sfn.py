@@ -1,7 +1,8 @@
 """Networks that read the face of one crop: SFN, its single-scale variant, and a plain regressor.
 
-SFN follows Chaudhuri, Vesdapunt and Wang, CVPR 2019, Fig. 1. All networks here return the parameters of one face, (B, PARAMETER_SIZE).
-`read_parameters` decodes them as those of a cell that covers the crop: its center is the middle of the crop, its stride a quarter of the side.
+SFN follows Chaudhuri, Vesdapunt and Wang, CVPR 2019, Fig. 1. All networks here return the parameters of one face, (B,
+PARAMETER_SIZE). `read_parameters` decodes them as those of a cell that covers the crop: its center is the middle of the
+crop, its stride a quarter of the side.
 """
 
 from __future__ import annotations

@@ -78,7 +78,9 @@ def _slices() -> dict[str, slice]:
 SLICES: dict[str, slice] = _slices()
 CELL_SIZE: int = sum(field.size for field in FIELDS.values())
 PARAMETERS = slice(SLICES["rotation"].start, CELL_SIZE)
-"""The part of a cell that describes the face and not its place. A single-face network predicts this part only: one cell for its whole crop."""
+"""The part of a cell that describes the face and not its place.
+
+A single-face network predicts this part only: one cell for its whole crop."""
 PARAMETER_SIZE: int = CELL_SIZE - PARAMETERS.start
 PARAMETER_FIELDS: tuple[str, ...] = ("rotation", "scale", "center", "identity", "expression")
 """The fields of `PARAMETERS`, in order."""

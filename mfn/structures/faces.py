@@ -168,7 +168,10 @@ class Faces:
 
     @property
     def pitch_yaw_roll_deg(self) -> NDArray[np.float32]:
-        """(N, 3) pitch, yaw, roll in degrees; zeros for a frontal face. Positive: looks up, turns to the picture's left, tilts clockwise."""
+        """(N, 3) pitch, yaw, roll in degrees; zeros for a frontal face.
+
+        Positive angles: looks up, turns to the picture's left, tilts clockwise.
+        """
         return np.asarray(pitch_yaw_roll_deg(self.rotation), np.float32).reshape(len(self), 3)
 
     def landmarks(self, name: str = "ibug68") -> NDArray[np.float32]:

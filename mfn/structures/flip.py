@@ -19,7 +19,8 @@ from retarget.arkit import EXPRESSION_NAMES, MIRROR
 EXPRESSION_FLIP: NDArray[np.int64] = np.array(MIRROR[: len(EXPRESSION_NAMES)], np.int64)
 """(51,) `expression[:, EXPRESSION_FLIP]` is the expression of the flipped face."""
 
-# In MediaPipe's mesh, points of the middle and of the subject's right side are numbered below 248. Their left twins follow in the same order.
+# In MediaPipe's mesh, points of the middle and of the subject's right side are numbered below 248. Their left twins
+# follow in the same order.
 _MIDDLE = (0, 1, 2, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 94, 151, 152, 164, 168, 175, 195, 197, 199, 200)
 _FIRST_LEFT = 248
 _IRISES = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)

@@ -34,8 +34,14 @@ _MAX_ANGLE_RAD = 0.55
 _EXPOSURE = 1.02
 _SAMPLES = 2  # rendered pixels for each pixel of the image's side: smooth edges
 _SHIRTS = (
-    (0.16, 0.27, 0.42), (0.60, 0.20, 0.18), (0.87, 0.84, 0.78), (0.17, 0.40, 0.36), (0.85, 0.62, 0.24), (0.22, 0.22, 0.25), (0.45, 0.30, 0.47),
-)  # fmt: skip  # sRGB
+    (0.16, 0.27, 0.42),
+    (0.60, 0.20, 0.18),
+    (0.87, 0.84, 0.78),
+    (0.17, 0.40, 0.36),
+    (0.85, 0.62, 0.24),
+    (0.22, 0.22, 0.25),
+    (0.45, 0.30, 0.47),
+)  # sRGB
 _SMILE = {"mouthSmileLeft": 0.75, "mouthSmileRight": 0.75, "cheekSquintLeft": 0.4, "cheekSquintRight": 0.4}
 _MOODS: tuple[dict[str, float], ...] = (
     _SMILE,
@@ -151,9 +157,19 @@ def _appearance(number: int, rng: np.random.Generator) -> Appearance:
     shirt = srgb_to_light(_SHIRTS[number % len(_SHIRTS)])
     lips = skin * np.array([0.85, 0.52, 0.54], np.float32)
     return replace(
-        drawn, skin=skin, hair=hair, lips=lips, shirt=shirt, cover="none", mask=False, eye_shadow=0.0, age=0.4 * drawn.age,
-        freckles=0.5 * drawn.freckles, hair_volume_m=min(max(drawn.hair_volume_m, 0.008), 0.016), hairline_m=max(drawn.hairline_m, 0.002) if drawn.hairline_m < 0.5 else drawn.hairline_m,
-    )  # fmt: skip
+        drawn,
+        skin=skin,
+        hair=hair,
+        lips=lips,
+        shirt=shirt,
+        cover="none",
+        mask=False,
+        eye_shadow=0.0,
+        age=0.4 * drawn.age,
+        freckles=0.5 * drawn.freckles,
+        hair_volume_m=min(max(drawn.hair_volume_m, 0.008), 0.016),
+        hairline_m=max(drawn.hairline_m, 0.002) if drawn.hairline_m < 0.5 else drawn.hairline_m,
+    )
 
 
 def _friendly_moods(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -194,7 +210,9 @@ def _draw_torso(image: Image, head: HeadPlacement, shirt: NDArray[Any], rng: np.
     import cv2
 
     half = rng.uniform(0.19, 0.225)
-    outline = np.array([[0, -0.005], [0.06, -0.03], [0.085, -0.012], [0.13, 0.012], [0.8 * half, 0.035], [half, 0.075], [half + 0.025, 0.2], [half + 0.03, 2.0]])
+    collar = [[0, -0.005], [0.06, -0.03], [0.085, -0.012], [0.13, 0.012]]
+    shoulder = [[0.8 * half, 0.035], [half, 0.075], [half + 0.025, 0.2], [half + 0.03, 2.0]]
+    outline = np.array([*collar, *shoulder])
     neck = head.to_px(np.array([0.0, -0.205, -0.07]))[:2]
     right = _smooth_curve(outline)
     polygon = neck + np.concatenate([right, right[::-1] * [-1, 1]]) * head.scale

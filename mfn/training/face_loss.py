@@ -24,8 +24,9 @@ MEDIAPIPE_POINTS = 478
 class FaceLoss(nn.Module):
     """Compute the losses of the MFN paper, L1 on rotation, identity and expression and L2 on landmarks, and two more.
 
-    The landmarks are the 68 and MediaPipe's 478, which are dense on eyelids and lips. `pose_landmarks` projects the target shape with the predicted
-    pose, so that the pose is not bent to correct a wrong shape. `gaps` compares eyelids and lips only.
+    The landmarks are the 68 and MediaPipe's 478, which are dense on eyelids and lips. `pose_landmarks` projects the
+    target shape with the predicted pose, so that the pose is not bent to correct a wrong shape. `gaps` compares eyelids
+    and lips only.
 
     Args:
         model: The head model of the landmarks.

@@ -59,8 +59,9 @@ def rotation_loss(rows: Tensor, target: Tensor) -> Tensor:
     Returns:
         (P,).
 
-    The MFN paper takes the L1 distance of R. A loss on the orthonormal R does not limit the length of the rows: they grew to five within 4,000
-    steps, and the longer a row, the farther it has to move to turn. Pitch was not learned at all (slope 0.05 against the target; yaw 0.92).
+    The MFN paper takes the L1 distance of R. A loss on the orthonormal R does not limit the length of the rows: they
+    grew to five within 4,000 steps, and the longer a row, the farther it has to move to turn. Pitch was not learned at
+    all (slope 0.05 against the target; yaw 0.92).
     """
     return (rows - target[:, :2].flatten(1)).abs().sum(1) / 2
 
@@ -138,9 +139,10 @@ def wpdc_loss(pred: Tensor, target: Tensor, effect: Tensor) -> Tensor:
     Returns:
         (P,).
 
-    Source: Zhu et al., CVPR 2016, eqs. 7 and 8. The published weight of a parameter is how far the vertices of the target face move when only this
-    parameter takes its predicted value. The vertices are linear in each parameter, so the weight is the error times `effect`. As published, the
-    weights are divided by the largest, and no gradient flows through them.
+    Source: Zhu et al., CVPR 2016, eqs. 7 and 8. The published weight of a parameter is how far the vertices of the
+    target face move when only this parameter takes its predicted value. The vertices are linear in each parameter, so
+    the weight is the error times `effect`. As published, the weights are divided by the largest, and no gradient flows
+    through them.
     """
     error = pred - target
     weight = (error.abs() * effect).detach()

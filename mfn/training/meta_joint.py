@@ -21,8 +21,8 @@ GRADIENT_CLIP = 10.0
 class MetaJointModule(LightningModule):
     """Train a network by 3DDFA_V2's meta-joint optimization.
 
-    Two copies of the network train for `look_ahead` batches, one with fWPDC, the other with VDC. On the next batch, the meta-test, the copy with the
-    smaller VDC wins, and both continue from it. A step costs as much as two.
+    Two copies of the network train for `look_ahead` batches, one with fWPDC, the other with VDC. On the next batch, the
+    meta-test, the copy with the smaller VDC wins, and both continue from it. A step costs as much as two.
 
     Source: Guo et al., ECCV 2020, Algorithm 1.
 

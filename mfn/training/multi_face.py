@@ -82,8 +82,8 @@ class MultiFaceModule(LightningModule):
             batch: Pictures and targets.
 
         Returns:
-            Name -> (). Those of LOSS_WEIGHTS are means over the assigned cells, and over all refinement steps; "landmarks2" and so on are those of
-            one step, for the log.
+            Name -> (). Those of LOSS_WEIGHTS are means over the assigned cells, and over all refinement steps;
+            "landmarks2" and so on are those of one step, for the log.
         """
         cells = features.cells
         height, width = batch.picture.shape[2:]

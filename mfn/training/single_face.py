@@ -1,4 +1,7 @@
-"""The training system of the single-face networks: `mfn fit --config configs/sfn/default.yaml`, and the other configurations of one crop."""
+"""The training system of the single-face networks.
+
+`mfn fit --config configs/sfn/default.yaml`, and the other configurations of one crop.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ class SingleFaceModule(LightningModule):
         network: Takes crops (B, 3, S, S); returns what the loss takes.
         loss: Takes the network's output and the targets; returns weighted losses by name.
         schedule: Optimizer and learning rate.
-        landmark_regression: Weight of 3DDFA_V2's regularizer: a linear layer that predicts the 68 landmarks from the features. It is used in training only,
-            and the network has to be a `CropRegressor`. 0 for none.
+        landmark_regression: Weight of 3DDFA_V2's regularizer: a linear layer that predicts the 68 landmarks from the
+            features. It is used in training only, and the network has to be a `CropRegressor`. 0 for none.
         weights: Weights to start from, safetensors or a checkpoint, of any network: tensors with the same name and shape are copied.
 
     Raises:

@@ -1,5 +1,6 @@
-"""The losses of the single-face networks. Each takes what a network returned for B crops and the targets, and returns weighted losses by name.
+"""The losses of the single-face networks.
 
+Each takes what a network returned for B crops and the targets, and returns weighted losses by name.
 Targets are PARAMETER_FIELDS (`mfn.structures.cells`) in px of the crops, whose side is CROP_SIZE.
 """
 
@@ -92,14 +93,15 @@ class ParameterLoss(nn.Module):
 class TddfaLoss(nn.Module):
     """Compute one of 3DDFA's costs on the 68 landmarks and MediaPipe's 478.
 
-    The parameters are 3DDFA's: the affine camera (scale times the first two rows of the rotation, and the center in sides of the crop), identity and
-    expression.
+    The parameters are 3DDFA's: the affine camera (scale times the first two rows of the rotation, and the center in
+    sides of the crop), identity and expression.
 
     Source: Zhu et al., CVPR 2016; Guo et al., ECCV 2020.
 
     Args:
-        kind: "pdc": squared distance of parameters, unweighted; "wpdc": weighted by how far each moves the landmarks of the target face; "fwpdc": the
-            same with those of the mean face, which are computed once; "vdc": squared distance of the landmarks.
+        kind: "pdc": squared distance of parameters, unweighted; "wpdc": weighted by how far each moves the landmarks of
+            the target face; "fwpdc": the same with those of the mean face, which are computed once; "vdc": squared
+            distance of the landmarks.
 
     Raises:
         ValueError: An unknown kind.
@@ -143,8 +145,9 @@ class TddfaLoss(nn.Module):
         Returns:
             (B, 8 + I + 51) roots of the sum of squared distances, in sides of the crop.
 
-        An entry of the camera's rows moves every landmark by its coordinate. A shape coefficient moves it by the scale times the projection of its
-        basis vector. The fast version uses the coordinates of the mean face and the full length of the basis vector.
+        An entry of the camera's rows moves every landmark by its coordinate. A shape coefficient moves it by the scale
+        times the projection of its basis vector. The fast version uses the coordinates of the mean face and the full
+        length of the basis vector.
         """
         scale = target["scale"][:, None] / CROP_SIZE
         if self.kind == "fwpdc":
@@ -168,8 +171,9 @@ def tddfa_parameters(face: Mapping[str, Tensor]) -> Tensor:
 class PositionMapLoss(nn.Module):
     """Compute PRNet's weighted squared error of the position map.
 
-    Weights: 16 at the 68 landmarks, 4 around eyes, nose and mouth, 3 on the rest of the face. A cell outside the chart has the weight 1 and the target
-    of the nearest cell on it, because points on the border of the chart are interpolated between both.
+    Weights: 16 at the 68 landmarks, 4 around eyes, nose and mouth, 3 on the rest of the face. A cell outside the chart
+    has the weight 1 and the target of the nearest cell on it, because points on the border of the chart are
+    interpolated between both.
 
     Source: Feng et al., ECCV 2018, eq. 3.
     """

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Stride -> smallest and largest face that it is assigned, in cells. Neighbors overlap by a fifth. The strides 16, 32 and 64 are one head on the picture
-# at full, half and quarter size, so a face of any size appears at about the same size in one of them.
+# Stride -> smallest and largest face that it is assigned, in cells. Neighbors overlap by a fifth. The strides 16, 32
+# and 64 are one head on the picture at full, half and quarter size, so a face of any size appears at about the same
+# size in one of them.
 FACE_CELLS: dict[int, tuple[float, float]] = {8: (0.0, 5.6), 16: (2.5, 7.2), 32: (3.3, 7.2), 64: (3.3, float("inf"))}
 RADIUS_SHARE = 0.35  # a face is assigned the cells around its center, as far as this share of its size
 MIN_RADIUS_CELLS, MAX_RADIUS_CELLS = 0.5, 1.0

@@ -97,7 +97,8 @@ def _estimate_variances(faces: Faces, tracklet: NDArray[Any], prior: Likeness) -
     rest = ((faces.identity - mean[which]) ** 2).sum(0)
     error = (rest + _IDENTITY_PRIOR_FACES * prior.error) / (len(faces) - len(count) + _IDENTITY_PRIOR_FACES)
     first, last = _spans(faces.image, which, len(count))
-    together = (first[:, None] <= last) & (first <= last[:, None]) & (count >= _MIN_TRACKLET_FACES) & (count[:, None] >= _MIN_TRACKLET_FACES)
+    overlap, long = (first[:, None] <= last) & (first <= last[:, None]), count >= _MIN_TRACKLET_FACES
+    together = overlap & long & long[:, None]
     one, other = np.nonzero(np.triu(together, 1))
     between = ((mean[one] - mean[other]) ** 2 / 2).sum(0)
     between = np.maximum((between + 3 * error) / (len(one) + 3), 0.3 * error)

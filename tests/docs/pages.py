@@ -8,7 +8,8 @@ from textwrap import dedent
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "avatars" / "README.md", ROOT / "mfn" / "weights" / "MODEL_CARD.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_OUTSIDE_DOCS = ("README.md", "avatars/README.md", "mfn/weights/MODEL_CARD.md")
+PAGES = [*(ROOT / name for name in _OUTSIDE_DOCS), *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 

@@ -1,8 +1,9 @@
 """Space-to-depth for the first convolutions of a quantized network: the same output to the last bit, in a third of the time.
 
-Kernels in 8 bits need many input channels to be fast, and a picture has three. This views each group of 4 to 16 horizontal RGB pixels as one pixel with
-12 to 48 channels, which is a reshape without a copy, and expands the kernels of stride 2 with zeros to match. The outputs of neighboring columns become
-channels, too, and a second reshape puts them side by side again.
+Kernels in 8 bits need many input channels to be fast, and a picture has three. This views each group of 4 to 16
+horizontal RGB pixels as one pixel with 12 to 48 channels, which is a reshape without a copy, and expands the kernels of
+stride 2 with zeros to match. The outputs of neighboring columns become channels, too, and a second reshape puts them
+side by side again.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def pack_columns(graph: onnx.GraphProto) -> int:
     """Rewrite the convolutions of stride 2 over three channels, in place.
 
     Args:
-        graph: A graph from ONNX Runtime's static quantization: a convolution's inputs come from DequantizeLinear, its output goes to QuantizeLinear.
+        graph: A graph from ONNX Runtime's static quantization: a convolution's inputs come from DequantizeLinear, its
+            output goes to QuantizeLinear.
 
     Returns:
         The number of convolutions that were rewritten.

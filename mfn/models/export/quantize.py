@@ -1,8 +1,8 @@
 """Static quantization: a network of `mfn export` with its convolutions in 8-bit integers, about twice as fast on a CPU and half as large.
 
-Weights have one scale for each channel, feature maps one scale each, found on calibration pictures. What an exported network names in its metadata
-(`float_modules`), and the last matrix products of all branches, stay in float32, because they are read in fractions of a pixel. The picture goes in as
-bytes.
+Weights have one scale for each channel, feature maps one scale each, found on calibration pictures. What an exported
+network names in its metadata (`float_modules`), and the last matrix products of all branches, stay in float32, because
+they are read in fractions of a pixel. The picture goes in as bytes.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def _quantize_static(model: onnx.ModelProto, metadata: NetworkMetadata, pictures
 def _float_nodes(graph: onnx.GraphProto, metadata: NetworkMetadata) -> list[str]:
     """List the nodes that stay in float32: those of the modules that the metadata names, and two kinds of sums.
 
-    Sums with a bias make the cells. Sums in the network itself add a map and an upsampled deeper one; they are cheap, and in 8 bits they would make two
-    fifths of the error of the landmarks.
+    Sums with a bias make the cells. Sums in the network itself add a map and an upsampled deeper one; they are cheap,
+    and in 8 bits they would make two fifths of the error of the landmarks.
     """
     constants = {tensor.name for tensor in graph.initializer}
     modules = "|".join(re.escape(name) for name in metadata.float_modules)

@@ -1,8 +1,9 @@
 """Export of a trained network to an ONNX file, which needs neither torch nor the training code.
 
-The graph is the network alone: a picture of uint8 goes in; raw cells come out, or the prediction for a crop. A multi-face network takes any batch size
-and any input size that is a multiple of 16; a network of one crop takes any batch size. Weights are stored as float16, half the file, and computed with in
-float32. The file says in its metadata what the network is (`mfn.structures.network_metadata`).
+The graph is the network alone: a picture of uint8 goes in; raw cells come out, or the prediction for a crop. A
+multi-face network takes any batch size and any input size that is a multiple of 16; a network of one crop takes any
+batch size. Weights are stored as float16, half the file, and computed with in float32. The file says in its metadata
+what the network is (`mfn.structures.network_metadata`).
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def network_metadata(network: nn.Module, input_size: tuple[int, int] | None = No
         raise ValueError(f"{type(network).__name__}: expected a class attribute `kind`, one of {', '.join(OUTPUT_NAMES)}")
     if kind != "multi_face":
         if input_size is not None:
-            raise ValueError(f"input size: a network of one crop has the size {CROP_SIZE}x{CROP_SIZE}, got {input_size}; leave the size out")
+            expected = f"a network of one crop has the size {CROP_SIZE}x{CROP_SIZE}"
+            raise ValueError(f"input size: {expected}, got {input_size}; leave the size out")
         return NetworkMetadata(kind, Size(CROP_SIZE, CROP_SIZE))
     size = Size(*(input_size or network.input_size))
     if min(size) < INPUT_MULTIPLE or any(side % INPUT_MULTIPLE for side in size):
@@ -163,8 +165,9 @@ def store_weights_fp16(model: Any) -> None:
         if value.dtype != np.float32 or value.size < MIN_FP16_NUMBERS:
             continue
         largest = np.abs(value).max()
-        if largest > np.finfo(np.float16).max:
-            raise ValueError(f"{tensor.name}: expected weights up to {np.finfo(np.float16).max:.0f}, which float16 holds, got {largest:.3g}")
+        limit = np.finfo(np.float16).max
+        if largest > limit:
+            raise ValueError(f"{tensor.name}: expected weights up to {limit:.0f}, which float16 holds, got {largest:.3g}")
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float16), name + "_half"))
         casts.append(helper.make_node("Cast", [name + "_half"], [name], to=TensorProto.FLOAT))

@@ -67,7 +67,8 @@ class CropDataModule(LightningDataModule):
         labels: As there.
         sources: As there.
         batch_size: Crops in a batch.
-        frames: Number of crops in a row that show one face as it moves in the plane of the picture, as 3DDFA_V2's short videos do; 1 for none.
+        frames: Number of crops in a row that show one face as it moves in the plane of the picture, as 3DDFA_V2's short
+            videos do; 1 for none.
         workers: Number of processes that cut crops.
         validation: Number of fixed batches. Their pictures are one in fifty of each pack, and are not used in training.
         seed: Seed of the training crops.

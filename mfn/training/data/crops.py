@@ -102,7 +102,11 @@ class CropMaker:
             state, angle = state + speed[:3], angle + ROTATION_SPEED_RAD * speed[3]
 
     def _crop(self, picture: Image, face: Faces, motion: _Motion, rng: np.random.Generator) -> tuple[Image, Faces]:
-        """Cut one crop, near the window that `crop_windows` would choose for the rotated face, and return it with the face in px of the crop."""
+        """Cut one crop, near the window that `crop_windows` would choose for the rotated face.
+
+        Returns:
+            The crop, and the face in px of the crop.
+        """
         rotated = rotate_faces(face, motion.angle)
         window = crop_windows(self.box_of(rotated))[0]
         side = window[2] * np.exp(SCALE_LOG_STD * motion.state[2])

@@ -2,8 +2,8 @@
 
 A pack SOURCE consists of
     SOURCE.tar          the pictures, `000000.webp` and so on, in the order of their names;
-    SOURCE.npz          `box_picture`, `box`, `box_scale` and `box_score` of a face detector, and `face_picture`, the picture of each face for which
-                        MediaPipe's landmarker found landmarks;
+    SOURCE.npz          `box_picture`, `box`, `box_scale` and `box_score` of a face detector, and `face_picture`,
+                        the picture of each face for which MediaPipe's landmarker found landmarks;
     LABELS/SOURCE.npz   `face`, `rotation`, `scale`, `center`, `identity`, `expression`, `box` and `ok`, as `mfn annotate` and
                         `experiments/labels/fit.py` write them.
 """

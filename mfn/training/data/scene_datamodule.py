@@ -67,8 +67,8 @@ class SceneDataModule(LightningDataModule):
     Args:
         folder: Holds `faces/SOURCE.tar`, `faces/SOURCE.npz` and `backgrounds.tar`.
         labels: Folder of the fitted labels, a `SOURCE.npz` each.
-        sources: Name of a pack -> how often it is drawn, relative to the others. A name with a "/" is the path of a pack elsewhere, without its suffix,
-            with a folder `labels` beside it.
+        sources: Name of a pack -> how often it is drawn, relative to the others. A name with a "/" is the path of a
+            pack elsewhere, without its suffix, with a folder `labels` beside it.
         size: Side of a scene in px, a multiple of 64.
         batch_size: Scenes in a batch.
         workers: Number of processes that compose scenes.
@@ -115,7 +115,8 @@ class SceneDataModule(LightningDataModule):
             photos = [b for i, b in enumerate(backgrounds) if (i % HELD_OUT_BACKGROUNDS_EVERY == 0) == held]
             parts = [part for part in parts if len(part.faces)]
             if not parts:
-                raise ValueError(f"sources: expected faces in {', '.join(self.sources)}, of one picture in {HELD_OUT_EVERY} and of the others; got none")
+                expected = f"faces in {', '.join(self.sources)}, of one picture in {HELD_OUT_EVERY} and of the others"
+                raise ValueError(f"sources: expected {expected}; got none")
             return SceneComposer(parts, weights, photos, model.identity_mirror, model.boxes, self.size, self.kinds)
 
         self._composers = {"train": composer(False), "val": composer(True)}

@@ -48,8 +48,8 @@ class SceneKind(NamedTuple):
         share: Share of all scenes.
         patches: Smallest and largest number of patches.
         size: Smallest and largest face, relative to the side of the scene.
-        tiles: The scene is a sheet of tiles x tiles smaller scenes of this kind. A portrait fills a scene with one face; a sheet of four portraits
-            trains on four faces at the same cost.
+        tiles: The scene is a sheet of tiles x tiles smaller scenes of this kind. A portrait fills a scene with one
+            face; a sheet of four portraits trains on four faces at the same cost.
     """
 
     share: float

@@ -54,8 +54,8 @@ def warp_faces(faces: Faces, matrix: Array, identity_mirror: Array, has_labels: 
         faces: N faces in px of the picture.
         matrix: (2, 3) from `similarity_matrix`.
         identity_mirror: (I,) +1 or -1, `HeadModel.identity_mirror`.
-        has_labels: (N,) True for faces with pose, identity and expression. Their box is computed from these; that of another face from the ellipse in
-            its box.
+        has_labels: (N,) True for faces with pose, identity and expression. Their box is computed from these; that of
+            another face from the ellipse in its box.
         box_of: Computes boxes.
     """
     a, t = matrix[:, :2], matrix[:, 2]

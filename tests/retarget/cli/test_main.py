@@ -84,7 +84,10 @@ def test_empty_take(face_path, tmp_path, capsys):
         (["animate", "take.npz", "face.glb", "--out", "./face.glb"], "face.glb: this is one of the inputs"),
         (["render", "take.npz", "face.glb", "--background", "take.png"], "take.png: this is one of the inputs"),
         (["convert", "take.npz", "--out", "take.npz"], "take.npz: this is one of the inputs"),
-        (["animate", "take.npz", "--avatar", "robt"], "robt: no such file, and none of our characters (robot, lion, person, monster); did you mean 'robot'?"),
+        (
+            ["animate", "take.npz", "--avatar", "robt"],
+            "robt: no such file, and none of our characters (robot, lion, person, monster); did you mean 'robot'?",
+        ),
         (["inspect", "robt"], "did you mean 'robot'?"),
         (["inspect", "face.glb", "--write-map", "face.glb"], "face.glb: this is one of the inputs"),
     ],
