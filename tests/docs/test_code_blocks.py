@@ -27,7 +27,7 @@ def files(tmp_path_factory, head_model) -> Path:
     """A folder with the photo, the clip, the character and the head mesh that the pages speak of."""
     from mfn.synthesis.appearance import palette_appearances
     from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
-    from retarget.autorig.source_head import load_source
+    from retarget.autorig.source_head import load_source_head
     from tests.helpers.heads import make_head
 
     folder = tmp_path_factory.mktemp("files")
@@ -43,7 +43,7 @@ def files(tmp_path_factory, head_model) -> Path:
         writer.write(np.roll(image, 2 * shift, axis=1)[..., ::-1])
     writer.release()
     shutil.copy(ROOT / "avatars" / "robot.glb", folder / "character.glb")
-    make_head(load_source()).write(folder)
+    make_head(load_source_head()).write(folder)
     return folder
 
 
