@@ -11,6 +11,8 @@ With --check it compares with that file instead.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -45,17 +47,6 @@ from retarget.io.images import Image, write_image
 RESULT = RESULTS / "accuracy" / "accuracy.json"
 MAX_ANGLE_DEG = 99.0
 MIN_FACES_TO_ALIGN = 8  # offsets of 68 points cannot be learned from fewer faces
-# name, then the cells of the table: measured once with the same score.py
-PEERS = (
-    (
-        *("MediaPipe Face Landmarker", "2.27 / 3.49 / 7.50 / 2.82 (3.80)", "6 of 48"),
-        *("3.16 (4.51)", "2 of 50", "2.73 (4.02)", "0 of 129"),
-    ),
-    (
-        *("3DDFA_V2 mb0.5 (given the true box)", "2.24 / 3.38 / 4.60 / 2.82 (3.07)", "0 of 48"),
-        *("3.26 (4.28)", "0 of 50", "2.84 (4.00)", "0 of 129"),
-    ),
-)
 PEER_HEAD = (
     "aligned (raw) NME, %",
     "aflw2000 yaw 0–30 / 30–60 / 60+ / all",
@@ -139,14 +130,26 @@ def pose_error(rotation: NDArray[Any], pose: NDArray[Any], within: Literal["yaw"
     return {"faces": int(rows.sum())} | dict(zip(("pitch", "yaw", "roll", "mean", "turn"), values, strict=True))
 
 
+def table_cells(results: Mapping[str, Figures]) -> list[str]:
+    """Return the cells of one method's row: aligned and raw NME, and misses, of each set."""
+    cells: list[str] = []
+    for name in EVALUATION_SETS:
+        figures = results[name]
+        groups = ("0-30", "30-60", "60+", "all") if name == "aflw2000" else ("all",)
+        aligned = " / ".join(f"{figures[f'aligned_nme {group}']:.2f}" for group in groups)
+        cells += [f"{aligned} ({figures['nme all']:.2f})", f"{figures['missed']} of {figures['pictures']}"]
+    return cells
+
+
+def peer_rows() -> list[list[str]]:
+    """Return the rows of the two other methods, from experiments/results/peers.json."""
+    peers = json.loads((RESULTS / "peers.json").read_text(encoding="utf-8"))["accuracy"]
+    return [[name, *table_cells(results)] for name, results in peers.items()]
+
+
 def table(results: dict[str, Figures]) -> str:
     """Return a Markdown table of aligned and raw NME and of misses, with the two other methods above ours."""
-    aflw, *others = (results[name] for name in EVALUATION_SETS)
-    groups = " / ".join(f"{aflw[f'aligned_nme {group}']:.2f}" for group in ("0-30", "30-60", "60+", "all"))
-    cells = [f"{groups} ({aflw['nme all']:.2f})", f"{aflw['missed']} of {aflw['pictures']}"]
-    for figures in others:
-        cells += [f"{figures['aligned_nme all']:.2f} ({figures['nme all']:.2f})", f"{figures['missed']} of {figures['pictures']}"]
-    return markdown_table(PEER_HEAD, [*PEERS, ["**MFN (ours, finds the faces itself)**", *cells]])
+    return markdown_table(PEER_HEAD, [*peer_rows(), ["**MFN (ours, finds the faces itself)**", *table_cells(results)]])
 
 
 def draw_worst(path: Path, results: dict[str, SetResult], model: HeadModel, count: int = 12, side_px: int = 256) -> None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.accuracy.benchmarks import PEER_HEAD, PEERS, find_faces, pose_error
+from experiments.accuracy.benchmarks import PEER_HEAD, find_faces, peer_rows, pose_error
 from experiments.common import (
     EVALUATION_CLIPS,
     EVALUATION_SETS,
@@ -224,7 +224,7 @@ def measure(path: Path, crops: int, material: Material, score: Score) -> Figures
 def table(rows: Mapping[str, Figures]) -> str:
     """Return a Markdown table with the two other methods above the networks."""
     head = [*PEER_HEAD, "pose °", "expression", "jitter still / clips %", "M weights", "M multiply-adds", "MB", "ms"]
-    lines: list[Sequence[object]] = [[*peer, *["–"] * 7] for peer in PEERS]
+    lines: list[Sequence[object]] = [[*peer, *["–"] * 7] for peer in peer_rows()]
     for name, row in rows.items():
         yaw = " / ".join(f"{row[f'aflw2000 aligned {group}']:.2f}" for group in ("0-30", "30-60", "60+", "all"))
         cells = [name, f"{yaw} ({row['aflw2000 raw all']:.2f})", row["aflw2000 missed"]]

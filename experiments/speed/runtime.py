@@ -12,6 +12,7 @@ a float32 matrix product is measured beside them. The script prints a table and 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,10 +36,10 @@ MAX_TILE_PX = 300
 GRAY = 96
 PRODUCT_SIDE = 512
 SEPARATE_ROUNDS = 5
-# method -> number of faces -> ms, measured on one core
+# method -> number of faces -> ms on one core
 PEERS: dict[str, dict[int, float]] = {
-    "3DDFA_V2 (FaceBoxes, regression, dense mesh)": {1: 22.6, 10: 57.3, 50: 204, 100: 382},
-    "MediaPipe": {1: 9.2, 5: 38.0},
+    name: {int(count): ms for count, ms in times.items()}
+    for name, times in json.loads((RESULTS / "peers.json").read_text(encoding="utf-8"))["to_rig_ms"].items()
 }
 
 
