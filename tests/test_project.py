@@ -29,7 +29,7 @@ def requirements(extra: str | None) -> set[str]:
 
 
 def test_the_core_is_light():
-    assert requirements(None) == {"numpy", "opencv-python", "pillow", "onnxruntime", "jsonargparse", "tqdm"}
+    assert requirements(None) == {"numpy", "opencv-python", "pillow", "onnxruntime", "tqdm"}
 
 
 def test_extras():
