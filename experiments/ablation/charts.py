@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.common import EVALUATION_SETS, RESULTS, Figures, make_parser, markdown_table, pyplot
+from experiments.accuracy.evaluation_sets import EVALUATION_SETS
+from experiments.common import RESULTS, Figures, make_parser, markdown_table, pyplot
 from experiments.speed.runtime import PEERS
 from retarget.io.files import atomic_write
 

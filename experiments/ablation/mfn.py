@@ -25,20 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.accuracy.benchmarks import measure_set
+from experiments.accuracy.evaluation_sets import EVALUATION_SETS, EvaluationSet, Score, load_score, read_evaluation_set
 from experiments.accuracy.groups import measure_precision
-from experiments.common import (
-    EVALUATION_SETS,
-    RESULTS,
-    EvaluationSet,
-    Figures,
-    Score,
-    add_eval_option,
-    load_score,
-    make_parser,
-    read_evaluation_set,
-    save_report,
-    split_named,
-)
+from experiments.common import RESULTS, Figures, add_eval_option, make_parser, save_report, split_named
 from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 

@@ -15,17 +15,14 @@ from pathlib import Path
 
 import torch
 
-from experiments.common import (
+from experiments.accuracy.evaluation_sets import (
     EVALUATION_SETS,
-    RESULTS,
     EvaluationSet,
-    Figures,
     finite_mean,
     load_score,
-    make_parser,
     read_evaluation_set,
-    save_report,
 )
+from experiments.common import RESULTS, Figures, make_parser, save_report
 from experiments.labels.bench import Bench, Detections, points68
 from mfn.fitting.fitter import FitResult
 from mfn.fitting.landmarker import Landmarker

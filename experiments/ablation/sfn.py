@@ -16,19 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.accuracy.evaluation_sets import EVALUATION_SETS, Score, load_score
 from experiments.accuracy.single_face import BoxedSet, accuracy, draw_heads, expression_error, read_sets
-from experiments.common import (
-    EVALUATION_SETS,
-    RESULTS,
-    Figures,
-    Score,
-    add_eval_option,
-    load_score,
-    make_parser,
-    markdown_table,
-    save_report,
-    split_named,
-)
+from experiments.common import RESULTS, Figures, add_eval_option, make_parser, markdown_table, save_report, split_named
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces

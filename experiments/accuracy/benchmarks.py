@@ -19,21 +19,23 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.common import (
+from experiments.accuracy.evaluation_sets import (
     EVALUATION_SETS,
-    RESULTS,
     EvaluationSet,
-    Figures,
     Score,
-    add_eval_option,
     box_of_points,
     face_at,
     finite_mean,
     load_score,
+    read_evaluation_set,
+)
+from experiments.common import (
+    RESULTS,
+    Figures,
+    add_eval_option,
     make_parser,
     markdown_table,
     picture_grid,
-    read_evaluation_set,
     save_report,
 )
 from mfn.inference.model_zoo import find_model

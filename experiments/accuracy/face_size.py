@@ -22,17 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.common import (
-    EVALUATION_CLIPS,
-    RESULTS,
-    Figures,
-    face_at,
-    make_parser,
-    markdown_table,
-    pyplot,
-    read_clip,
-    save_report,
-)
+from experiments.accuracy.evaluation_sets import EVALUATION_CLIPS, face_at, read_clip
+from experiments.common import RESULTS, Figures, make_parser, markdown_table, pyplot, save_report
 from mfn.inference.model_zoo import MODELS, SINGLE_FACE_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace

@@ -23,23 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.accuracy.benchmarks import PEER_HEAD, find_faces, peer_rows, pose_error
-from experiments.common import (
+from experiments.accuracy.evaluation_sets import (
     EVALUATION_CLIPS,
     EVALUATION_SETS,
-    RESULTS,
     EvaluationSet,
-    Figures,
     Score,
-    add_eval_option,
     finite_mean,
     load_score,
-    make_parser,
-    markdown_table,
     read_clip,
     read_evaluation_set,
-    save_report,
-    split_named,
 )
+from experiments.common import RESULTS, Figures, add_eval_option, make_parser, markdown_table, save_report, split_named
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.crop_geometry import CROP_SIZE

@@ -17,20 +17,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.common import (
-    RESULTS,
+from experiments.accuracy.evaluation_sets import (
     EvaluationSet,
-    Figures,
     Score,
-    add_eval_option,
     box_of_points,
     face_at,
     load_score,
-    make_parser,
     read_evaluation_set,
-    save_report,
-    split_named,
 )
+from experiments.common import RESULTS, Figures, add_eval_option, make_parser, save_report, split_named
 from mfn.inference.model_zoo import MODELS, find_model
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace

@@ -159,7 +159,7 @@ def eyelids() -> str:
     """Return how well closed and open eyes are told apart."""
     rows = [
         [name, f"{f['auc']:.3f}", f"{f['closed_median']:.2f}", f"{f['open_median']:.2f}"]
-        for name, f in read("accuracy/eyelids")["networks"].items()
+        for name, f in read("accuracy/expression/eyelids")["networks"].items()
     ]
     return markdown(["eyeBlink on 202 labeled faces", "AUC", "median, closed", "median, open"], rows)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.common import box_of_points, index_of_box
+from experiments.accuracy.evaluation_sets import box_of_points, index_of_box
 from experiments.labels.landmark_packs import LandmarkPack, read_landmark_pack
 from mfn.fitting.blendshape_calibration import scores_to_expression
 from mfn.fitting.fit_basis import FitBasis, basis_from_head_model

@@ -29,7 +29,8 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.common import Figures, load_score, make_parser, write_report
+from experiments.accuracy.evaluation_sets import load_score
+from experiments.common import Figures, make_parser, write_report
 from experiments.labels.landmark_packs import Arrays, LandmarkPack, read_landmark_pack, sources_with_faces
 from mfn.fitting.blendshape_calibration import scores_to_expression
 from mfn.fitting.fit_basis import FitBasis, basis_from_head_model

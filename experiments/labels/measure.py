@@ -20,20 +20,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.common import (
+from experiments.accuracy.evaluation_sets import (
     EVALUATION_SETS,
-    RESULTS,
     EvaluationSet,
-    Figures,
     finite_mean,
     load_score,
-    make_parser,
     read_clip,
     read_evaluation_set,
     roc_auc,
-    sha256,
-    write_report,
 )
+from experiments.common import RESULTS, Figures, make_parser, sha256, write_report
 from experiments.labels.bench import Bench, Detections, fit_landmarks, points68, shape_indices
 from experiments.labels.known_heads import degeneracies
 from mfn.fitting.fitter import fit, fit_people

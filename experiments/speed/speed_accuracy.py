@@ -17,19 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.accuracy.benchmarks import measure_set
+from experiments.accuracy.evaluation_sets import EVALUATION_SETS, load_score, read_evaluation_set
 from experiments.accuracy.groups import measure_precision
-from experiments.common import (
-    EVALUATION_SETS,
-    RESULTS,
-    Figures,
-    add_eval_option,
-    load_score,
-    make_parser,
-    markdown_table,
-    pyplot,
-    read_evaluation_set,
-    save_report,
-)
+from experiments.common import RESULTS, Figures, add_eval_option, make_parser, markdown_table, pyplot, save_report
 from experiments.speed.runtime import HEIGHT, WIDTH, face_crops, frame_with, time_frame
 from mfn.inference.model_zoo import MODELS, find_model
 from mfn.inference.predictor import Predictor

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.common import RESULTS, Figures, add_eval_option, make_parser, read_tar, save_report
+from experiments.accuracy.evaluation_sets import read_tar
+from experiments.common import RESULTS, Figures, add_eval_option, make_parser, save_report
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "results"
-REPORTS = sorted(RESULTS.glob("*/*.json"))
+REPORTS = sorted(RESULTS.glob("*/**/*.json"))
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 

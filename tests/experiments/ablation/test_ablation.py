@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.ablation import charts, mfn, sfn
-from experiments.common import EVALUATION_SETS, RESULTS
+from experiments.accuracy.evaluation_sets import EVALUATION_SETS
+from experiments.common import RESULTS
 
 
 def test_the_interval_of_two_seeds_uses_students_t():

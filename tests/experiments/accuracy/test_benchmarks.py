@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.accuracy.benchmarks import draw_worst, measure_set, pose_error, table
-from experiments.common import EVALUATION_SETS, EvaluationSet, load_score
+from experiments.accuracy.evaluation_sets import EVALUATION_SETS, EvaluationSet, load_score
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel

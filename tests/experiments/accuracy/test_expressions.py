@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from experiments.accuracy import expression_follow, eyelids, false_faces
+from experiments.accuracy import false_faces
+from experiments.accuracy.expression import eyelids, follow
 from mfn.structures.faces import Faces
 from mfn.training.data.packs import Pack
 from retarget.arkit import EXPRESSION_NAMES
@@ -45,17 +46,17 @@ def test_a_face_is_laid_in_the_middle_at_the_wanted_size(size_px):
     picture = np.zeros((200, 300, 3), np.uint8)
     picture[60:120, 100:160] = 255
     pack = Pack("a", [picture], one_face((100, 60, 160, 120)), np.ones(1, bool), np.zeros((0, 4)), np.zeros(0, int))
-    laid = expression_follow.center_face(pack, 0, size_px)
+    laid = follow.center_face(pack, 0, size_px)
     rows, columns = np.nonzero(laid[..., 0] > 200)
     assert len(rows) == pytest.approx(size_px**2, rel=0.1)
-    np.testing.assert_allclose([rows.mean(), columns.mean()], expression_follow.SIDE_PX / 2, atol=1.5)
+    np.testing.assert_allclose([rows.mean(), columns.mean()], follow.SIDE_PX / 2, atol=1.5)
 
 
 def test_half_strength_is_a_slope_of_half():
     rng = np.random.default_rng(0)
     target = np.zeros((40, 51))
     target[:, 3] = rng.uniform(0, 1, 40)
-    figures = expression_follow.compare(target, target / 2)
+    figures = follow.compare(target, target / 2)
     assert figures["correlation_slope"] == {EXPRESSION_NAMES[3]: [1.0, 0.5]} and figures["mean_correlation"] == 1
     assert figures["faces"] == 40 and figures["error"] == pytest.approx(target.mean() / 2, abs=1e-4)
 
@@ -65,8 +66,8 @@ def test_held_out_faces_are_measured_and_misses_counted():
     expression = np.random.default_rng(0).uniform(0, 1, (3, 51)).astype(np.float32)
     faces = faces.replace(expression=expression)
     pack = Pack("a", numbered_pictures(51, 200, 300), faces, np.ones(3, bool), np.zeros((0, 4)), np.zeros(0, int))
-    middle = expression_follow.SIDE_PX / 2
+    middle = follow.SIDE_PX / 2
     near = one_face((middle - 30, middle - 30, middle + 30, middle + 30)).replace(expression=expression[:1])
     answers = {0: near, 50: near.replace(box=near.box + 100)}  # the second is another face
-    figures = expression_follow.measure([pack], lambda picture: answers[int(picture[192, 192, 0])], 60.0)
+    figures = follow.measure([pack], lambda picture: answers[int(picture[192, 192, 0])], 60.0)
     assert (figures["faces"], figures["missed"], figures["error"]) == (1, 1, 0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.accuracy.evaluation_sets import EVALUATION_SETS, EvaluationSet, load_score
 from experiments.accuracy.single_face import (
     BoxedFrame,
     BoxedSet,
@@ -15,7 +16,6 @@ from experiments.accuracy.single_face import (
     still_jitter,
     table,
 )
-from experiments.common import EVALUATION_SETS, EvaluationSet, load_score
 from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.head_model import HeadModel

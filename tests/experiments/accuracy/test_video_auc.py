@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.accuracy.evaluation_sets import EvaluationSet, load_score
 from experiments.accuracy.video_auc import (
     SCENARIOS,
     area,
@@ -13,7 +14,6 @@ from experiments.accuracy.video_auc import (
     measure,
     weights_path,
 )
-from experiments.common import EvaluationSet, load_score
 from mfn.inference.model_zoo import MODELS
 from mfn.structures.head_model import HeadModel
 from tests.experiments.builders import SCORE, one_face

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.common import EVALUATION_SETS
+from experiments.accuracy.evaluation_sets import EVALUATION_SETS
 from experiments.speed import rig, runtime, speed_accuracy
 from experiments.speed.engine import rate
 from experiments.speed.tiles import CELL_PX, measure, scatter

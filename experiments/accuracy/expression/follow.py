@@ -1,10 +1,10 @@
 """Measure how well predicted expression weights follow the fitted labels, for each shape and two face sizes.
 
-    python -m experiments.accuracy.expression_follow --data ../shared/data --labels runs/labels
+    python -m experiments.accuracy.expression.follow --data ../shared/data --labels runs/labels
 
 The pictures are those that training leaves out: one in fifty of each pack. Each face is laid alone on a gray picture at
 the given size, and the network has to find it. For each expression shape the script prints the correlation with the
-label and the slope of the regression line (1 = full strength). It writes experiments/results/accuracy/expression_follow.json.
+label and the slope of the regression line (1 = full strength). It writes experiments/results/accuracy/expression/follow.json.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.accuracy.expression.laid_faces import Source, face_nearest, lay_face
 from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
@@ -21,36 +22,16 @@ from mfn.training.data.packs import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 
-RESULT = RESULTS / "accuracy" / "expression_follow.json"
+RESULT = RESULTS / "accuracy" / "expression" / "follow.json"
 PACKS = ("lfw", "utkface", "youtube", "expressions", "masks_without")
 SIDE_PX = 384
-GRAY = (114, 114, 114)
 MIN_SPREAD = 0.03  # a shape that hardly varies in the labels has no meaningful correlation
-MAX_OFFSET = 0.4  # of the face's size: a prediction farther from the middle is another face
 
 
 def center_face(pack: Pack, row: int, size_px: float) -> Image:
-    """Lay one face of a pack in the middle of a gray square.
-
-    Args:
-        pack: The pack.
-        row: The face's row.
-        size_px: Wanted size of the face: the square root of the area of its box.
-
-    Returns:
-        (SIDE_PX, SIDE_PX, 3) uint8 RGB.
-    """
-    import cv2
-
-    box, picture = pack.faces.box[row], pack.pictures[int(pack.faces.image[row])]
-    gain = size_px / float(np.sqrt((box[2:] - box[:2]).prod()))
-    if gain < 0.7:  # a plain warp would alias
-        picture = np.asarray(cv2.resize(picture, None, fx=1.2 * gain, fy=1.2 * gain, interpolation=cv2.INTER_AREA))
-        box, gain = box * 1.2 * gain, 1 / 1.2
-    shift = SIDE_PX / 2 - gain * (box[:2] + box[2:]) / 2
-    matrix = np.array([[gain, 0, shift[0]], [0, gain, shift[1]]])
-    warped = cv2.warpAffine(picture, matrix, (SIDE_PX, SIDE_PX), flags=cv2.INTER_LINEAR, borderValue=GRAY)
-    return np.asarray(warped, np.uint8)
+    """Lay one face of a pack in the middle of a gray square of SIDE_PX, with the square root of its box's area = `size_px`."""
+    source = Source(pack.pictures[int(pack.faces.image[row])], pack.faces.box[row])
+    return lay_face(source, size_px, SIDE_PX, SIDE_PX)
 
 
 def measure(packs: Sequence[Pack], predictor: Predictor, size_px: float) -> Figures:
@@ -59,12 +40,12 @@ def measure(packs: Sequence[Pack], predictor: Predictor, size_px: float) -> Figu
     for pack in packs:
         for row in np.flatnonzero(pack.has_labels & (pack.faces.image % 50 == 0)):
             faces = predictor(center_face(pack, int(row), size_px))
-            offset_px = np.abs((faces.box[:, :2] + faces.box[:, 2:]) / 2 - SIDE_PX / 2).max(1)
-            if not len(faces) or offset_px.min() > MAX_OFFSET * size_px:
+            face = face_nearest(faces, np.full(2, SIDE_PX / 2), size_px)
+            if not len(face):
                 missed += 1
                 continue
             target.append(pack.faces.expression[row])
-            predicted.append(faces.expression[offset_px.argmin()])
+            predicted.append(face.expression[0])
     return compare(np.array(target), np.array(predicted)) | {"missed": missed}
 
 

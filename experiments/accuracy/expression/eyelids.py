@@ -1,11 +1,11 @@
 """Measure how well networks tell closed eyes from open eyes: the area under the ROC curve on faces labeled by hand.
 
-    python -m experiments.accuracy.eyelids mfn=mfn/weights/mfn.onnx sfn=mfn/weights/sfn.onnx --data ../shared/data
+    python -m experiments.accuracy.expression.eyelids mfn=mfn/weights/mfn.onnx sfn=mfn/weights/sfn.onnx --data ../shared/data
 
 eyelids.json lists rows of the packs' `face_…` arrays: faces whose two eyes are clearly closed, and clearly open, judged on
 enlarged pictures of the eyes. Narrow, covered, winking and downcast eyes are left out. The measured value is the mean
 of the two eyeBlink weights. The faces belong to the training packs, but no network was trained on these labels.
-The script writes experiments/results/accuracy/eyelids.json. A network whose name starts with "mfn" finds the faces
+The script writes experiments/results/accuracy/expression/eyelids.json. A network whose name starts with "mfn" finds the faces
 itself; the others get the box.
 """
 
@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.common import RESULTS, Figures, face_at, make_parser, roc_auc, save_report, split_named
+from experiments.accuracy.evaluation_sets import face_at, roc_auc
+from experiments.common import RESULTS, Figures, make_parser, save_report, split_named
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
@@ -27,7 +28,7 @@ from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 
 LABELS = Path(__file__).with_suffix(".json")
-RESULT = RESULTS / "accuracy" / "eyelids.json"
+RESULT = RESULTS / "accuracy" / "expression" / "eyelids.json"
 BLINK = [EXPRESSION_NAMES.index("eyeBlinkLeft"), EXPRESSION_NAMES.index("eyeBlinkRight")]
 
 
