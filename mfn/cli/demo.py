@@ -104,7 +104,7 @@ def report(target: Faces, pred: Faces, head_model: HeadModel) -> list[str]:
         head_model: Defines the landmarks.
 
     Returns:
-        The lines of a report: counts, a row for each face that was found, and the means.
+        The lines of a report: counts, a row for each face that was found, with its number in the drawing, and the means.
     """
     match = match_faces(target, pred)
     t, p = target[match.target], pred[match.pred]
@@ -116,13 +116,13 @@ def report(target: Faces, pred: Faces, head_model: HeadModel) -> list[str]:
     error_deg = np.abs((pred_deg - true_deg + 180) % 360 - 180)
     expression_error = np.abs(t.expression - p.expression)
     nme = landmark_nme(t, p, head_model)
-    lines.append("person   IoU   pitch true/found   yaw true/found   roll true/found   expression error   68-point NME")
-    for k, person in enumerate(match.target):
+    lines.append("  face   IoU   pitch true/found   yaw true/found   roll true/found   expression error   68-point NME")
+    for k in np.argsort(match.pred):
         angles = zip(true_deg[k], pred_deg[k])
         pose = "".join(f"{round(float(true)):+11d} /{round(float(found)):+4d}" for true, found in angles)
-        lines.append(f"{person:6d}  {iou[k]:.2f} {pose} {expression_error[k].mean():18.3f} {nme[k]:13.1f} %")
+        lines.append(f"{match.pred[k]:6d}  {iou[k]:.2f} {pose} {expression_error[k].mean():18.3f} {nme[k]:13.1f} %")
     pitch, yaw, roll = error_deg.mean(0)
     pose = f"error of pitch {pitch:.1f}, yaw {yaw:.1f}, roll {roll:.1f} deg"
     neutral = t.expression.mean()
-    rest = f"expression {expression_error.mean():.3f} (a neutral guess: {neutral:.3f}), 68-point NME {nme.mean():.2f} %"
+    rest = f"expression {expression_error.mean():.3f} ({neutral:.3f} if all weights were 0), 68-point NME {nme.mean():.2f} %"
     return [*lines, f"mean: box IoU {iou.mean():.2f}, {pose}, {rest}"]
