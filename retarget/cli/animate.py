@@ -15,6 +15,7 @@ from retarget.cli.options import (
     avatar_paths,
     load_characters,
     output_path,
+    picture_size,
 )
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
@@ -38,7 +39,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         out = output_path(options.out, Path(options.take).with_suffix(".glb"), options.take, *paths)
         glb = build_scene(take, rigs, options.tolerance, progress.bar("characters"))
         progress.stage(f"writing {out}")
-        write_built_scene(glb, out, options.width, options.height, options.focal)
+        write_built_scene(glb, out, *picture_size(options), options.focal)
     if not options.quiet:
         print(f"wrote {out}: {len(take.actors())} characters, {len(take)} samples")
     return EXIT_DONE

@@ -11,9 +11,11 @@ from retarget.io.files import same_file
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, find_avatar
 
 if TYPE_CHECKING:
+    from retarget.performance.json_reader import PictureSize
     from retarget.rig.rig import Rig
 
 _MAX_SIDE_PX = 1 << 15
+_DEFAULT_SIZE_PX = 1280, 720
 _MAX_FOCAL_PX = 1e6
 _RIG_SUFFIXES = (".glb", ".gltf", ".vrm")
 
@@ -47,13 +49,22 @@ def add_rig_options(parser: argparse.ArgumentParser) -> None:
 
 def add_picture(parser: argparse.ArgumentParser) -> None:
     """Add --width, --height and --focal: the camera that saw the people."""
-    for name, size in (("width", 1280), ("height", 720)):
-        text = f"{name} of the picture that the take was made from, px (default: %(default)s)"
-        parser.add_argument(f"--{name}", type=whole_number(1, _MAX_SIDE_PX), default=size, metavar="PX", help=text)
+    for name, side in zip(("width", "height"), _DEFAULT_SIZE_PX, strict=True):
+        text = f"{name} of the picture that the take was made from, px (default: that in a .faces.json file, else {side})"
+        parser.add_argument(f"--{name}", type=whole_number(1, _MAX_SIDE_PX), metavar="PX", help=text)
     focal = number_in(0, _MAX_FOCAL_PX, above=True)
     text = "focal length of the camera in px, if you know it (default: the longer side of the picture)"
     parser.add_argument("--focal", type=focal, metavar="PX", help=text)
     parser.add_argument("--focal-px", type=focal, dest="focal", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+
+
+def picture_size(options: argparse.Namespace) -> PictureSize:
+    """Return the size of the picture that --width, --height, the take's file or the default states, in this order."""
+    from retarget.performance.json_reader import PictureSize, read_picture_size
+
+    stated = read_picture_size(options.take)
+    width, height = _DEFAULT_SIZE_PX if stated is None or max(stated) > _MAX_SIDE_PX else stated
+    return PictureSize(options.width or width, options.height or height)
 
 
 def add_out(parser: argparse.ArgumentParser, text: str) -> None:

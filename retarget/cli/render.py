@@ -15,12 +15,14 @@ from retarget.cli.options import (
     avatar_paths,
     load_characters,
     output_path,
+    picture_size,
 )
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
 from retarget.io.progress import Progress
 
 _DESCRIPTION = "Draw the characters of one moment of a take as an image."
+_FACES_SUFFIX = ".faces.json"
 
 
 def main(verb: str, arguments: Sequence[str]) -> int:
@@ -34,7 +36,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 
     paths = avatar_paths(options)
     inputs = options.take, *paths, options.background
-    out = output_path(options.out, Path(options.take).with_suffix(".png"), *inputs)
+    out = output_path(options.out, _default_output(Path(options.take)), *inputs)
     with Progress(options.quiet) as progress:
         progress.stage(f"reading {options.take}")
         take, rigs = read_take(options.take), load_characters(paths, options)
@@ -42,7 +44,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
             wanted_s = take.time_s.min() if options.time is None else options.time
             take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted_s).argmin()]]
         background = read_image(options.background) if options.background else None
-        height, width = (options.height, options.width) if background is None else background.shape[:2]
+        width, height = picture_size(options) if background is None else background.shape[1::-1]
         progress.stage(f"drawing {out}")
         focal_px = options.focal or float(max(width, height))
         image = render_scene(take, rigs, width, height, focal_px, background, options.whole_body)
@@ -52,11 +54,18 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     return EXIT_DONE
 
 
+def _default_output(take: Path) -> Path:
+    """Where to write without --out. `mfn detect` writes NAME.faces.png beside NAME.faces.json: keep it."""
+    if take.name.lower().endswith(_FACES_SUFFIX):
+        return take.with_name(take.name[: -len(_FACES_SUFFIX)] + ".characters.png")
+    return take.with_suffix(".png")
+
+
 def _parser(verb: str) -> CommandParser:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     add_take(parser)
     add_avatars(parser)
-    add_out(parser, "image to write, .png, .jpg or .webp (default: the take's name with .png)")
+    add_out(parser, "image to write, .png, .jpg or .webp (default: the take's name with .png; of NAME.faces.json NAME.characters.png)")
     parser.add_argument("--background", metavar="IMAGE", help="image to draw over; its size replaces --width and --height")
     text = "moment of a clip in seconds; the sample nearest to it is drawn (default: the first)"
     parser.add_argument("--time", type=number_in(-1e12, 1e12), metavar="S", help=text)

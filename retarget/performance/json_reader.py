@@ -69,6 +69,8 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
         if not text.strip() and Path(path).suffix.lower() == ".jsonl":
             return Take.empty()
         data = _parse(text)
+        if isinstance(data, dict) and set(_FACES_FORMAT_KEYS) <= set(data) and not data["faces"]:
+            return Take.empty()  # `mfn detect` found no face
         samples = list(_samples(data, fps))
         if not samples and data:
             raise ValueError("no face in it has one of ARKit's 52 coefficients (such as jawOpen)")
@@ -81,6 +83,34 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
         raise ValueError(
             f"{path}: not a take as JSON (a value is missing or of the wrong type: {error!r:.80})"
         ) from None
+
+
+class PictureSize(NamedTuple):
+    """Size of a picture, px."""
+
+    width: int
+    height: int
+
+
+def read_picture_size(path: str | os.PathLike[str]) -> PictureSize | None:
+    """Read the size of the picture of a take.
+
+    Args:
+        path: File of a take.
+
+    Returns:
+        The size that a `.faces.json` file states, or None where a take does not state it.
+    """
+    if Path(path).suffix.lower() != ".json":
+        return None
+    try:
+        data = _parse(decode_text(Path(path).read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return None  # `read_json` reports it
+    sides = (data.get("width"), data.get("height")) if isinstance(data, dict) else ()
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        return None
+    return PictureSize(*sides)
 
 
 def parse_faces_document(text: str) -> FacesDocument:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import metadata
@@ -61,6 +62,30 @@ def test_names_and_joints_may_be_given(take_path, tmp_path, capsys):
     assert "2 name maps for 1 characters" in capsys.readouterr().err
 
 
+def test_a_faces_file_states_the_size_of_its_picture(face_path, tmp_path, capsys):
+    faces = {"width": 64, "height": 48, "faces": [{"expression": {"jawOpen": 0.4}}]}
+    (tmp_path / "a.faces.json").write_text(json.dumps(faces), encoding="utf-8")
+    take = str(tmp_path / "a.faces.json")
+    assert main(["render", take, str(face_path)]) == 0
+    assert read_image(tmp_path / "a.characters.png").shape == (48, 64, 3) and not (tmp_path / "a.faces.png").exists()
+    assert main(["render", take, str(face_path), "--width", "32", "--out", str(tmp_path / "b.png")]) == 0
+    assert read_image(tmp_path / "b.png").shape == (48, 32, 3)
+    assert main(["animate", take, str(face_path)]) == 0
+    camera = read_glb(tmp_path / "a.faces.glb").document["cameras"][0]["perspective"]
+    assert camera["aspectRatio"] == pytest.approx(64 / 48)
+
+
+def test_short_takes_are_not_calibrated(take_path, capsys):
+    assert main(["calibrate", str(take_path)]) == 0
+    assert "person 1: unchanged (samples: 3, expected 15 or more" in capsys.readouterr().out
+
+
+def test_equal_targets_of_a_scene_are_one_entry(take_path, face_path, tmp_path, capsys):
+    assert main(["animate", str(take_path), str(face_path)]) == 0
+    assert main(["inspect", str(tmp_path / "take.glb")]) == 0
+    assert "skin.eyeBlink_L (2 times)" in capsys.readouterr().out
+
+
 def test_empty_take(face_path, tmp_path, capsys):
     Take.empty().save(tmp_path / "none.npz")
     assert main(["animate", str(tmp_path / "none.npz"), str(face_path)]) == 0
@@ -73,6 +98,8 @@ def test_empty_take(face_path, tmp_path, capsys):
     [
         (["inspect", "gone.glb"], "gone.glb: no such file"),
         (["inspect", "."], "is a directory"),
+        (["inspect", "fcae.glb"], "fcae.glb: no such file (expected a .glb or .gltf file); did you mean 'face.glb'?"),
+        (["inspect", "face.glb", "--head", "Skull"], "it has no node 'Skull'; expected one of its nodes: "),
         (["inspect", "take.npz"], "not a glTF file"),
         (["inspect", "plain.glb"], "it has no morph targets"),
         (["animate", "gone.npz", "face.glb"], "gone.npz: no such file"),
@@ -117,8 +144,10 @@ def test_bad_input_is_one_line_and_1(arguments, message, take_path, face_path, t
         (["render", "a", "b", "--width", "0"], "0: expected a whole number, 1 to 32768"),
         (["animate", "a", "b", "--tolerance", "1"], "1: expected a number, 0 or more, below 1"),
         (["stream", "a", "--to", "vcm"], "did you mean 'vmc'?"),
-        (["convert", "a"], "give --out FILE once"),
-        (["convert", "a", "b.npz", "--out", "c.npz"], "give --out FILE once"),
+        (["convert", "a"], "expected one file to write, such as --out take.npz"),
+        (["convert", "a", "b.npz", "--out", "c.npz"], "expected one file to write"),
+        (["detect", "a.png"], "no command 'detect'; did you mean `mfn detect`?"),
+        (["robot.glb"], "the command comes before the file, such as `retarget inspect robot.glb`"),
     ],
 )
 def test_wrong_usage_is_2(arguments, message, capsys):

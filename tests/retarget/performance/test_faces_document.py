@@ -9,7 +9,7 @@ import pytest
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.performance.files import read_take
-from retarget.performance.json_reader import parse_faces_document
+from retarget.performance.json_reader import parse_faces_document, read_picture_size
 
 
 def make_text(count=2, identity_size=3, **changes):
@@ -51,6 +51,29 @@ def test_it_is_a_take_too(tmp_path):
     np.testing.assert_allclose(take.translation, [[0, 0, -640 / 200]] * 2, atol=1e-6)
     np.testing.assert_allclose(np.abs(take.rotation), [[0, 0, 0, 1]] * 2, atol=1e-6)
     assert take.coefficients[0, 50] == pytest.approx(0.5) and take.actor.tolist() == [0, 1]
+
+
+def test_a_picture_without_faces_is_an_empty_take(tmp_path):
+    (tmp_path / "a.faces.json").write_text(make_text(0), encoding="utf-8")
+    assert len(read_take(tmp_path / "a.faces.json")) == 0
+    assert read_picture_size(tmp_path / "a.faces.json") == (640, 480)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", "no JSON"),
+        ("a.json", "[]"),
+        ("a.json", make_text(width="640")),
+        ("a.json", make_text(height=0)),
+        ("a.jsonl", make_text()),
+        ("gone.json", None),
+    ],
+)
+def test_other_takes_state_no_size(name, text, tmp_path):
+    if text is not None:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert read_picture_size(tmp_path / name) is None
 
 
 @pytest.mark.parametrize(
