@@ -33,6 +33,8 @@ def animate(
 
     Everything that can be checked is checked before the long part begins.
     """
+    if Path(source).is_dir():
+        raise ValueError(f"{source}: a directory (expected one picture or clip; run the command once for each)")
     out = options.out or Path(Path(source).stem + SCENE_SUFFIX)
     clip = is_clip(source)
     _check_options(source, out, options, clip)

@@ -60,7 +60,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 
 def _parser(verb: str) -> CommandParser:
     parser = command_parser(verb, "PICTURE|CLIP", _DESCRIPTION)
-    parser.add_argument("input", help="a picture or a video")
+    parser.add_argument("input", metavar="PICTURE|CLIP", help="a picture or a video")
     add_avatar(parser)
     text = "X.glb (of a picture also X.png) or X.png; of a clip also X.mp4, with its sound; or the performance alone: X.npz, "
     text += "X.jsonl, or X.csv (Live Link Face, one file for each person) (default: NAME.glb in the current directory)"
@@ -76,9 +76,12 @@ def _parser(verb: str) -> CommandParser:
     parser.add_argument("--resume", action="store_true", help="clips: continue a run that Ctrl-C stopped")
     text = "names of the avatar's own targets (see retarget inspect --write-map); one file for all avatars, or one for each"
     parser.add_argument("--map", action="append", default=[], metavar="NAMES.json", help=text)
-    for joint, node in (("head", "NODE"), ("neck", "NODE"), ("eyes", "LEFT,RIGHT")):
-        text = f"name of the avatar's {joint} joint{'s' if joint == 'eyes' else ''} (default: found automatically)"
-        parser.add_argument(f"--{joint}", default=None, metavar=node, help=text)
+    for joint, nodes, what in (
+        ("head", "NODE", "name or number of the avatar's head joint"),
+        ("neck", "NODE", "name or number of the avatar's neck joint"),
+        ("eyes", "LEFT,RIGHT", "names or numbers of the avatar's left and right eye joint"),
+    ):
+        parser.add_argument(f"--{joint}", default=None, metavar=nodes, help=f"{what} (default: found automatically)")
     add_quiet(parser)
     add_network(parser)
     add_tiles(parser)

@@ -17,7 +17,7 @@ _DESCRIPTION = (
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn live` and return the exit code."""
     parser = command_parser(verb, "CAMERA|CLIP", _DESCRIPTION)
-    parser.add_argument("input", help="number of a camera (0 is the first), or a video")
+    parser.add_argument("input", metavar="CAMERA|CLIP", help="number of a camera (0 is the first), or a video")
     text = "one or several of vmc (VTuber programs), livelink (Unreal) and window (default: window)"
     parser.add_argument("--to", type=one_of(*TARGETS), nargs="+", action="extend", default=None, metavar="PROGRAM", help=text)
     parser.add_argument("--host", default="127.0.0.1", help="machine that runs the program (default: this one)")

@@ -26,6 +26,7 @@ PROGRAM = Program(
     "Drive characters with them.",
     verbs=VERBS,
     old_names=OLD_NAMES,
+    other_programs=dict.fromkeys(("inspect", "render", "convert", "calibrate", "rig", "stream"), "retarget"),
 )
 
 

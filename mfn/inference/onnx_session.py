@@ -82,7 +82,7 @@ def open_session(path: Path, threads: int = 0, providers: Sequence[str] = (CPU_P
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
-        raise ValueError(f"{path}: not a network that ONNX Runtime can read ({type(error).__name__})") from None
+        raise ValueError(f"{path}: not a network that ONNX Runtime can read (expected an .onnx file; {type(error).__name__})") from None
 
 
 def read_metadata(path: Path, session: onnxruntime.InferenceSession) -> NetworkMetadata | None:

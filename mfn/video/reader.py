@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from retarget.io.files import similar_file
 from retarget.io.images import VIDEO_SUFFIXES, Image
 
 MAX_PIXELS = 1 << 26  # 8192 x 8192 px; a file that claims larger images is refused before it is decoded
@@ -88,7 +89,7 @@ def _with_rising_times(frames: Iterator[tuple[float | None, Image]], fps: float)
 def _check_file(path: str | Path) -> None:
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+        raise FileNotFoundError(f"{path}: {'not a file' if path.exists() else 'no such file' + similar_file(path)}")
     if not path.stat().st_size:
         raise ValueError(f"{path}: empty file")
 

@@ -18,7 +18,7 @@ _DESCRIPTION = (
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `retarget calibrate` and return the exit code."""
     options = _parser(verb).parse_args(arguments)
-    from retarget.performance.calibrate import apply_calibration, learn_calibration
+    from retarget.performance.calibrate import MIN_SAMPLES, apply_calibration, learn_calibration
     from retarget.performance.files import read_take, write_take
 
     out = output_path(options.out, Path(options.take).with_suffix(".calibrated.npz"), options.take)
@@ -26,7 +26,11 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     calibration = learn_calibration(take)
     written = write_take(apply_calibration(take, calibration), out)
     for actor, offset, gain in zip(calibration.actor, calibration.offset, calibration.gain, strict=True):
-        print(f"person {actor}: offset {offset.mean():.3f} on average, at most {offset.max():.2f}; gain at most {gain.max():.2f}")
+        count = int((take.actor == actor).sum())
+        if count < MIN_SAMPLES:
+            print(f"person {actor}: unchanged (samples: {count}, expected {MIN_SAMPLES} or more: use a longer clip)")
+        else:
+            print(f"person {actor}: offset {offset.mean():.3f} on average, at most {offset.max():.2f}; gain at most {gain.max():.2f}")
     for file in written:
         print(f"wrote {file}")
     return EXIT_DONE

@@ -18,7 +18,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     parser = _parser(verb)
     options = parser.parse_args(arguments)
     if (options.out is None) == (options.out_argument is None):
-        parser.error("give --out FILE once")
+        parser.error("expected one file to write, such as --out take.npz")
     from retarget.performance.files import read_take, write_take
 
     out = output_path(options.out or options.out_argument, Path(), options.take)

@@ -13,10 +13,11 @@ PROGRAM = Program(
         "inspect": Verb("RIG", "list what each of ARKit's 52 coefficients moves in a character", "retarget.cli.inspect"),
         "animate": Verb("TAKE [RIG...]", "write a scene of animated characters", "retarget.cli.animate"),
         "render": Verb("TAKE [RIG...]", "draw one moment as an image", "retarget.cli.render"),
-        "convert": Verb("TAKE", "write a take as .npz, .jsonl or Live Link Face .csv", "retarget.cli.convert"),
+        "convert": Verb("TAKE --out FILE", "write a take as .npz, .jsonl or Live Link Face .csv", "retarget.cli.convert"),
         "calibrate": Verb("TAKE", "subtract each person's neutral face", "retarget.cli.calibrate"),
-        "rig": Verb("MESH", "make ARKit's shapes for a head mesh that has none", "retarget.cli.rig", "rig"),
+        "rig": Verb("MESH --landmarks POINTS.json", "make ARKit's shapes for a head mesh that has none", "retarget.cli.rig", "rig"),
         "stream": Verb("TAKE", "play a take to VTuber programs or Unreal", "retarget.cli.stream", "stream"),
     },
     old_names={},
+    other_programs=dict.fromkeys(("detect", "live", "demo"), "mfn"),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +29,11 @@ def list_effects(rig: Rig) -> list[Effect]:
     owner = [f"{node_name(rig.glb.document, m.node)}.{name}" for m in rig.morphs for name in m.names]
     effects = []
     for row, name in enumerate(ARKIT_NAMES):
-        targets = [
+        targets = _merge_equal(
             f"{owner[column]}{_factor(float(factor))}"
             for column, factor in enumerate(rig.matrix[row])
             if factor and rig.moves[column]
-        ]
+        )
         targets += _expression_effects(rig, row, owner)
         if rig.eyes_turn and name.startswith("eyeLook"):
             targets.append("left eye joint" if name.endswith("Left") else "right eye joint")
@@ -53,6 +55,11 @@ def _expression_effects(rig: Rig, row: int, owner: list[str]) -> list[str]:
                 listed.append(f"{len(bound) - _MAX_LISTED_TARGETS} more")
             effects.append(f"{mapping.names[number]}{_factor(float(factor))} ({', '.join(listed)})")
     return effects
+
+
+def _merge_equal(targets: Iterable[str]) -> list[str]:
+    """Targets of one name, such as those of the characters of a scene, as one entry with their number."""
+    return [target if count == 1 else f"{target} ({count} times)" for target, count in Counter(targets).items()]
 
 
 def _factor(factor: float) -> str:

@@ -74,12 +74,18 @@ def number_in(
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r}: expected a number") from None
         if not low <= value <= high or math.isinf(value) or (above and value == low) or (below and value == high):
-            lower = f"above {low:g}" if above else f"{low:g} or more"
-            upper = "" if math.isinf(high) else f", below {high:g}" if below else f", at most {high:g}"
-            raise argparse.ArgumentTypeError(f"{text}: expected a number, {lower}{upper}")
+            lower = f"above {_plain(low)}" if above else f"{_plain(low)} or more"
+            upper = "" if math.isinf(high) else f", below {_plain(high)}" if below else f", at most {_plain(high)}"
+            limits = lower + upper if above or below or math.isinf(high) else f"{_plain(low)} to {_plain(high)}"
+            raise argparse.ArgumentTypeError(f"{text}: expected a number, {limits}")
         return value
 
     return parse
+
+
+def _plain(number: float) -> str:
+    """A number without an exponent, such as 1000000."""
+    return f"{number:.0f}" if number == round(number) else f"{number:g}"
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from retarget.io.suggest import did_you_mean
+
 StrPath = str | os.PathLike[str]
 
 MAX_FILE_BYTES = 1 << 30
@@ -70,7 +72,7 @@ def check_file(path: StrPath, expected: str, max_bytes: int = MAX_FILE_BYTES) ->
     if source.is_dir():
         raise ValueError(f"{path}: is a directory (expected {expected})")
     if not source.is_file():
-        raise FileNotFoundError(f"{path}: no such file (expected {expected})")
+        raise FileNotFoundError(f"{path}: no such file (expected {expected}){similar_file(path)}")
     size = source.stat().st_size
     if size > max_bytes:
         raise ValueError(f"{path}: {size} bytes is more than the limit of {max_bytes} bytes")
@@ -101,6 +103,16 @@ def read_json_object(path: StrPath, expected: str) -> dict[str, Any]:
     if not isinstance(rows, dict):
         raise ValueError(f"{path}: expected an object, {expected}, got a {type(rows).__name__}")
     return rows
+
+
+def similar_file(path: StrPath) -> str:
+    """Build the hint for a misspelled file name, such as `"; did you mean 'photo.jpg'?"`, or "" if no name is similar."""
+    folder = Path(path).parent
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return ""
+    return did_you_mean(Path(path).name, names)
 
 
 def same_file(first: StrPath, second: StrPath) -> bool:

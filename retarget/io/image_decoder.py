@@ -144,7 +144,8 @@ def _unreadable(data: bytes, is_video: bool) -> str:
             return f"a truncated or damaged {kind} image"
     if data[4:12] in _HEIC_BRANDS:
         return "HEIC images are not read: save it as JPEG or PNG"
-    return f"not an image that can be read{': for clips use `mfn animate`' if is_video else ''}"
+    hint = "for clips use `mfn animate`" if is_video else "expected JPEG, PNG, WebP, TIFF or similar"
+    return f"not an image that can be read ({hint})"
 
 
 def _check_jpeg(data: bytes, scan_start: int, name: str) -> bytes:

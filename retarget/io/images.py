@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retarget.io.files import StrPath, atomic_write
+from retarget.io.files import StrPath, atomic_write, similar_file
 from retarget.io.image_decoder import Image as Image
 from retarget.io.image_decoder import decode_image as decode_image
 from retarget.io.image_decoder import from_pillow
@@ -164,7 +164,7 @@ def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise ValueError(f"{path}: a directory where an image was expected")
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+        raise FileNotFoundError(f"{path}: {'not a file' if path.exists() else 'no such file' + similar_file(path)}")
     size = path.stat().st_size
     if not size:
         raise ValueError(f"{path}: empty file")

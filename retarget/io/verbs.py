@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
 from retarget.io.command_line import EXIT_DONE, EXIT_USAGE, CommandParser, run_command
@@ -40,12 +41,14 @@ class Program:
         description: What it does, one line a sentence.
         verbs: Its verbs by name, in the order of the help.
         old_names: Former names of verbs, which keep working.
+        other_programs: Verbs that people may look for here, and the program that has them.
     """
 
     name: str
     description: str
     verbs: Mapping[str, Verb]
     old_names: Mapping[str, str]
+    other_programs: Mapping[str, str]
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run a command line (None: that of this process) and return the exit code."""
@@ -104,8 +107,16 @@ class Program:
         verb = self.old_names.get(first, first)
         if verb not in self.verbs:
             print(self.help_text(), file=sys.stderr)
-            problem = f"no command {first!r}{did_you_mean(first, self.verbs)}" if first else "a command is missing"
+            problem = f"no command {first!r}{self._hint(first)}" if first else "a command is missing"
             print(f"{self.name}: {problem}", file=sys.stderr)
             return EXIT_USAGE
         run: Callable[[str, Sequence[str]], int] = import_module(self.verbs[verb].module).main
         return run(verb, arguments[1:])
+
+    def _hint(self, word: str) -> str:
+        """What to type instead of a word that is no verb, or ""."""
+        if word in self.other_programs:
+            return f"; did you mean `{self.other_programs[word]} {word}`?"
+        if Path(word).suffix:
+            return f"; the command comes before the file, such as `{self.name} {next(iter(self.verbs))} {word}`"
+        return did_you_mean(word, self.verbs)

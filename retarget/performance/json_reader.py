@@ -107,10 +107,10 @@ def read_picture_size(path: str | os.PathLike[str]) -> PictureSize | None:
         data = _parse(decode_text(Path(path).read_bytes()))
     except (OSError, ValueError, RecursionError):
         return None  # `read_json` reports it
-    sides = (data.get("width"), data.get("height")) if isinstance(data, dict) else ()
-    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
-        return None
-    return PictureSize(*sides)
+    width, height = (data.get("width"), data.get("height")) if isinstance(data, dict) else (None, None)
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return PictureSize(width, height)
+    return None
 
 
 def parse_faces_document(text: str) -> FacesDocument:

@@ -92,7 +92,7 @@ def encode_bundle(coefficients: Floats, rotation: Floats, time_s: float, express
         from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
         from pythonosc.osc_message_builder import OscMessageBuilder
     except ImportError:
-        raise ImportError("VMC needs python-osc: pip install '.[stream]' in a checkout") from None
+        raise ImportError("VMC needs python-osc: pip install '.[stream]'") from None
 
     x, y, z, w = (float(v) for v in rotation)
     values = expressions.values(np.asarray(coefficients)[None])[0].tolist()

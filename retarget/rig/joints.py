@@ -21,6 +21,7 @@ _NAME_PATTERNS: dict[JointKind, str] = {
 }
 _VRM_BONES: dict[JointKind, str] = {"head": "head", "neck": "neck", "left eye": "leftEye", "right eye": "rightEye"}
 _MAX_WORDS = 4  # of the end of a name that are compared
+_MAX_LISTED = 12  # names in an error message
 
 
 class Joints(NamedTuple):
@@ -61,7 +62,7 @@ def find_joints(
         neck_node, neck_found_by = None, ""
     given = [None, None] if eyes is None else eyes.split(",")
     if len(given) != 2:
-        raise ValueError(f"eyes {str(eyes)[:80]!r}: expected two nodes, LEFT,RIGHT")
+        raise ValueError(f"eyes {str(eyes)[:80]!r}: expected two nodes, LEFT,RIGHT, such as leftEye,rightEye")
     left, eyes_found_by = _find(document, "left eye", given[0])
     right, _ = _find(document, "right eye", given[1])
     pair = (left, right) if left is not None and right is not None and left != right else None
@@ -104,9 +105,17 @@ def _given_node(document: Document, kind: JointKind, given: str) -> int:
     names = {str(node.get("name", "")): number for number, node in reversed(list(enumerate(document.get("nodes", []))))}
     number: int = names.get(given, int(given) if given.isdecimal() and len(given) < 9 else -1)
     if not 0 <= number < len(document.get("nodes", [])):
-        raise ValueError(f"{kind}: it has no node {given[:80]!r}{did_you_mean(given, names)}")
+        hint = did_you_mean(given, names) or f"; expected one of its nodes: {_listed(names)}"
+        raise ValueError(f"{kind}: it has no node {given[:80]!r}{hint}")
     if "skin" in document["nodes"][number]:
         raise ValueError(
             f"{kind}: the node {given[:80]!r} is a skinned mesh, and turning it has no effect (expected a joint)"
         )
     return number
+
+
+def _listed(names: dict[str, int]) -> str:
+    """The first names of nodes in the order of the file, separated by commas."""
+    ordered = [name[:40] for name in sorted(names, key=lambda name: names[name]) if name]
+    rest = f" and {len(ordered) - _MAX_LISTED} more" if len(ordered) > _MAX_LISTED else ""
+    return ", ".join(ordered[:_MAX_LISTED]) + rest
