@@ -1,38 +1,49 @@
-"""Builds `mfn/weights/head_model.npz`, our own head model, from ICT-FaceKit's shapes.
+"""Build the head model `mfn/weights/head_model.npz` from the shapes of ICT-FaceKit.
 
     python -m experiments.head_model.build --ict ict_facekit.npz --mediapipe ict_mediapipe478.npz
 
-The topology is ours: rings at lids and lips, a graded cloud elsewhere, triangulated (experiments/head). Every vertex is a fixed mix of
-ICT vertices, so ICT's identities and expressions carry over linearly. Takes about half a minute.
+The topology is our own: rings at the eyelids, rows at the lips, scattered points elsewhere. Every vertex is a fixed
+weighted sum of ICT vertices, so ICT's identities and expressions transfer linearly. Takes about half a minute.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.head_model import parts  # noqa: E402
-from experiments.head_model.assemble import REGIONS, Topology, assemble  # noqa: E402
-from experiments.head_model.ict import Ict, load_ict  # noqa: E402
-from experiments.head_model.points import face_chart, landmark_sets  # noqa: E402
-from experiments.head_model.shapes import Shapes, learn_shapes  # noqa: E402
-from mfn.structures.head_model import DEFAULT_FILE, FORMAT, HeadModel, round_to_grid  # noqa: E402
-from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
+from experiments.common import make_parser
+from experiments.head_model import parts
+from experiments.head_model.assemble import Topology, assemble
+from experiments.head_model.ict import Ict, load_ict
+from experiments.head_model.points import face_chart, landmark_sets
+from experiments.head_model.regions import REGIONS
+from experiments.head_model.shapes import Shapes, learn_shapes
+from experiments.head_model.surface import Floats, SurfacePoints
+from mfn.structures.head_model import DEFAULT_FILE, FORMAT, HeadModel, round_to_grid
+from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write
 
 
-def gaze_direction(ict: Ict, mediapipe: np.ndarray) -> np.ndarray:
-    """Unit direction (3,) from the left eyeball's centre to its pupil: mean of MediaPipe's two iris centres (468 right, 473 left)."""
+def gaze_direction(ict: Ict, mediapipe: Floats) -> Floats:
+    """Return the unit direction (3,) from the left eyeball's center to its pupil.
+
+    Args:
+        ict: ICT-FaceKit.
+        mediapipe: (478, 3) MediaPipe's points on ICT's mean head, cm. Points 468 and 473 are the right and the left iris;
+            the direction is the mean of both, with the right one mirrored.
+    """
     pupil = mediapipe[[468, 473]]
-    left = (pupil[1] - parts.eye_centre(ict, "left") + (pupil[0] - parts.eye_centre(ict, "right")) * [-1, 1, 1]) / 2
-    return left / np.linalg.norm(left)
+    left = (pupil[1] - parts.eye_center(ict, "left") + (pupil[0] - parts.eye_center(ict, "right")) * [-1, 1, 1]) / 2
+    return np.asarray(left / np.linalg.norm(left))
 
 
-def with_signs_of(path: Path, shapes: Shapes) -> Shapes:
-    """Turn components round where the file to be replaced has them the other way: a component's sign is free, networks rely on it."""
+def match_signs(path: Path, shapes: Shapes) -> Shapes:
+    """Give each identity component the sign that it has in an existing model file.
+
+    The sign of a principal component is arbitrary, but trained networks depend on it.
+    """
     if not path.is_file():
         return shapes
     old = HeadModel.load(path)
@@ -42,8 +53,19 @@ def with_signs_of(path: Path, shapes: Shapes) -> Shapes:
     return shapes._replace(identity=shapes.identity * sign[:, None, None])
 
 
-def save(path: Path, head: Topology, shapes: Shapes, sets: dict, uv: np.ndarray, spread_m: np.ndarray) -> None:
-    """Write the model file whole: int16 shapes with one step a component."""
+def save(
+    path: Path, head: Topology, shapes: Shapes, sets: dict[str, SurfacePoints], uv: Floats, spread_m: Floats
+) -> None:
+    """Write the model file, whole or not at all. Shapes are int16 numbers with one step size for each component.
+
+    Args:
+        path: The .npz file.
+        head: The mesh.
+        shapes: Its shapes.
+        sets: Landmark sets by name.
+        uv: (V, 2) UV coordinates.
+        spread_m: (478,) uncertainty of MediaPipe's points on ICT, m.
+    """
     identity, identity_step = round_to_grid(shapes.identity)
     expression, expression_step = round_to_grid(shapes.expression)
     arrays: dict[str, Any] = {
@@ -58,7 +80,7 @@ def save(path: Path, head: Topology, shapes: Shapes, sets: dict, uv: np.ndarray,
         "triangles": head.triangles.astype(np.uint16),
         "uv": uv.astype(np.float32),
         "mirror": head.mirror.astype(np.uint16),
-        "region": head.region,
+        "region": head.region.astype(np.uint8),
         "region_names": np.array(REGIONS),
         "mediapipe478_spread": spread_m.astype(np.float32),
         "explained_variance": np.float32(shapes.variance[-1]),
@@ -70,23 +92,33 @@ def save(path: Path, head: Topology, shapes: Shapes, sets: dict, uv: np.ndarray,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ict", type=Path, default=Path("../shared/data/ict_facekit.npz"))
-    parser.add_argument("--mediapipe", type=Path, default=Path("../shared/data/ict_mediapipe478.npz"))
-    parser.add_argument("--out", type=Path, default=DEFAULT_FILE)
-    args = parser.parse_args()
-    ict = load_ict(args.ict)
-    with np.load(args.mediapipe, allow_pickle=False) as file:
+    """Build the model from the command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--ict", type=Path, default=Path("../shared/data/ict_facekit.npz"), help="ICT-FaceKit as arrays"
+    )
+    parser.add_argument(
+        "--mediapipe",
+        type=Path,
+        default=Path("../shared/data/ict_mediapipe478.npz"),
+        help="MediaPipe's points on ICT-FaceKit",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=DEFAULT_FILE, help="the model file; an existing one defines the signs"
+    )
+    options = parser.parse_args()
+    ict = load_ict(options.ict)
+    with np.load(options.mediapipe, allow_pickle=False) as file:
         vertex, weight, spread_cm = file["vertex"], file["weight"].astype(float), file["spread_cm"]
     mediapipe = (ict.mean[vertex] * weight[..., None]).sum(1)
-    gaze = gaze_direction(ict, mediapipe)
-    head = assemble(ict, gaze, mediapipe)
-    shapes = with_signs_of(args.out, learn_shapes(ict, head))
+    head = assemble(ict, gaze_direction(ict, mediapipe), mediapipe)
+    shapes = match_signs(options.out, learn_shapes(ict, head))
     sets = landmark_sets(ict, head, shapes, (vertex, weight))
-    uv = face_chart(head, shapes.mean)
-    save(args.out, head, shapes, sets, uv, spread_cm / 100)
-    print(f"{args.out}: {len(head.mirror)} vertices, {len(head.triangles)} triangles, {len(shapes.identity)} identity components hold "
-          f"{shapes.variance[-1]:.4%} of the variance, {args.out.stat().st_size / 1e6:.2f} MB")  # fmt: skip
+    save(options.out, head, shapes, sets, face_chart(head, shapes.mean), spread_cm / 100)
+    print(
+        f"{options.out}: {len(head.mirror)} vertices, {len(head.triangles)} triangles, {len(shapes.identity)} identity components "
+        f"that explain {shapes.variance[-1]:.4%} of the variance, {options.out.stat().st_size / 1e6:.2f} MB"
+    )
 
 
 if __name__ == "__main__":

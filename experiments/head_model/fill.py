@@ -1,4 +1,4 @@
-"""Fills the half head between the rings with a graded cloud of points and joins all points with triangles. Centimetres."""
+"""Fill the half head between the rows with scattered points and triangulate all points. Centimeters."""
 
 from __future__ import annotations
 
@@ -9,17 +9,29 @@ from scipy.spatial import cKDTree
 
 from experiments.head_model.ict import Ict
 from experiments.head_model.layout import Half
-from experiments.head_model.stitch import join_flat
-from experiments.head_model.surface import Points, boundary_loops, join
+from experiments.head_model.stitch import triangulate
+from experiments.head_model.surface import Bools, Floats, Ints, SurfacePoints, boundary_loops, concatenate_points
 from retarget.geometry.mesh import vertex_normals
 
-NORMAL_CM = 0.3
-"""Two points whose normals are opposite count as this much times two farther apart, so that the sides of an ear do not mix."""
+# Distance that a unit difference of normals adds, so that the two sides of an ear are not neighbors.
+NORMAL_WEIGHT_CM = 0.3
 
 
-def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 0.045) -> np.ndarray:
-    """Wanted distance between neighbouring points at every vertex (V,): by zone, by curvature, and graded."""
-    v, marks = half.vertices, ict.mean[ict.landmarks]
+def point_spacing(ict: Ict, half: Half, rings: list[SurfacePoints], tolerance_cm: float = 0.045) -> Floats:
+    """Compute the wanted distance between neighboring points at every vertex.
+
+    It depends on the part of the face and on the curvature, and changes slowly along the surface.
+
+    Args:
+        ict: ICT-FaceKit.
+        half: Its left half.
+        rings: Rows that are already placed; the spacing near them is at most 0.5 cm.
+        tolerance_cm: Largest distance between the curved surface and a flat triangle.
+
+    Returns:
+        Distance (V,), cm.
+    """
+    v, landmarks = half.vertices, ict.mean[ict.landmarks]
     count = len(v)
     spacing = np.full(count, 2.9)
     spacing[: ict.ranges["face"][1]] = 0.8
@@ -29,7 +41,7 @@ def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 
         ([22, 23, 24, 25, 26], 0.7, 0.4),
         ([27, 28, 29], 1.0, 0.5),
     ):
-        distance = cKDTree(marks[index]).query(v)[0]
+        distance = cKDTree(landmarks[index]).query(v)[0]
         spacing = np.where(distance < radius, np.minimum(spacing, near), spacing)
     normal = vertex_normals(v, half.triangles)
     a, b = half.edges[:, 0], half.edges[:, 1]
@@ -42,28 +54,29 @@ def point_spacing(ict: Ict, half: Half, rings: list[Points], tolerance: float = 
         np.add.at(curvature, end, bend * length)
         np.add.at(weight, end, length)
     curvature = curvature / np.maximum(weight, 1e-9)
-    curved = np.sqrt(8 * tolerance / np.maximum(curvature, 1e-4))
+    curved = np.sqrt(8 * tolerance_cm / np.maximum(curvature, 1e-4))
     spacing = np.minimum(spacing, np.clip(curved, 0.38, 3.0))
     wide = slice(ict.ranges["narrow_face"][1], ict.ranges["face"][1])
-    spacing[wide] = np.maximum(spacing[wide], 0.54)  # ears: their form, not their every fold
-    below = v[:, 1] < -8.8 + 0.28 * np.maximum(9.5 - v[:, 2], 0)  # under the jaw: the neck may be coarse
+    spacing[wide] = np.maximum(spacing[wide], 0.54)  # ears: the outline without each fold
+    below = v[:, 1] < -8.8 + 0.28 * np.maximum(9.5 - v[:, 2], 0)  # under the jaw the neck can be coarse
     spacing[below] = np.maximum(spacing[below], 1.3)
-    nearest = cKDTree(np.concatenate([r.on(v) for r in rings]))
+    nearest = cKDTree(np.concatenate([r.interpolate(v) for r in rings]))
     distance = nearest.query(v)[0]
     spacing = np.where(distance < 0.4, np.minimum(spacing, 0.5), spacing)
     for _ in range(60):
         np.minimum.at(spacing, b, spacing[a] + 0.3 * length)
         np.minimum.at(spacing, a, spacing[b] + 0.3 * length)
-    return spacing
+    return np.asarray(spacing)
 
 
-def outline_points(half: Half, rows: list[Points], spacing: np.ndarray) -> tuple[Points, np.ndarray]:
-    """Points on the outline beyond the lip rows: up the midline, over the head, round the neck and back to the chin.
+def outline_points(half: Half, rows: list[SurfacePoints], spacing: Floats) -> tuple[SurfacePoints, Bools]:
+    """Place points on the outline outside the lip rows: up the midline, over the head, around the neck and back to the chin.
 
-    Returns the points and, for each, True where it lies on the midline.
+    Returns:
+        The points, and a mask (P,) that is True for points on the midline.
     """
     v, outline = half.vertices, half.outline
-    ends = np.stack([rows[-1].on(v)[0], rows[-1].on(v)[-1]])
+    ends = np.stack([rows[-1].interpolate(v)[0], rows[-1].interpolate(v)[-1]])
     order = np.roll(outline, -int(np.linalg.norm(v[outline] - ends[0], axis=1).argmin()))
     if np.linalg.norm(v[order] - ends[1], axis=1).argmin() < len(order) // 2:
         order = np.roll(order[::-1], 1)
@@ -86,52 +99,70 @@ def outline_points(half: Half, rows: list[Points], spacing: np.ndarray) -> tuple
         )
         low = np.minimum(at.astype(int), len(piece) - 2)
         share = at - low
-        found.append(Points(piece[np.stack([low, low + 1, low + 1], 1)], np.stack([1 - share, share, 0 * share], 1)))
+        found.append(
+            SurfacePoints(piece[np.stack([low, low + 1, low + 1], 1)], np.stack([1 - share, share, 0 * share], 1))
+        )
         middle.append(np.full(len(at), k != 1))
-    middle[1][-1] = True  # the neck's ends lie on the midline; the first one is the last point of the piece before
-    return join(found), np.concatenate(middle)
+    middle[1][-1] = True  # the ends of the neck lie on the midline; its first point belongs to the piece before
+    return concatenate_points(found), np.concatenate(middle)
 
 
-def cloud_points(half: Half, fixed: Points, blocked: np.ndarray, spacing: np.ndarray, seed: int = 0) -> Points:
-    """Well-spread points at distances `spacing` from each other and from `fixed`, where `blocked (V,)` is positive."""
+def cloud_points(half: Half, fixed: SurfacePoints, blocked: Floats, spacing: Floats, seed: int = 0) -> SurfacePoints:
+    """Scatter points evenly over the free part of the surface.
+
+    Args:
+        half: The left half.
+        fixed: Points that are already placed.
+        blocked: (V,) values; points are placed only where this is positive.
+        spacing: (V,) wanted distance between neighbors, cm.
+        seed: Seed of the random samples.
+
+    Points are chosen by farthest-point sampling and then moved to their centers of gravity (Lloyd's algorithm).
+    """
     rng = np.random.default_rng(seed)
     v, tri = half.vertices, half.triangles
     area = np.linalg.norm(np.cross(v[tri[:, 1]] - v[tri[:, 0]], v[tri[:, 2]] - v[tri[:, 0]]), axis=1)
     local = spacing[tri].mean(1)
     chosen = rng.choice(len(tri), 80000, p=(area / local**2) / (area / local**2).sum())
     weights = rng.dirichlet([1, 1, 1], len(chosen))
-    sample = Points(tri[chosen], weights)
-    sample = sample.take(np.flatnonzero(sample.on(blocked) > 0))
+    sample = SurfacePoints(tri[chosen], weights)
+    sample = sample.take(np.flatnonzero(sample.interpolate(blocked) > 0))
     normal = vertex_normals(v, tri)
-    spot = np.concatenate([sample.on(v), NORMAL_CM * sample.on(normal)], 1)
-    size = sample.on(spacing)
-    still = np.concatenate([fixed.on(v), NORMAL_CM * fixed.on(normal)], 1)
+    features = np.concatenate([sample.interpolate(v), NORMAL_WEIGHT_CM * sample.interpolate(normal)], 1)
+    size = sample.interpolate(spacing)
+    fixed_features = np.concatenate([fixed.interpolate(v), NORMAL_WEIGHT_CM * fixed.interpolate(normal)], 1)
     mirror = np.array([-1.0, 1, 1, -1, 1, 1])
-    ratio = cKDTree(still).query(spot)[0] / size
-    ratio = np.minimum(ratio, 1.8 * spot[:, 0] / size)  # also away from its own mirror image
+    ratio = cKDTree(fixed_features).query(features)[0] / size
+    ratio = np.minimum(ratio, 1.8 * features[:, 0] / size)  # also far from its own mirror image
     picked = []
     while ratio.max() > 0.78:
         k = int(ratio.argmax())
         picked.append(k)
-        ratio = np.minimum(ratio, np.linalg.norm(spot - spot[k], axis=1) / size)
-    moving = spot[picked]
-    density = 1.0 / size**2  # samples are already drawn with 1 / size**2
+        ratio = np.minimum(ratio, np.linalg.norm(features - features[k], axis=1) / size)
+    moving = features[picked]
+    density = 1.0 / size**2  # the samples already have the density 1 / size**2
     for _ in range(25):
         image = moving * mirror
-        owner = cKDTree(np.concatenate([moving, still, image])).query(spot)[1]
+        owner = cKDTree(np.concatenate([moving, fixed_features, image])).query(features)[1]
         own = owner < len(moving)
         total = np.bincount(owner[own], density[own], minlength=len(moving))
         for axis in range(6):
-            mean = np.bincount(owner[own], density[own] * spot[own, axis], minlength=len(moving)) / np.maximum(
+            mean = np.bincount(owner[own], density[own] * features[own, axis], minlength=len(moving)) / np.maximum(
                 total, 1e-12
             )
             moving[:, axis] = np.where(total > 0, mean, moving[:, axis])
-        moving = spot[cKDTree(spot).query(moving)[1]]
-    return sample.take(np.unique(cKDTree(spot).query(moving)[1]))
+        moving = features[cKDTree(features).query(moving)[1]]
+    return sample.take(np.unique(cKDTree(features).query(moving)[1]))
 
 
-def flatten(half: Half) -> np.ndarray:
-    """Tutte's embedding (V, 2) of the half into the unit disc, its eye closed with a fan: one-to-one by construction."""
+def flatten(half: Half) -> Floats:
+    """Flatten the half into the unit disc.
+
+    Returns:
+        Positions (V, 2) in the plane.
+
+    Method: Tutte's embedding. It is one-to-one because the outline is convex and the eye is closed with a triangle fan.
+    """
     v, count = half.vertices, len(half.vertices) + 1
     fan = np.stack([np.full(len(half.lid), count - 1), half.lid, np.roll(half.lid, -1)], 1)
     tri = np.concatenate([half.triangles, fan])
@@ -149,15 +180,21 @@ def flatten(half: Half) -> np.ndarray:
     return flat[:-1]
 
 
-def join_points(
-    half: Half, points: Points, on_outline: np.ndarray, rings: list[np.ndarray], rows: list[np.ndarray]
-) -> np.ndarray:
-    """Triangles (T, 3) over `points`, counter-clockwise from outside. The eye stays open along the first of the closed `rings`.
+def triangulate_half(half: Half, points: SurfacePoints, on_outline: Bools, rings: list[Ints], rows: list[Ints]) -> Ints:
+    """Triangulate the points of the half.
 
-    Neighbours along `rings` and open `rows` (indices of points) are joined by edges.
+    Args:
+        half: The left half.
+        points: P points on it.
+        on_outline: (P,) True for points on the outline.
+        rings: Closed rows of points, as point numbers, whose neighbors are joined by edges. The first one bounds the eye.
+        rows: Open rows of points, likewise.
+
+    Returns:
+        Triangles (T, 3), counter-clockwise from outside. The eye stays open.
     """
     flat_all = flatten(half)
-    flat = points.on(flat_all)
+    flat = points.interpolate(flat_all)
     flat[on_outline] /= np.linalg.norm(flat[on_outline], axis=1, keepdims=True)
     a, b, c = (flat_all[half.triangles[:, k]] for k in range(3))
     if np.median((b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])) < 0:
@@ -165,14 +202,18 @@ def join_points(
     edges = [np.stack([ring, np.roll(ring, -1)], 1) for ring in rings] + [
         np.stack([row[:-1], row[1:]], 1) for row in rows
     ]
-    return join_flat(flat, points.on(half.vertices), np.concatenate(edges), rings[0])
+    return triangulate(flat, points.interpolate(half.vertices), np.concatenate(edges), rings[0])
 
 
-def check_half(triangles: np.ndarray, lid: np.ndarray, outline_count: int) -> None:
-    """Raise if the half's boundary is not exactly the lid ring and the outline."""
+def check_half(triangles: Ints, lid: Ints, outline_count: int) -> None:
+    """Check that the boundary of the half is the first eyelid ring and the outline.
+
+    Raises:
+        ValueError: There are other loops or loops of another size.
+    """
     loops = boundary_loops(triangles)
     sizes = sorted(len(loop) for loop in loops)
     if sizes != sorted([len(lid), outline_count]):
         raise ValueError(
-            f"half head: expected loops of {sorted([len(lid), outline_count])} points, got {sizes}; change the spacing"
+            f"expected boundary loops of {sorted([len(lid), outline_count])} points, got {sizes}: change the spacing"
         )

@@ -250,7 +250,7 @@ def face_box(landmarks: NDArray[np.floating[Any]]) -> Floats:
     return np.concatenate([low + inset, high - inset], axis=1)
 
 
-def round_to_grid(basis: Floats) -> tuple[NDArray[np.int16], Floats]:
+def round_to_grid(basis: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int16], Floats]:
     """Round a basis (K, V, 3) to 16-bit integers. Returns the integers and the value (K,) of one count of each component."""
     step = np.maximum(np.abs(basis).reshape(len(basis), -1).max(1), 1e-12) / 32767
     return np.rint(basis / step[:, None, None]).astype(np.int16), step.astype(np.float32)
