@@ -71,7 +71,7 @@ class NewestFrame:
             if self._error is not None:
                 raise self._error
             if not arrived:
-                raise ValueError(f"no picture came for {_TIMEOUT_S:g} s (is the camera in use by another program?)")
+                raise ValueError(f"expected a picture within {_TIMEOUT_S:g} s, got none: check whether another program uses the camera")
             return None
 
     def stop(self) -> None:
@@ -144,7 +144,7 @@ def _camera_frames(number: int) -> Iterator[tuple[float, Image]]:
             read, frame = capture.read() if capture.isOpened() else (False, None)
             if not read:
                 raise ValueError(
-                    f"camera {number}: gives no picture (is it connected, permitted, and not in use by another program?)"
+                    f"expected a picture from camera {number}, got none: check that it is connected and free"
                 )
             yield time.perf_counter() - start, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
     finally:

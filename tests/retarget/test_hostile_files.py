@@ -1,4 +1,4 @@
-"""Damaged and hostile files: each is one clear line and exit code 1, nothing is written, memory is bounded."""
+"""Tests of the commands on damaged and hostile files: an error of one line, exit code 1, no file written, bounded memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import pytest
 
 from retarget.cli import main as retarget
 from retarget.gltf.document import write_glb
-from tests.helpers.hostile_files import CASES, face, make_face, make_take, npz, packed, take_arrays
+from tests.helpers.hostile_files import CASES, face, make_face, make_take, npz, pack_glb, take_arrays
 
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def one_line(run, arguments, capfd):
     captured = capfd.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1 and "Traceback" not in captured.err
     assert captured.err.startswith(("retarget: ", "mfn: ")) and 10 < len(captured.err) < 500
-    assert peak < MOST_BYTES, f"{peak} bytes"
+    assert peak < MAX_BYTES, f"{peak} bytes"
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
     return captured.err
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_line(name, folder, capfd):
+def test_a_file_gives_an_error_of_one_line(name, folder, capfd):
     file, content = CASES[name]
     (folder / file).write_bytes(content)
     command = (
@@ -58,12 +58,12 @@ def test_one_line(name, folder, capfd):
     assert file in one_line(retarget, command, capfd)
 
 
-def test_there_are_enough():
+def test_there_are_50_cases_at_least():
     assert len(CASES) >= 50
 
 
-@pytest.mark.parametrize("name", ["10^9 vertices", "corner that is no vertex", "glb cut at 24"])
-def test_mfn_says_the_same(name, folder, spots, capfd):
+@pytest.mark.parametrize("name", ["10^9 vertices", "index that is no vertex", "glb cut at 24"])
+def test_mfn_prints_the_same_error(name, folder, spots, capfd):
     from mfn.cli.main import main
 
     (folder / "bad.glb").write_bytes(CASES[name][1])
@@ -72,7 +72,7 @@ def test_mfn_says_the_same(name, folder, spots, capfd):
 
 
 def png(width, height, rows=None):
-    """A gray picture that claims a size."""
+    """Return a gray PNG picture whose header has the given size and whose data has `rows` rows."""
     rows = height if rows is None else rows
     parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))]
     parts += [(b"IDAT", zlib.compress(b"\0" * (width + 1) * rows)), (b"IEND", b"")]
@@ -80,8 +80,8 @@ def png(width, height, rows=None):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def test_a_texture_that_claims_all_memory(folder, capfd):
-    """Refused before it is decoded, when it is asked for: to draw, not to animate."""
+def test_a_texture_of_a_huge_size(folder, capfd):
+    """The texture is rejected before it is decoded, and only by the command that draws."""
     document, binary = face()
     picture = png(60_000, 60_000, rows=1)
     document["bufferViews"].append({"buffer": 0, "byteOffset": len(binary), "byteLength": len(picture)})
@@ -89,26 +89,27 @@ def test_a_texture_that_claims_all_memory(folder, capfd):
     document["images"] = [{"bufferView": len(document["bufferViews"]) - 1, "mimeType": "image/png"}]
     document["textures"] = [{"source": 0}]
     document["materials"][0]["pbrMetallicRoughness"] = {"baseColorTexture": {"index": 0}}
-    (folder / "bad.glb").write_bytes(packed(document, bytes(binary) + picture))
+    (folder / "bad.glb").write_bytes(pack_glb(document, bytes(binary) + picture))
     assert "image 0: 60000 x 60000 px" in one_line(retarget, ["render", "take.npz", "bad.glb"], capfd)
 
 
 def clip_bytes():
-    """A sound .mp4, or None if nothing here can write one."""
+    """Return a correct .mp4 file, or None if OpenCV cannot write one."""
     import cv2
 
-    writer = cv2.VideoWriter("sound.mp4", cv2.VideoWriter_fourcc(*"mp4v"), 20.0, (64, 64))
+    writer = cv2.VideoWriter("whole.mp4", cv2.VideoWriter_fourcc(*"mp4v"), 20.0, (64, 64))
     if not writer.isOpened():
         return None
     for k in range(10):
         writer.write(np.full((64, 64, 3), k * 20, np.uint8))
     writer.release()
-    data = Path("sound.mp4").read_bytes()
-    os.unlink("sound.mp4")
+    data = Path("whole.mp4").read_bytes()
+    os.unlink("whole.mp4")
     return data
 
 
 def audio_only():
+    """Return a .wav file without samples."""
     memory = io.BytesIO()
     with wave.open(memory, "wb") as file:
         file.setnchannels(1)
@@ -124,16 +125,16 @@ def audio_only():
 def test_broken_clips(command, kind, folder, spots, capfd):
     from mfn.cli.main import main
 
-    sound = clip_bytes() if kind in ("index cut off", "only its beginning") else b""
-    if sound is None:
+    whole = clip_bytes() if kind in ("index cut off", "only its beginning") else b""
+    if whole is None:
         pytest.skip("this OpenCV cannot write .mp4")
     content = {
         "noise": np.random.default_rng(0).bytes(20_000),
         "empty": b"",
-        "text": b"not a film\n" * 100,
+        "text": b"not a video\n" * 100,
         "audio of no length": audio_only(),
-        "index cut off": sound[: sound.find(b"moov") - 4],
-        "only its beginning": sound[:40],
+        "index cut off": whole[: whole.find(b"moov") - 4],
+        "only its beginning": whole[:40],
     }[kind]
     (folder / "bad.mp4").write_bytes(content)
     rest = ["--out", "x.npz"] if command == "animate" else ["--to", "livelink"]
@@ -145,7 +146,7 @@ def test_a_directory_and_a_file_that_is_too_large(folder, capfd):
     (folder / "dir.csv").mkdir()
     for name in ("huge.glb", "huge.npz", "huge.csv", "huge.json"):
         with open(name, "wb") as file:
-            file.truncate(3 << 30)  # takes no room on the disk
+            file.truncate(3 << 30)  # a sparse file
     for name in ("dir.glb", "huge.glb"):
         one_line(retarget, ["inspect", name], capfd)
     for name in ("dir.csv", "huge.npz", "huge.csv", "huge.json"):
@@ -153,7 +154,7 @@ def test_a_directory_and_a_file_that_is_too_large(folder, capfd):
 
 
 def test_memory_is_bounded_for_the_whole_process(folder):
-    """With an address space that the claims would burst: the same line, not the system's refusal."""
+    """The errors are the same when the process has too little memory for the sizes in the headers."""
     code = """
 import resource, sys
 import numpy
@@ -164,7 +165,7 @@ print([main(["animate", "take.npz", name] if name.endswith("glb") else ["animate
 """
     if not Path("/proc/self/statm").exists():
         pytest.skip("needs Linux")
-    names = ("10^9 vertices", "10^9 vertices of nothing", "buffer of 10^12 bytes", "npz of 10^9 samples")
+    names = ("10^9 vertices", "10^9 vertices without data", "buffer of 10^12 bytes", "npz of 10^9 samples")
     files = []
     for k, name in enumerate(names):
         file, content = CASES[name]
@@ -177,7 +178,7 @@ print([main(["animate", "take.npz", name] if name.endswith("glb") else ["animate
 
 
 def bomb():
-    """A take whose directory says that each array unpacks to 3 GB."""
+    """Return a take whose zip directory gives 3 GB as the size of each array."""
     data = bytearray(npz(**take_arrays()))
     at = -1
     while (at := data.find(b"PK\x01\x02", at + 1)) >= 0:

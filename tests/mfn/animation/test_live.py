@@ -50,7 +50,7 @@ def test_the_window_shows_the_image_with_a_mesh_and_a_line(clip, spots, head_mod
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["live", "99"], "camera 99: gives no picture"),
+        (["live", "99"], "expected a picture from camera 99"),
         (["live", "none.mp4"], "none.mp4: no such file"),
         (["live", "empty.mp4"], "empty.mp4: empty file"),
         (["live", "99", "--to", "window"], "needs a display"),

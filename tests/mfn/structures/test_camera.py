@@ -1,4 +1,4 @@
-"""Camera: signs by hand-placed points, and round trips."""
+"""Tests of the camera: signs of hand-placed points and round trips."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def one_face(rotation: np.ndarray, scale: float = 1000.0, center: tuple[float, f
     )
 
 
-def test_frontal_face_looks_out_of_the_picture():
+def test_axes_of_a_frontal_face():
     points = np.array([[[0.1, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 0.1]]])
     out = camera.project(points, camera.FRONTAL[None], np.array([100.0]), np.array([[50.0, 60.0]]))[0]
     assert np.allclose(out[0], [60, 60, 0])  # the subject's left is on the picture's right
@@ -37,7 +37,7 @@ def test_frontal_face_looks_out_of_the_picture():
     assert np.allclose(out[2], [50, 60, -10])  # the nose is nearer: smaller z
 
 
-def test_project_any_batch_and_none():
+def test_project_accepts_any_batch_shape():
     rotation = random_rotations(6).reshape(2, 3, 3, 3)
     vertices, scale, center = (
         RNG.standard_normal((2, 3, 5, 3)),
@@ -52,7 +52,7 @@ def test_project_any_batch_and_none():
     assert camera.project(np.zeros((0, 5, 3)), np.zeros((0, 3, 3)), np.zeros(0), np.zeros((0, 2))).shape == (0, 5, 3)
 
 
-def test_project_leaves_its_input_alone():
+def test_project_does_not_change_its_input():
     vertices = RNG.standard_normal((1, 4, 3))
     before = vertices.copy()
     camera.project(vertices, np.eye(3)[None], np.ones(1), np.ones((1, 2)))
@@ -81,16 +81,16 @@ def test_euler_round_trip_and_signs():
     nose, left, chin = np.array([0, 0, 1.0]), np.array([1.0, 0, 0]), np.array([0, -1.0, 0])
     assert (camera.rotation_from_euler(np.array([0.3, 0, 0])) @ nose)[1] < 0  # pitch up: the nose rises, y down
     assert (camera.rotation_from_euler(np.array([0, 0.3, 0])) @ nose)[0] < 0  # yaw: towards the picture's left
-    assert (camera.rotation_from_euler(np.array([0, 0, 0.3])) @ left)[1] > 0  # roll clockwise: the subject's left sinks
+    assert (camera.rotation_from_euler(np.array([0, 0, 0.3])) @ left)[1] > 0  # roll clockwise: the subject's left side moves down
     assert (camera.rotation_from_euler(np.array([0, 0, 0.3])) @ chin)[0] < 0
 
 
-def test_turn_in_the_picture_is_clockwise():
+def test_rotations_in_the_picture_are_clockwise():
     turned = rotation_about("z", np.array(np.pi / 2)) @ np.array([1.0, 0, 0])
     assert np.allclose(turned, [0, 1, 0], atol=1e-7)  # from right to down
 
 
-def test_mirror_twice_and_against_the_picture():
+def test_two_mirrors_are_the_identity_and_one_mirrors_the_projection():
     rotation = random_rotations(20)
     assert np.allclose(camera.mirror_rotation(camera.mirror_rotation(rotation)), rotation)
     vertices, center, width = RNG.standard_normal((20, 7, 3)), RNG.uniform(0, 100, (20, 2)), 100.0
@@ -103,7 +103,7 @@ def test_mirror_twice_and_against_the_picture():
     assert np.allclose(other[..., 1:], picture[..., 1:])
 
 
-def test_translation_by_hand():
+def test_translation_of_a_hand_computed_case():
     faces = one_face(camera.FRONTAL, scale=500.0, center=(150.0, 60.0))
     assert np.allclose(camera.translation(faces, 1000.0, (100, 120)), [[0.2, 0.0, 2.0]])
     assert np.allclose(camera.translation(faces, 1000.0), [[0.3, 0.12, 2.0]])

@@ -34,3 +34,9 @@ def test_outside_the_picture_lies_black_or_the_background():
     assert (crop_face(picture, matrix)[:32, :32] == 0).all()
     filled = crop_face(picture, matrix, np.full((CROP_SIZE, CROP_SIZE, 3), 7, np.uint8))
     assert (filled[:32, :32] == 7).all() and (filled[80:, 80:] == 200).all()
+
+
+def test_crop_matrix_maps_the_window_to_the_crop():
+    window = np.array([100.0, 50, 64])
+    corners = crop_matrix(window) @ np.array([[68, 18, 1], [132, 82, 1.0]]).T
+    np.testing.assert_allclose(corners.T, [[0, 0], [CROP_SIZE, CROP_SIZE]])

@@ -1,3 +1,5 @@
+"""Tests of `Faces`: files, indexing, checks, conversions."""
+
 import copy
 import json
 import pickle
@@ -14,6 +16,7 @@ from retarget.arkit import EXPRESSION_NAMES
 
 
 def some_faces(count: int, identity_size: int = 5, seed: int = 0) -> Faces:
+    """Return frontal faces with random boxes, identities and expressions."""
     random = np.random.default_rng(seed)
     return Faces(
         image=np.arange(count),
@@ -29,20 +32,21 @@ def some_faces(count: int, identity_size: int = 5, seed: int = 0) -> Faces:
 
 
 def equal(a: Faces, b: Faces, tolerance: float = 0) -> bool:
+    """Return whether all arrays are equal within a tolerance."""
     pairs = [(getattr(a, n), getattr(b, n)) for n in FIELD_NAMES]
     return all(p.shape == q.shape and np.allclose(p, q, rtol=tolerance, atol=tolerance) for p, q in pairs)
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
-def test_files_give_the_same_faces_back(tmp_path, count):
+def test_saved_faces_are_loaded_unchanged(tmp_path, count):
     faces = some_faces(count)
     faces.save(tmp_path / "a.npz")
     assert equal(Faces.load(tmp_path / "a.npz"), faces)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]  # no temporary left
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]  # no temporary file
     assert equal(Faces.from_json(faces.to_json()), faces, tolerance=1e-6)
 
 
-def test_dtypes_are_float32_and_int32_whatever_came():
+def test_dtypes_are_float32_and_int32():
     faces = some_faces(2)
     assert faces.image.dtype == faces.track.dtype == np.int32
     assert {getattr(faces, n).dtype for n in ("box", "score", "rotation", "expression")} == {np.dtype(np.float32)}
@@ -60,17 +64,17 @@ def test_dtypes_are_float32_and_int32_whatever_came():
         (np.zeros(3, bool), []),
     ],
 )
-def test_indexing_gives_faces(rows, expected):
+def test_indexing_returns_faces(rows, expected):
     assert some_faces(3)[rows].image.tolist() == expected
 
 
-def test_iteration_ends():
+def test_iteration_stops_after_the_last_face():
     assert [len(face) for face in some_faces(3)] == [1, 1, 1]
     with pytest.raises(IndexError):
         some_faces(3)[3]
 
 
-def test_order_permuting_rows_permutes_every_array():
+def test_permuted_rows_permute_every_array():
     faces, order = some_faces(5), [4, 2, 0, 1, 3]
     assert equal(Faces.concatenate([faces[i] for i in order]), faces[order])
 
@@ -100,13 +104,13 @@ def test_shapes_are_checked(name, value, expectation):
         some_faces(2).replace(**{name: value})
 
 
-def test_replace_knows_its_names():
+def test_replace_rejects_unknown_names():
     with pytest.raises(ValueError, match="Faces has no boxes"):
         some_faces(1).replace(boxes=np.zeros((1, 4)))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nonsense", b"hello"])
-def test_a_damaged_file_is_one_line(tmp_path, content):
+def test_a_damaged_file_raises_an_error_of_one_line(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(ValueError, match="not a readable") as caught:
         Faces.load(tmp_path / "x.npz")
@@ -127,7 +131,7 @@ def test_pickles_are_never_loaded(tmp_path):
         Faces.load(tmp_path / "x.npz")
 
 
-def test_json_is_for_people():
+def test_json_has_names_and_wrong_json_raises():
     row = json.loads(some_faces(1).to_json())["faces"][0]
     assert list(row["expression"]) == list(EXPRESSION_NAMES)
     for text in ("", "[]", '{"faces": [{}]}', '{"faces": 3}'):
@@ -165,7 +169,7 @@ def test_faces_compare_by_value():
         hash(faces)
 
 
-def test_indices_of_two_dimensions_are_refused():
+def test_indices_of_two_dimensions_raise():
     with pytest.raises(IndexError, match=r"got shape \(2, 2\)"):
         some_faces(3)[np.zeros((2, 2), int)]
 
@@ -204,7 +208,7 @@ def test_expression_of_a_name():
         faces.expression_of("jawopen")
 
 
-def test_to_dict_is_plain_python_and_what_json_holds():
+def test_to_dict_equals_the_json_content():
     faces = some_faces(2)
     data = faces.to_dict(PictureInfo("crowd.jpg", 640, 480))
     assert data["picture"] == "crowd.jpg" and (data["width"], data["height"]) == (640, 480)
@@ -214,18 +218,18 @@ def test_to_dict_is_plain_python_and_what_json_holds():
     assert Faces.from_json(Faces.empty(7).to_json()) == Faces.empty(7)
 
 
-def test_to_pandas_has_a_row_a_face():
+def test_to_pandas_has_one_row_for_each_face():
     pytest.importorskip("pandas")
     faces = some_faces(3)
     table = faces.to_pandas()
     assert len(table) == 3 and list(table.columns)[:7] == ["image", "track", "score", "x1", "y1", "x2", "y2"]
     np.testing.assert_array_equal(table["jawOpen"], faces.expression_of("jawOpen"))
     np.testing.assert_array_equal(table["x2"], faces.box[:, 2])
-    table.loc[0, "x2"] = 3.0  # the table is the caller's own
+    table.loc[0, "x2"] = 3.0  # the table owns its data
     assert len(Faces.empty().to_pandas()) == 0
 
 
-def test_to_supervision_gives_detections(monkeypatch):
+def test_to_supervision_returns_detections(monkeypatch):
     class Detections:
         def __init__(self, **arrays) -> None:
             self.__dict__.update(arrays)
@@ -240,7 +244,7 @@ def test_to_supervision_gives_detections(monkeypatch):
 
 
 @pytest.mark.parametrize(("method", "library"), [("to_pandas", "pandas"), ("to_supervision", "supervision")])
-def test_a_missing_library_is_named(monkeypatch, method, library):
+def test_the_error_names_a_missing_library(monkeypatch, method, library):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ImportError, match=f"{method} needs {library}: pip install {library}"):
         getattr(some_faces(1), method)()

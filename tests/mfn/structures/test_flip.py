@@ -1,4 +1,4 @@
-"""Mirroring twice is the identity, a mirrored wink changes sides, and everything agrees with points mirrored one by one."""
+"""Tests of horizontal flips of pictures, faces, expressions, landmarks and cells."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,8 @@ def model() -> HeadModel:
     return HeadModel.load()
 
 
-def made_up(model: HeadModel, count: int, seed: int = 0) -> Faces:
+def random_faces(model: HeadModel, count: int, seed: int = 0) -> Faces:
+    """Return faces with random values."""
     rng = np.random.default_rng(seed)
     corner = rng.uniform(20, 200, (count, 2))
     return Faces(
@@ -33,8 +34,8 @@ def made_up(model: HeadModel, count: int, seed: int = 0) -> Faces:
     )
 
 
-def test_twice_is_the_identity(model: HeadModel) -> None:
-    faces = made_up(model, 7)
+def test_two_flips_are_the_identity(model: HeadModel) -> None:
+    faces = random_faces(model, 7)
     back = hflip_faces(hflip_faces(faces, 320, model.identity_mirror), 320, model.identity_mirror)
     for name in Faces.__dataclass_fields__:
         assert np.allclose(getattr(back, name), getattr(faces, name), atol=1e-4), name
@@ -43,7 +44,7 @@ def test_twice_is_the_identity(model: HeadModel) -> None:
     assert (MEDIAPIPE_FLIP[MEDIAPIPE_FLIP] == np.arange(478)).all()
 
 
-def test_wink_changes_sides() -> None:
+def test_a_wink_changes_sides() -> None:
     wink = np.zeros((1, 51), np.float32)
     wink[0, EXPRESSION_NAMES.index("eyeBlinkLeft")] = 0.9
     wink[0, EXPRESSION_NAMES.index("jawRight")] = 0.4
@@ -53,9 +54,8 @@ def test_wink_changes_sides() -> None:
     assert named["jawLeft"] == np.float32(0.4) and named["jawRight"] == 0 and named["jawOpen"] == np.float32(0.3)
 
 
-def test_mirrored_head_covers_the_mirrored_points(model: HeadModel) -> None:
-    """The mesh of the mirrored face is the mirrored mesh, vertex by its twin."""
-    faces = made_up(model, 3, seed=2)
+def test_the_mesh_of_a_flipped_face_is_the_flipped_mesh(model: HeadModel) -> None:
+    faces = random_faces(model, 3, seed=2)
     mirrored = hflip_faces(faces, 300, model.identity_mirror)
 
     def mesh(f: Faces) -> np.ndarray:
@@ -63,11 +63,11 @@ def test_mirrored_head_covers_the_mirrored_points(model: HeadModel) -> None:
 
     expected = mesh(faces)[:, model.mirror]
     expected[..., 0] = 300 - expected[..., 0]
-    assert np.abs(mesh(mirrored) - expected).max() < 0.5  # the mesh's own asymmetry is below half a pixel
+    assert np.abs(mesh(mirrored) - expected).max() < 0.5  # the asymmetry of the mesh is below half a pixel
 
 
-def test_the_mosaic_mirrors_alike(model: HeadModel) -> None:
-    faces = made_up(model, 4, seed=3)
+def test_scene_composition_flips_in_the_same_way(model: HeadModel) -> None:
+    faces = random_faces(model, 4, seed=3)
     matrix = similarity_matrix(1.0, 0.0, np.zeros(2), np.zeros(2), True, 300)
     moved = warp_faces(faces, matrix, model.identity_mirror, np.zeros(4, bool), lambda f: f.box)
     mirrored = hflip_faces(faces, 300, model.identity_mirror)
@@ -75,19 +75,19 @@ def test_the_mosaic_mirrors_alike(model: HeadModel) -> None:
         assert np.allclose(getattr(moved, name), getattr(mirrored, name), atol=1e-3), name
 
 
-def test_mirrored_cells_are_those_of_mirrored_faces(model: HeadModel) -> None:
-    faces = made_up(model, 5, seed=4).replace(score=np.full(5, 0.7))
+def test_flipped_cells_are_those_of_flipped_faces(model: HeadModel) -> None:
+    faces = random_faces(model, 5, seed=4).replace(score=np.full(5, 0.7))
     center, stride = np.array([[40, 24]] * 5, np.float32), np.full(5, 16, np.float32)
     order, sign = cell_flip(model.identity_mirror)
     expected = write_cells(hflip_faces(faces, 300, model.identity_mirror), np.array([300, 0]) - center * [1, -1], stride)
     np.testing.assert_allclose(write_cells(faces, center, stride)[:, order] * sign, expected, atol=1e-4)
 
 
-def test_mediapipe_twins(model: HeadModel) -> None:
+def test_mediapipe_points_have_mirror_images(model: HeadModel) -> None:
     assert (MEDIAPIPE_FLIP[MEDIAPIPE_FLIP] == np.arange(478)).all()
     mean = model.landmark_basis("mediapipe478")[0]
-    apart = np.linalg.norm(mean[MEDIAPIPE_FLIP] * (-1, 1, 1) - mean, axis=1)
-    assert np.median(apart) < 0.0015 and np.quantile(apart, 0.95) < 0.006
+    distance = np.linalg.norm(mean[MEDIAPIPE_FLIP] * (-1, 1, 1) - mean, axis=1)
+    assert np.median(distance) < 0.0015 and np.quantile(distance, 0.95) < 0.006
 
 
 def test_no_faces(model: HeadModel) -> None:

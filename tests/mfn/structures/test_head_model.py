@@ -1,4 +1,4 @@
-"""The shipped head model: symmetric, closed where it should be, landmarks where they belong."""
+"""Tests of the shipped head model: symmetry, closed eyelids and lips, landmark positions."""
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ def model() -> HeadModel:
 
 
 def weights(**named: float) -> np.ndarray:
+    """Return expression weights (1, 51) with the named ones set."""
     out = np.zeros((1, len(EXPRESSION_NAMES)), np.float32)
     for name, value in named.items():
         out[0, EXPRESSION_NAMES.index(name)] = value
@@ -28,6 +29,7 @@ def weights(**named: float) -> np.ndarray:
 
 
 def posed(model: HeadModel, **named: float) -> np.ndarray:
+    """Return the vertices (V, 3) of the mean head with the named expressions."""
     return model.vertices(np.zeros((1, model.identity_size), np.float32), weights(**named))[0]
 
 
@@ -46,7 +48,7 @@ def some_faces(model: HeadModel, count: int) -> Faces:
     )
 
 
-def test_file_is_small_and_plain():
+def test_the_file_is_small_and_has_no_pickles():
     assert DEFAULT_FILE.stat().st_size <= 3_000_000
     with np.load(DEFAULT_FILE, allow_pickle=False) as file:
         assert file["identity"].dtype == np.int16 and file["expression"].dtype == np.int16
@@ -69,11 +71,11 @@ def test_mean_and_expressions_mirror(model):
     assert (model.mirror[model.mirror] == np.arange(len(model.mirror))).all()
     assert np.abs(model.mean[model.mirror] * FLIP - model.mean).max() < 1e-7
     mirrored = model.expression_basis[TWIN][:, model.mirror] * FLIP
-    assert np.abs(mirrored - model.expression_basis).max() < 2e-6  # one count of the coarsest shape
+    assert np.abs(mirrored - model.expression_basis).max() < 2e-6  # the largest quantization step
     assert (model.region_names[model.region[0]] == model.region_names[model.region[model.mirror[0]]]) is True
 
 
-def test_triangles_mirror_too(model):
+def test_triangles_are_symmetric(model):
     mirrored = model.mirror[model.triangles][:, ::-1]
 
     def rolled(triangles: np.ndarray) -> set[tuple[int, ...]]:
@@ -105,23 +107,23 @@ def test_mirrored_face_mirrors_its_landmarks(model):
     left, right = model.landmarks(faces, "ibug68"), model.landmarks(other, "ibug68")
     assert np.allclose(
         right[:, 27:31, 0], width - left[:, 27:31, 0], atol=0.05
-    )  # the nose's bridge lies on the midline
+    )  # the bridge of the nose lies on the midline
     assert np.allclose(right[:, 16::-1, 0], width - left[:, :17, 0], atol=0.05)
     assert np.allclose(right[:, 16::-1, 1:], left[:, :17, 1:], atol=0.05)
 
 
-def test_origin_is_between_the_eyes_of_everyone(model):
+def test_the_origin_is_between_the_eyes_for_every_identity(model):
     for side, sign in (("eyeball_left", 1), ("eyeball_right", -1)):
         assert (model.mean[model.region_mask(side), 0] * sign > 0).all()
     eyes = model.region_mask("eyeball_left", "eyeball_right", "iris", "pupil")
     one = model.mean[eyes & (model.mean[:, 0] > 0)].astype(np.float64)
-    centre = np.linalg.lstsq(np.c_[2 * one, np.ones(len(one))], (one**2).sum(1), rcond=None)[0][:3]
-    assert 0.025 < centre[0] < 0.036 and np.abs(centre[1:]).max() < 1e-5  # the other one mirrors it
+    center = np.linalg.lstsq(np.c_[2 * one, np.ones(len(one))], (one**2).sum(1), rcond=None)[0][:3]
+    assert 0.025 < center[0] < 0.036 and np.abs(center[1:]).max() < 1e-5  # the other eye is its mirror image
     moved = model.identity_basis[:, eyes].mean(1)
     assert np.abs(moved).max() < 3e-4
 
 
-def test_landmarks_lie_where_they_should(model):
+def test_landmark_positions_are_plausible(model):
     for name, count in (("ibug68", 68), ("mediapipe478", 478), ("dense520", 520)):
         mean, identity, expression = model.landmark_basis(name)
         assert mean.shape == (count, 3) and identity.shape == (model.identity_size, count, 3)
@@ -139,14 +141,14 @@ def test_landmarks_lie_where_they_should(model):
     assert np.linalg.norm(mediapipe[4] - points[30]) < 0.01 and np.linalg.norm(mediapipe[152] - points[8]) < 0.015
 
 
-def test_dense_points_differ(model):
+def test_dense_points_are_distinct(model):
     mean = model.landmark_basis("dense520")[0]
     gaps = np.linalg.norm(mean[:, None] - mean[None], axis=2) + np.eye(len(mean))
     assert (gaps.min(1)[68:] > 5e-4).all()
 
 
 @pytest.mark.parametrize("side", ["Left", "Right"])
-def test_lids_close_at_blink(model, side):
+def test_eyelids_close_with_a_blink(model, side):
     rows = slice(2, 4) if side == "Left" else slice(0, 2)
     upper, lower = UPPER_LID[rows], LOWER_LID[rows]
     points = model.points(posed(model, **{f"eyeBlink{side}": 1.0}), "ibug68")
@@ -157,24 +159,24 @@ def test_lids_close_at_blink(model, side):
     assert np.abs(points[other] - neutral[other]).max() < 0.0015  # the other eye stays open
 
 
-def test_closed_lids_cover_the_eyeball(model):
+def test_closed_eyelids_cover_the_eyeball(model):
     vertices = posed(model, eyeBlinkLeft=1.0)
     left = model.mean[:, 0] > 0
     lids = np.flatnonzero(model.region_mask("lids") & left)
-    centre = np.array([np.abs(model.mean[model.region_mask("pupil") & left, 0].mean()), 0, 0])
-    margins = lids[28:56]  # the second ring is the lid's margin
+    center = np.array([np.abs(model.mean[model.region_mask("pupil") & left, 0].mean()), 0, 0])
+    margins = lids[28:56]  # the second ring is the margin of the eyelid
     pupil = vertices[model.region_mask("pupil") & left]
-    reach = np.linalg.norm(pupil - centre, axis=1).max()
-    assert (np.linalg.norm(vertices[margins] - centre, axis=1) > reach - 0.0015).all()
+    reach = np.linalg.norm(pupil - center, axis=1).max()
+    assert (np.linalg.norm(vertices[margins] - center, axis=1) > reach - 0.0015).all()
 
 
-def test_lips_meet_at_rest_and_part_with_the_jaw(model):
+def test_lips_touch_at_rest_and_separate_with_the_jaw(model):
     def gap(vertices: np.ndarray) -> np.ndarray:
         points = model.points(vertices, "ibug68")
         return points[61:64, 1] - points[[67, 66, 65], 1]
 
     assert np.abs(gap(model.mean)).max() < 0.001
-    for _ in range(5):  # for everyone, not only for the mean
+    for _ in range(5):  # for other identities than the mean too
         someone = model.vertices(RNG.standard_normal((1, model.identity_size)), weights())[0]
         assert np.abs(gap(someone)).max() < 0.0015
     assert gap(posed(model, jawOpen=1.0)).min() > 0.02
@@ -186,7 +188,7 @@ def test_lips_meet_at_rest_and_part_with_the_jaw(model):
     [("eyeLookOutLeft", 0, 1), ("eyeLookInLeft", 0, -1), ("eyeLookOutRight", 0, -1), ("eyeLookInRight", 0, 1),
      ("eyeLookUpLeft", 1, 1), ("eyeLookDownLeft", 1, -1), ("eyeLookUpRight", 1, 1), ("eyeLookDownRight", 1, -1)],
 )  # fmt: skip
-def test_eyes_turn_the_right_way(model, name, axis, sign):
+def test_eyes_rotate_in_the_right_direction(model, name, axis, sign):
     iris = 473 if name.endswith("Left") else 468
     moved = model.landmark_basis("mediapipe478")[2][EXPRESSION_NAMES.index(name), iris]
     assert moved[axis] * sign > 0.004
@@ -202,7 +204,7 @@ def test_left_is_the_subjects_left(model):
     assert shapes[EXPRESSION_NAMES.index("mouthLeft"), 57, 0] > 0.003
 
 
-def test_many_is_one_and_order(model):
+def test_many_faces_at_once_equal_one_by_one_in_any_order(model):
     faces = some_faces(model, 5)
     together = model.vertices(faces.identity, faces.expression)
     landmarks = model.landmarks(faces, "dense520")
@@ -228,7 +230,7 @@ def test_empty(model):
     assert model.landmarks(faces, "ibug68").shape == (0, 68, 3)
 
 
-def test_chart_is_one_to_one(model):
+def test_the_uv_map_is_one_to_one(model):
     inside = (model.uv >= 0).all(1)
     assert inside[model.region_mask("face", "lids", "lips", "brows", "ears")].all()
     assert (model.uv[inside] <= 1).all() and (model.uv[~inside] == -1).all()
@@ -238,7 +240,7 @@ def test_chart_is_one_to_one(model):
     assert (area < 0).all() or (area > 0).all()
 
 
-def test_position_map_holds_the_mesh(model):
+def test_the_position_map_contains_the_mesh(model):
     size = 128
     position, mask = model.position_map(model.mean, size)
     assert position.shape == (size, size, 3) and 0.5 < mask.mean() < 0.95
@@ -248,7 +250,7 @@ def test_position_map_holds_the_mesh(model):
     assert (position[~mask] == 0).all()
 
 
-def test_no_slivers(model):
+def test_there_are_no_thin_triangles(model):
     corners = model.mean[model.triangles].astype(np.float64)
     edges = corners[:, [1, 2, 0]] - corners
     area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) / 2
@@ -257,14 +259,14 @@ def test_no_slivers(model):
     assert quality[front].min() > 0.2 and np.median(quality[front]) > 0.85
 
 
-def test_quantisation_is_fine():
+def test_the_quantization_error_is_half_a_step():
     basis = RNG.standard_normal((4, 50, 3)).astype(np.float32) * np.array([1e-5, 1e-2, 1, 0])[:, None, None]
     counts, step = round_to_grid(basis)
     assert counts.dtype == np.int16
     assert (np.abs(counts * step[:, None, None] - basis).max((1, 2)) <= step * 0.51).all()
 
 
-def test_bad_input_says_what_to_do(model, tmp_path):
+def test_wrong_input_raises_a_helpful_error(model, tmp_path):
     with pytest.raises(FileNotFoundError, match="head_model"):
         HeadModel.load(tmp_path / "none.npz")
     for content in (b"not a zip", DEFAULT_FILE.read_bytes()[:50_000]):

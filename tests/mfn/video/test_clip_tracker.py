@@ -1,3 +1,5 @@
+"""Tests of clip tracking, short tracks and smoothing on clips."""
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,17 @@ from mfn.video.clip_tracker import drop_short, track_clip
 from mfn.video.one_euro import smooth_faces
 
 
-def walking(paths: np.ndarray, seen: np.ndarray | None = None, noise: float = 0.0) -> Faces:
-    """People on paths (F, P, 2) px, 40 px boxes; seen: (F, P) bool. Rows frame by frame."""
+def faces_on_paths(paths: np.ndarray, visible: np.ndarray | None = None, noise: float = 0.0) -> Faces:
+    """Return the faces of P people with 40 px boxes on paths (F, P, 2) in px, frame by frame.
+
+    Args:
+        paths: Centers of the faces.
+        visible: (F, P) False where a face is not detected.
+        noise: Standard deviation of the angles in radians and of the weights.
+    """
     frames, people = paths.shape[:2]
-    seen = np.ones((frames, people), bool) if seen is None else seen
-    frame, person = np.nonzero(seen)
+    visible = np.ones((frames, people), bool) if visible is None else visible
+    frame, person = np.nonzero(visible)
     center = paths[frame, person]
     random = np.random.default_rng(0)
     n = len(center)
@@ -28,8 +36,8 @@ def walking(paths: np.ndarray, seen: np.ndarray | None = None, noise: float = 0.
     )
 
 
-def straight(frames: int = 30) -> np.ndarray:
-    """Two people who walk past each other at different heights."""
+def two_paths(frames: int = 30) -> np.ndarray:
+    """Return the paths (F, 2, 2) of two people who walk past each other at different heights."""
     x = np.linspace(50, 350, frames)
     return np.stack([np.stack([x, np.full(frames, 100)], 1), np.stack([400 - x, np.full(frames, 160)], 1)], 1)
 
@@ -38,14 +46,14 @@ TIME = np.arange(30) / 30
 
 
 def test_each_person_is_one_track():
-    faces = track_clip(walking(straight()), TIME)
+    faces = track_clip(faces_on_paths(two_paths()), TIME)
     for person in range(2):
         assert len(set(faces.track[faces.identity[:, 0] == person].tolist())) == 1
     assert len(set(faces.track.tolist())) == 2
 
 
-def test_rows_in_any_order():
-    faces = walking(straight())
+def test_the_order_of_rows_does_not_matter():
+    faces = faces_on_paths(two_paths())
     shuffled = faces[np.random.default_rng(1).permutation(len(faces))]
     tracked = track_clip(shuffled, TIME)
     assert (np.diff(tracked.image) >= 0).all()
@@ -53,22 +61,22 @@ def test_rows_in_any_order():
         assert len(set(tracked.track[tracked.identity[:, 0] == person].tolist())) == 1
 
 
-def test_hidden_for_a_second_or_away_for_long_is_the_same_person_if_they_look_the_same():
+def test_a_person_returns_to_the_same_track_after_a_gap_if_the_identity_is_similar():
     still = np.tile(np.array([[[100.0, 100.0]]]), (150, 1, 1))
-    time_s, seen = np.arange(150) / 30, np.ones((150, 1), bool)
-    seen[10:40] = False
-    assert len(set(track_clip(walking(still, seen), time_s).track.tolist())) == 1
-    seen[10:120] = False
-    faces = walking(still, seen)
+    time_s, visible = np.arange(150) / 30, np.ones((150, 1), bool)
+    visible[10:40] = False
+    assert len(set(track_clip(faces_on_paths(still, visible), time_s).track.tolist())) == 1
+    visible[10:120] = False
+    faces = faces_on_paths(still, visible)
     assert len(set(track_clip(faces, time_s).track.tolist())) == 1
     other = faces.replace(identity=np.where(faces.image[:, None] < 60, -1.0, 1.0) * np.ones((len(faces), 8)))
     assert len(set(track_clip(other, time_s).track.tolist())) == 2
 
 
-def test_a_cut_that_swaps_two_people_keeps_their_numbers():
+def test_two_people_keep_their_tracks_when_a_cut_swaps_them():
     paths = np.tile(np.array([[[100.0, 100.0], [300.0, 100.0]]]), (60, 1, 1))
     paths[30:] = paths[30:, ::-1]
-    faces, time_s = walking(paths), np.arange(60) / 30
+    faces, time_s = faces_on_paths(paths), np.arange(60) / 30
     person = faces.identity[:, 0]
     faces = faces.replace(identity=person[:, None] + np.random.default_rng(3).normal(0, 0.2, (len(faces), 16)))
     tracked = track_clip(faces, time_s, np.arange(60) == 30)
@@ -77,58 +85,58 @@ def test_a_cut_that_swaps_two_people_keeps_their_numbers():
     assert len(set(tracked.track.tolist())) == 2
 
 
-def test_people_who_walk_through_one_another():
-    """At the same height, the hinder unseen for a third of a second: speed tells who is who, without identity."""
+def test_crossing_paths_are_separated_by_speed():
+    """Two people cross at the same height, one is occluded for a third of a second, and the identities are equal."""
     x = np.linspace(50, 350, 60)
     paths = np.stack([np.stack([x, np.full(60, 100.0)], 1), np.stack([400 - x, np.full(60, 100.0)], 1)], 1)
-    seen = np.ones((60, 2), bool)
-    seen[25:35, 1] = False
-    faces = walking(paths, seen)
+    visible = np.ones((60, 2), bool)
+    visible[25:35, 1] = False
+    faces = faces_on_paths(paths, visible)
     person = faces.identity[:, 0]
     tracked = track_clip(faces.replace(identity=np.zeros((len(faces), 4))), np.arange(60) / 30)
     assert [len(set(tracked.track[person == one].tolist())) for one in range(2)] == [1, 1]
 
 
-def test_short_tracks_go_and_the_rest_are_renumbered():
-    paths, seen = straight(), np.ones((30, 2), bool)
-    seen[3:, 0] = False
-    faces = drop_short(track_clip(walking(paths, seen), TIME), TIME)
+def test_short_tracks_are_removed_and_the_others_renumbered():
+    paths, visible = two_paths(), np.ones((30, 2), bool)
+    visible[3:, 0] = False
+    faces = drop_short(track_clip(faces_on_paths(paths, visible), TIME), TIME)
     assert set(faces.track.tolist()) == {0} and (faces.identity == 1).all()
 
 
 @pytest.mark.parametrize("function", [track_clip, drop_short, smooth_faces])
-def test_nobody(function):
+def test_no_faces(function):
     assert len(function(Faces.empty(2), TIME)) == 0
 
 
-def test_smoothing_calms_a_still_face():
+def test_smoothing_reduces_the_jitter_of_a_still_face():
     still = np.tile(np.array([[[100.0, 100.0]]]), (60, 1, 1))
     time_s = np.arange(60) / 30
-    noisy = walking(still, noise=0.03).replace(track=np.zeros(60))
-    calm = smooth_faces(noisy, time_s)
+    noisy = faces_on_paths(still, noise=0.03).replace(track=np.zeros(60))
+    smoothed = smooth_faces(noisy, time_s)
 
     def jitter(values: np.ndarray) -> float:
         return float(np.abs(np.diff(values[10:], axis=0)).mean())
 
-    assert jitter(calm.expression) < 0.5 * jitter(noisy.expression)
-    assert jitter(calm.rotation) < 0.5 * jitter(noisy.rotation)
-    product = calm.rotation @ calm.rotation.transpose(0, 2, 1)
+    assert jitter(smoothed.expression) < 0.5 * jitter(noisy.expression)
+    assert jitter(smoothed.rotation) < 0.5 * jitter(noisy.rotation)
+    product = smoothed.rotation @ smoothed.rotation.transpose(0, 2, 1)
     np.testing.assert_allclose(product, np.tile(np.eye(3), (60, 1, 1)), atol=1e-5)
 
 
 def test_smoothing_follows_a_blink():
-    """A blink of 4 frames at 30 frames/s keeps most of its height, at most 2 frames late."""
+    """A blink of 4 frames at 30 frames/s keeps most of its height and is at most 2 frames late."""
     still = np.tile(np.array([[[100.0, 100.0]]]), (60, 1, 1))
     time_s = np.arange(60) / 30
-    faces = walking(still).replace(track=np.zeros(60))
+    faces = faces_on_paths(still).replace(track=np.zeros(60))
     expression = np.zeros((60, 51), np.float32)
     expression[30:34] = 1
     smoothed = smooth_faces(faces.replace(expression=expression), time_s).expression[:, 0]
     assert smoothed.max() > 0.8 and 30 <= smoothed.argmax() <= 35 and smoothed[40] < 0.1
 
 
-def test_people_are_smoothed_apart():
-    tracked = track_clip(walking(straight(), noise=0.02), TIME)
+def test_people_are_smoothed_separately():
+    tracked = track_clip(faces_on_paths(two_paths(), noise=0.02), TIME)
     together = smooth_faces(tracked, TIME)
     alone = smooth_faces(tracked[tracked.track == 1], TIME)
     np.testing.assert_allclose(together[together.track == 1].expression, alone.expression, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Live tracks and smoothing: people keep their number, a still face is still, a fast one is not late."""
+"""Tests of the online tracker: stable track numbers, low jitter, short delay."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ RATE = 30
 
 
 def faces_at(centers, expression=0.0, angle=0.0, size=100.0):
-    """Frontal faces of `size` px, turned by `angle` about the vertical."""
+    """Return faces of `size` px at `centers` px, turned by `angle` radians about the vertical axis."""
     count = len(centers)
     center = np.array(centers, np.float32).reshape(count, 2)
     rotation = np.tile(FRONTAL @ rotation_about("y", np.float32(angle)), (count, 1, 1))
@@ -28,7 +28,7 @@ def faces_at(centers, expression=0.0, angle=0.0, size=100.0):
     )
 
 
-def test_people_keep_their_numbers_in_any_order():
+def test_track_numbers_do_not_depend_on_the_order():
     tracker, rng, first = Tracker(), np.random.default_rng(0), {}
     for k in range(30):
         centers = np.array([(100 + 3 * k, 100), (300, 100), (500 - 2 * k, 200)])
@@ -38,7 +38,7 @@ def test_people_keep_their_numbers_in_any_order():
     assert sorted(first.values()) == [0, 1, 2]
 
 
-def test_who_is_hidden_for_a_moment_comes_back_as_the_same():
+def test_an_occluded_person_keeps_the_track_after_a_short_gap():
     tracker = Tracker()
     assert tracker.update(faces_at([(100, 100)]), 0.0).track.tolist() == [0]
     assert len(tracker.update(faces_at([]), 0.2)) == 0
@@ -46,28 +46,28 @@ def test_who_is_hidden_for_a_moment_comes_back_as_the_same():
     assert tracker.update(faces_at([(110, 100)]), 5.0).track.tolist() == [1]
 
 
-def test_nobody_ever():
+def test_frames_without_faces():
     tracker = Tracker()
     for k in range(3):
         assert len(tracker.update(Faces.empty(3), k / RATE)) == 0
     assert len(tracker.update(faces_at([(100, 100)]), 1.0)) == 1
 
 
-def test_a_still_face_is_still():
+def test_the_jitter_of_a_still_face_is_reduced():
     rng, tracker = np.random.default_rng(1), Tracker()
-    raw, calm = [], []
+    raw, smoothed = [], []
     for k in range(120):
         faces = faces_at([(100, 100)], 0.4, angle=rng.normal(0, 0.01))
         noisy = faces.replace(expression=faces.expression + rng.normal(0, 0.02, faces.expression.shape))
         out = tracker.update(noisy, k / RATE)
         raw.append(np.r_[noisy.expression[0], noisy.rotation[0].ravel()])
-        calm.append(np.r_[out.expression[0], out.rotation[0].ravel()])
-    before, after = (np.abs(np.diff(rows[30:], axis=0)).mean(0) for rows in (raw, calm))
+        smoothed.append(np.r_[out.expression[0], out.rotation[0].ravel()])
+    before, after = (np.abs(np.diff(rows[30:], axis=0)).mean(0) for rows in (raw, smoothed))
     assert before[:51].mean() > 3 * after[:51].mean() and before[51:].mean() > 2 * after[51:].mean()
 
 
-def test_a_blink_is_not_late():
-    """Shut within 0.1 s: two frames later the filter is nearly there."""
+def test_a_blink_is_delayed_by_two_frames_at_most():
+    """The eye closes within 0.1 s; two frames later the filter is close to the target."""
     tracker, out = Tracker(), []
     shape = np.interp(np.arange(40) / RATE, [0.5, 0.6, 0.7, 0.8], [0, 1, 1, 0])
     for k, value in enumerate(shape):
@@ -75,10 +75,10 @@ def test_a_blink_is_not_late():
     assert max(out) > 0.85 and np.argmax(np.array(out) > 0.5) - np.argmax(shape > 0.5) <= 2
 
 
-def test_rotations_stay_rotations():
+def test_smoothed_rotations_are_rotations():
     tracker = Tracker()
     for k in range(60):
         rotation = tracker.update(faces_at([(100, 100)], angle=0.1 * k), k / RATE).rotation[0]
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
     target = FRONTAL @ rotation_about("y", np.float32(5.9))
-    assert np.arccos((np.trace(target.T @ rotation) - 1) / 2) < 0.15  # 3 rad/s, and less than 0.05 s behind
+    assert np.arccos((np.trace(target.T @ rotation) - 1) / 2) < 0.15  # 3 rad/s with a delay below 0.05 s

@@ -1,3 +1,5 @@
+"""Tests of the detection of shot boundaries."""
+
 import numpy as np
 
 from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change

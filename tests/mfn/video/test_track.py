@@ -21,14 +21,14 @@ def frames(count=6):
         yield k / 30, image
 
 
-def test_a_clip_is_one_item_a_frame(clip, predictor):
+def test_a_clip_gives_one_item_for_each_frame(clip, predictor):
     result = list(track(clip, predictor))
     assert len(result) == 20
     assert [set(faces.image.tolist()) for faces in result if len(faces)] == [{k} for k, faces in enumerate(result) if len(faces)]
     assert {number for faces in result for number in faces.track.tolist()} <= set(range(len(result)))
 
 
-def test_own_frames_keep_their_people(predictor):
+def test_people_in_frames_of_the_caller_keep_their_tracks(predictor):
     result = list(track(frames(), predictor))
     assert [len(faces) for faces in result] == [2] * 6
     by_side = [faces.track[np.argsort(faces.box[:, 0])].tolist() for faces in result]
@@ -38,12 +38,12 @@ def test_own_frames_keep_their_people(predictor):
 def test_frames_are_read_one_by_one(predictor):
     read = []
 
-    def noted():
+    def counted_frames():
         for number, frame in enumerate(frames()):
             read.append(number)
             yield frame
 
-    iterator = track(noted(), predictor)
+    iterator = track(counted_frames(), predictor)
     next(iterator)
     assert read == [0]
 
@@ -55,7 +55,7 @@ def test_without_smoothing_the_faces_are_those_of_the_predictor(predictor):
     np.testing.assert_array_equal(plain.expression, predictor(image).expression)
 
 
-def test_an_own_loop(predictor):
+def test_a_tracker_in_a_loop_of_the_caller(predictor):
     tracker = Tracker()
     result = [tracker.update(predictor(image), time_s) for time_s, image in frames()]
     assert all(set(faces.track.tolist()) == {0, 1} for faces in result)

@@ -1,4 +1,4 @@
-"""Live sources: only the newest frame is kept, a clip keeps its own speed, errors reach whoever waits."""
+"""Tests of live sources: only the newest frame is kept, a clip is read at its own speed, errors reach the caller."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from mfn.video import webcam
 from mfn.video.webcam import Frame, NewestFrame, is_camera, open_source
 
 
-def ticks(count, then=None):
+def numbered_frames(count, then=None):
     """Yield `count` frames of 2 x 2 px at 100 frames/s, then wait for an event."""
     for k in range(count):
         yield k * 0.01, np.full((2, 2, 3), k, np.uint8)
@@ -20,19 +20,19 @@ def ticks(count, then=None):
 
 def test_only_the_newest_frame_is_kept():
     go = threading.Event()
-    frames = NewestFrame(ticks(60, go), paced=False)
+    frames = NewestFrame(numbered_frames(60, go), paced=False)
     number = -1
     while number < 59:
         frame = frames.after(number)
         number = frame.number
     assert frame.picture[0, 0, 0] == 59 and frame.time_s == 0.59
-    assert frames.after(-1).number == 59  # whoever asks late gets the last one
+    assert frames.after(-1).number == 59  # a late caller gets the last frame
     go.set()
     assert frames.after(59) is None
 
 
 def test_a_clip_keeps_its_own_speed():
-    start, frames, number = time.perf_counter(), NewestFrame(ticks(30), paced=True), -1
+    start, frames, number = time.perf_counter(), NewestFrame(numbered_frames(30), paced=True), -1
     while (frame := frames.after(number)) is not None:
         assert frame.number > number and frame.read_s - start >= frame.time_s - 0.01
         number = frame.number
@@ -41,7 +41,7 @@ def test_a_clip_keeps_its_own_speed():
 
 def test_an_error_while_reading_is_raised_in_the_waiting_thread():
     def broken():
-        yield from ticks(2)
+        yield from numbered_frames(2)
         raise ValueError("camera 3: unplugged")
 
     frames = NewestFrame(broken(), paced=False)
@@ -69,8 +69,8 @@ def test_stop_releases_the_source():
 def test_a_camera_that_delivers_nothing(monkeypatch):
     monkeypatch.setattr(webcam, "_TIMEOUT_S", 0.05)
     go = threading.Event()
-    frames = NewestFrame(ticks(0, go), paced=False)
-    with pytest.raises(ValueError, match=r"no picture came for 0\.05 s"):
+    frames = NewestFrame(numbered_frames(0, go), paced=False)
+    with pytest.raises(ValueError, match=r"expected a picture within 0\.05 s"):
         frames.after(-1)
     go.set()
 
@@ -82,7 +82,7 @@ def test_camera_numbers():
 def test_a_source_that_cannot_be_opened_is_reported_at_once(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         open_source(tmp_path / "none.mp4")
-    with pytest.raises(ValueError, match="camera 99: gives no picture"):
+    with pytest.raises(ValueError, match="expected a picture from camera 99"):
         open_source(99)
 
 

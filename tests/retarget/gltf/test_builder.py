@@ -1,4 +1,4 @@
-"""Characters from arrays: what is stored, how small, what is refused."""
+"""Tests of `retarget.gltf.builder`: stored arrays, file size and rejected parts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from retarget.rig.load import load_rig
 from tests.helpers.characters import ball
 
 
-def test_parts_colours_and_pictures(tmp_path):
+def test_parts_colors_and_images_are_stored(tmp_path):
     points, triangles, normals = ball()
     deltas = np.random.default_rng(0).normal(size=(2, len(points), 3))
-    colours = np.linspace(0, 1, len(points) * 3).reshape(-1, 3)
+    colors = np.linspace(0, 1, len(points) * 3).reshape(-1, 3)
     uv = points[:, :2]
-    first = Part(points, triangles, normals, uv, colours, deltas, 1)
+    first = Part(points, triangles, normals, uv, colors, deltas, 1)
     second = Part(points + 1, triangles, deltas=deltas * 0)
     nodes = [Node("root", (1, 2, 3), (0, 1, 0, 0), [1]), Node("leaf", shape=0)]
     shape = Shape("two", [first, second], ["jawOpen", "x"])
@@ -33,7 +33,7 @@ def test_parts_colours_and_pictures(tmp_path):
     assert one["material"] == 1 and "material" not in two and "NORMAL" not in two["attributes"]
     for name, values, close in (("POSITION", points, 1e-6), ("NORMAL", normals, 1e-6), ("TEXCOORD_0", uv, 1e-6)):
         np.testing.assert_allclose(read_accessor(back, one["attributes"][name]), values, atol=close)
-    np.testing.assert_allclose(read_accessor(back, one["attributes"]["COLOR_0"]), colours, atol=1 / 255)
+    np.testing.assert_allclose(read_accessor(back, one["attributes"]["COLOR_0"]), colors, atol=1 / 255)
     np.testing.assert_array_equal(read_accessor(back, one["indices"]).reshape(-1, 3), triangles)
     for k in range(2):
         np.testing.assert_allclose(read_accessor(back, one["targets"][k]["POSITION"]), deltas[k], rtol=1e-6)
@@ -43,9 +43,9 @@ def test_parts_colours_and_pictures(tmp_path):
 def test_a_character_of_3000_vertices_is_small(tmp_path):
     points, triangles, normals = ball(0.1, rings=50, sides=60)
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(52, 3))
-    centres *= 0.1 / np.linalg.norm(centres, axis=1, keepdims=True)
-    distance = np.linalg.norm(points[None] - centres[:, None], axis=2)
+    centers = rng.normal(size=(52, 3))
+    centers *= 0.1 / np.linalg.norm(centers, axis=1, keepdims=True)
+    distance = np.linalg.norm(points[None] - centers[:, None], axis=2)
     deltas = np.where(distance < 0.09, np.exp(-((distance / 0.03) ** 2)), 0)[..., None] * rng.normal(
         0, 0.005, (52, 1, 3)
     )
@@ -68,7 +68,7 @@ def test_a_character_of_3000_vertices_is_small(tmp_path):
         ({"triangles": np.zeros((0, 3), int)}, [], "at least one element"),
     ],
 )
-def test_refuses(changes, names, message):
+def test_wrong_parts_raise(changes, names, message):
     points, triangles, _ = ball()
     part = Part(**{"positions": points, "triangles": triangles, **changes})
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""glTF files: equal after reading and writing, arrays in and out, and a table of damaged and hostile files."""
+"""Tests of reading and writing glTF files and accessors, with a table of damaged and hostile files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.helpers.characters import make_body, make_face
 
 @pytest.mark.parametrize("make", [make_face, make_body])
 @pytest.mark.parametrize("ending", ["glb", "gltf"])
-def test_written_is_read(make, ending, tmp_path):
+def test_a_written_file_is_read_back(make, ending, tmp_path):
     glb = make()
     glb.document["extras"] = {"kept": [1, {"a": None}]}
     glb.document["extensions"] = {"XX_unknown": {"deep": [0.1]}}
@@ -29,14 +29,14 @@ def test_written_is_read(make, ending, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_brunette_stays_equal(brunette_path, tmp_path):
+def test_a_real_character_is_unchanged_after_reading_and_writing(brunette_path, tmp_path):
     glb = read_glb(brunette_path)
     write_glb(glb, tmp_path / "b.glb")
     back = read_glb(tmp_path / "b.glb")
     assert back.document == glb.document and back.binary == glb.binary
 
 
-def test_container_rules(tmp_path):
+def test_the_glb_container_follows_the_specification(tmp_path):
     write_glb(make_face(), tmp_path / "a.glb")
     data = (tmp_path / "a.glb").read_bytes()
     magic, version, length = struct.unpack_from("<III", data)
@@ -46,7 +46,7 @@ def test_container_rules(tmp_path):
     assert kind_bin == 0x004E4942 and size_bin % 4 == 0 and 28 + size + size_bin == len(data)
 
 
-def test_buffers_and_pictures_beside(tmp_path):
+def test_buffers_and_images_in_files_of_their_own(tmp_path):
     glb = make_face()
     document = json.loads(json.dumps(glb.document))
     document["buffers"] = [{"uri": "my%20data.bin", "byteLength": len(glb.binary)}]
@@ -76,7 +76,7 @@ def test_accessor_round_trip(kind, width, target):
     assert view["byteOffset"] % 4 == 0 and (target is None or view.get("byteStride", values[0].nbytes) % 4 == 0)
 
 
-def test_normalised():
+def test_normalized_integers():
     glb = Glb({"asset": {"version": "2.0"}})
     for values, expected in (
         (np.array([[0], [255]], np.uint8), [0, 1]),
@@ -89,42 +89,45 @@ def test_normalised():
         np.testing.assert_allclose(read[:, 0], expected)
 
 
-@pytest.mark.parametrize("count, moved", [(200, 3), (200, 0), (200, 200), (3000, 400), (70000, 9)])
-def test_sparse_round_trip(count, moved):
+@pytest.mark.parametrize("count, changed", [(200, 3), (200, 0), (200, 200), (3000, 400), (70000, 9)])
+def test_sparse_round_trip(count, changed):
     rng = np.random.default_rng(0)
     values = np.zeros((count, 3), np.float32)
-    values[rng.choice(count, moved, replace=False)] = rng.uniform(0.1, 1, (moved, 3))
+    values[rng.choice(count, changed, replace=False)] = rng.uniform(0.1, 1, (changed, 3))
     glb = Glb({"asset": {"version": "2.0"}})
     number = add_sparse_accessor(glb, values, 1e-3)
     np.testing.assert_array_equal(read_accessor(glb, number), values)
-    assert len(glb.binary) <= min(moved * 16 + 8, values.nbytes)
+    assert len(glb.binary) <= min(changed * 16 + 8, values.nbytes)
 
 
-def test_nan_is_refused():
+def test_nan_raises():
     glb = Glb({"asset": {"version": "2.0"}})
     number = add_accessor(glb, np.array([[np.nan, 0, 0]], np.float32))
     with pytest.raises(ValueError, match="NaN or infinity"):
         read_accessor(glb, number)
 
 
-def chunk(document, binary=b"", version=2, claim=None):
+def make_glb_bytes(document, binary=b"", version=2, length=None):
+    """Return a .glb file with any document, also a wrong one."""
     text = json.dumps(document).encode()
     text += b" " * (-len(text) % 4)
     body = struct.pack("<II", len(text), 0x4E4F534A) + text
     body += struct.pack("<II", len(binary), 0x004E4942) + binary if binary else b""
-    return struct.pack("<III", 0x46546C67, version, claim or 12 + len(body)) + body
+    return struct.pack("<III", 0x46546C67, version, length or 12 + len(body)) + body
 
 
-def changed(**lists):
-    """A sound document with some parts replaced or changed by a function."""
+def changed_file(**lists):
+    """Return a .glb file whose lists are replaced by values or by the results of functions."""
     glb = make_body()
     document = json.loads(json.dumps(glb.document))
     for key, value in lists.items():
         document[key] = value(document.get(key)) if callable(value) else value
-    return chunk(document, bytes(glb.binary))
+    return make_glb_bytes(document, bytes(glb.binary))
 
 
 def with_item(number, **properties):
+    """Return a function that changes properties of one item of a list."""
+
     def change(items):
         items = list(items or [])
         items[number] = {**items[number], **properties}
@@ -133,7 +136,8 @@ def with_item(number, **properties):
     return change
 
 
-def huge(items):
+def with_huge_count(items):
+    """Set the count of the first accessor to 10^9."""
     return [{**items[0], "count": 10**9}, *items[1:]]
 
 
@@ -143,88 +147,88 @@ HOSTILE = {
     "text": (b"hello there", "not a glTF file"),
     "png": (b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "not a glTF file"),
     "magic alone": (b"glTF", "truncated GLB: 4 bytes"),
-    "header alone": (chunk({})[:12] + b"\0" * 8, "GLB"),
-    "version 1": (chunk({"asset": {"version": "2.0"}}, version=1), "GLB version 1"),
-    "longer than it is": (chunk({"asset": {"version": "2.0"}}, claim=10**9), "truncated GLB"),
-    "cut": (changed()[:-100], "truncated GLB"),
-    "chunk too long": (chunk({})[:12] + struct.pack("<II", 2**31, 0x4E4F534A) + b"{}  ", "does not fit|truncated"),
+    "header alone": (make_glb_bytes({})[:12] + b"\0" * 8, "GLB"),
+    "version 1": (make_glb_bytes({"asset": {"version": "2.0"}}, version=1), "GLB version 1"),
+    "longer than it is": (make_glb_bytes({"asset": {"version": "2.0"}}, length=10**9), "truncated GLB"),
+    "cut": (changed_file()[:-100], "truncated GLB"),
+    "chunk too long": (make_glb_bytes({})[:12] + struct.pack("<II", 2**31, 0x4E4F534A) + b"{}  ", "does not fit|truncated"),
     "no json chunk": (struct.pack("<IIIII", 0x46546C67, 2, 24, 4, 0x004E4942) + b"abcd", "first chunk is not JSON"),
-    "no json": (chunk({})[:20] + b"{]" + chunk({})[22:], "JSON cannot be read"),
-    "not utf-8": (chunk({"a": "bcdef"}).replace(b"bcdef", b"\xff\xfe\xff\xfe\xff"), "JSON cannot be read"),
+    "no json": (make_glb_bytes({})[:20] + b"{]" + make_glb_bytes({})[22:], "JSON cannot be read"),
+    "not utf-8": (make_glb_bytes({"a": "bcdef"}).replace(b"bcdef", b"\xff\xfe\xff\xfe\xff"), "JSON cannot be read"),
     "deep": (b"{" + b'"a":[' * 200_000, "JSON cannot be read"),
-    "a list": (chunk([]), "not glTF 2.0"),
-    "gltf 1": (chunk({"asset": {"version": "1.0"}}), "not glTF 2.0"),
-    "no asset": (chunk({}), "not glTF 2.0"),
-    "asset is text": (chunk({"asset": "2.0"}), "damaged glTF"),
-    "nan": (chunk({"asset": {"version": "2.0"}, "x": float("nan")}), "NaN is not a JSON number"),
-    "nodes no list": (changed(nodes={"a": 1}), "nodes is not a list of objects"),
-    "node is text": (changed(nodes=["a"]), "nodes is not a list of objects"),
-    "no binary": (changed()[: 12 + 8] + b"", "truncated"),
-    "buffer longer": (changed(buffers=[{"byteLength": 10**12}]), "buffer 0 should have 1000000000000 bytes"),
-    "buffer negative": (changed(buffers=[{"byteLength": -1}]), "byteLength is -1"),
+    "a list": (make_glb_bytes([]), "not glTF 2.0"),
+    "gltf 1": (make_glb_bytes({"asset": {"version": "1.0"}}), "not glTF 2.0"),
+    "no asset": (make_glb_bytes({}), "not glTF 2.0"),
+    "asset is text": (make_glb_bytes({"asset": "2.0"}), "damaged glTF"),
+    "nan": (make_glb_bytes({"asset": {"version": "2.0"}, "x": float("nan")}), "NaN is not a JSON number"),
+    "nodes no list": (changed_file(nodes={"a": 1}), "nodes is not a list of objects"),
+    "node is text": (changed_file(nodes=["a"]), "nodes is not a list of objects"),
+    "no binary": (changed_file()[: 12 + 8] + b"", "truncated"),
+    "buffer longer": (changed_file(buffers=[{"byteLength": 10**12}]), "buffer 0 should have 1000000000000 bytes"),
+    "buffer negative": (changed_file(buffers=[{"byteLength": -1}]), "byteLength is -1"),
     "second buffer": (
-        changed(buffers=lambda b: [*b, {"byteLength": 4}]),
+        changed_file(buffers=lambda b: [*b, {"byteLength": 4}]),
         "buffer 1 should have 4 bytes, there is nothing",
     ),
-    "absolute uri": (changed(buffers=[{"byteLength": 4, "uri": "/etc/hostname"}]), "in its own folder"),
-    "uri upwards": (changed(buffers=[{"byteLength": 4, "uri": "../x"}]), "in its own folder"),
-    "uri in the net": (changed(buffers=[{"byteLength": 4, "uri": "https://a.b/c"}]), "in its own folder"),
-    "uri missing": (changed(buffers=[{"byteLength": 4, "uri": "gone.bin"}]), "not beside it"),
-    "uri no base64": (changed(buffers=[{"byteLength": 4, "uri": "data:;base64,@@@"}]), "not base64"),
-    "view outside": (changed(bufferViews=with_item(0, byteLength=10**9)), "outside buffer 0"),
-    "view offset": (changed(bufferViews=with_item(0, byteOffset=-4)), "byteOffset is -4"),
-    "view of buffer 7": (changed(bufferViews=with_item(0, buffer=7)), "buffer 7 does not exist"),
-    "accessor of view 999": (changed(accessors=with_item(0, bufferView=999)), "bufferView 999 does not exist"),
-    "accessor outside": (changed(accessors=with_item(0, byteOffset=10**6)), "elements need"),
-    "10^9 vertices": (changed(accessors=huge), "claims 1000000000 elements"),
-    "10^9 zeros": (changed(accessors=lambda a: [{"componentType": 5126, "type": "VEC3", "count": 10**9}]), "claims"),
-    "no count": (changed(accessors=with_item(0, count=None)), "count is None"),
-    "count is true": (changed(accessors=with_item(0, count=True)), "count is True"),
-    "odd type": (changed(accessors=with_item(0, type="VEC9")), "unknown componentType 5126 or type VEC9"),
-    "odd component": (changed(accessors=with_item(0, componentType=5130)), "unknown componentType 5130"),
-    "sparse too many": (changed(accessors=with_item(0, sparse={**SPARSE, "count": 999})), "sparse count 999"),
-    "sparse falls": (changed(accessors=with_item(0, sparse=SPARSE)), "sparse indices do not rise|needs|need"),
-    "sparse empty": (changed(accessors=with_item(0, sparse={})), "sparse: count is None"),
-    "stride 1": (changed(bufferViews=with_item(0, byteStride=1)), "stride 1"),
+    "absolute uri": (changed_file(buffers=[{"byteLength": 4, "uri": "/etc/hostname"}]), "in its own folder"),
+    "uri upwards": (changed_file(buffers=[{"byteLength": 4, "uri": "../x"}]), "in its own folder"),
+    "uri in the net": (changed_file(buffers=[{"byteLength": 4, "uri": "https://a.b/c"}]), "in its own folder"),
+    "uri missing": (changed_file(buffers=[{"byteLength": 4, "uri": "gone.bin"}]), "not beside it"),
+    "uri no base64": (changed_file(buffers=[{"byteLength": 4, "uri": "data:;base64,@@@"}]), "not base64"),
+    "view outside": (changed_file(bufferViews=with_item(0, byteLength=10**9)), "outside buffer 0"),
+    "view offset": (changed_file(bufferViews=with_item(0, byteOffset=-4)), "byteOffset is -4"),
+    "view of buffer 7": (changed_file(bufferViews=with_item(0, buffer=7)), "buffer 7 does not exist"),
+    "accessor of view 999": (changed_file(accessors=with_item(0, bufferView=999)), "bufferView 999 does not exist"),
+    "accessor outside": (changed_file(accessors=with_item(0, byteOffset=10**6)), "elements need"),
+    "10^9 vertices": (changed_file(accessors=with_huge_count), "claims 1000000000 elements"),
+    "10^9 zeros": (changed_file(accessors=lambda a: [{"componentType": 5126, "type": "VEC3", "count": 10**9}]), "claims"),
+    "no count": (changed_file(accessors=with_item(0, count=None)), "count is None"),
+    "count is true": (changed_file(accessors=with_item(0, count=True)), "count is True"),
+    "odd type": (changed_file(accessors=with_item(0, type="VEC9")), "unknown componentType 5126 or type VEC9"),
+    "odd component": (changed_file(accessors=with_item(0, componentType=5130)), "unknown componentType 5130"),
+    "sparse too many": (changed_file(accessors=with_item(0, sparse={**SPARSE, "count": 999})), "sparse count 999"),
+    "sparse falls": (changed_file(accessors=with_item(0, sparse=SPARSE)), "sparse indices do not rise|needs|need"),
+    "sparse empty": (changed_file(accessors=with_item(0, sparse={})), "sparse: count is None"),
+    "stride 1": (changed_file(bufferViews=with_item(0, byteStride=1)), "stride 1"),
     "mesh of accessor 99": (
-        changed(meshes=[{"primitives": [{"attributes": {"POSITION": 99}}]}]),
+        changed_file(meshes=[{"primitives": [{"attributes": {"POSITION": 99}}]}]),
         "POSITION 99 does not",
     ),
-    "mesh without parts": (changed(meshes=[{"primitives": []}]), "has no primitives"),
-    "mesh without list": (changed(meshes=[{}]), "has no primitives"),
+    "mesh without parts": (changed_file(meshes=[{"primitives": []}]), "has no primitives"),
+    "mesh without list": (changed_file(meshes=[{}]), "has no primitives"),
     "names too few": (
-        changed(meshes=with_item(0, extras={"targetNames": ["a"]})),
+        changed_file(meshes=with_item(0, extras={"targetNames": ["a"]})),
         "targetNames does not have one entry",
     ),
-    "weights too many": (changed(meshes=with_item(0, weights=[0] * 9)), "weights does not have one entry"),
-    "cycle": (changed(nodes=with_item(3, children=[0])), "cycle"),
-    "own child": (changed(nodes=[{"children": [0]}]), "cycle"),
-    "two parents": (changed(nodes=with_item(9, children=[3])), "two parents"),
-    "child 99": (changed(nodes=with_item(3, children=[99])), "child 99 does not exist"),
-    "child is text": (changed(nodes=with_item(3, children=["a"])), "child a does not exist"),
-    "node of mesh 5": (changed(nodes=with_item(9, mesh=5)), "mesh 5 does not exist"),
-    "short rotation": (changed(nodes=with_item(3, rotation=[0, 0, 1])), "rotation is not 4 finite numbers"),
-    "rotation of text": (changed(nodes=with_item(3, rotation=["a"] * 4)), "rotation is not 4 finite numbers"),
-    "skin of joint 99": (changed(skins=with_item(0, joints=[99])), "joint 99 does not exist"),
-    "skin without joints": (changed(skins=with_item(0, joints=[])), "has no joints"),
-    "skin matrices": (changed(skins=with_item(0, inverseBindMatrices=0)), "not one MAT4 for each"),
-    "scene of node 99": (changed(scenes=[{"nodes": [99]}]), "node 99 does not exist"),
-    "scene 3": (changed(scene=3), "scene 3 does not exist"),
+    "weights too many": (changed_file(meshes=with_item(0, weights=[0] * 9)), "weights does not have one entry"),
+    "cycle": (changed_file(nodes=with_item(3, children=[0])), "cycle"),
+    "own child": (changed_file(nodes=[{"children": [0]}]), "cycle"),
+    "two parents": (changed_file(nodes=with_item(9, children=[3])), "two parents"),
+    "child 99": (changed_file(nodes=with_item(3, children=[99])), "child 99 does not exist"),
+    "child is text": (changed_file(nodes=with_item(3, children=["a"])), "child a does not exist"),
+    "node of mesh 5": (changed_file(nodes=with_item(9, mesh=5)), "mesh 5 does not exist"),
+    "short rotation": (changed_file(nodes=with_item(3, rotation=[0, 0, 1])), "rotation is not 4 finite numbers"),
+    "rotation of text": (changed_file(nodes=with_item(3, rotation=["a"] * 4)), "rotation is not 4 finite numbers"),
+    "skin of joint 99": (changed_file(skins=with_item(0, joints=[99])), "joint 99 does not exist"),
+    "skin without joints": (changed_file(skins=with_item(0, joints=[])), "has no joints"),
+    "skin matrices": (changed_file(skins=with_item(0, inverseBindMatrices=0)), "not one MAT4 for each"),
+    "scene of node 99": (changed_file(scenes=[{"nodes": [99]}]), "node 99 does not exist"),
+    "scene 3": (changed_file(scene=3), "scene 3 does not exist"),
     "material 4": (
-        changed(meshes=lambda m: [{"primitives": [{**m[0]["primitives"][0], "material": 4}]}]),
+        changed_file(meshes=lambda m: [{"primitives": [{**m[0]["primitives"][0], "material": 4}]}]),
         "material 4 does not exist",
     ),
-    "huge translation": (changed(nodes=with_item(3, translation=[0, 1e300, 0])), "translation is not 3 finite"),
-    "weights of text": (changed(nodes=with_item(9, weights=["a", 1])), "weights are not finite"),
-    "extensions 5": (changed(extensionsUsed=5), "extensionsUsed is not a list of names"),
-    "Draco": (changed(extensionsRequired=["KHR_draco_mesh_compression"]), "Draco-compressed .* npx @gltf-transform/cli copy"),
-    "unknown": (changed(extensionsRequired=["EXT_mesh_gpu_instancing"]), "requires the extension EXT_mesh_gpu_instancing"),
-    "meshopt": (changed(extensionsRequired=["EXT_meshopt_compression"]), "meshopt-compressed"),
+    "huge translation": (changed_file(nodes=with_item(3, translation=[0, 1e300, 0])), "translation is not 3 finite"),
+    "weights of text": (changed_file(nodes=with_item(9, weights=["a", 1])), "weights are not finite"),
+    "extensions 5": (changed_file(extensionsUsed=5), "extensionsUsed is not a list of names"),
+    "Draco": (changed_file(extensionsRequired=["KHR_draco_mesh_compression"]), "Draco-compressed .* npx @gltf-transform/cli copy"),
+    "unknown": (changed_file(extensionsRequired=["EXT_mesh_gpu_instancing"]), "requires the extension EXT_mesh_gpu_instancing"),
+    "meshopt": (changed_file(extensionsRequired=["EXT_meshopt_compression"]), "meshopt-compressed"),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile(name, tmp_path):
+def test_damaged_and_hostile_files_raise(name, tmp_path):
     content, message = HOSTILE[name]
     path = tmp_path / "bad.glb"
     path.write_bytes(content)
@@ -233,7 +237,7 @@ def test_hostile(name, tmp_path):
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
-def test_no_file(tmp_path):
+def test_missing_files_and_folders_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         read_glb(tmp_path / "a.glb")
     with pytest.raises(ValueError, match="is a directory"):
@@ -244,16 +248,16 @@ def test_no_file(tmp_path):
         write_glb(make_face(), tmp_path / "no" / "a.glb")
 
 
-def test_every_cut_and_flip_is_one_line(tmp_path):
-    """Whatever byte is lost or changed: a sound file or a ValueError, nothing else."""
+def test_lost_or_changed_bytes_raise_only_value_error(tmp_path):
+    """A file with lost or changed bytes is read or raises ValueError."""
     write_glb(make_body(), tmp_path / "a.glb")
     data = (tmp_path / "a.glb").read_bytes()
     rng = np.random.default_rng(0)
     path = tmp_path / "b.glb"
     for _ in range(150):
         damaged = bytearray(data)
-        for place in rng.integers(0, 4000, 3):
-            damaged[place] = rng.integers(0, 256)
+        for offset in rng.integers(0, 4000, 3):
+            damaged[offset] = rng.integers(0, 256)
         path.write_bytes(damaged[: rng.choice([len(data), int(rng.integers(len(data)))])])
         try:
             glb = read_glb(path)

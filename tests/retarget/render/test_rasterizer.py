@@ -1,4 +1,4 @@
-"""The rasteriser against a loop over every pixel and triangle, and the small functions around it."""
+"""Tests of the rasterizer against a loop over all pixels and triangles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.helpers.meshes import sphere
 
 
 def slow_rasterize(points, triangles, height, width, cull=False):
-    """One pixel at a time, one triangle at a time: obviously right."""
+    """Rasterize with a plain loop over pixels and triangles."""
     winner = np.full((height, width), -1)
     barycentric = np.zeros((height, width, 3))
     for i in range(height):
@@ -31,10 +31,10 @@ def slow_rasterize(points, triangles, height, width, cull=False):
 
 @pytest.mark.parametrize("cull", [False, True])
 @pytest.mark.parametrize("spread", [3.0, 60.0])
-def test_against_slow(cull, spread):
+def test_the_result_equals_that_of_the_plain_loop(cull, spread):
     rng = np.random.default_rng(0)
-    centre = rng.uniform(-5, 30, (40, 1, 3))
-    points = (centre + rng.normal(0, spread / 3, (40, 3, 3))).reshape(-1, 3)
+    center = rng.uniform(-5, 30, (40, 1, 3))
+    points = (center + rng.normal(0, spread / 3, (40, 3, 3))).reshape(-1, 3)
     triangles = rng.permutation(120).reshape(40, 3)
     triangle, barycentric = rasterize(points, triangles, 21, 27, cull)
     expected, weights = slow_rasterize(points, triangles, 21, 27, cull)
@@ -43,7 +43,7 @@ def test_against_slow(cull, spread):
     assert triangle.dtype == np.int32 and barycentric.dtype == np.float32
 
 
-def test_portions_change_nothing(monkeypatch):
+def test_the_size_of_portions_does_not_matter(monkeypatch):
     vertices, triangles = sphere()
     points = vertices * 20 + (20, 15, 0)
     whole = rasterize(points, triangles, 30, 40)[0]
@@ -52,7 +52,7 @@ def test_portions_change_nothing(monkeypatch):
     assert (rasterize(points, triangles, 30, 40)[0] == whole).all()
 
 
-def test_no_cracks_and_front_side():
+def test_a_closed_surface_has_no_gaps_and_shows_its_front():
     vertices, triangles = sphere(40, 60)
     points = vertices * 31.7 + (40.3, 39.1, 0)
     triangle, barycentric = rasterize(points, triangles, 80, 80, cull=True)
@@ -60,7 +60,7 @@ def test_no_cracks_and_front_side():
     inside = np.hypot(x - 40.3, y - 39.1) < 31.3
     assert (triangle[inside] >= 0).all()
     z = (points[triangles[triangle]][..., 2] * barycentric).sum(-1)
-    assert (z[inside] <= 1e-6).all(), "counter-clockwise triangles face a viewer who looks along +z"
+    assert (z[inside] <= 1e-6).all(), "counter-clockwise triangles face a viewer in the direction -z"
     assert (rasterize(points, triangles, 80, 80)[0][inside] == triangle[inside]).mean() > 0.99
 
 
@@ -85,7 +85,7 @@ def test_huge_triangle_fills_the_picture():
     assert (rasterize(points, np.array([[0, 1, 2]]), 200, 300)[0] == 0).all()
 
 
-def test_ties_and_layers():
+def test_equal_depths_and_depth_peeling():
     square = np.array([[0, 0, 1], [4, 0, 1], [0, 4, 1], [4, 4, 1.0]])
     points = np.concatenate([square, square, square + np.array([0, 0, 1])])
     one = np.array([[0, 1, 2], [1, 3, 2]])
@@ -108,6 +108,6 @@ def test_ties_and_layers():
         (np.zeros((3, 3)), np.array([[0, 1, -1]]), "vertex numbers"),
     ],
 )
-def test_bad_mesh(points, triangles, message):
+def test_a_wrong_mesh_raises(points, triangles, message):
     with pytest.raises(ValueError, match=message):
         rasterize(points, triangles, 4, 4)

@@ -1,4 +1,4 @@
-"""Drawn characters: where they are, what hides what, left and right, textures and transparency."""
+"""Tests of rendered characters: position, occlusion, left and right, textures and transparency."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.helpers.characters import ball, make_body, make_face, make_take
 
 
 def one_person(x=0.0, y=0.0, z=-1.0, rotation=(0, 0, 0, 1), **values):
+    """Return a take of one frame with one person at (x, y, z) in meters and the given weights."""
     coefficients = np.zeros((1, 52))
     for name, value in values.items():
         coefficients[0, ARKIT_NAMES.index(name)] = value
@@ -24,6 +25,7 @@ def one_person(x=0.0, y=0.0, z=-1.0, rotation=(0, 0, 0, 1), **values):
 
 
 def people(*takes):
+    """Return one take with the people of several takes."""
     return Take(
         *(np.concatenate([getattr(take, name) for take in takes]) for name in ("time_s",)),
         np.arange(len(takes)),
@@ -35,11 +37,11 @@ def black(height=120, width=160):
     return np.zeros((height, width, 3), np.uint8)
 
 
-def coloured(colour, **material):
-    """A ball of 0.2 m with the eyes' middle in front, of one colour."""
+def colored_ball(color, **material):
+    """Return a character: a ball of 0.2 m in one color, with its eyes at the front."""
     points, triangles, normals = ball(0.1)
     part = Part(points, triangles, normals, deltas=np.full((1, len(points), 3), 0.001), material=0)
-    surface = {"pbrMetallicRoughness": {"baseColorFactor": [*colour, material.pop("coverage", 1)]}, **material}
+    surface = {"pbrMetallicRoughness": {"baseColorFactor": [*color, material.pop("alpha", 1)]}, **material}
     nodes = [
         Node("head", children=[1]),
         Node("leftEye", (0.03, 0, 0)),
@@ -55,16 +57,16 @@ def rig_of(glb, tmp_path, name="rig"):
     return load_rig(tmp_path / f"{name}.glb")
 
 
-def test_place_and_size(face_path):
+def test_position_and_size(face_path):
     picture = render_scene(one_person(0.1, -0.05), [load_rig(face_path)], 160, 120, 200, black())
     rows, columns = np.nonzero(picture.any(axis=2))
-    # 0.2 m wide at about 1.1 m: 36 px; the middle of the ball is 0.09 m behind the eyes.
+    # 0.2 m wide at about 1.1 m: 36 px; the center of the ball is 0.09 m behind the eyes.
     assert columns.mean() + 0.5 == pytest.approx(80 + 200 * 0.1 / 1.09, abs=1)
     assert rows.mean() + 0.5 == pytest.approx(60 + 200 * 0.05 / 1.09, abs=1)
     assert np.ptp(columns) + 1 == pytest.approx(2 * 200 * 0.1 / 1.09, abs=3)
 
 
-def test_nobody_and_behind_the_camera(face_path):
+def test_nothing_is_drawn_without_people_in_view(face_path):
     rig, photo = load_rig(face_path), np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
     assert (render_scene(Take.empty(), [rig], 50, 40, 60, photo) == photo).all()
     assert (render_scene(one_person(z=1.0), [rig], 50, 40, 60, photo) == photo).all()
@@ -74,11 +76,11 @@ def test_nobody_and_behind_the_camera(face_path):
     assert plain.shape == (40, 50, 3) and plain.min() > 150
     before = photo.copy()
     render_scene(one_person(), [rig], 50, 40, 60, photo)
-    assert (photo == before).all(), "the given picture stays as it is"
+    assert (photo == before).all(), "the background of the caller is unchanged"
 
 
-def test_the_nearer_hides_the_farther(tmp_path):
-    red, green = rig_of(coloured((1, 0, 0)), tmp_path, "r"), rig_of(coloured((0, 1, 0)), tmp_path, "g")
+def test_the_nearer_person_occludes_the_farther_one(tmp_path):
+    red, green = rig_of(colored_ball((1, 0, 0)), tmp_path, "r"), rig_of(colored_ball((0, 1, 0)), tmp_path, "g")
     for order in ([0, 1], [1, 0]):
         take = people(one_person(z=-2.0), one_person(z=-1.0))[order]
         picture = render_scene(take, [red, green], 160, 120, 200, black())
@@ -87,7 +89,7 @@ def test_the_nearer_hides_the_farther(tmp_path):
     assert render_scene(take, [red, green], 160, 120, 200, black())[60, 80, 0] > 100
 
 
-def test_subjects_left_is_on_the_right(tmp_path):
+def test_the_subjects_left_is_on_the_right_of_the_picture(tmp_path):
     rig = rig_of(make_face(("mouthSmileLeft", "jawOpen")), tmp_path)
     # Move the smile's vertices to the subject's left side: those with x > 0.
     delta = rig.mesh.parts[0].deltas
@@ -99,36 +101,36 @@ def test_subjects_left_is_on_the_right(tmp_path):
     assert len(columns) and columns.min() >= 80
     glb = make_face()
     glb.document["materials"][1]["pbrMetallicRoughness"]["baseColorFactor"] = [0, 1, 0, 1]
-    turn = np.sin(np.radians(20)), np.cos(np.radians(20))  # to the subject's left by 40 degrees
+    half_turn = np.sin(np.radians(20)), np.cos(np.radians(20))  # to the subject's left by 40 degrees
     turned = render_scene(
-        one_person(rotation=(0, turn[0], 0, turn[1])), [rig_of(glb, tmp_path)], 160, 120, 200, black()
+        one_person(rotation=(0, half_turn[0], 0, half_turn[1])), [rig_of(glb, tmp_path)], 160, 120, 200, black()
     )
     eyes = np.nonzero(turned[:, :, 1] > turned[:, :, 0].astype(int) + 60)
     skin = np.nonzero(turned.any(axis=2))
     assert eyes[1].mean() > skin[1].mean() + 5
 
 
-def test_transparent_shows_what_is_behind(tmp_path):
+def test_transparent_materials_show_the_background(tmp_path):
     photo = black() + np.uint8(255)
     middle = {}
-    for kind, coverage in (("OPAQUE", 0.3), ("BLEND", 0.3), ("MASK", 0.3), ("MASK", 0.7)):
-        rig = rig_of(coloured((0, 0, 1), alphaMode=kind, coverage=coverage), tmp_path)
-        middle[kind, coverage] = render_scene(one_person(), [rig], 160, 120, 200, photo)[60, 80].astype(int)
+    for kind, alpha in (("OPAQUE", 0.3), ("BLEND", 0.3), ("MASK", 0.3), ("MASK", 0.7)):
+        rig = rig_of(colored_ball((0, 0, 1), alphaMode=kind, alpha=alpha), tmp_path)
+        middle[kind, alpha] = render_scene(one_person(), [rig], 160, 120, 200, photo)[60, 80].astype(int)
     assert middle["OPAQUE", 0.3][0] < 120 and (middle["MASK", 0.3] == 255).all()
     assert (middle["MASK", 0.7] == middle["OPAQUE", 0.3]).all()
     assert middle["OPAQUE", 0.3][0] + 40 < middle["BLEND", 0.3][0] < 255
 
 
 def test_two_transparent_layers(tmp_path):
-    once = rig_of(coloured((0, 0, 0), alphaMode="BLEND", coverage=0.5), tmp_path)
-    twice = rig_of(coloured((0, 0, 0), alphaMode="BLEND", coverage=0.5, doubleSided=True), tmp_path, "two")
+    once = rig_of(colored_ball((0, 0, 0), alphaMode="BLEND", alpha=0.5), tmp_path)
+    twice = rig_of(colored_ball((0, 0, 0), alphaMode="BLEND", alpha=0.5, doubleSided=True), tmp_path, "two")
     photo = black() + np.uint8(255)
     front = render_scene(one_person(), [once], 160, 120, 200, photo)[60, 80, 0]
     both = render_scene(one_person(), [twice], 160, 120, 200, photo)[60, 80, 0]
     assert 180 < front < 225 and both < front - 20
 
 
-def test_texture_and_vertex_colours(tmp_path):
+def test_texture_and_vertex_colors(tmp_path):
     checker = np.zeros((64, 64, 3), np.uint8)
     checker[:, :32] = (255, 0, 0)  # left half blue in OpenCV's order
     checker[:, 32:] = (0, 0, 255)
@@ -149,10 +151,10 @@ def test_texture_and_vertex_colours(tmp_path):
     top, left, right = rows.min() + 3, columns.min() + 3, columns.max() - 3
     assert picture[top, left, 2] > 200 > 30 > picture[top, left, 0], "upper left: blue"
     assert picture[top, right, 0] > 200 > 30 > picture[top, right, 2], "upper right: red"
-    assert picture[rows.max() - 3].max() < 110, "vertex colours darken the lower edge"
+    assert picture[rows.max() - 3].max() < 110, "vertex colors darken the lower edge"
 
 
-def test_sample_repeats_and_mixes():
+def test_texture_coordinates_repeat_and_texels_are_interpolated():
     texture = np.zeros((2, 2, 4), np.uint8)
     texture[:, 1] = 255
     material = Material(np.ones(4, np.float32), (texture,))
@@ -160,21 +162,21 @@ def test_sample_repeats_and_mixes():
     np.testing.assert_allclose(values[:, 0], [0, 1, 0.5, 1, 0], atol=1e-6)
 
 
-def test_bodies_only_when_asked(tmp_path):
+def test_the_body_is_drawn_only_on_request(tmp_path):
     rig = rig_of(make_body(), tmp_path)
     head = render_scene(one_person(z=-3), [rig], 160, 120, 200, black())
     whole = render_scene(one_person(z=-3), [rig], 160, 120, 200, black(), whole_body=True)
     assert 0 < head.any(axis=2).sum() < whole.any(axis=2).sum() / 3
 
 
-def test_bands_change_nothing(face_path, monkeypatch):
+def test_the_size_of_bands_does_not_matter(face_path, monkeypatch):
     rig, take = load_rig(face_path), make_take(3)
     whole = render_scene(take, [rig], 160, 120, 200)
     monkeypatch.setattr("retarget.render.draw_rig._PIXELS_AT_ONCE", 500)
     assert np.abs(render_scene(take, [rig], 160, 120, 200).astype(int) - whole).max() <= 1
     monkeypatch.setattr("retarget.render.draw_rig._MAX_PIXELS", 200)
     coarse = render_scene(take, [rig], 160, 120, 200).astype(int)
-    assert 0.5 < np.abs(coarse - whole).mean() < 8, "coarser, in the same place"
+    assert 0.5 < np.abs(coarse - whole).mean() < 8, "lower resolution, same position"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +189,6 @@ def test_bands_change_nothing(face_path, monkeypatch):
         ((5, 5, 9, np.zeros((5, 5, 3))), "float64"),
     ],
 )
-def test_refuses(arguments, message, face_path):
+def test_wrong_arguments_raise(arguments, message, face_path):
     with pytest.raises(ValueError, match=message):
         render_scene(Take.empty(), [load_rig(face_path)], *arguments)

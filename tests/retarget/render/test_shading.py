@@ -10,7 +10,7 @@ from retarget.render.shading import compose, downsample, linear_to_srgb, shade, 
 from tests.helpers.meshes import sphere
 
 
-def test_light_falls_from_above() -> None:
+def test_the_light_comes_from_above() -> None:
     color = np.full((2, 3), 0.5)
     lit = shade(color, np.array([[0, -1, 0], [0, 1, 0.0]]))
     assert (lit[0] > lit[1]).all()
@@ -22,7 +22,7 @@ def test_srgb_round_trip() -> None:
     assert srgb_to_linear(np.array(0.5)) == pytest.approx(0.2140, abs=1e-3)
 
 
-def test_downsampling_makes_soft_edges_and_compose_keeps_the_rest() -> None:
+def test_downsampling_smooths_edges_and_compose_keeps_the_background() -> None:
     vertices, triangles = sphere(20, 30)
     triangle, _ = nearest_triangles(vertices * 20 + (32, 24, 0), triangles, 48, 64)
     layer = downsample(np.repeat((triangle >= 0)[..., None], 4, 2).astype(np.float32), 2)

@@ -1,4 +1,4 @@
-"""The spherical harmonics are orthonormal over the sphere."""
+"""Tests of the spherical harmonics."""
 
 import numpy as np
 
@@ -6,20 +6,20 @@ from retarget.render.spherical_harmonics import HARMONIC_COUNT, harmonic_polynom
 
 
 def sphere(count: int = 4000) -> np.ndarray:
-    """Directions (N, 3) spread evenly."""
+    """Return evenly distributed unit directions (N, 3)."""
     step = np.arange(count) + 0.5
     height, angle = 1 - 2 * step / count, step * np.pi * (3 - np.sqrt(5))
     ring = np.sqrt(1 - height**2)
     return np.stack([ring * np.cos(angle), height, ring * np.sin(angle)], 1)
 
 
-def test_they_are_orthonormal() -> None:
+def test_the_functions_are_orthonormal_on_the_sphere() -> None:
     values = spherical_harmonics(sphere())
     gram = values.T @ values * 4 * np.pi / len(values)
     np.testing.assert_allclose(gram, np.eye(HARMONIC_COUNT), atol=5e-3)
 
 
-def test_any_shape() -> None:
+def test_inputs_of_any_shape() -> None:
     directions = sphere(12).reshape(3, 4, 3)
     values = spherical_harmonics(directions)
     assert values.shape == (3, 4, HARMONIC_COUNT) and values.dtype == np.float32

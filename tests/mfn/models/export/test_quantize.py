@@ -1,4 +1,4 @@
-"""Quantisation: the same cells within what eight bits allow, other sizes and batches too, and clear errors."""
+"""Tests of int8 quantization: accuracy, float32 parts, the uint8 input, the packed stem and error messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def photos(count):
 
 
 def trained():
-    """With maps of the size that training gives them."""
+    """Return a network whose batch normalization has the statistics of pictures, as after training."""
     torch.manual_seed(0)
     network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16), refinement_channels=8, refinement_steps=2)
     for part in network.modules():
@@ -46,17 +46,17 @@ def cells(path, image):
     return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["cells"], {"image": image})[0]
 
 
-def test_eight_bits_say_nearly_the_same(plain, tmp_path):
+def test_int8_cells_are_close_to_float_cells(plain, tmp_path):
     out = tmp_path / "small.onnx"
     quantize(plain, out, list(photos(4)))
     image = photos(2)[:, :192, :256]
-    exact, told = cells(plain, image), cells(out, image)
-    assert told.shape == exact.shape
-    centred = [(c - c.mean((0, 1))).ravel() for c in (exact, told)]
-    assert np.corrcoef(*centred)[0, 1] > 0.93, "random weights leave eight bits less room than trained ones"
+    expected, quantized = cells(plain, image), cells(out, image)
+    assert quantized.shape == expected.shape
+    centered = [(c - c.mean((0, 1))).ravel() for c in (expected, quantized)]
+    assert np.corrcoef(*centered)[0, 1] > 0.93, "random weights lose more precision than trained ones"
 
 
-def test_the_second_look_stays_exact(plain, tmp_path):
+def test_the_refiner_stays_in_float32(plain, tmp_path):
     import onnx
 
     out = tmp_path / "small.onnx"
@@ -64,53 +64,53 @@ def test_the_second_look_stays_exact(plain, tmp_path):
     nodes = onnx.load(str(out)).graph.node
     kinds = {n.op_type for n in nodes if "/refiner/" in n.name}
     assert "Gemm" in kinds and not {k for k in kinds if k.startswith(("QLinear", "Quantize"))}
-    assert any(n.op_type == "DequantizeLinear" for n in nodes), "the rest is in eight bits"
+    assert any(n.op_type == "DequantizeLinear" for n in nodes), "the other parts are int8"
     for name in MFN.float_modules:
         own = [n for n in nodes if n.op_type in ("Conv", "Gemm") and n.name.startswith(f"/network/{name}")]
-        assert own, f"{name}: the network has no such module"
+        assert own, f"expected a module {name} in the network"
         quantized = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
         assert not any(quantized.intersection(n.input[1:]) for n in own), f"{name} has to stay in float32"
 
 
-def test_what_cells_are_made_of_stays_exact(plain, tmp_path):
+def test_the_output_heads_stay_in_float32(plain, tmp_path):
     import onnx
 
     out = tmp_path / "small.onnx"
     quantize(plain, out, list(photos(2)))
     graph = onnx.load(str(out)).graph
-    maker = {name: n for n in graph.node for name in n.output}
-    way, seen = ["cells"], set()
-    while way:  # up from the cells to what made them, no further than the products
-        node = maker.get(way.pop())
-        if node is not None and id(node) not in seen:
-            seen.add(id(node))
-            assert node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] not in maker, node.name
+    producer = {name: n for n in graph.node for name in n.output}
+    pending, visited = ["cells"], set()
+    while pending:  # from the cells back to the matrix products
+        node = producer.get(pending.pop())
+        if node is not None and id(node) not in visited:
+            visited.add(id(node))
+            assert node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.input[0] not in producer, node.name
             if node.op_type != "MatMul" and "/refiner/" not in node.name:
-                way += node.input
-    assert sum(n.op_type == "MatMul" and "/refiner/" not in n.name for n in graph.node) == 4 * 4, "four of four heads"
+                pending += node.input
+    assert sum(n.op_type == "MatMul" and "/refiner/" not in n.name for n in graph.node) == 4 * 4, "4 products in each of 4 heads"
 
 
-def test_the_picture_goes_in_as_its_bytes(plain, tmp_path):
+def test_the_input_is_uint8(plain, tmp_path):
     import onnx
     from onnx import numpy_helper
 
     out = tmp_path / "small.onnx"
     quantize(plain, out, list(photos(2)))
     graph = onnx.load(str(out)).graph
-    names, reads = {"image"}, []
-    for node in graph.node:  # in their order
+    names, consumers = {"image"}, []
+    for node in graph.node:  # in the order of execution
         if names.intersection(node.input):
             if node.op_type in ("Transpose", "Reshape"):
                 names.update(node.output)
             elif node.op_type != "Shape":
-                reads.append(node)
-    assert {n.op_type for n in reads} == {"DequantizeLinear"} and len(reads) == 2, "the first convolution and the halving"
-    scale = next(numpy_helper.to_array(t) for t in graph.initializer if t.name == reads[0].input[1])
-    assert scale == np.float32(1 / 64), "what the network divides by"
+                consumers.append(node)
+    assert {n.op_type for n in consumers} == {"DequantizeLinear"} and len(consumers) == 2, "the first convolution and the downsampling"
+    scale = next(numpy_helper.to_array(t) for t in graph.initializer if t.name == consumers[0].input[1])
+    assert scale == np.float32(1 / 64), "the divisor of the network's input"
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_reading_in_columns_changes_nothing(plain, tmp_path, monkeypatch, mirror):
+def test_packed_columns_give_identical_cells(plain, tmp_path, monkeypatch, mirror):
     import onnx
 
     source = plain
@@ -118,10 +118,10 @@ def test_reading_in_columns_changes_nothing(plain, tmp_path, monkeypatch, mirror
         network = trained()
         source = tmp_path / "mirror.onnx"
         write_onnx(enable_mirror_tta(network), source)
-    there = []
+    counts = []
 
     def count(graph):
-        there.append(sum(n.op_type == "Conv" for n in graph.node))
+        counts.append(sum(n.op_type == "Conv" for n in graph.node))
         return 0
 
     quantize(source, tmp_path / "columns.onnx", list(photos(2)))
@@ -129,27 +129,27 @@ def test_reading_in_columns_changes_nothing(plain, tmp_path, monkeypatch, mirror
     quantize(source, tmp_path / "plain.onnx", list(photos(2)))
     graph = onnx.load(str(tmp_path / "columns.onnx")).graph
     wide = [n for n in graph.node if n.op_type == "Conv" and any(a.name == "strides" and list(a.ints) == [2, 1] for a in n.attribute)]
-    assert len(wide) == 5 and there == [sum(n.op_type == "Conv" for n in graph.node)], "three first convolutions and two halvings"
+    assert len(wide) == 5 and counts == [sum(n.op_type == "Conv" for n in graph.node)], "three first convolutions and two downsamplings"
     for height, width in ((16, 16), (64, 16), (16, 112), (192, 336)):
         image = np.random.default_rng(height).integers(0, 256, (2, height, width, 3)).astype(np.uint8)
         np.testing.assert_array_equal(cells(tmp_path / "columns.onnx", image), cells(tmp_path / "plain.onnx", image))
 
 
 @pytest.mark.parametrize(("size", "left", "columns"), [(3, 1, 4), (3, 1, 8), (2, 0, 16), (2, 0, 8), (5, 2, 4)])
-def test_wide_kernels_are_the_same_convolution(size, left, columns):
+def test_widened_kernels_give_the_same_convolution(size, left, columns):
     rng = np.random.default_rng(size)
     kernel, x = rng.normal(size=(5, 3, size, size)), rng.normal(size=(1, 3, 8, 32))
-    wide, before, behind = widen_kernel(kernel, left, columns)
-    assert (before, behind) == (left > 0, size == 5)
+    wide, before, after = widen_kernel(kernel, left, columns)
+    assert (before, after) == (left > 0, size == 5)
     rows = torch.from_numpy(x.transpose(0, 2, 3, 1).reshape(1, 8, 32 // columns, -1).transpose(0, 3, 1, 2))
-    rows = torch.nn.functional.pad(rows, (before, behind, left, size - 2 - left))
-    told = torch.nn.functional.conv2d(rows, torch.from_numpy(wide), stride=(2, 1)).permute(0, 2, 3, 1).reshape(1, -1, 16, 5)
+    rows = torch.nn.functional.pad(rows, (before, after, left, size - 2 - left))
+    actual = torch.nn.functional.conv2d(rows, torch.from_numpy(wide), stride=(2, 1)).permute(0, 2, 3, 1).reshape(1, -1, 16, 5)
     padded = torch.nn.functional.pad(torch.from_numpy(x), (left, size - 2 - left, left, size - 2 - left))
-    true = torch.nn.functional.conv2d(padded, torch.from_numpy(kernel), stride=2)
-    torch.testing.assert_close(told.permute(0, 3, 1, 2), true)
+    expected = torch.nn.functional.conv2d(padded, torch.from_numpy(kernel), stride=2)
+    torch.testing.assert_close(actual.permute(0, 3, 1, 2), expected)
 
 
-def test_command_and_errors(plain, tmp_path, capsys):
+def test_the_command_and_its_error_messages(plain, tmp_path, capsys):
     write_image(tmp_path / "a.png", np.full((90, 160, 3), 90, np.uint8))
     out = tmp_path / "q.onnx"
     assert main(["quantize", str(plain), str(tmp_path / "a.png"), "--out", str(out)]) == 0 and out.is_file()

@@ -1,4 +1,4 @@
-"""Exported networks of one crop agree with torch and work in `SingleFace`."""
+"""Exported single-face networks give the same output as torch and work in `SingleFace`."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from mfn.inference.single_face import SingleFace  # noqa: E402
-from mfn.structures.crop_geometry import CROP_SIZE, crop_matrix, crop_windows  # noqa: E402
-from mfn.structures.head_model import HeadModel  # noqa: E402
-from tests.helpers.training import (  # noqa: E402
-    tiny_crop_networks,
-)
+from mfn.structures.crop_geometry import CROP_SIZE, crop_windows  # noqa: E402
+from tests.helpers.training import tiny_crop_networks  # noqa: E402
 
-MODEL = HeadModel.load()
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
@@ -23,23 +19,23 @@ def exported(tmp_path_factory):
     for name in ("sfn", "position map", "dense"):
         network = tiny_crop_networks()[name].eval()
         for p in network.parameters():
-            p.data = p.data.half().float()  # what the file keeps
+            p.data = p.data.half().float()  # the file stores half precision
         files[name] = folder / f"{name}.onnx", network
         write_onnx(network, files[name][0])
     return files
 
 
 @pytest.mark.parametrize("name", ["sfn", "position map", "dense"])
-def test_export_agrees_with_torch(exported, name):
+def test_onnx_output_equals_torch(exported, name):
     path, network = exported[name]
     crops = np.random.default_rng(0).integers(0, 255, (3, CROP_SIZE, CROP_SIZE, 3)).astype(np.uint8)
     with torch.no_grad():
-        ours = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float()).numpy()
-    np.testing.assert_allclose(SingleFace.load(path).session.run(None, {"image": crops})[0], ours, rtol=1e-2, atol=1e-2)
+        expected = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float()).numpy()
+    np.testing.assert_allclose(SingleFace.load(path).session.run(None, {"image": crops})[0], expected, rtol=1e-2, atol=1e-2)
 
 
-def test_single_face_speaks_in_px_of_the_picture(exported):
-    """An untrained network calls every face frontal in the middle of its crop: so the boxes say where its faces are."""
+def test_results_are_in_px_of_the_picture(exported):
+    """An untrained network predicts a frontal face at the center of each crop, so the boxes define the results."""
     single = SingleFace.load(exported["sfn"][0])
     picture = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
     boxes = np.array([[20, 30, 80, 110], [150, 100, 310, 280.0], [390, 290, 420, 330]])
@@ -53,7 +49,7 @@ def test_single_face_speaks_in_px_of_the_picture(exported):
 
 
 @pytest.mark.parametrize("name", ["position map", "dense"])
-def test_point_networks_give_points(exported, name):
+def test_landmark_networks_return_landmarks(exported, name):
     single = SingleFace.load(exported[name][0])
     picture = np.zeros((300, 400, 3), np.uint8)
     points = single.landmarks(picture, np.array([[150, 100, 310, 280.0]]))
@@ -64,7 +60,7 @@ def test_point_networks_give_points(exported, name):
         single(picture, np.array([[150, 100, 310, 280.0]]))
 
 
-def test_bad_boxes_are_one_line(exported):
+def test_wrong_boxes_and_wrong_networks_raise(exported):
     single = SingleFace.load(exported["sfn"][0])
     picture = np.zeros((30, 40, 3), np.uint8)
     for boxes in (np.zeros(4), np.array([[5, 5, 5, 9.0]]), np.array([[0, 0, np.nan, 9]])):
@@ -74,9 +70,3 @@ def test_bad_boxes_are_one_line(exported):
 
     with pytest.raises(ValueError, match="expected a single-face network"):
         SingleFace.load(DEFAULT_WEIGHTS)
-
-
-def test_crop_matrix_takes_the_window_to_the_crop():
-    window = np.array([100.0, 50, 64])
-    corners = crop_matrix(window) @ np.array([[68, 18, 1], [132, 82, 1.0]]).T
-    np.testing.assert_allclose(corners.T, [[0, 0], [CROP_SIZE, CROP_SIZE]])
