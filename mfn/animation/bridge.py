@@ -35,9 +35,14 @@ def faces_to_take(
         A take of N samples in the axes of glTF: x right, y up, meters; the camera is at the origin and looks along -z.
         An actor is a track, or a single row where `faces.track` is -1. The 52nd coefficient, tongueOut, is 0.
 
+    Raises:
+        ValueError: The size is not (width, height).
+
     A weak-perspective rotation is relative to the ray from the camera to the face. In the scene it is relative to the
     axis of the camera. So each rotation is multiplied by the rotation from the axis to the ray.
     """
+    if len(size) != 2:
+        raise ValueError(f"size: expected (width, height), such as image.shape[1::-1], got {len(size)} values")
     focal_px = default_focal_px(*size) if focal_px is None else focal_px
     position = camera.translation(faces, focal_px, size)
     rotation = camera.rotation_to_gltf(_rotation_to_ray(position) @ faces.rotation)

@@ -120,6 +120,13 @@ def assign_rigs(actors: NDArray[np.integer[Any]], rigs: Sequence[Rig]) -> dict[i
     return {int(actor): k % len(rigs) for k, actor in enumerate(np.unique(actors))}
 
 
+def check_rigs(rigs: Sequence[Rig]) -> None:
+    """Raise TypeError unless `rigs` is a list of characters."""
+    wrong = rigs if isinstance(rigs, (Rig, str)) else next((rig for rig in rigs if not isinstance(rig, Rig)), None)
+    if wrong is not None:
+        raise TypeError(f"rigs: expected a list of characters, such as [load_rig('robot')], got {wrong!r:.80}")
+
+
 def _neck_movement(rig: Rig, rotation: Floats) -> NDArray[np.float64]:
     """Movements (N, 4, 4) of the rotations (N, 3, 3) about the neck joint. Without one the rotations are the identity."""
     return rotation_about_point(np.zeros(3) if rig.neck is None else rig.world[rig.neck, :3, 3], rotation)

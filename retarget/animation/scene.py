@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.animation.pose import assign_rigs
+from retarget.animation.pose import assign_rigs, check_rigs
 from retarget.animation.tracks import Track, choose_keyframes, make_tracks
 from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
 from retarget.gltf.accessors import add_accessor
-from retarget.gltf.document import Document, Glb, add, write_glb
+from retarget.gltf.document import Document, Glb, add, check_output_name, write_glb
 from retarget.gltf.merge import append_document, copy_nodes, scene_roots
 from retarget.gltf.node_tree import local_matrix
 from retarget.io.files import same_file
@@ -74,7 +74,8 @@ def write_scene(
             written.
 
     Raises:
-        ValueError: There are no rigs, the path is a rig's own file, an actor has two samples at one time, or an
+        TypeError: A rig is not a `Rig`, but a file name, for example.
+        ValueError: There are no rigs, the path is a rig's own file or does not end in .glb or .gltf, an actor has two samples at one time, or an
             argument is out of range.
         FileNotFoundError: The folder does not exist.
 
@@ -85,6 +86,8 @@ def write_scene(
     with the first sample of the take; a single moment lasts one second. Materials, textures, skins, morph targets and
     the rig's own animations stay as they are.
     """
+    check_output_name(path)
+    check_rigs(rigs)
     for rig in rigs:
         if same_file(path, rig.glb.path):
             raise ValueError(f"{path}: this is a character's own file; give the scene another name")

@@ -29,6 +29,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `retarget animate` and return the exit code."""
     options = _parser(verb).parse_args(arguments)
     from retarget.animation.scene import build_scene, write_built_scene
+    from retarget.gltf.document import check_output_name
     from retarget.performance.files import read_take
 
     with Progress(options.quiet) as progress:
@@ -37,6 +38,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         paths = avatar_paths(options)
         rigs = load_characters(paths, options)
         out = output_path(options.out, Path(options.take).with_suffix(".glb"), options.take, *paths)
+        check_output_name(out)
         glb = build_scene(take, rigs, options.tolerance, progress.bar("characters"))
         progress.stage(f"writing {out}")
         write_built_scene(glb, out, *picture_size(options), options.focal)

@@ -22,6 +22,7 @@ from retarget.io.files import MAX_FILE_BYTES, atomic_write, check_file
 
 Document = dict[str, Any]
 
+WRITE_SUFFIXES = (".glb", ".gltf", ".vrm")
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _PICTURES = {"image/png": re.compile(rb"\x89PNG"), "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL)}
 _PICTURES["image/ktx2"] = re.compile(rb"\xabKTX 20")
@@ -64,8 +65,15 @@ def read_glb(path: str | os.PathLike[str]) -> Glb:
     return glb
 
 
+def check_output_name(path: str | os.PathLike[str]) -> None:
+    """Raise ValueError if a file name does not end as a glTF file's. No other format is written under its name."""
+    if Path(path).suffix.lower() not in WRITE_SUFFIXES and not Path(path).is_dir():
+        raise ValueError(f"{path}: expected a file name that ends in {' or '.join(WRITE_SUFFIXES)}; Blender converts .glb to .fbx and others")
+
+
 def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:
-    """Write a .glb file, or a .gltf file with its buffer embedded, whole or not at all."""
+    """Write a .glb file, or a .gltf file with its buffer embedded, whole or not at all. See `check_output_name`."""
+    check_output_name(path)
     document = dict(glb.document)
     binary = bytes(glb.binary)
     if binary:

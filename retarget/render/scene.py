@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.animation.pose import assign_rigs, pose_vertices
+from retarget.animation.pose import assign_rigs, check_rigs, pose_vertices
 from retarget.performance.take import Take
 from retarget.render.draw_rig import draw_rig
 from retarget.rig.rig import Rig
@@ -41,6 +41,7 @@ def render_scene(
         (height, width, 3) uint8 RGB.
 
     Raises:
+        TypeError: A rig is not a `Rig`, but a file name, for example.
         ValueError: A size is not positive, or the background has another shape or type.
     """
     if width < 1 or height < 1 or not focal_px > 0:
@@ -48,6 +49,7 @@ def render_scene(
     if background is not None and (background.shape != (height, width, 3) or background.dtype != np.uint8):
         raise ValueError(f"background: expected {(height, width, 3)} uint8, got {background.shape} {background.dtype}")
     picture = _gray_background(width, height) if background is None else background.copy()
+    check_rigs(rigs)
     rig_of_actor = assign_rigs(take.actor, rigs)
     for row in np.argsort(take.translation[:, 2], kind="stable"):  # from far to near
         sample = take[[row]]

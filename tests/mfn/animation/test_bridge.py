@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.structures.camera import rotation_from_euler
@@ -60,3 +61,8 @@ def test_actors_and_times():
 
 def test_nobody():
     assert len(faces_to_take(Faces.empty(4), SIZE)) == 0
+
+
+def test_an_image_is_no_size():
+    with pytest.raises(ValueError, match=r"expected \(width, height\), such as image.shape\[1::-1\], got 480 values"):
+        faces_to_take(Faces.empty(2), np.zeros((480, 640, 3), np.uint8))

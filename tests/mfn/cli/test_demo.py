@@ -66,7 +66,7 @@ def test_bad_options(tmp_path, monkeypatch, spots, arguments, code, message, cap
 
 def test_bench_prints_a_row_for_each_crowd(head_model, spots, capsys):
     assert bench(Predictor.load(spots, threads=1), repeats=1, crowds=(0, 2)) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
 def test_the_demo_finds_its_people(head_model, shipped, tmp_path, monkeypatch, capsys):

@@ -271,3 +271,23 @@ def test_brunette_keeps_her_looks(brunette_path, tmp_path):
     for kind in ("materials", "textures", "images", "samplers", "meshes"):
         assert out.document[kind] == rig.glb.document[kind]
     assert out.document["asset"]["copyright"] == "Ready Player Me" and len(out.document["skins"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("rigs", "name", "error", "message"),
+    [
+        ("robot", "a.glb", TypeError, r"expected a list of characters, such as \[load_rig\('robot'\)\], got 'robot'"),
+        (["robot"], "a.glb", TypeError, "got 'robot'"),
+        ([], "a.glb", ValueError, "expected at least one character"),
+        ([], "a.fbx", ValueError, "a.fbx: expected a file name that ends in .glb or .gltf or .vrm"),
+    ],
+)
+def test_wrong_rigs_and_names_are_refused(rigs, name, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        write_scene(make_take(1, 1), rigs, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_one_rig_is_not_a_list(face_path, tmp_path):
+    with pytest.raises(TypeError, match="expected a list of characters"):
+        write_scene(make_take(1, 1), load_rig(face_path), tmp_path / "a.glb")
