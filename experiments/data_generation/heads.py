@@ -20,6 +20,7 @@ from experiments.common import make_parser
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
+from mfn.synthesis.takes import ExpressionTakes
 from mfn.training.data.pack_writer import write_contact_sheet, write_pack
 from mfn.training.data.packs import read_pictures
 from retarget.io.images import Image, encode_jpeg
@@ -45,13 +46,15 @@ def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__)
     parser.add_argument("--backgrounds", type=Path, required=True, help="tar of photos without faces")
+    parser.add_argument("--takes", type=Path, help="recorded ARKit weights (.npz with `names`, `values`) to draw most expressions from")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
     parser.add_argument("--count", type=int, default=6000, help="number of pictures")
     parser.add_argument("--size", type=int, default=200, help="side of a picture in px")
     parser.add_argument("--samples", type=float, default=1.25, help="samples for each px of a side")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    rng, heads = np.random.default_rng(args.seed), HeadGenerator(HeadModel.load(), read_pictures(args.backgrounds))
+    rng, takes = np.random.default_rng(args.seed), ExpressionTakes.load(args.takes) if args.takes else None
+    heads = HeadGenerator(HeadModel.load(), read_pictures(args.backgrounds), takes=takes)
     start = time.perf_counter()
     coded, faces = make(lambda: heads.generate(rng, args.size, args.samples), args.count)
     print(f"{len(coded) / (time.perf_counter() - start):.1f} heads a second")

@@ -17,10 +17,14 @@ from mfn.synthesis.rendering import accessories
 from mfn.synthesis.rendering.accessories import HeadPlacement
 from mfn.synthesis.rendering.head_renderer import HeadRenderer, Person
 from mfn.synthesis.rendering.lighting import Light, random_light
+from mfn.synthesis.takes import ExpressionTakes
 from retarget.io.images import Image
 
 Floats = NDArray[np.floating]
 _PX_PER_M_AT_UNIT_SIZE = 3.6  # median scale of a head, for an image of 1 px
+
+
+RECORDED_SHARE = 0.6  # of the expressions come from recorded performances, if there are any
 
 
 class HeadGenerator:
@@ -33,16 +37,24 @@ class HeadGenerator:
         >>> image, face = generator.generate(np.random.default_rng(0))
     """
 
-    def __init__(self, model: HeadModel, backgrounds: Sequence[Image] = (), images_per_person: int = 8) -> None:
+    def __init__(
+        self,
+        model: HeadModel,
+        backgrounds: Sequence[Image] = (),
+        images_per_person: int = 8,
+        takes: ExpressionTakes | None = None,
+    ) -> None:
         """Prepare the head's surface; takes about a second.
 
         Args:
             model: the head model.
             backgrounds: photos (H, W, 3) uint8 RGB without faces; none: plain walls.
             images_per_person: images after which the next person is painted.
+            takes: recorded performances, from which most expressions are drawn; None: all are invented.
         """
         self.renderer = HeadRenderer(model)
         self.model, self.backgrounds, self.images_per_person = model, backgrounds, images_per_person
+        self.takes = takes
         self.person_number = -1
         self._person: Person | None = None
         self._rendered = 0
@@ -86,7 +98,8 @@ class HeadGenerator:
 
     def place(self, person: Person, size_px: int, rng: np.random.Generator) -> Faces:
         """Draw pose, expression and place of the person in the next image. Returns one row with its box."""
-        expression = random_expressions(1, rng)
+        recorded = self.takes is not None and rng.random() < RECORDED_SHARE
+        expression = self.takes.draw(1, rng) if recorded and self.takes else random_expressions(1, rng)
         if person.appearance.mask:
             expression = cover_mouth(expression)
         scale = size_px * np.exp(rng.normal(np.log(_PX_PER_M_AT_UNIT_SIZE), 0.12))

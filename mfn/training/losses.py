@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MIN_SPREAD = 0.02  # a shape whose standard deviation in the batch is smaller has no reliable gain
+RIDGE = 1e-4  # added to the variance
+
 
 def paired_box_iou(pred: Tensor, target: Tensor) -> Tensor:
     """Compute the IoU of each predicted box with its own target box.
@@ -167,3 +170,38 @@ def wing_loss(pred: Tensor, target: Tensor, width: float = 10.0, curvature: floa
     error = (pred - target).abs()
     shift = width - width * math.log(1 + width / curvature)
     return torch.where(error < width, width * torch.log1p(error / curvature), error - shift).mean((1, 2))
+
+
+def expression_gain(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gain of each shape over a batch, and whether the shape varies enough for it to mean something.
+
+    Args:
+        predicted: (P, 51) weights in [0, 1].
+        target: (P, 51) weights in [0, 1].
+
+    Returns:
+        (51,) slope of the least-squares line of predicted on target, and (51,) bool.
+    """
+    if len(target) < 2:
+        return target.new_ones(target.shape[1]), target.new_zeros(target.shape[1]).bool()
+    centered = target - target.mean(0)
+    variance = centered.square().mean(0)
+    slope = (centered * (predicted - predicted.mean(0))).mean(0) / (variance + RIDGE)
+    return slope, variance > MIN_SPREAD**2
+
+
+def gain_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared lack of gain, over the shapes that vary in the batch.
+
+    Args:
+        predicted, target: as of `expression_gain`.
+
+    Returns:
+        A scalar; 0 where every gain is at least 1.
+
+    A loss on each face alone is least where the prediction is the mean (or median) of all faces that look alike, which for small or
+    blurred faces is near rest. Over a batch that shows as a slope below 1.
+    """
+    slope, counts = expression_gain(predicted, target)
+    lack = (1 - slope).clamp(min=0).square() * counts
+    return lack.sum() / counts.sum().clamp(min=1)

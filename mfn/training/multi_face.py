@@ -13,6 +13,7 @@ from torchvision.ops import generalized_box_iou_loss
 
 from mfn.models.mfn import MFN, Features
 from mfn.models.refiner import build_pyramid
+from mfn.models.single_shot import SingleShot
 from mfn.structures.cells import PARAMETER_FIELDS, PARAMETERS, SLICES, grid, read_cells, read_parameters
 from mfn.structures.head_model import default_head_model
 from mfn.training.checkpoints import read_state
@@ -53,7 +54,7 @@ class MultiFaceModule(LightningModule):
 
     def __init__(
         self,
-        network: MFN,
+        network: MFN | SingleShot,
         schedule: OneCycle = DEFAULT_SCHEDULE,
         loss_weights: dict[str, float] | None = None,
         weights: Path | None = None,

@@ -2,7 +2,8 @@
 
 A pack SOURCE consists of
     SOURCE.tar          the pictures, `000000.webp` and so on, in the order of their names;
-    SOURCE.npz          `box_picture`, `box`, `box_scale` and `box_score` of a face detector, and `face_picture`,
+    SOURCE.npz          `box_picture`, `box`, `box_scale` and `box_score` of a face detector (a pack of hand-drawn boxes
+                        has no scores and needs no scale), and `face_picture`,
                         the picture of each face for which MediaPipe's landmarker found landmarks;
     LABELS/SOURCE.npz   `face`, `rotation`, `scale`, `center`, `identity`, `expression`, `box` and `ok`, as `mfn annotate` and
                         `experiments/labels/fit.py` write them.
@@ -146,9 +147,9 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
     """
     pictures = read_pictures(folder / f"{name}.tar")
     with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
-        box = data["box"].astype(np.float32) * np.float32(data["box_scale"])
+        box = data["box"].astype(np.float32) * np.float32(data.get("box_scale", 1))
         box_image = data["box_picture"].astype(np.int32)
-        box_score = data["box_score"].astype(np.float32)
+        box_score = data["box_score"].astype(np.float32) if "box_score" in data else np.ones(len(box), np.float32)
         face_picture = data["face_picture"].astype(np.int32) if "face_picture" in data else np.zeros(0, np.int32)
     fitted, ok = _read_labels(labels / f"{name}.npz" if labels else None, face_picture)
     matched = np.zeros(len(box), bool)

@@ -12,7 +12,7 @@ from mfn.structures.cells import (  # noqa: E402
 )
 from mfn.structures.crop_geometry import CROP_SIZE  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from mfn.training.single_face_losses import (  # noqa: E402
+from mfn.training.single_face.losses import (  # noqa: E402
     read_crops,
 )
 from tests.helpers.training import (  # noqa: E402

@@ -9,11 +9,11 @@ from mfn.models.sfn import SFN, Regressor  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from mfn.training.checkpoints import load_matching  # noqa: E402
 from mfn.training.data.crops import CropMaker  # noqa: E402
-from mfn.training.single_face import SingleFaceModule  # noqa: E402
-from mfn.training.single_face_losses import (  # noqa: E402
+from mfn.training.single_face.losses import (  # noqa: E402
     ParameterLoss,
     TddfaLoss,
 )
+from mfn.training.single_face.module import SingleFaceModule  # noqa: E402
 from tests.helpers.training import crop_packs, tiny_backbone  # noqa: E402
 
 MODEL = HeadModel.load()

@@ -16,13 +16,13 @@ from mfn.models.crop_regressor import CropRegressor
 from mfn.training.checkpoints import load_matching, read_state
 from mfn.training.data.batch import CropBatch, CropTargets
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
-from mfn.training.single_face_losses import TddfaLoss
+from mfn.training.single_face.losses import TddfaLoss
 
 IBUG_POINTS = 68
 
 
 class SingleFaceModule(LightningModule):
-    """Train a network of one face with a loss of `mfn.training.single_face_losses`.
+    """Train a network of one face with a loss of `mfn.training.single_face.losses`.
 
     Args:
         network: Takes crops (B, 3, S, S); returns what the loss takes.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mfn.training.checkpoints import load_matching, read_state
 from mfn.training.data.batch import CropBatch
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
-from mfn.training.single_face_losses import TddfaLoss
+from mfn.training.single_face.losses import TddfaLoss
 
 GRADIENT_CLIP = 10.0
 

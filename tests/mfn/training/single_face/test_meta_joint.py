@@ -8,8 +8,8 @@ pytest.importorskip("lightning")
 from mfn.models.sfn import Regressor  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from mfn.training.data.crops import CropMaker  # noqa: E402
-from mfn.training.meta_joint import MetaJointModule  # noqa: E402
 from mfn.training.optimizer import OneCycle  # noqa: E402
+from mfn.training.single_face.meta_joint import MetaJointModule  # noqa: E402
 from tests.helpers.training import crop_packs, tiny_backbone  # noqa: E402
 
 MODEL = HeadModel.load()

@@ -21,7 +21,7 @@ from mfn.structures.cells import read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH
 from mfn.structures.head_model import HeadModel, default_head_model
 from mfn.training.face_loss import FaceLoss
-from mfn.training.losses import vdc_loss, wing_loss, wpdc_loss
+from mfn.training.losses import gain_loss, vdc_loss, wing_loss, wpdc_loss
 
 LOSS_WEIGHTS = {"rotation": 8.0, "landmarks": 40.0, "pose_landmarks": 20.0, "identity": 0.3, "expression": 12.0, "gaps": 4.0}
 
@@ -36,10 +36,10 @@ FEATURE_LANDMARKS = slice(27, 68)  # of the 68: nose, eyes and mouth
 TddfaKind = Literal["pdc", "wpdc", "fwpdc", "vdc"]
 
 
-def read_crops(raw: Tensor) -> dict[str, Tensor]:
-    """Decode raw parameters (B, PARAMETER_SIZE) of crops: the result of `read_parameters`, in px of the crop."""
-    center = raw.new_full((len(raw), 2), CROP_SIZE / 2)
-    pred: dict[str, Tensor] = read_parameters(raw, center, raw.new_full((len(raw),), CROP_SIZE / CROP_CELLS), torch)
+def read_crops(raw: Tensor, size_px: int = CROP_SIZE) -> dict[str, Tensor]:
+    """Decode raw parameters (B, PARAMETER_SIZE) of crops of this side: the result of `read_parameters`, in px of the crop."""
+    center = raw.new_full((len(raw), 2), size_px / 2)
+    pred: dict[str, Tensor] = read_parameters(raw, center, raw.new_full((len(raw),), size_px / CROP_CELLS), torch)
     return pred
 
 
@@ -71,13 +71,16 @@ class ParameterLoss(nn.Module):
 
     Args:
         weights: Name of a loss -> weight; replaces those of LOSS_WEIGHTS.
+        size_px: Side of the crops.
+        gain: Weight of `mfn.training.losses.gain_loss` over the batch; 0 for none.
 
     Raises:
         ValueError: An unknown name.
     """
 
-    def __init__(self, weights: dict[str, float] | None = None) -> None:
+    def __init__(self, weights: dict[str, float] | None = None, size_px: int = CROP_SIZE, gain: float = 0.0) -> None:
         super().__init__()
+        self.size_px, self.gain = size_px, gain
         unknown = set(weights or {}) - set(LOSS_WEIGHTS)
         if unknown:
             raise ValueError(f"weights: expected names among {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
@@ -86,8 +89,11 @@ class ParameterLoss(nn.Module):
 
     def forward(self, raw: Tensor, target: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return weighted means by name for raw parameters (B, PARAMETER_SIZE)."""
-        losses = self.terms(read_crops(raw), dict(target))
-        return {name: self.weights[name] * value.mean() for name, value in losses.items()}
+        pred = read_crops(raw, self.size_px)
+        losses = {name: self.weights[name] * value.mean() for name, value in self.terms(pred, dict(target)).items()}
+        if self.gain:
+            losses["gain"] = self.gain * gain_loss(pred["expression"], target["expression"])
+        return losses
 
 
 class TddfaLoss(nn.Module):

@@ -1,0 +1,250 @@
+"""Lightning data modules whose workers plan batches and whose device composes the pictures.
+
+A plan is a few numbers for each tile or crop, so that little travels to the device. Sampling, color jitter, noise and compression run
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from mfn.structures.head_model import default_head_model
+from mfn.training.data.batch import Batch, CropBatch
+from mfn.training.data.packs import held_out, locate_pack, read_pack, read_pictures
+from mfn.training.data.workers import loader_options, worker_rng
+from mfn.training.device.crop_plans import CropPlan, CropPlanner
+from mfn.training.device.face_library import FaceLibrary
+from mfn.training.device.photometric_augment import degrade, jitter_colors, lower_resolution, occlude
+from mfn.training.device.picture_bank import PictureBank
+from mfn.training.device.scene_plans import ScenePlan, ScenePlanner, TilePlan
+from retarget.io.images import Image
+
+VALIDATION_SEED = 7
+LOW_RESOLUTIONS = (0.22, 0.3, 0.4, 0.55, 0.75)  # in sides of the crop
+LOW_RESOLUTION_SHARE = 0.08  # of the crops, for each of them
+BLACK_BORDER_SHARE = 0.4  # of the crops that reach over the border of their picture
+OCCLUDED_TILES, OCCLUDED_CROPS = 0.06, 0.2
+
+
+class EndlessPlans(IterableDataset[Any]):
+    """Draw plans without end; each worker draws its own.
+
+    Args:
+        draw: Draws the plan of a batch.
+        seed: Seed of the plans.
+    """
+
+    def __init__(self, draw: Callable[[np.random.Generator], Any], seed: int) -> None:
+        self.draw, self.seed = draw, seed
+
+    def __iter__(self) -> Iterator[Any]:
+        rng = worker_rng(self.seed)
+        while True:
+            yield self.draw(rng)
+
+
+class FixedPlans(IterableDataset[Any]):
+    """Draw the same plans each time.
+
+    Args:
+        draw: Draws the plan of a batch.
+        count: Number of batches.
+    """
+
+    def __init__(self, draw: Callable[[np.random.Generator], Any], count: int) -> None:
+        self.draw, self.count = draw, count
+
+    def __iter__(self) -> Iterator[Any]:
+        rng = np.random.default_rng(VALIDATION_SEED)
+        for _ in range(self.count):
+            yield self.draw(rng)
+
+
+@dataclass(frozen=True)
+class PackSources:
+    """Where the training faces come from.
+
+    Attributes:
+        folder: Data folder, with packs in `faces` and photos without faces in `backgrounds.tar`.
+        labels: Folder of the labels of these packs.
+        weights: Name of a pack, or path of a pack elsewhere -> how often it is drawn, relative to the others.
+    """
+
+    folder: Path
+    labels: Path
+    weights: dict[str, float]
+
+
+class DeviceData:
+    """The faces and pictures of all sources, and their place on the device.
+
+    Args:
+        sources: Where they come from.
+    """
+
+    def __init__(self, sources: PackSources) -> None:
+        folder, labels = Path(sources.folder), Path(sources.labels)
+        packs = [read_pack(*locate_pack(folder, labels, name)) for name in sources.weights]
+        self.library = FaceLibrary(packs, list(sources.weights.values()))
+        held = np.concatenate([held_out(len(pack.pictures)) for pack in packs])
+        self.validation: NDArray[np.bool_] = held[self.library.faces.image]
+        self.backgrounds: list[Image] = read_pictures(folder / "backgrounds.tar")
+        self.background_sizes: NDArray[np.int64] = np.array([p.shape[1::-1] for p in self.backgrounds], np.int64)
+        self._banks: tuple[PictureBank, PictureBank] | None = None
+
+    def banks(self, device: torch.device) -> tuple[PictureBank, PictureBank]:
+        """Return the pictures and the photos without faces, on this device."""
+        if self._banks is None:
+            self._banks = PictureBank(self.library.pictures), PictureBank(self.backgrounds)
+        return self._banks[0].to(device), self._banks[1].to(device)
+
+
+class DeviceSceneDataModule(LightningDataModule):
+    """Scenes for the multi-face networks.
+
+    Args:
+        sources: Where the faces come from.
+        size: Side of a scene, px, a multiple of 64.
+        batch_size: Scenes in a batch.
+        workers: Processes that plan; 0 to plan in this one.
+        validation: Fixed batches for validation, of pictures that are left out of training.
+        seed: Seed of the training scenes.
+    """
+
+    def __init__(
+        self, sources: PackSources, size: int = 512, batch_size: int = 16, workers: int = 1, validation: int = 8, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if size % 64:
+            raise ValueError(f"size: expected a multiple of 64, got {size}")
+        self.sources, self.size, self.batch_size = sources, size, batch_size
+        self.workers, self.validation, self.seed = workers, validation, seed
+        self.data: DeviceData | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Decode all pictures into memory, once."""
+        if self.data is not None:
+            return
+        self.data, model = DeviceData(self.sources), default_head_model()
+        library, held = self.data.library, self.data.validation
+        self.planners = {
+            split: ScenePlanner(library.restrict(faces), self.data.background_sizes, model.identity_mirror, model.boxes, self.size)
+            for split, faces in (("train", ~held), ("val", held))
+        }
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return plans without end; processes of a distributed training draw different ones."""
+        rank = self.trainer.global_rank if self.trainer else 0
+        plans = EndlessPlans(lambda rng: self.planners["train"].plan(self.batch_size, rng), self.seed + 1000 * rank)
+        return DataLoader(plans, batch_size=None, **loader_options(self.workers))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return the fixed plans."""
+        return DataLoader(FixedPlans(lambda rng: self.planners["val"].plan(self.batch_size, rng), self.validation), batch_size=None)
+
+    test_dataloader = val_dataloader
+
+    @torch.no_grad()
+    def on_after_batch_transfer(self, batch: ScenePlan, dataloader_idx: int) -> Batch:
+        """Compose the scenes of a plan, on the device of the plan."""
+        assert self.data is not None
+        bank, backgrounds = self.data.banks(batch.faces["box"].device)
+        pictures = torch.cat([compose_tiles(tiles, bank, backgrounds, self.size) for tiles in batch.tiles])
+        return Batch(picture=degrade(pictures).to(torch.uint8), **batch.faces)
+
+
+def compose_tiles(tiles: TilePlan, bank: PictureBank, backgrounds: PictureBank, size: int) -> Tensor:
+    """Sample tiles and join them.
+
+    Args:
+        tiles: The tiles of scenes of one kind.
+        bank: The pictures.
+        backgrounds: The photos without faces.
+        size: Side of a scene, px.
+
+    Returns:
+        Scenes (B, 3, size, size) float32, 0 to 255.
+    """
+    along = int(tiles.tiles)
+    side = size // along
+    picture, inside = bank.sample(tiles.picture, tiles.matrix, side, side)
+    background, _ = backgrounds.sample(tiles.background, tiles.background_matrix, side, side)
+    x = torch.where(inside, jitter_colors(picture), jitter_colors(background))
+    x = occlude(x, background.roll(1, 0), OCCLUDED_TILES)
+    return x.unflatten(0, (-1, along, along)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+
+
+class DeviceCropDataModule(LightningDataModule):
+    """Crops of labeled faces for the networks of one face.
+
+    Args:
+        sources: Where the faces come from.
+        size: Side of a crop, px.
+        batch_size: Crops in a batch.
+        workers: Processes that plan; 0 to plan in this one.
+        validation: Fixed batches for validation, of pictures that are left out of training.
+        seed: Seed of the training crops.
+        min_px: Faces whose longer side is shorter are left out.
+    """
+
+    def __init__(
+        self,
+        sources: PackSources,
+        size: int = 64,
+        batch_size: int = 256,
+        workers: int = 1,
+        validation: int = 6,
+        seed: int = 0,
+        min_px: float = 40.0,
+    ) -> None:
+        super().__init__()
+        self.sources, self.size, self.batch_size, self.min_px = sources, size, batch_size, min_px
+        self.workers, self.validation, self.seed = workers, validation, seed
+        self.data: DeviceData | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Decode all pictures into memory, once."""
+        if self.data is not None:
+            return
+        self.data, model = DeviceData(self.sources), default_head_model()
+        library, held = self.data.library, self.data.validation
+        usable = library.large_enough(self.min_px)
+        self.planners = {
+            split: CropPlanner(library.restrict(faces & usable), self.data.background_sizes, model.identity_mirror, model.boxes, self.size)
+            for split, faces in (("train", ~held), ("val", held))
+        }
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return plans without end; processes of a distributed training draw different ones."""
+        rank = self.trainer.global_rank if self.trainer else 0
+        plans = EndlessPlans(lambda rng: self.planners["train"].plan(self.batch_size, rng), self.seed + 1000 * rank)
+        return DataLoader(plans, batch_size=None, **loader_options(self.workers))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return the fixed plans."""
+        return DataLoader(FixedPlans(lambda rng: self.planners["val"].plan(self.batch_size, rng), self.validation), batch_size=None)
+
+    test_dataloader = val_dataloader
+
+    @torch.no_grad()
+    def on_after_batch_transfer(self, batch: CropPlan, dataloader_idx: int) -> CropBatch:
+        """Sample the crops of a plan, on the device of the plan."""
+        assert self.data is not None
+        bank, backgrounds = self.data.banks(batch.matrix.device)
+        picture, inside = bank.sample(batch.picture, batch.matrix, self.size, self.size)
+        background, _ = backgrounds.sample(batch.background, batch.background_matrix, self.size, self.size)
+        black = torch.rand(len(picture), 1, 1, 1, device=picture.device) < BLACK_BORDER_SHARE
+        x = torch.where(inside, picture, torch.where(black, 0.0, background))
+        x = occlude(jitter_colors(x), background.roll(1, 0), OCCLUDED_CROPS)
+        x = lower_resolution(x, [int(self.size * part) for part in LOW_RESOLUTIONS], LOW_RESOLUTION_SHARE)
+        return degrade(x).to(torch.uint8), batch.target

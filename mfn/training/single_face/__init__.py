@@ -1,0 +1,1 @@
+"""Training of the networks that take a crop of one face."""
