@@ -137,7 +137,7 @@ class ScenePlanner:
         faces, labels = faces[order], np.concatenate([k for _, k in parts])[order]
         fields = {n: torch.tensor(getattr(faces, n)) for n in TARGET_FIELDS}
         fields |= {
-            "image": torch.from_numpy(faces.image).long(),
+            "image": torch.tensor(faces.image).long(),
             "has_labels": torch.from_numpy(labels),
             "ignore_box": torch.from_numpy(np.concatenate([b for b, _ in ignored]).astype(np.float32)),
             "ignore_image": torch.from_numpy(np.concatenate([i for _, i in ignored])).long(),
