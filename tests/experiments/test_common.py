@@ -5,7 +5,7 @@ import json
 import pytest
 
 from experiments import common
-from tests.experiments.builders import numbered_pictures
+from tests.helpers.experiments import numbered_pictures
 
 
 def test_a_report_has_a_header_without_a_date_and_replaces_the_file(tmp_path):

@@ -8,7 +8,7 @@ from experiments.accuracy.evaluation_sets import EVALUATION_SETS, EvaluationSet,
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from tests.experiments.builders import SCORE, by_number, numbered_pictures, one_face
+from tests.helpers.experiments import SCORE, by_number, numbered_pictures, one_face
 
 MODEL = HeadModel.load()
 COUNT = 9

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.accuracy import evaluation_sets
 from mfn.structures.faces import Faces
-from tests.experiments.builders import SCORE, numbered_pictures, one_face, write_tar
+from tests.helpers.experiments import SCORE, numbered_pictures, one_face, write_tar
 
 
 def test_an_evaluation_set_is_read_with_its_yaw_groups(tmp_path):

@@ -10,7 +10,7 @@ from experiments.accuracy.expression import eyelids, follow
 from mfn.structures.faces import Faces
 from mfn.training.data.packs import Pack
 from retarget.arkit import EXPRESSION_NAMES
-from tests.experiments.builders import by_number, numbered_pictures, one_face
+from tests.helpers.experiments import by_number, numbered_pictures, one_face
 
 
 def test_the_labels_name_rows_of_packs():

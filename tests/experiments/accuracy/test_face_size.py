@@ -16,7 +16,7 @@ from experiments.accuracy.face_size import (
     table,
 )
 from mfn.structures.head_model import HeadModel
-from tests.experiments.builders import one_face
+from tests.helpers.experiments import one_face
 
 MODEL = HeadModel.load()
 

@@ -12,7 +12,7 @@ from experiments.accuracy.groups import (
     pooled_precision,
 )
 from mfn.structures.faces import Faces
-from tests.experiments.builders import one_face
+from tests.helpers.experiments import one_face
 
 BOX = np.array([[0, 0, 40, 40], [100, 0, 140, 40], [200, 0, 240, 40.0]])
 

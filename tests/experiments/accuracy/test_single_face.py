@@ -20,7 +20,7 @@ from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.head_model import HeadModel
 from retarget.geometry.rotations import rotation_about
-from tests.experiments.builders import SCORE, numbered_pictures, one_face
+from tests.helpers.experiments import SCORE, numbered_pictures, one_face
 
 MODEL = HeadModel.load()
 

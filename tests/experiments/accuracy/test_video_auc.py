@@ -16,7 +16,7 @@ from experiments.accuracy.video_auc import (
 )
 from mfn.inference.model_zoo import MODELS
 from mfn.structures.head_model import HeadModel
-from tests.experiments.builders import SCORE, one_face
+from tests.helpers.experiments import SCORE, one_face
 
 MODEL = HeadModel.load()
 

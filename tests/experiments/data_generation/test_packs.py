@@ -7,7 +7,7 @@ from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.training.data.packs import Pack
 from retarget.io.images import decode_image, encode_jpeg
-from tests.experiments.builders import numbered_pictures, one_face
+from tests.helpers.experiments import numbered_pictures, one_face
 
 
 def pack_with(faces: Faces, known: np.ndarray, pictures: int) -> Pack:

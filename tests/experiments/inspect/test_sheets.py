@@ -11,7 +11,7 @@ from mfn.structures.head_model import HeadModel
 from retarget import load_rig
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.rig.avatars import find_avatar
-from tests.experiments.builders import numbered_pictures, one_face, write_tar
+from tests.helpers.experiments import numbered_pictures, one_face, write_tar
 
 MODEL = HeadModel.load()
 

@@ -15,7 +15,7 @@ from mfn.structures.camera import FRONTAL  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 from retarget.geometry.rotations import rotation_about  # noqa: E402
-from tests.experiments.builders import numbered_pictures, write_tar  # noqa: E402
+from tests.helpers.experiments import numbered_pictures, write_tar  # noqa: E402
 
 NAMES = ["_neutral", *EXPRESSION_NAMES]
 SMILING = np.where(np.char.startswith(NAMES, "mouthSmile"), 0.6, 0)[None].astype(np.float32)

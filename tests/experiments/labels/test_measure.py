@@ -15,7 +15,7 @@ from experiments.labels.from_network import FIELDS, relabel  # noqa: E402
 from experiments.labels.known_heads import MOVED, known_heads  # noqa: E402
 from mfn.fitting.landmarker import LandmarkResult  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
-from tests.experiments.builders import numbered_pictures, one_face  # noqa: E402
+from tests.helpers.experiments import numbered_pictures, one_face  # noqa: E402
 
 
 @pytest.fixture(scope="module")

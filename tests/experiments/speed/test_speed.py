@@ -11,7 +11,7 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor
 from retarget import load_rig
 from retarget.rig.avatars import find_avatar
-from tests.experiments.builders import one_face
+from tests.helpers.experiments import one_face
 
 CROP = np.full((20, 20, 3), 255, np.uint8)
 

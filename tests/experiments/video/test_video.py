@@ -6,7 +6,7 @@ import pytest
 from experiments.video import smoothing, tracking
 from mfn.structures.faces import Faces
 from retarget.geometry.rotations import rotation_about
-from tests.experiments.builders import one_face
+from tests.helpers.experiments import one_face
 
 
 def test_a_simulated_clip_is_the_same_for_a_seed_and_in_the_order_of_frames():

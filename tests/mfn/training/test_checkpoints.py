@@ -11,7 +11,9 @@ pytest.importorskip("safetensors")
 from mfn.training.checkpoints import load_matching, load_network, read_state  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
-SHIPPED = {"mfn": "configs/mfn/default.yaml", "sfn": "configs/sfn/default.yaml"}
+SHIPPED = {
+    "single_shot": "configs/others/single_shot.yaml",
+    "face_reader": "configs/others/face_reader.yaml","mfn": "configs/mfn/default.yaml", "sfn": "configs/sfn/default.yaml"}
 
 
 def module(outputs: int = 2) -> torch.nn.Module:
