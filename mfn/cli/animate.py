@@ -9,13 +9,13 @@ from pathlib import Path
 from mfn.animation.animate import animate
 from mfn.animation.options import DEFAULT_TOLERANCE, AnimateOptions, AnimateResult, Hooks, JointNames
 from mfn.animation.output import PURPOSES
+from mfn.cli.main import PROGRAM
 from mfn.cli.options import (
     add_avatar,
     add_focal,
     add_network,
     add_quiet,
     add_tiles,
-    command_parser,
     load_tiled_predictor,
 )
 from mfn.cli.terminal import GracefulInterrupt
@@ -59,7 +59,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 
 
 def _parser(verb: str) -> CommandParser:
-    parser = command_parser(verb, "PICTURE|CLIP", _DESCRIPTION)
+    parser = PROGRAM.parser(verb, _DESCRIPTION)
     parser.add_argument("input", metavar="PICTURE|CLIP", help="a picture or a video")
     add_avatar(parser)
     text = "X.glb (of a picture also X.png) or X.png; of a clip also X.mp4, with its sound; or the performance alone: X.npz, "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mfn.cli.options import add_hidden, add_network, add_quiet, command_parser, load_predictor
+from mfn.cli.main import PROGRAM
+from mfn.cli.options import add_hidden, add_network, add_quiet, load_predictor
 from retarget.io.command_line import one_of
 from retarget.io.progress import Progress
 
@@ -18,7 +19,7 @@ _DESCRIPTION = (
 
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn annotate` and return the exit code."""
-    parser = command_parser(verb, "PHOTOS... --out X.npz", _DESCRIPTION)
+    parser = PROGRAM.parser(verb, _DESCRIPTION)
     parser.add_argument("photos", nargs="+", help="picture files, or directories of pictures")
     parser.add_argument("--out", required=True, metavar="X.npz", help="the pack to write")
     text = "model file of MediaPipe's face landmarker (default: %(default)s in the current directory)"

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.cli.options import add_network, command_parser, load_predictor
+from mfn.cli.main import PROGRAM
+from mfn.cli.options import add_network, load_predictor
 from mfn.inference.decode import decode
 from mfn.inference.letterbox import letterbox_image, unletterbox
 from mfn.inference.predictor import Predictor
@@ -36,7 +37,7 @@ class Timing(NamedTuple):
 
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn bench` and return the exit code."""
-    parser = command_parser(verb, "", "Measure the time of a 1280 x 720 frame on this machine, by the number of faces in it.")
+    parser = PROGRAM.parser(verb, "Measure the time of a 1280 x 720 frame on this machine, by the number of faces in it.")
     text = "frames to measure for each row (default: %(default)s)"
     parser.add_argument("--repeats", type=whole_number(1), default=20, metavar="N", help=text)
     add_network(parser, "small")

@@ -10,7 +10,8 @@ import numpy as np
 from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.animation.output import PURPOSES, WriteOptions, write_take
 from mfn.cli.detect import faces_json
-from mfn.cli.options import add_avatar, add_network, command_parser, load_predictor
+from mfn.cli.main import PROGRAM
+from mfn.cli.options import add_avatar, add_network, load_predictor
 from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
@@ -41,7 +42,7 @@ _PURPOSES = {
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn demo` and return the exit code."""
     text = "Render a crowd of our own heads with known faces, run the whole path on it, and compare. No photo is needed."
-    parser = command_parser(verb, "", text)
+    parser = PROGRAM.parser(verb, text)
     text = "directory to write into (default: %(default)s)"
     parser.add_argument("--out", default="mfn-demo", metavar="DIRECTORY", help=text)
     text = f"number of heads, 1 to {_MAX_PEOPLE} (default: %(default)s)"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.cli.options import add_network, add_quiet, add_tiles, command_parser, load_tiled_predictor
+from mfn.cli.main import PROGRAM
+from mfn.cli.options import add_network, add_quiet, add_tiles, load_tiled_predictor
 from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor
 from mfn.inference.visualize import draw_faces
@@ -34,7 +35,7 @@ _WARN_FROM_PX = 40  # height in the picture: a warning appears where faces of th
 
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn detect` and return the exit code."""
-    parser = command_parser(verb, "PICTURES...", "Find every face of pictures: a table, NAME.faces.json and NAME.faces.png.")
+    parser = PROGRAM.parser(verb, "Find every face of pictures: a table, NAME.faces.json and NAME.faces.png.")
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture files, or directories of pictures")
     text = "directory to write into; it is made if it is missing (default: the current directory)"
     parser.add_argument("--out", default=".", metavar="DIRECTORY", help=text)

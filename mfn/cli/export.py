@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mfn.cli.options import add_hidden, command_parser
+from mfn.cli.main import PROGRAM
+from mfn.cli.options import add_hidden
 from mfn.cli.train import require_training
 from retarget.io.command_line import EXIT_DONE, whole_number
 from retarget.io.images import Image, as_image, find_images
@@ -23,7 +24,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 
 
 def _export(arguments: Sequence[str]) -> int:
-    parser = command_parser("export", "--config FILE.yaml --checkpoint FILE.ckpt", "Convert a trained network to an ONNX file.")
+    parser = PROGRAM.parser("export", "Convert a trained network to an ONNX file.")
     text = "configuration of the training; repeat the option for every file, in the same order"
     parser.add_argument("--config", action="append", required=True, metavar="FILE.yaml", help=text)
     parser.add_argument("--checkpoint", required=True, metavar="FILE.ckpt", help="checkpoint that the training wrote")
@@ -57,7 +58,7 @@ def _export(arguments: Sequence[str]) -> int:
 
 def _quantize(arguments: Sequence[str]) -> int:
     text = "Convert a network to 8-bit integers: twice as fast on a CPU, and half as large."
-    parser = command_parser("quantize", "NETWORK.onnx PICTURES...", text)
+    parser = PROGRAM.parser("quantize", text)
     parser.add_argument("source", metavar="NETWORK.onnx", help="file that `mfn export` wrote")
     text = "pictures like those it will see, which set the ranges: files, directories, or .tar archives"
     parser.add_argument("pictures", nargs="+", help=text)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mfn.animation.live import TARGETS, WINDOW, LiveOptions, live
-from mfn.cli.options import add_avatar, add_network, add_quiet, command_parser, load_predictor
+from mfn.cli.main import PROGRAM
+from mfn.cli.options import add_avatar, add_network, add_quiet, load_predictor
 from retarget.io.command_line import EXIT_DONE, number_in, one_of, whole_number
 
 _MAX_PORT = 65535
@@ -16,7 +17,7 @@ _DESCRIPTION = (
 
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn live` and return the exit code."""
-    parser = command_parser(verb, "CAMERA|CLIP", _DESCRIPTION)
+    parser = PROGRAM.parser(verb, _DESCRIPTION)
     parser.add_argument("input", metavar="CAMERA|CLIP", help="number of a camera (0 is the first), or a video")
     text = "one or several of vmc (VTuber programs), livelink (Unreal) and window (default: window)"
     parser.add_argument("--to", type=one_of(*TARGETS), nargs="+", action="extend", default=None, metavar="PROGRAM", help=text)

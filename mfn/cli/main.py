@@ -12,12 +12,20 @@ VERBS = {
     "live": Verb("CAMERA|CLIP", "drive VTuber programs, Unreal or a window; camera 0 is the first", "mfn.cli.live"),
     "demo": Verb("", "try everything without a photo, on a rendered crowd of known faces", "mfn.cli.demo"),
     "bench": Verb("", "measure the time of a frame on this machine", "mfn.cli.bench"),
-    "annotate": Verb("PHOTOS...", "label your own photos, as training data", "mfn.cli.annotate", "annotate"),
-    "fit": Verb("", "train a network: mfn fit --config configs/mfn/default.yaml", "mfn.cli.train", "train"),
-    "validate": Verb("", "measure a network on the validation data", "mfn.cli.train", "train"),
-    "test": Verb("", "measure a network on the test data", "mfn.cli.train", "train"),
-    "export": Verb("", "convert a training checkpoint to an ONNX file for --weights", "mfn.cli.export", "train"),
-    "quantize": Verb("NETWORK PICTURES...", "convert an ONNX file to 8-bit integers: twice as fast", "mfn.cli.export", "train"),
+    "annotate": Verb(
+        "PHOTOS... --out X.npz", "label your own photos, as training data", "mfn.cli.annotate", "annotate"
+    ),
+    "fit": Verb(
+        "--config FILE.yaml", "train a network, such as --config configs/mfn/default.yaml", "mfn.cli.train", "train"
+    ),
+    "validate": Verb("--config FILE.yaml", "measure a network on the validation data", "mfn.cli.train", "train"),
+    "test": Verb("--config FILE.yaml", "measure a network on the test data", "mfn.cli.train", "train"),
+    "export": Verb(
+        "--config FILE.yaml --checkpoint FILE.ckpt", "convert a training checkpoint to an ONNX file for --weights", "mfn.cli.export", "train"
+    ),
+    "quantize": Verb(
+        "NETWORK.onnx PICTURES...", "convert an ONNX file to 8-bit integers: twice as fast", "mfn.cli.export", "train"
+    ),
 }
 OLD_NAMES = {"quantise": "quantize"}
 PROGRAM = Program(

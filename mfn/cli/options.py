@@ -5,31 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import mfn
 from mfn.inference.decode import SCORE
 from mfn.inference.model_zoo import DEFAULT_MODEL, MODELS
 from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor
-from retarget.io.command_line import CommandParser, number_in, whole_number
+from retarget.io.command_line import number_in, whole_number
 from retarget.io.suggest import did_you_mean
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR
 
 _LARGEST_FOCAL_PX = 1e6
-
-
-def command_parser(verb: str, arguments: str, description: str) -> CommandParser:
-    """Make the parser of one command.
-
-    Args:
-        verb: Name of the command.
-        arguments: Its positional arguments, as the usage line shows them. They are shown before the options, because
-            an option that takes several values would swallow a positional argument behind it.
-        description: What the command does.
-    """
-    usage = " ".join(part for part in ("mfn", verb, arguments, "[options]") if part)
-    parser = CommandParser(prog=f"mfn {verb}", usage=usage, description=description)
-    parser.add_argument("--version", action="version", version=f"mfn {mfn.__version__}", help="print the version and exit")
-    return parser
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:

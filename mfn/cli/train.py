@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from mfn.cli.options import command_parser
+from mfn.cli.main import PROGRAM
 from retarget.io.command_line import EXIT_DONE
 
 _DESCRIPTIONS = {
@@ -24,14 +24,13 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     """Run the training command `verb` and return the exit code."""
     missing = missing_packages()
     if missing:
-        parser = command_parser(verb, "--config FILE.yaml", _DESCRIPTIONS[verb])
-        parser.epilog = _EPILOG % verb
+        parser = PROGRAM.parser(verb, _DESCRIPTIONS[verb], _EPILOG % verb)
         parser.add_argument("--config", action="append", metavar="FILE.yaml", help="configuration; later files override earlier ones")
         parser.add_argument("--ckpt_path", metavar="FILE.ckpt", help="checkpoint to continue from, or to measure")
         parser.parse_known_args(arguments)
         require_training()
     if "--version" in arguments:
-        command_parser(verb, "", "").parse_args(["--version"])
+        PROGRAM.parser(verb, "").parse_args(["--version"])
     from mfn.training.run import main as run_lightning
 
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # it is correct: sys.argv has our own verb

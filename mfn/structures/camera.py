@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.geometry.rotations import matrix_to_quaternion, rotation_about
+from retarget.geometry.rotations import OPENCV_TO_GLTF, matrix_to_quaternion, rotation_about
 
 if TYPE_CHECKING:
     from mfn.structures.faces import Faces
@@ -24,8 +24,8 @@ Floats = NDArray[np.floating[Any]]
 Array = Any
 """A NumPy array or a torch tensor."""
 
-FRONTAL: NDArray[np.float32] = np.diag(np.array([1.0, -1.0, -1.0], np.float32))
-"""Rotation of a face that looks into the camera. It also changes this camera frame to that of glTF (y up, camera looks along -z)."""
+FRONTAL: NDArray[np.float32] = OPENCV_TO_GLTF.astype(np.float32)
+"""Rotation of a face that looks into the camera. It is also the change from this camera frame to that of glTF."""
 
 
 def project(vertices: Array, rotation: Array, scale: Array, center: Array) -> Array:

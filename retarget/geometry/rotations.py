@@ -14,6 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.floating]
 Axis = Literal["x", "y", "z"]
 
+# Change of axes between a camera with x right, y down, z away (OpenCV) and one with x right, y up, z back (glTF).
+# It is its own inverse.
+OPENCV_TO_GLTF: NDArray[np.float64] = np.diag([1.0, -1.0, -1.0])
+
 _SMALL_ANGLE = 1e-9
 
 

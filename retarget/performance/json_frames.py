@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation, rotation_between
+from retarget.geometry.rotations import OPENCV_TO_GLTF, matrix_to_quaternion, nearest_rotation, rotation_between
 
 Json = dict[str, Any]
 
@@ -128,7 +128,7 @@ def _weak_perspective_pose(face: Json) -> Pose:
     size, center, scale = _numbers(face["size"], 2), _numbers(face["center"], 2), _numbers(face["scale"], 1)
     place = np.append((center - size / 2) * (1, -1), -size.max()) / max(float(scale[0]), 1e-6)
     to_ray = rotation_between(np.array([0.0, 0.0, -1.0]), place / np.linalg.norm(place))
-    turn = to_ray @ np.diag([1.0, -1.0, -1.0]) @ _numbers(face["rotation"], 9).reshape(3, 3)
+    turn = to_ray @ OPENCV_TO_GLTF @ _numbers(face["rotation"], 9).reshape(3, 3)
     return Pose(matrix_to_quaternion(nearest_rotation(turn)), place)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.geometry.mesh import vertex_normals
+from retarget.geometry.rotations import OPENCV_TO_GLTF
 from retarget.gltf.materials import Material, sample_texture
 from retarget.render.rasterizer import barycentric_at, interpolate, nearest_triangles
 from retarget.render.shading import LIGHT_DIRECTION, compose, downsample, shade, srgb_to_linear
@@ -53,8 +54,7 @@ def draw_rig(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: f
     if bounds is None:
         return
     low, high = bounds
-    # In the frame of the picture, y and z point the other way.
-    normals = vertex_normals(vertices, mesh.weld[mesh.triangles])[mesh.weld] * (1, -1, -1)
+    normals = vertex_normals(vertices, mesh.weld[mesh.triangles])[mesh.weld] @ OPENCV_TO_GLTF
     values = np.concatenate([normals, mesh.uv, mesh.colors], axis=1).astype(np.float32)  # (V, 3 + 2 + 4)
     step = math.ceil(math.sqrt((high - low).prod() / _MAX_PIXELS))
     rows = max(1, _PIXELS_AT_ONCE * step**2 // int(high[0] - low[0]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -14,13 +13,9 @@ from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import CropBatch
 from mfn.training.data.crops import CropMaker
 from mfn.training.data.packs import held_out, locate_pack, read_pack, read_pictures
-from mfn.training.data.workers import loader_options, worker_rng
+from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
 
 BACKGROUNDS_EVERY = 4  # crops need fewer background photos than scenes: one in four
-VALIDATION_SEED = 7
-RANK_SEED_STEP = 1000  # processes that share a seed would train on the same crops
-
-Part = Literal["train", "val"]
 
 
 class EndlessCrops(IterableDataset[CropBatch]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -14,14 +13,10 @@ from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import collate
 from mfn.training.data.packs import HELD_OUT_EVERY, held_out, locate_pack, read_pack, read_pictures
 from mfn.training.data.scenes import SCENE_KINDS, Scene, SceneComposer, SceneKind
-from mfn.training.data.workers import loader_options, worker_rng
+from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
 
 SIZE_MULTIPLE = 64
 HELD_OUT_BACKGROUNDS_EVERY = 20
-VALIDATION_SEED = 7
-RANK_SEED_STEP = 1000  # processes that share a seed would train on the same scenes
-
-Part = Literal["train", "val"]
 
 
 class EndlessScenes(IterableDataset[Scene]):

@@ -1,14 +1,18 @@
-"""Worker processes of the data loaders."""
+"""Worker processes of the data loaders, and the seeds of their random numbers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
 PREFETCH_BATCHES = 4  # per worker
+VALIDATION_SEED = 7
+RANK_SEED_STEP = 1000  # processes that share a seed would train on the same data
+
+Part = Literal["train", "val"]
 
 
 def limit_threads(_: int) -> None:
