@@ -80,7 +80,7 @@ def area(errors: np.ndarray) -> float:
 
 
 def is_mfn(weights: str) -> bool:
-    """Tell whether an argument names an MFN: "small", "large" or mfn:FILE."""
+    """Return whether an argument names an MFN: "small", "large" or mfn:FILE."""
     return weights in MODELS or weights.startswith(MFN_PREFIX)
 
 

@@ -156,7 +156,7 @@ def face_size() -> str:
 
 
 def eyelids() -> str:
-    """Return how well closed and open eyes are told apart."""
+    """Return how well closed and open eyes are separated."""
     rows = [
         [name, f"{f['auc']:.3f}", f"{f['closed_median']:.2f}", f"{f['open_median']:.2f}"]
         for name, f in read("accuracy/expression/eyelids")["networks"].items()

@@ -57,7 +57,7 @@ class Detections(NamedTuple):
     scores: list[NDArray[np.float32]]
 
     def add(self, row: int, found: LandmarkResult, target: NDArray[Any]) -> bool:
-        """Add the face that lies on the true points (68, 2) of a picture; tell whether there is one."""
+        """Add the face that lies on the true points (68, 2) of a picture; return whether there is one."""
         boxes = np.concatenate([found.points[..., :2].min(1), found.points[..., :2].max(1)], 1).reshape(-1, 4)
         index = index_of_box(boxes, box_of_points(target))
         if index is None:

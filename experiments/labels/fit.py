@@ -149,7 +149,7 @@ def fingerprint(model: HeadModel) -> str:
 
 
 def is_fitted(path: Path, mark: str) -> bool:
-    """Tell whether a label file exists and belongs to the head model with this fingerprint."""
+    """Return whether a label file exists and belongs to the head model with this fingerprint."""
     if not path.is_file():
         return False
     with np.load(path, allow_pickle=False) as file:

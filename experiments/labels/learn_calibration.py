@@ -53,14 +53,14 @@ def join(parts: Sequence[Landmarks]) -> Landmarks:
 
 
 def is_at_rest(expression: torch.Tensor) -> torch.Tensor:
-    """Tell for each face (F, 51) whether its mouth and brows are at rest, (F,) bool."""
+    """Return True (F,) for faces (F, 51) whose mouth and brows are at rest."""
     mouth = [i for i, name in enumerate(EXPRESSION_NAMES) if name.startswith(("mouth", "jaw"))]
     brows = [i for i, name in enumerate(EXPRESSION_NAMES) if name.startswith("brow")]
     return (expression[:, mouth].sum(1) < MAX_MOUTH) & (expression[:, brows].sum(1) < MAX_BROWS)
 
 
 def is_shut(expression: torch.Tensor) -> torch.Tensor:
-    """Tell for each face (F, 51) whether both eyes are closed, (F,) bool."""
+    """Return True (F,) for faces (F, 51) whose eyes are both closed."""
     return (expression[:, BLINKS] > MIN_SHUT).all(1)
 
 

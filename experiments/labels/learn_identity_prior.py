@@ -4,7 +4,7 @@
 
 The fitter uses this file. It holds `mean (I,)`; `between (I, I)`, the covariance of identities between people (lfw, two
 and more news photos of each); `within (I, I)`, the covariance of the fits of one person's pictures (mean of lfw and
-youtube); and `size_mm (I,)`, which says to which head model the file belongs. Every face is fitted alone. The people
+youtube); and `size_mm (I,)`, which identifies the head model that the file belongs to. Every face is fitted alone. The people
 that experiments.labels.measure measures are left out.
 """
 

@@ -199,7 +199,7 @@ def neutral(bench: Bench) -> Figures:
 
 
 def separation(bench: Bench) -> Figures:
-    """Measure how well blinks and smiles are told apart on chosen rows of the expressions pack: AUC and medians."""
+    """Measure how well blinks and smiles are separated on chosen rows of the expressions pack: AUC and medians."""
     pack = bench.read_pack("expressions")
     figures: Figures = {}
     for name, (present, absent) in SEPARATED.items():

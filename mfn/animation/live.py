@@ -46,7 +46,7 @@ class LiveOptions:
     people: int = 1
     """VMC: number of people sent, each to a port of their own."""
     names: str = "vrm0"
-    """VMC: spelling of the expression names (see `retarget.performance.stream.expressions_for`)."""
+    """VMC: which names the expressions have (see `retarget.performance.stream.expressions_for`)."""
     avatars: Sequence[str] = ()
     """Characters shown in the window. Empty: meshes of the faces."""
     seconds: float | None = None

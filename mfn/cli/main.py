@@ -21,7 +21,10 @@ VERBS = {
     "validate": Verb("--config FILE.yaml", "measure a network on the validation data", "mfn.cli.train", "train"),
     "test": Verb("--config FILE.yaml", "measure a network on the test data", "mfn.cli.train", "train"),
     "export": Verb(
-        "--config FILE.yaml --checkpoint FILE.ckpt", "convert a training checkpoint to an ONNX file for --weights", "mfn.cli.export", "train"
+        "--config FILE.yaml --checkpoint FILE.ckpt",
+        "convert a training checkpoint to an ONNX file for --weights",
+        "mfn.cli.export",
+        "train",
     ),
     "quantize": Verb(
         "NETWORK.onnx PICTURES...", "convert an ONNX file to 8-bit integers: twice as fast", "mfn.cli.export", "train"

@@ -88,8 +88,8 @@ class LandmarkCalibration(NamedTuple):
     """Measured differences between MediaPipe's points and the head model's.
 
     Attributes:
-        offset: (478, 3) float32 metres, head frame, to add to the points of the mean head.
-        closed: (2, 478, 3) float32 metres, to add to the shapes eyeBlinkLeft and eyeBlinkRight, so that at weight 1 the lids' points lie
+        offset: (478, 3) float32 meters, head frame, to add to the points of the mean head.
+        closed: (2, 478, 3) float32 meters, to add to the shapes eyeBlinkLeft and eyeBlinkRight, so that at weight 1 the lids' points lie
             where MediaPipe puts them on closed eyes.
         correlation: (51, 51) float32, how the blendshape scores of real faces vary together.
     """
@@ -103,7 +103,7 @@ def load_calibration(mean: Floats) -> LandmarkCalibration | None:
     """Read the shipped calibration (made by `experiments/labels/learn_calibration.py`) if it belongs to this head model.
 
     Args:
-        mean: (478, 3) metres, MediaPipe's points on the mean head.
+        mean: (478, 3) meters, MediaPipe's points on the mean head.
 
     Returns:
         The calibration, or None if there is no file or it was measured with another head model.

@@ -28,7 +28,7 @@ class FitOptions:
     #: Gauss-Newton steps of the first round, and of the second round, which starts from the first one's result.
     steps: int = 5
     refine_steps: int = 3
-    #: Standard deviation of the landmarks on the head, metres: in the image plane, and in depth.
+    #: Standard deviation of the landmarks on the head, meters: in the image plane, and in depth.
     noise_m: float = 0.0015
     depth_noise_m: float = 0.006
     #: Every so many-th landmark's depth is used, with the weight of all.
@@ -62,10 +62,10 @@ class FitBasis:
     """The head model at K landmarks. Tensors are float32 unless stated otherwise.
 
     Attributes:
-        mean: (K, 3) metres, head frame.
-        identity: (I, K, 3) metres per standard deviation.
-        expression: (51, K, 3) metres at weight 1.
-        sigma: (K,) metres, how much the place of a landmark on the surface varies.
+        mean: (K, 3) meters, head frame.
+        identity: (I, K, 3) meters per standard deviation.
+        expression: (51, K, 3) meters at weight 1.
+        sigma: (K,) meters, how much the place of a landmark on the surface varies.
         normal: (K, 3) unit normals, outward.
         contour: (C,) int64 landmarks of the face's outline, in order, a closed loop.
         weight: (K,) importance.
@@ -96,7 +96,7 @@ def basis_from_head_model(model: HeadModel, options: FitOptions | None = None, l
     options = options or FitOptions()
     vertex, share = model.landmark_sets["mediapipe478"]
     normal = (vertex_normals(model.mean, model.triangles)[vertex] * share[..., None]).sum(1)
-    normal[list(IRISES)] = (0.0, 0.0, 1.0)  # the normals of an eyeball do not tell when the lids hide it
+    normal[list(IRISES)] = (0.0, 0.0, 1.0)  # the normals of an eyeball do not show whether the eyelids occlude it
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     weight = np.ones(len(vertex), np.float32)
     groups = {

@@ -44,7 +44,7 @@ class FitResult:
 
     Attributes:
         rotation: (N, 3, 3) head to camera.
-        scale: (N,) px per metre.
+        scale: (N,) px per meter.
         center: (N, 2) px, where the head's origin projects.
         identity: (N, I) standard deviations.
         expression: (N, 51) in [0, 1].
@@ -277,7 +277,7 @@ class _Chunk:
         return shape
 
     def _offsets(self, shape: torch.Tensor) -> torch.Tensor:
-        """How far the shape unknowns (N, S) move the landmarks, (N, K, 3) metres."""
+        """How far the shape unknowns (N, S) move the landmarks, (N, K, 3) meters."""
         return (shape @ self.shapes.flatten(1)).reshape(len(shape), *self.basis.mean.shape)
 
     def _result(self, pose: Pose, shape: torch.Tensor) -> FitResult:

@@ -20,7 +20,7 @@ class Pose(NamedTuple):
 
     Attributes:
         rotation: (N, 3, 3) head to camera.
-        scale: (N,) px per metre.
+        scale: (N,) px per meter.
         shift: (N, 3) px.
     """
 
@@ -40,8 +40,8 @@ class LandmarkState(NamedTuple):
     """The landmarks at the current step, in the normalized image.
 
     Attributes:
-        rotated: (N, K, 3) metres, the head's landmarks in camera axes.
-        residual: (N, K, 3) metres, where they project minus where they should.
+        rotated: (N, K, 3) meters, the head's landmarks in camera axes.
+        residual: (N, K, 3) meters, where they project minus where they should.
         weight: (N, K) 1 / m².
         pose_jacobian: (N, 3, K, 7).
         shape_jacobian: (N, 3, K, S).
@@ -82,7 +82,7 @@ def landmark_weights(
 
     Args:
         rotation: (N, 3, 3) head to camera.
-        residual: (N, K, 3) metres.
+        residual: (N, K, 3) meters.
         basis: the head model.
         options: constants of the fit.
         robust: reduce the weight of outliers (Geman and McClure's function).

@@ -56,7 +56,7 @@ def load_identity_prior(components: torch.Tensor) -> IdentityPrior | None:
     """Read the shipped prior if it belongs to this head model.
 
     Args:
-        components: (I, K, 3) metres, how the identity components move the landmarks.
+        components: (I, K, 3) meters, how the identity components move the landmarks.
 
     Returns:
         The prior, or None if there is no file or it was measured with another head model.
@@ -77,10 +77,10 @@ def component_sizes_mm(components: torch.Tensor) -> torch.Tensor:
     """Compute how far each identity component moves the landmarks: a fingerprint of the head model.
 
     Args:
-        components: (I, K, 3) metres.
+        components: (I, K, 3) meters.
 
     Returns:
-        (I,) root mean square, millimetres.
+        (I,) root mean square, millimeters.
     """
     return components.pow(2).sum(2).mean(1).sqrt() * 1000
 

@@ -156,7 +156,7 @@ def photometric_loss(
     """Compute the mean robust difference between photo and rendering over the pixels of each face.
 
     Args:
-        rotated: (N, V, 3) metres, vertices in camera axes.
+        rotated: (N, V, 3) meters, vertices in camera axes.
         points: (N, V, 3) px of the crop.
         crop: (N, S, S, 3) in [0, 1].
         head: triangles (T, 3) and regions (V, C); vertices whose regions are all 0 do not count.

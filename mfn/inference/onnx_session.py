@@ -86,7 +86,7 @@ def open_session(path: Path, threads: int = 0, providers: Sequence[str] = (CPU_P
 
 
 def read_metadata(path: Path, session: onnxruntime.InferenceSession) -> NetworkMetadata | None:
-    """Return what the network's file says about it, or None for a file without metadata (an old export)."""
+    """Return the metadata in the network's file, or None for a file without metadata (an old export)."""
     try:
         return NetworkMetadata.from_props(session.get_modelmeta().custom_metadata_map)
     except ValueError as error:

@@ -52,7 +52,7 @@ _REGION_COLORS = {  # part of a region's name -> color
 
 
 class ColoredMesh(NamedTuple):
-    """A head: vertices (V, 3) in metres, head frame; triangles (T, 3); colors (V, 4), sRGB and opacity, 0 to 1."""
+    """A head: vertices (V, 3) in meters, head frame; triangles (T, 3); colors (V, 4), sRGB and opacity, 0 to 1."""
 
     vertices: NDArray[np.float32]
     triangles: NDArray[np.int32]

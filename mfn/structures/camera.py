@@ -2,7 +2,7 @@
 
 This is the only place in `mfn` where signs and axes are written down. The module itself needs NumPy only.
 
-Head frame: x to the subject's left, y up, z out of the face; metres; origin midway between the eyes.
+Head frame: x to the subject's left, y up, z out of the face; meters; origin midway between the eyes.
 Camera frame: x right, y down, z away from the viewer.
 Projection, for each face: `pixel = scale * (R @ vertex)[:2] + center`, R from head to camera.
 A face that looks straight into the camera has R = `FRONTAL`.
@@ -32,9 +32,9 @@ def project(vertices: Array, rotation: Array, scale: Array, center: Array) -> Ar
     """Project points of the head into the picture, with depth.
 
     Args:
-        vertices: (..., V, 3) points in metres, head frame. NumPy or torch.
+        vertices: (..., V, 3) points in meters, head frame. NumPy or torch.
         rotation: (..., 3, 3) head to camera.
-        scale: (...) px per metre.
+        scale: (...) px per meter.
         center: (..., 2) projection of the head's origin, x y in px.
 
     Returns:
@@ -110,7 +110,7 @@ def translation(faces: Faces, focal_px: float, size: tuple[float, float] | None 
         size: Width and height of the picture in px; the optical axis meets its middle. None: the axis meets pixel (0, 0).
 
     Returns:
-        (N, 3) positions of the heads' origins in metres, camera frame, with depth = focal_px / scale.
+        (N, 3) positions of the heads' origins in meters, camera frame, with depth = focal_px / scale.
     """
     depth = focal_px / np.maximum(faces.scale, 1e-6)
     middle = np.zeros(2, np.float32) if size is None else np.asarray(size, np.float32) / 2

@@ -8,7 +8,7 @@ A cell of stride s with center c (px of the network input) predicts these raw va
     score       1   probability of a face = sigmoid(r)
     box         4   center = c + s * r[:2], size = 4 s * exp(r[2:])
     rotation    6   first two rows of R, relative to the frontal pose, orthonormalized (Zhou et al., CVPR 2019, eq. 15)
-    scale       1   px per metre = 25 s * exp(r)   (a face 4 cells high is about 0.16 m tall)
+    scale       1   px per meter = 25 s * exp(r)   (a face 4 cells high is about 0.16 m tall)
     center      2   projection of the head's origin = c + s * r
     identity    I   standard deviations
     expression  51  ARKit weights = sigmoid(r)
@@ -42,7 +42,7 @@ INPUT_MULTIPLE = 16
 
 IDENTITY_SIZE = 64
 BOX_CELLS = 4.0  # box size in strides at raw value 0
-SCALE_CELLS = 25.0  # px per metre in strides at raw value 0
+SCALE_CELLS = 25.0  # px per meter in strides at raw value 0
 FRONTAL_6D: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 MAX_LOGIT = 30.0  # beyond it a sigmoid is 0 or 1 in float32, and exp would overflow
 _MAX_LOG_SIZE = 6.0  # limit of the exponents of box size and scale
@@ -172,7 +172,7 @@ def read_parameters(raw: Array, center: Array, stride: Array, xp: ModuleType = n
 
     Returns:
         A dict with `rows` (..., 6), the rotation's first two rows before orthonormalization; `rotation` (..., 3, 3) head to camera;
-        `scale` (...) in px per metre; `center` (..., 2) in px; `identity` (..., I); `expression` (..., 51) in [0, 1].
+        `scale` (...) in px per meter; `center` (..., 2) in px; `identity` (..., I); `expression` (..., 51) in [0, 1].
     """
     first = PARAMETERS.start
     part = {name: raw[..., where.start - first : where.stop - first] for name, where in SLICES.items() if where.start >= first}

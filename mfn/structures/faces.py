@@ -55,7 +55,7 @@ class Faces:
         box: (N, 4) float32, x1 y1 x2 y2 in px of the original picture.
         score: (N,) float32 in [0, 1], probability of a face.
         rotation: (N, 3, 3) float32, head to camera (x right, y down, z away). A frontal face has diag(1, -1, -1).
-        scale: (N,) float32, px per metre.
+        scale: (N,) float32, px per meter.
         center: (N, 2) float32, projection of the head's origin (between the eyes), x y in px.
         identity: (N, I) float32, coefficients of the head model in standard deviations.
         expression: (N, 51) float32 in [0, 1], ARKit weights in the order of `EXPRESSION_NAMES`.

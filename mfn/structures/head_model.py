@@ -1,7 +1,7 @@
-"""`HeadModel`: a linear head model. Identity and expression coefficients in, vertices in metres out. It needs NumPy only.
+"""`HeadModel`: a linear head model. Identity and expression coefficients in, vertices in meters out. It needs NumPy only.
 
 `experiments/head_model/build.py` makes the shipped file; mfn/weights/MODEL_CARD.md names its sources.
-Head frame: x to the subject's left, y up, z out of the face; metres; the origin is midway between the two eyeballs of every identity.
+Head frame: x to the subject's left, y up, z out of the face; meters; the origin is midway between the two eyeballs of every identity.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SIDE_INSET = 0.022  # how far the box's sides lie inside the mesh, relative to 
 
 
 class LandmarkBasis(NamedTuple):
-    """A landmark set as a small linear model: mean (L, 3), identity (I, L, 3), expression (51, L, 3), in metres."""
+    """A landmark set as a small linear model: mean (L, 3), identity (I, L, 3), expression (51, L, 3), in meters."""
 
     mean: Floats
     identity: Floats
@@ -46,9 +46,9 @@ class HeadModel:
     """A linear head model. V vertices, T triangles, I identity components, L landmarks.
 
     Attributes:
-        mean: (V, 3) mean head in metres.
-        identity_basis: (I, V, 3) metres per standard deviation. Every component is symmetric or antisymmetric.
-        expression_basis: (51, V, 3) metres at weight 1, in the order of `EXPRESSION_NAMES`.
+        mean: (V, 3) mean head in meters.
+        identity_basis: (I, V, 3) meters per standard deviation. Every component is symmetric or antisymmetric.
+        expression_basis: (51, V, 3) meters at weight 1, in the order of `EXPRESSION_NAMES`.
         triangles: (T, 3) int32, counter-clockwise seen from outside; those of the mouth interior, seen from inside the mouth.
         uv: (V, 2) in [0, 1] on the chart of the face (u to the subject's left, v down); -1 for vertices outside the chart.
         mirror: (V,) int32, each vertex's twin on the other side.
@@ -56,7 +56,7 @@ class HeadModel:
         region: (V,) uint8 index into `region_names`.
         region_names: Names of the regions.
         landmark_sets: Name -> (vertices (L, 3) int32, weights (L, 3)): barycentric points on the surface.
-        mediapipe478_spread: (478,) metres, how loosely each MediaPipe point is tied to the surface.
+        mediapipe478_spread: (478,) meters, uncertainty of the position of each MediaPipe point on the surface.
         explained_variance: Share of the skin's variance over the sampled identities that the I components explain.
     """
 
@@ -123,7 +123,7 @@ class HeadModel:
             expression: (N, 51) weights in [0, 1], in the order of `EXPRESSION_NAMES`.
 
         Returns:
-            (N, V, 3) vertices in metres, head frame.
+            (N, V, 3) vertices in meters, head frame.
         """
         identity, expression = np.asarray(identity, np.float32), np.asarray(expression, np.float32)
         count = len(identity)
@@ -206,13 +206,13 @@ class HeadModel:
         Raises:
             ValueError: If `face` has not exactly one row.
 
-        Vertices are in metres in the head frame: x to the subject's left, y up, z out of the face. The order of vertices is that of
+        Vertices are in meters in the head frame: x to the subject's left, y up, z out of the face. The order of vertices is that of
         `vertices`. Corners off the uv chart have no uv coordinate.
         """
         if face is not None and len(face) != 1:
             raise ValueError(f"expected one face, got {len(face)}; write one file for each, as in `for face in faces`")
         vertices = self.mean if face is None else self.vertices(face.identity, face.expression)[0]
-        lines = ["# metres; x to the subject's left, y up, z out of the face"]
+        lines = ["# meters; x to the subject's left, y up, z out of the face"]
         lines += [f"v {x:.7f} {y:.7f} {z:.7f}" for x, y, z in vertices.tolist()]
         lines += [f"vt {u:.6f} {1 - v:.6f}" for u, v in self.uv.tolist()]
         on_chart = np.asarray((self.uv[self.triangles] >= 0).all((1, 2)))

@@ -1,4 +1,4 @@
-"""What an ONNX file of `mfn export` says about its network: the only place where names and format of that information are written down.
+"""Metadata of a network in an ONNX file of `mfn export`. Names and format of the metadata are defined only here.
 
 It is stored in the file's `metadata_props`, text by name. `mfn.models.export` writes it; whoever loads a network reads it.
 """

@@ -1,4 +1,4 @@
-"""How people look: colors of skin, hair, eyes and clothes, and what they wear, drawn at random."""
+"""Random appearance of people: colors of skin, hair, eyes and clothes, and what they wear, drawn at random."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Appearance:
         brow_size: width of the eyebrows, 1 is average.
         lashes, blush, age, freckles, eye_shadow: amounts.
         jaw_beard, chin_beard, moustache: amounts.
-        hairline_m: metres that the hair begins above the average hairline; negative is a fringe.
-        hair_volume_m: metres that the hair stands off the head.
+        hairline_m: meters that the hair begins above the average hairline; negative is a fringe.
+        hair_volume_m: meters that the hair stands off the head.
         long_hair: amount of hair that falls behind the shoulders.
         cover: what hides the hair.
         mask: the person wears a face mask.

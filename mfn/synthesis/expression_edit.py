@@ -103,7 +103,7 @@ class ExpressionEditor:
     ) -> Floats:
         """Choose how much of each pixel (F,) must be painted, 0 to 1.
 
-        old: (V, 3) metres, the head in the photo; before, after: (51,) expressions.
+        old: (V, 3) meters, the head in the photo; before, after: (51,) expressions.
         """
         painted = np.where(visible, 0.0, 1.0).astype(np.float32)
         lips = self.model.points(old, "ibug68")
@@ -111,7 +111,7 @@ class ExpressionEditor:
         if np.linalg.norm(lips[66] - lips[62]) < OPEN_MOUTH_M:
             painted[mouth] = 1
         elif painted[mouth].sum() > MAX_NEW_MOUTH * mouth.sum():
-            painted[:] = 1  # an inside that is half photo and half paint never looks right
+            painted[:] = 1  # a mouth interior that is half photo and half painted is never convincing
         else:
             painted[mouth] = 0
         for side, left in (("Left", True), ("Right", False)):

@@ -63,7 +63,7 @@ class FacePainter:
 
         Args:
             light: (H, W, 3) linear light of the photo; not changed.
-            vertices: (V, 3) metres, the head as it is to be seen.
+            vertices: (V, 3) meters, the head as it is to be seen.
             face: one row, its pose.
             surface: the pixels that it covers.
             edge_px: standard deviation of the soft edge of what is painted.

@@ -80,7 +80,7 @@ class HeadGenerator:
         Args:
             rng: source of random numbers.
             size_px: side of the image.
-            supersampling: rendered pixels for each pixel of the image's side; more gives smoother edges.
+            supersampling: rendered pixels for each pixel of the image's side; more pixels make smoother edges.
 
         Returns:
             The image (size_px, size_px, 3) uint8 RGB, and its label, one row. `track` numbers the people.

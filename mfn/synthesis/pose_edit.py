@@ -215,7 +215,7 @@ def _black_border(picture: Image) -> NDArray[np.bool_]:
 
 
 def _to_px(points: Floats, face: Faces) -> Floats:
-    """Project points (..., 3), metres, head frame, to x y px of the photo and z on the same scale (smaller is nearer)."""
+    """Project points (..., 3), meters, head frame, to x y px of the photo and z on the same scale (smaller is nearer)."""
     return np.asarray(points @ face.rotation[0].T * face.scale[0] + np.append(face.center[0], 0.0))
 
 

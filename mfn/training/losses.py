@@ -101,7 +101,7 @@ def expression_loss(pred: Tensor, target: Tensor) -> Tensor:
 def gap_loss(pred: Tensor, target: Tensor, pairs: Tensor) -> Tensor:
     """Compute the L1 distance of the gaps between opposite points of eyelids and lips, in centimeters.
 
-    A landmark loss hardly notices these gaps, but a viewer notices them first.
+    These gaps change a landmark loss very little, but they are the first thing that a viewer notices.
 
     Args:
         pred: (P, L, 3) meters, head frame.

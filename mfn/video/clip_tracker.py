@@ -27,7 +27,7 @@ _RETURN_PROBABILITY = 0.7  # that a person who returns is near the predicted pos
 _IDENTITY_SD, _IDENTITY_PRIOR_FACES = 0.2, 30  # prior of one coefficient's error, and its weight in faces
 _FRAME_WEIGHT, _JOIN_WEIGHT = 0.25, 0.35  # of one coefficient: the errors of coefficients are correlated
 _JOIN_THRESHOLD = -2.0  # log likelihood ratio: someone who appears is rather a known person than a new one
-_MIN_TRACKLET_FACES = 10  # shorter tracklets do not tell how much people differ
+_MIN_TRACKLET_FACES = 10  # shorter tracklets do not show how much people differ
 
 Floats = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ def _area(faces: Faces) -> float:
 def _estimate_variances(faces: Faces, tracklet: NDArray[Any], prior: Likeness) -> Likeness:
     """Measure how much identities differ within a tracklet, and between people who are visible at the same time.
 
-    The prior counts as `_IDENTITY_PRIOR_FACES` faces, because a short clip says little.
+    The prior counts as `_IDENTITY_PRIOR_FACES` faces, because a short clip has little information.
     """
     _, which, count = np.unique(tracklet, return_inverse=True, return_counts=True)
     mean = _means(faces.identity, which, count)

@@ -12,6 +12,6 @@ def weights_path(name: str) -> Path:
         name: The file's name, such as "mfn.onnx".
 
     Returns:
-        The path inside the installed package. The file may be missing: whoever opens it says so.
+        The path inside the installed package. The file may be missing; the function that opens it raises the error.
     """
     return Path(__file__).parent / name

@@ -1,6 +1,6 @@
 """Place a rig so that its head is where a person's head is, and pose its vertices.
 
-Frame: glTF's scene axes, x right, y up, z towards the camera, in metres. Letters: N people, V vertices.
+Frame: glTF's scene axes, x right, y up, z towards the camera, in meters. Letters: N people, V vertices.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def place_rig(rig: Rig, rotation: NDArray[Any], translation: NDArray[Any]) -> Pl
     Args:
         rig: The character.
         rotation: (N, 4) quaternions x y z w, head to scene, as in `Take`.
-        translation: (N, 3) the point between the eyes in metres, as in `Take`.
+        translation: (N, 3) the point between the eyes in meters, as in `Take`.
 
     Returns:
         The placement. A character with a body stays upright, makes half of the head's turn to the side, and stands so
@@ -81,7 +81,7 @@ def pose_vertices(
         translation: (N, 3), as in `Take`.
 
     Returns:
-        (N, V, 3) its vertices in the scene, in metres.
+        (N, V, 3) its vertices in the scene, in meters.
     """
     placement = place_rig(rig, rotation, translation)
     count = len(placement.root)

@@ -70,7 +70,7 @@ def write_scene(
         height: Height of the picture in px.
         focal_px: Focal length in px. None: the longer side of the picture.
         tolerance: The largest error that leaving out a sample may cause: in weights, in radians of rotations, in
-            quarters of a metre of translations. 0 makes every sample a keyframe. Above 0 the fewest keyframes are
+            quarters of a meter of translations. 0 makes every sample a keyframe. Above 0 the fewest keyframes are
             written.
 
     Raises:

@@ -68,7 +68,7 @@ def choose_keyframes(track: Track, time_s: NDArray[Any], tolerance: float) -> ND
     Args:
         track: The track.
         time_s: (K,) increasing times in seconds.
-        tolerance: The largest error: of weights, in radians of rotations, in quarters of a metre of translations.
+        tolerance: The largest error: of weights, in radians of rotations, in quarters of a meter of translations.
             0 keeps every sample.
 
     Returns:

@@ -19,8 +19,8 @@ import numpy as np
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.autorig.contacts import find_contacts
+from retarget.autorig.disconnected_parts import move_disconnected_parts
 from retarget.autorig.eyelids import blink_gains
-from retarget.autorig.loose_parts import move_loose_parts
 from retarget.autorig.registration import (
     APART_M,
     FACING_M,
@@ -58,7 +58,7 @@ class Transfer(NamedTuple):
 
     Attributes:
         shapes: (51, V_t, 3) movement by each of EXPRESSION_NAMES, in the mesh's own axes and unit.
-        to_source: Similarity from the mesh to the source's metres and head axes.
+        to_source: Similarity from the mesh to the source's meters and head axes.
     """
 
     shapes: Floats
@@ -97,7 +97,7 @@ def transfer_shapes(
     blinks = [EXPRESSION_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
     shapes[blinks] *= blink_gains(source, registered, target, shapes)[:, None, None]
     on_step()
-    shapes[:, ~target.skin] = move_loose_parts(source, registered, source_shapes, target, shapes)
+    shapes[:, ~target.skin] = move_disconnected_parts(source, registered, source_shapes, target, shapes)
     on_step()
     return Transfer(shapes @ rotation / scale, to_source)
 

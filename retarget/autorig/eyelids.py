@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.autorig.loose_parts import sphere_center
+from retarget.autorig.disconnected_parts import sphere_center
 from retarget.autorig.registration import Target
 from retarget.autorig.source_head import SourceHead
 from retarget.geometry.mesh import Floats, Ints
@@ -25,7 +25,7 @@ def blink_gains(source: SourceHead, registered: Floats, target: Target, shapes: 
 
     Args:
         source: The source head.
-        registered: (V, 3) its vertices on the target; its eyeballs tell where the eyes are.
+        registered: (V, 3) its vertices on the target; its eyeballs define where the eyes are.
         target: The mesh that gets shapes.
         shapes: (51, V_t, 3) its shapes.
 
@@ -51,7 +51,7 @@ def blink_gains(source: SourceHead, registered: Floats, target: Target, shapes: 
 
 def _opening_px(points: Floats, triangles: Ints, center: Floats, radius: float) -> int:
     """How many pixels of a square around the eye, seen from the front, show no skin before the eyeball's center."""
-    scale = _SIDE_PX / (_SIDE_RADII * radius)  # px per metre
+    scale = _SIDE_PX / (_SIDE_RADII * radius)  # px per meter
     pixels = (points - center) * [scale, -scale, -scale] + [_SIDE_PX / 2, _SIDE_PX / 2, 0]
     index, weight = rasterize(pixels.astype(np.float32), triangles.astype(np.int32), _SIDE_PX, _SIDE_PX)
     depth = (pixels[triangles[np.maximum(index, 0)], 2] * weight).sum(-1)

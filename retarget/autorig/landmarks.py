@@ -32,7 +32,7 @@ def read_landmarks(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a landmark file and check its names.
 
     Returns:
-        Name -> what the file says, unchecked.
+        Values of the file by name, not checked.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -1,6 +1,6 @@
 """Register the source head to another head: by landmarks, then by identity, then freely (non-rigid ICP).
 
-Lengths are metres in the source's frame. The target was brought there by `fit_similarity`.
+Lengths are meters in the source's frame. The target was brought there by `fit_similarity`.
 
 Letters: V vertices of the source, V_t of the target, T triangles, I identity components, L landmarks, R matched rows.
 Source of the free registration: Amberg, Romdhani and Vetter, Optimal step nonrigid ICP algorithms for surface
@@ -211,7 +211,7 @@ def _match(
     found = surface.closest(current, normals, sides)
     cosine = (surface.normals[found.triangle] * normals).sum(1)
     is_valid = (found.distance < max_distance_m) & (cosine > _MIN_NORMAL_COSINE)
-    # A match on the target's open boundary tells only that the target ends there. Around the eyes, eyelids may end.
+    # A match on the open boundary of the target shows only that the target ends there. Around the eyes, eyelids may end.
     keep = ~surface.on_boundary(found) | source.mask("lids")
     return _Match(surface.interpolate(found, surface.points), np.where(is_valid & keep, cosine, 0.0))
 

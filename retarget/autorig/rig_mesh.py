@@ -82,7 +82,7 @@ def rig_mesh(
             are no face. The message is one line.
         ImportError: SciPy is not installed.
 
-    The mesh of an OBJ file is turned upright, scaled to the size of a human head in metres, and faces +z. A glTF file
+    The mesh of an OBJ file is turned upright, scaled to the size of a human head in meters, and faces +z. A glTF file
     stays as it is and its meshes get targets. tongueOut moves nothing, because the source head has no such shape.
     """
     require_scipy()

@@ -60,7 +60,7 @@ class SurfacePoint(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceHead:
-    """A neutral head with expression shapes, in metres; x to the subject's left, y up, z out of the face.
+    """A neutral head with expression shapes, in meters; x to the subject's left, y up, z out of the face.
 
     Attributes:
         neutral: (V, 3).

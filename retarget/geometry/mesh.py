@@ -106,7 +106,7 @@ def boundary_vertices(count: int, triangles: Ints) -> NDArray[np.bool_]:
 
 
 def slit_sides(graph: Any, slits: list[tuple[int, int, float]]) -> Floats:
-    """Tell on which side of slits, such as the mouth and the eyes, vertices lie.
+    """Find the side of slits, such as the mouth and the eyes, on which vertices lie.
 
     Args:
         graph: (V, V) sparse lengths of edges, from `edge_graph`.

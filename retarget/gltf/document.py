@@ -133,7 +133,7 @@ def _unpack(data: bytes, folder: Path) -> Glb:
     if version != 2:
         raise ValueError(f"GLB version {version} (expected 2)")
     if length > len(data):
-        raise ValueError(f"truncated GLB: its header says {length} bytes, the file has {len(data)}")
+        raise ValueError(f"truncated GLB: expected {length} bytes as in its header, the file has {len(data)}")
     chunks, at = [], 12
     while at + 8 <= length:
         size, kind = struct.unpack_from("<II", data, at)

@@ -19,7 +19,7 @@ _MAX_TEXTURE_PIXELS = 1 << 26  # of a stored texture, so that a small file canno
 
 @dataclass(frozen=True)
 class Material:
-    """The look of one surface.
+    """Material of one surface.
 
     Attributes:
         color: (4,) linear light and coverage.
@@ -28,7 +28,7 @@ class Material:
         cutoff: With alpha "MASK", the coverage below which nothing is drawn.
         two_sided: Whether the back of a triangle is drawn.
         gloss: 0 matte to 1 mirror-like.
-        emission: (3,) linear light that the surface gives off.
+        emission: (3,) linear light that the surface emits.
         lit: Whether light changes its color.
     """
 

@@ -84,7 +84,7 @@ def copy_nodes(document: Document, tops: list[int]) -> dict[int, int]:
 
 
 def _constraints(node: Document) -> list[Document]:
-    """What a VRM node says about which other node it turns with."""
+    """Return the other node with which a VRM node rotates."""
     held = node.get("extensions", {}).get("VRMC_node_constraint", {}).get("constraint", {})
     return [item for item in held.values() if isinstance(item, dict)] if isinstance(held, dict) else []
 

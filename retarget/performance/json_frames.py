@@ -33,7 +33,7 @@ _MATRIX_KEYS = ("facial_transformation_matrixes", "facialTransformationMatrixes"
 
 
 class Pose(NamedTuple):
-    """A head's pose in the scene. rotation: (4,) x y z w; translation: (3,) metres; None where it is not in the file."""
+    """A head's pose in the scene. rotation: (4,) x y z w; translation: (3,) meters; None where it is not in the file."""
 
     rotation: NDArray[np.float64] | None
     translation: NDArray[np.float64] | None
@@ -103,7 +103,7 @@ def coefficients_of(face: Json, names: list[str] | None) -> NDArray[np.float64] 
 def pose_of(face: Json) -> Pose:
     """Return the pose of a face in the axes of `Take`, as far as the file has it.
 
-    MediaPipe's matrices are in centimetres and ARKit's transforms in metres; both already have the axes of `Take`.
+    MediaPipe's matrices are in centimeters and ARKit's transforms in meters; both already have the axes of `Take`.
     Faces of `mfn detect` have a weak-perspective pose: see `_weak_perspective_pose`.
     """
     for key, unit_m in (("matrix_cm", 0.01), ("transform", 1.0)):
@@ -120,7 +120,7 @@ def pose_of(face: Json) -> Pose:
 
 
 def _weak_perspective_pose(face: Json) -> Pose:
-    """The pose of a face that `mfn detect` wrote: scale in px per metre, center in px, rotation to a camera with y down.
+    """The pose of a face that `mfn detect` wrote: scale in px per meter, center in px, rotation to a camera with y down.
 
     The focal length is taken as the longer side of the picture. A weak-perspective rotation is relative to the ray
     from the camera to the face, so it is turned from the optical axis to that ray.

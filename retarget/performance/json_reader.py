@@ -41,7 +41,7 @@ class FacesDocument:
         width: Width of the picture in px, or None if the file does not state it.
         height: Height of the picture in px, or None.
         arrays: The fields of `mfn.Faces` by name: image (N,), box (N, 4) px, score (N,), rotation (N, 3, 3),
-            scale (N,) px per metre, center (N, 2) px, identity (N, I), track (N,) and expression (N, 51).
+            scale (N,) px per meter, center (N, 2) px, identity (N, I), track (N,) and expression (N, 51).
     """
 
     width: int | None
@@ -57,7 +57,7 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
         fps: Frames a second, for files that state neither times nor a rate.
 
     Returns:
-        The take. People whose position is not in the file stand side by side, one metre in front of the camera.
+        The take. People whose position is not in the file stand side by side, one meter in front of the camera.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -166,7 +166,7 @@ def _parse(text: str) -> Any:
 
 
 class _Sample(NamedTuple):
-    """One face of one frame. rotation: (4,) x y z w; translation: (3,) metres; both None where unknown."""
+    """One face of one frame. rotation: (4,) x y z w; translation: (3,) meters; both None where unknown."""
 
     time_s: float
     actor: int

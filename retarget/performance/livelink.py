@@ -87,7 +87,7 @@ def encode_packet(values: Floats, time_s: float, subject: str, device: str) -> b
         values: (61,) in PACKET_NAMES order.
         time_s: Time in seconds. It becomes a frame number within the day.
         subject: Name of the person, as Unreal lists it.
-        device: Identifier of the phone. Unreal tells devices apart by it.
+        device: Identifier of the phone. Unreal distinguishes devices by it.
 
     Returns:
         The bytes, big-endian: version (1 byte), device and subject (length and UTF-8), frame number, fraction of a

@@ -1,6 +1,6 @@
 """A take: who showed which expression, where and when, as one struct of arrays.
 
-Frame: glTF's. The camera is at the origin and looks along -z; x points right, y up; lengths are in metres. The axes
+Frame: glTF's. The camera is at the origin and looks along -z; x points right, y up; lengths are in meters. The axes
 of a head are glTF's for an asset: x to the subject's left, y up, z out of the face. So a face that looks straight into
 the camera has the identity rotation.
 
@@ -58,7 +58,7 @@ class Take:
         actor: (S,) int32, which person the sample shows. Any integers.
         coefficients: (S, 52) float32, ARKit weights in ARKIT_NAMES order, 0 (rest) to 1 (full).
         rotation: (S, 4) float32, unit quaternions x y z w from head axes to scene axes. They are normalized here.
-        translation: (S, 3) float32, the point between the two eyes in the scene, in metres.
+        translation: (S, 3) float32, the point between the two eyes in the scene, in meters.
 
     Raises:
         ValueError: An array has another shape or type, holds numbers that are not finite, or a quaternion is not of

@@ -32,7 +32,7 @@ def lower_arms(document: Document, humanoid: dict[str, int]) -> None:
         length = np.linalg.norm(direction)
         if length == 0 or abs(direction[0]) < _MIN_SIDEWAYS * length:
             continue
-        # The left arm of a character that faces -z points to -x, so the arm itself tells which way is outwards.
+        # The left arm of a character that faces -z points to -x, so the direction outwards follows from the arm itself.
         target = _LOWERED_LEFT_ARM * (np.sign(direction[0]), 1, sign * np.sign(direction[0]))
         turn = rotation_between(direction / length, target / np.linalg.norm(target))
         parent = nearest_rotation(world[parents[joint]]) if parents[joint] >= 0 else np.eye(3)

@@ -12,7 +12,7 @@ from retarget.arkit import ARKIT_NAMES
 from retarget.rig.morph_targets import MorphNode
 from retarget.rig.skinned_mesh import HEAD, LEFT_EYE, RIGHT_EYE, SkinnedMesh
 
-_HEAD_HEIGHT_RANGE_M = (0.12, 0.45)  # a head of another height is not stored in metres
+_HEAD_HEIGHT_RANGE_M = (0.12, 0.45)  # a head of another height is not stored in meters
 _HUMAN_HEAD_HEIGHT_M = 0.24
 _BLINKS = (ARKIT_NAMES.index("eyeBlinkLeft"), ARKIT_NAMES.index("eyeBlinkRight"))
 _LIP_NAMES = ("mouthSmile", "mouthFrown", "mouthPucker", "mouthFunnel")

@@ -127,7 +127,7 @@ def write_name_map_draft(path: str | os.PathLike[str], document: Document) -> in
         targets = {target: shares[name] for target, shares in shares_of.items() if name in shares}
         if not targets and not is_vrm:
             targets = {target: 1.0 for target, shares in shares_of.items() if not shares and name in _guess(target)}
-        if targets or not is_vrm:  # a VRM's expressions may show what its targets' names do not tell
+        if targets or not is_vrm:  # the expressions of a VRM can add what its target names do not contain
             rows[name] = next(iter(targets)) if list(targets.values()) == [1.0] else targets or None
     used = {target for value in rows.values() if value for target in ([value] if isinstance(value, str) else value)}
     comments = {

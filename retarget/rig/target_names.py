@@ -100,7 +100,7 @@ def match_targets(meshes: Sequence[Sequence[str]], other_makers: bool = True) ->
 
     Args:
         meshes: For each mesh the names of its targets.
-        other_makers: Also try readings 3 to 5. False for a VRM, whose expressions tell more than its target names.
+        other_makers: Also try readings 3 to 5. False for a VRM, whose expressions are more reliable than its target names.
 
     Returns:
         For each target, mesh after mesh, what it shows of ARKit's shapes. {} for targets without a match.

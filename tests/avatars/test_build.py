@@ -118,12 +118,12 @@ def test_closed_lids_lie_before_the_balls(rig: Rig) -> None:
     closed = vertices(rig, weights(eyeBlinkBoth=1))
     trim = _face_vertices(rig, "trim")
     for ball in _eye_surfaces(rig):
-        centre = rig.world[ball.node, :3, 3] - rig.eye_center
+        center = rig.world[ball.node, :3, 3] - rig.eye_center
         radius = np.linalg.norm(rig.mesh.positions[ball.start : ball.stop], axis=1).max()
-        lids = closed[trim] - centre
+        lids = closed[trim] - center
         reach = np.linalg.norm(lids, axis=1)
         lids, reach = lids[reach < 1.25 * radius], reach[reach < 1.25 * radius]
-        points = closed[ball.start : ball.stop] - centre
+        points = closed[ball.start : ball.stop] - center
         points = points[points[:, 2] > 0.25 * radius]
         way = points / np.linalg.norm(points, axis=1, keepdims=True)
         near = (way @ (lids / reach[:, None]).T).argmax(axis=1)
@@ -156,8 +156,8 @@ def test_eyes_turn_about_their_centres(rig: Rig) -> None:
         start, stop = ball.start, ball.stop
         pupil = start + int(rest[start:stop, 2].argmax())
         assert looking[pupil, 0] - rest[pupil, 0] > 0.008  # towards the subject's left
-        centre = rig.world[ball.node, :3, 3] - rig.eye_center
-        out = [np.linalg.norm(points[start:stop] - centre, axis=1) for points in (rest, looking)]
+        center = rig.world[ball.node, :3, 3] - rig.eye_center
+        out = [np.linalg.norm(points[start:stop] - center, axis=1) for points in (rest, looking)]
         np.testing.assert_allclose(out[1], out[0], atol=0.0015)
 
 

@@ -15,7 +15,7 @@ from retarget.gltf.document import read_glb
 
 @pytest.fixture
 def take() -> Take:
-    """Two people side by side, one metre away, who look into the camera and open their mouths."""
+    """Two people side by side, one meter away, who look into the camera and open their mouths."""
     coefficients = np.zeros((2, 52), np.float32)
     coefficients[:, ARKIT_NAMES.index("jawOpen")] = 0.8
     return Take(

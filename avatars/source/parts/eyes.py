@@ -136,7 +136,7 @@ def build_lids(style: Style, tilts: bool = True) -> tuple[Mesh, Mesh]:
 def build_socket(style: Style, depth: Callable[[Floats, Floats], Floats]) -> Mesh:
     """Build the ring around the left eye, half sunk into the plate, and a cup that closes the gap to the ball.
 
-    depth: function of x and y (metres) that returns the z of the plate's surface.
+    depth: function of x and y (meters) that returns the z of the plate's surface.
     """
     turn = np.arange(36) / 36 * 2 * np.pi
     way = np.stack([np.cos(turn), np.sin(turn)], 1)

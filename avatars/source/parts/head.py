@@ -21,7 +21,7 @@ _BROW_SIDES = 12
 
 @dataclass(frozen=True)
 class Character:
-    """The parts of a character, in metres, about a quarter larger than people.
+    """The parts of a character, in meters, about a quarter larger than people.
 
     Attributes:
         skin, trim, mouth: parts of the face, driven by all 52 shapes.

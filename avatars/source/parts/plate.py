@@ -49,7 +49,7 @@ class Style:
         muzzle_m, nose_m: how far muzzle and nose protrude.
         socket_m: half of the thickness of the ring around an eye.
         brow_size: thickness of the brows, 1 is average.
-        brow_at: (x, y) metres of the left brow's inner end.
+        brow_at: (x, y) meters of the left brow's inner end.
         fangs: how pointed the teeth are, 0 to 1.
         shell_roughness: 0 polished to 1 matte.
     """
@@ -75,7 +75,7 @@ class Style:
 
 
 def shell_depth(x: Floats, y: Floats, inset: float = 0.0) -> Floats:
-    """Return the z (metres) of the shell, a rounded box, at (x, y)."""
+    """Return the z (meters) of the shell, a rounded box, at (x, y)."""
     a, b, c = SHELL_HALF_AXES_M - inset
     left = 1 - np.abs(x / a) ** 2.6 - np.abs((y - SHELL_CENTER_M[1]) / b) ** 2.4
     return np.asarray(SHELL_CENTER_M[2] + c * np.sign(left) * np.abs(left) ** (1 / 2.2))
@@ -141,7 +141,7 @@ class Warp:
         return np.asarray(np.c_[to, self.depth(to[:, 0], to[:, 1]) + relief * own + 1.15 * added])
 
     def depth(self, x: Floats, y: Floats) -> Floats:
-        """Return the z (metres) of the smooth face at (x, y)."""
+        """Return the z (meters) of the smooth face at (x, y)."""
         return shell_depth(x, y, _INSET_M) + self.muzzle_m * _near(x, y, *_MUZZLE)
 
 

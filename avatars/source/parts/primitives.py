@@ -1,4 +1,4 @@
-"""Plain solid forms as meshes: tubes, solids of revolution, grids. Metres; x to the character's left, y up, z out of the face."""
+"""Plain solid forms as meshes: tubes, solids of revolution, grids. Meters; x to the character's left, y up, z out of the face."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Mesh:
     """A colored mesh with shapes.
 
     Attributes:
-        vertices: (V, 3) metres.
+        vertices: (V, 3) meters.
         triangles: (T, 3), counter-clockwise from outside.
         colors: (V, 3) linear light.
-        deltas: ARKit name -> (V, 3) metres at weight 1.
+        deltas: ARKit name -> (V, 3) meters at weight 1.
     """
 
     vertices: Floats

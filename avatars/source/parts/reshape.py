@@ -25,7 +25,7 @@ class Reshape:
     """A map of space. The default changes nothing.
 
     Attributes:
-        eye_by: motion of the left eye, metres.
+        eye_by: motion of the left eye, meters.
         eye_size: scale of the eyes.
         eye_reach: eye radii from its center where both end.
         chin, brow: width factors of the head's lower end and of its top.
@@ -46,7 +46,7 @@ class Reshape:
         return eyes.eye_center() + self.eye_by
 
     def __call__(self, place: Floats) -> Floats:
-        """Map places (V, 3), metres."""
+        """Map places (V, 3), meters."""
         result = self._build(place)
         for side in np.array([[1.0, 1, 1], [-1.0, 1, 1]]):
             old, new = eyes.eye_center() * side, self.eye() * side

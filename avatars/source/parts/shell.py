@@ -11,7 +11,7 @@ from avatars.source.parts.primitives import Floats
 
 
 def shell_points(around: Floats, along: Floats, out: float = 0.0) -> Floats:
-    """Return places (..., 3) on the shell at the angles `around` and `along` (radians), `out` metres outside it."""
+    """Return places (..., 3) on the shell at the angles `around` and `along` (radians), `out` meters outside it."""
     half = SHELL_HALF_AXES_M + out
     way = np.stack([np.cos(around), np.sin(around)], -1) * half[:2]
     wanted = 1 - np.abs(np.cos(along)) ** 2.2

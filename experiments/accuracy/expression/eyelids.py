@@ -1,4 +1,4 @@
-"""Measure how well networks tell closed eyes from open eyes: the area under the ROC curve on faces labeled by hand.
+"""Measure how well networks separate closed eyes from open eyes: the area under the ROC curve on faces labeled by hand.
 
     python -m experiments.accuracy.expression.eyelids mfn=mfn/weights/mfn.onnx sfn=mfn/weights/sfn.onnx --data ../shared/data
 

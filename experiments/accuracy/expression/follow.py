@@ -25,7 +25,7 @@ from retarget.io.images import Image
 RESULT = RESULTS / "accuracy" / "expression" / "follow.json"
 PACKS = ("lfw", "utkface", "youtube", "expressions", "masks_without")
 SIDE_PX = 384
-MIN_SPREAD = 0.03  # a shape that hardly varies in the labels has no meaningful correlation
+MIN_SPREAD = 0.03  # a shape that varies very little in the labels has no meaningful correlation
 
 
 def center_face(pack: Pack, row: int, size_px: float) -> Image:

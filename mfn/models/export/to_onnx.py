@@ -2,7 +2,7 @@
 
 The graph is the network alone: a picture of uint8 goes in; raw cells come out, or the prediction for a crop. A
 multi-face network takes any batch size and any input size that is a multiple of 16; a network of one crop takes any
-batch size. Weights are stored as float16, half the file, and computed with in float32. The file says in its metadata
+batch size. Weights are stored as float16, half the file, and computed with in float32. Its metadata contains
 what the network is (`mfn.structures.network_metadata`).
 """
 

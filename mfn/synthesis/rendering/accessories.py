@@ -1,6 +1,6 @@
 """Drawing of what surrounds a head: shoulders, long hair, glasses, a cap's brim, hands and objects before the face.
 
-Each function draws with OpenCV into an image (H, W, 3) uint8 RGB, in place. `HeadPlacement` holds where the head is. Lengths are metres in
+Each function draws with OpenCV into an image (H, W, 3) uint8 RGB, in place. `HeadPlacement` holds where the head is. Lengths are meters in
 the head frame, colors linear light in [0, 1].
 """
 
@@ -20,9 +20,9 @@ class HeadPlacement(NamedTuple):
     """Where a head is in the image, and the light there.
 
     Attributes:
-        landmarks: (68, 3) metres, head frame, with this head's identity and expression.
+        landmarks: (68, 3) meters, head frame, with this head's identity and expression.
         rotation: (3, 3) head to camera.
-        scale: px per metre.
+        scale: px per meter.
         center: (2,) px, where the head's origin projects.
         white: (3,) linear light of a white surface.
     """
@@ -34,7 +34,7 @@ class HeadPlacement(NamedTuple):
     white: Floats
 
     def to_px(self, points: Floats) -> Floats:
-        """Project points (..., 3), metres, head frame, to (..., 3) px; smaller z is nearer."""
+        """Project points (..., 3), meters, head frame, to (..., 3) px; smaller z is nearer."""
         out: Floats = np.asarray(points, np.float32) @ self.rotation.T * self.scale
         out[..., :2] += self.center
         return out
@@ -56,7 +56,7 @@ def draw_shoulders(image: Bytes, head: HeadPlacement, shirt: Floats, rng: np.ran
     """
     neck = head.to_px(np.array([0.0, -0.2, -0.07]))[:2]
     half, drop = rng.uniform(0.17, 0.24), rng.uniform(0.02, 0.07)
-    left = np.array([[-0.05, -0.03], [-0.1, 0], [-half, drop], [-half - 0.03, 0.5]])  # metres, y down
+    left = np.array([[-0.05, -0.03], [-0.1, 0], [-half, drop], [-half - 0.03, 0.5]])  # meters, y down
     outline = np.concatenate([left, left[::-1] * [-1, 1]])
     _fill(image, neck + outline * head.scale, shirt * head.white * 0.8)
 

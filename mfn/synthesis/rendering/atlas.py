@@ -49,7 +49,7 @@ class HeadAtlas:
     Attributes:
         corner: (T, 3, 2) px, where the corners of each triangle lie in the atlas.
         page: (T,) uint8, `Page` of each triangle.
-        point: (H, W, 3) metres, head frame: place on the mean head, continued beyond the pages' edges.
+        point: (H, W, 3) meters, head frame: place on the mean head, continued beyond the pages' edges.
         region: (H, W) uint8, index into the model's `region_names`, continued beyond the edges.
         opening_px: (H, W) px, distance to the openings of eyes and mouth on the face's page.
     """

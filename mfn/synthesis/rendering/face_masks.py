@@ -17,7 +17,7 @@ Floats = NDArray[np.floating]
 UPPER_LIDS = ((33, 246, 161, 160, 159, 158, 157, 173, 133), (263, 466, 388, 387, 386, 385, 384, 398, 362))
 LOWER_LIDS = ((33, 7, 163, 144, 145, 153, 154, 155, 133), (263, 249, 390, 373, 374, 380, 381, 382, 362))
 
-# Height of the average hairline by depth, metres, head frame: nape, behind the ear, sideburn, temple, forehead.
+# Height of the average hairline by depth, meters, head frame: nape, behind the ear, sideburn, temple, forehead.
 _HAIRLINE_Z = (-0.16, -0.10, -0.07, -0.052, -0.04, 0.0, 0.05)
 _HAIRLINE_Y = (-0.075, -0.06, -0.03, -0.005, 0.02, 0.045, 0.066)
 _WHOLE_PAGE = ("cheeks", "mask")  # masks that are not cropped
@@ -46,7 +46,7 @@ def crop_mask(values: Floats, name: str) -> Mask:
 
 
 def hair_height(point: Floats) -> Floats:
-    """Height (...) of places (..., 3) on the mean head above the average hairline, metres."""
+    """Height (...) of places (..., 3) on the mean head above the average hairline, meters."""
     return (point[..., 1] - np.interp(point[..., 2], _HAIRLINE_Z, _HAIRLINE_Y)).astype(np.float32)
 
 
@@ -68,7 +68,7 @@ class _FacePage:
 
     def __init__(self, atlas: HeadAtlas, model: HeadModel) -> None:
         self.model = model
-        self.point = atlas.point[:, :PAGE_PX]  # (H, W, 3) metres
+        self.point = atlas.point[:, :PAGE_PX]  # (H, W, 3) meters
         self.y = self.point[..., 1]
         self.opening_px = atlas.opening_px[:, :PAGE_PX]
         self._region = atlas.region[:, :PAGE_PX]
@@ -88,7 +88,7 @@ class _FacePage:
         return np.asarray(np.clip((blurred - 0.3) / 0.4, 0, 1))
 
     def line(self, line: Floats) -> tuple[Floats, Floats]:
-        """Distance (H, W), metres, to a line of points (K, 3), and place of the nearest point along it, 0 to 1."""
+        """Distance (H, W), meters, to a line of points (K, 3), and place of the nearest point along it, 0 to 1."""
         point = self.point
         best, along = np.full(point.shape[:-1], np.inf, np.float32), np.zeros(point.shape[:-1], np.float32)
         for k, (a, b) in enumerate(zip(line[:-1], line[1:])):
@@ -99,7 +99,7 @@ class _FacePage:
         return best, along
 
     def lid_distance(self, lines: Sequence[Sequence[int]]) -> Floats:
-        """Distance (H, W), metres, to the nearer one of two lids' edges, given as lines of MediaPipe's points."""
+        """Distance (H, W), meters, to the nearer one of two lids' edges, given as lines of MediaPipe's points."""
         points = self.model.landmark_basis("mediapipe478")[0]
         return np.minimum(*(self.line(points[list(line)])[0] for line in lines))
 
@@ -128,7 +128,7 @@ def _add_cheeks_and_brows(masks: dict[str, Floats], face: _FacePage) -> None:
     nose = face.blob(landmarks[30], 0.012)
     masks["red"] = np.clip(0.6 * masks["cheeks"] + 0.8 * nose + 0.6 * masks["ears"], 0, 1)
     brows = [face.line(landmarks[rows] - [0, 0.0025, 0]) for rows in (slice(17, 22), slice(26, 21, -1))]
-    half_width = (0.0015, 0.004, 0.005, 0.0042)  # metres, along the brow from its outer to its inner end
+    half_width = (0.0015, 0.004, 0.005, 0.0042)  # meters, along the brow from its outer to its inner end
     masks["brow"] = np.minimum(*(d / np.interp(along, (0, 0.3, 0.8, 1), half_width) for d, along in brows))
 
 

@@ -30,7 +30,7 @@ class Person(NamedTuple):
     Attributes:
         appearance: what it was painted from.
         texture: (H, W, 3) float32 atlas of reflectance in [0, 1], linear.
-        neutral: (V, 3) float32 metres, head frame: its shape without expression, with the volume of hair, hat and mask.
+        neutral: (V, 3) float32 meters, head frame: its shape without expression, with the volume of hair, hat and mask.
         identity: (I,) standard deviations.
     """
 
@@ -40,7 +40,7 @@ class Person(NamedTuple):
     identity: Floats
 
     def vertices(self, model: HeadModel, expression: Floats) -> Floats:
-        """Return the shape (V, 3), metres, with an expression (51,)."""
+        """Return the shape (V, 3), meters, with an expression (51,)."""
         return self.neutral + (expression @ model.expression_basis.reshape(len(expression), -1)).reshape(-1, 3)
 
 
@@ -73,7 +73,7 @@ class HeadRenderer:
         """Paint a head, and give it the volume of its hair, hat or mask.
 
         Args:
-            appearance: what the person looks like.
+            appearance: colors and clothes of the person.
             identity: (I,) standard deviations.
             rng: source of random numbers.
         """
@@ -131,7 +131,7 @@ class HeadRenderer:
 
 
 def _mask_distance_m(model: HeadModel) -> Floats:
-    """Distance (V,) in metres that a worn face mask stands off each vertex."""
+    """Distance (V,) in meters that a worn face mask stands off each vertex."""
     x, y, z = model.mean.T
     covered = np.clip((0.0 - y - 1.6 * x**2 - 0.012) / 0.012, 0, 1) * np.clip((z + 0.03) / 0.03, 0, 1)
     return np.asarray(0.006 * covered * ~model.region_mask("mouth_inside", "teeth", "gums", "tongue", "neck"))

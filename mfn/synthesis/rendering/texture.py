@@ -168,7 +168,7 @@ def _noise(shape: tuple[int, ...], sigma_px: tuple[float, float], rng: np.random
 
 
 def _eye_polar(model: HeadModel) -> tuple[Floats, Floats]:
-    """Distance from the pupil's center, metres, and angle, radians, of each pixel of the eye's page."""
+    """Distance from the pupil's center, meters, and angle, radians, of each pixel of the eye's page."""
     pupil = model.mean[model.region_mask("pupil") & (model.mean[:, 0] > 0)].mean(0)
     center_x = np.abs(model.mean[model.region_mask("eyeball_left"), 0]).mean()
     row, column = np.mgrid[0:EYE_PX, 0:EYE_PX] + 0.5

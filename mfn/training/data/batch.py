@@ -65,5 +65,5 @@ def collate(scenes: Sequence[Scene]) -> Batch:
 
 
 def _numbers(counts: Sequence[int]) -> Tensor:
-    """Repeat the number of each scene as often as its count says."""
+    """Return the number of each scene, repeated by its count: (2, 1) becomes (0, 0, 1)."""
     return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))

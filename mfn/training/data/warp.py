@@ -126,5 +126,5 @@ def share_inside(box: Array, window: Array) -> Array:
 
 
 def covers_face(patch: Array, boxes: Array) -> bool:
-    """Tell whether a patch (4,) would cover more than a little of one of the faces with boxes (N, 4)."""
+    """Return whether a patch (4,) would cover more than a little of one of the faces with boxes (N, 4)."""
     return bool((share_inside(boxes, patch) > MAX_COVERED).any())

@@ -1,4 +1,4 @@
-"""Read what a VRM 0.x or 1.0 file says of its bones, its gaze and its expressions.
+"""Read the bones, the gaze and the expressions of a VRM 0.x or 1.0 file.
 
 An avatar whose expressions are named after ARKit's shapes ("perfect sync") is driven by these one by one. Any other
 avatar is driven by VRM's presets, through the table in `presets`.

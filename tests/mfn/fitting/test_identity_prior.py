@@ -82,7 +82,7 @@ def test_photos_of_one_person_agree(basis: FitBasis) -> None:
     """One head in two noisy pictures: its two fits are nearer to each other with what is known of people, and nearer still jointly."""
     random = torch.Generator().manual_seed(1)
     head = basis.mean + torch.tensordot(0.4 * torch.randn(64, generator=random), basis.identity, 1)
-    noise = 0.002 * torch.randn(2, 24, 3, generator=random).repeat_interleave(20, 1)[:, :478]  # neighbours err together
+    noise = 0.002 * torch.randn(2, 24, 3, generator=random).repeat_interleave(20, 1)[:, :478]  # neighbors err together
     points = (head + noise) * torch.tensor([1000.0, -1000.0, -1000.0])
     teacher, one = torch.zeros(2, 51), torch.zeros(2, dtype=torch.long)
     apart = [

@@ -7,7 +7,7 @@ from mfn.structures.faces import Faces
 
 
 def some_faces(identity_size: int, *rows: tuple[float, float, float]) -> Faces:
-    """Frontal faces: x, y of the centre and box height, px."""
+    """Frontal faces: x, y of the center and box height, px."""
     n = len(rows)
     x, y, size = np.array(rows, float).reshape(n, 3).T
     half = np.stack([size * 0.4, size * 0.5], 1)
@@ -76,10 +76,10 @@ def test_the_nearer_face_lies_over_the_farther(head_model):
 
 
 def test_eyes_are_white_and_dark(head_model):
-    colours = region_colors(head_model)
-    assert np.isnan(colours[head_model.region_mask("face")]).all()
-    assert (colours[head_model.region_mask("eyeball_left")] > 0.9).all()
-    assert (colours[head_model.region_mask("pupil")] < 0.1).all()
+    colors = region_colors(head_model)
+    assert np.isnan(colors[head_model.region_mask("face")]).all()
+    assert (colors[head_model.region_mask("eyeball_left")] > 0.9).all()
+    assert (colors[head_model.region_mask("pupil")] < 0.1).all()
 
 
 def test_the_mask_is_the_face(head_model):

@@ -76,8 +76,8 @@ def test_eyes_turn_in_place(face_path):
     rest = rig.mesh.rest_positions()
     np.testing.assert_allclose(vertices[right], rest[right], atol=1e-7)
     turn = rotation_about("y", np.array(0.52))
-    centre = np.array([0.03, 0, 0.04])
-    np.testing.assert_allclose(vertices[left], (rest[left] - centre) @ turn.T + centre, atol=1e-6)
+    center = np.array([0.03, 0, 0.04])
+    np.testing.assert_allclose(vertices[left], (rest[left] - center) @ turn.T + center, atol=1e-6)
 
 
 def test_old_vrm_faces_the_other_way(tmp_path):

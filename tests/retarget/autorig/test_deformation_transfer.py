@@ -11,8 +11,8 @@ pytest.importorskip("scipy", reason="making shapes needs SciPy: the `rig` extra"
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.autorig.deformation_transfer import transfer_shapes
+from retarget.autorig.disconnected_parts import move_disconnected_parts
 from retarget.autorig.eyelids import blink_gains
-from retarget.autorig.loose_parts import move_loose_parts
 from retarget.autorig.registration import make_target
 from retarget.autorig.source_head import LANDMARKS, load_source_head
 from tests.helpers.heads import TURN, make_head, strange, stretched
@@ -96,19 +96,19 @@ def test_blinks_are_amplified_until_the_eyelids_meet(source, itself, share, low,
 
 
 def test_eyes_turn_and_teeth_follow_their_jaw(source, itself):
-    shapes = move_loose_parts(source, source.neutral, source.shapes, itself, source.shapes)
-    is_loose = ~itself.skin
-    assert is_loose.sum() == (~source.skin).sum()
-    error = np.linalg.norm(shapes - source.shapes[:, is_loose], axis=2) * 1000
+    shapes = move_disconnected_parts(source, source.neutral, source.shapes, itself, source.shapes)
+    is_disconnected = ~itself.skin
+    assert is_disconnected.sum() == (~source.skin).sum()
+    error = np.linalg.norm(shapes - source.shapes[:, is_disconnected], axis=2) * 1000
     assert error.mean() < 0.05
     for name in ("eyeball_left", "pupil", "teeth"):
-        assert error[:, source.mask(name)[is_loose]].max() < 2
-    assert np.abs(shapes[ROW["jawOpen"], source.mask("eyeball_right")[is_loose]]).max() < 1e-4
+        assert error[:, source.mask(name)[is_disconnected]].max() < 2
+    assert np.abs(shapes[ROW["jawOpen"], source.mask("eyeball_right")[is_disconnected]]).max() < 1e-4
 
 
-def test_no_loose_parts(source, itself):
+def test_no_disconnected_parts(source, itself):
     bare = replace(itself, skin=np.ones(len(itself.points), bool))
-    assert move_loose_parts(source, source.neutral, source.shapes, bare, source.shapes).shape == (51, 0, 3)
+    assert move_disconnected_parts(source, source.neutral, source.shapes, bare, source.shapes).shape == (51, 0, 3)
 
 
 def test_landmarks_on_another_piece_go_to_the_face(source, itself):

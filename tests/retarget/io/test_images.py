@@ -45,8 +45,8 @@ def with_exif(kind: str, orientation: int) -> bytes:
     return data[:33] + struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + data[33:]
 
 
-def near(picture: np.ndarray, row: int, column: int, colour: tuple[int, ...]) -> bool:
-    return bool((np.abs(picture[row, column].astype(int) - colour) < 25).all())
+def near(picture: np.ndarray, row: int, column: int, color: tuple[int, ...]) -> bool:
+    return bool((np.abs(picture[row, column].astype(int) - color) < 25).all())
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tiff", ".ppm", ".jp2"])

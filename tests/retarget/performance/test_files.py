@@ -57,7 +57,7 @@ def test_several_people_as_csv(tmp_path):
 
 
 def test_mediapipe_from_python(tmp_path):
-    """FaceLandmarkerResult as `dataclasses.asdict` gives it: frames with several faces, matrices in centimetres."""
+    """FaceLandmarkerResult as `dataclasses.asdict` gives it: frames with several faces, matrices in centimeters."""
     turned = np.array([[0, 0, 1, 5], [0, 1, 0, -3], [-1, 0, 0, -60], [0, 0, 0, 1.0]])
     faces = [
         [
@@ -97,7 +97,7 @@ def test_mediapipe_from_a_browser(tmp_path):
 
 
 def test_arkit(tmp_path):
-    """Coefficients by name in the usual shapes; halves are averaged; a transform in metres, by column."""
+    """Coefficients by name in the usual shapes; halves are averaged; a transform in meters, by column."""
     matrix = np.eye(4)
     matrix[:3, 3] = 0.1, 0.2, -0.5
     frames = [

@@ -1,4 +1,4 @@
-"""Rigs as other tools make them: Ready Player Me's meshes, quantised numbers, textures that are transformed, files of several parts."""
+"""Rigs as other tools make them: Ready Player Me's meshes, quantized numbers, textures that are transformed, files of several parts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_ready_player_me(tmp_path):
     assert weights.sum() == 2 and weights[[m.start + m.names.index("jawOpen") for m in rig.morphs]].tolist() == [1, 1]
 
 
-def quantised(glb: Glb, kind, normalized) -> Glb:
+def quantized(glb: Glb, kind, normalized) -> Glb:
     """Positions, normals and moves as integers of the mesh's own size; the node's scale makes up for it."""
     max_value = np.iinfo(kind).max
     for mesh in glb.document["meshes"]:
@@ -75,7 +75,7 @@ def quantised(glb: Glb, kind, normalized) -> Glb:
 @pytest.mark.parametrize("kind, normalized", [(np.int16, True), (np.int16, False), (np.int8, True)])
 def test_quantised_is_the_same_but_rounded(kind, normalized, tmp_path):
     write_glb(make_face(), tmp_path / "plain.glb")
-    write_glb(quantised(make_face(), kind, normalized), tmp_path / "small.glb")
+    write_glb(quantized(make_face(), kind, normalized), tmp_path / "small.glb")
     take = make_take(2)
     plain, small = (load_rig(tmp_path / name) for name in ("plain.glb", "small.glb"))
     assert list_effects(plain) == list_effects(small)

@@ -38,7 +38,7 @@ def test_mirrored_heads_lie_on_the_mirrored_picture():
     after = warp_faces(faces, matrix, MODEL.identity_mirror, np.ones(4, bool), landmark_boxes)
     vertices = [MODEL.vertices(f.identity, f.expression) for f in (faces, after)]
     px = [project(v, f.rotation, f.scale, f.center)[..., :2] for f, v in zip((faces, after), vertices)]
-    np.testing.assert_allclose(px[1][:, MODEL.mirror], transform_points(px[0], matrix), atol=0.25)  # the file is quantised
+    np.testing.assert_allclose(px[1][:, MODEL.mirror], transform_points(px[0], matrix), atol=0.25)  # the file is quantized
 
 
 def test_mirroring_twice_is_the_identity():

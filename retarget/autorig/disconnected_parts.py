@@ -1,6 +1,6 @@
 """Move the parts of a mesh that are no skin: eyeballs turn, teeth follow their jaw, lashes and beards follow the skin.
 
-Letters: V vertices of the source, V_t of the target, K vertices of loose parts, P vertices of one part.
+Letters: V vertices of the source, V_t of the target, K vertices of disconnected parts, P vertices of one part.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MIN_TEETH = 0.2  # part of a piece's vertices that lie on the source's teeth
 _MIN_ONE_JAW = 0.7  # part of these that belong to the same jaw
 
 
-def move_loose_parts(
+def move_disconnected_parts(
     source: SourceHead, registered: Floats, source_shapes: Floats, target: Target, shapes: Floats
 ) -> Floats:
     """Compute how the vertices of a target that are no skin move.
@@ -91,7 +91,7 @@ def _spreader(target: Target, rows: Ints, distance: Floats) -> Callable[[Floats]
 
     Args:
         target: The mesh that gets shapes.
-        rows: (K,) the vertices of loose parts.
+        rows: (K,) the vertices of disconnected parts.
         distance: (K,) to what they follow.
     """
     from scipy.sparse import diags
