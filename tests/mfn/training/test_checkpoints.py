@@ -12,8 +12,11 @@ from mfn.training.checkpoints import load_matching, load_network, read_state  # 
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = {
+    "mfn": "configs/mfn/default.yaml",
+    "sfn": "configs/sfn/default.yaml",
     "single_shot": "configs/others/single_shot.yaml",
-    "face_reader": "configs/others/face_reader.yaml","mfn": "configs/mfn/default.yaml", "sfn": "configs/sfn/default.yaml"}
+    "face_reader": "configs/others/face_reader.yaml",
+}
 
 
 def module(outputs: int = 2) -> torch.nn.Module:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.head_model.units import reach_of, unit_factors
+from experiments.labels.expression_units import reach_of, unit_factors
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 

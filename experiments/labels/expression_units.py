@@ -1,6 +1,6 @@
 """Compare the sizes of the head model's expression shapes with ARKit's, and rescale them so that a weight of 1 means the same.
 
-    python -m experiments.head_model.units [--write runs/head_model.npz]
+    python -m experiments.labels.expression_units [--write runs/head_model.npz]
 
 ARKit defines its weights by a reference face that moves. REACH holds how far that face moves at weight 1: the largest displacement of a
 shape, divided by the width of the face. A shape learned from ICT-FaceKit points in the same direction, but moves up to twice as far, or
