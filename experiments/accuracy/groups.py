@@ -72,7 +72,9 @@ class FalseDetection(NamedTuple):
     ignored: NDArray[np.float64]
 
 
-def match(box: NDArray[Any], score: NDArray[Any], true: NDArray[Any], counts: NDArray[np.bool_]) -> Matches:
+def match(
+    box: NDArray[Any], score: NDArray[Any], true: NDArray[Any], counts: NDArray[np.bool_], hit_iou: float = HIT_IOU
+) -> Matches:
     """Match predictions with true boxes greedily, the highest score first.
 
     Args:
@@ -80,6 +82,7 @@ def match(box: NDArray[Any], score: NDArray[Any], true: NDArray[Any], counts: ND
         score: (N,) their scores.
         true: (T, 4) true boxes.
         counts: (T,) whether a true box counts.
+        hit_iou: Overlap from which a prediction is right.
     """
     hit, counted, found = np.zeros(len(box), bool), np.ones(len(box), bool), np.zeros(len(true), bool)
     if len(true) == 0:
@@ -87,7 +90,7 @@ def match(box: NDArray[Any], score: NDArray[Any], true: NDArray[Any], counts: ND
     iou = box_iou(box, true)
     for i in np.argsort(-score, kind="stable"):
         free = np.where(counts & ~found, iou[i], 0)
-        if free.max() >= HIT_IOU:
+        if free.max() >= hit_iou:
             hit[i] = found[int(free.argmax())] = True
         elif iou[i].max() >= IGNORE_IOU:
             counted[i] = counts[int(iou[i].argmax())]

