@@ -185,8 +185,9 @@ def compare(target: Sequence[Faces], predicted: Mapping[str, Sequence[Faces]], m
         model: The head model.
 
     Returns:
-        For each network its recall and, over the faces that every network of enough recall found, the mean error of an
-        expression weight, the NME of 68 points in percent, and the correlation of three shapes.
+        For each network the recall, the mean error of an expression weight, the NME of 68 points in percent, and the
+        correlation of three shapes. All but the recall are means over the faces that each network with a recall of at
+        least MIN_RECALL found.
     """
     recall = {name: round(sum(map(len, rows)) / len(target), 3) for name, rows in predicted.items()}
     enough = [name for name in predicted if recall[name] >= MIN_RECALL]

@@ -188,7 +188,7 @@ def triangulate_half(half: Half, points: SurfacePoints, on_outline: Bools, rings
         points: P points on it.
         on_outline: (P,) True for points on the outline.
         rings: Closed rows of points, as point numbers, whose neighbors are joined by edges. The first one bounds the eye.
-        rows: Open rows of points, likewise.
+        rows: Open rows of points, given and joined in the same way.
 
     Returns:
         Triangles (T, 3), counter-clockwise from outside. The eye stays open.

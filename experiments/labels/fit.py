@@ -7,12 +7,22 @@ The packs hold MediaPipe's landmarks from one view of each face. With --landmark
 are detected again in a dozen views (upright, rotated, mirrored, enlarged) and the median is fitted; this does seven
 faces a second. Give such labels a folder of their own, because labels that exist are not fitted again.
 
-One SOURCE.npz is written for each pack of F faces: `face (F,)` row in the pack's face arrays, `rotation (F, 3, 3)`,
-`scale (F,)` px per meter, `center (F, 2)` px, `identity (F, I)` in standard deviations, `expression (F, 51)` in [0, 1],
-`box (F, 4)` px (`mfn.structures.head_model.face_box`), `residual (F,)` percent, `ok (F,)`, `person (F,)` (-1 unknown;
-the faces of one person share one identity), `confidence (F,)` in [0, 1] and `head_model`, the fingerprint of the head
-model: coefficients mean nothing with another one. A source whose labels have this fingerprint is skipped. The figures
-go to --report.
+One SOURCE.npz is written for each pack of F faces:
+
+    face         (F,) row in the pack's face arrays
+    rotation     (F, 3, 3) head to camera
+    scale        (F,) px per meter
+    center       (F, 2) px
+    identity     (F, I) standard deviations
+    expression   (F, 51) in [0, 1]
+    box          (F, 4) px, see `mfn.structures.head_model.face_box`
+    residual     (F,) percent
+    ok           (F,) bool
+    person       (F,) number; the faces of one person share one identity; -1 for unknown
+    confidence   (F,) in [0, 1]
+    head_model   fingerprint of the head model that the coefficients belong to
+
+A source whose labels have the fingerprint of the present head model is skipped. The figures go to --report.
 """
 
 from __future__ import annotations

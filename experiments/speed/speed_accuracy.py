@@ -62,7 +62,7 @@ def accuracy(weights: str, folder: Path) -> dict[str, Figures]:
 def median_ms(weights: Sequence[str], frame: Image, rig: Rig, rounds: int) -> dict[str, list[float]]:
     """Return for each network the median ms of a frame at all sizes.
 
-    All rounds of one size follow each other, because ONNX Runtime plans its memory anew for another size.
+    All rounds of one size follow each other, because ONNX Runtime allocates its memory again for another size.
     """
     medians: dict[str, list[float]] = {}
     for name in weights:

@@ -2,12 +2,11 @@
 
     python -m experiments.video.tracking
 
-The simulation makes what the network reports, with the errors that were measured on clips: a box that shakes, a face
-that is missed now and then, the hidden one of two faces that overlap, and identity coefficients that differ between
-people one and a half times as much as they vary for one person (BETWEEN_SD, WITHIN_SD); most of that variation is slow,
-as it follows the pose. Two kinds of figures are counted: switches (a face whose track number is not the one that its
-person had before) and the standard measures IDF1 and MOTA of motmetrics. The objects of IDF1 and MOTA are the faces
-that the network reports, so a face that it misses counts for nobody.
+The simulation makes detections with the errors that were measured on clips. Boxes have noise. Faces are missed at random,
+and the occluded one of two overlapping faces is missed. Identity coefficients differ between people 1.5 times as much as
+they vary for one person (BETWEEN_SD, WITHIN_SD); most of this variation is slow, because it follows the pose.
+The script counts switches (a face gets another track number than its person had before) and the standard measures IDF1
+and MOTA of motmetrics. The objects of IDF1 and MOTA are the detected faces, so a missed face does not count.
 The script writes experiments/results/video/tracking.json.
 """
 

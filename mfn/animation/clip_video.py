@@ -108,7 +108,7 @@ def _drawn_frames(job: VideoJob, first: int) -> Iterator[tuple[float, Image]]:
             continue
         height, width = image.shape[:2]
         present = take[job.tracked.frame == number]
-        # Everybody keeps their own rig, whoever else is in the frame.
+        # Each person keeps the same rig in all frames.
         rigs = [rig_of[int(actor)] for actor in np.unique(present.actor)] or job.rigs
         background = None if plain else image
         yield time_s, render_scene(present, rigs, width, height, job.tracked.focal_px, background, whole_body=plain)

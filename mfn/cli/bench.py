@@ -67,7 +67,7 @@ def bench(predictor: Predictor, repeats: int = 20, crowds: Sequence[int] = CROWD
 
 
 def crowd_image(people: int, seed: int = 0) -> Image:
-    """Render an image (720, 1280, 3) uint8 of so many people."""
+    """Render an image (720, 1280, 3) uint8 of a number of people."""
     rng = np.random.default_rng(seed)
     head_model = HeadModel.load()
     image = backdrop(SIZE[1], SIZE[0], rng)
@@ -76,7 +76,7 @@ def crowd_image(people: int, seed: int = 0) -> Image:
 
 
 def time_crowd(predictor: Predictor, people: int, repeats: int) -> Timing:
-    """Measure a frame of so many people."""
+    """Measure the time of a frame with a number of people."""
     picture = crowd_image(people)
     box = predictor.letterbox(*picture.shape[:2])
     image = letterbox_image(picture, box)[None]

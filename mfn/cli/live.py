@@ -28,7 +28,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     parser.add_argument("--people", type=whole_number(1), default=1, metavar="N", help=text)
     text = "vmc: names of the expressions: vrm0, vrm1, arkit, or those of your avatar's .vrm file (default: %(default)s)"
     parser.add_argument("--names", default="vrm0", help=text)
-    text = "stop after so many seconds (default: never)"
+    text = "stop after this number of seconds (default: never)"
     parser.add_argument("--seconds", type=number_in(0, above=True), default=None, metavar="S", help=text)
     add_avatar(parser, "meshes of the faces; only the window shows avatars")
     add_quiet(parser)

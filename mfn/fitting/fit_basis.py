@@ -31,7 +31,7 @@ class FitOptions:
     #: Standard deviation of the landmarks on the head, meters: in the image plane, and in depth.
     noise_m: float = 0.0015
     depth_noise_m: float = 0.006
-    #: Every so many-th landmark's depth is used, with the weight of all.
+    #: The depth of every n-th landmark is used, with the weight of all.
     depth_stride: int = 4
     #: The errors of neighboring landmarks are correlated: K landmarks count as this share of K independent ones.
     independent_share: float = 0.25

@@ -119,8 +119,8 @@ def pose_jacobian(rotated: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 def normal_equations(state: LandmarkState, basis: FitBasis, options: FitOptions) -> NormalEquations:
     """Build the normal equations of the landmarks' cost.
 
-    Outline landmarks keep `outline_slide` of their weight in all directions and get the rest only across the outline, because what a
-    camera sees as the outline is not a fixed line on the head.
+    The outline in a picture is not a fixed line on the head. So outline landmarks have the weight `outline_slide` in all
+    directions, and the rest of their weight acts only across the outline.
     """
     c, stride = basis.contour, options.depth_stride
     residual, weight = state.residual, state.weight

@@ -105,7 +105,7 @@ class SingleFace:
         return faces.replace(box=self.model.boxes(faces))
 
     def refine(self, picture: Source, faces: Faces) -> Faces:
-        """Predict faces of one picture anew, each from its own crop. `image`, `score` and `track` are kept."""
+        """Predict faces of one picture again, each from its own crop. `image`, `score` and `track` are kept."""
         return self(picture, faces.box).replace(image=faces.image, score=faces.score, track=faces.track)
 
     def landmarks(self, picture: Source, boxes: NDArray[Any], name: str = "ibug68") -> NDArray[np.float32]:

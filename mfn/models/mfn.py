@@ -16,7 +16,7 @@ expression. The single-scale variant of the paper's ablation reads all branches 
 
 One backbone with shared weights processes the picture at full, half and quarter size, which costs a third more than
 full size alone. A face of any size so meets the same weights at nearly the same size: what is learned from faces of 60
-px holds for faces of 240 px. With weights of its own for each stride, every stride had to learn faces anew, and large
+px holds for faces of 240 px. With weights of its own for each stride, every stride had to learn faces on its own, and large
 faces, which are few, stayed the worst.
 """
 

@@ -1,6 +1,6 @@
 """Metadata of a network in an ONNX file of `mfn export`. Names and format of the metadata are defined only here.
 
-It is stored in the file's `metadata_props`, text by name. `mfn.models.export` writes it; whoever loads a network reads it.
+It is stored in the file's `metadata_props`, text by name. `mfn.models.export` writes it; the loaders of networks read it.
 """
 
 from __future__ import annotations

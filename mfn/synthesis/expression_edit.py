@@ -25,7 +25,7 @@ from retarget.render.fast_rasterizer import gather_corners, interpolate_corners,
 Floats = NDArray[np.floating]
 
 FADE_M = 0.045  # distance from the face at which the motion has faded out
-HIDDEN_M = 0.007  # a place that lies this much behind the visible surface was hidden in the photo
+HIDDEN_M = 0.007  # a point this far behind the visible surface was occluded in the photo
 MAX_NEW_MOUTH = 0.25  # share of an open mouth's inside that may be new; above it the edit is marked as fully painted
 OPEN_MOUTH_M = 0.0025  # the photo shows the inside of the mouth if the lips are farther apart
 

@@ -75,8 +75,8 @@ def write_scene(
 
     Raises:
         TypeError: A rig is not a `Rig`, but a file name, for example.
-        ValueError: There are no rigs, the path is a rig's own file or does not end in .glb or .gltf, an actor has two samples at one time, or an
-            argument is out of range.
+        ValueError: There are no rigs, the path is the file of a rig or does not end in .glb or .gltf, an actor has two
+            samples at one time, or an argument is out of range.
         FileNotFoundError: The folder does not exist.
 
     Example:

@@ -1,10 +1,10 @@
 """Transfer the 51 expression shapes of one head to another.
 
-Two steps. First the source's triangles pass their deformations (the gradients of the movement) to the same triangles of
-the source registered to the target (`registration`), where eyelids and lips are known, so that they can be held together
-or made to close. Then each triangle of the target takes the deformation at its place on the registered source, and its
-vertices are pulled to the movement there. Both steps are a sparse least-squares problem with 153 right-hand sides. Parts
-of the target without a counterpart move as little as their neighbors allow.
+Step 1 transfers the deformation gradients of the source's triangles to the source registered to the target
+(`registration`). The eyelids and lips of the registered source are known, so contacts are kept and blinks can close.
+Step 2 transfers the deformation gradients of the registered source to the triangles of the target. A weak term pulls each
+vertex to the movement of the registered source. Each step is a sparse least-squares problem with 153 right-hand sides.
+Parts of the target without a counterpart move as little as their neighbors allow.
 
 Letters: V vertices of the source, V_t of the target, T triangles, L landmarks.
 Source: Sumner and Popovic, Deformation transfer for triangle meshes, 2004.
@@ -40,7 +40,7 @@ from retarget.geometry.rotations import Similarity, fit_similarity
 
 _ANCHOR_M = 0.004  # how far a vertex may deviate from its movement on the source
 _STILL_M = 0.0003  # a vertex that moves less on the source is held in place
-_PULL_M = 0.003  # likewise on the target, for vertices on the registered source
+_PULL_M = 0.003  # the same on the target, for vertices on the registered source
 _FREE_M = 0.012  # weak hold of vertices without a counterpart
 _TRUST_M = 0.004  # distance to the registered source at which its movement counts little
 _MAX_BOUNDARY_DISTANCE_M = 0.002  # beyond the source's open boundary nothing is taken over

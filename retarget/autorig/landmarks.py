@@ -24,7 +24,7 @@ from retarget.io.suggest import did_you_mean
 Floats = NDArray[np.float64]
 
 _MAX_OFFSET = 0.04  # of the face's size: the distance from a given place to the mesh
-_MAX_MIRRORED_OFFSET = 0.15  # likewise for mirrored places: few faces are symmetric
+_MAX_MIRRORED_OFFSET = 0.15  # the same for mirrored positions: few faces are symmetric
 _MIN_MIDDLE_LANDMARKS = 3  # they span the plane of symmetry
 
 

@@ -1,8 +1,8 @@
 """Live Link Face: the values, and the UDP packets that the phone app sends to Unreal.
 
-A sample has 61 values: the 52 coefficients and nine angles in radians. The angles of the head and the eyes are yaw
-towards the subject's left, pitch up, and roll towards the subject's right shoulder, applied in this order (an Unreal
-rotator), as the camera sees the person. The format has no position.
+A sample has 61 values: the 52 coefficients and nine angles in radians. The head and each eye have three angles: yaw
+towards the subject's left, pitch up, roll towards the subject's right shoulder. They are relative to the camera and are
+applied in this order, as by an Unreal rotator. The format has no position.
 """
 
 from __future__ import annotations

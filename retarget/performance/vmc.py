@@ -51,14 +51,14 @@ def vmc_expressions(kind: VmcKind = "vrm0") -> ExpressionMap:
 
 
 def expressions_of_avatar(document: Document) -> ExpressionMap:
-    """Return the expressions to send to an avatar, in its own spelling.
+    """Return the expressions to send to an avatar, by the names in its file.
 
     Args:
         document: The JSON document of the avatar's VRM file.
 
     Returns:
         The avatar's expressions that are named after ARKit's shapes, if there are enough for a face; otherwise the
-        presets of its VRM version. Receiving programs distinguish upper and lower case, so the spelling matters.
+        presets of its VRM version. Receiving programs distinguish upper and lower case.
 
     Raises:
         ValueError: The expressions of the file are damaged.

@@ -20,7 +20,7 @@ _LIP_ROWS = [row for row, name in enumerate(ARKIT_NAMES) if name.startswith(_LIP
 _MIN_RELATIVE_MOVEMENT = 0.3  # a vertex counts as moved from this part of the target's largest movement on
 _MIN_AXIS_COSINE = 0.75  # between a measured direction and the axis that it is taken for
 _EYE_HEIGHT = 0.55  # of the head's height, where neither eye joints nor eyelids are known
-_EYE_DEPTH = 0.8  # of the head's depth, likewise
+_EYE_DEPTH = 0.8  # of the head's depth, in the same way
 
 
 class HeadMeasure(NamedTuple):

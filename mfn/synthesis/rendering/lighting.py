@@ -153,7 +153,7 @@ def _expression_transfer(model: HeadModel, weights: Mapping[str, float]) -> Floa
 
 
 def _is_lit(head: Floats, triangles: NDArray[np.int32], towards: Floats) -> NDArray[np.bool_]:
-    """Test for each vertex (V,) that no part of the head lies between it and a distant lamp in the direction `towards` (3,)."""
+    """Return True (V,) for vertices without a part of the head between them and a distant lamp in the direction `towards` (3,)."""
     size = _SHADOW_MAP_PX
     side = np.cross(towards, [0.0, 0.0, 1.0] if abs(towards[2]) < 0.9 else [1.0, 0.0, 0.0])
     side /= np.linalg.norm(side)

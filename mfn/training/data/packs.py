@@ -2,9 +2,9 @@
 
 A pack SOURCE consists of
     SOURCE.tar          the pictures, `000000.webp` and so on, in the order of their names;
-    SOURCE.npz          `box_picture`, `box`, `box_scale` and `box_score` of a face detector (a pack of hand-drawn boxes
-                        has no scores and needs no scale), and `face_picture`,
-                        the picture of each face for which MediaPipe's landmarker found landmarks;
+    SOURCE.npz          `box_picture`, `box`, `box_scale` and `box_score` of a face detector, and `face_picture`, the
+                        picture of each face with landmarks of MediaPipe; `box_scale` and `box_score` are missing in a
+                        pack of hand-drawn boxes;
     LABELS/SOURCE.npz   `face`, `rotation`, `scale`, `center`, `identity`, `expression`, `box` and `ok`, as `mfn annotate` and
                         `experiments/labels/fit.py` write them.
 """
@@ -106,7 +106,7 @@ def read_pictures(path: Path, every: int = 1) -> list[Image]:
 
     Args:
         path: The tar file.
-        every: Read one picture in so many.
+        every: Read every n-th picture.
 
     Returns:
         Pictures (H, W, 3) uint8 RGB.

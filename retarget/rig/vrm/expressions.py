@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES, canonical_name
 
 MIN_ARKIT_SHAPES = len(ARKIT_NAMES) // 2
-"""A set of names with at least so many of ARKit's is meant to be driven by ARKit's coefficients one by one."""
+"""A set of names with at least this number of ARKit's names is driven by ARKit's coefficients one by one."""
 
 
 class ExpressionMap(NamedTuple):
