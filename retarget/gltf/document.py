@@ -68,7 +68,8 @@ def read_glb(path: str | os.PathLike[str]) -> Glb:
 def check_output_name(path: str | os.PathLike[str]) -> None:
     """Raise ValueError if a file name does not end as a glTF file's. No other format is written under its name."""
     if Path(path).suffix.lower() not in WRITE_SUFFIXES and not Path(path).is_dir():
-        raise ValueError(f"{path}: expected a file name that ends in {' or '.join(WRITE_SUFFIXES)}; Blender converts .glb to .fbx and others")
+        suffixes = " or ".join(WRITE_SUFFIXES)
+        raise ValueError(f"{path}: expected a file name that ends in {suffixes}; Blender converts .glb to .fbx and others")
 
 
 def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:

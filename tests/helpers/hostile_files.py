@@ -72,8 +72,8 @@ INDICES = primitive()["indices"]
 FLOATS = {"bufferView": face()[0]["accessors"][POSITION]["bufferView"], "componentType": 5125, "byteOffset": 4}
 
 
-def add_glb_cases():
-    """Add the .glb files."""
+def add_container_cases():
+    """Add .glb files with a damaged container or JSON text."""
     whole = pack_glb(face()[0], bytes(face()[1]))
     text_end = 20 + struct.unpack_from("<I", whole, 12)[0]
     for at in (0, 3, 11, 19, 24, text_end // 2, text_end, text_end + 7, (text_end + len(whole)) // 2, len(whole) - 1):
@@ -93,6 +93,10 @@ def add_glb_cases():
         "bad.glb",
         pack_glb({}, text=b'{"asset":{"version":"2.0"},"scene":' + b"9" * 5000 + b"}"),
     )
+
+
+def add_buffer_cases():
+    """Add .glb files with damaged buffers, views and accessors."""
     add_glb_case("10^9 vertices", set_value(("accessors", POSITION, "count"), 10**9))
     add_glb_case(
         "10^9 vertices without data",
@@ -111,6 +115,10 @@ def add_glb_cases():
         set_value(("accessors", TARGET, "sparse"), {"count": 1, "indices": FLOATS, "values": {"bufferView": 0}}),
     )
     add_glb_case("accessors as an object", set_value(("accessors",), {"0": {}}))
+
+
+def add_scene_cases():
+    """Add .glb files with damaged nodes, meshes, skins and materials."""
     add_glb_case("node that is its own child", set_value(("nodes", 0, "children"), [0]))
     add_glb_case("cyclic nodes", lambda d, b: d["nodes"][1].update(children=[0]))
     add_glb_case("two parents", lambda d, b: d["nodes"][1].update(children=[2]))
@@ -141,7 +149,9 @@ def add_glb_cases():
     add_glb_case("a file outside the folder", set_value(("buffers", 0, "uri"), "../../../../etc/passwd"))
     add_glb_case("a file of the system", set_value(("buffers", 0, "uri"), "/etc/passwd"))
     add_glb_case("a file over the network", set_value(("buffers", 0, "uri"), "http://127.0.0.1/x.bin"))
-    add_glb_case("data that is not base64", set_value(("buffers", 0, "uri"), "data:application/octet-stream;base64,&&&&"))
+    add_glb_case(
+        "data that is not base64", set_value(("buffers", 0, "uri"), "data:application/octet-stream;base64,&&&&")
+    )
     add_glb_case("image of a view that does not exist", set_value(("images",), [{"bufferView": 999}]))
     add_glb_case("compressed", lambda d, b: d.update(extensionsRequired=["KHR_draco_mesh_compression"]))
     add_glb_case(
@@ -151,7 +161,9 @@ def add_glb_cases():
             or d["scenes"][0].update(nodes=list(range(len(d["nodes"]) - 40_000, len(d["nodes"]))))
         ),
     )
-    add_glb_case("color of two values", set_value(("materials", 0, "pbrMetallicRoughness"), {"baseColorFactor": [1, "red"]}))
+    add_glb_case(
+        "color of two values", set_value(("materials", 0, "pbrMetallicRoughness"), {"baseColorFactor": [1, "red"]})
+    )
 
 
 def npz(**arrays):
@@ -242,5 +254,7 @@ def add_take_cases():
         CASES[name] = ("bad.json", text)
 
 
-add_glb_cases()
+add_container_cases()
+add_buffer_cases()
+add_scene_cases()
 add_take_cases()
