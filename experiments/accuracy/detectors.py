@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,28 +26,31 @@ class Boxes(NamedTuple):
     score: NDArray[Any]
 
 
+class Runs(NamedTuple):
+    """Hold the detections in each of P pictures: `curve` from CURVE_SCORE on, `default` as a user gets them."""
+
+    curve: list[Boxes]
+    default: list[Boxes]
+
+
 class Detector(NamedTuple):
     """Hold a detector.
 
     curve: Finds faces from CURVE_SCORE on, for the precision-recall curve.
-    default: Finds the faces that a user gets.
-    score: The score at which `default` reports a face.
+    score: The score from which a user gets a face.
+    default: Finds the faces that a user gets; None if they are those of the curve with a high enough score.
     """
 
     curve: Callable[[Image], Boxes]
-    default: Callable[[Image], Boxes]
     score: float
+    default: Callable[[Image], Boxes] | None = None
 
-
-def from_curve(curve: Callable[[Image], Boxes], score: float) -> Detector:
-    """Make a detector whose default run is its curve, cut at a score."""
-
-    def default(picture: Image) -> Boxes:
-        found = curve(picture)
-        kept = found.score >= score
-        return Boxes(found.box[kept], found.score[kept])
-
-    return Detector(curve, default, score)
+    def run(self, pictures: Sequence[Image]) -> Runs:
+        """Find the faces of pictures, both ways."""
+        curve = [self.curve(picture) for picture in pictures]
+        if self.default is not None:
+            return Runs(curve, [self.default(picture) for picture in pictures])
+        return Runs(curve, [Boxes(found.box[found.score >= self.score], found.score[found.score >= self.score]) for found in curve])
 
 
 def load_ours(weights: str | Path) -> Detector:
@@ -62,7 +65,7 @@ def load_ours(weights: str | Path) -> Detector:
 
         return detect
 
-    return Detector(run(CURVE_SCORE), run(SCORE), SCORE)
+    return Detector(run(CURVE_SCORE), SCORE, run(SCORE))
 
 
 def load_yunet(path: Path) -> Detector:
@@ -83,7 +86,7 @@ def load_yunet(path: Path) -> Detector:
         rows = np.zeros((0, 15), np.float32) if rows is None else rows
         return Boxes(np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1), rows[:, 14])
 
-    return from_curve(detect, YUNET_SCORE)
+    return Detector(detect, YUNET_SCORE)
 
 
 def load_centerface() -> Detector | None:
@@ -98,7 +101,7 @@ def load_centerface() -> Detector | None:
         rows = np.asarray(network(picture, threshold=CURVE_SCORE)[0], np.float32).reshape(-1, 5)
         return Boxes(rows[:, :4], rows[:, 4])
 
-    return from_curve(detect, CENTERFACE_SCORE)
+    return Detector(detect, CENTERFACE_SCORE)
 
 
 def load_detectors(networks: Mapping[str, str], yunet: Path | None) -> dict[str, Detector]:

@@ -142,6 +142,16 @@ def false_faces() -> str:
     return markdown(["photos with a false face, by score", *scores, "photos"], rows)
 
 
+def crowds() -> str:
+    """Return how well each detector finds the faces whose boxes people drew."""
+    sets = read("accuracy/crowds")["sets"]
+    parts = {f"{name}, {found['detectors']['large']['all']['faces']} faces": found["detectors"] for name, found in sets.items()}
+    labels = list(next(iter(parts.values())))
+    values = {label: [part[label]["all"] for part in parts.values()] for label in labels}
+    rows = [[label, *(f"{f['ap']:.3f} ({f['recall']:.2f} / {f['precision']:.2f})" for f in values[label])] for label in labels]
+    return markdown(["AP (recall / precision), IoU 0.4", *parts], rows)
+
+
 def face_size() -> str:
     """Return recall by the height of a face in pictures of 448 px."""
     sizes = read("accuracy/face_size")
@@ -243,6 +253,7 @@ TABLES: dict[str, Callable[[], str]] = {
         runtime,
         detection,
         false_faces,
+        crowds,
         face_size,
         eyelids,
         single_face,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.accuracy import crowds, detectors
-from experiments.accuracy.detectors import Boxes
+from experiments.accuracy.detectors import Boxes, Runs
 from tests.helpers.experiments import numbered_pictures, write_tar
 
 LOW, HIGH = [0.0, 0, 10, 10], [20.0, 0, 60, 50]  # boxes of 10 and 50 px height
@@ -39,7 +39,7 @@ def test_a_detection_is_right_from_the_given_overlap_on(iou, hits):
 def test_precision_and_recall_are_those_of_the_default_run():
     true = [np.array([LOW, HIGH])]
     curve = [Boxes(np.array([LOW, HIGH, [200, 0, 250, 50]]), np.array([0.9, 0.3, 0.1]))]
-    figures = crowds.measure(curve, [boxes(LOW)], true, ALL, 0.4)
+    figures = crowds.measure(Runs(curve, [boxes(LOW)]), true, ALL, 0.4)
     assert figures == {"faces": 2, "ap": 1.0, "recall": 0.5, "precision": 1.0, "false": 0}
 
 
@@ -54,13 +54,14 @@ def test_a_crowd_has_the_boxes_of_each_photo(tmp_path):
 
 def test_a_peer_reports_faces_from_its_score_on():
     found = Boxes(np.array([LOW, HIGH]), np.array([0.7, 0.5]))
-    detector = detectors.from_curve(lambda picture: found, 0.6)
-    assert len(detector.curve(None).box) == 2 and detector.default(None).box.tolist() == [LOW]
+    runs = detectors.Detector(lambda picture: found, 0.6).run([None])
+    assert len(runs.curve[0].box) == 2 and runs.default[0].box.tolist() == [LOW]
 
 
 def test_our_network_is_run_at_two_scores_and_a_missing_yunet_is_named(tmp_path):
     loaded = detectors.load_detectors({"small": "small"}, None)
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    assert len(loaded["small"].curve(picture).box) >= len(loaded["small"].default(picture).box)
+    runs = loaded["small"].run([picture])
+    assert len(runs.curve[0].box) >= len(runs.default[0].box) and loaded["small"].default is not None
     with pytest.raises(FileNotFoundError, match="--yunet"):
         detectors.load_yunet(tmp_path / "yunet.onnx")

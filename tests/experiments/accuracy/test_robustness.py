@@ -62,9 +62,10 @@ def test_light_counts_portraits_and_boxes_of_people():
 
 def test_a_close_up_ends_at_the_box_or_at_the_picture():
     face = marked(0, 20, 50, 70)
-    assert robustness.close_up(face, 0).picture.shape == (50, 50, 3)
-    wider = robustness.close_up(face, 0.06)
-    assert wider.picture.shape == (56, 53, 3) and wider.box.tolist() == [0, 3, 50, 53]
+    assert robustness.close_up(face, 0).picture.shape == (1100, 1100, 3)
+    wider = robustness.close_up(face, 0.06)  # 53 x 56 px, cut off at the left
+    assert wider.picture.shape == (1100, 1041, 3)
+    np.testing.assert_allclose(wider.box * 56 / 1100, [0, 3, 50, 53])
     assert robustness.measure_close_ups(find_white, [face]) == {"margin 0": 1.0, "margin 0.06": 1.0}
 
 
