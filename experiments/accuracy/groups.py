@@ -1,13 +1,13 @@
 """Measure face detection on group photos: recall, precision and average precision at IoU 0.5.
 
     python -m experiments.accuracy.groups --groups ../shared/eval/groups
-    python -m experiments.accuracy.groups --least 16 --out experiments/results/accuracy/groups_16.json --sheet false.png
-    python -m experiments.accuracy.groups --tiles --least 16 --out experiments/results/accuracy/groups_tiles.json
+    python -m experiments.accuracy.groups --least 16 --out experiments/results/accuracy/groups/groups_16.json --sheet false.png
+    python -m experiments.accuracy.groups --tiles --least 16 --out experiments/results/accuracy/groups/groups_tiles.json
 
 The true boxes come from a detector: those with a score of 0.75 or more count; a prediction on one of the others is
 neither right nor wrong. Only boxes of at least `--least` px height in the network's input count, and only predictions
 of that height; with --tiles the height is measured in the picture. The script prints one line a picture and writes
-experiments/results/accuracy/groups.json. The sheet shows all false detections; true boxes that do not count are gray.
+experiments/results/accuracy/groups/groups.json. The sheet shows all false detections; true boxes that do not count are gray.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mfn.structures.head_model import HeadModel
 from retarget.io.files import make_folder
 from retarget.io.images import Image, read_image, write_image
 
-RESULT = RESULTS / "accuracy" / "groups.json"
+RESULT = RESULTS / "accuracy" / "groups" / "groups.json"
 MIN_TRUE_SCORE = 0.75
 HIT_IOU, IGNORE_IOU = 0.5, 0.3
 RED, GRAY, WHITE = (255, 60, 40), (150, 150, 150), (255, 255, 255)

@@ -124,7 +124,7 @@ def detection() -> str:
     """Return average precision on the 17 group photos."""
     rows = []
     for name, what in (("groups", "whole picture"), ("groups_16", "whole picture"), ("groups_tiles", "with `--tiles`")):
-        figures = read(f"accuracy/{name}")
+        figures = read(f"accuracy/groups/{name}")
         where = "picture" if figures["tiles"] else "network's input"
         rows.append([f"{what}, faces from {figures['least_px']:.0f} px in the {where}", str(figures["faces"])])
         rows[-1] += [f"{figures[key]:.3f}" for key in ("ap", "recall", "precision")]
