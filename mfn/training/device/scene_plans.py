@@ -1,7 +1,7 @@
 """Plans of training scenes: the part of a picture that each tile shows, and the faces that are then visible. NumPy only.
 
 A scene is a grid of 1, 4, 16 or 64 tiles. A tile shows a part of one picture, rotated, mirrored and scaled, over a photo without faces. The
-pixels are sampled later, on the device (`mfn.training.device.datamodules`).
+pixels are sampled later, on the device (`mfn.training.device.datamodule`).
 Coordinates are continuous px: the left edge of the first column is 0 and its center 0.5.
 """
 

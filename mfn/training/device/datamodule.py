@@ -1,4 +1,4 @@
-"""Lightning data modules whose workers plan batches and whose device composes the pictures.
+"""A Lightning data module whose workers plan batches and whose device composes the pictures.
 
 A plan is a few numbers for each tile or crop, so that little travels to the device. Sampling, color jitter, noise and compression run
 there.
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import Batch, CropBatch
 from mfn.training.data.packs import held_out, locate_pack, read_pack, read_pictures
-from mfn.training.data.workers import loader_options, worker_rng
+from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
 from mfn.training.device.crop_plans import CropPlan, CropPlanner
 from mfn.training.device.face_library import FaceLibrary
 from mfn.training.device.photometric_augment import degrade, jitter_colors, lower_resolution, occlude
@@ -29,7 +29,6 @@ from mfn.training.device.picture_bank import PictureBank
 from mfn.training.device.scene_plans import ScenePlan, ScenePlanner, TilePlan
 from retarget.io.images import Image
 
-VALIDATION_SEED = 7
 LOW_RESOLUTIONS = (0.22, 0.3, 0.4, 0.55, 0.75)  # in sides of the crop
 LOW_RESOLUTION_SHARE = 0.08  # of the crops, for each of them
 BLACK_BORDER_SHARE = 0.4  # of the crops that reach over the border of their picture
@@ -109,58 +108,56 @@ class DeviceData:
         return self._banks[0].to(device), self._banks[1].to(device)
 
 
-class DeviceSceneDataModule(LightningDataModule):
+class SceneRecipe:
     """Scenes for the multi-face networks.
 
     Args:
-        sources: Where the faces come from.
         size: Side of a scene, px, a multiple of 64.
-        batch_size: Scenes in a batch.
-        workers: Processes that plan; 0 to plan in this one.
-        validation: Fixed batches for validation, of pictures that are left out of training.
-        seed: Seed of the training scenes.
     """
 
-    def __init__(
-        self, sources: PackSources, size: int = 512, batch_size: int = 16, workers: int = 1, validation: int = 8, seed: int = 0
-    ) -> None:
-        super().__init__()
+    def __init__(self, size: int = 512) -> None:
         if size % 64:
             raise ValueError(f"size: expected a multiple of 64, got {size}")
-        self.sources, self.size, self.batch_size = sources, size, batch_size
-        self.workers, self.validation, self.seed = workers, validation, seed
-        self.data: DeviceData | None = None
+        self.size = size
 
-    def setup(self, stage: str | None = None) -> None:
-        """Decode all pictures into memory, once."""
-        if self.data is not None:
-            return
-        self.data, model = DeviceData(self.sources), default_head_model()
-        library, held = self.data.library, self.data.validation
-        self.planners = {
-            split: ScenePlanner(library.restrict(faces), self.data.background_sizes, model.identity_mirror, model.boxes, self.size)
-            for split, faces in (("train", ~held), ("val", held))
-        }
+    def planner(self, data: DeviceData, faces: NDArray[np.bool_]) -> ScenePlanner:
+        """Make the planner that draws from some of the faces (M,) of the data."""
+        model = default_head_model()
+        return ScenePlanner(data.library.restrict(faces), data.background_sizes, model.identity_mirror, model.boxes, self.size)
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Return plans without end; processes of a distributed training draw different ones."""
-        rank = self.trainer.global_rank if self.trainer else 0
-        plans = EndlessPlans(lambda rng: self.planners["train"].plan(self.batch_size, rng), self.seed + 1000 * rank)
-        return DataLoader(plans, batch_size=None, **loader_options(self.workers))
+    def compose(self, plan: ScenePlan, data: DeviceData) -> Batch:
+        """Sample and join the tiles of a plan, on the device of the plan."""
+        bank, backgrounds = data.banks(plan.faces["box"].device)
+        pictures = torch.cat([compose_tiles(tiles, bank, backgrounds, self.size) for tiles in plan.tiles])
+        return Batch(picture=degrade(pictures).to(torch.uint8), **plan.faces)
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Return the fixed plans."""
-        return DataLoader(FixedPlans(lambda rng: self.planners["val"].plan(self.batch_size, rng), self.validation), batch_size=None)
 
-    test_dataloader = val_dataloader
+class CropRecipe:
+    """Crops of labeled faces for the networks of one face.
 
-    @torch.no_grad()
-    def on_after_batch_transfer(self, batch: ScenePlan, dataloader_idx: int) -> Batch:
-        """Compose the scenes of a plan, on the device of the plan."""
-        assert self.data is not None
-        bank, backgrounds = self.data.banks(batch.faces["box"].device)
-        pictures = torch.cat([compose_tiles(tiles, bank, backgrounds, self.size) for tiles in batch.tiles])
-        return Batch(picture=degrade(pictures).to(torch.uint8), **batch.faces)
+    Args:
+        size: Side of a crop, px.
+        min_px: Faces whose longer side is shorter are left out.
+    """
+
+    def __init__(self, size: int = 64, min_px: float = 40.0) -> None:
+        self.size, self.min_px = size, min_px
+
+    def planner(self, data: DeviceData, faces: NDArray[np.bool_]) -> CropPlanner:
+        """Make the planner that draws from some of the faces (M,) of the data."""
+        model, library = default_head_model(), data.library.restrict(faces & data.library.large_enough(self.min_px))
+        return CropPlanner(library, data.background_sizes, model.identity_mirror, model.boxes, self.size)
+
+    def compose(self, plan: CropPlan, data: DeviceData) -> CropBatch:
+        """Sample the crops of a plan, on the device of the plan."""
+        bank, backgrounds = data.banks(plan.matrix.device)
+        picture, inside = bank.sample(plan.picture, plan.matrix, self.size, self.size)
+        background, _ = backgrounds.sample(plan.background, plan.background_matrix, self.size, self.size)
+        black = torch.rand(len(picture), 1, 1, 1, device=picture.device) < BLACK_BORDER_SHARE
+        x = torch.where(inside, picture, torch.where(black, 0.0, background))
+        x = occlude(jitter_colors(x), background.roll(1, 0), OCCLUDED_CROPS)
+        x = lower_resolution(x, [int(self.size * part) for part in LOW_RESOLUTIONS], LOW_RESOLUTION_SHARE)
+        return degrade(x).to(torch.uint8), plan.target
 
 
 def compose_tiles(tiles: TilePlan, bank: PictureBank, backgrounds: PictureBank, size: int) -> Tensor:
@@ -184,31 +181,23 @@ def compose_tiles(tiles: TilePlan, bank: PictureBank, backgrounds: PictureBank, 
     return x.unflatten(0, (-1, along, along)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
-class DeviceCropDataModule(LightningDataModule):
-    """Crops of labeled faces for the networks of one face.
+class DeviceDataModule(LightningDataModule):
+    """Batches of a recipe, planned by worker processes and composed on the device that trains.
 
     Args:
         sources: Where the faces come from.
-        size: Side of a crop, px.
-        batch_size: Crops in a batch.
+        recipe: What is made of them.
+        batch_size: Scenes or crops in a batch.
         workers: Processes that plan; 0 to plan in this one.
         validation: Fixed batches for validation, of pictures that are left out of training.
-        seed: Seed of the training crops.
-        min_px: Faces whose longer side is shorter are left out.
+        seed: Seed of the training batches.
     """
 
     def __init__(
-        self,
-        sources: PackSources,
-        size: int = 64,
-        batch_size: int = 256,
-        workers: int = 1,
-        validation: int = 6,
-        seed: int = 0,
-        min_px: float = 40.0,
+        self, sources: PackSources, recipe: SceneRecipe | CropRecipe, batch_size: int = 16, workers: int = 1, validation: int = 8, seed: int = 0
     ) -> None:
         super().__init__()
-        self.sources, self.size, self.batch_size, self.min_px = sources, size, batch_size, min_px
+        self.sources, self.recipe, self.batch_size = sources, recipe, batch_size
         self.workers, self.validation, self.seed = workers, validation, seed
         self.data: DeviceData | None = None
 
@@ -216,18 +205,15 @@ class DeviceCropDataModule(LightningDataModule):
         """Decode all pictures into memory, once."""
         if self.data is not None:
             return
-        self.data, model = DeviceData(self.sources), default_head_model()
-        library, held = self.data.library, self.data.validation
-        usable = library.large_enough(self.min_px)
-        self.planners = {
-            split: CropPlanner(library.restrict(faces & usable), self.data.background_sizes, model.identity_mirror, model.boxes, self.size)
-            for split, faces in (("train", ~held), ("val", held))
-        }
+        self.data = DeviceData(self.sources)
+        held = self.data.validation
+        parts: dict[Part, NDArray[np.bool_]] = {"train": ~held, "val": held}
+        self.planners = {part: self.recipe.planner(self.data, faces) for part, faces in parts.items()}
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return plans without end; processes of a distributed training draw different ones."""
         rank = self.trainer.global_rank if self.trainer else 0
-        plans = EndlessPlans(lambda rng: self.planners["train"].plan(self.batch_size, rng), self.seed + 1000 * rank)
+        plans = EndlessPlans(lambda rng: self.planners["train"].plan(self.batch_size, rng), self.seed + RANK_SEED_STEP * rank)
         return DataLoader(plans, batch_size=None, **loader_options(self.workers))
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -237,14 +223,11 @@ class DeviceCropDataModule(LightningDataModule):
     test_dataloader = val_dataloader
 
     @torch.no_grad()
-    def on_after_batch_transfer(self, batch: CropPlan, dataloader_idx: int) -> CropBatch:
-        """Sample the crops of a plan, on the device of the plan."""
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Compose the pictures of a plan. Those for validation are the same each time."""
         assert self.data is not None
-        bank, backgrounds = self.data.banks(batch.matrix.device)
-        picture, inside = bank.sample(batch.picture, batch.matrix, self.size, self.size)
-        background, _ = backgrounds.sample(batch.background, batch.background_matrix, self.size, self.size)
-        black = torch.rand(len(picture), 1, 1, 1, device=picture.device) < BLACK_BORDER_SHARE
-        x = torch.where(inside, picture, torch.where(black, 0.0, background))
-        x = occlude(jitter_colors(x), background.roll(1, 0), OCCLUDED_CROPS)
-        x = lower_resolution(x, [int(self.size * part) for part in LOW_RESOLUTIONS], LOW_RESOLUTION_SHARE)
-        return degrade(x).to(torch.uint8), batch.target
+        if self.trainer is not None and self.trainer.training:
+            return self.recipe.compose(batch, self.data)
+        with torch.random.fork_rng():
+            torch.manual_seed(VALIDATION_SEED)
+            return self.recipe.compose(batch, self.data)

@@ -1,0 +1,57 @@
+"""Batches that are planned on the CPU and composed on the device."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+from mfn.training.data import packs as packs_module  # noqa: E402
+from mfn.training.data.packs import HELD_OUT_EVERY, Pack  # noqa: E402
+from mfn.training.device import datamodule  # noqa: E402
+from mfn.training.device.datamodule import CropRecipe, DeviceDataModule, PackSources, SceneRecipe  # noqa: E402
+from tests.helpers.training import MODEL, random_faces  # noqa: E402
+
+
+@pytest.fixture
+def sources(monkeypatch, tmp_path) -> PackSources:
+    """A pack of colored pictures with one labeled face each, and white photos without faces."""
+    count = HELD_OUT_EVERY + 6
+    faces = random_faces(count)
+    faces = faces.replace(box=MODEL.boxes(faces))
+    pictures = [np.full((200, 220, 3), 40 + number % 100, np.uint8) for number in range(count)]
+    pack = Pack("p", pictures, faces, np.ones(count, bool), np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+    monkeypatch.setattr(datamodule, "read_pack", lambda *_: pack)
+    monkeypatch.setattr(datamodule, "read_pictures", lambda *_: [np.full((60, 60, 3), 255, np.uint8)] * 2)
+    assert packs_module.HELD_OUT_EVERY == HELD_OUT_EVERY
+    return PackSources(tmp_path, tmp_path, {"p": 1.0})
+
+
+def test_scenes_have_pictures_and_targets(sources):
+    module = DeviceDataModule(sources, SceneRecipe(128), batch_size=6, workers=0)
+    module.setup()
+    batch = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)
+    assert batch.picture.shape == (6, 3, 128, 128) and batch.picture.dtype == torch.uint8
+    assert len(batch.box) == len(batch.image) == len(batch.expression) > 0 and batch.has_labels.all()
+
+
+def test_crops_have_pictures_and_targets(sources):
+    module = DeviceDataModule(sources, CropRecipe(32), batch_size=5, workers=0)
+    module.setup()
+    picture, target = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)
+    assert picture.shape == (5, 3, 32, 32) and target["rotation"].shape == (5, 3, 3)
+    assert (target["center"] > 0).all() and (target["center"] < 32).all()
+
+
+def test_validation_batches_are_fixed_and_of_other_pictures(sources):
+    module = DeviceDataModule(sources, CropRecipe(32), batch_size=4, workers=0, validation=2)
+    module.setup()
+    first, second = ([module.on_after_batch_transfer(plan, 0)[0] for plan in module.val_dataloader()] for _ in range(2))
+    assert len(first) == 2 and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    held = {int(plan.picture[i]) for plan in module.val_dataloader() for i in range(4)}
+    drawn = {int(i) for i in next(iter(module.train_dataloader())).picture}
+    assert all(number % HELD_OUT_EVERY == 0 for number in held) and not held & drawn
+
+
+def test_a_scene_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="multiple of 64, got 100"):
+        SceneRecipe(100)
