@@ -194,7 +194,13 @@ class DeviceDataModule(LightningDataModule):
     """
 
     def __init__(
-        self, sources: PackSources, recipe: SceneRecipe | CropRecipe, batch_size: int = 16, workers: int = 1, validation: int = 8, seed: int = 0
+        self,
+        sources: PackSources,
+        recipe: SceneRecipe | CropRecipe,
+        batch_size: int = 16,
+        workers: int = 1,
+        validation: int = 8,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.sources, self.recipe, self.batch_size = sources, recipe, batch_size
