@@ -31,7 +31,7 @@ from mfn.training.data.pack_writer import write_pack
 from mfn.training.data.packs import Pack, read_pack
 from retarget.io.images import Image, decode_image, encode_jpeg, write_image
 
-SHARES = {"lfw": 0.5, "utkface": 0.3, "youtube": 0.2}  # pack -> share of the faces
+SHARES = {"lfw": 0.7, "youtube": 0.3}  # pack -> share of the faces
 MIN_HEIGHT_PX, MAX_YAW_DEG, MAX_PITCH_DEG = 70, 50, 25  # of a face that is edited
 MAX_PAINTED_SHARE = 0.16  # an edit that had to paint more of the face is not kept
 MIN_MOTION_PX = 0.25  # an edit that moved the face less is not kept

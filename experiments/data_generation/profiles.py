@@ -29,7 +29,7 @@ from mfn.training.data.packs import Pack, read_pack, read_pictures
 from retarget.geometry.rotations import rotation_about
 from retarget.io.images import Image, encode_jpeg
 
-SHARES = {"lfw": 0.55, "youtube": 0.2, "utkface": 0.15, "masks_without": 0.1}  # pack -> share of the faces
+SHARES = {"lfw": 0.65, "youtube": 0.25, "masks_without": 0.1}  # pack -> share of the faces
 MAX_TURN = np.radians(68)
 MIN_YAW, MAX_YAW = np.radians(30), np.radians(96)
 MIN_TURN = np.radians(10)

@@ -86,4 +86,10 @@ def read_landmark_pack(data: Path, source: str) -> LandmarkPack:
 def sources_with_faces(data: Path) -> list[str]:
     """Return the names of all packs that hold landmarks of faces."""
     sources = [path.stem for path in sorted((data / "faces").glob("*.npz")) if "landmarks68" not in path.stem]
-    return [source for source in sources if len(read_landmark_pack(data, source))]
+    return [source for source in sources if _has_landmarks(data / "faces" / f"{source}.npz")]
+
+
+def _has_landmarks(path: Path) -> bool:
+    """Tell whether a pack holds landmarks of at least one face; a pack of boxes only, or of pictures only, holds none."""
+    with np.load(path, allow_pickle=False) as file:
+        return "face_landmarks" in file.files and len(file["face_landmarks"]) > 0

@@ -31,7 +31,7 @@ from mfn.structures.mediapipe_points import EYELIDS
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write
 
-SOURCES = ("lfw", "youtube", "utkface", "expressions")
+SOURCES = ("lfw", "youtube", "expressions")
 MIRROR_X = torch.tensor([-1.0, 1.0, 1.0])
 IN_PLANE = torch.tensor([1.0, 1.0, 0.0])
 MAX_FRONTAL_COSINE = -0.94  # a face with R[2, 2] below it looks nearly straight into the camera

@@ -184,7 +184,7 @@ def leakage(bench: Bench, every: int = 6) -> Figures:
 def neutral(bench: Bench) -> Figures:
     """Measure the fitted weights of faces at rest: those whose calibrated blendshapes sum up to less than 1."""
     figures: Figures = {}
-    for source in ("lfw", "utkface"):
+    for source in ("lfw", "masks_without"):
         pack = bench.read_pack(source)
         calm = torch.nonzero(pack.expression.sum(1) < 1.0)[:100, 0]
         weights = fit(pack.points[calm], pack.expression[calm], bench.basis).expression

@@ -23,7 +23,7 @@ from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 
 RESULT = RESULTS / "accuracy" / "expression" / "follow.json"
-PACKS = ("lfw", "utkface", "youtube", "expressions", "masks_without")
+PACKS = ("lfw", "youtube", "expressions", "masks_without")
 SIDE_PX = 384
 MIN_SPREAD = 0.03  # a shape that varies very little in the labels has no meaningful correlation
 

@@ -119,6 +119,7 @@ def test_a_pack_is_read_with_calibrated_expressions(tmp_path):
     np.savez(tmp_path / "faces" / "none.npz", face_landmarks=landmarks[:0], landmark_scale=np.float32(1), face_blendshapes=scores[:0])
     pack = read_landmark_pack(tmp_path, "a")
     assert len(pack) == 2 and float(pack.points.max()) == 10 and pack.expression.shape == (2, 51)
+    np.savez(tmp_path / "faces" / "only_pictures.npz", picture_name=np.array(["x"]))
     assert sources_with_faces(tmp_path) == ["a"]
     with pytest.raises(FileNotFoundError, match="--data"):
         read_landmark_pack(tmp_path, "b")
