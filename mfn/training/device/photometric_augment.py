@@ -48,7 +48,7 @@ def degrade(picture: Tensor) -> Tensor:
     x = x * dark
     noise = _chosen(count, 0.25, device) * (2 + 10 * torch.rand(count, 1, 1, 1, device=device)) * dark.sqrt()
     x = x + noise * torch.randn_like(x)
-    return _apply(_jpeg, x.clamp(0, 255).round(), 0.3)
+    return _apply(_jpeg, x.clamp(0, 255).round(), 0.3).round()
 
 
 def lower_resolution(picture: Tensor, sides_px: Sequence[int], share: float) -> Tensor:

@@ -25,6 +25,7 @@ Array = NDArray[Any]
 
 MIN_FACE_PX = 7.0  # smaller faces become ignore regions
 MIN_VISIBLE_SHARE = 0.5  # a face of which less lies in its tile becomes an ignore region
+MIN_IGNORED_SHARE = 0.05  # a face of which less lies in its tile is background
 ANY_ROLL_SHARE = 0.22  # of the tiles, rotated by any angle
 ROLL_RAD = 0.2  # standard deviation of the rotation of the other tiles
 MAX_SCALE = 3.0  # pictures are enlarged at most this much
@@ -114,7 +115,6 @@ class ScenePlanner:
     ) -> None:
         self.library, self.background_sizes, self.box_of = library, background_sizes, box_of
         self.identity_mirror, self.size, self.grids = identity_mirror.astype(np.float32), size, grids
-        self.picture_size = np.array([p.shape[1::-1] for p in library.pictures], np.float64)
 
     def counts(self, batch: int) -> list[int]:
         """Return how many scenes of a batch each kind gets."""
@@ -161,18 +161,18 @@ class ScenePlanner:
         low, high = np.maximum(moved.box[:, :2], window[:2]), np.minimum(moved.box[:, 2:], window[2:])
         clipped = np.concatenate([low, np.maximum(high, low)], 1)
         area = (moved.box[:, 2:] - moved.box[:, :2]).prod(1)
-        seen = (clipped[:, 2:] - clipped[:, :2]).prod(1) / np.maximum(area, 1e-6)
-        keep = (seen >= MIN_VISIBLE_SHARE) & (np.sqrt((clipped[:, 2:] - clipped[:, :2]).prod(1)) > MIN_FACE_PX)
-        vague = ~keep & (seen > 0.05)
+        visible = (clipped[:, 2:] - clipped[:, :2]).prod(1) / np.maximum(area, 1e-6)
+        keep = (visible >= MIN_VISIBLE_SHARE) & (np.sqrt((clipped[:, 2:] - clipped[:, :2]).prod(1)) > MIN_FACE_PX)
+        ignored = ~keep & (visible > MIN_IGNORED_SHARE)
         shift = origin[owner]
         faces = moved.replace(
             box=(clipped + np.tile(shift, 2)).astype(np.float32),
             center=(moved.center + shift).astype(np.float32),
             image=scene[owner].astype(np.int32),
         )
-        unsure, unsure_owner = self._ignored(picture, forward, side)
-        boxes = np.concatenate([faces.box[vague], unsure + np.tile(origin[unsure_owner], 2)])
-        images = np.concatenate([scene[owner][vague], scene[unsure_owner]])
+        region, region_owner = self._ignored(picture, forward, side)
+        boxes = np.concatenate([faces.box[ignored], region + np.tile(origin[region_owner], 2)])
+        images = np.concatenate([scene[owner][ignored], scene[region_owner]])
         background = rng.integers(len(self.background_sizes), size=number)
         plan = TilePlan(
             torch.from_numpy(picture),
