@@ -38,7 +38,13 @@ TOP_K = 256
 
 
 def decode(
-    cells: NDArray[np.float32], height: int, width: int, score: float = SCORE, top_k: int = TOP_K, iou: float = NMS_IOU
+    cells: NDArray[np.float32],
+    height: int,
+    width: int,
+    score: float = SCORE,
+    top_k: int = TOP_K,
+    iou: float = NMS_IOU,
+    strides: tuple[int, ...] = STRIDES,
 ) -> Faces:
     """Decode a batch of network outputs.
 
@@ -48,6 +54,7 @@ def decode(
         score: Smallest probability that is reported.
         top_k: Number of candidates in each picture, and so the largest number of faces.
         iou: NMS threshold.
+        strides: Strides of the network in px.
 
     Returns:
         Faces in px of the network input, best score first in each picture. `image` is the index in the batch.
@@ -58,13 +65,13 @@ def decode(
     Several cells, often of two strides, predict one face. The best of them decides that it is there. All of them are averaged to describe
     it: their mean is 5 to 7 % more accurate than the best cell alone (see `average_duplicates`).
     """
-    center, stride = grid(height, width)
+    center, stride = grid(height, width, strides)
     if cells.ndim != 3 or cells.shape[1:] != (len(center), CELL_SIZE):
         raise ValueError(f"expected cells of shape (B, {len(center)}, {CELL_SIZE}), got {cells.shape}")
     logit = cells[..., SLICES["score"].start]
     k = min(top_k, len(center))
     # About ten cells predict one face. In a crowd they would fill the K places, so local maxima are chosen first.
-    first = local_maxima(logit, height, width) & (logit > MIN_PEAK_LOGIT)
+    first = local_maxima(logit, height, width, strides) & (logit > MIN_PEAK_LOGIT)
     best = np.argpartition(np.where(first, -MAX_LOGIT, 0) - np.minimum(logit, MAX_LOGIT), k - 1, axis=1)[:, :k]  # (B, K)
     found = []
     for image, rows in enumerate(best):
@@ -76,12 +83,15 @@ def decode(
     return Faces.concatenate(found) if found else Faces.empty(IDENTITY_SIZE)
 
 
-def local_maxima(logit: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
+def local_maxima(
+    logit: NDArray[np.float32], height: int, width: int, strides: tuple[int, ...] = STRIDES
+) -> NDArray[np.bool_]:
     """Mark the cells (B, A) whose logit is not below that of any of their eight neighbors of the same stride.
 
     Args:
         logit: (B, A) score logits.
         height, width: Size of the network input in px.
+        strides: Strides of the network in px.
 
     Returns:
         (B, A) mask.
@@ -89,7 +99,7 @@ def local_maxima(logit: NDArray[np.float32], height: int, width: int) -> NDArray
     import cv2
 
     found, start, neighborhood = np.empty(logit.shape, bool), 0, np.ones((3, 3), np.uint8)
-    for stride in STRIDES:
+    for stride in strides:
         rows, columns = -(-height // stride), -(-width // stride)
         level = slice(start, start + rows * columns)
         for image, values in enumerate(logit[:, level]):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mfn.structures.cells import CELL_SIZE
 from mfn.structures.crop_geometry import CROP_SIZE
-from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMetadata, Size
+from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMetadata
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -93,11 +93,11 @@ def read_metadata(path: Path, session: onnxruntime.InferenceSession) -> NetworkM
         raise ValueError(f"{path}: {error}") from None
 
 
-def check_multi_face(path: Path, session: onnxruntime.InferenceSession) -> Size | None:
+def check_multi_face(path: Path, session: onnxruntime.InferenceSession) -> NetworkMetadata | None:
     """Check that a network is a multi-face network.
 
     Returns:
-        The input size it is made for, or None if its file does not say.
+        Its metadata, or None for a file without metadata.
 
     Raises:
         ValueError: If it is another network, or if its cells have another layout.
@@ -111,7 +111,7 @@ def check_multi_face(path: Path, session: onnxruntime.InferenceSession) -> Size 
         raise ValueError(f"{path}: expected a network `image` uint8 (B, H, W, 3) -> `cells`, got {inputs} -> {outputs}")
     if isinstance(outputs[0][1], int) and outputs[0][1] != CELL_SIZE:
         raise ValueError(f"{path}: expected cells of {CELL_SIZE} numbers, got {outputs[0][1]}; export the network again")
-    return None if metadata is None else metadata.input_size
+    return metadata
 
 
 def check_single_face(path: Path, session: onnxruntime.InferenceSession) -> NetworkKind:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from mfn.inference.decode import SCORE, decode
 from mfn.inference.letterbox import Letterbox, fit_letterbox, fixed_letterbox, letterbox_image, unletterbox
 from mfn.inference.model_zoo import DEFAULT_MODEL, DEFAULT_SIZE, MODELS, find_model
-from mfn.inference.onnx_session import check_multi_face, choose_providers, open_session
+from mfn.inference.onnx_session import check_multi_face, choose_providers, open_session, read_metadata
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
-from mfn.structures.network_metadata import Size
+from mfn.structures.network_metadata import NetworkMetadata, Size
 from retarget.io.images import Image, as_image
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Predictor:
         self.session = session
         self.size = Size(*size)
         self.score = score
+        self.metadata = read_metadata(Path("network"), session) or NetworkMetadata("multi_face", self.size)
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
         self._load_options: dict[str, Any] = {}
@@ -140,9 +141,8 @@ class Predictor:
             fit_letterbox(1, 1, size)  # raises if the area is too small
         chosen = choose_providers(device, providers)
         session = open_session(model.path, threads, chosen)
-        own_size = check_multi_face(model.path, session)
-        if own_size is None or str(weights) in MODELS:
-            own_size = model.size
+        metadata = check_multi_face(model.path, session)
+        own_size = model.size if metadata is None or str(weights) in MODELS else metadata.input_size
         predictor = cls(session, own_size if size is None else size, score)
         predictor.weights = model.path
         source = weights if str(weights) in MODELS else model.path.resolve()
@@ -192,13 +192,13 @@ class Predictor:
     def letterbox(self, height: int, width: int) -> Letterbox:
         """Return the letterbox that is used for a picture of this size in px."""
         if self.fixed_size is not None:
-            return fixed_letterbox(height, width, self.fixed_size)
-        return fit_letterbox(height, width, self.size)
+            return fixed_letterbox(height, width, self.fixed_size, self.metadata.input_multiple)
+        return fit_letterbox(height, width, self.size, self.metadata.input_multiple)
 
     def _run(self, batch: list[_Letterboxed]) -> Iterator[tuple[int, Faces]]:
         """Run the network once for pictures of one input size."""
         images = np.stack([item.pixels for item in batch])
-        faces = decode(self.cells(images), images.shape[1], images.shape[2], score=self.score)
+        faces = decode(self.cells(images), images.shape[1], images.shape[2], score=self.score, strides=self.metadata.strides)
         for row, item in enumerate(batch):
             mine = unletterbox(faces[faces.image == row], item.box)
             yield item.number, mine.replace(image=np.full(len(mine), item.number))

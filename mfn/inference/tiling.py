@@ -184,7 +184,7 @@ def _find_at_scale(predictor: Predictor, picture: Image, scale: Scale) -> Faces:
     for first in range(0, len(scale.corners), chunk):
         corners = scale.corners[first : first + chunk]
         images = np.stack([letterbox_image(picture[y : y + height, x : x + width], box, smooth=True) for x, y in corners])
-        raw = decode(predictor.cells(images), box.height, box.width, score=predictor.score, top_k=TOP_K)
+        raw = decode(predictor.cells(images), box.height, box.width, score=predictor.score, top_k=TOP_K, strides=predictor.metadata.strides)
         faces = unletterbox(raw, box)
         x, y = corners[faces.image].T
         shift = np.stack([x, y], -1).reshape(-1, 2).astype(np.float32)

@@ -34,11 +34,13 @@ Array = Any
 Branch = Literal["box", "pose", "identity", "expression"]
 
 STRIDES: tuple[int, ...] = (8, 16, 32, 64)
-"""Strides in px. Cells are ordered stride by stride, each row-major: (B, A, D) with A = sum of ceil(H / s) * ceil(W / s)."""
+"""Default strides in px; `NetworkMetadata.strides` has those of a network. Cells are ordered stride by stride, each row-major: (B, A, D)
+with A = sum of ceil(H / s) * ceil(W / s)."""
 PAD_GRAY = 114
 """Gray level (0 to 255) of the padding around a picture in the network input."""
 INPUT_MULTIPLE = 16
-"""Both sides of a network input are multiples of this, in px. At larger strides the last row and column may reach over the border."""
+"""Both sides of a network input are multiples of this, in px; `NetworkMetadata.input_multiple` may ask for more. At larger strides the
+last row and column may reach over the border."""
 
 IDENTITY_SIZE = 64
 BOX_CELLS = 4.0  # box size in strides at raw value 0
@@ -89,11 +91,12 @@ BRANCHES: dict[str, int] = {branch: sum(f.size for f in FIELDS.values() if f.bra
 
 
 @lru_cache(maxsize=32)  # a third of the decoding time
-def grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def grid(height: int, width: int, strides: tuple[int, ...] = STRIDES) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the centers and strides of all cells, in the order of the network output.
 
     Args:
         height, width: Size of the network input in px, multiples of `INPUT_MULTIPLE`.
+        strides: Strides of the network in px.
 
     Returns:
         Centers (A, 2), x y in px, and strides (A,) in px. The arrays are shared between calls: do not write into them.
@@ -103,12 +106,12 @@ def grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float
     """
     if height % INPUT_MULTIPLE or width % INPUT_MULTIPLE:
         raise ValueError(f"expected a height and width divisible by {INPUT_MULTIPLE}, got {height} x {width}")
-    centers, strides = [], []
-    for stride in STRIDES:
+    centers, stride_of = [], []
+    for stride in strides:
         y, x = np.mgrid[0 : -(-height // stride), 0 : -(-width // stride)]
         centers.append((np.stack([x, y], -1).reshape(-1, 2) + 0.5) * stride)
-        strides.append(np.full(centers[-1].shape[0], stride))
-    return np.concatenate(centers).astype(np.float32), np.concatenate(strides).astype(np.float32)
+        stride_of.append(np.full(centers[-1].shape[0], stride))
+    return np.concatenate(centers).astype(np.float32), np.concatenate(stride_of).astype(np.float32)
 
 
 def rotation_from_rows(rows: Array, xp: ModuleType = np) -> Array:

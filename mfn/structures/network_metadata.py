@@ -5,9 +5,11 @@ It is stored in the file's `metadata_props`, text by name. `mfn.models.export` w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast, get_args
+
+from mfn.structures.cells import INPUT_MULTIPLE, STRIDES
 
 FORMAT = 1
 
@@ -30,6 +32,38 @@ class Size(NamedTuple):
     height: int
 
 
+class FaceRange(NamedTuple):
+    """Height of the faces that a multi-face network finds reliably, in px of its input: of nine in ten or more.
+
+    Attributes:
+        min_px: Smaller faces are often missed. The scale of a picture follows from this.
+        max_px: Larger faces are often missed. They are looked for in a smaller copy of the picture.
+    """
+
+    min_px: float = 24.0
+    max_px: float = 400.0
+
+
+class ReaderRule(NamedTuple):
+    """Which values of a face the face reader replaces: those of faces below a height in px of the multi-face network's input.
+
+    0 keeps the multi-face network's values for all faces; infinity replaces them for all.
+
+    Attributes:
+        pose_px: For rotation, scale and center.
+        identity_px: For the identity.
+        expression_px: For the expression.
+    """
+
+    pose_px: float = 0.0
+    identity_px: float = 0.0
+    expression_px: float = float("inf")
+
+
+DEFAULT_FACE_RANGE = FaceRange()
+DEFAULT_READER_RULE = ReaderRule()
+
+
 @dataclass(frozen=True)
 class NetworkMetadata:
     """The information about a network that travels in its ONNX file.
@@ -38,11 +72,21 @@ class NetworkMetadata:
         kind: What the network predicts.
         input_size: Size of the input. A multi-face network takes any size of about this area; a network of one crop takes this size only.
         float_modules: Names of the network's modules that stay in float32 when it is quantized.
+        strides: Strides of a multi-face network's cells in px of its input, in the order of its output.
+        input_multiple: Both sides of a multi-face network's input are multiples of this, in px.
+        face_range: Which faces a multi-face network finds.
+        reader_rule: Which values of a multi-face network the face reader replaces.
+        reader_batch: Number of faces of a frame that the face reader reads in one call.
     """
 
     kind: NetworkKind
     input_size: Size
     float_modules: tuple[str, ...] = ()
+    strides: tuple[int, ...] = STRIDES
+    input_multiple: int = INPUT_MULTIPLE
+    face_range: FaceRange = DEFAULT_FACE_RANGE
+    reader_rule: ReaderRule = DEFAULT_READER_RULE
+    reader_batch: int = 64
 
     def to_props(self) -> dict[str, str]:
         """Return the entries for an ONNX model's `metadata_props`."""
@@ -51,6 +95,11 @@ class NetworkMetadata:
             "kind": self.kind,
             "input_size": f"{self.input_size.width}x{self.input_size.height}",
             "float_modules": ",".join(self.float_modules),
+            "strides": ",".join(map(str, self.strides)),
+            "input_multiple": str(self.input_multiple),
+            "face_range": ",".join(map(str, self.face_range)),
+            "reader_rule": ",".join(map(str, self.reader_rule)),
+            "reader_batch": str(self.reader_batch),
         }
 
     @classmethod
@@ -61,7 +110,7 @@ class NetworkMetadata:
             props: The model's metadata, text by name, such as `session.get_modelmeta().custom_metadata_map`.
 
         Returns:
-            The metadata, or None if the file has none, as a file that an older version wrote.
+            The metadata, or None if the file has none, as a file that an older version wrote. Entries after `input_size` have defaults.
 
         Raises:
             ValueError: Another format, or an entry that is missing or not valid.
@@ -76,5 +125,29 @@ class NetworkMetadata:
         width, _, height = size.partition("x")
         if not (width.isdecimal() and height.isdecimal()):
             raise ValueError(f"network metadata: expected an input_size such as 864x496, got {size!r}")
-        modules = tuple(part for part in props.get("float_modules", "").split(",") if part)
-        return cls(cast(NetworkKind, kind), Size(int(width), int(height)), modules)
+        return cls(
+            cast(NetworkKind, kind),
+            Size(int(width), int(height)),
+            tuple(part for part in props.get("float_modules", "").split(",") if part),
+            strides=tuple(int(value) for value in _numbers(props, "strides", STRIDES, whole=True)),
+            input_multiple=int(_numbers(props, "input_multiple", (INPUT_MULTIPLE,), 1, whole=True)[0]),
+            face_range=FaceRange(*_numbers(props, "face_range", DEFAULT_FACE_RANGE, len(DEFAULT_FACE_RANGE))),
+            reader_rule=ReaderRule(*_numbers(props, "reader_rule", DEFAULT_READER_RULE, len(DEFAULT_READER_RULE), zero=True)),
+            reader_batch=int(_numbers(props, "reader_batch", (cls.reader_batch,), 1, whole=True)[0]),
+        )
+
+
+def _numbers(
+    props: Mapping[str, str], name: str, default: Sequence[float], count: int | None = None, whole: bool = False, zero: bool = False
+) -> list[float]:
+    """Read an entry of numbers separated by commas: `count` of them, each above 0 (with `zero`, 0 or more)."""
+    text = props.get(name, ",".join(map(str, default)))
+    parts = text.split(",")
+    try:
+        numbers = [float(int(part)) if whole else float(part) for part in parts]
+    except ValueError:
+        numbers = []
+    if not numbers or len(numbers) != (count or len(numbers)) or not all(n > 0 or (zero and n == 0) for n in numbers):
+        wanted = f"{count or 'one or more'} {'whole ' if whole else ''}number{'' if count == 1 else 's'} {'from' if zero else 'above'} 0"
+        raise ValueError(f"network metadata: expected {name} to be {wanted}, separated by commas, got {text!r}")
+    return numbers

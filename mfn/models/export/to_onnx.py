@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from mfn.models.mfn import MFN
-from mfn.structures.cells import INPUT_MULTIPLE
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.structures.flip import cell_flip
 from mfn.structures.head_model import HeadModel
@@ -26,6 +25,7 @@ from retarget.io.files import atomic_write
 OPSET = 17
 MIN_FP16_NUMBERS = 256  # smaller tensors, such as biases and shapes, stay in float32
 MAX_REFINEMENT_STEPS = 9
+_OWN_ENTRIES = ("float_modules", "strides", "input_multiple", "face_range", "reader_rule", "reader_batch")
 EXAMPLE_SIDE_PX = 384  # side of the picture that the exporter traces a multi-face network with
 
 
@@ -85,11 +85,12 @@ def network_metadata(network: nn.Module, input_size: tuple[int, int] | None = No
     """Describe a network for its ONNX file.
 
     Args:
-        network: A network with the class attributes `kind` and, if some of its modules are not to be quantized, `float_modules`.
+        network: A network with the class attribute `kind`, and with attributes of the names of `NetworkMetadata` where their defaults
+            do not fit: `float_modules`, `strides`, `input_multiple`, `face_range`, `reader_rule`, `reader_batch`.
         input_size: (width, height) for a multi-face network; by default the class attribute `input_size`. None for a network of one crop.
 
     Raises:
-        ValueError: A network without `kind`, a size for a network of one crop, or a size that is no multiple of 16.
+        ValueError: A network without `kind`, a size for a network of one crop, or a size that is no multiple of `input_multiple`.
     """
     kind: NetworkKind | None = getattr(network, "kind", None)
     if kind is None:
@@ -100,10 +101,11 @@ def network_metadata(network: nn.Module, input_size: tuple[int, int] | None = No
             raise ValueError(f"input size: {expected}, got {input_size}; leave the size out")
         return NetworkMetadata(kind, Size(CROP_SIZE, CROP_SIZE))
     size = Size(*(input_size or network.input_size))
-    if min(size) < INPUT_MULTIPLE or any(side % INPUT_MULTIPLE for side in size):
-        raise ValueError(f"input size: expected multiples of {INPUT_MULTIPLE} px, got {size.width}x{size.height}")
-    modules: tuple[str, ...] = getattr(network, "float_modules", ())
-    return NetworkMetadata(kind, size, modules)
+    metadata = NetworkMetadata(kind, size, **{name: getattr(network, name) for name in _OWN_ENTRIES if hasattr(network, name)})
+    multiple = metadata.input_multiple
+    if min(size) < multiple or any(side % multiple for side in size):
+        raise ValueError(f"input size: expected multiples of {multiple} px, got {size.width}x{size.height}")
+    return metadata
 
 
 def write_onnx(network: nn.Module, path: Path, input_size: tuple[int, int] | None = None) -> None:

@@ -119,3 +119,15 @@ def test_local_maxima_are_not_below_their_neighbors_of_the_same_stride():
             around = one[picture, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
             assert here[picture, y, x] == (one[picture, y, x] == around.max())
     assert start == told.shape[1]
+
+
+def test_a_network_may_have_other_strides():
+    strides = (8, 16, 32, 64, 128)
+    center, stride = grid(256, 384, strides)
+    cells = np.full((1, len(center), CELL_SIZE), -9, np.float32)
+    row = np.flatnonzero(stride == 128)[[4]]
+    face = random_faces(1).replace(box=np.array([[64, 10, 300, 250]]), score=np.array([0.9]))
+    cells[:, row] = write_cells(face, center[row], stride[row])
+    np.testing.assert_allclose(decode(cells, 256, 384, strides=strides).box, face.box, atol=1e-2)
+    with pytest.raises(ValueError, match="expected cells of shape"):
+        decode(cells, 256, 384)

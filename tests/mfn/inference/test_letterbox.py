@@ -63,3 +63,10 @@ def test_a_picture_is_shrunk_by_area(width):
 
 def test_unletterbox_without_faces():
     assert len(unletterbox(Faces.empty(3), fit_letterbox(720, 1280, DEFAULT_SIZE))) == 0
+
+
+def test_a_network_may_ask_for_larger_multiples():
+    for height, width in ((720, 1280), (1000, 333), (97, 1009)):
+        box = fit_letterbox(height, width, DEFAULT_SIZE, 32)
+        assert box.height % 32 == 0 and box.width % 32 == 0
+        assert box.height * box.width <= 1.1 * DEFAULT_SIZE[0] * DEFAULT_SIZE[1]

@@ -20,6 +20,8 @@ def test_grid_counts_every_stride():
     center, stride = grid(HEIGHT, WIDTH)
     assert [(stride == s).sum() for s in STRIDES] == [HEIGHT * WIDTH // s**2 for s in STRIDES]
     assert center[0].tolist() == [4, 4] and center[1].tolist() == [12, 4]  # row-major, x first
+    _, stride = grid(HEIGHT, WIDTH, (8, 128))
+    assert [(stride == s).sum() for s in (8, 128)] == [HEIGHT * WIDTH // 64, 2]
     with pytest.raises(ValueError, match="divisible by 16"):
         grid(100, 128)
 

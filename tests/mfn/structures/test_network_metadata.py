@@ -2,12 +2,30 @@
 
 import pytest
 
-from mfn.structures.network_metadata import FORMAT, NetworkMetadata, Size
+from mfn.structures.network_metadata import FORMAT, FaceRange, NetworkMetadata, ReaderRule, Size
 
 
 def test_metadata_is_read_back():
     metadata = NetworkMetadata("multi_face", Size(864, 496), ("refiner", "down"))
     assert NetworkMetadata.from_props(metadata.to_props()) == metadata
+
+
+def test_all_entries_are_read_back():
+    metadata = NetworkMetadata(
+        "multi_face",
+        Size(960, 544),
+        strides=(8, 16, 32, 64, 128),
+        input_multiple=32,
+        face_range=FaceRange(8.0, 700.5),
+        reader_rule=ReaderRule(60, 0, float("inf")),
+        reader_batch=16,
+    )
+    assert NetworkMetadata.from_props(metadata.to_props()) == metadata
+
+
+def test_an_older_file_has_the_default_strides():
+    old = NetworkMetadata.from_props({"format": "1", "kind": "multi_face", "input_size": "864x496"})
+    assert old == NetworkMetadata("multi_face", Size(864, 496)) and old.strides == (8, 16, 32, 64)
 
 
 def test_a_file_without_metadata_has_none():
@@ -20,6 +38,10 @@ def test_a_file_without_metadata_has_none():
         ({"format": "99"}, f"expected format {FORMAT}, got '99'"),
         ({"kind": "cells"}, "expected a kind of multi_face, .* got 'cells'"),
         ({"input_size": "864"}, "expected an input_size such as 864x496, got '864'"),
+        ({"strides": "8,x"}, "expected strides to be one or more whole numbers above 0, .* got '8,x'"),
+        ({"input_multiple": "0"}, "expected input_multiple to be 1 whole number above 0, .* got '0'"),
+        ({"face_range": "8"}, "expected face_range to be 2 numbers above 0, .* got '8'"),
+        ({"reader_rule": "nan,0,1"}, "expected reader_rule to be 3 numbers from 0, .* got 'nan,0,1'"),
     ],
 )
 def test_wrong_entries_are_refused(change, message):
