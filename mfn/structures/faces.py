@@ -36,9 +36,10 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {  # without the leading N; None = 
     "identity": (None,),
     "expression": (len(EXPRESSION_NAMES),),
     "track": (),
+    "refined": (),
 }
 FIELD_NAMES: tuple[str, ...] = tuple(_SHAPES)
-_DTYPES: dict[str, type[np.generic]] = {n: np.int32 if n in ("image", "track") else np.float32 for n in FIELD_NAMES}
+_DTYPES: dict[str, type[np.generic]] = {n: np.float32 for n in FIELD_NAMES} | {"image": np.int32, "track": np.int32, "refined": np.bool_}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,6 +61,7 @@ class Faces:
         identity: (N, I) float32, coefficients of the head model in standard deviations.
         expression: (N, 51) float32 in [0, 1], ARKit weights in the order of `EXPRESSION_NAMES`.
         track: (N,) int32, number of the person; -1 if unknown.
+        refined: (N,) bool, whether a second network read the face in a crop of its own, which is more exact. Default: False.
     """
 
     image: NDArray[np.int32]
@@ -71,9 +73,12 @@ class Faces:
     identity: NDArray[np.float32]
     expression: NDArray[np.float32]
     track: NDArray[np.int32]
+    refined: NDArray[np.bool_] = None  # type: ignore[assignment]  # an array after __post_init__
 
     def __post_init__(self) -> None:
         count = np.shape(self.box)[0] if np.ndim(self.box) else 0
+        if self.refined is None:
+            object.__setattr__(self, "refined", np.zeros(count, np.bool_))
         for name, rest in _SHAPES.items():
             value = np.asarray(getattr(self, name))
             expected = (count, *rest)
@@ -199,7 +204,7 @@ class Faces:
         return self.expression[:, EXPRESSION_NAMES.index(name)]
 
     def save(self, path: str | Path) -> None:
-        """Write a .npz file of the nine arrays, whole or not at all."""
+        """Write a .npz file of the ten arrays, whole or not at all."""
         memory = io.BytesIO()
         np.savez_compressed(memory, allow_pickle=False, **{"format": np.array(FORMAT, np.int32), **self._arrays()})
         atomic_write(Path(path), memory.getvalue())
@@ -220,7 +225,7 @@ class Faces:
                 arrays = {name: data[name] for name in FIELD_NAMES if name in data}
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, TypeError, ValueError, AttributeError, RuntimeError):
             raise ValueError(f"{path}: not a readable .npz file of faces") from None
-        missing = [name for name in FIELD_NAMES if name not in arrays]
+        missing = [name for name in FIELD_NAMES if name not in arrays and name != "refined"]  # which older files lack
         if missing:
             raise ValueError(f"{path}: not a file of faces: {', '.join(missing)} missing")
         return cls(**arrays)
@@ -275,7 +280,7 @@ class Faces:
             confidence=self.score.copy(),
             class_id=np.zeros(len(self), int),
             tracker_id=self.track.copy() if known else None,
-            data={name: getattr(self, name).copy() for name in ("image", "rotation", "scale", "center", "identity", "expression")},
+            data={name: array.copy() for name, array in self._arrays().items() if name not in ("box", "score", "track")},
         )
 
 

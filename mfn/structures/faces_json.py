@@ -55,4 +55,6 @@ def faces_to_dict(arrays: Mapping[str, NDArray[Any]], picture: PictureInfo | Non
 def _rounded(value: NDArray[Any] | np.generic) -> Any:
     if np.ndim(value):
         return [_rounded(v) for v in np.asarray(value)]
+    if np.asarray(value).dtype == np.bool_:
+        return bool(value)
     return int(value) if np.issubdtype(np.asarray(value).dtype, np.integer) else float(f"{float(value):.7g}")

@@ -41,7 +41,7 @@ class FacesDocument:
         width: Width of the picture in px, or None if the file does not state it.
         height: Height of the picture in px, or None.
         arrays: The fields of `mfn.Faces` by name: image (N,), box (N, 4) px, score (N,), rotation (N, 3, 3),
-            scale (N,) px per meter, center (N, 2) px, identity (N, I), track (N,) and expression (N, 51).
+            scale (N,) px per meter, center (N, 2) px, identity (N, I), track (N,), refined (N,) and expression (N, 51).
     """
 
     width: int | None
@@ -132,6 +132,7 @@ def parse_faces_document(text: str) -> FacesDocument:
             raise ValueError(f"{', '.join(missing)} missing")
         rows = data["faces"]
         arrays = {name: np.array([row[name] for row in rows]) for name in _FACE_FIELDS}
+        arrays["refined"] = np.array([row.get("refined", False) for row in rows], bool)  # older files lack it
         arrays["expression"] = np.array([[row["expression"][name] for name in EXPRESSION_NAMES] for row in rows])
         if not rows:
             arrays = _empty_fields(int(data["identity_size"]))
@@ -143,10 +144,10 @@ def parse_faces_document(text: str) -> FacesDocument:
 def _empty_fields(identity_size: int) -> dict[str, NDArray[Any]]:
     shapes = {"box": (4,), "rotation": (3, 3), "center": (2,), "identity": (identity_size,)}
     shapes |= {"expression": (len(EXPRESSION_NAMES),)}
-    integers = ("image", "track")
+    types = {"image": np.int64, "track": np.int64, "refined": np.bool_}
     return {
-        name: np.zeros((0, *shapes.get(name, ())), np.int64 if name in integers else np.float32)
-        for name in (*_FACE_FIELDS, "expression")
+        name: np.zeros((0, *shapes.get(name, ())), types.get(name, np.float32))
+        for name in (*_FACE_FIELDS, "refined", "expression")
     }
 
 

@@ -28,6 +28,7 @@ def some_faces(count: int, identity_size: int = 5, seed: int = 0) -> Faces:
         identity=random.normal(size=(count, identity_size)),
         expression=random.random((count, 51)),
         track=np.full(count, -1),
+        refined=np.arange(count) % 2 == 0,
     )
 
 
@@ -46,8 +47,19 @@ def test_saved_faces_are_loaded_unchanged(tmp_path, count):
     assert equal(Faces.from_json(faces.to_json()), faces, tolerance=1e-6)
 
 
+def test_faces_of_older_files_are_not_refined(tmp_path):
+    faces = some_faces(3)
+    np.savez(tmp_path / "old.npz", **{name: getattr(faces, name) for name in FIELD_NAMES if name != "refined"})
+    text = json.loads(faces.to_json())
+    for row in text["faces"]:
+        del row["refined"]
+    for old in (Faces.load(tmp_path / "old.npz"), Faces.from_json(json.dumps(text))):
+        assert old.refined.tolist() == [False] * 3 and len(old) == 3
+
+
 def test_dtypes_are_float32_and_int32():
     faces = some_faces(2)
+    assert faces.refined.dtype == np.bool_
     assert faces.image.dtype == faces.track.dtype == np.int32
     assert {getattr(faces, n).dtype for n in ("box", "score", "rotation", "expression")} == {np.dtype(np.float32)}
 

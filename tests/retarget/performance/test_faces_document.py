@@ -35,7 +35,7 @@ def test_every_field_is_read():
     assert (document.width, document.height) == (640, 480)
     assert shapes == {
         "image": (2,), "box": (2, 4), "score": (2,), "rotation": (2, 3, 3), "scale": (2,), "center": (2, 2),
-        "identity": (2, 3), "track": (2,), "expression": (2, 51),
+        "identity": (2, 3), "track": (2,), "refined": (2,), "expression": (2, 51),
     }  # fmt: skip
     assert document.arrays["expression"][1, 50] == 0.5
 
