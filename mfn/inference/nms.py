@@ -1,13 +1,71 @@
-"""Non-maximum suppression (NMS). Its time depends on the number of boxes only, not on how they lie."""
+"""Non-maximum suppression (NMS) of boxes. Only boxes that lie near each other are compared."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.structures.boxes import box_iou
+
+class Overlaps(NamedTuple):
+    """Pairs of overlapping boxes. Each pair is listed twice, as (i, j) and as (j, i), ordered by the first.
+
+    Attributes:
+        first, second: (P,) row numbers of the boxes.
+        iou: (P,) their intersection over union.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    iou: NDArray[np.float32]
+
+
+def find_overlaps(box: NDArray[Any], iou: float) -> Overlaps:
+    """Find the pairs of boxes whose IoU is above a threshold.
+
+    Args:
+        box: (K, 4) x1 y1 x2 y2 in px.
+        iou: Threshold, 0 or more.
+
+    Boxes are sorted by their left side. A box is compared only with those that begin in the part of it that leaves enough in common.
+    """
+    order = np.argsort(box[:, 0], kind="stable")
+    x1, y1, x2, y2 = np.ascontiguousarray(box[order].T)
+    width, here = np.maximum(x2 - x1, 0), np.arange(len(box))
+    following = np.maximum(np.searchsorted(x1, x1 + (1 - iou) * width, side="right") - here - 1, 0)
+    i = np.repeat(here, following)
+    j = np.arange(len(i)) - np.repeat(np.cumsum(following) - following - here - 1, following)
+    shared = np.minimum(y2[i], y2[j]) - np.maximum(y1[i], y1[j])
+    near = np.flatnonzero(shared > 0)  # most pairs lie above one another
+    i, j, shared = i[near], j[near], shared[near]
+    shared *= np.maximum(np.minimum(x2[i], x2[j]) - np.maximum(x1[i], x1[j]), 0)
+    area = width * np.maximum(y2 - y1, 0)
+    shared /= np.maximum(area[i] + area[j] - shared, np.float32(1e-12))
+    close = np.flatnonzero(shared > iou)
+    i, j, shared = order[i[close]], order[j[close]], shared[close]
+    first, second = np.concatenate([i, j]), np.concatenate([j, i])
+    by_first = np.argsort(first, kind="stable")
+    return Overlaps(first[by_first], second[by_first], np.tile(shared, 2)[by_first])
+
+
+def suppress(score: NDArray[Any], overlaps: Overlaps) -> NDArray[np.bool_]:
+    """Suppress overlapping boxes greedily, from the best score down.
+
+    Args:
+        score: (K,) in any order. Of equal scores the first wins.
+        overlaps: The pairs of which only one may be kept.
+
+    Returns:
+        (K,) mask of the boxes that are kept.
+    """
+    keep = np.ones(len(score), bool)
+    start = np.searchsorted(overlaps.first, np.arange(len(score) + 1)).tolist()
+    crowded = np.flatnonzero(np.bincount(overlaps.first, minlength=len(score)))  # the others are kept
+    for i in crowded[np.argsort(-np.asarray(score)[crowded], kind="stable")].tolist():
+        if keep[i]:
+            keep[overlaps.second[start[i] : start[i + 1]]] = False
+    return keep
 
 
 def nms(box: NDArray[Any], score: NDArray[Any], iou: float) -> NDArray[np.bool_]:
@@ -21,17 +79,4 @@ def nms(box: NDArray[Any], score: NDArray[Any], iou: float) -> NDArray[np.bool_]
     Returns:
         (K,) mask of the boxes that are kept.
     """
-    order = np.argsort(-np.asarray(score), kind="stable")
-    suppresses = box_iou(box[order], box[order]) > iou  # (K, K)
-    # Each row becomes one integer of K bits, so that "suppress all that box i suppresses" is one operation.
-    bits = np.packbits(suppresses, axis=1, bitorder="little")
-    packed, size = bits.tobytes(), bits.shape[1]
-    rows = [int.from_bytes(packed[i : i + size], "little") for i in range(0, len(packed), max(size, 1))]
-    suppressed, kept = 0, []
-    for i, row in enumerate(rows):
-        if not suppressed >> i & 1:
-            kept.append(i)
-            suppressed |= row
-    keep = np.zeros(len(order), bool)
-    keep[order[kept]] = True
-    return keep
+    return suppress(score, find_overlaps(np.asarray(box, np.float32), iou))

@@ -34,7 +34,6 @@ MAX_STEP = 3.0  # largest ratio between neighboring scales
 OVERLAP_RATIO = 1.2  # neighboring scales both report faces up to this times MIN_OWN_PX
 MARGIN_PX = 16  # between a reported face and the inner border of its tile
 TILE_PX = 1280  # side of a tile: the larger, the less is read twice
-TOP_K = 1024  # candidates of a tile; it holds more faces than the whole picture at its usual size
 CHUNK_AREA_PX = 2 << 20  # area of the tiles in one call of the network: 0.5 GB of activations
 SAME_FACE_IOU = 0.45
 PART_SIZE, PART_INSIDE = 0.6, 0.8  # a part of a face: this much smaller, with this share of its box within the face's
@@ -184,7 +183,7 @@ def _find_at_scale(predictor: Predictor, picture: Image, scale: Scale) -> Faces:
     for first in range(0, len(scale.corners), chunk):
         corners = scale.corners[first : first + chunk]
         images = np.stack([letterbox_image(picture[y : y + height, x : x + width], box, smooth=True) for x, y in corners])
-        raw = decode(predictor.cells(images), box.height, box.width, score=predictor.score, top_k=TOP_K, strides=predictor.metadata.strides)
+        raw = decode(predictor.cells(images), box.height, box.width, score=predictor.score, strides=predictor.metadata.strides)
         faces = unletterbox(raw, box)
         x, y = corners[faces.image].T
         shift = np.stack([x, y], -1).reshape(-1, 2).astype(np.float32)

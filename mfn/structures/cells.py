@@ -151,17 +151,18 @@ def read_cells(raw: Array, center: Array, stride: Array, xp: ModuleType = np) ->
         xp: `numpy` or `torch`, whichever the arrays belong to.
 
     Returns:
-        A dict with `score` (...) in [0, 1], `box` (..., 4) x1 y1 x2 y2 in px, and the entries of `read_parameters`.
+        A dict with the entries of `read_boxes` and of `read_parameters`.
     """
+    return {**read_boxes(raw, center, stride, xp), **read_parameters(raw[..., PARAMETERS], center, stride, xp)}
+
+
+def read_boxes(raw: Array, center: Array, stride: Array, xp: ModuleType = np) -> dict[str, Array]:
+    """Convert raw cells to `score` (...) in [0, 1] and `box` (..., 4) x1 y1 x2 y2 in px of the network input. See `read_cells`."""
     s = stride[..., None]
     box = raw[..., SLICES["box"]]
     middle = center + s * box[..., :2]
     half = 0.5 * BOX_CELLS * s * xp.exp(box[..., 2:].clip(-_MAX_LOG_SIZE, _MAX_LOG_SIZE))
-    return {
-        "score": _sigmoid(raw[..., SLICES["score"].start], xp),
-        "box": xp.concatenate([middle - half, middle + half], -1),
-        **read_parameters(raw[..., PARAMETERS], center, stride, xp),
-    }
+    return {"score": _sigmoid(raw[..., SLICES["score"].start], xp), "box": xp.concatenate([middle - half, middle + half], -1)}
 
 
 def read_parameters(raw: Array, center: Array, stride: Array, xp: ModuleType = np) -> dict[str, Array]:

@@ -47,9 +47,9 @@ def test_a_batch_is_its_pictures():
     rng = np.random.default_rng(3)
     center, _ = grid(HEIGHT, WIDTH)
     cells = rng.normal(size=(3, len(center), CELL_SIZE)).astype(np.float32)
-    together = decode(cells, HEIGHT, WIDTH, top_k=32)
+    together = decode(cells, HEIGHT, WIDTH, min_candidates=32)
     for i in range(3):
-        alone = decode(cells[i : i + 1], HEIGHT, WIDTH, top_k=32)
+        alone = decode(cells[i : i + 1], HEIGHT, WIDTH, min_candidates=32)
         np.testing.assert_array_equal(together[together.image == i].box, alone.box)
 
 
@@ -101,11 +101,20 @@ def test_a_weak_face_survives_the_many_cells_of_strong_ones():
         score = np.full(9, 0.95 - 0.01 * number) - 0.005 * (center[near] != at).any(1)
         one = faces.replace(box=np.tile([[*(at - 16), *(at + 16)]], (9, 1)), score=score)
         cells[0, near] = write_cells(one, center[near], stride[near])
-    found = decode(cells, height, width, top_k=len(middle))
+    found = decode(cells, height, width, min_candidates=1)
     assert len(found) == len(middle)
     np.testing.assert_allclose(found.score, 0.95 - 0.01 * np.arange(len(middle)), atol=1e-4)
-    few = decode(cells, height, width, top_k=8)
-    np.testing.assert_allclose(few.score, found.score[:8], atol=1e-6)
+    np.testing.assert_allclose(decode(cells, height, width).box, found.box, atol=1e-4)
+
+
+def test_no_number_of_faces_is_cut_off():
+    height, width = 960, 960
+    center, stride = grid(height, width)
+    cells = np.full((1, len(center), CELL_SIZE), -8.0, np.float32)
+    rows = np.flatnonzero((stride == 8) & (center % 24 == 12).all(1))
+    at = center[rows]
+    cells[0, rows] = write_cells(random_faces(1)[np.zeros(len(rows), int)].replace(box=np.concatenate([at - 11, at + 11], 1)), at, stride[rows])
+    assert len(rows) == 1600 and len(decode(cells, height, width)) == 1600
 
 
 def test_local_maxima_are_not_below_their_neighbors_of_the_same_stride():
