@@ -39,7 +39,8 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {  # without the leading N; None = 
     "refined": (),
 }
 FIELD_NAMES: tuple[str, ...] = tuple(_SHAPES)
-_DTYPES: dict[str, type[np.generic]] = {n: np.float32 for n in FIELD_NAMES} | {"image": np.int32, "track": np.int32, "refined": np.bool_}
+_OTHER_DTYPES: dict[str, type[np.generic]] = {"image": np.int32, "track": np.int32, "refined": np.bool_}
+_DTYPES: dict[str, type[np.generic]] = {name: _OTHER_DTYPES.get(name, np.float32) for name in FIELD_NAMES}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
