@@ -78,7 +78,8 @@ def decode(
         values = read_boxes(cells[image, rows], center[rows], stride[rows])
         overlaps = find_overlaps(values["box"], min(iou, DUPLICATE_IOU))
         suppressing = overlaps.iou > iou
-        keep = suppress(values["score"], Overlaps(*(part[suppressing] for part in overlaps)))
+        rivals = Overlaps(overlaps.first[suppressing], overlaps.second[suppressing], overlaps.iou[suppressing])
+        keep = suppress(values["score"], rivals)
         keep &= values["score"] >= score
         values |= {"raw": cells[image, rows, PARAMETERS], "center": center[rows], "stride": stride[rows]}
         mean, count = average_duplicates(values, np.flatnonzero(keep), overlaps), int(keep.sum())
