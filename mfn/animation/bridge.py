@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mfn.structures import camera
 from mfn.structures.faces import Faces
-from retarget.performance.take import Take
+from retarget.performance.take import Footage, Take
 
 _FOCAL_PER_SIDE = 1.2
 """Assumed focal length, in units of the longer side of the image: a field of view of 45 degrees, as phones have."""
@@ -33,7 +33,8 @@ def faces_to_take(
 
     Returns:
         A take of N samples in the axes of glTF: x right, y up, meters; the camera is at the origin and looks along -z.
-        An actor is a track, or a single row where `faces.track` is -1. The 52nd coefficient, tongueOut, is 0.
+        An actor is a track, or a single row where `faces.track` is -1. The 52nd coefficient, tongueOut, is 0. The take
+        keeps the size and the focal length.
 
     Raises:
         ValueError: The size is not (width, height).
@@ -54,6 +55,7 @@ def faces_to_take(
         coefficients=np.concatenate([faces.expression, np.zeros((len(faces), 1), np.float32)], 1),
         rotation=camera.quaternion_from_rotation(rotation),
         translation=camera.to_gltf(position),
+        footage=Footage(int(size[0]), int(size[1]), float(focal_px)),
     )
 
 

@@ -6,7 +6,7 @@ A stopped run keeps what is done: an output of the frames so far, and a checkpoi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +113,7 @@ def detections_to_take(detections: ClipDetections, clip: Clip, options: AnimateO
     faces = smooth_faces(faces, detections.time_s, cuts)
     focal_px = options.focal_px or default_focal_px(clip.width, clip.height)
     take = faces_to_take(faces, (clip.width, clip.height), focal_px, detections.time_s)
+    take = replace(take, footage=replace(take.footage, fps=clip.fps))
     return TrackedTake(calibrate(take) if options.calibrate else take, faces.image, focal_px)
 
 

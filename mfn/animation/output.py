@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from retarget.animation.scene import write_scene
@@ -65,6 +65,8 @@ def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions
         The files written.
     """
     suffix = out.suffix.lower()
+    if options.source is not None:
+        take = replace(take, footage=replace(take.footage, name=Path(options.source).name))
     if suffix in TAKE_SUFFIXES:
         return take_files.write_take(take, out)
     written = []

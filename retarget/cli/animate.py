@@ -13,9 +13,9 @@ from retarget.cli.options import (
     add_rig_options,
     add_take,
     avatar_paths,
+    camera_of,
     load_characters,
     output_path,
-    picture_size,
 )
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
@@ -41,7 +41,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         check_output_name(out)
         glb = build_scene(take, rigs, options.tolerance, progress.bar("characters"))
         progress.stage(f"writing {out}")
-        write_built_scene(glb, out, *picture_size(options), options.focal)
+        write_built_scene(glb, out, *camera_of(options, take.footage))
     if not options.quiet:
         print(f"wrote {out}: {len(take.actors())} characters, {len(take)} samples")
     return EXIT_DONE

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from retarget.io.command_line import number_in, whole_number
 from retarget.io.files import same_file
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, find_avatar
 
 if TYPE_CHECKING:
-    from retarget.performance.json_reader import PictureSize
+    from retarget.performance.take import Footage
     from retarget.rig.rig import Rig
 
 _MAX_SIDE_PX = 1 << 15
@@ -50,21 +50,41 @@ def add_rig_options(parser: argparse.ArgumentParser) -> None:
 def add_picture(parser: argparse.ArgumentParser) -> None:
     """Add --width, --height and --focal: the camera that saw the people."""
     for name, side in zip(("width", "height"), _DEFAULT_SIZE_PX, strict=True):
-        text = f"{name} of the picture that the take was made from, px (default: that in a .faces.json file, else {side})"
+        text = f"{name} of the picture that the take was made from, px (default: that of the take, else {side})"
         parser.add_argument(f"--{name}", type=whole_number(1, _MAX_SIDE_PX), metavar="PX", help=text)
     focal = number_in(0, _MAX_FOCAL_PX, above=True)
-    text = "focal length of the camera in px, if you know it (default: the longer side of the picture)"
+    text = "focal length of the camera in px, if you know it (default: that of the take, else the longer side of the picture)"
     parser.add_argument("--focal", type=focal, metavar="PX", help=text)
     parser.add_argument("--focal-px", type=focal, dest="focal", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
-def picture_size(options: argparse.Namespace) -> PictureSize:
-    """Return the size of the picture that --width, --height, the take's file or the default states, in this order."""
-    from retarget.performance.json_reader import PictureSize, read_picture_size
+class Camera(NamedTuple):
+    """The camera that saw the people: the size of its picture and its focal length, px."""
 
-    stated = read_picture_size(options.take)
-    width, height = _DEFAULT_SIZE_PX if stated is None or max(stated) > _MAX_SIDE_PX else stated
-    return PictureSize(options.width or width, options.height or height)
+    width: int
+    height: int
+    focal_px: float
+
+
+def camera_of(options: argparse.Namespace, footage: Footage, background: tuple[int, int] | None = None) -> Camera:
+    """Return the camera that --width, --height and --focal, the take or the defaults state, in this order.
+
+    Args:
+        options: The options of `add_picture`.
+        footage: What the take knows of its footage.
+        background: (height, width) of an image to draw over, which replaces the size. px
+
+    Returns:
+        The camera. A focal length of the take is scaled to the width of the picture. Without any it is the longer side.
+    """
+    width, height = _DEFAULT_SIZE_PX
+    if footage.width and footage.height and max(footage.width, footage.height) <= _MAX_SIDE_PX:
+        width, height = footage.width, footage.height
+    width, height = options.width or width, options.height or height
+    if background is not None:
+        height, width = background
+    known_px = footage.focal_px and footage.focal_px * width / (footage.width or width)
+    return Camera(width, height, options.focal or known_px or float(max(width, height)))
 
 
 def add_out(parser: argparse.ArgumentParser, text: str) -> None:

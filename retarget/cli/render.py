@@ -13,9 +13,9 @@ from retarget.cli.options import (
     add_rig_options,
     add_take,
     avatar_paths,
+    camera_of,
     load_characters,
     output_path,
-    picture_size,
 )
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
@@ -41,13 +41,12 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         progress.stage(f"reading {options.take}")
         take, rigs = read_take(options.take), load_characters(paths, options)
         if len(take):
-            wanted_s = take.time_s.min() if options.time is None else options.time
+            wanted_s = take.time_s.min() + options.time
             take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted_s).argmin()]]
         background = read_image(options.background) if options.background else None
-        width, height = picture_size(options) if background is None else background.shape[1::-1]
+        camera = camera_of(options, take.footage, None if background is None else background.shape[:2])
         progress.stage(f"drawing {out}")
-        focal_px = options.focal or float(max(width, height))
-        image = render_scene(take, rigs, width, height, focal_px, background, options.whole_body)
+        image = render_scene(take, rigs, *camera, background, options.whole_body)
         write_image(out, image)
     if not options.quiet:
         print(f"wrote {out}: {len(take)} characters")
@@ -67,8 +66,8 @@ def _parser(verb: str) -> CommandParser:
     add_avatars(parser)
     add_out(parser, "image to write, .png, .jpg or .webp (default: the take's name with .png; of NAME.faces.json NAME.characters.png)")
     parser.add_argument("--background", metavar="IMAGE", help="image to draw over; its size replaces --width and --height")
-    text = "moment of a clip in seconds; the sample nearest to it is drawn (default: the first)"
-    parser.add_argument("--time", type=number_in(-1e12, 1e12), metavar="S", help=text)
+    text = "moment in seconds from the take's start; the sample nearest to it is drawn (default: %(default)s)"
+    parser.add_argument("--time", type=number_in(0, 1e12), default=0.0, metavar="S", help=text)
     text = "draw whole characters (default: only head and neck of characters that have a body)"
     parser.add_argument("--whole-body", action="store_true", help=text)
     add_rig_options(parser)

@@ -9,7 +9,7 @@ Letters: A actors, S samples, K samples of one actor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def apply_calibration(take: Take, calibration: Calibration) -> Take:
     is_calibrated = (calibration.actor[row] == take.actor)[:, None]
     calibrated = ((take.coefficients - calibration.offset[row]) * calibration.gain[row]).clip(0, 1)
     coefficients = np.where(is_calibrated, calibrated, take.coefficients).astype(np.float32)
-    return Take(take.time_s, take.actor, coefficients, take.rotation, take.translation)
+    return replace(take, coefficients=coefficients)
 
 
 def calibrate(take: Take) -> Take:

@@ -76,9 +76,10 @@ def to_jsonl(take: Take) -> str:
 
     Returns:
         Lines such as `{"time_s": 0.0, "actor": 0, "coefficients": {"jawOpen": 0.4, …}, "rotation": [x, y, z, w],
-        "translation": [x, y, z]}`, with the units and axes of `Take` and 7 significant digits.
+        "translation": [x, y, z]}`, with the units and axes of `Take` and 7 significant digits. Each line ends with
+        what is known of the footage: `"footage": {"width": 1280, …}`.
     """
-    lines = []
+    lines, footage = [], take.footage.known()
     for row in range(len(take)):
         sample = {
             "time_s": float(take.time_s[row]),
@@ -86,6 +87,7 @@ def to_jsonl(take: Take) -> str:
             "coefficients": dict(zip(ARKIT_NAMES, _rounded(take.coefficients[row]), strict=True)),
             "rotation": _rounded(take.rotation[row]),
             "translation": _rounded(take.translation[row]),
+            **({"footage": footage} if footage else {}),
         }
         lines.append(json.dumps(sample, allow_nan=False, separators=(",", ":")) + "\n")
     return "".join(lines)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from retarget.io.files import check_file, decode_text
 from retarget.performance.json_frames import UNIT_S_BY_KEY as _UNIT_S
 from retarget.performance.json_frames import coefficients_of, faces_of, number_of, pose_of, time_key, time_unit_s
 from retarget.performance.livelink import DEFAULT_DISTANCE_M
-from retarget.performance.take import Take
+from retarget.performance.take import MAX_NUMBER, Footage, Take
 
 _FRAME_KEYS = ("frames", "results", "samples", "data", "weightMat")
 _NAME_KEYS = ("names", "facsNames", "blendShapeNames", "blendshapeNames", "blendshape_names")
@@ -70,11 +70,11 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
             return Take.empty()
         data = _parse(text)
         if isinstance(data, dict) and set(_FACES_FORMAT_KEYS) <= set(data) and not data["faces"]:
-            return Take.empty()  # `mfn detect` found no face
+            return replace(Take.empty(), footage=_footage(data))  # `mfn detect` found no face
         samples = list(_samples(data, fps))
         if not samples and data:
             raise ValueError("no face in it has one of ARKit's 52 coefficients (such as jawOpen)")
-        return _to_take(samples)
+        return replace(_to_take(samples), footage=_footage(data))
     except ValueError as error:
         raise ValueError(f"{path}: not a take as JSON ({' '.join(str(error).split())[:200]})") from None
     except RecursionError:
@@ -85,32 +85,20 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
         ) from None
 
 
-class PictureSize(NamedTuple):
-    """Size of a picture, px."""
-
-    width: int
-    height: int
-
-
-def read_picture_size(path: str | os.PathLike[str]) -> PictureSize | None:
-    """Read the size of the picture of a take.
-
-    Args:
-        path: File of a take.
-
-    Returns:
-        The size that a `.faces.json` file states, or None where a take does not state it.
-    """
-    if Path(path).suffix.lower() != ".json":
-        return None
-    try:
-        data = _parse(decode_text(Path(path).read_bytes()))
-    except (OSError, ValueError, RecursionError):
-        return None  # `read_json` reports it
-    width, height = (data.get("width"), data.get("height")) if isinstance(data, dict) else (None, None)
-    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
-        return PictureSize(width, height)
-    return None
+def _footage(data: Any) -> Footage:
+    """The footage that a file states: "footage" in our JSON lines, the picture of a `.faces.json` file, or a rate."""
+    first = data[0] if isinstance(data, list) and data else data
+    if not isinstance(first, dict):
+        return Footage()
+    stated = first.get("footage")
+    if not isinstance(stated, dict):
+        rate = next((first[key] for key in _RATE_KEYS if key in first), None)
+        stated = {"width": first.get("width"), "height": first.get("height"), "fps": rate, "name": first.get("picture")}
+    kinds: dict[str, Any] = {"width": int, "height": int, "focal_px": (int, float), "fps": (int, float)}
+    found = {key: stated[key] for key, kind in kinds.items() if isinstance(stated.get(key), kind)}
+    known = {key: value for key, value in found.items() if not isinstance(value, bool) and 0 < value < MAX_NUMBER}
+    name = stated.get("name")
+    return Footage(**known, name=name if isinstance(name, str) else None)
 
 
 def parse_faces_document(text: str) -> FacesDocument:

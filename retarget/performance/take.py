@@ -16,8 +16,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -47,6 +46,38 @@ _ROW_SHAPES: dict[str, tuple[int, ...]] = {
     "translation": (3,),
 }
 _DTYPES: dict[str, type[np.generic]] = {"time_s": np.float64, "actor": np.int32}  # others: float32
+MAX_NUMBER = 1e7
+"""Numbers of a footage, such as its width, are below this."""
+_MAX_NAME_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Footage:
+    """The picture or clip that a take was made from. None: unknown.
+
+    Attributes:
+        width: Width of its images, px.
+        height: Height of its images, px.
+        focal_px: Focal length of its camera, px.
+        fps: Frames a second; None for a picture.
+        name: Its file name without the folder.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    focal_px: float | None = None
+    fps: float | None = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("width", "height", "focal_px", "fps"):
+            value = getattr(self, key)
+            if value is not None and not (isinstance(value, (int, float)) and 0 < value < MAX_NUMBER):
+                raise ValueError(f"Footage.{key}: expected a number above 0, got {value!r:.40}")
+
+    def known(self) -> dict[str, Any]:
+        """Return what is known: name -> value."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -59,6 +90,7 @@ class Take:
         coefficients: (S, 52) float32, ARKit weights in ARKIT_NAMES order, 0 (rest) to 1 (full).
         rotation: (S, 4) float32, unit quaternions x y z w from head axes to scene axes. They are normalized here.
         translation: (S, 3) float32, the point between the two eyes in the scene, in meters.
+        footage: The picture or clip that the take was made from.
 
     Raises:
         ValueError: An array has another shape or type, holds numbers that are not finite, or a quaternion is not of
@@ -70,6 +102,7 @@ class Take:
     coefficients: NDArray[np.float32]
     rotation: NDArray[np.float32]
     translation: NDArray[np.float32]
+    footage: Footage = Footage()  # noqa: RUF009  # immutable
 
     def __post_init__(self) -> None:
         count = np.shape(self.time_s)[0] if np.ndim(self.time_s) else 0
@@ -91,28 +124,32 @@ class Take:
     def __getitem__(self, index: Any) -> Take:
         """Select samples by a mask, by numbers, by one number or by a slice."""
         rows = np.atleast_1d(np.arange(len(self))[index])
-        return Take(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        arrays: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ROW_SHAPES}
+        return Take(**arrays, footage=self.footage)
 
     @classmethod
     def empty(cls) -> Take:
         """Return a take without samples."""
-        return cls(**{name: np.zeros((0, *rest), int) for name, rest in _ROW_SHAPES.items()})
+        arrays: dict[str, Any] = {name: np.zeros((0, *rest), int) for name, rest in _ROW_SHAPES.items()}
+        return cls(**arrays)
 
     @classmethod
     def concatenate(cls, takes: Sequence[Take]) -> Take:
-        """Join the samples of several takes in their order. No takes give the empty take."""
+        """Join the samples of several takes in their order. The footage is that of the first. No takes: an empty one."""
         if not takes:
             return cls.empty()
-        return cls(**{name: np.concatenate([getattr(take, name) for take in takes]) for name in _ROW_SHAPES})
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(take, name) for take in takes]) for name in _ROW_SHAPES}
+        return cls(**arrays, footage=takes[0].footage)
 
     def actors(self) -> NDArray[np.int32]:
         """Return the different actors (A,) in ascending order."""
         return np.unique(self.actor)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the five arrays to an .npz file. An existing file is replaced only when the new one is complete."""
+        """Write the arrays and the footage to an .npz file. An existing file is replaced only when the new one is complete."""
         memory = io.BytesIO()
-        np.savez_compressed(memory, **{name: getattr(self, name) for name in _ROW_SHAPES})
+        arrays = {name: getattr(self, name) for name in _ROW_SHAPES} | _footage_arrays(self.footage)
+        np.savez_compressed(memory, **arrays)
         atomic_write(path, memory.getvalue())
 
     @classmethod
@@ -125,7 +162,8 @@ class Take:
         """
         check_file(path, "an .npz file written by Take.save")
         try:
-            return cls(**_read_arrays(Path(path)))
+            with zipfile.ZipFile(path) as archive:
+                return cls(**_read_arrays(archive), footage=_read_footage(archive))
         except _READ_ERRORS as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{path}: not a readable .npz take ({reason[:200]})") from None
@@ -147,17 +185,40 @@ def _checked(name: str, given: ArrayLike, count: int) -> NDArray[Any]:
     return value
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def _footage_arrays(footage: Footage) -> dict[str, NDArray[Any]]:
+    """What is known of the footage as arrays of numbers, which .npz files hold without pickle. A name is UTF-8 bytes."""
+    return {
+        f"footage_{key}": np.frombuffer(value.encode(), np.uint8) if isinstance(value, str) else np.array(value)
+        for key, value in footage.known().items()
+    }
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+
+
+def _read_footage(archive: zipfile.ZipFile) -> Footage:
+    """The footage of an .npz file; files of earlier versions have none."""
+    found: dict[str, Any] = {}
+    for name, member in _members(archive).items():
+        key = name.removeprefix("footage_")
+        if key == name or key not in Footage.__dataclass_fields__ or member.file_size > _MAX_NAME_BYTES:
+            continue
+        value = _read_array(archive, member)
+        found[key] = value.tobytes().decode() if key == "name" else value.reshape(()).item()
+    return Footage(**found)
+
+
+def _read_arrays(archive: zipfile.ZipFile) -> dict[str, Any]:
     """The five arrays of an .npz file. The sizes are checked before any memory is allocated for them."""
-    with zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        missing = [name for name in _ROW_SHAPES if name not in members]
-        if missing:
-            raise ValueError(f"it lacks {', '.join(missing)}")
-        size = sum(members[name].file_size for name in _ROW_SHAPES)
-        if size > _MAX_UNPACKED_BYTES:
-            raise ValueError(f"it unpacks to {size} bytes, more than the limit of {_MAX_UNPACKED_BYTES}")
-        return {name: _read_array(archive, members[name]) for name in _ROW_SHAPES}
+    members = _members(archive)
+    missing = [name for name in _ROW_SHAPES if name not in members]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    size = sum(members[name].file_size for name in _ROW_SHAPES)
+    if size > _MAX_UNPACKED_BYTES:
+        raise ValueError(f"it unpacks to {size} bytes, more than the limit of {_MAX_UNPACKED_BYTES}")
+    return {name: _read_array(archive, members[name]) for name in _ROW_SHAPES}
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:

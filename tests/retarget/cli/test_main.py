@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import metadata
 
 import numpy as np
@@ -14,7 +15,9 @@ from retarget.cli import main
 from retarget.cli.program import PROGRAM
 from retarget.gltf.document import read_glb, write_glb
 from retarget.io.images import read_image, write_image
-from retarget.performance.take import Take
+from retarget.performance.take import Footage, Take
+from retarget.render.scene import render_scene
+from retarget.rig.load import load_rig
 from tests.helpers.characters import make_face, make_take
 
 
@@ -35,7 +38,7 @@ def test_inspect(face_path, capsys):
 def test_animate_and_render(take_path, face_path, body_path, tmp_path, capsys):
     assert main(["animate", str(take_path), str(face_path), str(body_path)]) == 0
     assert len(read_glb(tmp_path / "take.glb").document["skins"]) == 1
-    assert main(["render", str(take_path), str(face_path), "--width", "80", "--height", "60", "--time", "10.04"]) == 0
+    assert main(["render", str(take_path), str(face_path), "--width", "80", "--height", "60", "--time", "0.04"]) == 0
     assert read_image(tmp_path / "take.png").shape == (60, 80, 3)
     background = ["--background", str(tmp_path / "take.png"), "--out", str(tmp_path / "b.png"), "--whole-body"]
     assert main(["render", str(take_path), str(body_path), *background]) == 0
@@ -73,6 +76,17 @@ def test_a_faces_file_states_the_size_of_its_picture(face_path, tmp_path, capsys
     assert main(["animate", take, str(face_path)]) == 0
     camera = read_glb(tmp_path / "a.faces.glb").document["cameras"][0]["perspective"]
     assert camera["aspectRatio"] == pytest.approx(64 / 48)
+
+
+def test_a_take_states_its_camera_and_its_time_starts_at_zero(face_path, tmp_path, capsys):
+    take = replace(make_take(2, 3), footage=Footage(64, 48, 80.0))
+    take.save(tmp_path / "a.npz")
+    for name, time_s in (("first", "0"), ("second", "0.03"), ("last", "99")):
+        assert main(["render", str(tmp_path / "a.npz"), str(face_path), "--time", time_s, "--out", str(tmp_path / f"{name}.png")]) == 0
+    moments = [take[take.time_s == time_s] for time_s in np.unique(take.time_s)]
+    for name, moment in zip(("first", "second", "last"), moments, strict=True):
+        drawn = render_scene(moment, [load_rig(face_path)], 64, 48, 80.0)
+        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.png"), drawn)
 
 
 def test_short_takes_are_not_calibrated(take_path, capsys):

@@ -9,7 +9,7 @@ import pytest
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.performance.files import read_take
-from retarget.performance.json_reader import parse_faces_document, read_picture_size
+from retarget.performance.json_reader import parse_faces_document
 
 
 def make_text(count=2, identity_size=3, **changes):
@@ -56,24 +56,14 @@ def test_it_is_a_take_too(tmp_path):
 def test_a_picture_without_faces_is_an_empty_take(tmp_path):
     (tmp_path / "a.faces.json").write_text(make_text(0), encoding="utf-8")
     assert len(read_take(tmp_path / "a.faces.json")) == 0
-    assert read_picture_size(tmp_path / "a.faces.json") == (640, 480)
+    assert read_take(tmp_path / "a.faces.json").footage.known() == {"width": 640, "height": 480, "name": "a.jpg"}
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("a.json", "no JSON"),
-        ("a.json", "[]"),
-        ("a.json", make_text(width="640")),
-        ("a.json", make_text(height=0)),
-        ("a.jsonl", make_text()),
-        ("gone.json", None),
-    ],
-)
-def test_other_takes_state_no_size(name, text, tmp_path):
-    if text is not None:
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    assert read_picture_size(tmp_path / name) is None
+@pytest.mark.parametrize("wrong", [{"width": "640"}, {"width": 0}, {"width": 1.5}, {"width": True}])
+def test_a_wrong_size_is_not_known(wrong, tmp_path):
+    (tmp_path / "a.json").write_text(make_text(**wrong), encoding="utf-8")
+    footage = read_take(tmp_path / "a.json").footage
+    assert footage.width is None and footage.height == 480
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from retarget.gltf.document import read_glb
 from retarget.performance.files import read_take, to_jsonl, write_take
 from retarget.performance.livelink import LiveLinkSender
 from retarget.performance.stream import open_sender, play
-from retarget.performance.take import Take
+from retarget.performance.take import Footage, Take
 from tests.helpers.characters import make_take
 
 JAW, BLINK = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("eyeBlinkLeft")
@@ -42,6 +43,13 @@ def test_round_trip(take, ending, tmp_path):
     assert write_take(take, tmp_path / f"a.{ending}") == [tmp_path / f"a.{ending}"]
     same(read_take(tmp_path / f"a.{ending}"), take)
     assert [path.name for path in tmp_path.iterdir()] == [f"a.{ending}"]
+
+
+def test_json_lines_keep_the_footage(tmp_path):
+    footage = Footage(640, 480, 700.5, 25.0, "clip.mp4")
+    write_take(replace(make_take(2, 2), footage=footage), tmp_path / "a.jsonl")
+    assert read_take(tmp_path / "a.jsonl").footage == footage
+    assert read_take(wrote(tmp_path, {"fps": 24, "frames": [{"coefficients": {"jawOpen": 1}}] * 3})).footage == Footage(fps=24)
 
 
 def test_several_people_as_csv(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from retarget.performance.take import Take
+from retarget.performance.take import Footage, Take
 from tests.helpers.characters import make_take
 
 
@@ -61,6 +63,16 @@ def test_file_round_trip(take, tmp_path):
         assert (getattr(back, name) == getattr(take, name)).all()
     np.testing.assert_allclose(back.rotation, take.rotation, atol=1e-7)
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_the_footage_stays_with_the_take(tmp_path):
+    footage = Footage(640, 480, 700.5, 30000 / 1001, "clip é.mp4")
+    take = replace(make_take(2, 3), footage=footage)
+    take.save(tmp_path / "a.npz")
+    assert Take.load(tmp_path / "a.npz").footage == take[1:3].footage == Take.concatenate([take, take]).footage == footage
+    assert make_take(1).footage == Footage() and Footage(width=3).known() == {"width": 3}
+    with pytest.raises(ValueError, match=r"Footage.fps: expected a number above 0, got 0"):
+        Footage(fps=0)
 
 
 def test_bad_files(tmp_path):
