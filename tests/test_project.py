@@ -36,6 +36,7 @@ def test_extras():
     assert {"torch", "torchvision", "lightning", "wandb", "jsonargparse"} <= requirements("train")
     assert requirements("annotate") == {"mediapipe", "torch"}
     assert "av" in requirements("video") and "scipy" in requirements("rig")
+    assert requirements("heic") == {"pillow-heif"}
     assert requirements("stream") == {"python-osc"}
     assert {"pytest", "import-linter", "build"} <= requirements("dev") and "mkdocs-material" in requirements("docs")
 

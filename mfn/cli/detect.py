@@ -87,7 +87,7 @@ def detect(
                     written[kind].append(file)
             except BrokenPipeError:  # the reader of the table has gone: this picture is not at fault
                 raise
-            except (ValueError, OSError, MemoryError) as error:
+            except (ValueError, OSError, MemoryError, ImportError) as error:
                 print(f"mfn: {one_line_error(error)}", file=sys.stderr)
                 failed += 1
             show(number, len(paths))

@@ -108,7 +108,7 @@ def annotate(
         for number, path in enumerate(paths, 1):
             try:
                 parts.append(_annotate_photo(path, folder, models, options))
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, ImportError) as error:
                 errors.append(one_line_error(error))
             on_photo(number, len(paths))
     for line in errors:

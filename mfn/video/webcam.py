@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfn.video.reader import open_capture, read_frames
+from mfn.video.reader import read_frames
+from mfn.video.readers.opencv import open_capture
 from retarget.io.images import Image
 
 _TIMEOUT_S = 10.0  # a camera that delivers no image for so long is lost

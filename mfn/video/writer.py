@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mfn.video.reader import first_image_time_s, has_pyav, open_av
+from mfn.video.reader import has_pyav
+from mfn.video.readers.pyav import first_image_time_s, open_av
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import warnings
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retarget.io.signatures import HEAD_BYTES, image_kind, is_video
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -24,49 +26,41 @@ MAX_PIXELS = 1 << 28
 """Largest image that is decoded, in pixels: 268 megapixels, 0.8 GB as RGB."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
-_SIGNATURES = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG": "PNG",
-    b"RIFF": "WebP",
-    b"BM": "BMP",
-    b"GIF8": "GIF",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-}
-_HEIC_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif")
+_DECODED_BY_PILLOW = ("AVIF",)  # versions of OpenCV differ in whether they turn an AVIF image upright
 _JPEG_END = b"\xff\xd9"
 _ORIENTATION_TAG = 0x0112
 _PILLOW_LIMIT_LOCK = Lock()
 
 
-def decode_image(data: bytes, name: str = "image", is_video: bool = False) -> Image:
+def decode_image(data: bytes, name: str = "image") -> Image:
     """Decode the bytes of an image file. See `retarget.io.images.read_image`.
 
     Args:
         data: The bytes of the file.
         name: What the error messages call the image.
-        is_video: Whether the name is that of a video, so that the error message can say what to do.
     """
+    if image_kind(data[:HEAD_BYTES]) == "HEIC":
+        return _decode_heic(data, name)
     stream = io.BytesIO(data)
     try:
-        header = _open(stream)
+        header = open_header(stream)
         orientation = _orientation(header)
         transparent = header.format == "TIFF" or header.has_transparency_data  # a TIFF may have any type: see _to_rgb
     except Exception as error:  # Pillow raises many types for damaged files
-        raise ValueError(f"{name}: {_unreadable(data, is_video)}") from error
+        raise ValueError(f"{name}: {_unreadable(data)}") from error
     check_image_size(header.size, MAX_PIXELS, name)
     if header.format in ("JPEG", "MPO"):
         data = _check_jpeg(data, stream.tell(), name)
     if header.format == "PNG":
         _check_png(header, name)
-    pixels = _decode(data, transparent)
+    pixels = None if header.format in _DECODED_BY_PILLOW else _decode(data, transparent)
     if pixels is not None:
         image = _to_rgb(pixels)
-        return image if header.format == "TIFF" else _upright(image, orientation)  # OpenCV turns a TIFF itself
+        return image if header.format == "TIFF" else upright(image, orientation)  # OpenCV turns a TIFF itself
     try:
-        return from_pillow(_open(io.BytesIO(data)))
+        return from_pillow(open_header(io.BytesIO(data)))
     except Exception as error:
-        raise ValueError(f"{name}: {_unreadable(data, is_video)}") from error
+        raise ValueError(f"{name}: {_unreadable(data)}") from error
 
 
 def decode_rgba(data: bytes, max_pixels: int, name: str) -> Image | None:
@@ -102,7 +96,7 @@ def decode_rgba(data: bytes, max_pixels: int, name: str) -> Image | None:
 def image_size(data: bytes) -> tuple[int, int] | None:
     """Return (width, height) in pixels from the header of a PNG, JPEG or WebP file; None for any other data."""
     try:
-        return _open(io.BytesIO(data), ("PNG", "JPEG", "WEBP")).size
+        return open_header(io.BytesIO(data), ("PNG", "JPEG", "WEBP")).size
     except Exception:  # Pillow raises many types for damaged files
         return None
 
@@ -115,7 +109,7 @@ def check_image_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
         raise ValueError(f"{name}: {width} x {height} px is more than the limit of {limit}")
 
 
-def _open(stream: io.BytesIO, formats: tuple[str, ...] = _FORMATS) -> PillowImage:
+def open_header(stream: IO[bytes], formats: tuple[str, ...] = _FORMATS) -> PillowImage:
     """Read the header of an image, without Pillow's warnings and without its pixel limit, which is lower than ours."""
     import PIL.Image
 
@@ -137,15 +131,34 @@ def _orientation(header: PillowImage) -> int:
     return int(exif.get(_ORIENTATION_TAG, 1))
 
 
-def _unreadable(data: bytes, is_video: bool) -> str:
+def _unreadable(data: bytes) -> str:
     """Return why data cannot be read as an image."""
-    for signature, kind in _SIGNATURES.items():
-        if data.startswith(signature):
-            return f"a truncated or damaged {kind} image"
-    if data[4:12] in _HEIC_BRANDS:
-        return "HEIC images are not read: save it as JPEG or PNG"
-    hint = "for clips use `mfn animate`" if is_video else "expected JPEG, PNG, WebP, TIFF or similar"
+    kind = image_kind(data[:HEAD_BYTES])
+    if kind == "JPEG XL":
+        return "JPEG XL images are not read: save it as JPEG or PNG"
+    if kind is not None:
+        return f"a truncated or damaged {kind} image"
+    hint = "for clips use `mfn animate`" if is_video(data[:HEAD_BYTES]) else "expected JPEG, PNG, WebP, TIFF or similar"
     return f"not an image that can be read ({hint})"
+
+
+def _decode_heic(data: bytes, name: str) -> Image:
+    """Decode a HEIC or HEIF image with pillow-heif, which turns it upright."""
+    try:
+        import pillow_heif
+    except ImportError:
+        hint = "pip install '.[heic]', or save it as JPEG or PNG"
+        raise ImportError(f"{name}: reading a HEIC image needs pillow-heif: {hint}") from None
+    try:
+        header = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)
+        size = header.size
+    except Exception as error:  # libheif's errors have several types
+        raise ValueError(f"{name}: {_unreadable(data)}") from error
+    check_image_size(size, MAX_PIXELS, name)
+    try:
+        return from_pillow(header.to_pillow())
+    except Exception as error:
+        raise ValueError(f"{name}: {_unreadable(data)}") from error
 
 
 def _check_jpeg(data: bytes, scan_start: int, name: str) -> bytes:
@@ -158,7 +171,7 @@ def _check_jpeg(data: bytes, scan_start: int, name: str) -> bytes:
     if data.find(_JPEG_END, scan_start) >= 0:
         return data
     try:
-        images = [_open(io.BytesIO(data + filler + _JPEG_END)).tobytes() for filler in (b"", b"\x55" * 64)]
+        images = [open_header(io.BytesIO(data + filler + _JPEG_END)).tobytes() for filler in (b"", b"\x55" * 64)]
     except Exception as error:  # Pillow raises many types for damaged files
         raise ValueError(f"{name}: a truncated or damaged JPEG image") from error
     if images[0] != images[1]:
@@ -225,8 +238,8 @@ def _blend_with_white(pixels: Image) -> Image:
     return np.asarray((color * alpha + 255 * (255 - alpha) + 127) // 255, np.uint8)
 
 
-def _upright(image: Image, orientation: int) -> Image:
-    """Apply an EXIF orientation, 1 to 8."""
+def upright(image: Image, orientation: int) -> Image:
+    """Turn and mirror an image (H, W, 3) as an EXIF orientation, 1 to 8, says."""
     if orientation in (5, 6, 7, 8):
         image = image.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,15 +37,21 @@ IMAGE_SUFFIXES = (
     ".gif",
     ".jp2",
     ".avif",
+    ".heic",
+    ".heif",
     ".pgm",
     ".ppm",
 )
 """Suffixes of the images that are found in a folder. A file that is named is read whatever its suffix."""
 OVERLAY_SUFFIX = ".faces.png"
 """Suffix of the drawings that `mfn detect` writes. They are not found in a folder."""
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+_OWN_SUFFIXES = (OVERLAY_SUFFIX, ".faces.json", ".glb")  # what our commands write beside images
+_NAMED_FILES = 5  # of the skipped files in a warning
 
 _PNG_COMPRESSION = 3  # of 0 to 9
+
+_log = logging.getLogger(__name__)
+
 
 def read_image(path: StrPath) -> Image:
     """Read an image file.
@@ -56,9 +63,10 @@ def read_image(path: StrPath) -> Image:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is not an image, is damaged, or has too many pixels (see `MAX_PIXELS` of the decoder).
+        ImportError: The file is a HEIC image, and pillow-heif is not installed.
     """
     source = Path(path)
-    return decode_image(_read_bytes(source), str(path), is_video=source.suffix.lower() in VIDEO_SUFFIXES)
+    return decode_image(_read_bytes(source), str(path))
 
 
 def as_image(source: StrPath | bytes | Image | PillowImage) -> Image:
@@ -92,7 +100,8 @@ def find_images(names: Iterable[StrPath]) -> list[Path]:
         names: Files and folders. Files are returned as they are.
 
     Returns:
-        The paths. Images of a folder are sorted by name. Subfolders, hidden files and overlays are left out.
+        The paths. Images of a folder are sorted by name. Subfolders, hidden files and files of our own commands are
+        left out. Other files that are not images are left out too, and named in a `logging` warning.
 
     Raises:
         ValueError: A folder has no images.
@@ -102,14 +111,22 @@ def find_images(names: Iterable[StrPath]) -> list[Path]:
         if not folder.is_dir():
             paths.append(folder)
             continue
-        files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir())
-        images = sorted(
-            path for path in files if not path.name.startswith(".") and not path.name.endswith(OVERLAY_SUFFIX)
-        )
+        visible = (path for path in sorted(folder.iterdir()) if not path.is_dir() and not path.name.startswith("."))
+        files = [path for path in visible if not path.name.lower().endswith(_OWN_SUFFIXES)]
+        images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
         if not images:
             raise ValueError(f"{folder}: a directory without images ({' '.join(IMAGE_SUFFIXES[:6])} …)")
+        _warn_of_skipped(folder, [path.name for path in files if path not in images])
         paths += images
     return paths
+
+
+def _warn_of_skipped(folder: Path, names: list[str]) -> None:
+    """Log one warning that names the files of a folder that are not read."""
+    if names:
+        more = f" and {len(names) - _NAMED_FILES} more" if len(names) > _NAMED_FILES else ""
+        files = "1 file that is" if len(names) == 1 else f"{len(names)} files that are"
+        _log.warning("%s: skipped %s not an image: %s%s", folder, files, ", ".join(names[:_NAMED_FILES]), more)
 
 
 def write_image(path: StrPath, image: Image) -> None:

@@ -4,11 +4,13 @@ import struct
 from fractions import Fraction
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from mfn.cli.main import main
 from mfn.video import reader as video
 from mfn.video.reader import is_clip, probe, read_frames
+from mfn.video.readers import opencv
 
 
 def test_frames_and_times(clip):
@@ -19,8 +21,8 @@ def test_frames_and_times(clip):
     assert frames[0].shape == (384, 640, 3) and frames[19][0, 0, 0] > frames[0][0, 0, 0]
 
 
-def test_clips_are_known_by_their_suffix():
-    assert is_clip("a.MP4") and is_clip("b.mov") and not is_clip("c.jpg")
+def test_missing_files_are_known_by_their_suffix():
+    assert is_clip("a.MP4") and is_clip("b.mov") and is_clip("d.mts") and not is_clip("c.jpg")
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"", "empty file"), (b"nonsense" * 50, "not a video")])
@@ -43,8 +45,9 @@ def test_a_clip_becomes_a_take(clip, spots, tmp_path):
     assert len(take) >= 20 and np.isclose(take.time_s.max(), 0.95, atol=1e-3)
 
 
-def make_mp4(path, times, sound="aac", size=(64, 48), pictures=True):
+def make_mp4(path, times, sound="aac", size=(64, 48), pictures=True, aspect=None, noise=False):
     """Write frames at the given times, with a white upper left corner, and a tone of 1.5 s."""
+    random = np.random.default_rng(0)
     av = pytest.importorskip("av", reason="needs the video extra")
     with av.open(str(path), "w") as out:
         if pictures:
@@ -52,10 +55,14 @@ def make_mp4(path, times, sound="aac", size=(64, 48), pictures=True):
             stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
             stream.codec_context.options = {"bf": "0"}
+            if aspect is not None:
+                stream.codec_context.sample_aspect_ratio = aspect
         audio = out.add_stream(sound, rate=44100, layout="mono") if sound else None
         for time_s in times if pictures else ():
             picture = np.full((size[1], size[0], 3), 60, np.uint8)
             picture[: size[1] // 2, : size[0] // 2] = 250
+            if noise:
+                picture = random.integers(0, 255, picture.shape, np.uint8)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
             out.mux(stream.encode(frame))
@@ -82,10 +89,23 @@ def test_times_of_a_variable_frame_rate_are_those_of_the_file(tmp_path, by, monk
     assert probe(path)[:2] == (64, 48) and probe(path).sound == (by == "av")
 
 
+MATRICES = {
+    "turned right": ((0, 1, -1, 0), (0, -1)),
+    "turned left": ((0, -1, 1, 0), (-1, 0)),
+    "upside down": ((-1, 0, 0, -1), (-1, -1)),
+    "mirrored": ((-1, 0, 0, 1), (0, -1)),
+    "mirrored upside down": ((1, 0, 0, -1), (-1, 0)),
+    "transposed": ((0, 1, 1, 0), (0, 0)),
+    "transposed and turned": ((0, -1, -1, 0), (-1, -1)),
+}
+"""Display matrix a b c d, and where the white upper left corner of the stored image is shown."""
+
+
 @pytest.mark.parametrize("by", ["av", "cv2"])
-@pytest.mark.parametrize(("matrix", "corner"), [((0, 1, -1, 0), (0, -1)), ((0, -1, 1, 0), (-1, 0)), ((-1, 0, 0, -1), (-1, -1))])
-def test_a_rotated_clip_is_read_upright(tmp_path, by, matrix, corner, monkeypatch):
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_turned_or_mirrored_clip_is_read_upright(tmp_path, by, name, monkeypatch):
     """The test writes a display matrix into the track header and finds the white corner in the decoded frame."""
+    matrix, corner = MATRICES[name]
     path = make_mp4(tmp_path / "a.mp4", TIMES, sound=None)
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
@@ -96,8 +116,129 @@ def test_a_rotated_clip_is_read_upright(tmp_path, by, matrix, corner, monkeypatc
     frame = next(iter(read_frames(path)))[1]
     assert frame.shape == ((48, 64, 3) if matrix[0] else (64, 48, 3)) and probe(path)[:2] == frame.shape[1::-1]
     assert frame[corner].mean() > 200
-    others = [frame[y, x].mean() for y in (0, -1) for x in (0, -1) if (y, x) != corner]
-    assert max(others) < 100
+    others = [frame[y, x].mean() for y in (0, -1) for x in (0, -1) if (y % 2, x % 2) != (corner[0] % 2, corner[1] % 2)]
+    assert len(others) == 3 and max(others) < 100
+
+
+@pytest.mark.parametrize("by", ["av", "cv2"])
+@pytest.mark.parametrize(("aspect", "size"), [(Fraction(2), (128, 48)), (Fraction(1, 2), (64, 96)), (Fraction(1), (64, 48))])
+def test_pixels_are_made_square(tmp_path, by, aspect, size, monkeypatch):
+    path = make_mp4(tmp_path / "a.mp4", TIMES, sound=None, aspect=aspect)
+    monkeypatch.setattr(video, "has_pyav", lambda: by == "av")
+    frame = next(iter(read_frames(path)))[1]
+    assert probe(path)[:2] == size and frame.shape[1::-1] == size
+    assert frame[2, 2].mean() > 200 and frame[-3, -3].mean() < 100
+
+
+KINDS = {
+    "3gp": ("3gp", "h264"),
+    "mov": ("mov", "h264"),
+    "mts": ("mpegts", "h264"),
+    "mpg": ("mpeg", "mpeg1video"),
+    "flv": ("flv", "flv"),
+    "wmv": ("asf", "wmv2"),
+    "avi": ("avi", "mpeg4"),
+    "mkv": ("matroska", "h264"),
+}
+
+
+@pytest.mark.parametrize("by", ["av", "cv2"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_clips_are_known_by_their_content(tmp_path, by, kind, monkeypatch):
+    av = pytest.importorskip("av", reason="needs the video extra")
+    container, codec = KINDS[kind]
+    path = tmp_path / "download.bin"
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * number + 20, np.uint8), format="rgb24")
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    monkeypatch.setattr(video, "has_pyav", lambda: by == "av")
+    times, frames = zip(*read_frames(path), strict=True)
+    assert is_clip(path) and len(frames) == 20 and abs(probe(path).fps - 25) < 0.1
+    np.testing.assert_allclose(times, np.arange(20) / 25, atol=2e-3)
+    selected = list(read_frames(path, 0.4, 0.6))
+    assert len(selected) == 5
+    np.testing.assert_allclose([time_s for time_s, _ in selected], np.arange(5) / 25, atol=2e-3)
+    assert abs(float(selected[0][1].mean()) - float(frames[10].mean())) < 3
+
+
+def test_images_are_no_clips(tmp_path):
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.mp4", format="PNG")
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "still.gif")
+    (tmp_path / "text.mov").write_text("no video")
+    assert not is_clip(tmp_path / "a.mp4") and not is_clip(tmp_path / "still.gif") and is_clip(tmp_path / "text.mov")
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif"])
+def test_animated_images_are_clips(tmp_path, suffix):
+    shades = [PIL.Image.new("RGB", (32, 24), (40 * i, 40 * i, 40 * i)) for i in range(5)]
+    path = tmp_path / f"a.{suffix}"
+    shades[0].save(path, save_all=True, append_images=shades[1:], duration=[100, 100, 200, 100, 100])
+    times, frames = zip(*read_frames(path), strict=True)
+    assert is_clip(path) and probe(path)[:2] == (32, 24) and probe(path).frames == 5
+    np.testing.assert_allclose(times, [0, 0.1, 0.2, 0.4, 0.5], atol=1e-6)
+    assert [abs(float(frame.mean()) - 40 * i) < 6 for i, frame in enumerate(frames)] == [True] * 5
+
+
+def test_a_gif_that_states_no_time_runs_at_ten_frames_a_second(tmp_path):
+    shades = [PIL.Image.new("RGB", (32, 24), (90 * i, 0, 0)) for i in range(3)]
+    shades[0].save(tmp_path / "a.gif", save_all=True, append_images=shades[1:], duration=0)
+    assert probe(tmp_path / "a.gif").fps == 10
+
+
+def index_first(data: bytes) -> bytes:
+    """Move the index (moov) of an MP4 file in front of the media (mdat), and correct the offsets in it."""
+    boxes, at = {}, 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        boxes[data[at + 4 : at + 8]] = data[at : at + size]
+        at += size
+    index = bytearray(boxes[b"moov"])
+    table = index.index(b"stco") + 8
+    for entry in range(int.from_bytes(index[table : table + 4], "big")):
+        place = table + 4 + 4 * entry
+        index[place : place + 4] = (int.from_bytes(index[place : place + 4], "big") + len(index)).to_bytes(4, "big")
+    del boxes[b"moov"]
+    return boxes.pop(b"ftyp") + bytes(index) + b"".join(boxes.values())
+
+
+@pytest.mark.parametrize("by", ["av", "cv2"])
+def test_a_truncated_clip_says_how_much_was_read(tmp_path, by, caplog, monkeypatch):
+    path = make_mp4(tmp_path / "a.mp4", np.arange(60) / 30, sound=None, size=(320, 240), noise=True)
+    data = index_first(path.read_bytes())
+    path.write_bytes(data)
+    monkeypatch.setattr(video, "has_pyav", lambda: by == "av")
+    assert len(list(read_frames(path))) == 60 and not caplog.records
+    path.write_bytes(data[: len(data) // 2])
+    count = len(list(read_frames(path)))
+    assert 15 < count < 45
+    messages = [record.getMessage() for record in caplog.records if "ends early" in record.getMessage()]
+    assert messages == [f"{path}: the file ends early: the first {count / 30:.1f} of 2.0 s could be read"]
+
+
+@pytest.mark.parametrize("by", ["av", "cv2"])
+def test_a_clip_without_its_index_is_explained(tmp_path, by, monkeypatch):
+    data = make_mp4(tmp_path / "a.mp4", TIMES).read_bytes()
+    (tmp_path / "a.mp4").write_bytes(data[: data.rindex(b"moov") - 4])
+    monkeypatch.setattr(video, "has_pyav", lambda: by == "av")
+    with pytest.raises(ValueError, match="not a whole video: its end is missing"):
+        probe(tmp_path / "a.mp4")
+
+
+def test_a_codec_that_opencv_lacks_names_the_extra(tmp_path, monkeypatch):
+    class Undecodable:
+        def __getattr__(self, name):
+            return lambda *_: {"isOpened": True, "get": 64.0, "grab": False, "set": True}.get(name)
+
+    path = make_mp4(tmp_path / "a.mp4", TIMES)
+    monkeypatch.setattr(video, "has_pyav", lambda: False)
+    monkeypatch.setattr(opencv, "open_capture", lambda source: Undecodable())
+    with pytest.raises(ValueError, match=r"without a picture that can be read \(pip install '\.\[video\]'"):
+        probe(path)
 
 
 @pytest.mark.parametrize("by", ["av", "cv2"])

@@ -1,4 +1,5 @@
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -153,7 +154,8 @@ BAD = {
     "truncated bmp": (encoded(".bmp", corners())[:-100], "truncated or damaged BMP"),
     "truncated tiff": (encoded(".tiff", corners())[:-200], "truncated or damaged TIFF"),
     "a picture of 10^10 pixels": (huge_png(100000, 1)[:20] + struct.pack(">I", 100000), "truncated or damaged PNG"),
-    "heic": (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 40, "HEIC images are not read"),
+    "video": (b"\x00\x00\x00\x18ftypisom" + b"\x00" * 40, "for clips use `mfn animate`"),
+    "jpeg xl": (b"\xff\x0a" + b"\x00" * 40, "JPEG XL images are not read"),
     "zip": (b"PK\x03\x04" + b"\x00" * 100, "not an image"),
 }
 
@@ -182,6 +184,29 @@ def test_avif_is_turned_upright(tmp_path, orientation):
     assert image.shape == expected.shape
     inner = (slice(4, None, 8), slice(4, None, 8))
     assert np.abs(image[inner].astype(int) - expected[inner]).mean() < 6
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_heic_is_turned_upright(tmp_path, orientation):
+    heif = pytest.importorskip("pillow_heif", reason="needs the heic extra")
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    heif.from_pillow(PIL.Image.fromarray(corners())).save(tmp_path / "a.jpg", exif=exif.tobytes(), quality=95)
+    expected = {1: corners(), 3: np.rot90(corners(), 2), 6: np.rot90(corners(), -1)}[orientation]
+    image = read_image(tmp_path / "a.jpg")
+    assert image.shape == expected.shape
+    inner = (slice(4, None, 8), slice(4, None, 8))
+    assert np.abs(image[inner].astype(int) - expected[inner]).mean() < 6
+
+
+def test_heic_without_its_extra_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + b"\x00" * 40)
+    pytest.importorskip("pillow_heif", reason="needs the heic extra")
+    with pytest.raises(ValueError, match="a truncated or damaged HEIC image"):
+        read_image(tmp_path / "a.heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImportError, match=r"a\.heic: reading a HEIC image needs pillow-heif: pip install '\.\[heic\]'"):
+        read_image(tmp_path / "a.heic")
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -275,15 +300,24 @@ def test_arrays_are_given_back_as_they_are():
     assert as_image(picture) is picture
 
 
-def test_directories_become_their_pictures(tmp_path):
-    for name in ("b.JPG", "a.png", "a.faces.png", "notes.txt", ".hidden.png"):
+def test_directories_become_their_pictures(tmp_path, caplog):
+    for name in ("b.JPG", "a.png", "phone.HEIC", "a.faces.png", "a.faces.json", "a.glb", ".hidden.png"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "empty").mkdir()
     (tmp_path / "holidays.jpg").mkdir()
     found = find_images([tmp_path, Path("else.tif"), tmp_path / "notes.txt"])
-    assert [p.name for p in found] == ["a.png", "b.JPG", "else.tif", "notes.txt"]
+    assert [p.name for p in found] == ["a.png", "b.JPG", "phone.HEIC", "else.tif", "notes.txt"]
+    assert not caplog.records
     with pytest.raises(ValueError, match="a directory without images"):
         find_images([tmp_path / "empty"])
+
+
+@pytest.mark.parametrize(("others", "words"), [(1, "skipped 1 file that is not an image: 0.mov"), (7, "4.mov and 2 more")])
+def test_skipped_files_of_a_directory_are_named(tmp_path, others, words, caplog):
+    for name in ("a.png", *(f"{i}.mov" for i in range(others))):
+        (tmp_path / name).write_bytes(b"x")
+    assert [p.name for p in find_images([tmp_path])] == ["a.png"]
+    assert len(caplog.records) == 1 and words in caplog.records[0].getMessage()
 
 
 def test_write_then_read(tmp_path):

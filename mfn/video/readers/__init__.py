@@ -1,0 +1,1 @@
+"""The readers behind `mfn.video.reader`: PyAV, OpenCV and Pillow."""
