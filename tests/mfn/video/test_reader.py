@@ -208,7 +208,7 @@ def index_first(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("by", ["av", "cv2"])
 def test_a_truncated_clip_says_how_much_was_read(tmp_path, by, caplog, monkeypatch):
-    path = make_mp4(tmp_path / "a.mp4", np.arange(60) / 30, sound=None, size=(320, 240), noise=True)
+    path = make_mp4(tmp_path / "a.mp4", np.arange(60) / 30, sound=None, size=(96, 64), noise=True)
     data = index_first(path.read_bytes())
     path.write_bytes(data)
     monkeypatch.setattr(video, "has_pyav", lambda: by == "av")
