@@ -8,7 +8,7 @@ from pathlib import Path
 
 from retarget.cli.options import add_out, add_take, output_path
 from retarget.cli.program import PROGRAM
-from retarget.io.command_line import EXIT_DONE, CommandParser
+from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
 
 _DESCRIPTION = "Write a take in another format. The suffix of --out chooses the format."
 
@@ -22,7 +22,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     from retarget.performance.files import read_take, write_take
 
     out = output_path(options.out or options.out_argument, Path(), options.take)
-    take = read_take(options.take)
+    take = read_take(options.take, options.code_rate)
     for file in write_take(take, out):
         print(f"wrote {file}")
     print(f"{len(take.actors())} people, {len(take)} samples")
@@ -34,4 +34,6 @@ def _parser(verb: str) -> CommandParser:
     add_take(parser)
     parser.add_argument("out_argument", nargs="?", help=argparse.SUPPRESS)  # `convert TAKE OUT` keeps working
     add_out(parser, "file to write: .npz, .jsonl, or .csv (Live Link Face, one file for each person); required")
+    text = "frames a second of the time codes of a .csv file (default: found from the file; within one second most often 60)"
+    parser.add_argument("--code-rate", type=number_in(0, 1000, above=True), metavar="RATE", help=text)
     return parser

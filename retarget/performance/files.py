@@ -19,12 +19,13 @@ READ_SUFFIXES = (".npz", ".csv", ".json", ".jsonl")
 WRITE_SUFFIXES = (".npz", ".csv", ".jsonl")
 
 
-def read_take(path: str | os.PathLike[str]) -> Take:
+def read_take(path: str | os.PathLike[str], code_rate: float | None = None) -> Take:
     """Read a take from a file.
 
     Args:
         path: A .npz (`Take.save`), .csv (Live Link Face), .json or .jsonl file (see `json_reader`). A file with
             another suffix is read as .npz if it is an archive.
+        code_rate: Frames a second of the time codes of a .csv file. None: found from the file.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -32,7 +33,7 @@ def read_take(path: str | os.PathLike[str]) -> Take:
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".csv":
-        return read_csv(path)
+        return read_csv(path, code_rate=code_rate)
     if suffix in (".json", ".jsonl"):
         return read_json(path)
     if suffix != ".npz":

@@ -1,8 +1,11 @@
 """Live Link Face: the values, and the UDP packets that the phone app sends to Unreal.
 
 A sample has 61 values: the 52 coefficients and nine angles in radians. The head and each eye have three angles: yaw
-towards the subject's left, pitch up, roll towards the subject's right shoulder. They are relative to the camera and are
-applied in this order, as by an Unreal rotator. The format has no position.
+towards the subject's right, pitch down, roll towards the subject's left shoulder. The head's are relative to the camera,
+the eyes' to the head. They are applied in this order, as by an Unreal rotator. The format has no position.
+
+The signs are those of phone recordings: LeftEyeYaw falls with LookOut - LookIn, LeftEyePitch with LookUp - LookDown. The
+app computes head and eyes in the same way, from rotations in ARKit's axes, so the head has these signs too.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import uuid
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
+from retarget.arkit import ARKIT_NAMES
 from retarget.geometry.rotations import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.performance.take import Take
 from retarget.performance.udp import open_udp
@@ -32,6 +35,7 @@ DEFAULT_DISTANCE_M = 1.0
 """Distance from the camera to people whose position is not known."""
 SECONDS_PER_DAY = 86400
 
+_EYE_YAW_RAD, _EYE_PITCH_RAD = 0.60, 0.56  # angle of an eye when eyeLook* is 1: slopes of phone recordings
 _PACKET_VERSION = 6
 _MAX_TEXT_BYTES = 255
 
@@ -46,8 +50,8 @@ def quaternion_to_angles(rotation: Floats) -> NDArray[np.float64]:
         (N, 3) yaw, pitch and roll in radians.
     """
     m = quaternion_to_matrix(np.asarray(rotation, np.float64).reshape(-1, 4))
-    yaw, pitch = np.arctan2(m[:, 0, 2], m[:, 2, 2]), np.arcsin(np.clip(m[:, 1, 2], -1, 1))
-    return np.stack([yaw, pitch, np.arctan2(m[:, 1, 0], m[:, 1, 1])], axis=1)
+    yaw, pitch = -np.arctan2(m[:, 0, 2], m[:, 2, 2]), np.arcsin(np.clip(-m[:, 1, 2], -1, 1))
+    return np.stack([yaw, pitch, -np.arctan2(m[:, 1, 0], m[:, 1, 1])], axis=1)
 
 
 def angles_to_quaternion(angles: Floats) -> NDArray[np.float64]:
@@ -60,7 +64,7 @@ def angles_to_quaternion(angles: Floats) -> NDArray[np.float64]:
         (N, 4) quaternions x y z w in the axes of `Take`.
     """
     yaw, pitch, roll = np.asarray(angles, np.float64).reshape(-1, 3).T
-    return matrix_to_quaternion(rotation_about("y", yaw) @ rotation_about("x", -pitch) @ rotation_about("z", roll))
+    return matrix_to_quaternion(rotation_about("y", -yaw) @ rotation_about("x", pitch) @ rotation_about("z", -roll))
 
 
 def take_to_values(take: Take) -> NDArray[np.float32]:
@@ -73,10 +77,10 @@ def take_to_values(take: Take) -> NDArray[np.float32]:
     value = {name: take.coefficients[:, column] for column, name in enumerate(ARKIT_NAMES)}
     angles = np.zeros((len(take), len(ANGLE_NAMES)))
     angles[:, :3] = quaternion_to_angles(take.rotation)
-    angles[:, 3] = (value["eyeLookOutLeft"] - value["eyeLookInLeft"]) * EYE_TURN_RAD[0]
-    angles[:, 6] = (value["eyeLookInRight"] - value["eyeLookOutRight"]) * EYE_TURN_RAD[0]
+    angles[:, 3] = (value["eyeLookInLeft"] - value["eyeLookOutLeft"]) * _EYE_YAW_RAD
+    angles[:, 6] = (value["eyeLookOutRight"] - value["eyeLookInRight"]) * _EYE_YAW_RAD
     for column, side in ((4, "Left"), (7, "Right")):
-        angles[:, column] = (value[f"eyeLookUp{side}"] - value[f"eyeLookDown{side}"]) * EYE_TURN_RAD[1]
+        angles[:, column] = (value[f"eyeLookDown{side}"] - value[f"eyeLookUp{side}"]) * _EYE_PITCH_RAD
     return np.concatenate([take.coefficients, angles], axis=1).astype(np.float32)
 
 

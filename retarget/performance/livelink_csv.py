@@ -36,7 +36,8 @@ _SWAPPED |= {right: left for left, right in _SWAPPED.items()}
 CSV_NAMES = tuple(_SWAPPED.get(name, name) for name in PACKET_NAMES)
 """The 61 value columns of a CSV file in the app's order."""
 
-_POSSIBLE_RATES = (60, 24, 25, 30, 48, 50, 100, 120, 240)  # frames a second
+_POSSIBLE_RATES = (60, 50, 48, 30, 25, 24, 100, 120, 240)  # frames a second; of rates that fit equally, the first is used
+_MAX_ROWS_PER_SECOND = 61.0  # a phone tracks 60 times a second; steps of half a frame mean time codes of 30
 
 
 class _Columns(NamedTuple):
@@ -79,13 +80,14 @@ def write_csv(take: Take, path: str | os.PathLike[str]) -> None:
     atomic_write(path, text.getvalue().encode())
 
 
-def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
+def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | None = None) -> Take:
     """Read one person's recording.
 
     Args:
         path: A CSV file with a time column and columns that bear ARKit's names in any order and spelling, separated
             by commas, semicolons or tabs.
         actor: The actor of all samples.
+        code_rate: Frames a second of the time codes. None: it is found from the steps between rows.
 
     Returns:
         The take, DEFAULT_DISTANCE_M in front of the camera. Rows without a face (BlendShapeCount 0) and rows whose
@@ -114,7 +116,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0) -> Take:
     for number, name in enumerate(ANGLE_NAMES[:3]):
         if name.lower() in columns.angles:
             head[:, number] = table.values[:, index[columns.angles[name.lower()]]]
-    time_s = _to_seconds(table.time_codes, may_count_frames=columns.time_name == "timecode")
+    time_s = _to_seconds(table.time_codes, may_count_frames=columns.time_name == "timecode", rate=code_rate)
     increases = time_s > np.maximum.accumulate(np.concatenate([[-np.inf], time_s[:-1]]))
     take = Take(
         time_s=time_s,
@@ -168,30 +170,38 @@ def _time_code(time_s: float) -> str:
     return f"{hours:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{part // 1000:02d}.{part % 1000:03d}"
 
 
-def _to_seconds(codes: NDArray[np.float64], may_count_frames: bool) -> NDArray[np.float64]:
+def _to_seconds(codes: NDArray[np.float64], may_count_frames: bool, rate: float | None = None) -> NDArray[np.float64]:
     """Convert time codes to seconds.
 
     Args:
         codes: (R, 4) hours, minutes, seconds and frames. NaN frames: the seconds are plain numbers.
         may_count_frames: Plain numbers 1, 2, 3 … are frames at 60 a second, not seconds.
+        rate: Frames a second of the codes. None: see `_code_rate`.
 
     Returns:
         (R,) seconds. Midnight does not turn the time back.
-
-    The file does not state the frame rate. The rate with the most even steps is used.
     """
     whole: NDArray[np.float64] = codes[:, 0] * 3600 + codes[:, 1] * 60 + codes[:, 2]
     if not len(codes) or np.isnan(codes[:, 3]).any():
         is_count = may_count_frames and len(codes) > 2 and (np.diff(whole) == 1).all()
-        return whole / FRAMES_PER_SECOND if is_count else whole
+        return whole / (rate or FRAMES_PER_SECOND) if is_count else whole
     whole = whole + SECONDS_PER_DAY * np.concatenate([[0], np.cumsum(np.diff(whole) < -SECONDS_PER_DAY / 2)])
-    best, min_unevenness = whole + codes[:, 3] / FRAMES_PER_SECOND, np.inf
+    return whole + codes[:, 3] / (rate or _code_rate(whole, codes[:, 3]))
+
+
+def _code_rate(whole: NDArray[np.float64], frames: NDArray[np.float64]) -> float:
+    """Find how many frames a second time codes have, from whole seconds (R,) and frames (R,). The file does not state it.
+
+    The rate with the most even steps is used. Within one second all rates are equally even. Then it is the first of
+    `_POSSIBLE_RATES` at which a phone can make rows so fast: 60, unless the steps are shorter than a frame.
+    """
+    found: list[tuple[float, float, float]] = []  # unevenness, rows a second, rate
     for rate in _POSSIBLE_RATES:
-        if codes[:, 3].max() >= rate:
-            continue
-        time_s = whole + codes[:, 3] / rate
-        steps = np.diff(time_s)
-        unevenness = float(np.std(steps)) / max(float(np.mean(steps)), 1e-9) if len(steps) else 0.0
-        if unevenness < min_unevenness - 1e-3:
-            best, min_unevenness = time_s, unevenness
-    return best
+        steps = np.diff(whole + frames / rate)
+        steps = steps[steps > 0]
+        if len(steps) and frames.max() < rate:
+            found.append((float(np.std(steps) / np.mean(steps)), float(1 / np.median(steps)), float(rate)))
+    least = min((unevenness for unevenness, _, _ in found), default=0.0)
+    even = [(speed, rate) for unevenness, speed, rate in found if unevenness <= least + 1e-3]
+    possible = [rate for speed, rate in even if speed <= _MAX_ROWS_PER_SECOND]
+    return (possible or [rate for _, rate in even] or [float(FRAMES_PER_SECOND)])[0]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import socket
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.geometry.rotations import quaternion_to_matrix
+from retarget.geometry.rotations import matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.performance.livelink import (
     PACKET_NAMES,
     LiveLinkSender,
@@ -22,6 +23,8 @@ from retarget.performance.livelink import (
 from retarget.performance.livelink_csv import CSV_NAMES, read_csv, write_csv
 from retarget.performance.take import Take
 from tests.helpers.characters import make_take
+
+PHONE = Path(__file__).parents[3].parent / "shared" / "cases" / "rigs" / "real_livelink_100rows.csv"
 
 # The app's own header, as its recordings have it.
 HEADER = (
@@ -127,8 +130,8 @@ def test_rate_and_midnight_and_repeats(tmp_path):
 
 
 def test_angles():
-    """A head turned to the subject's left, up, and tilted to its right shoulder has positive angles; they round trip."""
-    for k, (axis, sees) in enumerate([((0, 0, 1), (1, 0, 0)), ((0, 0, 1), (0, 1, 0)), ((0, 1, 0), (-1, 0, 0))]):
+    """A head turned to the subject's right, down, and tilted to its left shoulder has positive angles; they round trip."""
+    for k, (axis, sees) in enumerate([((0, 0, 1), (-1, 0, 0)), ((0, 0, 1), (0, -1, 0)), ((0, 1, 0), (1, 0, 0))]):
         angles = np.zeros(3)
         angles[k] = 0.3
         moved = quaternion_to_matrix(angles_to_quaternion(angles))[0] @ axis
@@ -143,8 +146,46 @@ def test_gaze():
     gaze[0, [ARKIT_NAMES.index("eyeLookOutLeft"), ARKIT_NAMES.index("eyeLookInRight")]] = 1
     gaze[0, ARKIT_NAMES.index("eyeLookUpLeft")] = 0.5
     values = dict(zip(PACKET_NAMES, take_to_values(Take(take.time_s, take.actor, gaze, take.rotation, take.translation))[0]))
-    assert values["LeftEyeYaw"] == values["RightEyeYaw"] == pytest.approx(0.52)
-    assert values["LeftEyePitch"] == pytest.approx(0.22) and values["RightEyePitch"] == 0 == values["LeftEyeRoll"]
+    assert values["LeftEyeYaw"] == values["RightEyeYaw"] == pytest.approx(-0.6)
+    assert values["LeftEyePitch"] == pytest.approx(-0.28) and values["RightEyePitch"] == 0 == values["LeftEyeRoll"]
+
+
+def test_head_and_eyes_have_the_same_signs():
+    """A head that turns left and up has angles of the same signs as eyes that look left and up."""
+    rotation = matrix_to_quaternion(rotation_about("y", np.array([0.3])) @ rotation_about("x", np.array([-0.2])))
+    values = take_to_values(Take(np.zeros(1), np.zeros(1, int), looking(Left="OutUp", Right="InUp"), rotation, np.zeros((1, 3))))[0]
+    assert values[52:55] == pytest.approx([-0.3, -0.2, 0], abs=1e-6)
+    assert (values[[55, 58]] < 0).all() and (values[[56, 59]] < 0).all()
+
+
+def looking(**directions):
+    """Return coefficients (1, 52) with eyeLook* at 1, such as Left="OutUp"."""
+    on = [f"eyeLook{way}{side}" for side, ways in directions.items() for way in ("In", "Out", "Up", "Down") if way in ways]
+    return np.isin(ARKIT_NAMES, on)[None].astype(float)
+
+
+@pytest.mark.skipif(not PHONE.is_file(), reason=f"needs {PHONE.name}, a phone recording that is not part of the project")
+def test_eye_angles_of_a_phone():
+    """Our angles follow those that the app recorded beside the same coefficients."""
+    take = read_csv(PHONE)
+    with open(PHONE, newline="") as file:
+        rows = list(csv.DictReader(file))
+    ours = take_to_values(take)
+    for name in ("LeftEyeYaw", "RightEyeYaw", "LeftEyePitch", "RightEyePitch"):
+        phone = np.array([float(row[name]) for row in rows])
+        slope, offset = np.polyfit(ours[:, PACKET_NAMES.index(name)], phone, 1)
+        assert 0.9 < slope < 1.1 and abs(offset) < 0.1, name
+
+
+def test_packets_beside_a_published_decoder():
+    pylivelinkface = pytest.importorskip("pylivelinkface", reason="needs pylivelinkface, a decoder from PyPI")
+    take = make_take(1)
+    values, device = take_to_values(take)[0], "0b4d0e32-3dd3-5f4a-8a0f-6a7c9b8f1e22"
+    found, face = pylivelinkface.PyLiveLinkFace.decode(encode_packet(values, 1.25, "mfn 1", device))
+    assert found and face.name == "mfn 1" and face.uuid == "$" + device and face.fps == 60
+    assert [shape.name for shape in pylivelinkface.FaceBlendShape] == list(PACKET_NAMES)
+    for shape in pylivelinkface.FaceBlendShape:
+        assert face.get_blendshape(shape) == pytest.approx(values[PACKET_NAMES.index(shape.name)], abs=1e-7)
 
 
 def test_sender():
@@ -211,6 +252,22 @@ def test_rows_without_a_face_are_left_out(tmp_path):
     rows = ["00:00:01:00.1,0", "00:00:01:01.1,61,0.5", "00:00:01:02.1,0,", "00:00:01:03.1,61,0.25"]
     (tmp_path / "a.csv").write_text("Timecode,BlendShapeCount,JawOpen\n" + "\n".join(rows))
     assert read_csv(tmp_path / "a.csv").coefficients[:, ARKIT_NAMES.index("jawOpen")].tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("start_s", [0.1, 0.8])
+@pytest.mark.parametrize("rate, rows_a_second", [(60, 60), (60, 30), (30, 60), (25, 60), (24, 60)])
+def test_rate_of_a_short_recording(rate, rows_a_second, start_s, tmp_path):
+    """0.4 s: within one second, and over the end of one. A phone never makes more than 60 rows a second."""
+    times = start_s + np.arange(0, 0.4, 1 / rows_a_second)
+    rows = [f"00:00:{int(t):02d}:{t % 1 * rate:06.3f},0.5" for t in times]
+    (tmp_path / "a.csv").write_text("Timecode,JawOpen\n" + "\n".join(rows))
+    np.testing.assert_allclose(np.diff(read_csv(tmp_path / "a.csv").time_s), 1 / rows_a_second, atol=1e-4)
+
+
+def test_rate_that_is_given(tmp_path):
+    (tmp_path / "a.csv").write_text("Timecode,JawOpen\n00:00:01:00.000,0\n00:00:01:01.000,1\n")
+    assert np.diff(read_csv(tmp_path / "a.csv").time_s) == pytest.approx(1 / 60)
+    assert np.diff(read_csv(tmp_path / "a.csv", code_rate=30).time_s) == pytest.approx(1 / 30)
 
 
 CLOCKS = [("timeCode", ["0.0", "0.04", "0.08"], 0.04), ("Timecode", "123", 1 / 60), ("time_s", "123", 1)]
