@@ -8,26 +8,27 @@ from retarget.io.verbs import Program, Verb
 
 VERBS = {
     "detect": Verb("PICTURES...", "find every face: a table, NAME.faces.json and NAME.faces.png", "mfn.cli.detect"),
+    "batch": Verb("PHOTOS_OR_URLS... --out FACES.parquet", "the faces of many photos as a table", "mfn.cli.batch"),
     "animate": Verb("PICTURE|CLIP", "put characters in the places of the people: NAME.glb and NAME.png", "mfn.cli.animate"),
     "live": Verb("CAMERA|CLIP", "drive VTuber programs, Unreal or a window; camera 0 is the first", "mfn.cli.live"),
     "demo": Verb("", "try everything without a photo, on a rendered crowd of known faces", "mfn.cli.demo"),
     "bench": Verb("", "measure the time of a frame on this machine", "mfn.cli.bench"),
     "annotate": Verb(
-        "PHOTOS... --out X.npz", "label your own photos, as training data", "mfn.cli.annotate", "annotate"
+        "PHOTOS... --out X.npz", "label your own photos, as training data", "mfn.cli.training.annotate", "annotate"
     ),
     "fit": Verb(
-        "--config FILE.yaml", "train a network, such as --config configs/mfn/default.yaml", "mfn.cli.train", "train"
+        "--config FILE.yaml", "train a network, such as --config configs/mfn/default.yaml", "mfn.cli.training.train", "train"
     ),
-    "validate": Verb("--config FILE.yaml", "measure a network on the validation data", "mfn.cli.train", "train"),
-    "test": Verb("--config FILE.yaml", "measure a network on the test data", "mfn.cli.train", "train"),
+    "validate": Verb("--config FILE.yaml", "measure a network on the validation data", "mfn.cli.training.train", "train"),
+    "test": Verb("--config FILE.yaml", "measure a network on the test data", "mfn.cli.training.train", "train"),
     "export": Verb(
         "--config FILE.yaml --checkpoint FILE.ckpt",
         "convert a training checkpoint to an ONNX file for --weights",
-        "mfn.cli.export",
+        "mfn.cli.training.export",
         "train",
     ),
     "quantize": Verb(
-        "NETWORK.onnx PICTURES...", "convert an ONNX file to 8-bit integers: twice as fast", "mfn.cli.export", "train"
+        "NETWORK.onnx PICTURES...", "convert an ONNX file to 8-bit integers: twice as fast", "mfn.cli.training.export", "train"
     ),
 }
 OLD_NAMES = {"quantise": "quantize"}

@@ -1,0 +1,195 @@
+"""Find the pictures that a user names: files, folders with all their subfolders, patterns, lists of paths, and buckets."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from retarget.io.files import check_file, decode_text
+from retarget.io.images import IMAGE_SUFFIXES, MAX_BYTES
+
+STDIN = "-"
+_OWN_OUTPUT = re.compile(r"\.(faces|characters)\.(json|png|jpg)$|\.report\.html$")
+_PATTERN = re.compile(r"[*?\[]")
+_NAMED_SKIPPED = 8  # skipped files that a message names
+
+
+class PictureName(NamedTuple):
+    """A picture to read.
+
+    Attributes:
+        path: Where it lies: a path or a URL.
+        name: Its path within the folder that the user named, with "/" between the parts; else its file name.
+    """
+
+    path: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures that a user's words stand for, and the files of folders that are no pictures."""
+
+    pictures: list[PictureName] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def skipped_line(self) -> str:
+        """Return one line that names the skipped files, or "" if there are none."""
+        if not self.skipped:
+            return ""
+        count = len(self.skipped)
+        named = ", ".join(self.skipped[:_NAMED_SKIPPED]) + (" …" if count > _NAMED_SKIPPED else "")
+        return f"skipped {count} file{'s' * (count > 1)} that {'are no pictures' if count > 1 else 'is no picture'} we read: {named}"
+
+
+def is_url(name: str) -> bool:
+    """Return whether a name is a URL, such as s3://bucket/photos."""
+    return "://" in name
+
+
+def printable(path: str) -> str:
+    """Return a path as text that every file format takes: bytes that are no UTF-8 become escapes such as \\xff."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
+    """Find pictures, in an order that depends on the names only.
+
+    Args:
+        names: Files, folders, patterns such as "photos/**/*.jpg", and URLs of files, prefixes or patterns.
+        lists: Text files with one of these a line; "-" is standard input.
+
+    Returns:
+        Each picture once. Within a folder they are sorted by path. Hidden files and our own outputs are left out.
+
+    Raises:
+        FileNotFoundError: A pattern matches nothing, or a list does not exist.
+        ValueError: A folder has no picture.
+        ImportError: A URL needs a package that is missing.
+    """
+    listing = Listing()
+    taken: set[str] = set()
+    for name in (*names, *(line for source in lists for line in _read_list(source))):
+        for picture in _expand(name, listing.skipped):
+            if picture.path not in taken:
+                taken.add(picture.path)
+                listing.pictures.append(picture)
+    return listing
+
+
+def read_picture_bytes(path: str) -> bytes:
+    """Read the bytes of a picture from a path or a URL.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is empty, too large, or no file.
+    """
+    if is_url(path):
+        system, inner = url_file_system(path)
+        with system.open(inner, "rb") as file:
+            data = bytes(file.read(MAX_BYTES + 1))
+    else:
+        data = check_file(path, "a picture", MAX_BYTES).read_bytes()
+    if not data:
+        raise ValueError(f"{path}: empty file")
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{path}: more than the limit of {MAX_BYTES / 1e9:.1f} GB")
+    return data
+
+
+def url_file_system(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a URL, and the path in it.
+
+    Raises:
+        ImportError: fsspec, or the package of this kind of URL, is missing.
+        ValueError: The kind of URL is unknown.
+    """
+    try:
+        import fsspec
+    except ImportError:
+        raise ImportError(f"{url}: reading URLs needs the extra batch: pip install '.[batch]'") from None
+    try:
+        system, inner = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise ImportError(f"{url}: {error}") from None
+    except Exception as error:  # each protocol raises its own types for a wrong URL or wrong credentials
+        raise ValueError(f"{url}: {' '.join(str(error).split())[:200]}") from None
+    return system, inner
+
+
+def _read_list(source: str) -> list[str]:
+    """Return the lines of a list that are not empty and do not begin with "#"."""
+    text = sys.stdin.read() if source == STDIN else decode_text(check_file(source, "a list of pictures").read_bytes())
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _expand(name: str, skipped: list[str]) -> Iterator[PictureName]:
+    if is_url(name):
+        yield from _expand_url(name, skipped)
+    elif os.path.isdir(name):
+        yield from _of_folder(name, _walk(name), skipped)
+    elif _PATTERN.search(name) and not os.path.exists(name):
+        found = sorted(path for path in glob.glob(name, recursive=True) if os.path.isfile(path))
+        kept = [path for path in found if _is_picture(path)]
+        if not kept:
+            raise FileNotFoundError(f"{name}: no picture matches this pattern")
+        skipped += [path for path in found if not _is_picture(path) and not _is_ours(path)]
+        yield from (PictureName(Path(path).as_posix(), Path(path).name) for path in kept)
+    else:
+        yield PictureName(Path(name).as_posix(), Path(name).name)
+
+
+def _expand_url(url: str, skipped: list[str]) -> Iterator[PictureName]:
+    system, inner = url_file_system(url)
+    try:
+        if _PATTERN.search(inner):
+            found, root = sorted(system.glob(inner)), inner[: _PATTERN.search(inner).start()].rpartition("/")[0]  # type: ignore[union-attr]
+        elif system.isdir(inner):
+            found, root = sorted(system.find(inner)), inner.rstrip("/")
+        else:
+            yield PictureName(url, PurePosixPath(inner).name)
+            return
+    except Exception as error:  # each protocol raises its own types
+        raise ValueError(f"{url}: cannot be listed ({' '.join(str(error).split())[:160] or type(error).__name__})") from None
+    names = (os.path.relpath(path, root) if root else path for path in found)
+    yield from _of_folder(url, zip(map(system.unstrip_protocol, found), names), skipped)
+
+
+def _of_folder(folder: str, files: Iterable[tuple[str, str]], skipped: list[str]) -> Iterator[PictureName]:
+    """Yield the pictures among the files (path, path within the folder), and note the others in `skipped`."""
+    count = 0
+    for path, name in files:
+        if _is_ours(path):
+            continue
+        if not _is_picture(path):
+            skipped.append(path)
+            continue
+        count += 1
+        yield PictureName(path, name)
+    if not count:
+        raise ValueError(f"{folder}: no picture in this directory or below it ({' '.join(IMAGE_SUFFIXES[:6])} …)")
+
+
+def _walk(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield the files of a folder and of its subfolders, sorted, without hidden ones; links to folders are not followed."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith("."):
+                path = Path(root, name)
+                yield path.as_posix(), path.relative_to(folder).as_posix()
+
+
+def _is_picture(path: str) -> bool:
+    return path.lower().endswith(IMAGE_SUFFIXES) and not _is_ours(path)
+
+
+def _is_ours(path: str) -> bool:
+    """Return whether a file is an output of ours, or of the system, that nobody wants to hear about."""
+    return bool(_OWN_OUTPUT.search(path)) or PurePosixPath(path).name in ("Thumbs.db", "desktop.ini")

@@ -1,0 +1,57 @@
+"""Files of a job, in a folder or in a bucket. Each is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mfn.batch.sources import is_url, url_file_system
+from retarget.io.files import atomic_write, make_folder
+
+
+def join(folder: str, *parts: str) -> str:
+    """Return the path of a file in a folder or bucket."""
+    return "/".join((folder.rstrip("/"), *parts)) if is_url(folder) else Path(folder, *parts).as_posix()
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file; its folder is made. A reader sees the old file or the new one, never a part.
+
+    Object stores promise this for an upload. On disks the file is written under another name and renamed.
+    """
+    if is_url(path):
+        system, inner = url_file_system(path)
+        system.makedirs(os.path.dirname(inner), exist_ok=True)
+        system.pipe_file(inner, data)
+        return
+    make_folder(Path(path).parent)
+    atomic_write(path, data)
+
+
+def read_whole(path: str) -> bytes | None:
+    """Return the content of a file, or None if there is none."""
+    if is_url(path):
+        system, inner = url_file_system(path)
+        return bytes(system.cat_file(inner)) if system.exists(inner) else None
+    file = Path(path)
+    return file.read_bytes() if file.is_file() else None
+
+
+def list_names(folder: str) -> list[str]:
+    """Return the sorted names in a folder or bucket; none if it does not exist."""
+    if is_url(folder):
+        system, inner = url_file_system(folder)
+        system.invalidate_cache()
+        found = system.ls(inner, detail=False) if system.exists(inner) else []
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def remove(path: str) -> None:
+    """Remove a file if it exists."""
+    if is_url(path):
+        system, inner = url_file_system(path)
+        if system.exists(inner):
+            system.rm_file(inner)
+        return
+    Path(path).unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+import io
+
+import pytest
+
+from mfn.batch.sources import is_url, list_pictures, printable, read_picture_bytes
+
+
+def paths(*names, lists=()):
+    return [picture.path for picture in list_pictures(names, lists).pictures]
+
+
+FOUND = ["photos/a.png", "photos/b.png", "photos/more/bad.jpg", "photos/more/c.png", "photos/more/d.png"]
+
+
+def test_a_folder_is_read_with_its_subfolders_and_skipped_files_are_named(photos):
+    listing = list_pictures(["photos"])
+    assert [picture.path for picture in listing.pictures] == FOUND
+    assert [picture.name for picture in listing.pictures][-1] == "more/d.png"
+    assert listing.skipped == ["photos/notes.txt"]
+    assert listing.skipped_line() == "skipped 1 file that is no picture we read: photos/notes.txt"
+
+
+def test_hidden_files_and_our_own_outputs_are_left_out_silently(photos):
+    for name in (".hidden.png", "b.faces.png", "b.faces.json", "Thumbs.db", "group.report.html"):
+        (photos / "photos" / name).write_bytes(b"x")
+    (photos / "photos" / ".cache").mkdir()
+    (photos / "photos" / ".cache" / "e.png").write_bytes(b"x")
+    assert paths("photos") == FOUND and list_pictures(["photos"]).skipped == ["photos/notes.txt"]
+
+
+def test_patterns_lists_and_files_give_each_picture_once(photos, monkeypatch):
+    (photos / "list.txt").write_text("# a comment\nphotos/b.png\n\nphotos/more\n")
+    assert paths("photos/**/[ab].png") == FOUND[:2]
+    assert paths("photos/b.png", lists=["list.txt"]) == ["photos/b.png", *FOUND[2:]]
+    monkeypatch.setattr("sys.stdin", io.StringIO("photos/a.png\n"))
+    assert paths(lists=["-"]) == ["photos/a.png"]
+
+
+def test_a_file_is_taken_whatever_its_suffix(photos):
+    assert paths("photos/notes.txt", "nowhere.jpg") == ["photos/notes.txt", "nowhere.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("names", "lists", "error", "message"),
+    [
+        (["photos/*.gif"], [], FileNotFoundError, "no picture matches"),
+        (["empty"], [], ValueError, "empty: no picture in this directory"),
+        ([], ["none.txt"], FileNotFoundError, "none.txt: no such file"),
+        (["nosuch://bucket/x"], [], ValueError, "nosuch"),
+    ],
+)
+def test_what_cannot_be_listed(photos, names, lists, error, message):
+    pytest.importorskip("fsspec", reason="URLs need the extra batch")
+    (photos / "empty").mkdir()
+    with pytest.raises(error, match=message):
+        list_pictures(names, lists)
+
+
+def test_urls(photos):
+    fsspec = pytest.importorskip("fsspec", reason="URLs need the extra batch")
+    system = fsspec.filesystem("memory")
+    for name in ("/bucket/x/1.jpg", "/bucket/x/y/2.jpg", "/bucket/x/readme.md"):
+        system.pipe_file(name, b"data")
+    found = list_pictures(["memory://bucket/x"])
+    assert [(p.path, p.name) for p in found.pictures] == [("memory:///bucket/x/1.jpg", "1.jpg"), ("memory:///bucket/x/y/2.jpg", "y/2.jpg")]
+    assert found.skipped == ["memory:///bucket/x/readme.md"]
+    assert paths("memory://bucket/x/*.jpg") == ["memory:///bucket/x/1.jpg"]
+    assert paths("memory://bucket/x/1.jpg") == ["memory://bucket/x/1.jpg"]
+    assert read_picture_bytes("memory://bucket/x/1.jpg") == b"data"
+    with pytest.raises(FileNotFoundError):
+        read_picture_bytes("memory://bucket/none.jpg")
+    assert is_url("s3://a/b") and not is_url("C:/a")
+
+
+def test_names_that_are_no_utf_8_become_printable():
+    assert printable(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")) == "caf\\xe9.jpg" and printable("é") == "é"
