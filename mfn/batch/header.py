@@ -7,6 +7,8 @@ import re
 import warnings
 from typing import Any, NamedTuple
 
+from retarget.io.signatures import HEAD_BYTES, image_kind
+
 _EXIF_DIRECTORY = 0x8769
 _TIME, _FRACTION, _ZONE = 0x9003, 0x9291, 0x9011  # DateTimeOriginal, SubSecTimeOriginal, OffsetTimeOriginal
 _TIME_FORM = re.compile(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d:\d\d:\d\d)")
@@ -21,14 +23,19 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes) -> Header | None:
-    """Return the header of an image file, or None if Pillow does not read it."""
+    """Return the header of an image file, or None if neither Pillow nor, for HEIC, pillow-heif reads it."""
     import PIL.Image
 
     try:
+        if image_kind(data[:HEAD_BYTES]) == "HEIC":
+            import pillow_heif
+
+            image = pillow_heif.open_heif(io.BytesIO(data))
+            return Header(image.size[0] * image.size[1], _taken(image.info.get("exif") or b""))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures, which are no danger here: the pixels are not decoded
             image = PIL.Image.open(io.BytesIO(data))
-    except Exception:  # Pillow raises many types for damaged files
+    except Exception:  # many types for damaged files, ImportError without the extra
         return None
     return Header(image.width * image.height, _taken(image.info.get("exif") or _png_exif(data)))
 

@@ -16,7 +16,7 @@ from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import one_line_error
 from retarget.io.image_decoder import MAX_PIXELS
-from retarget.io.images import VIDEO_SUFFIXES, Image, decode_image
+from retarget.io.images import Image, decode_image
 
 if TYPE_CHECKING:
     from mfn.inference.predictor import Predictor
@@ -46,7 +46,7 @@ def decode_picture(path: str, max_pixels: int = MAX_PIXELS) -> DecodedPicture:
     if header is not None and header.pixels > max_pixels:
         limit = f"{max_pixels / 1e6:g} megapixels"
         raise ValueError(f"{path}: {header.pixels / 1e6:.1f} megapixels are more than the limit of {limit} (see --max-megapixels)")
-    pixels = decode_image(data, path, is_video=path.lower().endswith(VIDEO_SUFFIXES))
+    pixels = decode_image(data, path)
     return DecodedPicture(path, pixels, len(data), header.taken if header else None)
 
 

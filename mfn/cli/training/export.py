@@ -10,7 +10,7 @@ import numpy as np
 
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_hidden
-from mfn.cli.train import require_training
+from mfn.cli.training.train import require_training
 from retarget.io.command_line import EXIT_DONE, whole_number
 from retarget.io.images import Image, as_image, find_images
 from retarget.io.progress import Progress

@@ -36,3 +36,12 @@ def test_no_time_and_no_picture():
     PIL.Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(memory, "PNG")
     assert read_header(memory.getvalue()) == (48, None)
     assert read_header(b"no picture") is None
+
+
+def test_a_heic_photo():
+    pillow_heif = pytest.importorskip("pillow_heif", reason="HEIC needs the extra heic")
+    exif = PIL.Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2023:12:31 23:59:59"
+    memory = io.BytesIO()
+    pillow_heif.from_pillow(PIL.Image.new("RGB", (64, 48))).save(memory, exif=exif.tobytes())
+    assert read_header(memory.getvalue()) == (64 * 48, "2023-12-31T23:59:59")

@@ -15,7 +15,7 @@ ALL = Thresholds(
 
 def attributes(**values) -> Attributes:
     names = Attributes.__dataclass_fields__
-    usual = dict(face_px=100, network_px=100, sharpness=0.5, visible=1, gaze_deg=0, eyes_closed=0, smile=0)
+    usual = {"face_px": 100, "network_px": 100, "sharpness": 0.5, "visible": 1, "gaze_deg": 0, "eyes_closed": 0, "smile": 0}
     assert usual.keys() == names.keys()
     return Attributes(**{name: np.array([values.get(name, usual[name])], np.float32) for name in names})
 

@@ -48,7 +48,7 @@ def test_parquet():
 
 def test_the_suffix_chooses_the_format():
     assert [format_of(name) for name in ("a.parquet", "a.b.CSV", "s3://x/a.jsonl")] == ["parquet", "csv", "jsonl"]
-    with pytest.raises(ValueError, match="faces: expected a name that ends in .parquet, .csv or .jsonl"):
+    with pytest.raises(ValueError, match=r"faces: expected a name that ends in \.parquet, \.csv or \.jsonl"):
         format_of("faces")
 
 
