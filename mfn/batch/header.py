@@ -30,8 +30,8 @@ def read_header(data: bytes) -> Header | None:
         if image_kind(data[:HEAD_BYTES]) == "HEIC":
             import pillow_heif
 
-            image = pillow_heif.open_heif(io.BytesIO(data))
-            return Header(image.size[0] * image.size[1], _taken(image.info.get("exif") or b""))
+            photo = pillow_heif.open_heif(io.BytesIO(data))
+            return Header(photo.size[0] * photo.size[1], _taken(photo.info.get("exif") or b""))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures, which are no danger here: the pixels are not decoded
             image = PIL.Image.open(io.BytesIO(data))
