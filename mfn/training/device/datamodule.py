@@ -22,17 +22,20 @@ from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import Batch, CropBatch
 from mfn.training.data.packs import held_out, locate_pack, read_pack, read_pictures
 from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
+from mfn.training.device.cpu_compose import (
+    BLACK_BORDER_SHARE,
+    LOW_RESOLUTION_SHARE,
+    LOW_RESOLUTIONS,
+    OCCLUDED_CROPS,
+    OCCLUDED_TILES,
+    CpuComposer,
+)
 from mfn.training.device.crop_plans import CropPlan, CropPlanner
 from mfn.training.device.face_library import FaceLibrary
 from mfn.training.device.photometric_augment import degrade, jitter_colors, lower_resolution, occlude
 from mfn.training.device.picture_bank import PictureBank
 from mfn.training.device.scene_plans import ScenePlan, ScenePlanner, TilePlan
 from retarget.io.images import Image
-
-LOW_RESOLUTIONS = (0.22, 0.3, 0.4, 0.55, 0.75)  # in sides of the crop
-LOW_RESOLUTION_SHARE = 0.08  # of the crops, for each of them
-BLACK_BORDER_SHARE = 0.4  # of the crops that reach over the border of their picture
-OCCLUDED_TILES, OCCLUDED_CROPS = 0.06, 0.2
 
 
 class EndlessPlans(IterableDataset[Any]):
@@ -100,6 +103,13 @@ class DeviceData:
         self.backgrounds: list[Image] = read_pictures(folder / "backgrounds.tar")
         self.background_sizes: NDArray[np.int64] = np.array([p.shape[1::-1] for p in self.backgrounds], np.int64)
         self._banks: tuple[PictureBank, PictureBank] | None = None
+        self._composer: CpuComposer | None = None
+
+    def composer(self) -> CpuComposer:
+        """Return what composes pictures where there is no other device than the CPU."""
+        if self._composer is None:
+            self._composer = CpuComposer(self.library.pictures, self.backgrounds)
+        return self._composer
 
     def banks(self, device: torch.device) -> tuple[PictureBank, PictureBank]:
         """Return the pictures and the photos without faces, on this device."""
@@ -127,7 +137,10 @@ class SceneRecipe:
 
     def compose(self, plan: ScenePlan, data: DeviceData) -> Batch:
         """Sample and join the tiles of a plan, on the device of the plan."""
-        bank, backgrounds = data.banks(plan.faces["box"].device)
+        device = plan.faces["box"].device
+        if device.type == "cpu":
+            return Batch(picture=channels_first(data.composer().scenes(plan, self.size, drawn_rng())), **plan.faces)
+        bank, backgrounds = data.banks(device)
         pictures = torch.cat([compose_tiles(tiles, bank, backgrounds, self.size) for tiles in plan.tiles])
         return Batch(picture=degrade(pictures).to(torch.uint8), **plan.faces)
 
@@ -150,6 +163,8 @@ class CropRecipe:
 
     def compose(self, plan: CropPlan, data: DeviceData) -> CropBatch:
         """Sample the crops of a plan, on the device of the plan."""
+        if plan.matrix.device.type == "cpu":
+            return channels_first(data.composer().crops(plan, self.size, drawn_rng())), plan.target
         bank, backgrounds = data.banks(plan.matrix.device)
         picture, inside = bank.sample(plan.picture, plan.matrix, self.size, self.size)
         background, _ = backgrounds.sample(plan.background, plan.background_matrix, self.size, self.size)
@@ -158,6 +173,16 @@ class CropRecipe:
         x = occlude(jitter_colors(x), background.roll(1, 0), OCCLUDED_CROPS)
         x = lower_resolution(x, [int(self.size * part) for part in LOW_RESOLUTIONS], LOW_RESOLUTION_SHARE)
         return degrade(x).to(torch.uint8), plan.target
+
+
+def drawn_rng() -> np.random.Generator:
+    """Return random numbers of NumPy that follow the state of torch's."""
+    return np.random.default_rng(int(torch.randint(2**31, ())))
+
+
+def channels_first(pictures: NDArray[np.uint8]) -> Tensor:
+    """Return pictures (B, H, W, 3) as a tensor (B, 3, H, W) that shares their memory."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2)
 
 
 def compose_tiles(tiles: TilePlan, bank: PictureBank, backgrounds: PictureBank, size: int) -> Tensor:

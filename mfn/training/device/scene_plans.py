@@ -49,7 +49,7 @@ class Grid(NamedTuple):
     max_px: float
 
 
-GRIDS = (Grid(0.30, 1, 9, 200), Grid(0.14, 1, 150, 850), Grid(0.26, 2, 20, 320), Grid(0.18, 4, 11, 120), Grid(0.12, 8, 8, 48))
+GRIDS = (Grid(0.42, 1, 8, 140), Grid(0.10, 1, 140, 700), Grid(0.20, 2, 14, 220), Grid(0.18, 4, 9, 90), Grid(0.10, 8, 7, 40))
 
 
 class TilePlan(NamedTuple):

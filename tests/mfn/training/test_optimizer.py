@@ -23,3 +23,16 @@ def test_only_matrices_have_weight_decay():
     assert {decay[id(p)] for p in module.parameters() if p.ndim > 1} == {0.3}
     assert {decay[id(p)] for p in module.parameters() if p.ndim == 1} == {0.0}
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 / 4), "the first step of the warm-up"
+
+
+def test_chosen_layers_learn_more_slowly():
+    module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    optimizer = OneCycle(learning_rate=0.01, warmup=1, factors={"0.": 0.25}).configure(module)["optimizer"]
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert [rate[id(p)] for p in module[0].parameters()] == [pytest.approx(0.0025)] * 2
+    assert [rate[id(p)] for p in module[1].parameters()] == [pytest.approx(0.01)] * 2
+
+
+def test_factors_of_no_layer_are_refused():
+    with pytest.raises(ValueError, match=r"got \['backbone\.'\]"):
+        OneCycle(factors={"backbone.": 0.4}).configure(torch.nn.Linear(2, 2))

@@ -1,0 +1,141 @@
+"""Make a pack of photos in which one lid is shut and the other open, with labels.
+
+    python -m experiments.data_generation.winks --data ../shared/data --labels runs/labels --out runs/winks --count 2500
+
+`mfn.synthesis.eye_swap` gives a face one eye of another photo of about the same pose: a shut one to a face with open eyes, or an open one
+to a face with shut eyes. The label takes lid and gaze of this eye from the other photo. Photos that are held out for validation are not
+used. The script writes winks.tar, winks.npz and labels/winks.npz into --out, in the form of the other packs, and sheet.png.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from experiments.common import make_parser, picture_grid
+from experiments.data_generation.profiles import lone_faces
+from mfn.structures.camera import euler_from_rotation
+from mfn.structures.faces import Faces
+from mfn.structures.head_model import HeadModel
+from mfn.synthesis.eye_swap import SIDES, swap_eye
+from mfn.training.data.pack_writer import write_pack
+from mfn.training.data.packs import Pack, held_out, read_pack
+from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.images import Image, decode_image, encode_jpeg, write_image
+
+SOURCES = ("youtube", "lfw", "expressions")
+BLINKS = [EXPRESSION_NAMES.index(f"eyeBlink{side}") for side in SIDES]
+SHUT, OPEN = 0.72, 0.25  # labels of both lids of a face with shut and with open eyes
+MIN_HEIGHT_PX, MAX_YAW_DEG, MAX_PITCH_DEG = 75, 28, 22
+MAX_POSE_DIFFERENCE_DEG = 13
+OPEN_TARGET_SHARE = 0.6  # of the winks, a shut eye in a face with open eyes
+MIN_DIFFERENCE = 0.45  # between the two lids of a wink
+MAX_TRIES = 20  # for each wink
+SHEET_COUNT = 48
+
+
+class Portraits(NamedTuple):
+    """Hold N faces, the photo of each, and their pitch, yaw and roll (N, 3) in degrees."""
+
+    faces: Faces
+    photos: list[Image]
+    angles_deg: NDArray[np.float64]
+
+
+class Winks(NamedTuple):
+    """Hold the JPEG files and the face of each."""
+
+    coded: list[bytes]
+    faces: Faces
+
+
+def read_portraits(packs: Sequence[Pack]) -> Portraits:
+    """Choose lone, large, frontal faces that are not held out for validation."""
+    faces, photos = [], []
+    for pack in packs:
+        rows = lone_faces(pack, MIN_HEIGHT_PX)
+        rows = rows[~held_out(len(pack.pictures))[pack.faces.image[rows]]]
+        pitch_deg, yaw_deg, _ = np.abs(np.degrees(euler_from_rotation(pack.faces.rotation[rows]))).T
+        rows = rows[(yaw_deg < MAX_YAW_DEG) & (pitch_deg < MAX_PITCH_DEG)]
+        faces.append(pack.faces[rows])
+        photos += [pack.pictures[number] for number in pack.faces.image[rows]]
+    every = Faces.concatenate(faces)
+    return Portraits(every, photos, np.degrees(euler_from_rotation(every.rotation)))
+
+
+def draw_pair(portraits: Portraits, groups: Mapping[str, NDArray[np.int64]], rng: np.random.Generator) -> tuple[int, int] | None:
+    """Draw a face and another one for its new eye, of about the same pose; None if there is no other."""
+    first, second = ("open", "shut") if rng.random() < OPEN_TARGET_SHARE else ("shut", "open")
+    target = int(rng.choice(groups[first]))
+    pool = groups[second]
+    difference = np.abs(portraits.angles_deg[pool] - portraits.angles_deg[target])[:, :2].max(1)
+    pool = pool[difference < MAX_POSE_DIFFERENCE_DEG]
+    return (target, int(rng.choice(pool))) if len(pool) else None
+
+
+def make(portraits: Portraits, count: int, seed: int) -> Winks:
+    """Make `count` winks; fewer if the faces do not allow so many.
+
+    Raises:
+        ValueError: No face with open eyes, or none with shut eyes.
+    """
+    model, rng = HeadModel.load(), np.random.default_rng(seed)
+    blink = portraits.faces.expression[:, BLINKS]
+    groups = {"shut": np.flatnonzero((blink > SHUT).all(1)), "open": np.flatnonzero((blink < OPEN).all(1))}
+    if not len(groups["shut"]) or not len(groups["open"]):
+        raise ValueError(f"expected faces with shut and with open eyes, got {len(groups['shut'])} and {len(groups['open'])}")
+    coded: list[bytes] = []
+    faces: list[Faces] = []
+    with tqdm(total=count, unit="face", mininterval=5) as bar:
+        for _ in range(MAX_TRIES * count):
+            if len(coded) == count:
+                break
+            pair = draw_pair(portraits, groups, rng)
+            if pair is None:
+                continue
+            target, donor = pair
+            side = SIDES[rng.integers(len(SIDES))]
+            every = portraits.faces
+            got = swap_eye(portraits.photos[target], every[[target]], portraits.photos[donor], every[[donor]], side, model)
+            if got is None or abs(float(np.diff(got.face.expression[0, BLINKS])[0])) < MIN_DIFFERENCE:
+                continue
+            faces.append(got.face.replace(image=np.array([len(coded)], np.int32), box=model.boxes(got.face)))
+            coded.append(encode_jpeg(got.picture))
+            bar.update()
+    return Winks(coded, Faces.concatenate(faces))
+
+
+def draw_sheet(path: Path, winks: Winks, columns: int = 8, side_px: int = 220) -> None:
+    """Draw the first winks, each cut to its face."""
+    tiles: list[Image] = []
+    for data, box in zip(winks.coded[:SHEET_COUNT], winks.faces.box, strict=False):
+        x1, y1, x2, y2 = np.maximum(box, 0).astype(int)
+        tile = decode_image(data)[y1:y2, x1:x2]
+        tiles.append(np.asarray(cv2.resize(tile, (side_px, side_px), interpolation=cv2.INTER_AREA), np.uint8))
+    write_image(path, picture_grid(tiles, columns))
+
+
+def main() -> None:
+    """Run the command."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
+    parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
+    parser.add_argument("--count", type=int, default=2500, help="number of pictures")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    portraits = read_portraits([read_pack(args.data / "faces", args.labels, name) for name in SOURCES])
+    winks = make(portraits, args.count, args.seed)
+    write_pack(args.out, "winks", winks.coded, winks.faces)
+    draw_sheet(args.out / "sheet.png", winks)
+    print(f"{len(winks.coded)} winks in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
