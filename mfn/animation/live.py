@@ -20,7 +20,7 @@ from mfn.inference.predictor import Predictor
 from mfn.video.online_tracker import Tracker
 from mfn.video.webcam import NewestFrame, is_camera, open_source
 from retarget.io.suggest import did_you_mean
-from retarget.performance.stream import PROGRAMS, expressions_for, open_sender
+from retarget.performance.stream import PROGRAMS, avatar_for, open_sender
 from retarget.performance.udp import Sender
 from retarget.rig.avatars import find_avatar
 from retarget.rig.load import load_rig
@@ -44,9 +44,9 @@ class LiveOptions:
     port: int | None = None
     """Port of the program. None: the usual one."""
     people: int = 1
-    """VMC: number of people sent, each to a port of their own."""
+    """VMC and iFacialMocap: number of people sent, each to a port of their own."""
     names: str = "vrm0"
-    """VMC: which names the expressions have (see `retarget.performance.stream.expressions_for`)."""
+    """VMC: which names the expressions have (see `retarget.performance.stream.avatar_for`)."""
     avatars: Sequence[str] = ()
     """Characters shown in the window. Empty: meshes of the faces."""
     seconds: float | None = None
@@ -183,11 +183,11 @@ def open_senders(options: LiveOptions) -> list[Sender]:
     unknown = [program for program in options.to if program not in TARGETS]
     if unknown or not options.to:
         hint = did_you_mean(unknown[0], TARGETS) if unknown else ""
-        raise ValueError(f"--to {' '.join(unknown) or '(nothing)'}: expected vmc, livelink or window{hint}")
-    if options.port is not None and {"vmc", "livelink"} <= set(options.to):
-        raise ValueError("--port is for one program; vmc and livelink together use their own, 39540 and 11111")
+        raise ValueError(f"--to {' '.join(unknown) or '(nothing)'}: expected {', '.join(PROGRAMS)} or {WINDOW}{hint}")
+    if options.port is not None and len(set(options.to) - {WINDOW}) > 1:
+        raise ValueError("--port is for one program; several use their own: 39540 (vmc), 11111 (livelink), 49983 (ifacialmocap)")
     if options.seconds is not None and not options.seconds > 0:
         raise ValueError(f"--seconds {options.seconds:g}: expected more than 0")
-    expressions = expressions_for(options.names)
+    avatar = avatar_for(options.names)
     programs = [program for program in PROGRAMS if program in options.to]
-    return [open_sender(program, options.host, options.port, options.people, expressions) for program in programs]
+    return [open_sender(program, options.host, options.port, options.people, avatar) for program in programs]

@@ -19,14 +19,14 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn live` and return the exit code."""
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     parser.add_argument("input", metavar="CAMERA|CLIP", help="number of a camera (0 is the first), or a video")
-    text = "one or several of vmc (VTuber programs), livelink (Unreal) and window (default: window)"
+    text = "one or several of vmc (VTuber programs), livelink (Unreal), ifacialmocap, ifacialmocap-v2 and window (default: window)"
     parser.add_argument("--to", type=one_of(*TARGETS), nargs="+", action="extend", default=None, metavar="PROGRAM", help=text)
     parser.add_argument("--host", default="127.0.0.1", help="machine that runs the program (default: this one)")
-    text = "port of the program (default: 39540 for vmc, 11111 for livelink)"
+    text = "port of the program (default: 39540 for vmc, 11111 for livelink, 49983 for ifacialmocap); 39539 if it only draws by vmc"
     parser.add_argument("--port", type=whole_number(1, _MAX_PORT), default=None, help=text)
-    text = "vmc: number of people to send, each to a port of their own, from --port on (default: %(default)s)"
+    text = "vmc and ifacialmocap: number of people to send, each to a port of their own, from --port on (default: %(default)s)"
     parser.add_argument("--people", type=whole_number(1), default=1, metavar="N", help=text)
-    text = "vmc: names of the expressions: vrm0, vrm1, arkit, or those of your avatar's .vrm file (default: %(default)s)"
+    text = "vmc: names of the expressions: vrm0, vrm1, arkit, or your avatar's .vrm file for all that it has (default: %(default)s)"
     parser.add_argument("--names", default="vrm0", help=text)
     text = "stop after this number of seconds (default: never)"
     parser.add_argument("--seconds", type=number_in(0, above=True), default=None, metavar="S", help=text)

@@ -33,7 +33,7 @@ def _parser(verb: str) -> CommandParser:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     add_take(parser)
     parser.add_argument("out_argument", nargs="?", help=argparse.SUPPRESS)  # `convert TAKE OUT` keeps working
-    add_out(parser, "file to write: .npz, .jsonl, or .csv (Live Link Face, one file for each person); required")
+    add_out(parser, "file to write: .npz, .jsonl, .csv (Live Link Face) or .txt (iFacialMocap), the last two one for each person; required")
     text = "frames a second of the time codes of a .csv file (default: found from the file; within one second most often 60)"
     parser.add_argument("--code-rate", type=number_in(0, 1000, above=True), metavar="RATE", help=text)
     return parser

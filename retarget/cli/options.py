@@ -22,7 +22,8 @@ _RIG_SUFFIXES = (".glb", ".gltf", ".vrm")
 
 def add_take(parser: argparse.ArgumentParser) -> None:
     """Add the positional argument TAKE."""
-    text = "performance: .npz, .jsonl, .json (MediaPipe's results, ARKit coefficients, mfn detect) or .csv (Live Link Face)"
+    text = "performance: .npz, .jsonl, .json (MediaPipe's results, ARKit coefficients, mfn detect), .csv (Live Link Face) "
+    text += "or .txt (iFacialMocap)"
     parser.add_argument("take", metavar="TAKE", help=text)
 
 

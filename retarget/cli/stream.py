@@ -9,7 +9,7 @@ from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, one_of, whole_number
 from retarget.io.progress import Progress
 
-_DESCRIPTION = "Play a take in its own time to VTuber programs (VMC) or Unreal (Live Link Face)."
+_DESCRIPTION = "Play a take in its own time to VTuber programs (VMC, iFacialMocap) or Unreal (Live Link Face)."
 _MAX_PEOPLE = 64
 
 
@@ -17,10 +17,10 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `retarget stream` and return the exit code. Ctrl-C ends it without an error."""
     options = _parser(verb).parse_args(arguments)
     from retarget.performance.files import read_take
-    from retarget.performance.stream import expressions_for, open_sender, play
+    from retarget.performance.stream import avatar_for, open_sender, play
 
     take = read_take(options.take)
-    sender = open_sender(options.to, options.host, options.port, options.people, expressions_for(options.names))
+    sender = open_sender(options.to, options.host, options.port, options.people, avatar_for(options.names))
     try:
         with Progress(options.quiet) as progress:
             result = play(take, sender, options.repeat, progress.bar("moments"))
@@ -36,14 +36,15 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 def _parser(verb: str) -> CommandParser:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     add_take(parser)
-    text = "protocol: vmc (VTuber programs) or livelink (Unreal) (default: %(default)s)"
-    parser.add_argument("--to", type=one_of("vmc", "livelink"), default="vmc", metavar="PROGRAM", help=text)
+    text = "protocol: vmc (VTuber programs), livelink (Unreal), ifacialmocap or ifacialmocap-v2 (programs that know this phone app) "
+    text += "(default: %(default)s)"
+    parser.add_argument("--to", type=one_of("vmc", "livelink", "ifacialmocap", "ifacialmocap-v2"), default="vmc", metavar="PROGRAM", help=text)
     parser.add_argument("--host", default="127.0.0.1", help="where that program runs (default: this machine)")
-    text = "its port (default: 39540 for vmc, 11111 for livelink)"
+    text = "its port (default: 39540 for vmc, 11111 for livelink, 49983 for ifacialmocap); 39539 for a program that only draws by vmc"
     parser.add_argument("--port", type=whole_number(1, 65535), metavar="PORT", help=text)
-    text = "vmc: send this many people, each to a port of their own, from --port on (default: %(default)s)"
+    text = "vmc and ifacialmocap: send this many people, each to a port of their own, from --port on (default: %(default)s)"
     parser.add_argument("--people", type=whole_number(1, _MAX_PEOPLE), default=1, metavar="N", help=text)
-    text = "vmc: names of the expressions: vrm0, vrm1, arkit, or your avatar's .vrm file for its own names "
+    text = "vmc: names of the expressions: vrm0, vrm1, arkit, or your avatar's .vrm file for all that it has, with its eye bones "
     parser.add_argument("--names", default="vrm0", metavar="NAMES", help=text + "(default: %(default)s)")
     parser.add_argument("--repeat", action="store_true", help="play it again and again, until Ctrl-C")
     add_quiet(parser)

@@ -1,4 +1,4 @@
-"""Read and write takes. The suffix of the file name chooses the format: .npz, .csv (Live Link Face), .json, .jsonl."""
+"""Read and write takes. The suffix of the file name chooses the format: .npz, .csv (Live Link Face), .json, .jsonl, .txt (iFacialMocap)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import Any
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.io.files import atomic_write, check_file
+from retarget.io.files import atomic_write, check_file, decode_text
+from retarget.performance.ifacialmocap import from_text, to_text
 from retarget.performance.json_reader import read_json
 from retarget.performance.livelink_csv import read_csv, write_csv
 from retarget.performance.take import Take
 
-READ_SUFFIXES = (".npz", ".csv", ".json", ".jsonl")
-WRITE_SUFFIXES = (".npz", ".csv", ".jsonl")
+READ_SUFFIXES = (".npz", ".csv", ".json", ".jsonl", ".txt")
+WRITE_SUFFIXES = (".npz", ".csv", ".jsonl", ".txt")
 
 
 def read_take(path: str | os.PathLike[str], code_rate: float | None = None) -> Take:
     """Read a take from a file.
 
     Args:
-        path: A .npz (`Take.save`), .csv (Live Link Face), .json or .jsonl file (see `json_reader`). A file with
-            another suffix is read as .npz if it is an archive.
+        path: A .npz (`Take.save`), .csv (Live Link Face), .json or .jsonl (see `json_reader`) or .txt file
+            (iFacialMocap). A file with another suffix is read as .npz if it is an archive.
         code_rate: Frames a second of the time codes of a .csv file. None: found from the file.
 
     Raises:
@@ -36,6 +37,13 @@ def read_take(path: str | os.PathLike[str], code_rate: float | None = None) -> T
         return read_csv(path, code_rate=code_rate)
     if suffix in (".json", ".jsonl"):
         return read_json(path)
+    if suffix == ".txt":
+        check_file(path, "iFacialMocap samples, one a line")
+        try:
+            text = decode_text(Path(path).read_bytes())
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: not a text (expected iFacialMocap samples, one a line)") from None
+        return from_text(text, str(path))
     if suffix != ".npz":
         with check_file(path, f"a take: {', '.join(READ_SUFFIXES)}").open("rb") as file:
             is_archive = file.read(2) == b"PK"
@@ -49,19 +57,23 @@ def write_take(take: Take, path: str | os.PathLike[str]) -> list[Path]:
 
     Args:
         take: The performance.
-        path: The .npz, .csv or .jsonl file to write. An existing file is replaced only when the new one is complete.
+        path: The .npz, .csv, .jsonl or .txt file to write. An existing file is replaced only when the new one is complete.
 
     Returns:
-        The files that were written. A .csv file holds one person, so a take of several people is written as one file
-        for each: NAME-person-ACTOR.csv.
+        The files that were written. A .csv or .txt file holds one person, so a take of several people is written as one
+        file for each: NAME-person-ACTOR.csv.
     """
     target = Path(path)
     suffix = target.suffix.lower()
-    if suffix == ".csv":
+    if suffix in (".csv", ".txt"):
         actors = take.actors().tolist()
         files = [target] if len(actors) < 2 else [target.with_stem(f"{target.stem}-person-{a}") for a in actors]
         for file, actor in zip(files, actors or [0], strict=True):
-            write_csv(take[take.actor == actor], file)
+            one = take[take.actor == actor]
+            if suffix == ".csv":
+                write_csv(one, file)
+            else:
+                atomic_write(file, to_text(one).encode())
         return files
     if suffix == ".jsonl":
         atomic_write(target, to_jsonl(take).encode())

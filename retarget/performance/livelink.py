@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES
 from retarget.geometry.rotations import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.performance.take import Take
-from retarget.performance.udp import open_udp
+from retarget.performance.udp import eye_angles, open_udp
 
 ANGLE_NAMES = (
     *("HeadYaw", "HeadPitch", "HeadRoll"),
@@ -35,7 +35,7 @@ DEFAULT_DISTANCE_M = 1.0
 """Distance from the camera to people whose position is not known."""
 SECONDS_PER_DAY = 86400
 
-_EYE_YAW_RAD, _EYE_PITCH_RAD = 0.60, 0.56  # angle of an eye when eyeLook* is 1: slopes of phone recordings
+_EYE_ANGLES_RAD = (0.60, 0.60, 0.56, 0.56)  # in, out, down, up when eyeLook* is 1: slopes of phone recordings
 _PACKET_VERSION = 6
 _MAX_TEXT_BYTES = 255
 
@@ -74,13 +74,10 @@ def take_to_values(take: Take) -> NDArray[np.float32]:
         (S, 61) float32 in PACKET_NAMES order. The eye angles are computed from the eyeLook* coefficients; eyes do not
         roll.
     """
-    value = {name: take.coefficients[:, column] for column, name in enumerate(ARKIT_NAMES)}
     angles = np.zeros((len(take), len(ANGLE_NAMES)))
     angles[:, :3] = quaternion_to_angles(take.rotation)
-    angles[:, 3] = (value["eyeLookInLeft"] - value["eyeLookOutLeft"]) * _EYE_YAW_RAD
-    angles[:, 6] = (value["eyeLookOutRight"] - value["eyeLookInRight"]) * _EYE_YAW_RAD
-    for column, side in ((4, "Left"), (7, "Right")):
-        angles[:, column] = (value[f"eyeLookDown{side}"] - value[f"eyeLookUp{side}"]) * _EYE_PITCH_RAD
+    eyes = eye_angles(take.coefficients, _EYE_ANGLES_RAD)  # (S, 2 eyes, to the subject's left and down)
+    angles[:, [3, 6]], angles[:, [4, 7]] = -eyes[:, :, 0], eyes[:, :, 1]
     return np.concatenate([take.coefficients, angles], axis=1).astype(np.float32)
 
 

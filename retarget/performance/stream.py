@@ -10,16 +10,23 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from retarget.gltf.document import read_glb
-from retarget.performance import livelink, vmc
+from retarget.performance import ifacialmocap, livelink, vmc
+from retarget.performance.ifacialmocap import IFacialMocapSender
 from retarget.performance.livelink import LiveLinkSender
 from retarget.performance.take import Take
 from retarget.performance.udp import Sender
-from retarget.performance.vmc import VMC_KINDS, VmcSender, expressions_of_avatar, vmc_expressions
-from retarget.rig.vrm.expressions import ExpressionMap
+from retarget.performance.vmc import VmcAvatar, VmcSender, avatar_of_document, usual_avatar
+from retarget.rig.vrm.sending import EXPRESSION_NAMES
 
-Program = Literal["vmc", "livelink"]
-"""Protocols: VMC for VTuber programs, Live Link Face for Unreal."""
+Program = Literal["vmc", "livelink", "ifacialmocap", "ifacialmocap-v2"]
+"""Protocols: VMC for VTuber programs, Live Link Face for Unreal, iFacialMocap in its two data versions for programs that know the phone app."""
 PROGRAMS: tuple[Program, ...] = get_args(Program)
+DEFAULT_PORTS: dict[Program, int] = {
+    "vmc": vmc.DEFAULT_PORT,
+    "livelink": livelink.DEFAULT_PORT,
+    "ifacialmocap": ifacialmocap.DEFAULT_PORT,
+    "ifacialmocap-v2": ifacialmocap.DEFAULT_PORT,
+}
 
 
 class PlayResult(NamedTuple):
@@ -34,44 +41,47 @@ def open_sender(
     host: str = "127.0.0.1",
     port: int | None = None,
     people: int = 1,
-    expressions: ExpressionMap | None = None,
+    avatar: VmcAvatar | None = None,
 ) -> Sender:
     """Open a connection to a program.
 
     Args:
-        program: "vmc" or "livelink".
+        program: One of PROGRAMS.
         host: Name or address of the machine on which it runs.
-        port: Its port. None for the usual one: 39540 for VMC, 11111 for Live Link.
-        people: VMC only: how many people to send, each to a port of their own, from `port` on.
-        expressions: VMC only: what to send. Live Link always sends ARKit's names, and all people to one port.
+        port: Its port. None for the usual one, see DEFAULT_PORTS.
+        people: How many people to send, each to a port of their own, from `port` on. Live Link sends all to one port.
+        avatar: VMC only: what to send. The others always send ARKit's names.
 
     Raises:
         ValueError: The program or the host is not known, or a number is out of range.
         ImportError: VMC needs python-osc, which is not installed.
     """
+    if program not in PROGRAMS:
+        raise ValueError(f"cannot send to {program!r} (expected {' or '.join(PROGRAMS)})")
+    port = DEFAULT_PORTS[program] if port is None else port
     if program == "vmc":
-        return VmcSender(host, vmc.DEFAULT_PORT if port is None else port, people, expressions)
+        return VmcSender(host, port, people, avatar)
     if program == "livelink":
-        return LiveLinkSender(host, livelink.DEFAULT_PORT if port is None else port)
-    raise ValueError(f"cannot send to {program!r} (expected {' or '.join(PROGRAMS)})")
+        return LiveLinkSender(host, port)
+    return IFacialMocapSender(host, port, people, 1 if program == "ifacialmocap" else 2)
 
 
-def expressions_for(names: str) -> ExpressionMap:
-    """Return the expressions that VMC should send.
+def avatar_for(names: str) -> VmcAvatar:
+    """Return what VMC should send.
 
     Args:
-        names: "vrm0", "vrm1" or "arkit", or an avatar's .vrm or .glb file, whose own names are then used.
+        names: "vrm0", "vrm1" or "arkit", or an avatar's .vrm or .glb file: then all that it has, under its own names.
 
     Raises:
         ValueError: It is neither a known set of names nor a readable file.
     """
-    for kind in VMC_KINDS:
-        if names == kind:
-            return vmc_expressions(kind)
+    for known in EXPRESSION_NAMES:
+        if names == known:
+            return usual_avatar(known)
     if not Path(names).is_file():
         raise ValueError(f"expression names {names!r}: expected vrm0, vrm1, arkit or an avatar's file (.vrm)")
     try:
-        return expressions_of_avatar(read_glb(names).document)
+        return avatar_of_document(read_glb(names).document)
     except ValueError as error:
         raise ValueError(f"{names}: {str(error).removeprefix(f'{names}: ')}") from None
 

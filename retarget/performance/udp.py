@@ -1,11 +1,19 @@
-"""What all senders share: the interface, and a UDP socket."""
+"""What all senders share: the interface, a UDP socket, a port for each person, and the angles of the eyes."""
 
 from __future__ import annotations
 
 import socket
 from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from retarget.arkit import ARKIT_NAMES
 from retarget.performance.take import Take
+
+MAX_PEOPLE = 64
+
+_KEEP_PORT_S = 1.0  # how long an actor who is not seen keeps the port
 
 
 class Sender(Protocol):
@@ -42,3 +50,64 @@ def open_udp(host: str, port: int) -> UdpTarget:
     except (socket.gaierror, UnicodeError):
         raise ValueError(f"{host[:80]}: no such host (expected a name or an address such as 192.168.1.20)") from None
     return UdpTarget(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), (str(found[0][4][0]), port))
+
+
+class PortPerPerson:
+    """Ports for protocols that have no actor. An actor keeps the port until nobody has seen the actor for one second."""
+
+    def __init__(self, host: str, port: int, people: int) -> None:
+        """Open a socket.
+
+        Args:
+            host: Name or address of the receiver.
+            port: The port of the first person. The others get the ports after it.
+            people: How many people are sent at the same time, 1 to 64.
+
+        Raises:
+            ValueError: The host is not known, or a port or the number of people is out of range.
+        """
+        if not 1 <= people <= MAX_PEOPLE or port + people - 1 > 65535:
+            raise ValueError(f"{people} people from port {port} on: expected 1 to {MAX_PEOPLE}, on ports up to 65535")
+        self.people = people
+        self.socket, self._address = open_udp(host, port)
+        self._offset: dict[int, int] = {}  # actor -> 0, 1 … people - 1
+        self._last_seen_s: dict[int, float] = {}
+
+    def assign(self, take: Take) -> dict[int, tuple[str, int]]:
+        """Return the addresses of the samples that have a port: row of the take -> address.
+
+        Args:
+            take: The samples of one moment. Free ports go to the people nearest to the camera.
+        """
+        by_distance = np.argsort(-take.translation[:, 2], kind="stable").tolist()
+        self._last_seen_s.update(zip(take.actor.tolist(), take.time_s.tolist(), strict=True))
+        now_s = float(take.time_s.max(initial=-np.inf))
+        self._offset = {a: offset for a, offset in self._offset.items() if now_s - self._last_seen_s[a] <= _KEEP_PORT_S}
+        found = {}
+        for row in by_distance:
+            actor = int(take.actor[row])
+            free = sorted(set(range(self.people)) - set(self._offset.values()))
+            if actor not in self._offset and free:
+                self._offset[actor] = free[0]
+            if actor in self._offset:
+                found[row] = (self._address[0], self._address[1] + self._offset[actor])
+        return found
+
+
+def eye_angles(coefficients: ArrayLike, at_one_rad: ArrayLike) -> NDArray[np.float64]:
+    """Compute how far the eyes turn.
+
+    Args:
+        coefficients: (N, 52) in ARKIT_NAMES order.
+        at_one_rad: (4,) angles in, out, down and up at coefficient 1.
+
+    Returns:
+        (N, 2, 2) radians of the left and the right eye: to the subject's left, and down.
+    """
+    given = np.asarray(coefficients, np.float64)
+    inwards, outwards, down, up = np.asarray(at_one_rad, np.float64)
+    angles = []
+    for side, sign in (("Left", 1), ("Right", -1)):
+        look = {way: given[:, ARKIT_NAMES.index(f"eyeLook{way}{side}")] for way in ("In", "Out", "Down", "Up")}
+        angles.append([sign * (look["Out"] * outwards - look["In"] * inwards), look["Down"] * down - look["Up"] * up])
+    return np.moveaxis(np.array(angles), 2, 0)

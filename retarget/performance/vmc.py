@@ -1,182 +1,189 @@
 """Virtual Motion Capture (VMC) protocol: send faces to VTuber programs as OSC bundles over UDP.
 
 A program that sends faces is an "assistant". It sends to the "performer" (VSeeFace, VirtualMotionCapture …) on port
-39540, which knows the rest of the body. The protocol has no actor, so each person needs a port. Its axes are Unity's
-(left-handed): our head axes with x negated, so that a quaternion x y z w becomes (x, -y, -z, w).
+39540, which knows the rest of the body. A "marionette", which only draws, listens on port 39539. The protocol has no
+actor, so each person needs a port. Its axes are Unity's (left-handed): our head axes with x negated, so that a
+quaternion x y z w becomes (x, -y, -z, w).
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.geometry.rotations import Floats
+from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
+from retarget.geometry.rotations import Floats, matrix_to_quaternion, rotation_about
 from retarget.gltf.document import Document
+from retarget.gltf.node_tree import local_matrix, parent_indices, world_matrices
 from retarget.performance.take import Take
-from retarget.performance.udp import open_udp
-from retarget.rig.vrm.expressions import ExpressionMap, covers_face, expression_map
-from retarget.rig.vrm.presets import PRESETS
+from retarget.performance.udp import PortPerPerson, eye_angles
+from retarget.rig.vrm.avatar import humanoid_bones, max_eye_angles_rad, vrm_version
+from retarget.rig.vrm.expressions import VrmExpressions
+from retarget.rig.vrm.sending import ExpressionNames, expressions_by_names, expressions_of_avatar, has_eye_bones
 
 DEFAULT_PORT = 39540
-MAX_PEOPLE = 64
-VmcKind = Literal["vrm0", "vrm1", "arkit"]
-"""Sets of expression names: VRM 0.x's, VRM 1.0's, or ARKit's 52."""
-VMC_KINDS: tuple[VmcKind, ...] = get_args(VmcKind)
+MAX_DATAGRAM_BYTES = 1472
+"""A datagram of this size fits into one Ethernet frame of 1,500 bytes, headers included."""
 
-_KEEP_PORT_S = 1.0  # how long an actor who is not seen keeps the port
+_USUAL_HEAD_OFFSET_M = (0.0, 0.1, 0.0)  # from neck to head, where the avatar is not known
+_GAZE_DISTANCE_M = 1.0
 
-# Emotions and gaze are left to the receiving program: it has hotkeys for emotions and moves the eyes itself.
-_SENT_PRESETS = ("aa", "ih", "ou", "ee", "oh", "blinkLeft", "blinkRight")
+_Message = tuple[str, list[str | int | float]]
 
 
-def vmc_expressions(kind: VmcKind = "vrm0") -> ExpressionMap:
-    """Return the expressions to send.
+class VmcAvatar(NamedTuple):
+    """What is sent to an avatar.
 
-    Args:
-        kind: "vrm0" for the protocol's default names (A I U E O Blink_L Blink_R), "vrm1" for those of VRM 1.0
-            (aa ih …), or "arkit" for all 52 as avatars with "perfect sync" spell them (BrowInnerUp, JawOpen …).
-
-    Raises:
-        ValueError: The kind is unknown.
+    Attributes:
+        expressions: Its expressions.
+        bone_offsets: Bone -> (3,) its place relative to its parent bone in meters, in Unity's axes. Always "Head"; "LeftEye" and
+            "RightEye" if they move the gaze. Receivers move bones to the places that they get, so these must be the avatar's own.
+        eye_angles_rad: (4,) how far an eye turns in, out, down and up at coefficient 1.
     """
-    if kind == "arkit":
-        names = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES)
-        return expression_map(names, [{own: 1.0} for own in ARKIT_NAMES])
-    if kind not in VMC_KINDS:
-        raise ValueError(f"expression names {kind!r}: expected vrm0, vrm1 or arkit")
-    sent = [preset for preset in PRESETS if preset.name in _SENT_PRESETS]
-    return expression_map([p.name if kind == "vrm1" else p.vrm0_name for p in sent], [p.weights for p in sent])
+
+    expressions: VrmExpressions
+    bone_offsets: dict[str, tuple[float, float, float]]
+    eye_angles_rad: NDArray[np.float64]
 
 
-def expressions_of_avatar(document: Document) -> ExpressionMap:
-    """Return the expressions to send to an avatar, by the names in its file.
+def usual_avatar(names: ExpressionNames = "vrm0") -> VmcAvatar:
+    """Return what is sent to an avatar whose file is not known: expressions by `names`, the head, and where it looks.
 
-    Args:
-        document: The JSON document of the avatar's VRM file.
+    Eye bones are not sent, because their places are not known.
+    """
+    limits = np.array([EYE_TURN_RAD[0]] * 2 + [EYE_TURN_RAD[1]] * 2)
+    return VmcAvatar(expressions_by_names(names), {"Head": _USUAL_HEAD_OFFSET_M}, limits)
 
-    Returns:
-        The avatar's expressions that are named after ARKit's shapes, if there are enough for a face; otherwise the
-        presets of its VRM version. Receiving programs distinguish upper and lower case.
+
+def avatar_of_document(document: Document) -> VmcAvatar:
+    """Return what is sent to an avatar: all that its VRM file has.
 
     Raises:
         ValueError: The expressions of the file are damaged.
     """
-    extensions = document.get("extensions", {})
-    try:
-        old = extensions.get("VRM", {}).get("blendShapeMaster", {}).get("blendShapeGroups", [])
-        new = extensions.get("VRMC_vrm", {}).get("expressions", {}).get("custom", {})
-        names = [str(group.get("name", "")) for group in old] + [str(name) for name in new]
-    except (AttributeError, TypeError):
-        raise ValueError("its VRM expressions are damaged (expected groups or custom expressions with names)") from None
-    own = {known: name for name in names if (known := canonical_name(name)) is not None}
-    if not covers_face(np.array([name in own for name in ARKIT_NAMES])):
-        return vmc_expressions("vrm1" if "VRMC_vrm" in extensions else "vrm0")
-    return expression_map(list(own.values()), [{known: 1.0} for known in own])
+    expressions, bones = expressions_of_avatar(document), humanoid_bones(document)
+    offsets = {"Head": _USUAL_HEAD_OFFSET_M}
+    wanted = {"Head": "head"} | ({"LeftEye": "leftEye", "RightEye": "rightEye"} if has_eye_bones(document) else {})
+    parents, world = parent_indices(document), world_matrices(document)
+    mirrored = (1, 1, -1) if vrm_version(document) == "0.x" else (-1, 1, 1)  # such an avatar faces -z in its file
+    for sent_name, bone in wanted.items():
+        if bone in bones:
+            parent = int(parents[bones[bone]])
+            scale = np.cbrt(abs(np.linalg.det(world[parent][:3, :3]))) if parent >= 0 else 1.0
+            place = local_matrix(document["nodes"][bones[bone]])[:3, 3] * scale * mirrored
+            offsets[sent_name] = (float(place[0]), float(place[1]), float(place[2]))
+    return VmcAvatar(expressions, offsets, max_eye_angles_rad(document))
 
 
-def encode_bundle(coefficients: Floats, rotation: Floats, time_s: float, expressions: ExpressionMap) -> bytes:
-    """Encode one sample as an OSC bundle.
+def encode_bundles(coefficients: Floats, rotation: Floats, time_s: float, avatar: VmcAvatar) -> list[bytes]:
+    """Encode one sample as OSC bundles.
 
     Args:
         coefficients: (52,) in ARKIT_NAMES order.
         rotation: (4,) quaternion x y z w of `Take`.
         time_s: Time in seconds.
-        expressions: The expressions to send.
+        avatar: What is sent.
+
+    Returns:
+        Datagrams of at most MAX_DATAGRAM_BYTES. The last one ends with the message that applies the expressions.
 
     Raises:
         ImportError: python-osc is not installed.
     """
     try:
-        from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
         from pythonosc.osc_message_builder import OscMessageBuilder
     except ImportError:
         raise ImportError("VMC needs python-osc: pip install '.[stream]'") from None
 
-    x, y, z, w = (float(v) for v in rotation)
-    values = expressions.values(np.asarray(coefficients)[None])[0].tolist()
-    messages: list[tuple[str, list[str | int | float]]] = [
-        ("/VMC/Ext/OK", [1]),
-        ("/VMC/Ext/T", [float(time_s)]),
-        ("/VMC/Ext/Bone/Pos", ["Head", 0.0, 0.0, 0.0, x, -y, -z, w]),
-        *(("/VMC/Ext/Blend/Val", [name, value]) for name, value in zip(expressions.names, values, strict=True)),
-        ("/VMC/Ext/Blend/Apply", []),
-    ]
-    bundle = OscBundleBuilder(IMMEDIATELY)
-    for address, arguments in messages:
+    encoded = []
+    for address, arguments in _messages(np.asarray(coefficients), rotation, time_s, avatar):
         message = OscMessageBuilder(address)
         for argument in arguments:
             message.add_arg(argument)
-        bundle.add_content(message.build())
-    return bytes(bundle.build().dgram)
+        encoded.append(message.build())
+    return _bundles(encoded)
+
+
+def _messages(coefficients: Floats, rotation: Floats, time_s: float, avatar: VmcAvatar) -> list[_Message]:
+    """List what is sent: availability, time, bones, the point that the eyes look at, expressions."""
+    angles = eye_angles(coefficients[None], avatar.eye_angles_rad)[0]  # (2 eyes, left and down)
+    eyes = rotation_about("y", angles[:, 0]) @ rotation_about("x", angles[:, 1])
+    turns = dict(zip(("Head", "LeftEye", "RightEye"), (rotation, *matrix_to_quaternion(eyes)), strict=True))
+    bones: list[_Message] = []
+    for bone, place in avatar.bone_offsets.items():
+        x, y, z, w = (float(v) for v in turns[bone])
+        bones.append(("/VMC/Ext/Bone/Pos", [bone, *place, x, -y, -z, w]))
+    left, up, front = (float(v) for v in eyes[:, :, 2].mean(axis=0) * _GAZE_DISTANCE_M)
+    values = avatar.expressions.values(coefficients[None])[0].tolist()
+    blends: list[_Message] = [
+        ("/VMC/Ext/Blend/Val", [name, value]) for name, value in zip(avatar.expressions.mapping.names, values, strict=True)
+    ]
+    start: list[_Message] = [("/VMC/Ext/OK", [1]), ("/VMC/Ext/T", [float(time_s)])]
+    return [*start, *bones, ("/VMC/Ext/Set/Eye", [1, -left, up, front]), *blends, ("/VMC/Ext/Blend/Apply", [])]
+
+
+def _bundles(messages: Iterable[Any]) -> list[bytes]:
+    """Pack encoded messages, in their order, into as few bundles as the size of a datagram allows."""
+    from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+
+    empty_bytes, length_bytes = 16, 4
+    bundles: list[list[Any]] = []
+    size = MAX_DATAGRAM_BYTES
+    for message in messages:
+        added = length_bytes + int(message.size)
+        if size + added > MAX_DATAGRAM_BYTES:
+            bundles.append([])
+            size = empty_bytes
+        bundles[-1].append(message)
+        size += added
+    datagrams = []
+    for contents in bundles:
+        bundle = OscBundleBuilder(IMMEDIATELY)
+        for message in contents:
+            bundle.add_content(message)
+        datagrams.append(bytes(bundle.build().dgram))
+    return datagrams
 
 
 class VmcSender:
-    """Sends samples by VMC. Each actor gets a port and keeps it until the actor has not been seen for one second."""
+    """Sends samples by VMC, each actor to a port."""
 
-    def __init__(
-        self,
-        host: str = "127.0.0.1",
-        port: int = DEFAULT_PORT,
-        people: int = 1,
-        expressions: ExpressionMap | None = None,
-    ) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = DEFAULT_PORT, people: int = 1, avatar: VmcAvatar | None = None) -> None:
         """Open a socket.
 
         Args:
             host: Name or address of the machine on which the program runs.
             port: The port of the first person. The others get the ports after it.
             people: How many people are sent at the same time, 1 to 64.
-            expressions: What to send. None for the protocol's default names.
+            avatar: What to send. None for VRM 0.x's presets, which are the protocol's default names.
 
         Raises:
             ValueError: The host is not known, or a port or the number of people is out of range.
             ImportError: python-osc is not installed.
         """
-        if not 1 <= people <= MAX_PEOPLE or port + people - 1 > 65535:
-            raise ValueError(f"{people} people from port {port} on: expected 1 to {MAX_PEOPLE}, on ports up to 65535")
-        self.people = people
-        self.expressions = expressions or vmc_expressions()
-        self._port_offset: dict[int, int] = {}  # actor -> 0, 1 … people - 1
-        self._last_seen_s: dict[int, float] = {}
+        self.avatar = avatar or usual_avatar()
+        self._ports = PortPerPerson(host, port, people)
         # Encode once, so that a missing python-osc is reported at once.
-        encode_bundle(np.zeros(len(ARKIT_NAMES)), np.array([0, 0, 0, 1]), 0, self.expressions)
-        self._socket, self._address = open_udp(host, port)
+        encode_bundles(np.zeros(len(ARKIT_NAMES)), np.array([0, 0, 0, 1]), 0, self.avatar)
 
     def send(self, take: Take) -> int:
-        """Send one bundle for each sample whose actor has a port.
+        """Send each sample whose actor has a port.
 
         Args:
             take: The samples of one moment. Free ports go to the people nearest to the camera.
 
         Returns:
-            How many bundles were sent.
+            How many samples were sent.
         """
-        by_distance = np.argsort(-take.translation[:, 2], kind="stable")
-        self._last_seen_s.update(zip(take.actor.tolist(), take.time_s.tolist(), strict=True))
-        self._assign_ports(take.actor[by_distance].tolist(), float(take.time_s.max(initial=-np.inf)))
-        sent = 0
-        for row in by_distance:
-            offset = self._port_offset.get(int(take.actor[row]))
-            if offset is not None:
-                data = encode_bundle(take.coefficients[row], take.rotation[row], take.time_s[row], self.expressions)
-                self._socket.sendto(data, (self._address[0], self._address[1] + offset))
-                sent += 1
-        return sent
-
-    def _assign_ports(self, actors: list[int], now_s: float) -> None:
-        """Free the ports of people who left; give free ports to `actors` in their order."""
-        self._port_offset = {
-            actor: offset
-            for actor, offset in self._port_offset.items()
-            if now_s - self._last_seen_s[actor] <= _KEEP_PORT_S
-        }
-        for actor in actors:
-            free = sorted(set(range(self.people)) - set(self._port_offset.values()))
-            if actor not in self._port_offset and free:
-                self._port_offset[actor] = free[0]
+        addresses = self._ports.assign(take)
+        for row, address in addresses.items():
+            for data in encode_bundles(take.coefficients[row], take.rotation[row], take.time_s[row], self.avatar):
+                self._ports.socket.sendto(data, address)
+        return len(addresses)
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        self._ports.socket.close()

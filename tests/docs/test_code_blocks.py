@@ -16,7 +16,7 @@ from tests.docs.pages import PAGES, ROOT, blocks, name_of
 
 ONLY_OPTIONS = {  # commands that need a webcam, another program, a data set or hours: only their options are checked
     ("mfn", name) for name in ("live", "fit", "validate", "test", "export", "quantize", "annotate", "bench")
-} | {("retarget", "stream")}
+} | {("retarget", "stream"), ("retarget", "record")}
 NOT_OURS = {"git", "cd", "lint-imports", "npx", "npm"}
 _ran: set[str] = set()
 TOOLS = {"ruff", "mypy", "pytest", "mkdocs", "build"}

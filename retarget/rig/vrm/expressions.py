@@ -87,9 +87,13 @@ class VrmExpressions:
         matrix[list(rows)] = 0
         return replace(self, mapping=self.mapping._replace(matrix=matrix))
 
+    def values(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute expression values (N, K) in [0, 1], after what expressions do to each other, from coefficients (N, 52)."""
+        return apply_overrides(self, self.mapping.values(coefficients))
+
     def weights(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
         """Compute morph weights (N, M), not clipped, from coefficients (N, 52)."""
-        return apply_overrides(self, self.mapping.values(coefficients)) @ self.binds
+        return self.values(coefficients) @ self.binds
 
 
 def apply_overrides(expressions: VrmExpressions, values: NDArray[np.float32]) -> NDArray[np.float32]:

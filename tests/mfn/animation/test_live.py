@@ -78,7 +78,7 @@ def test_bad_input_is_one_line(arguments, message, spots, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--to", "vcm"], "argument --to: 'vcm': expected vmc, livelink or window; did you mean 'vmc'?"),
+        (["--to", "vcm"], "argument --to: 'vcm': expected vmc, livelink, ifacialmocap, ifacialmocap-v2 or window; did you mean 'vmc'?"),
         (["--seconds", "0"], "argument --seconds: 0: expected a number, above 0"),
         (["--port", "70000"], "argument --port: 70000: expected a whole number, 1 to 65535"),
     ],
@@ -91,7 +91,7 @@ def test_wrong_usage_is_2(arguments, message, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (LiveOptions(to=["obs"]), "--to obs: expected vmc, livelink or window"),
+        (LiveOptions(to=["obs"]), "--to obs: expected vmc, livelink, ifacialmocap, ifacialmocap-v2 or window"),
         (LiveOptions(to=[]), r"--to \(nothing\): expected"),
         (LiveOptions(seconds=0.0), "--seconds 0: expected more than 0"),
     ],
