@@ -5,27 +5,31 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
+from mfn.batch.sources import PictureName, list_pictures, printable, read_picture_bytes
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_network, add_quiet, add_tiles, load_tiled_predictor
 from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor
-from mfn.inference.visualize import draw_faces
+from mfn.inference.visualize import draw_boxes, draw_faces
 from mfn.structures.camera import pitch_yaw_roll_deg
 from mfn.structures.faces import Faces
 from mfn.structures.faces_json import PictureInfo
-from mfn.structures.head_model import HeadModel
+from mfn.structures.head_model import default_head_model
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.command_line import whole_number
 from retarget.io.files import atomic_write, make_folder, one_line_error
-from retarget.io.images import Image, find_images, read_image, write_image
+from retarget.io.images import Image, decode_image, write_image
 from retarget.io.progress import Progress
 
 _PURPOSES = {
     "json": "box, pose, identity and 51 ARKit weights of every face; `retarget animate` reads it",
-    "png": "the picture with boxes, head axes and meshes drawn in",
+    "png": "the picture with the faces drawn in",
+    "jpg": "the picture with the faces drawn in",
 }
 _STRONGEST = 3  # expressions in a row of the table
 _MIN_WEIGHT = 0.05  # weaker expressions are not named
@@ -36,67 +40,125 @@ _WARN_FROM_PX = 40  # height in the picture: a warning appears where faces of th
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn detect` and return the exit code."""
     parser = PROGRAM.parser(verb, "Find every face of pictures: a table, NAME.faces.json and NAME.faces.png.")
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="picture files, or directories of pictures")
-    text = "directory to write into; it is made if it is missing (default: the current directory)"
+    text = "picture files, patterns, or directories, which are searched with their subdirectories"
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help=text)
+    text = "directory to write into, made if it is missing; subdirectories stay subdirectories (default: the current directory)"
     parser.add_argument("--out", default=".", metavar="DIRECTORY", help=text)
     yes_no = argparse.BooleanOptionalAction
     parser.add_argument("--json", action=yes_no, default=True, help="whether to write NAME.faces.json")
     parser.add_argument("--draw", action=yes_no, default=True, help="whether to write NAME.faces.png")
+    parser.add_argument("--boxes", action="store_true", help="draw boxes only, which is fast")
+    parser.add_argument("--jpeg", action="store_true", help="draw into NAME.faces.jpg, which is much smaller than a PNG")
+    text = "scale drawings down to this longer side (default: the size of the picture)"
+    parser.add_argument("--draw-side", type=whole_number(16), default=None, metavar="PX", help=text)
+    parser.add_argument("--resume", action="store_true", help="leave out pictures whose files are there already")
     add_quiet(parser)
     add_network(parser)
     add_tiles(parser)
     options = parser.parse_args(arguments)
-    formats = [name for name, wanted in (("json", options.json), ("png", options.draw)) if wanted]
-    return detect(load_tiled_predictor(options), options.pictures, options.out, formats, options.quiet)
+    formats = [name for name, wanted in (("json", options.json), ("jpg" if options.jpeg else "png", options.draw)) if wanted]
+    output = DetectOutput(options.out, formats, Drawing(options.boxes, options.draw_side), options.resume)
+    return detect(load_tiled_predictor(options), options.pictures, output, options.quiet)
 
 
-def detect(
-    predictor: Predictor | TiledPredictor, pictures: Sequence[str], out: str | Path, formats: Sequence[str], quiet: bool = False
-) -> int:
+class Drawing(NamedTuple):
+    """How faces are drawn: only their boxes, and the longer side of the drawing in px, None for the size of the picture."""
+
+    boxes_only: bool = False
+    longer_side_px: int | None = None
+
+    def draw(self, picture: Image, faces: Faces) -> Image:
+        """Return a drawing of the faces of a picture (H, W, 3) uint8 RGB."""
+        drawn = draw_boxes(picture, faces) if self.boxes_only else draw_faces(picture, faces, default_head_model())
+        factor = (self.longer_side_px or np.inf) / max(drawn.shape[:2])
+        if factor >= 1:
+            return drawn
+        import cv2
+
+        size = max(1, round(drawn.shape[1] * factor)), max(1, round(drawn.shape[0] * factor))
+        return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class DetectOutput(NamedTuple):
+    """What `detect` writes.
+
+    Attributes:
+        folder: Directory to write into, made if it is missing.
+        formats: "json", "png" or "jpg", or none.
+        drawing: How faces are drawn.
+        resume: Leave out pictures whose files are all there.
+    """
+
+    folder: str | Path = "."
+    formats: Sequence[str] = ()
+    drawing: Drawing = Drawing()
+    resume: bool = False
+
+    def files(self, name: str) -> dict[str, Path]:
+        """Return the files of a picture by their format; `name` is its path in the folder without suffix."""
+        return {kind: Path(self.folder) / f"{name}.faces.{kind}" for kind in self.formats}
+
+
+def detect(predictor: Predictor | TiledPredictor, pictures: Sequence[str], output: DetectOutput, quiet: bool = False) -> int:
     """Print a table of every picture's faces and write files. A bad picture is reported, and the others go on.
 
     Args:
         predictor: Detects the faces.
-        pictures: Files, or directories of pictures.
-        out: Directory to write into, made if it is missing.
-        formats: "json", "png", both or none.
+        pictures: Files, directories that are searched with their subdirectories, patterns or URLs.
+        output: What is written.
         quiet: Print errors only.
 
     Returns:
         The exit code: 1 if a picture could not be read.
     """
-    paths = find_images(pictures)
-    out = make_folder(out) if formats else Path(out)
-    head_model = HeadModel.load() if "png" in formats else None
+    listing = list_pictures(pictures)
+    if listing.skipped and not quiet:
+        print(listing.skipped_line(), file=sys.stderr)
+    named = list(_output_names(listing.pictures))
+    if output.formats:
+        make_folder(output.folder)
+    if output.resume and output.formats:
+        named = [item for item in named if not all(file.is_file() for file in output.files(item[1]).values())]
+        if not quiet and len(named) < len(listing.pictures):
+            print(f"{len(listing.pictures) - len(named)} of {len(listing.pictures)} pictures were done before")
     failed = 0
-    written: dict[str, list[Path]] = {name: [] for name in formats}
-    with Progress(quiet or len(paths) == 1) as progress:
+    with Progress(quiet or len(named) == 1) as progress:
         show = progress.bar("pictures")
-        for number, (path, name) in enumerate(_output_names(paths), 1):
+        for number, (picture, name) in enumerate(named, 1):
             try:
-                picture = read_image(path)
-                faces = predictor(picture)
-                if not quiet:
-                    print(table(path, picture, faces) + small_face_warning(picture, predictor))
-                for kind in formats:
-                    file = out / f"{name}.faces.{kind}"
-                    if kind == "json":
-                        atomic_write(file, faces_json(path, picture, faces).encode())
-                    else:
-                        write_image(file, draw_faces(picture, faces, head_model))
-                    written[kind].append(file)
+                _detect_one(predictor, picture, output, name, quiet)
             except BrokenPipeError:  # the reader of the table has gone: this picture is not at fault
                 raise
             except (ValueError, OSError, MemoryError, ImportError) as error:
                 print(f"mfn: {one_line_error(error)}", file=sys.stderr)
                 failed += 1
-            show(number, len(paths))
-    if not quiet:
-        for kind, files in written.items():
-            if files:
-                name = str(files[0]) if len(files) == 1 else f"{len(files)} files {out / f'NAME.faces.{kind}'}"
-                print(f"wrote {name}: {_PURPOSES[kind]}")
+            show(number, len(named))
+    if not quiet and failed < len(named):
+        _print_written(output, [name for _, name in named])
     return int(failed > 0)
+
+
+def _detect_one(predictor: Predictor | TiledPredictor, picture: PictureName, output: DetectOutput, name: str, quiet: bool) -> None:
+    """Read one picture, print its table and write its files."""
+    pixels = decode_image(read_picture_bytes(picture.path), picture.path)
+    faces = predictor(pixels)
+    if not quiet:
+        print(table(picture.path, pixels, faces) + small_face_warning(pixels, predictor))
+    for kind, file in output.files(name).items():
+        make_folder(file.parent)
+        if kind == "json":
+            atomic_write(file, faces_json(picture.name, pixels, faces).encode())
+        else:
+            write_image(file, output.drawing.draw(pixels, faces))
+
+
+def _print_written(output: DetectOutput, names: Sequence[str]) -> None:
+    """Print which files were written, a line for each kind."""
+    for kind in output.formats:
+        files = [file for file in (output.files(name)[kind] for name in names) if file.is_file()]
+        if files:
+            name = str(files[0]) if len(files) == 1 else f"{len(files)} files {Path(output.folder) / f'NAME.faces.{kind}'}"
+            print(f"wrote {name}: {_PURPOSES[kind]}")
 
 
 def small_face_warning(picture: Image, predictor: Predictor | TiledPredictor) -> str:
@@ -126,18 +188,19 @@ def table(path: str | Path, picture: Image, faces: Faces) -> str:
     return "\n".join(lines)
 
 
-def faces_json(path: str | Path, picture: Image, faces: Faces) -> str:
-    """Return `Faces.to_json` with the name and size of the picture."""
-    return faces.to_json(PictureInfo(Path(path).name, picture.shape[1], picture.shape[0]))
+def faces_json(name: str, picture: Image, faces: Faces) -> str:
+    """Return `Faces.to_json` with the name of the picture, relative to the directory that was searched, and its size."""
+    return faces.to_json(PictureInfo(printable(name), picture.shape[1], picture.shape[0]))
 
 
-def _output_names(paths: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each path with the name of its outputs: its stem, with a number where that name is taken."""
+def _output_names(pictures: Sequence[PictureName]) -> Iterator[tuple[PictureName, str]]:
+    """Yield each picture with the name of its outputs: its name without suffix, with a number where that is taken."""
     taken: set[str] = set()
-    for path in paths:
-        name, number = path.stem, 1
+    for picture in pictures:
+        stem = PurePosixPath(picture.name).with_suffix("").as_posix()
+        name, number = stem, 1
         while name.lower() in taken:
             number += 1
-            name = f"{path.stem}-{number}"
+            name = f"{stem}-{number}"
         taken.add(name.lower())
-        yield path, name
+        yield picture, name

@@ -100,6 +100,15 @@ def draw_faces(picture: Image, faces: Faces, head_model: HeadModel | None = None
     return canvas
 
 
+def draw_boxes(picture: Image, faces: Faces) -> Image:
+    """Draw the boxes of faces with their numbers and scores on a copy of their picture (H, W, 3) uint8 RGB."""
+    canvas: Image = picture.copy()
+    for i in np.argsort(faces.scale, kind="stable"):
+        if np.isfinite(faces.box[i]).all():
+            _draw_box(canvas, faces.box[i], f"{i} {faces.score[i]:.2f}", face_color(int(i)))
+    return canvas
+
+
 def face_color(number: int) -> tuple[int, int, int]:
     """Return the color of a face, sRGB 0 to 255."""
     r, g, b = np.round(TINTS[number % len(TINTS)] * 255).astype(int).tolist()

@@ -45,7 +45,7 @@ IMAGE_SUFFIXES = (
 """Suffixes of the images that are found in a folder. A file that is named is read whatever its suffix."""
 OVERLAY_SUFFIX = ".faces.png"
 """Suffix of the drawings that `mfn detect` writes. They are not found in a folder."""
-_OWN_SUFFIXES = (OVERLAY_SUFFIX, ".faces.json", ".glb")  # what our commands write beside images
+_OWN_SUFFIXES = (OVERLAY_SUFFIX, ".faces.jpg", ".faces.json", ".glb")  # what our commands write beside images
 _NAMED_FILES = 5  # of the skipped files in a warning
 
 _PNG_COMPRESSION = 3  # of 0 to 9

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mfn.cli.detect import detect
+from mfn.cli.detect import DetectOutput, detect
 from mfn.cli.main import main
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
@@ -49,7 +49,7 @@ def test_drawings_of_several_pictures(crowd, spots, head_model, capsys):
     drawn = cv2.imread("crowd.faces.png")
     assert drawn.shape == (768, 1280, 3) and drawn.any(axis=2).mean() > 0.002
     assert not cv2.imread("nobody.faces.png").any()
-    assert capsys.readouterr().out.splitlines()[-1].startswith("wrote 2 files NAME.faces.png: the picture with boxes")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("wrote 2 files NAME.faces.png: the picture with the faces")
 
 
 def test_a_bad_picture_is_reported_and_the_others_go_on(crowd, spots, capsys):
@@ -66,7 +66,7 @@ def test_a_reader_who_leaves_is_not_counted_as_a_bad_picture(crowd, spots, monke
 
     monkeypatch.setattr("mfn.cli.detect.table", gone)
     with pytest.raises(BrokenPipeError):
-        detect(Predictor.load(spots, size=(640, 384)), ["crowd.png"], ".", ())
+        detect(Predictor.load(spots, size=(640, 384)), ["crowd.png"], DetectOutput())
 
 
 def test_pictures_of_the_same_name_do_not_overwrite_each_other(crowd, spots):
@@ -83,3 +83,38 @@ def test_the_drawings_of_an_earlier_run_are_not_read_again(crowd, spots, head_mo
     for _ in range(2):
         assert run(".", *NETWORK, spots, "--quiet") == 0
     assert sorted(p.name for p in crowd.glob("*.png")) == ["crowd.faces.png", "crowd.png", "nobody.faces.png", "nobody.png"]
+
+
+@pytest.fixture
+def folder(crowd):
+    """The two pictures of `crowd` in photos and photos/party, beside a file that is no picture."""
+    (crowd / "photos" / "party").mkdir(parents=True)
+    (crowd / "crowd.png").rename(crowd / "photos" / "party" / "crowd.png")
+    (crowd / "nobody.png").rename(crowd / "photos" / "nobody.png")
+    (crowd / "photos" / "clip.mp4").write_bytes(b"a clip")
+    return crowd
+
+
+def test_folders_are_searched_and_kept(folder, spots, capsys):
+    assert run("photos", *NETWORK, spots, "--no-draw", "--out", "out") == 0
+    out, err = capsys.readouterr()
+    assert "photos/party/crowd.png: 1280 x 768 px, 2 faces" in out and "wrote 2 files" in out
+    assert "skipped 1 file that is no picture we read: photos/clip.mp4" in err
+    assert json.loads((folder / "out/party/crowd.faces.json").read_text())["picture"] == "party/crowd.png"
+    assert (folder / "out/nobody.faces.json").is_file()
+
+
+def test_resume_leaves_out_what_is_there(folder, spots, capsys):
+    (folder / "out").mkdir()
+    (folder / "out/nobody.faces.json").write_text("kept")
+    assert run("photos", *NETWORK, spots, "--no-draw", "--out", "out", "--resume") == 0
+    assert "1 of 2 pictures were done before" in capsys.readouterr().out
+    assert (folder / "out/nobody.faces.json").read_text() == "kept" and (folder / "out/party/crowd.faces.json").is_file()
+
+
+def test_drawings_of_boxes_only_as_small_jpeg_files(crowd, spots):
+    assert run("crowd.png", *NETWORK, spots, "--no-json", "--boxes", "--jpeg", "--draw-side", "640", "--quiet") == 0
+    drawn = cv2.imread("crowd.faces.jpg")
+    assert drawn.shape == (384, 640, 3) and (drawn > 60).any(axis=2).sum() > 100
+    assert run(".", *NETWORK, spots, "--no-json", "--boxes", "--jpeg", "--quiet", "--out", "out") == 0
+    assert sorted(p.name for p in (crowd / "out").iterdir()) == ["crowd.faces.jpg", "nobody.faces.jpg"]
