@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.common import make_parser, picture_grid
-from experiments.data_generation.profiles import lone_faces
+from experiments.data_generation.profiles import lone_faces, training_pack
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.synthesis.expressions import change_expression
 from mfn.training.data.pack_writer import write_pack
-from mfn.training.data.packs import Pack, read_pack
+from mfn.training.data.packs import Pack
 from retarget.io.images import Image, decode_image, encode_jpeg, write_image
 
 SHARES = {"lfw": 0.7, "youtube": 0.3}  # pack -> share of the faces
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=6000, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    packs = {name: read_pack(args.data / "faces", args.labels, name) for name in SHARES}
+    packs = {name: training_pack(args.data / "faces", args.labels, name) for name in SHARES}
     start = time.perf_counter()
     edits = make(packs, args.count, args.seed)
     print(f"{len(edits.coded) / (time.perf_counter() - start):.1f} edits a second")

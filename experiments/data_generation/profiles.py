@@ -25,7 +25,7 @@ from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter
 from mfn.synthesis.pose_edit import rotate_and_repaint
 from mfn.training.data.pack_writer import write_contact_sheet, write_pack
-from mfn.training.data.packs import Pack, read_pack, read_pictures
+from mfn.training.data.packs import Pack, held_out, read_pack, read_pictures
 from retarget.geometry.rotations import rotation_about
 from retarget.io.images import Image, encode_jpeg
 
@@ -44,6 +44,12 @@ class Turn(NamedTuple):
 
     row: int
     rotation: NDArray[np.float64]
+
+
+def training_pack(folder: Path, labels: Path, name: str) -> Pack:
+    """Read a pack without the faces of the photos that are held out for validation, so that no edit of them is trained on."""
+    pack = read_pack(folder, labels, name)
+    return pack.select(~held_out(len(pack.pictures)))
 
 
 def lone_faces(pack: Pack, min_height_px: float = 40) -> NDArray[np.int64]:
@@ -128,7 +134,7 @@ def main() -> None:
     parser.add_argument("--nods", type=float, default=0.4, help="share of the faces that look up or down, not aside")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    packs = {name: read_pack(args.data / "faces", args.labels, name) for name in SHARES}
+    packs = {name: training_pack(args.data / "faces", args.labels, name) for name in SHARES}
     start = time.perf_counter()
     coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.nods, args.seed)
     print(f"{len(coded) / (time.perf_counter() - start):.1f} faces a second")

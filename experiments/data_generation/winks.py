@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.common import make_parser, picture_grid
-from experiments.data_generation.profiles import lone_faces
+from experiments.data_generation.profiles import lone_faces, training_pack
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.eye_swap import SIDES, swap_eye
 from mfn.training.data.pack_writer import write_pack
-from mfn.training.data.packs import Pack, held_out, read_pack
+from mfn.training.data.packs import Pack
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image, decode_image, encode_jpeg, write_image
 
@@ -56,11 +56,10 @@ class Winks(NamedTuple):
 
 
 def read_portraits(packs: Sequence[Pack]) -> Portraits:
-    """Choose lone, large, frontal faces that are not held out for validation."""
+    """Choose lone, large, frontal faces."""
     faces, photos = [], []
     for pack in packs:
         rows = lone_faces(pack, MIN_HEIGHT_PX)
-        rows = rows[~held_out(len(pack.pictures))[pack.faces.image[rows]]]
         pitch_deg, yaw_deg, _ = np.abs(np.degrees(euler_from_rotation(pack.faces.rotation[rows]))).T
         rows = rows[(yaw_deg < MAX_YAW_DEG) & (pitch_deg < MAX_PITCH_DEG)]
         faces.append(pack.faces[rows])
@@ -130,7 +129,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2500, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    portraits = read_portraits([read_pack(args.data / "faces", args.labels, name) for name in SOURCES])
+    portraits = read_portraits([training_pack(args.data / "faces", args.labels, name) for name in SOURCES])
     winks = make(portraits, args.count, args.seed)
     write_pack(args.out, "winks", winks.coded, winks.faces)
     draw_sheet(args.out / "sheet.png", winks)

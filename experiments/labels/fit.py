@@ -241,7 +241,10 @@ def main() -> None:
     model = HeadModel.load()
     basis, mark = basis_from_head_model(model), fingerprint(model)
     figures: Figures = {}
-    for source in options.source or sources_with_faces(options.data):
+    sources = options.source or sources_with_faces(options.data)
+    if not sources:
+        raise SystemExit(f"{options.data}: expected packs with landmarks in faces/, got none; give --data the folder that holds faces/")
+    for source in sources:
         path = options.out / f"{source}.npz"
         if is_fitted(path, mark):
             print(f"{source}: {path} exists, skipped")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor, nn
 
+RUN_OPTIONS = {"ckpt_path", "weights_only", "verbose", "return_predictions"}  # of `fit`, `validate`, `test` and `predict`
 NETWORK_PREFIX = "network."  # of the names in a checkpoint of a training system, which also holds other modules
 
 
@@ -50,7 +52,7 @@ def load_matching(network: nn.Module, state: dict[str, Tensor]) -> int:
     """
     own = network.state_dict()
     shared = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
-    if not shared:
+    if not any(value.is_floating_point() for value in shared.values()):  # counters of batches have the same name in any network
         name = type(network).__name__
         raise ValueError(f"weights: expected tensors with names and shapes of {name}'s {len(own)}, got none among {len(state)}")
     network.load_state_dict(own | shared)
@@ -78,11 +80,28 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
             raise FileNotFoundError(f"{config}: expected a YAML configuration, such as configs/mfn/default.yaml; no such file")
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
-    args = [part for config in configs for part in ("--config", str(config))]
-    network: nn.Module = LightningCLI(run=False, args=args, save_config_callback=None).model.network
+    with TemporaryDirectory() as folder:
+        args = [part for config in configs for part in ("--config", str(_without_run_options(config, Path(folder))))]
+        network: nn.Module = LightningCLI(run=False, args=args, save_config_callback=None).model.network
     try:
         network.load_state_dict(read_state(checkpoint))
     except RuntimeError as error:
         names = ", ".join(str(config) for config in configs)
         raise ValueError(f"{checkpoint}: expected weights of the network of {names}; give every --config of that training") from error
     return network.eval()
+
+
+def _without_run_options(config: Path, folder: Path) -> Path:
+    """Copy a configuration without the options of a run, such as `ckpt_path`, which Lightning saves but does not accept without a run.
+
+    Paths in a configuration that name other files are relative to it, so a file without such options is used where it lies.
+    """
+    import yaml
+
+    text = config.read_text()
+    values = yaml.safe_load(text)
+    if not isinstance(values, dict) or not RUN_OPTIONS & values.keys():
+        return config
+    copy = folder / f"{len(list(folder.iterdir()))}.yaml"
+    copy.write_text(yaml.safe_dump({name: value for name, value in values.items() if name not in RUN_OPTIONS}, sort_keys=False))
+    return copy

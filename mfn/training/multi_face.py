@@ -149,8 +149,8 @@ class MultiFaceModule(LightningModule):
             terms = self.losses(features, batch)
         total = torch.stack([weight * terms[name] for name, weight in self.loss_weights.items()]).sum()
         size = len(batch.picture)
-        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size)
-        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size)
+        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size, sync_dist=stage != "train")
+        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size, sync_dist=stage != "train")
         return total
 
     def training_step(self, batch: Batch, _: int) -> Tensor:

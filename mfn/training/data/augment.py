@@ -145,6 +145,7 @@ def jitter_scene(canvas: Image, rng: np.random.Generator) -> Image:
         canvas = cv2.resize(cv2.resize(canvas, (small, small), interpolation=cv2.INTER_AREA), (side, side))
     if rng.random() < 0.25:
         noise = np.empty(canvas.shape, np.int16)
+        cv2.setRNGSeed(int(rng.integers(2**31)))  # OpenCV has a generator of its own; without a seed, validation would change
         cv2.randn(noise, 0, float(rng.uniform(2, 12)))
         canvas = np.clip(canvas + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:

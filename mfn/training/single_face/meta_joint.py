@@ -96,7 +96,7 @@ class MetaJointModule(LightningModule):
 
     def validation_step(self, batch: CropBatch, _: int) -> None:
         """Log the loss of a batch of fixed crops."""
-        self.log("val/loss", self._loss(self.network, self.vdc, batch), prog_bar=True, batch_size=len(batch[0]))
+        self.log("val/loss", self._loss(self.network, self.vdc, batch), prog_bar=True, batch_size=len(batch[0]), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Return an optimizer and a schedule for each copy."""

@@ -76,8 +76,8 @@ class SingleFaceModule(LightningModule):
             if landmarks is not None:
                 terms = terms | {"landmark_regression": self.landmark_regression * self._landmark_error(landmarks, target)}
         total = torch.stack(list(terms.values())).sum()
-        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=len(picture))
-        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=len(picture))
+        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=len(picture), sync_dist=stage != "train")
+        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=len(picture), sync_dist=stage != "train")
         return total
 
     def _landmark_error(self, landmarks: Tensor, target: CropTargets) -> Tensor:

@@ -12,7 +12,7 @@ def looking(yaw_deg: np.ndarray) -> Faces:
     """Return faces with these yaws."""
     count = len(yaw_deg)
     angles = np.radians(np.stack([np.zeros(count), yaw_deg, np.zeros(count)], 1))
-    return Faces.empty(64).replace(
+    return Faces(
         image=np.arange(count), box=np.zeros((count, 4)), score=np.ones(count), rotation=rotation_from_euler(angles),
         scale=np.ones(count), center=np.zeros((count, 2)), identity=np.zeros((count, 64)), expression=np.zeros((count, 51)),
         track=np.full(count, -1),

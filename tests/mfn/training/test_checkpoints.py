@@ -62,3 +62,22 @@ def test_weights_of_another_network_are_refused(monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(ValueError, match="expected weights of the network of configs"):
         load_network([Path("configs/sfn/default.yaml")], ROOT / "experiments/weights/mfn.safetensors")
+
+
+def test_a_configuration_that_lightning_saved_builds_the_network(tmp_path, monkeypatch):
+    yaml = pytest.importorskip("yaml")
+    monkeypatch.chdir(ROOT)
+    values = yaml.safe_load(Path(SHIPPED["sfn"]).read_text())
+    for part in ("trainer", "data"):  # Lightning saves the values of a file, not its path
+        values[part] = yaml.safe_load((ROOT / "configs" / "sfn" / values[part]).read_text())
+    saved = tmp_path / "config.yaml"
+    saved.write_text(yaml.safe_dump(values | {"ckpt_path": None, "weights_only": None}))
+    state = ROOT / "experiments" / "weights" / "sfn.safetensors"
+    assert set(load_network([saved], state).state_dict()) == set(read_state(state))
+
+
+def test_counters_of_batches_are_no_shared_weights():
+    counters = {"norm.num_batches_tracked": torch.tensor(3)}
+    network = torch.nn.ModuleDict({"norm": torch.nn.BatchNorm2d(2)})
+    with pytest.raises(ValueError, match="got none among 1"):
+        load_matching(network, counters)
