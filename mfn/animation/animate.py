@@ -6,11 +6,12 @@ from pathlib import Path
 
 from mfn.animation.clip import animate_clip
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
-from mfn.animation.output import IMAGE_SUFFIXES, SCENE_SUFFIX, TAKE_SUFFIXES, VIDEO_SUFFIX
+from mfn.animation.output import IMAGE_SUFFIXES, SCENE_SUFFIX, SCENE_SUFFIXES, TAKE_SUFFIXES, VIDEO_SUFFIX
 from mfn.animation.photo import animate_photo
 from mfn.inference.predictor import Predictor
 from mfn.inference.tiling import TiledPredictor
 from mfn.video.reader import is_clip
+from retarget.animation.scene import check_output
 from retarget.io.files import same_file
 from retarget.rig.avatars import DEFAULT_AVATAR, find_avatar
 from retarget.rig.load import load_rigs
@@ -53,9 +54,11 @@ def animate(
 def _check_options(source: str, out: Path, options: AnimateOptions, clip: bool) -> None:
     """Raise ValueError where the options contradict the input."""
     kind = "clip" if clip else "picture"
-    suffixes = (SCENE_SUFFIX, *TAKE_SUFFIXES, *((VIDEO_SUFFIX,) if clip else IMAGE_SUFFIXES))
+    suffixes = (*SCENE_SUFFIXES, *TAKE_SUFFIXES, *((VIDEO_SUFFIX,) if clip else IMAGE_SUFFIXES))
     if out.suffix.lower() not in suffixes:
         raise ValueError(f"{out}: a {kind} can be written as {', '.join(suffixes)}; choose one with --out")
+    if out.suffix.lower() in SCENE_SUFFIXES:
+        check_output(out)
     if out.is_dir():
         raise ValueError(f"{out}: expected a file to write, but this is a directory")
     if same_file(out, source):

@@ -39,6 +39,12 @@ class AnimateOptions:
     """Draw the characters on a plain background, with their bodies, instead of over the photo."""
     tolerance: float = DEFAULT_TOLERANCE
     """Largest change of a weight (rotations: radians) that a removed keyframe may cause. 0 keeps every sample."""
+    fps: float | None = None
+    """Frames a second of a scene; keyframes lie on whole frames. None: those of the clip."""
+    in_place: bool = False
+    """Each character stays at its own origin: only head, eyes and face move. One file for each person."""
+    animation_only: bool = False
+    """Leave out surfaces, textures, camera and light of a scene."""
     calibrate: bool = False
     """Clips: subtract each person's neutral expression, as the clip shows it."""
     resume: bool = False

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from retarget.animation.scene import write_scene
+from retarget.animation.scene import SceneOptions, write_scene_files
+from retarget.animation.surroundings import Camera
+from retarget.animation.vrma import write_vrma
 from retarget.io.files import same_file
 from retarget.io.images import Image, write_image
 from retarget.performance import files as take_files
@@ -17,13 +19,17 @@ from retarget.rig.rig import Rig
 SCENE_SUFFIX = ".glb"
 IMAGE_SUFFIXES = (".png", ".jpg")
 VIDEO_SUFFIX = ".mp4"
-TAKE_SUFFIXES = take_files.WRITE_SUFFIXES
+TAKE_SUFFIXES = (*take_files.WRITE_SUFFIXES, ".vrma")
+SCENE_SUFFIXES = (SCENE_SUFFIX, ".fbx", ".blend")
 
 PURPOSES = {
     ".glb": "the characters as a 3D scene; open it in Blender, Unreal, Unity or a glTF viewer",
     ".png": "the characters in the places of the people",
     ".jpg": "the characters in the places of the people",
     ".mp4": "the clip with the characters in the places of the people, and its sound",
+    ".fbx": "the characters as a 3D scene; open it in Maya, Unreal, Unity or another program",
+    ".blend": "the characters over the footage as a Blender file, ready to render",
+    ".vrma": "the performance of one person for any VRM avatar; VRM players read it",
     ".npz": "the performance alone; `retarget animate` puts it on any character",
     ".jsonl": "the performance alone, one JSON object for each person and frame",
     ".csv": "the performance of one person, as Live Link Face records it; Unreal's MetaHuman tools read it",
@@ -49,6 +55,12 @@ class WriteOptions:
     """Largest change of a weight (rotations: radians) that a removed keyframe may cause."""
     source: str | Path | None = None
     """The input file, which is never overwritten."""
+    fps: float | None = None
+    """Frames a second of a scene. None: those of the clip."""
+    in_place: bool = False
+    """Each character stays at its own origin; one file for each person."""
+    animation_only: bool = False
+    """Leave out surfaces, textures, camera and light."""
 
 
 def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions) -> list[Path]:
@@ -67,13 +79,22 @@ def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions
     suffix = out.suffix.lower()
     if options.source is not None:
         take = replace(take, footage=replace(take.footage, name=Path(options.source).name))
+    if suffix == ".vrma":
+        return write_vrma(take, out, options.fps, options.tolerance)
     if suffix in TAKE_SUFFIXES:
         return take_files.write_take(take, out)
     written = []
     image_file = out
-    if suffix == SCENE_SUFFIX:
-        write_scene(take, rigs, out, options.width, options.height, options.focal_px, options.tolerance)
-        written.append(out)
+    if suffix in SCENE_SUFFIXES:
+        settings = SceneOptions(
+            camera=Camera(options.width, options.height, options.focal_px),
+            footage_file=None if options.source is None else Path(options.source),
+            fps=options.fps,
+            tolerance=options.tolerance,
+            in_place=options.in_place,
+            animation_only=options.animation_only,
+        )
+        written += write_scene_files(take, rigs, out, settings)
         image_file = out.with_suffix(".png")
         if options.source is not None and same_file(image_file, options.source):
             image_file = image_file.with_name(image_file.stem + ".characters.png")

@@ -47,6 +47,7 @@ def animate_photo(
     make_folder(out.parent)
     hooks.on_stage(f"writing {out}")
     settings = WriteOptions(
-        width=width, height=height, focal_px=focal_px, image=image, plain=options.plain, tolerance=options.tolerance, source=source
+        width=width, height=height, focal_px=focal_px, image=image, plain=options.plain, tolerance=options.tolerance, source=source,
+        fps=options.fps, in_place=options.in_place, animation_only=options.animation_only,
     )  # fmt: skip
     return AnimateResult(files=write_take(take, rigs, out, settings), people=len(take.actors()))

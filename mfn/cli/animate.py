@@ -40,6 +40,9 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         focal_px=options.focal,
         plain=options.plain,
         tolerance=options.tolerance,
+        fps=options.fps,
+        in_place=options.in_place,
+        animation_only=options.animation_only,
         calibrate=options.calibrate,
         resume=options.resume,
     )
@@ -62,8 +65,9 @@ def _parser(verb: str) -> CommandParser:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     parser.add_argument("input", metavar="PICTURE|CLIP", help="a picture or a video")
     add_avatar(parser)
-    text = "X.glb (of a picture also X.png) or X.png; of a clip also X.mp4, with its sound; or the performance alone: X.npz, "
-    text += "X.jsonl, or X.csv (Live Link Face, one file for each person) (default: NAME.glb in the current directory)"
+    text = "X.glb (of a picture also X.png) or X.png; of a clip also X.mp4, with its sound; X.fbx or X.blend where Blender is "
+    text += "installed; or the performance alone: X.npz, X.jsonl, or, with one file for each person, X.csv (Live Link Face) or "
+    text += "X.vrma (VRM animation) (default: NAME.glb in the current directory)"
     parser.add_argument("--out", default=None, metavar="FILE", help=text)
     add_focal(parser)
     parser.add_argument("--plain", action="store_true", help="draw X.png on a plain background instead of over the photo")
@@ -71,6 +75,12 @@ def _parser(verb: str) -> CommandParser:
     parser.add_argument(
         "--tolerance", type=number_in(0, 1, below=True), default=DEFAULT_TOLERANCE, metavar="T", help=text + "(default: %(default)s)"
     )  # fmt: skip
+    text = "frames a second of a scene; keyframes lie on frames (default: those of the clip)"
+    parser.add_argument("--fps", type=number_in(0, 1000, above=True), metavar="N", help=text)
+    text = "keep each character at its own origin: only head, eyes and face move; one file for each person"
+    parser.add_argument("--in-place", action="store_true", help=text)
+    text = "leave out surfaces, textures, camera and light, for a character that is in your program already"
+    parser.add_argument("--animation-only", action="store_true", help=text)
     text = "clips: subtract each person's neutral expression, as the clip shows it"
     parser.add_argument("--calibrate", action="store_true", help=text)
     parser.add_argument("--resume", action="store_true", help="clips: continue a run that Ctrl-C stopped")

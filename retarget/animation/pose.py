@@ -69,6 +69,27 @@ def place_rig(rig: Rig, rotation: NDArray[Any], translation: NDArray[Any]) -> Pl
     return Placement(affine_matrix(linear, offset), neck, head)
 
 
+def turn_in_place(rig: Rig, rotation: NDArray[Any]) -> Placement:
+    """Find how far a character's neck and head turn while it stays at its own origin, in its own size.
+
+    Args:
+        rig: The character.
+        rotation: (N, 4) quaternions x y z w, head to scene, as in `Take`.
+
+    Returns:
+        The placement. A character with a body stands still, and its neck and head make the whole turn. A character that is
+        only a head turns about its head joint, or about its origin without one.
+    """
+    front = rig.front_rotation
+    turn = front.T @ quaternion_to_matrix(np.asarray(rotation, np.float64).reshape(-1, 4)) @ front
+    still = np.tile(np.eye(3), (len(turn), 1, 1))
+    if rig.has_body:
+        neck = still if rig.neck is None else scale_rotation(turn, _NECK_SHARE)
+        return Placement(affine_matrix(still, np.zeros((len(turn), 3))), neck, neck.transpose(0, 2, 1) @ turn)
+    pivot = np.zeros(3) if rig.head is None else rig.world[rig.head, :3, 3]
+    return Placement(rotation_about_point(pivot, turn), still, still)
+
+
 def pose_vertices(
     rig: Rig, coefficients: NDArray[Any], rotation: NDArray[Any], translation: NDArray[Any]
 ) -> NDArray[np.float64]:

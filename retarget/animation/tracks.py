@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.animation.keyframes import reduce_linear, reduce_rotations
-from retarget.animation.pose import place_rig
+from retarget.animation.pose import place_rig, turn_in_place
 from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
 from retarget.gltf.node_tree import local_matrix
 from retarget.performance.take import Take
@@ -36,15 +36,19 @@ class Track(NamedTuple):
     values: NDArray[np.float32]
 
 
-def make_tracks(rig: Rig, performance: Take) -> list[Track]:
+def make_tracks(rig: Rig, performance: Take, in_place: bool = False) -> list[Track]:
     """Compute all tracks of one character: root, head, neck, eyes and morph weights.
 
     Args:
         rig: The character.
         performance: K samples of one actor.
+        in_place: The character stays at its own origin, in its own size.
     """
-    placement = place_rig(rig, performance.rotation, performance.translation)
-    turn = matrix_to_quaternion(placement.root[:, :3, :3] / rig.scale)
+    if in_place:
+        placement, scale = turn_in_place(rig, performance.rotation), 1.0
+    else:
+        placement, scale = place_rig(rig, performance.rotation, performance.translation), rig.scale
+    turn = matrix_to_quaternion(placement.root[:, :3, :3] / scale)
     tracks = [
         _track(None, "translation", placement.root[:, :3, 3]),
         _track(None, "rotation", _shortest_path_signs(turn)),
@@ -60,6 +64,19 @@ def make_tracks(rig: Rig, performance: Take) -> list[Track]:
     weights = rig.weights(performance.coefficients)
     tracks += [_track(morph.node, "weights", weights[:, morph.start : morph.stop]) for morph in rig.morphs]
     return tracks
+
+
+def is_constant(track: Track, tolerance: float) -> bool:
+    """Return whether all values are within the tolerance of the first one, which can then stand for all.
+
+    Args:
+        track: The track.
+        tolerance: As in `choose_keyframes`.
+    """
+    change = np.abs(track.values - track.values[:1]).max(initial=0)
+    if track.path == "rotation":
+        change *= 2  # a quaternion changes by half the angle
+    return bool(change <= tolerance * (_TRANSLATION_M if track.path == "translation" else 1.0))
 
 
 def choose_keyframes(track: Track, time_s: NDArray[Any], tolerance: float) -> NDArray[np.int64]:

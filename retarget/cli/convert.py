@@ -10,6 +10,7 @@ from retarget.cli.options import add_out, add_take, output_path
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
 
+_VRMA_TOLERANCE = 0.002  # `retarget animate` has an option for it
 _DESCRIPTION = "Write a take in another format. The suffix of --out chooses the format."
 
 
@@ -19,11 +20,13 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if (options.out is None) == (options.out_argument is None):
         parser.error("expected one file to write, such as --out take.npz")
+    from retarget.animation.vrma import SUFFIX, write_vrma
     from retarget.performance.files import read_take, write_take
 
     out = output_path(options.out or options.out_argument, Path(), options.take)
     take = read_take(options.take, options.code_rate)
-    for file in write_take(take, out):
+    is_vrma = out.suffix.lower() == SUFFIX
+    for file in write_vrma(take, out, tolerance=_VRMA_TOLERANCE) if is_vrma else write_take(take, out):
         print(f"wrote {file}")
     print(f"{len(take.actors())} people, {len(take)} samples")
     return EXIT_DONE
@@ -33,7 +36,8 @@ def _parser(verb: str) -> CommandParser:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     add_take(parser)
     parser.add_argument("out_argument", nargs="?", help=argparse.SUPPRESS)  # `convert TAKE OUT` keeps working
-    add_out(parser, "file to write: .npz, .jsonl, .csv (Live Link Face) or .txt (iFacialMocap), the last two one for each person; required")
+    text = "file to write: .npz or .jsonl; .csv (Live Link Face), .txt (iFacialMocap) or .vrma (VRM animation), one file for "
+    add_out(parser, text + "each person; required")
     text = "frames a second of the time codes of a .csv file (default: found from the file; within one second most often 60)"
     parser.add_argument("--code-rate", type=number_in(0, 1000, above=True), metavar="RATE", help=text)
     return parser

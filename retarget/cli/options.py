@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from retarget.io.command_line import number_in, whole_number
-from retarget.io.files import same_file
+from retarget.io.files import check_file, same_file
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, find_avatar
 
 if TYPE_CHECKING:
+    from retarget.animation.surroundings import Camera
     from retarget.performance.take import Footage
     from retarget.rig.rig import Rig
 
@@ -59,33 +61,34 @@ def add_picture(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--focal-px", type=focal, dest="focal", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
-class Camera(NamedTuple):
-    """The camera that saw the people: the size of its picture and its focal length, px."""
-
-    width: int
-    height: int
-    focal_px: float
-
-
-def camera_of(options: argparse.Namespace, footage: Footage, background: tuple[int, int] | None = None) -> Camera:
+def camera_of(options: argparse.Namespace, footage: Footage, background: tuple[int, ...] | None = None) -> Camera:
     """Return the camera that --width, --height and --focal, the take or the defaults state, in this order.
 
     Args:
         options: The options of `add_picture`.
         footage: What the take knows of its footage.
-        background: (height, width) of an image to draw over, which replaces the size. px
-
-    Returns:
-        The camera. A focal length of the take is scaled to the width of the picture. Without any it is the longer side.
+        background: (height, width, …) of an image to draw over, which replaces the size. px
     """
-    width, height = _DEFAULT_SIZE_PX
-    if footage.width and footage.height and max(footage.width, footage.height) <= _MAX_SIDE_PX:
-        width, height = footage.width, footage.height
-    width, height = options.width or width, options.height or height
+    from retarget.animation.surroundings import camera_of_footage
+
+    width, height = options.width, options.height
     if background is not None:
-        height, width = background
-    known_px = footage.focal_px and footage.focal_px * width / (footage.width or width)
-    return Camera(width, height, options.focal or known_px or float(max(width, height)))
+        height, width = background[:2]
+    if max(footage.width or 0, footage.height or 0) > _MAX_SIDE_PX:
+        footage = replace(footage, width=None, height=None)
+    return camera_of_footage(footage, width, height, options.focal)
+
+
+def find_footage(options: argparse.Namespace, footage: Footage) -> Path | None:
+    """Return the file of --footage, or the take's footage if it lies beside the take, or None.
+
+    Raises:
+        FileNotFoundError: There is no such file as --footage names.
+    """
+    if options.footage is not None:
+        return check_file(options.footage, "the picture or clip of the take", max_bytes=1 << 62)
+    beside = Path(options.take).parent / Path(footage.name or "").name
+    return beside if footage.name and beside.is_file() else None
 
 
 def add_out(parser: argparse.ArgumentParser, text: str) -> None:

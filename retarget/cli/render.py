@@ -44,7 +44,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
             wanted_s = take.time_s.min() + options.time
             take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted_s).argmin()]]
         background = read_image(options.background) if options.background else None
-        camera = camera_of(options, take.footage, None if background is None else background.shape[:2])
+        camera = camera_of(options, take.footage, None if background is None else background.shape)
         progress.stage(f"drawing {out}")
         image = render_scene(take, rigs, *camera, background, options.whole_body)
         write_image(out, image)

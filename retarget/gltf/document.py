@@ -22,7 +22,7 @@ from retarget.io.files import MAX_FILE_BYTES, atomic_write, check_file
 
 Document = dict[str, Any]
 
-WRITE_SUFFIXES = (".glb", ".gltf", ".vrm")
+WRITE_SUFFIXES = (".glb", ".gltf", ".vrm", ".vrma")
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _PICTURES = {"image/png": re.compile(rb"\x89PNG"), "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL)}
 _PICTURES["image/ktx2"] = re.compile(rb"\xabKTX 20")
@@ -68,7 +68,7 @@ def read_glb(path: str | os.PathLike[str]) -> Glb:
 def check_output_name(path: str | os.PathLike[str]) -> None:
     """Raise ValueError if a file name does not end as a glTF file's. No other format is written under its name."""
     if Path(path).suffix.lower() not in WRITE_SUFFIXES and not Path(path).is_dir():
-        suffixes = " or ".join(WRITE_SUFFIXES)
+        suffixes = " or ".join(WRITE_SUFFIXES[:3])
         raise ValueError(f"{path}: expected a file name that ends in {suffixes}; Blender converts .glb to .fbx and others")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from retarget.gltf.document import Document, Glb
 from retarget.gltf.node_tree import root_nodes, subtree
+from retarget.gltf.references import map_references, node_constraints
 from retarget.gltf.validate import LISTS
 
 _SHIFTED = tuple(kind for kind in LISTS if kind not in ("buffers", "scenes"))
@@ -77,16 +78,10 @@ def copy_nodes(document: Document, tops: list[int]) -> dict[int, int]:
                 skin_of[node["skin"]] = len(document["skins"])
                 document["skins"].append(skin)
             node["skin"] = skin_of[node["skin"]]
-        for constraint in _constraints(node):
+        for constraint in node_constraints(node):
             constraint["source"] = copy_of.get(constraint.get("source", -1), constraint.get("source"))
         nodes.append(node)
     return copy_of
-
-
-def _constraints(node: Document) -> list[Document]:
-    """Return the other node with which a VRM node rotates."""
-    held = node.get("extensions", {}).get("VRMC_node_constraint", {}).get("constraint", {})
-    return [item for item in held.values() if isinstance(item, dict)] if isinstance(held, dict) else []
 
 
 def scene_roots(document: Document, moved_by: int) -> list[int]:
@@ -112,62 +107,12 @@ def _lights(document: Document) -> list[Any]:
 
 def _shift(document: Document, base: dict[str, int], bytes_before: int) -> None:
     """Add to every reference between the document's lists the number of things that will lie before it."""
-
-    def move(item: Document, key: str, kind: str) -> None:
-        if isinstance(item.get(key), int):
-            item[key] += base[kind]
-
     for view in document.get("bufferViews", []):
         view["byteOffset"] = view.get("byteOffset", 0) + bytes_before
-    for accessor in document.get("accessors", []):
-        sparse = accessor.get("sparse", {})
-        for item in (accessor, sparse.get("indices", {}), sparse.get("values", {})):
-            move(item, "bufferView", "bufferViews")
-    for image in document.get("images", []):
-        move(image, "bufferView", "bufferViews")
-    for texture in document.get("textures", []):
-        move(texture, "sampler", "samplers")
-        for item in (texture, *texture.get("extensions", {}).values()):
-            move(item, "source", "images")
-    for material in document.get("materials", []):
-        _shift_textures(material, base["textures"])
     for mesh in document.get("meshes", []):
         for primitive in mesh["primitives"]:
-            move(primitive, "indices", "accessors")
-            move(primitive, "material", "materials")
             primitive.get("extensions", {}).pop("KHR_materials_variants", None)  # the list of variants is not appended
-            for place in [primitive["attributes"], *primitive.get("targets", [])]:
-                for name in place:
-                    move(place, name, "accessors")
-    for skin in document.get("skins", []):
-        move(skin, "inverseBindMatrices", "accessors")
-        move(skin, "skeleton", "nodes")
-        skin["joints"] = [joint + base["nodes"] for joint in skin["joints"]]
     for animation in document.get("animations", []):
-        for sampler in animation["samplers"]:
-            move(sampler, "input", "accessors")
-            move(sampler, "output", "accessors")
         # Channels with a JSON pointer are dropped: the places that they name have moved.
         animation["channels"] = [channel for channel in animation["channels"] if "node" in channel["target"]]
-        for channel in animation["channels"]:
-            move(channel["target"], "node", "nodes")
-    for node in document.get("nodes", []):
-        for key, kind in (("mesh", "meshes"), ("skin", "skins"), ("camera", "cameras")):
-            move(node, key, kind)
-        move(node.get("extensions", {}).get("KHR_lights_punctual", {}), "light", "lights")
-        for constraint in _constraints(node):
-            move(constraint, "source", "nodes")
-        if "children" in node:
-            node["children"] = [child + base["nodes"] for child in node["children"]]
-
-
-def _shift_textures(item: Any, by: int) -> None:
-    """Add a number to texture references anywhere in a material: {"…Texture": {"index": k}}."""
-    if isinstance(item, list):
-        for part in item:
-            _shift_textures(part, by)
-    elif isinstance(item, dict):
-        for key, value in item.items():
-            if key.endswith("Texture") and isinstance(value, dict) and isinstance(value.get("index"), int):
-                value["index"] += by
-            _shift_textures(value, by)
+    map_references(document, lambda kind, number: number + base[kind])

@@ -1,0 +1,118 @@
+"""Move the samples of a take to whole frames: animators edit frames, not time stamps.
+
+Letters: K samples of one actor, F frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retarget.performance.take import Take
+
+MAX_BRIDGED_GAP_S = 0.5
+"""An actor who is not seen for longer is away meanwhile, and gets no frames."""
+_DEFAULT_FPS = 30.0
+_RATES = (15, 24000 / 1001, 24, 25, 30000 / 1001, 30, 48, 50, 60000 / 1001, 60, 100, 120, 240)
+_SAME_RATE = 4e-4  # relative difference; 29.97 and 30 differ by 1e-3
+_REGULAR = 0.05  # standard deviation of regular steps, relative to their mean
+_MIN_FPS, _MAX_FPS = 1, 240
+_ON_FRAME = 1e-3  # a sample this near to a frame, in frames, is taken as it is
+_MAX_FRAMES = 1 << 22
+
+
+def frame_rate(take: Take) -> float:
+    """Return the frames a second of a take: those of its footage, else an estimate from its time stamps.
+
+    The estimate is a usual rate (24, 25, 29.97, 30 …) where one fits. Irregular time stamps, such as a webcam's, give a
+    whole number.
+    """
+    if take.footage.fps is not None:
+        return take.footage.fps
+    steps = np.diff(np.unique(take.time_s))
+    if not len(steps):
+        return _DEFAULT_FPS
+    middle = np.median(steps)
+    regular = steps[(steps > 0.5 * middle) & (steps < 1.5 * middle)]  # without gaps
+    rate = float(1 / regular.mean())
+    usual = min(_RATES, key=lambda other: abs(other - rate))
+    if abs(usual - rate) < _SAME_RATE * usual:
+        return float(usual)
+    irregular = regular.std() > _REGULAR * regular.mean()
+    return float(np.clip(round(rate) if irregular else rate, _MIN_FPS, _MAX_FPS))
+
+
+def to_frames(take: Take, fps: float) -> Take:
+    """Move every actor's samples to whole frames, which are counted from the first sample of the take.
+
+    Args:
+        take: The performance.
+        fps: Frames a second.
+
+    Returns:
+        A take with the samples at `frame / fps` seconds, sorted by actor and time. Its footage states `fps`. Values
+        between two samples are interpolated; a sample on a frame keeps its values. Where an actor is away for longer than
+        MAX_BRIDGED_GAP_S and three of its steps there are no samples.
+
+    Raises:
+        ValueError: An actor has two samples at one time, or there would be too many frames.
+    """
+    footage = replace(take.footage, fps=fps)
+    if not len(take):
+        return replace(take, footage=footage)
+    start_s = take.time_s.min()
+    parts = [_actor_to_frames(take[take.actor == actor], start_s, fps) for actor in take.actors()]
+    return replace(Take.concatenate(parts), footage=footage)
+
+
+def gap_limit_s(time_s: NDArray[np.floating]) -> float:
+    """Return how long an actor with samples at these times (K,) may be unseen without being away, in seconds."""
+    steps = np.diff(time_s)
+    return max(MAX_BRIDGED_GAP_S, 3 * float(np.median(steps))) if len(steps) else MAX_BRIDGED_GAP_S
+
+
+def _actor_to_frames(performance: Take, start_s: float, fps: float) -> Take:
+    """The samples of one actor at whole frames."""
+    performance = performance[np.argsort(performance.time_s, kind="stable")]
+    steps = np.diff(performance.time_s)
+    if (steps <= 0).any():
+        repeated_s = performance.time_s[1:][steps <= 0][0]
+        raise ValueError(f"actor {performance.actor[0]} has two samples at {repeated_s:g} s (expected one at each time)")
+    place = (performance.time_s - start_s) * fps  # (K,) in frames
+    frames = _frames_of(place, gap_limit_s(performance.time_s) * fps)
+    after = np.searchsorted(place, frames).clip(1, max(len(place) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(place) - 1)
+    width = np.maximum(place[after] - place[before], 1e-12)
+    share = ((frames - place[before]) / width).clip(0, 1)
+    share = np.where(np.abs(frames - place[before]) < _ON_FRAME, 0, share)
+    share = np.where(np.abs(frames - place[after]) < _ON_FRAME, 1, share)[:, None].astype(np.float32)
+    rotation = performance.rotation
+    # Neighbors are near each other, so the straight line between quaternions is the arc.
+    sign = np.where((rotation[before] * rotation[after]).sum(axis=1, keepdims=True) < 0, -1, 1).astype(np.float32)
+    mixed = {
+        name: (1 - share) * values[before] + share * values[after]
+        for name, values in (("coefficients", performance.coefficients), ("translation", performance.translation))
+    }
+    return replace(
+        performance,
+        time_s=frames / fps,
+        actor=np.full(len(frames), performance.actor[0], np.int32),
+        rotation=(1 - share) * rotation[before] + share * sign * rotation[after],
+        **mixed,
+    )
+
+
+def _frames_of(place: NDArray[np.float64], max_gap: float) -> NDArray[np.int64]:
+    """The whole frames (F,) between samples at the places (K,) in frames. A piece between two gaps has at least one."""
+    gaps = np.flatnonzero(np.diff(place) > max_gap)
+    firsts, lasts = place[[0, *(gaps + 1)]], place[[*gaps, -1]]
+    if (lasts - firsts).sum() > _MAX_FRAMES:
+        raise ValueError(f"{(lasts - firsts).sum():.0f} frames (expected at most {_MAX_FRAMES}); give a smaller --fps")
+    pieces = []
+    for first, last in zip(firsts, lasts, strict=True):
+        low, high = np.ceil(first - _ON_FRAME), np.floor(last + _ON_FRAME)
+        pieces.append(np.arange(low, high + 1) if low <= high else np.array([np.round(first)]))
+    return np.unique(np.concatenate(pieces)).astype(np.int64)
