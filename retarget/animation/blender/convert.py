@@ -21,10 +21,15 @@ _MAX_SECONDS = 3600
 
 
 def blender_command() -> list[str] | None:
-    """Return the command that runs a Python file in Blender: the program, else the Python package `bpy`. None: neither."""
+    """Return the command that runs a Python file in Blender, or None where Blender is not installed.
+
+    It is the program that the environment variable BLENDER names (or a Python that has the package `bpy`), else `blender`,
+    else this Python if it has `bpy`.
+    """
     program = os.environ.get("BLENDER") or shutil.which("blender")
     if program:
-        return [program, "--background", "--python-exit-code", "1", "--python"]
+        is_python = Path(program).name.startswith("python")
+        return [program] if is_python else [program, "--background", "--python-exit-code", "1", "--python"]
     return [sys.executable] if find_spec("bpy") is not None else None
 
 
