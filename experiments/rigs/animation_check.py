@@ -1,15 +1,16 @@
-"""Check an animated GLB of 20 characters and 300 frames: size and time by tolerance, Khronos' validator, Blender's curves.
+"""Check written scenes: sizes and keyframes by tolerance, Khronos' validator on every kind of file, and Blender.
 
     npm install gltf-validator
-    python -m experiments.rigs.animation_check --validator . --blender blender
+    python -m experiments.rigs.animation_check --validator . --blender blender --before old.glb
 
---validator is the folder of the npm package, --blender the command of Blender; without them the check is left out. The
-script compares the curves that Blender imports with the take, and writes experiments/results/rigs/animation.json.
+--validator is the folder of the npm package; --blender is the command of Blender, or a Python with `bpy`; without them the
+check is left out. --before is a scene that an earlier version wrote from the same take; Blender's counts of it are
+reported beside ours. The script also compares the curves that our add-on makes in Blender with the take, and writes
+experiments/results/rigs/animation.json.
 """
 
 from __future__ import annotations
 
-import re
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 from experiments.common import RESULTS, Figures, make_parser, save_report
 from retarget import Rig, Take, load_rig, write_scene
 from retarget.animation.pose import place_rig
+from retarget.animation.scene import SceneOptions, write_scene_files
+from retarget.animation.vrma import write_vrma
 from retarget.arkit import ARKIT_NAMES
 from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.gltf.accessors import read_accessor
@@ -85,27 +88,22 @@ def write_and_measure(take: Take, rigs: Sequence[Rig], tolerance: float, path: P
         "file_mb": round(path.stat().st_size / 1e6, 2),
         "animation_mb": round(sum(views.values()) / 1e6, 2),
         "write_cpu_s": round(seconds, 2),
+        "channels": len(glb.document["animations"][0]["channels"]),
         "keys_per_channel": round(float(np.mean(keys)), 1),
     }
 
 
 def weight_errors(rig: Rig, actor: int, weights: NDArray[Any], curves: Mapping[str, NDArray[Any]]) -> list[float]:
-    """Return for each target of a character the largest difference between Blender's curve and the take.
+    """Return for each shape of a character the largest difference between Blender's curve and the take.
 
     Args:
-        rig: The character.
+        rig: The character, which is one object in Blender.
         actor: Its number.
         weights: (F, M) weights of its targets in the take.
         curves: Blender's curves, see blender_curves.py.
     """
-    errors = []
-    for morph in rig.morphs:
-        node = rig.glb.document["nodes"][morph.node].get("name", "")
-        for column, name in enumerate(morph.names):
-            pattern = re.compile(rf"w\|{actor}\|{re.escape(node)}(\.\d+)?\|{re.escape(name)}$")
-            (found,) = [values for key, values in curves.items() if pattern.match(key)]
-            errors.append(float(np.abs(found - weights[:, morph.start + column]).max()))
-    return errors
+    names = [name for morph in rig.morphs for name in morph.names]
+    return [float(np.abs(curves[f"w|{actor}|{name}"] - weights[:, column]).max()) for column, name in enumerate(names)]
 
 
 def root_of_curve(curve: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -142,36 +140,68 @@ def validate(path: Path, folder: str) -> str:
     return done.stdout.splitlines()[0].split(": ", 1)[1]
 
 
-def compare_with_blender(path: Path, take: Take, rigs: Sequence[Rig], blender: str) -> Figures:
-    """Import a GLB into Blender and compare its curves with the take."""
-    times, curves = path.with_name("times.npy"), path.with_name("curves.npz")
-    np.save(times, np.unique(take.time_s) - take.time_s.min())
-    command = [blender, "--background", "--python", str(FOLDER / "blender_curves.py"), "--", str(path), str(times), str(curves)]
+def run_blender(path: Path, mode: str, blender: str) -> tuple[Figures, dict[str, NDArray[Any]]]:
+    """Import a scene into Blender. Returns the counts and the curves, see blender_curves.py."""
+    out = path.with_suffix(".npz")
+    start = [blender] if Path(blender).name.startswith("python") else [blender, "--background", "--python"]
+    command = [*start, str(FOLDER / "blender_curves.py"), "--", str(path), mode, str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    version = done.stdout.split("in Blender ")[-1].split()[0]
-    with np.load(curves) as arrays:
-        return {"blender": version, "blender_off_by": compare(take, rigs, dict(arrays))}
+    with np.load(out) as arrays:
+        curves = dict(arrays)
+    names = ("objects", "meshes", "actions", "curves", "keyframes", "import_cpu_ms")
+    figures: Figures = dict(zip(names, curves.pop("counts").tolist(), strict=True))
+    return {"blender": done.stdout.split("in Blender ")[-1].split()[0], **figures}, curves
+
+
+def write_kinds(take: Take, rigs: Sequence[Rig], folder: Path) -> list[Path]:
+    """Write every kind of file: each character, a crowd of a photo, a clip, and what the options make of it."""
+    few = take[take.actor < 3]
+    files = []
+    for rig in rigs:
+        files += write_scene_files(few[few.actor == 0], [rig], folder / f"{rig.name}.glb", SceneOptions(tolerance=0.002))
+    kinds = {
+        "photo": SceneOptions(),
+        "clip": SceneOptions(tolerance=0.002),
+        "separate-meshes": SceneOptions(tolerance=0.002, separate_meshes=True),
+        "animation-only": SceneOptions(tolerance=0.002, animation_only=True),
+        "in-place": SceneOptions(tolerance=0.002, in_place=True),
+    }
+    for name, options in kinds.items():
+        part = few[few.time_s == few.time_s.min()] if name == "photo" else few
+        files += write_scene_files(part, rigs, folder / f"{name}.glb", options)
+    return [*files, *write_vrma(few, folder / "clip.vrma", tolerance=0.002)]
 
 
 def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--take", help="a take to use instead of the made one")
+    parser.add_argument("--people", type=int, default=PEOPLE, help="people of the made take")
+    parser.add_argument("--frames", type=int, default=FRAMES, help="frames of the made take")
+    parser.add_argument("--tolerances", type=float, nargs="*", default=TOLERANCES, help="tolerances to write; the last is kept")
     parser.add_argument("--validator", help="folder in which npm installed gltf-validator")
-    parser.add_argument("--blender", help="Blender's command")
+    parser.add_argument("--blender", help="Blender's command, or a Python with bpy")
+    parser.add_argument("--before", type=Path, help="scene of an earlier version")
     args = parser.parse_args()
-    take = read_take(args.take) if args.take else make_take()
+    take = read_take(args.take) if args.take else make_take(args.people, args.frames)
     rigs = [load_rig(path) for path in sorted(avatar_folder().glob("*.glb"))]
     figures: Figures = {"people": len(take.actors()), "samples": len(take), "rigs": [rig.name for rig in rigs], "files": []}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scene.glb"
-        for tolerance in TOLERANCES:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "scene.glb"
+        for tolerance in args.tolerances:
             figures["files"].append(write_and_measure(take, rigs, tolerance, path))
             print(figures["files"][-1])
         if args.validator:
-            figures["validator"] = validate(path, args.validator)
+            kinds = Path(name) / "kinds"
+            kinds.mkdir()
+            figures["validator"] = {file.name: validate(file, args.validator) for file in write_kinds(take, rigs, kinds)}
         if args.blender:
-            figures |= compare_with_blender(path, take, rigs, args.blender)
+            scenes = {"before": (args.before, "importer")} if args.before else {}
+            scenes |= {"importer": (path, "importer"), "addon": (path, "addon")}
+            for kind, (scene, mode) in scenes.items():
+                figures[f"blender_{kind}"], curves = run_blender(scene, mode, args.blender)
+                print(kind, figures[f"blender_{kind}"])
+            figures["blender_off_by"] = compare(take, rigs, curves)
             print(figures["blender_off_by"])
     save_report(args, __file__, figures)
 

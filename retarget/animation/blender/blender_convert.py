@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
     out = os.path.abspath(options.out)
     is_fbx = out.lower().endswith(".fbx")
     bpy.ops.wm.read_homefile(use_empty=True)
-    blender_import.import_scene(options.scene, options.footage, options.tolerance, with_footage=not is_fbx)
+    blender_import.import_scene(options.scene, options.footage, options.tolerance, plain=is_fbx)
     bpy.context.scene.render.resolution_percentage = options.scale
     if is_fbx:
         write_fbx(out)

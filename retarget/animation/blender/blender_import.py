@@ -22,9 +22,8 @@ bl_info = {
     "name": "Characters of a clip",
     "description": "Imports the scenes of mfn animate and retarget animate, ready to render",
     "location": "File > Import",
-    "blender": (3, 4, 0),
-    "version": (1, 0, 0),
     "category": "Import-Export",
+    "blender": (3, 4, 0),
 }
 
 TOLERANCE = 0.002
@@ -38,20 +37,17 @@ def read_facts(path: str) -> dict[str, Any]:
     """Return what a .glb or .gltf file states: "fps", "frames", "width", "height", "footage", "footage_frame" and "lens"."""
     with open(path, "rb") as file:
         data = file.read()
-    if data[:4] == b"glTF":
-        data = data[20 : 20 + struct.unpack_from("<I", data, 12)[0]]
-    document = json.loads(data)
+    is_binary = data[:4] == b"glTF"
+    document = json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]] if is_binary else data)
     scene = document.get("scenes", [{}])[document.get("scene", 0)]
     lenses = [camera["perspective"] for camera in document.get("cameras", []) if "perspective" in camera]
     return {**scene.get("extras", {}), "lens": lenses[-1] if lenses else None}
 
 
-def import_scene(
-    path: str, footage: str | None = None, tolerance: float = TOLERANCE, with_footage: bool = True
-) -> list[Any]:
+def import_scene(path: str, footage: str | None = None, tolerance: float = TOLERANCE, plain: bool = False) -> list[Any]:
     """Import a .glb or .gltf file into the present scene and return the new objects.
 
-    Without `footage` the picture or clip is the one that the scene names. A tolerance of 0 keeps every keyframe.
+    Without `footage` it is the picture or clip that the scene names; `plain` shows none. Tolerance 0 keeps every keyframe.
     """
     facts, scene = read_facts(path), bpy.context.scene
     fps = float(facts.get("fps", scene.render.fps))
@@ -64,37 +60,25 @@ def import_scene(
     scene.render.fps_base = scene.render.fps / fps
     scene.frame_start, scene.frame_end = 0, max(int(facts.get("frames", 1)) - 1, 0)
     scene.frame_set(0)
-    set_camera(objects, facts)
+    scene.camera = next((thing for thing in objects if thing.type == "CAMERA"), scene.camera)
+    scene.render.resolution_x = int(facts.get("width", scene.render.resolution_x))
+    scene.render.resolution_y = int(facts.get("height", scene.render.resolution_y))
+    scene.view_settings.view_transform = "Standard"  # footage keeps its colors
     add_environment()
-    footage = (footage or find_footage(path, facts)) if with_footage and facts["lens"] else None
+    footage = None if plain or not facts["lens"] else footage or find_footage(path, facts)
     if footage:
         objects += add_footage(footage, objects, facts)
     return objects
-
-
-def set_camera(objects: list[Any], facts: dict[str, Any]) -> None:
-    """Make the imported camera the active one, and take over the size of the picture."""
-    scene = bpy.context.scene
-    scene.camera = next((thing for thing in objects if thing.type == "CAMERA"), scene.camera)
-    if "width" in facts and "height" in facts:
-        scene.render.resolution_x, scene.render.resolution_y = int(facts["width"]), int(facts["height"])
-        scene.render.resolution_percentage = 100
-    scene.view_settings.view_transform = "Standard"  # footage keeps its colors
 
 
 def add_environment() -> None:
     """Add soft light from all sides to a scene that has no world."""
     if bpy.context.scene.world is not None:
         return
-    world = bpy.data.worlds.new("sky")
+    world = bpy.context.scene.world = bpy.data.worlds.new("sky")
     world.use_nodes = True
     background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
-    background.inputs["Color"].default_value = _WORLD_COLOR
-    background.inputs["Strength"].default_value = _WORLD_STRENGTH
-    bpy.context.scene.world = world
-
-
-# Footage
+    background.inputs["Color"].default_value, background.inputs["Strength"].default_value = _WORLD_COLOR, _WORLD_STRENGTH
 
 
 def find_footage(path: str, facts: dict[str, Any]) -> str | None:
@@ -120,11 +104,10 @@ def add_footage(file: str, objects: list[Any], facts: dict[str, Any]) -> list[An
     distance = _BEHIND * max(depths, default=2.0)  # Blender's y axis points away from the camera
     half_height = distance * math.tan(facts["lens"]["yfov"] / 2)
     half_width = half_height * facts["lens"]["aspectRatio"]
-    corners = [(x * half_width, y * half_height, -distance) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-    mesh = bpy.data.meshes.new("footage")
-    mesh.from_pydata(corners, [], [(0, 1, 2, 3)])
-    for loop, place in zip(mesh.uv_layers.new().data, ((0, 0), (1, 0), (1, 1), (0, 1))):
-        loop.uv = place
+    mesh, corners = bpy.data.meshes.new("footage"), ((0, 0), (1, 0), (1, 1), (0, 1))
+    places = [((2 * u - 1) * half_width, (2 * v - 1) * half_height, -distance) for u, v in corners]
+    mesh.from_pydata(places, [], [(0, 1, 2, 3)])
+    mesh.uv_layers.new().data.foreach_set("uv", [number for corner in corners for number in corner])
     mesh.materials.append(footage_material(image, int(facts.get("footage_frame", 0))))
     plane = bpy.data.objects.new("footage", mesh)
     plane.parent = scene.camera
@@ -133,7 +116,12 @@ def add_footage(file: str, objects: list[Any], facts: dict[str, Any]) -> list[An
     scene.collection.objects.link(plane)
     scene.camera.data.clip_end = max(scene.camera.data.clip_end, 2 * distance)
     if image.source == "MOVIE":
-        add_sound(file, -int(facts.get("footage_frame", 0)))
+        editor = scene.sequence_editor_create()
+        strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+        try:
+            strips.new_sound("footage", file, channel=1, frame_start=-int(facts.get("footage_frame", 0)))
+        except RuntimeError as error:
+            print(f"{file}: no sound ({' '.join(str(error).split())})")
     return [plane]
 
 
@@ -155,26 +143,9 @@ def footage_material(image: Any, first_frame: int) -> Any:
     return material
 
 
-def add_sound(file: str, frame: int) -> None:
-    """Add the sound of a clip to the sequencer, so that it plays with the animation."""
-    editor = bpy.context.scene.sequence_editor_create()
-    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
-    try:
-        strips.new_sound("footage", file, channel=1, frame_start=frame)
-    except RuntimeError as error:
-        print(f"{file}: no sound ({' '.join(str(error).split())})")
-
-
-# Actions
-
-
 def rewrite_actions(objects: list[Any], speed: float, tolerance: float) -> None:
-    """Make one action for each character, with whole frames, and without keyframes that are not needed.
-
-    `speed` is the factor from the imported frames to those of the scene.
-    """
-    old = set()
-    actions: dict[str, Any] = {}
+    """Make one action for each character, on whole frames. `speed`: factor from imported frames to those of the scene."""
+    old, actions = set(), dict[str, Any]()
     for thing in objects:
         keys = thing.data.shape_keys if thing.type == "MESH" else None
         for owner in filter(None, (thing, keys)):
@@ -182,7 +153,7 @@ def rewrite_actions(objects: list[Any], speed: float, tolerance: float) -> None:
             if data is not None and data.action is not None:
                 old.add(data.action)
                 read = [read_curve(curve, speed) for curve in curves_of(owner)]
-                rewrite(owner, read, (thing.name, character_of(thing).name), actions, tolerance)
+                rewrite(owner, read, (thing.name, (character_of(thing) or thing).name), actions, tolerance)
     for action in old:
         bpy.data.actions.remove(action)
 
@@ -192,8 +163,7 @@ def rewrite(owner: Any, read: list[Any], names: tuple[str, str], actions: dict[s
     data, (name, label) = owner.animation_data, names
     for track in list(data.nla_tracks):
         data.nla_tracks.remove(track)
-    data.action = None
-    kept = []
+    data.action, kept = None, []
     for path, index, keys, is_step in read:
         values = [value for _, value in keys]
         # A quarter for each part of a quaternion keeps its angle, and a quarter of a meter is what a head's turn moves.
@@ -206,11 +176,10 @@ def rewrite(owner: Any, read: list[Any], names: tuple[str, str], actions: dict[s
         owner.animation_data_clear()
         return
     has_slots = "slots" in bpy.types.Action.bl_rna.properties
-    action = actions.get(label) if has_slots else None
-    if action is None:
-        action = actions[label] = bpy.data.actions.new(label)
-    data.action = action
-    curves = action.fcurves if not has_slots else new_slot(action, owner, name)
+    if label not in actions or not has_slots:
+        actions[label] = bpy.data.actions.new(label)
+    data.action = actions[label]
+    curves = new_slot(data.action, owner, name) if has_slots else data.action.fcurves
     for path, index, keys, is_step in kept:
         write_curve(curves, path, index, keys, is_step)
 
@@ -282,14 +251,8 @@ def set_value(owner: Any, path: str, index: int, value: float) -> None:
 
 
 def character_of(thing: Any) -> Any:
-    """Return the root of the character that an object belongs to, or the object itself."""
-    root = thing
-    while root is not None and "actor" not in root:
-        root = root.parent
-    return thing if root is None else root
-
-
-# How it is started
+    """Return the root of the character that an object belongs to, or None."""
+    return thing if thing is None or "actor" in thing else character_of(thing.parent)
 
 
 class ImportCharacters(bpy.types.Operator):  # type: ignore[misc]

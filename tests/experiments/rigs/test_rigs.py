@@ -35,9 +35,8 @@ def test_blenders_curves_of_the_take_itself_have_no_error(take):
         own = take[take.actor == actor]
         weights = rig.weights(own.coefficients)
         for morph in rig.morphs:
-            node = rig.glb.document["nodes"][morph.node].get("name", "")
             for column, name in enumerate(morph.names):
-                curves[f"w|{actor}|{node}.001|{name}"] = weights[:, morph.start + column]
+                curves[f"w|{actor}|{name}"] = weights[:, morph.start + column]
         root = place_rig(rig, own.rotation, own.translation).root
         place = root[:, :3, 3]
         w = np.sqrt(np.maximum(1 + np.trace(root[:, :3, :3] / rig.scale, axis1=1, axis2=2), 0)) / 2

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,6 +126,10 @@ def test_stopped_and_resumed_is_as_if_never_stopped(clip, spots, tmp_path, monke
         from retarget import Take
 
         once, twice = Take.load(tmp_path / "once.npz"), Take.load(out)
+        stated = probe(clip)
+        assert once.footage.known() == {
+            "width": stated.width, "height": stated.height, "focal_px": 1.2 * stated.width, "fps": stated.fps, "name": Path(clip).name
+        }  # fmt: skip
         np.testing.assert_array_equal(once.coefficients, twice.coefficients)
         np.testing.assert_array_equal(once.time_s, twice.time_s)
     else:

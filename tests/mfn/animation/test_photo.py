@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mfn.cli.main import main
+from retarget.gltf.document import read_glb
 from retarget.io.images import write_image
 from retarget.rig.avatars import avatar_folder
 
@@ -48,6 +49,17 @@ def test_a_scene_and_a_picture(place, spots, capsys):
     for x, y in ((328, 168), (968, 488)):  # a character where each person is, and nothing elsewhere
         assert changed[y - 10 : y + 10, x - 10 : x + 10].mean() > 0.9
     assert changed.mean() < 0.2
+
+
+def test_options_of_a_scene_reach_it(place, spots):
+    arguments = ["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--quiet", "--in-place", "--animation-only"]
+    assert main([*arguments, "--fps", "12", "--out", "a.glb"]) == 0
+    files = sorted(place.glob("a*.glb"))
+    assert len(files) == 2 and all(file.name.startswith("a-person-") for file in files)
+    document = read_glb(files[0]).document
+    extras = document["scenes"][0]["extras"]
+    assert "materials" not in document and (extras["fps"], extras["width"], extras["footage"]) == (12, 1280, "crowd.png")
+    assert main([*arguments[:6], "--out", "b.vrma"]) == 0 and len(list(place.glob("b-person-*.vrma"))) == 2
 
 
 def test_the_default_name_does_not_overwrite_the_photo(place, spots):
@@ -91,6 +103,6 @@ def test_takes_for_other_programs(place, spots, capsys):
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "2 people" and [line.split(": ")[0] for line in lines[1:]] == [f"wrote {name}" for name in wrote]
     assert len(read_take("x.jsonl")) == len(read_take("x.npz")) == 2 and len(read_take("x-person-1.csv")) == 1
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.fbx"]) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.obj"]) == 1
     assert "can be written as .glb" in capsys.readouterr().err
     assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--tolerance", "2"]) == 2

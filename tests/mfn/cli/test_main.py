@@ -95,7 +95,7 @@ def test_wrong_usage_is_2(arguments, message, capsys):
         (["animate", "crowd.png", "--weights", "SPOTS", "--avatar", "robt"], "did you mean 'robot'?"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--map", "no.json"], "no.json: no such file"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--head", "Skull"], "head: it has no node 'Skull'"),
-        (["animate", "crowd.png", "--weights", "SPOTS", "--out", "x.fbx"], "x.fbx: a picture can be written as .glb"),
+        (["animate", "crowd.png", "--weights", "SPOTS", "--out", "x.obj"], "x.obj: a picture can be written as .glb"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--out", "empty.glb"], "empty.glb: expected a file to write"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--out", "new/x.glb", "--head", "Skull"], "no node 'Skull'"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--resume"], "--calibrate and --resume work on clips"),
