@@ -9,6 +9,7 @@ It sets frame rate, frame range, picture size and camera; puts the footage on a 
 adds light from all sides; makes one action for each character; drops curves and keyframes that are not needed.
 """
 
+import importlib
 import json
 import math
 import os
@@ -18,18 +19,11 @@ from typing import Any
 
 import bpy
 
-bl_info = {
-    "name": "Characters of a clip",
-    "description": "Imports the scenes of mfn animate and retarget animate, ready to render",
-    "location": "File > Import",
-    "category": "Import-Export",
-    "blender": (3, 4, 0),
-}
+bl_info = {"name": "Characters of a clip", "category": "Import-Export", "blender": (3, 4, 0), "description": "Ready to render"}
 
 TOLERANCE = 0.002
 """Largest error of a shape key that leaving out a keyframe may cause. Rotations: radians. Places: quarters of a meter."""
 
-_WORLD_COLOR, _WORLD_STRENGTH = (0.8, 0.85, 0.9, 1.0), 0.35
 _BEHIND = 1.15  # distance of the footage, relative to that of the farthest character
 
 
@@ -54,7 +48,7 @@ def import_scene(path: str, footage: str | None = None, tolerance: float = TOLER
     before = set(bpy.data.objects)
     # Importers disagree on what fps_base does, so the import runs at a whole rate, and keyframes are moved afterwards.
     scene.render.fps, scene.render.fps_base = max(1, round(fps)), 1.0
-    bpy.ops.import_scene.gltf(filepath=path)
+    import_gltf(path)
     objects = [thing for thing in bpy.data.objects if thing not in before]
     rewrite_actions(objects, fps / scene.render.fps, tolerance)
     scene.render.fps_base = scene.render.fps / fps
@@ -71,6 +65,25 @@ def import_scene(path: str, footage: str | None = None, tolerance: float = TOLER
     return objects
 
 
+def import_gltf(path: str) -> Any:
+    """Run Blender's importer. A mesh that it has made is copied for the next character, not made again: much faster."""
+    try:
+        maker = importlib.import_module("io_scene_gltf2.blender.imp.mesh").BlenderMesh
+    except (ImportError, AttributeError):  # another version of the importer
+        return bpy.ops.import_scene.gltf(filepath=path)
+    made, make = dict[Any, Any](), maker.create
+
+    def make_or_copy(gltf: Any, *numbers: Any) -> Any:
+        made[numbers] = made[numbers].copy() if numbers in made else make(gltf, *numbers)
+        return made[numbers]
+
+    maker.create = staticmethod(make_or_copy)
+    try:
+        return bpy.ops.import_scene.gltf(filepath=path)
+    finally:
+        maker.create = staticmethod(make)
+
+
 def add_environment() -> None:
     """Add soft light from all sides to a scene that has no world."""
     if bpy.context.scene.world is not None:
@@ -78,7 +91,7 @@ def add_environment() -> None:
     world = bpy.context.scene.world = bpy.data.worlds.new("sky")
     world.use_nodes = True
     background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
-    background.inputs["Color"].default_value, background.inputs["Strength"].default_value = _WORLD_COLOR, _WORLD_STRENGTH
+    background.inputs["Color"].default_value, background.inputs["Strength"].default_value = (0.8, 0.85, 0.9, 1), 0.35
 
 
 def find_footage(path: str, facts: dict[str, Any]) -> str | None:
@@ -160,7 +173,7 @@ def rewrite_actions(objects: list[Any], speed: float, tolerance: float) -> None:
 
 def rewrite(owner: Any, read: list[Any], names: tuple[str, str], actions: dict[str, Any], tolerance: float) -> None:
     """Move curves of an object or of its shape keys to the action of its character. names: of the object, of the action."""
-    data, (name, label) = owner.animation_data, names
+    data, (slot_name, label) = owner.animation_data, names
     for track in list(data.nla_tracks):
         data.nla_tracks.remove(track)
     data.action, kept = None, []
@@ -169,7 +182,12 @@ def rewrite(owner: Any, read: list[Any], names: tuple[str, str], actions: dict[s
         # A quarter for each part of a quaternion keeps its angle, and a quarter of a meter is what a head's turn moves.
         limit = tolerance * (0.25 if path.endswith(("rotation_quaternion", "location")) else 1)
         if max(values) - min(values) <= limit:
-            set_value(owner, path, index, values[0])
+            place, _, name = path.rpartition(".")
+            target = owner.path_resolve(place) if place else owner
+            if hasattr(getattr(target, name), "__len__"):
+                getattr(target, name)[index] = values[0]
+            else:
+                setattr(target, name, values[0])
         else:
             kept.append((path, index, keys if is_step else fewest_keys(keys, limit), is_step))
     if not kept:
@@ -179,9 +197,14 @@ def rewrite(owner: Any, read: list[Any], names: tuple[str, str], actions: dict[s
     if label not in actions or not has_slots:
         actions[label] = bpy.data.actions.new(label)
     data.action = actions[label]
-    curves = new_slot(data.action, owner, name) if has_slots else data.action.fcurves
+    curves = new_slot(data.action, owner, slot_name) if has_slots else data.action.fcurves
+    kinds = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items
     for path, index, keys, is_step in kept:
-        write_curve(curves, path, index, keys, is_step)
+        curve = curves.new(path, index=index)
+        curve.keyframe_points.add(len(keys))
+        curve.keyframe_points.foreach_set("co", [number for key in keys for number in key])
+        curve.keyframe_points.foreach_set("interpolation", [kinds["CONSTANT" if is_step else "LINEAR"].value] * len(keys))
+        curve.update()
 
 
 def new_slot(action: Any, owner: Any, name: str) -> Any:
@@ -213,17 +236,6 @@ def read_curve(curve: Any, speed: float) -> tuple[str, int, list[tuple[int, floa
     return curve.data_path, curve.array_index, sorted(keys.items()), curve.keyframe_points[0].interpolation == "CONSTANT"
 
 
-def write_curve(curves: Any, path: str, index: int, keys: list[tuple[int, float]], is_step: bool) -> None:
-    """Add a curve with straight lines or steps between its keys."""
-    curve = curves.new(path, index=index)
-    curve.keyframe_points.add(len(keys))
-    curve.keyframe_points.foreach_set("co", [number for key in keys for number in key])
-    kinds = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items
-    kind = kinds["CONSTANT" if is_step else "LINEAR"].value
-    curve.keyframe_points.foreach_set("interpolation", [kind] * len(keys))
-    curve.update()
-
-
 def fewest_keys(keys: list[tuple[int, float]], tolerance: float) -> list[tuple[int, float]]:
     """Leave out keys that straight lines between the others restore within the tolerance.
 
@@ -240,16 +252,6 @@ def fewest_keys(keys: list[tuple[int, float]], tolerance: float) -> list[tuple[i
     return [*kept, keys[-1]]
 
 
-def set_value(owner: Any, path: str, index: int, value: float) -> None:
-    """Set the property that a curve moved."""
-    place, _, name = path.rpartition(".")
-    target = owner.path_resolve(place) if place else owner
-    try:
-        getattr(target, name)[index] = value
-    except TypeError:
-        setattr(target, name, value)
-
-
 def character_of(thing: Any) -> Any:
     """Return the root of the character that an object belongs to, or None."""
     return thing if thing is None or "actor" in thing else character_of(thing.parent)
@@ -260,9 +262,7 @@ class ImportCharacters(bpy.types.Operator):  # type: ignore[misc]
 
     bl_idname = "import_scene.characters"
     bl_label = "Characters of a clip (.glb)"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
     filepath: bpy.props.StringProperty(subtype="FILE_PATH")  # type: ignore[valid-type]
-    filter_glob: bpy.props.StringProperty(default="*.glb;*.gltf", options={"HIDDEN"})  # type: ignore[valid-type] # noqa: F722
 
     def invoke(self, context: Any, event: Any) -> Any:
         """Ask for the file."""
