@@ -2,10 +2,11 @@
 
     python -m experiments.speed.batch.mutated_files --files 10000
 
-Small pictures of nine formats and the characters that ship are damaged: bytes are changed, removed, doubled or cut off, at random places,
-with a fixed seed. All pictures go through `mfn batch` and `mfn detect` in one run each. Each rig goes through `retarget inspect`, all
-in one process. The script reports what was read, what was refused, the slowest rig and the largest memory, and ends with code 1 if there is a
-traceback, a row is missing or an exit code is wrong. It writes experiments/results/speed/batch/mutated_files.json.
+Small pictures of nine formats and the characters that ship are damaged: bytes are changed, removed, doubled or cut off, at random
+places, with a fixed seed. All pictures go through `mfn batch` and `mfn detect` in one run each. Each rig goes through
+`retarget inspect`, all in one process. The script reports what was read, what was refused, the slowest rig and the largest memory, and
+ends with code 1 if there is a traceback, a row is missing or an exit code is wrong. It writes
+experiments/results/speed/batch/mutated_files.json.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,14 +41,16 @@ def run_command(
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     run, started, before = Run(), time.monotonic(), _children_cpu_s()
     command = [sys.executable, "-m", *arguments]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    while process.poll() is None:
-        run.memory_mb.append(tree_memory_mb(process.pid))
-        watch()
-        if time.monotonic() - started > timeout_s:
-            process.kill()
-        time.sleep(every_s)
-    run.code, run.errors = process.returncode, process.stderr.read() if process.stderr else ""
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:  # a pipe that nobody reads would fill up and stop the command
+        process = subprocess.Popen(command, env=environment, stderr=errors, stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            run.memory_mb.append(tree_memory_mb(process.pid))
+            watch()
+            if time.monotonic() - started > timeout_s:
+                process.kill()
+            time.sleep(every_s)
+        errors.seek(0)
+        run.code, run.errors = process.returncode, errors.read()
     run.seconds, run.cpu_seconds = time.monotonic() - started, _children_cpu_s() - before
     return run
 

@@ -1,0 +1,44 @@
+import json
+
+import cv2
+import numpy as np
+
+from mfn.cli.main import main
+from retarget.io.images import write_image
+
+
+def run(spots, *arguments):
+    return main(["pick", *map(str, arguments), "--weights", str(spots)])
+
+
+def write_shots(folder, count=3):
+    (folder / "burst").mkdir()
+    for i in range(count):
+        picture = np.zeros((384, 640, 3), np.uint8)
+        picture[80:88, 160 + 8 * i : 168 + 8 * i] = picture[240:248, 480:488] = 255
+        write_image(folder / "burst" / f"{i}.png", picture)
+
+
+def test_a_burst(crowd, spots, capsys):
+    write_shots(crowd)
+    assert run(spots, "burst", "--report", "page.html", "--json", "rank.json") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("rank  shot") and "The best shot is " in out and "wrote page.html" in out
+    assert "<table" in (crowd / "page.html").read_text()
+    assert sorted(shot["shot"] for shot in json.loads((crowd / "rank.json").read_text())["shots"]) == ["0.png", "1.png", "2.png"]
+
+
+def test_mistakes(crowd, spots, capsys):
+    write_shots(crowd, 1)
+    assert run(spots, "burst") == 1
+    assert "expected at least 2 shots of one group that can be read, got 1" in capsys.readouterr().err
+    assert run(spots, "burst", "--report", "page.txt") == 1
+    assert "page.txt: expected a name that ends in .html" in capsys.readouterr().err
+
+
+def test_a_shot_that_cannot_be_read_is_named_and_left_out(crowd, spots, capsys):
+    write_shots(crowd, 2)
+    (crowd / "burst" / "bad.jpg").write_bytes(cv2.imencode(".jpg", np.zeros((9, 9, 3), np.uint8))[1].tobytes()[:30])
+    assert run(spots, "burst", "--quiet") == 1
+    out, err = capsys.readouterr()
+    assert not out and "bad.jpg" in err and len(err.splitlines()) == 1
