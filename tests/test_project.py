@@ -37,7 +37,7 @@ def test_extras():
     assert requirements("annotate") == {"mediapipe", "torch"}
     assert "av" in requirements("video") and "scipy" in requirements("rig")
     assert requirements("heic") == {"pillow-heif"}
-    assert requirements("stream") == {"python-osc"}
+    assert requirements("stream") == {"python-osc"} and requirements("gl") == {"moderngl"}
     assert requirements("batch") == {"ray", "pyarrow", "fsspec"}
     assert {"pytest", "import-linter", "build"} <= requirements("dev") and "mkdocs-material" in requirements("docs")
 

@@ -1,7 +1,7 @@
 """iFacialMocap: the text that this phone app sends over UDP, read, written and received.
 
-One sample is `NAME-VALUE|…|=head#X,Y,Z,x,y,z|rightEye#X,Y,Z|leftEye#X,Y,Z|` (https://www.ifacialmocap.com/for-developer). Values are whole
-percents from 0 to 100. Data version 2 writes `NAME&VALUE`, so that a value may be negative. Names end in _L and _R, the
+One sample is `NAME-VALUE|…|=head#X,Y,Z,x,y,z|rightEye#X,Y,Z|leftEye#X,Y,Z|` (https://www.ifacialmocap.com/for-developer).
+Values are whole percents from 0 to 100. Data version 2 writes `NAME&VALUE`, so that a value may be negative. Names end in _L and _R, the
 subject's left and right. Angles are in degrees about ARKit's axes, which are those of `Take`: X turns down, Y to the
 subject's left, Z tilts to the right shoulder. A head turns by Z first, then X, then Y, as in Unity. Its position is in
 meters from the camera.

@@ -19,7 +19,7 @@ from retarget.performance.vmc import VmcAvatar, VmcSender, avatar_of_document, u
 from retarget.rig.vrm.sending import EXPRESSION_NAMES
 
 Program = Literal["vmc", "livelink", "ifacialmocap", "ifacialmocap-v2"]
-"""Protocols: VMC for VTuber programs, Live Link Face for Unreal, iFacialMocap in its two data versions for programs that know the phone app."""
+"""Protocols: VMC for VTuber programs, Live Link Face for Unreal, iFacialMocap in its two data versions for programs that know that app."""
 PROGRAMS: tuple[Program, ...] = get_args(Program)
 DEFAULT_PORTS: dict[Program, int] = {
     "vmc": vmc.DEFAULT_PORT,

@@ -1,12 +1,11 @@
 """Draw one posed rig into a picture: projection, transparent layers, textures, light.
 
-Letters: V vertices, T triangles, H rows, W columns, F samples that are shaded.
+Letters: V vertices, T triangles, H rows, W columns.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,19 +13,18 @@ from numpy.typing import NDArray
 
 from retarget.geometry.mesh import vertex_normals
 from retarget.geometry.rotations import OPENCV_TO_GLTF
-from retarget.gltf.materials import Material, sample_texture
-from retarget.render.rasterizer import barycentric_at, interpolate, nearest_triangles
-from retarget.render.shading import LIGHT_DIRECTION, compose, downsample, shade, srgb_to_linear
+from retarget.render.rasterizer import nearest_triangles
+from retarget.render.shading import compose
+from retarget.render.surface_samples import SAMPLES, Surface, color_samples, share_samples
 from retarget.rig.rig import Rig
 
 Floats = NDArray[np.floating]
 
-_SAMPLES = 2  # samples per pixel and axis; _shared_samples relies on 2
 _MAX_LAYERS = 4  # transparent surfaces behind one another
-_MIN_DEPTH_M = 0.02
-_PIXELS_AT_ONCE = 1 << 18
+MIN_DEPTH_M = 0.02
+_PIXELS_AT_ONCE = 1 << 20  # limits the working memory to about 200 MB
 _MAX_PIXELS = 1 << 21  # of one character; a larger one is drawn at a lower resolution
-_OPAQUE_COVERAGE = 0.98
+OPAQUE_COVERAGE = 0.98
 
 
 class _Bounds(NamedTuple):
@@ -48,28 +46,36 @@ def draw_rig(picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: f
     """
     height, width = picture.shape[:2]
     mesh = rig.mesh
-    points = _project(vertices, focal_px, width, height)
-    chosen = _visible_triangles(rig, points, whole_body)
+    points = project(vertices, focal_px, width, height)
+    chosen = visible_triangles(rig, points, whole_body)
     bounds = _pixel_bounds(points[mesh.triangles[chosen]], width, height)
     if bounds is None:
         return
     low, high = bounds
     normals = vertex_normals(vertices, mesh.weld[mesh.triangles])[mesh.weld] @ OPENCV_TO_GLTF
     values = np.concatenate([normals, mesh.uv, mesh.colors], axis=1).astype(np.float32)  # (V, 3 + 2 + 4)
-    step = math.ceil(math.sqrt((high - low).prod() / _MAX_PIXELS))
+    triangles, material = mesh.triangles[chosen], mesh.material[chosen]
+    shows_back = _shows_back(points, triangles)
+    step = pixel_step(high - low)
     rows = max(1, _PIXELS_AT_ONCE * step**2 // int(high[0] - low[0]))
     for top in range(low[1], high[1], rows):
         band = picture[top : min(top + rows, high[1]), low[0] : high[0]]
-        size = -(-band.shape[0] // step) * _SAMPLES, -(-band.shape[1] // step) * _SAMPLES
-        window = (points - (low[0], top, 0)) * (_SAMPLES / step, _SAMPLES / step, 1)
-        layer = downsample(_draw_layers(rig, window, values, chosen, size), _SAMPLES)
+        window = (points - (low[0], top, 0)) * (SAMPLES / step, SAMPLES / step, 1)
+        levels = texture_levels(rig, window, chosen)
+        surface = Surface(rig.materials, window, values, triangles, material, shows_back, levels)
+        layer = _draw_layers(surface, (-(-band.shape[0] // step), -(-band.shape[1] // step)))
         layer = layer.repeat(step, axis=0).repeat(step, axis=1)[: band.shape[0], : band.shape[1]]
         band[:] = compose(layer, band)
 
 
-def _project(vertices: Floats, focal_px: float, width: int, height: int) -> Floats:
+def pixel_step(size: NDArray[np.int64]) -> int:
+    """Return how many pixels one drawn pixel covers on each axis, so that a very large character takes no more memory."""
+    return math.ceil(math.sqrt(size.prod() / _MAX_PIXELS))
+
+
+def project(vertices: Floats, focal_px: float, width: int, height: int) -> Floats:
     """Return x and y in pixels and -1 / depth (V, 3), NaN for vertices that are too near or behind the camera."""
-    depth = np.where(-vertices[:, 2] > _MIN_DEPTH_M, -vertices[:, 2], np.nan)
+    depth = np.where(-vertices[:, 2] > MIN_DEPTH_M, -vertices[:, 2], np.nan)
     x = width / 2 + focal_px * vertices[:, 0] / depth
     y = height / 2 - focal_px * vertices[:, 1] / depth
     return np.stack([x, y, -1 / depth], 1)
@@ -85,7 +91,7 @@ def _pixel_bounds(corners: Floats, width: int, height: int) -> _Bounds | None:
     return None if (high <= low).any() else _Bounds(low, high)
 
 
-def _visible_triangles(rig: Rig, points: Floats, whole_body: bool) -> NDArray[np.int64]:
+def visible_triangles(rig: Rig, points: Floats, whole_body: bool) -> NDArray[np.int64]:
     """Return the numbers of the triangles to draw: without backs of one-sided materials, of the head or of all."""
     two_sided = np.array([material.two_sided for material in rig.materials])[rig.mesh.material]
     keep = ~_shows_back(points, rig.mesh.triangles) | two_sided
@@ -100,70 +106,46 @@ def _shows_back(points: Floats, triangles: NDArray[np.int64]) -> NDArray[np.bool
     return np.asarray((bx - ax) * (cy - ay) - (cx - ax) * (by - ay) >= 0)
 
 
-def _draw_layers(
-    rig: Rig, points: Floats, values: Floats, chosen: NDArray[np.int64], size: tuple[int, int]
-) -> NDArray[np.float32]:
+def _draw_layers(surface: Surface, size: tuple[int, int]) -> NDArray[np.float32]:
     """Draw surfaces from front to back until nothing is transparent.
 
-    Returns:
-        (H, W, 4) linear light times coverage, and coverage; `size` is (H, W) samples.
-    """
-    triangles, material = rig.mesh.triangles[chosen], rig.mesh.material[chosen]
-    result = np.zeros((size[0] * size[1], 4), np.float32)
-    levels, shows_back = _texture_levels(rig, points, chosen), _shows_back(points, triangles)
-    behind: NDArray[np.float64] | None = None
-    transparent = any(rig.materials[m].alpha != "OPAQUE" for m in np.unique(material))
-    for _ in range(_MAX_LAYERS if transparent else 1):
-        triangle, depth = nearest_triangles(points, triangles, *size, behind=behind)
-        drawn = np.flatnonzero(triangle >= 0)
-        if not len(drawn):
-            break
-        shaded, slot = _shared_samples(triangle, drawn)
-        owner = triangle.ravel()[shaded]
-        weight = barycentric_at(points, triangles, owner, shaded, size[1])
-        corner_depth = points[triangles[owner], 2]  # (F, 3) of -1 / depth, which is linear on the screen
-        weight *= corner_depth / np.einsum("fk,fk->f", corner_depth, weight)[:, None]  # now linear in the scene
-        sample = interpolate(values, triangles, owner, weight)
-        sample[:, :3] *= np.where(shows_back[owner], -1, 1)[:, None]
-        color = _shade_samples(rig.materials, material[owner], sample, levels)[slot]
-        result[drawn] += (1 - result[drawn, 3:]) * color if transparent else color
-        if transparent:
-            next_behind = np.full(len(result), np.inf)
-            next_behind[drawn] = np.where(result[drawn, 3] < _OPAQUE_COVERAGE, depth.ravel()[drawn], np.inf)
-            behind = next_behind.reshape(size)
-    return result.reshape(*size, 4)
-
-
-def _shared_samples(
-    triangle: NDArray[np.int32], drawn: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose the samples to shade: samples of one pixel that show the same triangle are shaded once.
-
     Args:
-        triangle: (H, W) the triangle at each sample, 2 x 2 samples a pixel.
-        drawn: (D,) the samples with a triangle.
+        surface: What is drawn.
+        size: H and W in pixels.
 
     Returns:
-        The samples to shade (F,), and for each drawn sample (D,) which of them has its color.
+        (H, W, 4) linear light times coverage, and coverage.
     """
-    height, width = triangle.shape
-    blocks = triangle.reshape(height // 2, 2, width // 2, 2)
-    number = np.arange(triangle.size).reshape(blocks.shape)
-    first = number.copy()
-    places = [(0, 0), (0, 1), (1, 0), (1, 1)]
-    for later in range(1, 4):
-        for earlier in range(later - 1, -1, -1):
-            (i, j), (k, m) = places[later], places[earlier]
-            same = blocks[:, i, :, j] == blocks[:, k, :, m]
-            first[:, i, :, j] = np.where(same, number[:, k, :, m], first[:, i, :, j])
-    representative = first.ravel()[drawn]
-    shaded = drawn[representative == drawn]
-    slot = np.empty(triangle.size, np.int64)
-    slot[shaded] = np.arange(len(shaded))
-    return shaded, slot[representative]
+    height, width = size
+    is_transparent = any(surface.materials[m].alpha != "OPAQUE" for m in np.unique(surface.material))
+    layer = np.zeros((height * width, 4), np.float32)
+    parts = np.zeros((4, height * width, 4), np.float32) if is_transparent else None  # the four samples of each pixel
+    behind: NDArray[np.float32] | None = None
+    for _ in range(_MAX_LAYERS if is_transparent else 1):
+        seen, depth = nearest_triangles(surface.points, surface.triangles, height * SAMPLES, width * SAMPLES, behind=behind)
+        samples = share_samples(seen, surface)
+        if not len(samples.pixel):
+            break
+        colors = color_samples(surface, samples)
+        same, mixed = samples.pixel[: samples.uniform], samples.pixel[samples.uniform :]
+        if parts is None:
+            layer[same] = colors[: samples.uniform]
+            layer[mixed] = sum(colors.take(slot, 0) for slot in samples.slot) / np.float32(4)
+            break
+        for part, slot in zip(parts, samples.slot, strict=True):
+            part[same] += (1 - part[same, 3:]) * colors[: samples.uniform]
+            part[mixed] += (1 - part[mixed, 3:]) * colors.take(slot, 0)
+        behind = np.where(_to_samples(parts[..., 3], size) < OPAQUE_COVERAGE, depth, np.float32(np.inf))
+    return (layer if parts is None else parts.mean(axis=0)).reshape(height, width, 4)
 
 
-def _texture_levels(rig: Rig, points: Floats, chosen: NDArray[np.int64]) -> dict[int, int]:
+def _to_samples(parts: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Lay the four samples of each pixel (4, H W) side by side (2 H, 2 W)."""
+    blocks = parts.reshape(SAMPLES, SAMPLES, *size).transpose(2, 0, 3, 1)
+    return np.asarray(blocks.reshape(size[0] * SAMPLES, size[1] * SAMPLES), np.float32)
+
+
+def texture_levels(rig: Rig, points: Floats, chosen: NDArray[np.int64]) -> dict[int, int]:
     """Return for each textured material the mip level at which a texel is about as large as a sample."""
     levels = {}
     material = rig.mesh.material[chosen]
@@ -181,45 +163,3 @@ def _texture_levels(rig: Rig, points: Floats, chosen: NDArray[np.int64]) -> dict
 def _doubled_areas(corners: Floats) -> Floats:
     u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])
-
-
-def _shade_samples(
-    materials: Sequence[Material], material: NDArray[np.int64], values: NDArray[np.float32], levels: dict[int, int]
-) -> NDArray[np.float32]:
-    """Return the lit colors of samples.
-
-    Args:
-        materials: All materials.
-        material: (F,) number of each sample's material.
-        values: (F, 9) normal, texture coordinates, vertex color.
-        levels: The mip level of each textured material.
-
-    Returns:
-        (F, 4) linear light times coverage, and coverage.
-    """
-    color = np.empty((len(material), 4), np.float32)
-    normal = values[:, :3] / np.maximum(np.linalg.norm(values[:, :3], axis=1, keepdims=True), 1e-6)
-    normal[:, 2] = -np.abs(normal[:, 2])  # at the outline smoothed normals may point away from the viewer
-    half = np.array(LIGHT_DIRECTION) / np.linalg.norm(LIGHT_DIRECTION) + (0, 0, -1)
-    half /= np.linalg.norm(half)
-    for number in np.unique(material):
-        rows = np.flatnonzero(material == number)
-        surface = materials[number]
-        base = surface.color * values[rows, 5:]
-        if surface.mips:
-            texel = sample_texture(surface, values[rows, 3:5], levels.get(int(number), 0))
-            base[:, :3] *= srgb_to_linear(texel[:, :3])
-            base[:, 3] *= texel[:, 3]
-        if surface.lit:
-            highlight = 0.5 * surface.gloss * np.clip(normal[rows] @ half, 0, 1) ** (8 + 60 * surface.gloss)
-            base[:, :3] = shade(base[:, :3], normal[rows]) + highlight[:, None] + surface.emission
-        base[:, 3] = _coverage(surface, base[:, 3])
-        base[:, :3] *= base[:, 3:]
-        color[rows] = base
-    return color
-
-
-def _coverage(material: Material, alpha: Floats) -> Floats | float:
-    if material.alpha == "OPAQUE":
-        return 1.0
-    return (alpha >= material.cutoff).astype(np.float32) if material.alpha == "MASK" else np.clip(alpha, 0, 1)

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
-_ROWS_AT_ONCE = 1 << 20  # these two limit the working memory to about 100 MB
-_FRAGMENTS_AT_ONCE = 1 << 20
+_ROWS_AT_ONCE = 1 << 18  # these two keep the working memory in the cache of the processor
+_FRAGMENTS_AT_ONCE = 1 << 16
+_NOTHING = np.int64(np.iinfo(np.int64).max)
+_LOW_BITS = np.int64(0xFFFFFFFF)
 
 
 def rasterize(
@@ -44,7 +46,7 @@ def rasterize(
 
 def nearest_triangles(
     points: Floats, triangles: Ints, height: int, width: int, cull: bool = False, behind: Floats | None = None
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Find the nearest triangle at each pixel.
 
     Args:
@@ -57,21 +59,23 @@ def nearest_triangles(
 
     Returns:
         The triangle (H, W), -1 where there is none, and its z (H, W), +inf where there is none. Of triangles at the
-        same z, the first one is drawn.
+        same z in single precision, the first one is drawn.
 
     Raises:
         ValueError: The arrays have a wrong shape, or a vertex number is out of range.
     """
     _check_mesh(points, triangles)
     corners = np.asarray(points, np.float64).T[:, np.asarray(triangles).T]  # (x y z, 3 corners, T): T last is fastest
-    depth = np.full(height * width, np.inf)
-    winner = np.full(height * width, -1, np.int32)
-    limit = None if behind is None else np.asarray(behind, np.float64).ravel()
+    best = np.full(height * width, _NOTHING)
+    limit = None if behind is None else np.asarray(behind, np.float32).ravel()
     for pixel, triangle, z in _fragments(corners, height, width, cull):
         if limit is not None:
             keep = z > limit[pixel]
             pixel, triangle, z = pixel[keep], triangle[keep], z[keep]
-        _keep_nearest(depth, winner, pixel, triangle, z)
+        np.minimum.at(best, pixel, _keys(z, triangle))
+    is_drawn = best != _NOTHING
+    winner = np.where(is_drawn, best & _LOW_BITS, -1).astype(np.int32)
+    depth = np.where(is_drawn, _ordered(best >> 32).view(np.float32), np.float32(np.inf))
     return winner.reshape(height, width), depth.reshape(height, width)
 
 
@@ -125,21 +129,23 @@ def _check_mesh(points: Floats, triangles: Ints) -> None:
         )
 
 
-def _keep_nearest(depth: Floats, winner: Ints, pixel: Ints, triangle: Ints, z: Floats) -> None:
-    """Update depth and winner: per pixel the smallest z, and of equal ones the first triangle."""
-    before = depth[pixel]
-    nearer = z < before
-    pixel, triangle, z = pixel[nearer], triangle[nearer], z[nearer]
-    np.minimum.at(depth, pixel, z)
-    best = z == depth[pixel]
-    # In reverse order, because NumPy keeps the last of several values that are assigned to one place.
-    winner[pixel[best][::-1]] = triangle[best][::-1]
+def _keys(z: NDArray[np.float32], triangle: Ints) -> NDArray[np.int64]:
+    """Return (F,) integers that are ordered by z and then by triangle, so that one minimum finds the nearest triangle."""
+    return (_ordered(z.view(np.int32)).astype(np.int64) << 32) | triangle
 
 
-def _fragments(corners: Floats, height: int, width: int, cull: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
+def _ordered(bits: Ints) -> NDArray[np.int32]:
+    """Turn the bits of single-precision numbers into integers of the same order, and back: negative ones are reversed."""
+    bits = bits.astype(np.int32, copy=False)
+    result: NDArray[np.int32] = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
+    return result
+
+
+def _fragments(corners: Floats, height: int, width: int, cull: bool) -> Iterator[tuple[Ints, Ints, NDArray[np.float32]]]:
     """Yield all fragments in portions of limited size: pixel number (F,), triangle (F,), z (F,).
 
-    Triangles are split into rows, and rows into pixels, so that the time depends on the area that is covered.
+    Triangles are split into rows, and rows into pixels, so that the time depends on the area that is covered. Each
+    step copies a value of a row to its pixels with `repeat`, which is much faster than to look it up by number.
     """
     chosen = _visible(corners, height, width, cull)
     if not len(chosen):
@@ -148,22 +154,24 @@ def _fragments(corners: Floats, height: int, width: int, cull: bool) -> Iterator
     first, rows = _row_range(corners[1], height)
     left, right, plane = _edges(corners)
     for start, stop in _portions(rows, _ROWS_AT_ONCE):
-        item, y = _enumerate(first[start:stop], rows[start:stop])
-        item += start
+        count = rows[start:stop]
+        y = _ranges(first[start:stop], count)
         center = y + 0.5
         low, high = np.zeros(len(y)), np.full(len(y), float(width))
         for k in range(3):
-            np.maximum(low, left[0, k, item] * center + left[1, k, item], out=low)
-            np.minimum(high, right[0, k, item] * center + right[1, k, item], out=high)
+            np.maximum(low, np.repeat(left[0, k, start:stop], count) * center + np.repeat(left[1, k, start:stop], count), out=low)
+            np.minimum(high, np.repeat(right[0, k, start:stop], count) * center + np.repeat(right[1, k, start:stop], count), out=high)
         x0 = np.ceil(np.minimum(low, width) - 0.5).astype(np.int64)
-        x1 = np.floor(np.maximum(high, 0) - 0.5).astype(np.int64)
-        columns = np.maximum(x1 - x0 + 1, 0)
-        row_z = plane[1, item] * center + plane[2, item]
+        columns = np.maximum(np.floor(np.maximum(high, 0) - 0.5).astype(np.int64) - x0 + 1, 0)
+        step = np.repeat(plane[0, start:stop], count)
+        z = np.repeat(plane[1, start:stop], count) * center + np.repeat(plane[2, start:stop], count) + step * (x0 + 0.5)
+        z = z.astype(np.float32)
+        owner, pixel, step = np.repeat(chosen[start:stop], count), y * width + x0, step.astype(np.float32)
         for a, b in _portions(columns, _FRAGMENTS_AT_ONCE):
-            row, x = _enumerate(x0[a:b], columns[a:b])
-            row += a
-            owner = item[row]
-            yield y[row] * width + x, chosen[owner], row_z[row] + plane[0, owner] * (x + 0.5)
+            wide = columns[a:b]
+            column = _ranges(np.zeros(b - a, np.int64), wide)
+            here = np.repeat(z[a:b], wide) + np.repeat(step[a:b], wide) * column.astype(np.float32)
+            yield np.repeat(pixel[a:b], wide) + column, np.repeat(owner[a:b], wide), here.astype(np.float32, copy=False)
 
 
 def _visible(corners: Floats, height: int, width: int, cull: bool) -> Ints:
@@ -213,10 +221,10 @@ def _edges(corners: Floats) -> tuple[Floats, Floats, Floats]:
     return left, right, np.stack([p, q, z[0] - p * x[0] - q * y[0]])
 
 
-def _enumerate(first: Ints, counts: Ints) -> tuple[Ints, Ints]:
-    """List ranges: for counts (2, 3) and first (5, 9) the items (0, 0, 1, 1, 1) and the values (5, 6, 9, 10, 11)."""
-    item = np.repeat(np.arange(len(counts)), counts)
-    return item, np.arange(len(item)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+def _ranges(first: Ints, counts: Ints) -> Ints:
+    """List ranges: for counts (2, 3) and first (5, 9) the values (5, 6, 9, 10, 11)."""
+    result: Ints = np.arange(counts.sum()) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    return result
 
 
 def _portions(counts: Ints, limit: int) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Draw a picture of characters in the places of people, without a GPU.
+"""Draw a picture of characters in the places of people. No GPU is needed.
 
 The camera is at the origin and looks along -z; the center of the picture is straight ahead.
 """
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from retarget.animation.pose import assign_rigs, check_rigs, pose_vertices
 from retarget.performance.take import Take
 from retarget.render.draw_rig import draw_rig
+from retarget.render.opengl import shared_drawer
 from retarget.rig.rig import Rig
 
 
@@ -38,7 +39,8 @@ def render_scene(
             shoulders of the people in the background.
 
     Returns:
-        (height, width, 3) uint8 RGB.
+        (height, width, 3) uint8 RGB. It is drawn by OpenGL if the extra `gl` is installed and OpenGL works; the
+        environment variable RETARGET_OPENGL=0 forbids it.
 
     Raises:
         TypeError: A rig is not a `Rig`, but a file name, for example.
@@ -51,11 +53,12 @@ def render_scene(
     picture = _gray_background(width, height) if background is None else background.copy()
     check_rigs(rigs)
     rig_of_actor = assign_rigs(take.actor, rigs)
+    draw = shared_drawer() or draw_rig
     for row in np.argsort(take.translation[:, 2], kind="stable"):  # from far to near
         sample = take[[row]]
         rig = rigs[rig_of_actor[int(sample.actor[0])]]
         vertices = pose_vertices(rig, sample.coefficients, sample.rotation, sample.translation)[0]
-        draw_rig(picture, rig, vertices, focal_px, whole_body)
+        draw(picture, rig, vertices, focal_px, whole_body)
     return picture
 
 

@@ -5,10 +5,14 @@ Frame of normals: x right, y down, z away from the viewer. Letters: H rows, W co
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating]
+
+_STEPS = 1 << 14  # of the square root of linear light; 1/64 of a step of sRGB
 
 LIGHT_DIRECTION = (-0.35, -0.55, -0.75)
 """Direction towards the lamp: to the upper left, in front of the picture."""
@@ -37,7 +41,8 @@ def shade(
     unit = np.asarray(normal, np.float32)
     lambert = np.clip((unit @ to_lamp + 0.2) / 1.2, 0, 1)
     sky = ambient * (0.8 - 0.2 * unit[..., 1])
-    rim = 0.4 * np.clip(1 - np.abs(unit[..., 2]), 0, 1) ** 3
+    edge = np.clip(1 - np.abs(unit[..., 2]), 0, 1)
+    rim = 0.4 * edge * edge * edge  # `** 3` is ten times slower
     linear = np.asarray(color, np.float32)
     lit = linear * (sky + (1 - ambient) * 1.15 * lambert)[..., None] + (linear + 0.05) * rim[..., None]
     return np.asarray(lit, np.float32)
@@ -73,8 +78,23 @@ def compose(layer: Floats, background: NDArray[np.uint8]) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB, mixed in linear light. Pixels without coverage keep their exact values.
     """
     result: NDArray[np.uint8] = background.copy()
-    covered = layer[..., 3] > 0
-    behind = srgb_to_linear(background[covered].astype(np.float32) / 255)
-    mixed = layer[covered, :3] + behind * (1 - layer[covered, 3:])
-    result[covered] = np.round(linear_to_srgb(mixed) * 255).astype(np.uint8)
+    covered = np.nonzero(layer[..., 3] > 0)
+    light = layer[covered]
+    partly = np.flatnonzero(light[:, 3] < 1)
+    behind = _linear_of_bytes()[background[covered[0][partly], covered[1][partly]]]
+    light[partly, :3] += behind * (1 - light[partly, 3:])
+    result[covered] = _bytes_of_linear()[(np.sqrt(light[:, :3].clip(0, 1)) * _STEPS + 0.5).astype(np.intp)]
     return result
+
+
+@lru_cache(maxsize=1)
+def _linear_of_bytes() -> NDArray[np.float32]:
+    """Return the linear light (256,) of each sRGB value."""
+    return srgb_to_linear(np.arange(256, dtype=np.float32) / 255)
+
+
+@lru_cache(maxsize=1)
+def _bytes_of_linear() -> NDArray[np.uint8]:
+    """Return the sRGB values of linear light, by its square root in steps. Roots, because sRGB changes fast where it is dark."""
+    light = (np.arange(_STEPS + 1) / _STEPS) ** 2
+    return np.round(linear_to_srgb(light) * 255).astype(np.uint8)

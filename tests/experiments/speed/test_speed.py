@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.accuracy.evaluation_sets import EVALUATION_SETS
-from experiments.speed import rig, runtime, speed_accuracy
+from experiments.speed import drawing, rig, runtime, speed_accuracy
 from experiments.speed.engine import rate
 from experiments.speed.tiles import CELL_PX, measure, scatter
 from mfn.inference.predictor import Predictor
@@ -78,3 +78,24 @@ def test_the_table_and_the_curves_of_sizes(tmp_path):
     pytest.importorskip("matplotlib")
     speed_accuracy.draw_curves(tmp_path / "curves.png", curves)
     assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_pictures_are_compared_where_something_is_drawn(tmp_path):
+    background = np.zeros((4, 4, 3), np.uint8)
+    old = np.stack([background])
+    old[0, :2] = 100
+    new = old.copy()
+    new[0, 0, 0] = 105
+    np.savez(tmp_path / "old.npz", old, background)
+    np.savez(tmp_path / "new.npz", new, background)
+    assert drawing.compare(tmp_path / "new.npz", tmp_path / "old.npz") == {
+        "percent_above_1": 12.5,
+        "percent_above_2": 12.5,
+        "percent_above_8": 0.0,
+        "mean": 0.625,
+    }
+
+
+def test_the_people_of_the_drawing_stand_side_by_side():
+    take = drawing.moment(3)
+    assert len(take) == len(drawing.NAMES) and (np.diff(take.translation[:, 0]) > 0).all()

@@ -61,7 +61,10 @@ def test_eyes_turn_as_the_phone_says():
     assert places["leftEye"] == places["rightEye"] == [pytest.approx(16, abs=1), pytest.approx(17, abs=1), 0]
 
 
-@pytest.mark.parametrize("text", [PHONE, PHONE.replace("-40|", "&40|").replace("_L-", "_L&"), "trackingStatus-1|" + PHONE + "___iFacialMocap"])
+VERSION_2 = PHONE.replace("-40|", "&40|").replace("_L-", "_L&")
+
+
+@pytest.mark.parametrize("text", [PHONE, VERSION_2, "trackingStatus-1|" + PHONE + "___iFacialMocap"])
 def test_reading(text):
     sample = decode(text)
     values = dict(zip(ARKIT_NAMES, sample.coefficients.tolist(), strict=True))

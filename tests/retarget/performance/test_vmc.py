@@ -130,10 +130,13 @@ def test_gaze_of_an_unknown_avatar():
     assert set(bones_of(datagrams)) == {"Head"}
 
 
-@pytest.mark.parametrize("make, axes", [(lambda: make_old([("Joy", "joy", {"Smile": 100}, False)]), (1, 1, -1)), (lambda: make_new({"happy": ({"Smile": 1}, {})}), (-1, 1, 1))])
-def test_bones_of_an_avatar(make, axes):
+OLD, NEW = make_old([("Joy", "joy", {"Smile": 100}, False)]), make_new({"happy": ({"Smile": 1}, {})})
+
+
+@pytest.mark.parametrize("avatar, axes", [(OLD, (1, 1, -1)), (NEW, (-1, 1, 1))])
+def test_bones_of_an_avatar(avatar, axes):
     """Head and eyes have the avatar's own places, in Unity's axes; the eyes turn with the coefficients."""
-    document = make().document
+    document = avatar.document
     document["nodes"][0]["translation"] = [0.01, 0.12, 0.03]
     avatar = avatar_of_document(document)
     bones = bones_of(encode_bundles(LEFT_AND_UP, (0, 0, 0, 1), 0, avatar))

@@ -11,9 +11,19 @@ from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import write_glb
 from retarget.gltf.materials import Material, sample_texture
 from retarget.performance.take import Take
+from retarget.render.opengl import shared_drawer
 from retarget.render.scene import render_scene
 from retarget.rig.load import load_rig
 from tests.helpers.characters import ball, make_body, make_face, make_take
+
+
+@pytest.fixture(autouse=True, params=["numpy", "opengl"])
+def drawer(request, monkeypatch):
+    """Run every test with both ways to draw."""
+    found = shared_drawer() if request.param == "opengl" else None
+    if request.param == "opengl" and found is None:
+        pytest.skip("needs moderngl (pip install '.[gl]') and OpenGL, on Linux by EGL")
+    monkeypatch.setattr("retarget.render.scene.shared_drawer", lambda: found)
 
 
 def one_person(x=0.0, y=0.0, z=-1.0, rotation=(0, 0, 0, 1), **values):
