@@ -35,8 +35,8 @@ from retarget.rig.avatars import avatar_folder
 
 RESULT = RESULTS / "rigs" / "animation.json"
 FOLDER = Path(__file__).resolve().parent
-PEOPLE, FRAMES, FPS = 20, 300, 30
-TOLERANCES = (0.0, 0.02, 0.01, 0.005, 0.002)  # the last one is the default of both commands
+PEOPLE, FRAMES, FPS = 55, 216, 30
+TOLERANCES = (0.0, 0.002)  # the last one is the default of both commands
 NOISE_SD = 0.0005  # of a tracker, in each frame
 
 

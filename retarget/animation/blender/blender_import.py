@@ -12,25 +12,25 @@ adds light from all sides; makes one action for each character; drops curves and
 import importlib
 import json
 import math
-import os
 import struct
 import sys
+from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
+
+vars(np).setdefault("bool", bool)  # Debian's Blender 3.4 needs this name, which NumPy 1.24 removed
 
 bl_info = {"name": "Characters of a clip", "category": "Import-Export", "blender": (3, 4, 0), "description": "Ready to render"}
 
 TOLERANCE = 0.002
 """Largest error of a shape key that leaving out a keyframe may cause. Rotations: radians. Places: quarters of a meter."""
 
-_BEHIND = 1.15  # distance of the footage, relative to that of the farthest character
-
 
 def read_facts(path: str) -> dict[str, Any]:
     """Return what a .glb or .gltf file states: "fps", "frames", "width", "height", "footage", "footage_frame" and "lens"."""
-    with open(path, "rb") as file:
-        data = file.read()
+    data = Path(path).read_bytes()
     is_binary = data[:4] == b"glTF"
     document = json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]] if is_binary else data)
     scene = document.get("scenes", [{}])[document.get("scene", 0)]
@@ -99,10 +99,10 @@ def find_footage(path: str, facts: dict[str, Any]) -> str | None:
     name = facts.get("footage")
     if not isinstance(name, str):
         return None
-    folder = os.path.dirname(os.path.abspath(path))
-    for place in (os.path.join(folder, name), os.path.join(folder, os.path.basename(name))):
-        if os.path.isfile(place):
-            return os.path.normpath(place)
+    folder = Path(path).resolve().parent
+    for place in (folder / name, folder / Path(name).name):
+        if place.is_file():
+            return str(place.resolve())
     print(f"{name}: not found, so there is no background; name it after the scene")
     return None
 
@@ -114,7 +114,7 @@ def add_footage(file: str, objects: list[Any], facts: dict[str, Any]) -> list[An
     roots = [thing for thing in objects if "actor" in thing]
     moves = [c for root in roots for c in curves_of(root) if c.data_path == "location" and c.array_index == 1]
     depths = [point.co[1] for curve in moves for point in curve.keyframe_points] + [root.location[1] for root in roots]
-    distance = _BEHIND * max(depths, default=2.0)  # Blender's y axis points away from the camera
+    distance = 1.15 * max(depths, default=2.0)  # behind all; Blender's y axis points away from the camera
     half_height = distance * math.tan(facts["lens"]["yfov"] / 2)
     half_width = half_height * facts["lens"]["aspectRatio"]
     mesh, corners = bpy.data.meshes.new("footage"), ((0, 0), (1, 0), (1, 1), (0, 1))
