@@ -104,6 +104,7 @@ class OpenGlDrawer:
 
         on_linux: dict[str, Any] = {"backend": "egl"} if sys.platform.startswith("linux") else {}
         self._gl: Any = moderngl.create_context(standalone=True, **on_linux)
+        self._failure = moderngl.Error
         self._gl.front_face = "cw"  # because rows run downwards
         self._surfaces = [
             self._gl.program(shaders.SURFACE_VERTEX, fragment)
@@ -116,18 +117,26 @@ class OpenGlDrawer:
         self._max_side = int(self._gl.info["GL_MAX_TEXTURE_SIZE"])
 
     def __call__(self, picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: float, whole_body: bool) -> None:
-        """Draw one character into a picture. Arguments are those of `draw_rig`, which draws what is too near or too large."""
+        """Draw one character into a picture. Arguments are those of `draw_rig`, which draws what OpenGL cannot."""
+        try:
+            is_drawn = self._draw(picture, rig, vertices, focal_px, whole_body)
+        except self._failure:  # graphics memory is full, for example
+            is_drawn = False
+        if not is_drawn:
+            draw_rig(picture, rig, vertices, focal_px, whole_body)
+
+    def _draw(self, picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: float, whole_body: bool) -> bool:
+        """Draw one character, if it is neither too near nor too large. The picture changes last. Returns whether it was drawn."""
         height, width = picture.shape[:2]
         buffers = self._buffers(rig, whole_body)
         depth = -vertices[buffers.used, 2]
         if not len(depth) or depth.min() <= MIN_DEPTH_M or max(height, width) > self._max_side // SAMPLES:
-            draw_rig(picture, rig, vertices, focal_px, whole_body)
-            return
+            return False
         points = project(vertices, focal_px, width, height)
         low = np.floor(points[buffers.used, :2].min(axis=0)).clip(0, (width, height)).astype(int)
         high = np.ceil(points[buffers.used, :2].max(axis=0)).clip(0, (width, height)).astype(int)
         if (high <= low).any():
-            return
+            return True
         window = _Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]), pixel_step(high - low))
         normals = vertex_normals(vertices, rig.mesh.weld[rig.mesh.triangles])[rig.mesh.weld] @ OPENCV_TO_GLTF
         buffers.moving.write(np.concatenate([vertices, normals], axis=1).astype(np.float32).tobytes())
@@ -140,6 +149,7 @@ class OpenGlDrawer:
         source = self._draw_layers(buffers, rig.materials, levels, targets, window)
         band = picture[window.top : window.top + window.height, window.left : window.left + window.width]
         band[:] = self._composed(source, targets, window, band)
+        return True
 
     def _full_screen(self, fragment: str) -> Any:
         """Return a vertex array that runs a fragment shader on every pixel."""

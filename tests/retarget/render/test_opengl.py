@@ -103,6 +103,17 @@ def test_what_is_too_near_is_left_to_numpy(tmp_path, monkeypatch):
     assert (first == second).all() and len(drawn) == 1
 
 
+def test_a_failure_of_opengl_leaves_the_picture_to_numpy(tmp_path, monkeypatch):
+    import moderngl
+
+    def fail(*given):
+        raise moderngl.Error("out of memory")
+
+    monkeypatch.setattr(shared_drawer(), "_draw_layers", fail, raising=True)
+    first, second = both(make_take(1), [ball_rig(tmp_path)], monkeypatch)
+    assert (first == second).all() and (first != PHOTO).any()
+
+
 def test_it_can_be_forbidden(monkeypatch):
     monkeypatch.setenv("RETARGET_OPENGL", "0")
     assert shared_drawer() is None
