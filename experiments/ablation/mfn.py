@@ -32,7 +32,7 @@ from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 
 RESULT = RESULTS / "ablation" / "mfn_ablation.json"
-MIN_HEIGHT_PX = 16.0  # of a face in the network's input
+MIN_HEIGHT_PX = 16.0  # of a face in the picture
 PRECISION_SCORE = 0.02
 POINTS_SCORE = 0.05  # a short run is sure of few boxes, and here the points are what is measured
 DETECTION = "detection"
@@ -51,7 +51,7 @@ def measure_seed(
         score: The evaluation's score.py.
     """
     detector = Predictor.load(path, score=PRECISION_SCORE)
-    figures: Figures = {"ap": round(measure_precision(groups, detector, MIN_HEIGHT_PX, in_input=True), 4)}
+    figures: Figures = {"ap": round(measure_precision(groups, detector, MIN_HEIGHT_PX), 4)}
     for name, data in sets.items():
         figures[name] = measure_set(data, Predictor.load(path, score=POINTS_SCORE), model, score).figures
     return figures

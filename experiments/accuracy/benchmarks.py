@@ -12,7 +12,7 @@ With --check it compares with that file instead.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -67,13 +67,13 @@ class SetResult(NamedTuple):
     worst_first: list[tuple[Image, Faces]]
 
 
-def find_faces(predictor: Predictor, data: EvaluationSet) -> list[Faces]:
+def find_faces(predictor: Callable[[Image], Faces], data: EvaluationSet) -> list[Faces]:
     """Return for each picture the one face that lies on the true points, or no face."""
     pairs = zip(data.pictures, data.points, strict=True)
     return [face_at(predictor(picture), box_of_points(points)) for picture, points in pairs]
 
 
-def measure_set(data: EvaluationSet, predictor: Predictor, model: HeadModel, score: Score) -> SetResult:
+def measure_set(data: EvaluationSet, predictor: Callable[[Image], Faces], model: HeadModel, score: Score) -> SetResult:
     """Measure one network on one set.
 
     Args:
@@ -168,13 +168,12 @@ def main() -> None:
     parser = make_parser(__doc__, RESULT)
     add_eval_option(parser)
     parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
-    parser.add_argument("--size", help="size of the network's input as WIDTHxHEIGHT in px (default: the model's own)")
+    parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: 16)")
     parser.add_argument("--score", type=float, default=0.3, help="minimum score of a face")
     parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
     args = parser.parse_args()
     score, model, model_file = load_score(args.eval), HeadModel.load(), find_model(args.weights)
-    width, height = map(int, args.size.split("x")) if args.size else model_file.size
-    predictor = Predictor.load(args.weights, size=(width, height), score=args.score)
+    predictor = Predictor.load(args.weights, min_face_px=args.min_face, score=args.score)
     measured = {name: measure_set(read_evaluation_set(args.eval, name), predictor, model, score) for name in EVALUATION_SETS}
     results = {name: result.figures for name, result in measured.items()}
     print(table(results))
@@ -182,7 +181,7 @@ def main() -> None:
         print(name, "on aflw2000:", results["aflw2000"][name])
     if args.sheet:
         draw_worst(args.sheet, measured, model)
-    save_report(args, __file__, {"size": [width, height], "score": args.score, "sets": results}, model_file.path)
+    save_report(args, __file__, {"min_face_px": args.min_face, "score": args.score, "sets": results}, model_file.path)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
 """Measure face detection on group photos: recall, precision and average precision at IoU 0.5.
 
     python -m experiments.accuracy.groups --groups ../shared/eval/groups
-    python -m experiments.accuracy.groups --least 16 --out experiments/results/accuracy/groups/groups_16.json --sheet false.png
-    python -m experiments.accuracy.groups --tiles --least 16 --out experiments/results/accuracy/groups/groups_tiles.json
+    python -m experiments.accuracy.groups --min-face 32 --out experiments/results/accuracy/groups/groups_32.json --sheet false.png
 
 The true boxes come from a detector: those with a score of 0.75 or more count; a prediction on one of the others is
-neither right nor wrong. Only boxes of at least `--least` px height in the network's input count, and only predictions
-of that height; with --tiles the height is measured in the picture. The script prints one line a picture and writes
-experiments/results/accuracy/groups/groups.json. The sheet shows all false detections; true boxes that do not count are gray.
+neither right nor wrong. Only boxes of at least `--min-face` px height in the picture count, and only predictions of that
+height. The script prints one line a picture and writes experiments/results/accuracy/groups/groups.json. The sheet shows
+all false detections; true boxes that do not count are gray.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +22,8 @@ from numpy.typing import NDArray
 
 from experiments.common import RESULTS, Figures, make_parser, picture_grid, save_report
 from mfn.inference.decode import SCORE
-from mfn.inference.model_zoo import find_model
+from mfn.inference.model_zoo import MIN_FACE_PX, find_model
 from mfn.inference.predictor import Predictor
-from mfn.inference.tiling import TiledPredictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
@@ -115,19 +113,18 @@ def average_precision(hit: NDArray[np.bool_], score: NDArray[Any], positives: in
     return float(np.sum(np.diff(np.concatenate([[0], recall])) * precision))
 
 
-def judge(path: Path, faces: Faces, factor: float, min_height_px: float) -> Judgment:
+def judge(path: Path, faces: Faces, min_height_px: float) -> Judgment:
     """Compare the faces found in a picture with its true boxes, which lie beside it in a .txt file.
 
     Args:
         path: The picture.
         faces: Predictions in px of the picture.
-        factor: Scale from px of the picture to px of `min_height_px`.
-        min_height_px: Lower boxes do not count.
+        min_height_px: Lower boxes do not count, px of the picture.
     """
     truth = np.loadtxt(path.with_suffix(".txt"), ndmin=2).reshape(-1, 5)
-    counts = ((truth[:, 3] - truth[:, 1]) * factor >= min_height_px) & (truth[:, 4] >= MIN_TRUE_SCORE)
+    counts = (truth[:, 3] - truth[:, 1] >= min_height_px) & (truth[:, 4] >= MIN_TRUE_SCORE)
     hit, counted, _ = match(faces.box, faces.score, truth[:, :4], counts)
-    counted &= hit | ((faces.box[:, 3] - faces.box[:, 1]) * factor >= min_height_px)
+    counted &= hit | (faces.box[:, 3] - faces.box[:, 1] >= min_height_px)
     return Judgment(hit, counted, int(counts.sum()), truth[~counts, :4])
 
 
@@ -138,21 +135,19 @@ def pooled_precision(judgments: Sequence[Judgment], scores: Sequence[NDArray[Any
     return average_precision(hit, score, sum(judgment.positives for judgment in judgments))
 
 
-def measure_precision(folder: Path, predictor: Predictor, min_height_px: float, in_input: bool) -> float:
+def measure_precision(folder: Path, predictor: Callable[[Image], Faces], min_height_px: float) -> float:
     """Return the average precision of a network over all group photos of a folder.
 
     Args:
         folder: The photos with their true boxes.
         predictor: The network, with a low minimum score.
-        min_height_px: Lower boxes do not count.
-        in_input: Whether `min_height_px` is measured in the network's input, else in the picture.
+        min_height_px: Lower boxes do not count, px of the picture.
     """
     judgments, scores = [], []
     for path in sorted(folder.glob("*.jpg")):
         picture = read_image(path)
         faces = predictor(picture)
-        factor = predictor.letterbox(*picture.shape[:2]).factor[1] if in_input else 1.0
-        judgments.append(judge(path, faces, factor, min_height_px))
+        judgments.append(judge(path, faces, min_height_px))
         scores.append(faces.score)
     return pooled_precision(judgments, scores)
 
@@ -181,8 +176,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--groups", type=Path, default=Path("../shared/eval/groups"), help="folder of the group photos")
     parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
     parser.add_argument("--score", type=float, default=SCORE, help="minimum score for recall and precision")
-    parser.add_argument("--least", type=float, default=32.0, help="minimum height of a box in the network's input, px")
-    parser.add_argument("--tiles", action="store_true", help="detect in tiles: faces of --least px in the picture")
+    parser.add_argument("--min-face", type=float, default=MIN_FACE_PX, help="height of the smallest face to find, px of the picture")
     parser.add_argument("--sheet", type=Path, help="picture of the false detections")
     parser.add_argument("--overlays", type=Path, help="folder for the pictures with the faces drawn on them")
     return parser.parse_args()
@@ -191,8 +185,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the command."""
     args = parse_arguments()
-    whole = Predictor.load(args.weights, score=0.02, threads=1)
-    predictor = TiledPredictor(whole, max(4, args.least)) if args.tiles else whole
+    predictor = Predictor.load(args.weights, min_face_px=args.min_face, score=0.02, threads=1)
     judgments: list[Judgment] = []
     scores: list[NDArray[np.float32]] = []
     rows: Figures = {}
@@ -203,8 +196,7 @@ def main() -> None:
         start = time.process_time()
         faces = predictor(picture)
         seconds, megapixels = seconds + time.process_time() - start, megapixels + picture[..., 0].size / 1e6
-        factor = 1.0 if args.tiles else predictor.letterbox(*picture.shape[:2]).factor[1]
-        judgment = judge(path, faces, factor, args.least)
+        judgment = judge(path, faces, args.min_face)
         judgments.append(judgment)
         scores.append(faces.score)
         kept = judgment.counted & (faces.score >= args.score)
@@ -223,9 +215,8 @@ def main() -> None:
         draw_false(args.sheet, false)
     hits, wrong_count, positives = (sum(row[key] for row in rows.values()) for key in ("hits", "false", "faces"))
     figures = {
-        "least_px": args.least,
+        "min_face_px": args.min_face,
         "score": args.score,
-        "tiles": args.tiles,
         "cpu_seconds_per_megapixel": round(seconds / megapixels, 3),
         "faces": positives,
         "recall": round(hits / max(positives, 1), 4),

@@ -1,18 +1,21 @@
-"""Measure accuracy against time for both networks at several input sizes, on one core.
+"""Measure accuracy against time for both networks and several smallest faces, on one core.
 
     python -m experiments.speed.speed_accuracy --eval ../shared/eval --photo crowd.jpg --plot curves.png
 
 `small` and `large` were chosen on this curve. Accuracy is that of experiments.accuracy.benchmarks: aligned NME on three
 sets with the network's own boxes, and misses. AP is that of experiments.accuracy.groups for faces of at least 16 px in
 the picture. Time is that of experiments.speed.runtime: the median of a 1280 x 720 frame with ten faces, from the frame
-to rig weights, one size after the other. A size is a number of px (see `mfn.inference.model_zoo.MODELS`); `input` is
-what a 16:9 frame gets of it. The script prints Markdown and writes experiments/results/speed/speed_accuracy.json.
+to rig weights, one size after the other. The height of the smallest face is one of `mfn.inference.model_zoo.MODELS`: px
+of a frame of 720 px; `input` is the size at which such a frame is read. Portraits and group photos are read at the same
+scale as a frame of their height. The script prints Markdown and writes experiments/results/speed/speed_accuracy.json.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,20 +26,24 @@ from experiments.common import RESULTS, Figures, add_eval_option, make_parser, m
 from experiments.speed.runtime import HEIGHT, WIDTH, face_crops, frame_with, time_frame
 from mfn.inference.model_zoo import MODELS, find_model
 from mfn.inference.predictor import Predictor
+from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget import Rig, load_rig
 from retarget.io.images import Image
 from retarget.rig.avatars import find_avatar
 
+if TYPE_CHECKING:
+    import onnxruntime
+
 RESULT = RESULTS / "speed" / "speed_accuracy.json"
-SIZES = ((320, 176), (352, 208), (384, 224), (448, 256), (576, 320), (720, 416), (864, 496), (896, 512))
+MIN_FACES_PX = (96.0, 88.0, 80.0, 66.0, 54.0, 43.0, 36.0, 30.0, 24.0)
 SCORE, PRECISION_SCORE, MIN_HEIGHT_PX = 0.3, 0.02, 16.0  # as in the two scripts of the accuracy
 WARM_UP_RUNS = 3
-Curves = dict[str, dict[str, Figures]]  # network -> size -> figures
+Curves = dict[str, dict[str, Figures]]  # network -> height of the smallest face -> figures
 
 
 def accuracy(weights: str, folder: Path) -> dict[str, Figures]:
-    """Measure one network at all sizes.
+    """Measure one network for all heights of the smallest face.
 
     Args:
         weights: "small", "large" or an ONNX file.
@@ -45,38 +52,46 @@ def accuracy(weights: str, folder: Path) -> dict[str, Figures]:
     score, model, session = load_score(folder), HeadModel.load(), Predictor.load(weights, threads=1).session
     sets = {name: read_evaluation_set(folder, name) for name in EVALUATION_SETS}
     rows = {}
-    for size in SIZES:
-        predictor = Predictor(session, size, SCORE)
-        box = predictor.letterbox(HEIGHT, WIDTH)
-        row: Figures = {"input": [box.width, box.height], "shipped": weights in MODELS and MODELS[weights].size == size}
+    for height_px in MIN_FACES_PX:
+        predict = make_predictor(session, height_px, SCORE)
+        factor = predict.func.passes(HEIGHT, WIDTH, video=True)[0].factor
+        row: Figures = {"input": [round(WIDTH * factor), round(HEIGHT * factor)]}
+        row["shipped"] = weights in MODELS and MODELS[weights].min_face_px == height_px
         for name, data in sets.items():
-            figures = measure_set(data, predictor, model, score).figures
+            figures = measure_set(data, predict, model, score).figures
             row[name] = {"aligned_nme": figures["aligned_nme all"], "missed": figures["missed"]}
-        detector = Predictor(session, size, PRECISION_SCORE)
-        row["groups_ap"] = round(measure_precision(folder / "groups", detector, MIN_HEIGHT_PX, in_input=False), 4)
-        rows[f"{size[0]}x{size[1]}"] = row
-        print(weights, size, row, flush=True)
+        detector = make_predictor(session, height_px, PRECISION_SCORE)
+        row["groups_ap"] = round(measure_precision(folder / "groups", detector, MIN_HEIGHT_PX), 4)
+        rows[f"{height_px:g} px"] = row
+        print(weights, height_px, row, flush=True)
     return rows
 
 
-def median_ms(weights: Sequence[str], frame: Image, rig: Rig, rounds: int) -> dict[str, list[float]]:
-    """Return for each network the median ms of a frame at all sizes.
+def make_predictor(session: onnxruntime.InferenceSession, height_px: float, score: float) -> partial[Faces]:
+    """Return a function that reads pictures as frames in which faces of `height_px` px of 720 px are the smallest."""
+    predictor = Predictor(session, score=score)
+    predictor.frame_face_px = height_px
+    return partial(predictor, video=True)
 
-    All rounds of one size follow each other, because ONNX Runtime allocates its memory again for another size.
+
+def median_ms(weights: Sequence[str], frame: Image, rig: Rig, rounds: int) -> dict[str, list[float]]:
+    """Return for each network the median ms of a frame for all heights of the smallest face.
+
+    All rounds of one height follow each other, because ONNX Runtime allocates its memory again for another input.
     """
     medians: dict[str, list[float]] = {}
     for name in weights:
         session = Predictor.load(name, threads=1).session
         medians[name] = []
-        for size in SIZES:
-            predictor = Predictor(session, size, SCORE)
+        for height_px in MIN_FACES_PX:
+            predictor = make_predictor(session, height_px, SCORE)
             seconds = [time_frame(predictor, rig, frame).rig for _ in range(rounds + WARM_UP_RUNS)]
             medians[name].append(round(float(np.median(seconds[WARM_UP_RUNS:])) * 1e3, 2))
     return medians
 
 
 def table(curves: Curves) -> str:
-    """Return a Markdown table; the sizes that ship are bold."""
+    """Return a Markdown table; the defaults are bold."""
     lines = []
     for weights, rows in curves.items():
         for size, row in rows.items():
@@ -84,11 +99,11 @@ def table(curves: Curves) -> str:
             name = f"**{weights}**" if row["shipped"] else weights
             lines.append([name, size, "x".join(map(str, row["input"])), row["ms"], *cells, f"{row['groups_ap']:.3f}"])
     sets = [f"{name} (missed)" for name in EVALUATION_SETS]
-    return markdown_table(["network", "px", "a frame's input", "ms", *sets, "groups AP"], lines)
+    return markdown_table(["network", "smallest face", "a frame's input", "ms", *sets, "groups AP"], lines)
 
 
 def draw_curves(path: Path, curves: Mapping[str, Mapping[str, Figures]]) -> None:
-    """Draw the NME of each set, and AP, over ms. Stars are the sizes that ship."""
+    """Draw the NME of each set, and AP, over ms. Stars are the defaults."""
     plt = pyplot()
     errors = [row[name]["aligned_nme"] for rows in curves.values() for row in rows.values() for name in EVALUATION_SETS]
     figure, axes = plt.subplots(1, len(EVALUATION_SETS) + 1, figsize=(18, 4.2))

@@ -9,7 +9,6 @@ from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import IMAGE_SUFFIXES, SCENE_SUFFIX, SCENE_SUFFIXES, TAKE_SUFFIXES, VIDEO_SUFFIX
 from mfn.animation.photo import animate_photo
 from mfn.inference.predictor import Predictor
-from mfn.inference.tiling import TiledPredictor
 from mfn.video.reader import is_clip
 from retarget.animation.scene import check_output
 from retarget.io.files import same_file
@@ -17,9 +16,7 @@ from retarget.rig.avatars import DEFAULT_AVATAR, find_avatar
 from retarget.rig.load import load_rigs
 
 
-def animate(
-    predictor: Predictor | TiledPredictor, source: str, options: AnimateOptions, hooks: Hooks | None = None
-) -> AnimateResult:
+def animate(predictor: Predictor, source: str, options: AnimateOptions, hooks: Hooks | None = None) -> AnimateResult:
     """Put characters in the places of the people in a photo or clip.
 
     Args:
@@ -46,8 +43,6 @@ def animate(
     hooks = hooks or Hooks()
     if not clip:
         return animate_photo(predictor, source, rigs, out, options, hooks)
-    if isinstance(predictor, TiledPredictor):
-        raise ValueError(f"{source}: --tiles works on pictures, but this is a clip")
     return animate_clip(predictor, source, rigs, out, options, hooks)
 
 

@@ -47,9 +47,9 @@ def checkpoint_folder(out: Path) -> Path:
 def detection_key(source: str, predictor: Predictor) -> str:
     """Describe what detections depend on: the clip, the network's weights and its options."""
     state = os.stat(source)
-    network: list[object] = [list(predictor.size), predictor.score]
-    if predictor.weights is not None:
-        network.append(hashlib.sha256(predictor.weights.read_bytes()).hexdigest())
+    network: list[object] = [predictor.min_face_px, predictor.score]
+    files = (predictor.weights, predictor.reader and predictor.reader.weights)
+    network += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file is not None]
     return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network])
 
 
@@ -86,7 +86,7 @@ def load_detections(folder: Path, key: str) -> ClipDetections | None:
         raise ValueError(f"{folder}: this checkpoint is damaged; leave out --resume to start again") from None
     if saved_key != key:
         raise ValueError(
-            f"{folder}: this checkpoint is of another clip, or of another --size, --score or --weights; leave out --resume to start again"
+            f"{folder}: this checkpoint is of another clip, or of another --min-face, --score or --weights; leave out --resume to start again"
         )
     return detections
 

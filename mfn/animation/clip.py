@@ -82,7 +82,7 @@ def animate_clip(
         if not detections.complete:
             return AnimateResult(files=(), people=0, frames_done=frames, frames_total=clip.frames, finished=False)
         delete_checkpoint(folder)
-        raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or a larger --size)")
+        raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or a lower --min-face)")
     hooks.on_stage(f"writing {out}")
     done, files = frames, [out]
     if video:
@@ -138,7 +138,7 @@ def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDet
             continue
         small = thumbnail(image)
         if number >= known:
-            faces = job.predictor(image)
+            faces = job.predictor(image, video=True)
             parts.append(faces.replace(image=np.full(len(faces), number)))
             times.append(time_s)
             changes.append(thumbnail_change(previous, small))

@@ -70,7 +70,7 @@ def live(predictor: Predictor, source: str, options: LiveOptions) -> None:
     window = PreviewWindow(f"mfn live {source}", rigs) if WINDOW in options.to else None
     senders = open_senders(options)
     frames = None
-    predictor(np.zeros((64, 64, 3), np.uint8))  # the first call is slow
+    predictor(np.zeros((64, 64, 3), np.uint8), video=True)  # the first call is slow
     statistics = LiveStatistics(quiet=options.quiet)
     try:
         frames = NewestFrame(open_source(source), paced=not is_camera(source))
@@ -105,7 +105,7 @@ def _run(session: _Session, seconds: float | None) -> None:
         frame = session.frames.after(number)
         if frame is None:
             return
-        faces = tracker.update(session.predictor(frame.picture), frame.time_s)
+        faces = tracker.update(session.predictor(frame.picture, video=True), frame.time_s)
         size = (frame.picture.shape[1], frame.picture.shape[0])
         focal_px = default_focal_px(*size)
         take = faces_to_take(faces, size, focal_px, np.array([frame.time_s]))

@@ -9,14 +9,13 @@ from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import WriteOptions, write_take
 from mfn.inference.predictor import Predictor
-from mfn.inference.tiling import TiledPredictor
 from retarget.io.files import make_folder
 from retarget.io.images import read_image
 from retarget.rig.rig import Rig
 
 
 def animate_photo(
-    predictor: Predictor | TiledPredictor,
+    predictor: Predictor,
     source: str,
     rigs: Sequence[Rig],
     out: Path,
@@ -40,7 +39,7 @@ def animate_photo(
     image = read_image(source)
     faces = predictor(image)
     if not len(faces):
-        raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or --tiles for small faces)")
+        raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or a lower --min-face for small faces)")
     height, width = image.shape[:2]
     focal_px = options.focal_px or default_focal_px(width, height)
     take = faces_to_take(faces, (width, height), focal_px)

@@ -15,8 +15,7 @@ from mfn.cli.options import (
     add_focal,
     add_network,
     add_quiet,
-    add_tiles,
-    load_tiled_predictor,
+    load_predictor,
 )
 from mfn.cli.terminal import GracefulInterrupt
 from mfn.video.reader import is_clip
@@ -48,7 +47,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     )
     with Progress(options.quiet) as progress:
         progress.stage("loading the network")
-        predictor = load_tiled_predictor(options)
+        predictor = load_predictor(options)
         hooks = Hooks(on_stage=progress.stage, on_frame=progress.bar("frames"), on_drawn=progress.bar("frames drawn"))
         if not is_clip(options.input):
             result = animate(predictor, options.input, settings, hooks)
@@ -94,7 +93,6 @@ def _parser(verb: str) -> CommandParser:
         parser.add_argument(f"--{joint}", default=None, metavar=nodes, help=f"{what} (default: found automatically)")
     add_quiet(parser)
     add_network(parser)
-    add_tiles(parser)
     return parser
 
 

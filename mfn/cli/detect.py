@@ -12,9 +12,8 @@ import numpy as np
 
 from mfn.batch.sources import PictureName, list_pictures, printable, read_picture_bytes
 from mfn.cli.main import PROGRAM
-from mfn.cli.options import add_network, add_quiet, add_tiles, load_tiled_predictor
+from mfn.cli.options import add_network, add_quiet, load_predictor
 from mfn.inference.predictor import Predictor
-from mfn.inference.tiling import TiledPredictor
 from mfn.inference.visualize import draw_boxes, draw_faces
 from mfn.structures.camera import pitch_yaw_roll_deg
 from mfn.structures.faces import Faces
@@ -33,8 +32,6 @@ _PURPOSES = {
 }
 _STRONGEST = 3  # expressions in a row of the table
 _MIN_WEIGHT = 0.05  # weaker expressions are not named
-_RELIABLE_PX = 20  # height of a face in the network's input below which it is often missed (experiments/accuracy/face_size.py)
-_WARN_FROM_PX = 40  # height in the picture: a warning appears where faces of this height may be missed
 
 
 def main(verb: str, arguments: Sequence[str]) -> int:
@@ -54,11 +51,10 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     parser.add_argument("--resume", action="store_true", help="leave out pictures whose files are there already")
     add_quiet(parser)
     add_network(parser)
-    add_tiles(parser)
     options = parser.parse_args(arguments)
     formats = [name for name, wanted in (("json", options.json), ("jpg" if options.jpeg else "png", options.draw)) if wanted]
     output = DetectOutput(options.out, formats, Drawing(options.boxes, options.draw_side), options.resume)
-    return detect(load_tiled_predictor(options), options.pictures, output, options.quiet)
+    return detect(load_predictor(options), options.pictures, output, options.quiet)
 
 
 class Drawing(NamedTuple):
@@ -99,7 +95,7 @@ class DetectOutput(NamedTuple):
         return {kind: Path(self.folder) / f"{name}.faces.{kind}" for kind in self.formats}
 
 
-def detect(predictor: Predictor | TiledPredictor, pictures: Sequence[str], output: DetectOutput, quiet: bool = False) -> int:
+def detect(predictor: Predictor, pictures: Sequence[str], output: DetectOutput, quiet: bool = False) -> int:
     """Print a table of every picture's faces and write files. A bad picture is reported, and the others go on.
 
     Args:
@@ -138,12 +134,12 @@ def detect(predictor: Predictor | TiledPredictor, pictures: Sequence[str], outpu
     return int(failed > 0)
 
 
-def _detect_one(predictor: Predictor | TiledPredictor, picture: PictureName, output: DetectOutput, name: str, quiet: bool) -> None:
+def _detect_one(predictor: Predictor, picture: PictureName, output: DetectOutput, name: str, quiet: bool) -> None:
     """Read one picture, print its table and write its files."""
     pixels = decode_image(read_picture_bytes(picture.path), picture.path)
     faces = predictor(pixels)
     if not quiet:
-        print(table(picture.path, pixels, faces) + small_face_warning(pixels, predictor))
+        print(table(picture.path, pixels, faces))
     for kind, file in output.files(name).items():
         make_folder(file.parent)
         if kind == "json":
@@ -159,16 +155,6 @@ def _print_written(output: DetectOutput, names: Sequence[str]) -> None:
         if files:
             name = str(files[0]) if len(files) == 1 else f"{len(files)} files {Path(output.folder) / f'NAME.faces.{kind}'}"
             print(f"wrote {name}: {_PURPOSES[kind]}")
-
-
-def small_face_warning(picture: Image, predictor: Predictor | TiledPredictor) -> str:
-    """Return a line about the faces that may be too small for the network in this picture, or ""."""
-    if isinstance(predictor, TiledPredictor):
-        return ""
-    reliable_px = _RELIABLE_PX / min(predictor.letterbox(*picture.shape[:2]).factor)
-    if reliable_px < _WARN_FROM_PX:
-        return ""
-    return f"\n(faces of less than about {reliable_px:.0f} px are often missed here: --tiles finds them)"
 
 
 def table(path: str | Path, picture: Image, faces: Faces) -> str:

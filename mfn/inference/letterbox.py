@@ -15,8 +15,6 @@ from mfn.structures.faces import Faces
 from retarget.io.images import Image
 
 MAX_ENLARGEMENT = 2.0  # enlarging a small picture further costs time and adds nothing
-MIN_RELATIVE_SCALE = 0.95  # accept up to 5 % less resolution for a letterbox with less padding
-_AREA_TOLERANCE = 1.03  # the sides come in steps of INPUT_MULTIPLE
 
 
 class Letterbox(NamedTuple):
@@ -34,52 +32,23 @@ class Letterbox(NamedTuple):
     offset: tuple[int, int]
 
 
-def fit_letterbox(height: int, width: int, size: tuple[int, int], multiple: int = INPUT_MULTIPLE) -> Letterbox:
-    """Choose a letterbox whose shape follows the picture.
+def make_letterbox(
+    height: int, width: int, factor: float, multiple: int = INPUT_MULTIPLE, fixed_size: tuple[int, int] | None = None
+) -> Letterbox:
+    """Choose the letterbox of a picture at a scale.
 
     Args:
         height, width: Size of the picture in px.
-        size: Width and height in px whose product is the area of the network input.
+        factor: px of the network input for one px of the picture.
         multiple: Both sides of the network input are multiples of this, in px.
+        fixed_size: Width and height of the network input in px, for a network of one size; the scaled picture fits into it.
 
     Returns:
-        The letterbox of about that area that shows the picture largest, or nearly: of those within `MIN_RELATIVE_SCALE`, the one with
-        the least padding.
-
-    Raises:
-        ValueError: If the area is smaller than one step of `multiple`.
+        The letterbox, with the scaled picture in its middle. The scale in x and y is rounded to whole px.
     """
-    max_blocks = int(size[0] * size[1] * _AREA_TOLERANCE) // multiple**2
-    if max_blocks < 1:
-        raise ValueError(f"expected a network input of at least {multiple} x {multiple} px, got {size[0]} x {size[1]}")
-    columns = np.arange(1, max_blocks + 1)
-    rows = max_blocks // columns
-    factor = np.minimum(columns * multiple / width, rows * multiple / height)
-    # A slightly smaller picture may save a whole row of blocks that would be mostly padding. Choose the fullest input; of equally full
-    # ones, the largest.
-    needed = np.ceil(width * factor / multiple - 1e-6) * np.ceil(height * factor / multiple - 1e-6)
-    fullness = np.where(factor >= MIN_RELATIVE_SCALE * factor.max(), factor**2 / needed, 0)
-    chosen = factor[fullness > fullness.max() * (1 - 1e-6)].max()
-    return _place(height, width, min(float(chosen), MAX_ENLARGEMENT), multiple)
-
-
-def fixed_letterbox(height: int, width: int, size: tuple[int, int], multiple: int = INPUT_MULTIPLE) -> Letterbox:
-    """Choose the letterbox of a picture for a network with one input size.
-
-    Args:
-        height, width: Size of the picture in px.
-        size: Width and height of the network input in px.
-        multiple: Both sides of the network input are multiples of this, in px.
-    """
-    box = _place(height, width, min(size[0] / width, size[1] / height, MAX_ENLARGEMENT), multiple)
-    inner = [max(1, round(f * s)) for f, s in zip(box.factor, (width, height))]
-    return Letterbox(size[1], size[0], box.factor, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
-
-
-def _place(height: int, width: int, factor: float, multiple: int) -> Letterbox:
-    """Center the scaled picture in the smallest input that holds it."""
-    inner = [max(1, int(side * factor + 1e-6)) for side in (width, height)]
-    outer = [-(-side // multiple) * multiple for side in inner]
+    inner = [max(1, round(side * factor)) for side in (width, height)]
+    outer = fixed_size or [-(-side // multiple) * multiple for side in inner]
+    inner = [min(sides) for sides in zip(inner, outer, strict=True)]
     offset = ((outer[0] - inner[0]) // 2, (outer[1] - inner[1]) // 2)
     return Letterbox(outer[1], outer[0], (inner[0] / width, inner[1] / height), offset)
 

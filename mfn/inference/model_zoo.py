@@ -5,29 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mfn.structures.network_metadata import Size
 from mfn.weights import weights_path
 
 ModelName = Literal["small", "large"]
 
+MIN_FACE_PX = 16.0
+"""Default height of the smallest face to find in a picture, in px of the picture."""
+REFERENCE_HEIGHT_PX = 720
+"""Defaults for frames of clips and cameras are given for frames of this height (their shorter side), and grow with the frame."""
+
 
 class Model(NamedTuple):
-    """A multi-face network: its ONNX file, and the input size it is made for. Only the area of the size counts."""
+    """A multi-face network.
+
+    Attributes:
+        path: Its ONNX file.
+        min_face_px: Default height of the smallest face to find in a frame of `REFERENCE_HEIGHT_PX`, in px of the frame.
+    """
 
     path: Path
-    size: Size
+    min_face_px: float
 
 
 MODELS: dict[str, Model] = {
-    "small": Model(weights_path("mfn-small.onnx"), Size(352, 208)),  # a square picture gets 272 x 272
-    "large": Model(weights_path("mfn.onnx"), Size(864, 496)),  # a square picture gets 656 x 656
+    "small": Model(weights_path("mfn-small.onnx"), 88.0),
+    "large": Model(weights_path("mfn.onnx"), 36.0),
 }
 DEFAULT_MODEL: ModelName = "large"
 """The model for pictures and clips, in Python and on the command line."""
 LIVE_MODEL: ModelName = "small"
 """The model for webcams: five times as fast, but it misses small faces."""
-DEFAULT_WEIGHTS, DEFAULT_SIZE = MODELS[DEFAULT_MODEL]
+DEFAULT_WEIGHTS = MODELS[DEFAULT_MODEL].path
 SINGLE_FACE_WEIGHTS = weights_path("sfn.onnx")
+READER_WEIGHTS = weights_path("reader.onnx")
 
 
 def find_model(weights: str | Path) -> Model:
@@ -37,7 +47,7 @@ def find_model(weights: str | Path) -> Model:
         weights: "small", "large", or the path of a multi-face network's ONNX file.
 
     Returns:
-        The model. The size of a file is read later, from its metadata; until then it is that of "large".
+        The model. A file gets the default for frames of "large".
 
     Raises:
         FileNotFoundError: If `weights` is neither a name nor a file.
@@ -46,4 +56,4 @@ def find_model(weights: str | Path) -> Model:
         return MODELS[str(weights)]
     if not Path(weights).is_file():
         raise FileNotFoundError(f"{weights}: no such file; expected {', '.join(MODELS)} or a network's .onnx file")
-    return Model(Path(weights), DEFAULT_SIZE)
+    return Model(Path(weights), MODELS[DEFAULT_MODEL].min_face_px)

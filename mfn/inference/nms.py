@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+SAME_FACE_IOU = 0.45
+PART_SIZE, PART_INSIDE = 0.6, 0.8  # a part of a face: this much smaller, with this share of its box within the face's
+
 
 class Overlaps(NamedTuple):
     """Pairs of overlapping boxes. Each pair is listed twice, as (i, j) and as (j, i), ordered by the first.
@@ -80,3 +83,40 @@ def nms(box: NDArray[Any], score: NDArray[Any], iou: float) -> NDArray[np.bool_]
         (K,) mask of the boxes that are kept.
     """
     return suppress(score, find_overlaps(np.asarray(box, np.float32), iou))
+
+
+def merge(box: NDArray[Any], score: NDArray[Any], fit: NDArray[Any]) -> NDArray[np.int64]:
+    """Choose the detections to keep: each face once, and no part of a face as a face of its own.
+
+    Args:
+        box: (N, 4) x1 y1 x2 y2 in px.
+        score: (N,) probabilities.
+        fit: (N,) up to 1; lower where the face was small or very large in the network input.
+
+    Returns:
+        The kept rows, best score first. Of the detections of one face, the one with the best score x fit is kept.
+
+    It compares one row at a time, so that memory grows with the number of rows and not with its square.
+    """
+    remaining = np.argsort(-score * fit, kind="stable")
+    kept = []
+    while len(remaining):
+        first, remaining = remaining[0], remaining[1:]
+        kept.append(first)
+        remaining = remaining[_shared(box[first], box[remaining])[0] <= SAME_FACE_IOU]
+    rows = np.array(kept, np.int64)
+    size, part = (box[:, 2:] - box[:, :2]).max(1), np.zeros(len(rows), bool)
+    for row in rows:
+        smaller = (size[rows] < PART_SIZE * size[row]) & (PART_SIZE * score[rows] <= score[row])
+        part |= smaller & (_shared(box[row], box[rows])[1] > PART_INSIDE)
+    rows = rows[~part]
+    return rows[np.argsort(-score[rows], kind="stable")]
+
+
+def _shared(one: NDArray[Any], box: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the intersection of a box (4,) with N others (N, 4): as share (N,) of the union, and as share (N,) of the other's area."""
+    sides = np.maximum(np.minimum(one[2:], box[:, 2:]) - np.maximum(one[:2], box[:, :2]), 0)
+    areas = np.maximum(box[:, 2:] - box[:, :2], 0).prod(1)
+    both = sides.prod(1)
+    union = np.maximum(one[2:] - one[:2], 0).prod() + areas - both
+    return both / np.maximum(union, 1e-12), both / np.maximum(areas, 1e-12)

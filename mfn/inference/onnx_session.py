@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mfn.structures.cells import CELL_SIZE
+from mfn.structures.cells import CELL_SIZE, PARAMETER_SIZE
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMetadata
 
@@ -129,3 +129,19 @@ def check_single_face(path: Path, session: onnxruntime.InferenceSession) -> Netw
     if inputs != expected or kind is None or (metadata is not None and metadata.kind != kind):
         raise ValueError(f"{path}: expected a single-face network, {expected} -> one of {list(by_output)}, got {inputs} -> {outputs}")
     return kind
+
+
+def check_reader(path: Path, session: onnxruntime.InferenceSession) -> int:
+    """Check that a network reads parameters from square crops, and return the side of its crops in px.
+
+    Raises:
+        ValueError: If it is another network.
+    """
+    read_metadata(path, session)
+    inputs = [(i.name, i.type, list(i.shape[1:])) for i in session.get_inputs()]
+    outputs = [(o.name, o.shape[-1]) for o in session.get_outputs()]
+    side = inputs[0][2][0] if len(inputs) == 1 and len(inputs[0][2]) == 3 else None
+    if not isinstance(side, int) or inputs != [("image", "tensor(uint8)", [side, side, 3])] or outputs != [("parameters", PARAMETER_SIZE)]:
+        expected = f"a face reader, `image` uint8 (B, S, S, 3) -> `parameters` (B, {PARAMETER_SIZE})"
+        raise ValueError(f"{path}: expected {expected}, got {inputs} -> {outputs}")
+    return side

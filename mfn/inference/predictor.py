@@ -1,13 +1,14 @@
 """`Predictor`: pictures in, `Faces` out. It runs the shipped networks with ONNX Runtime, without torch.
 
-Letters: B pictures in a batch, H W size of the network input in px (multiples of 16), A cells, D numbers of a cell.
+A multi-face network finds the faces. Then a face reader reads each of them once more, from the picture's own pixels.
+
+Letters: B pictures in a batch, H W size of the network input in px, A cells, D numbers of a cell.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.decode import SCORE, decode
-from mfn.inference.letterbox import Letterbox, fit_letterbox, fixed_letterbox, letterbox_image, unletterbox
-from mfn.inference.model_zoo import DEFAULT_MODEL, DEFAULT_SIZE, MODELS, find_model
+from mfn.inference.letterbox import letterbox_image, make_letterbox, unletterbox
+from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS, READER_WEIGHTS, REFERENCE_HEIGHT_PX, find_model
+from mfn.inference.nms import merge
 from mfn.inference.onnx_session import check_multi_face, choose_providers, open_session, read_metadata
+from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
+from mfn.inference.reader import Reader, choose_to_refine
+from mfn.inference.second_pass import SURE_SCORE, faces_in_picture, stretch_dim, views
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import NetworkMetadata, Size
@@ -33,7 +38,8 @@ if TYPE_CHECKING:
     Source = str | os.PathLike[str] | bytes | NDArray[np.uint8] | PillowImage
     OnError = Literal["warn", "raise"] | Callable[["FailedPicture"], object]
 
-_BATCH = 8
+SMALLEST_FACE_PX = 4.0  # smaller faces cannot be asked for
+_INPUT_SIZE = Size(640, 384)  # of a network whose file does not say
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,11 @@ class NumberedPicture(NamedTuple):
     bgr: bool
 
 
-class _Letterboxed(NamedTuple):
-    """A picture that waits for its batch: its place in the list, its letterbox and its pixels (H, W, 3) uint8 RGB."""
+class _Found(NamedTuple):
+    """N faces, and the height (N,) of each in the network input that it was found in, px."""
 
-    number: int
-    box: Letterbox
-    pixels: Image
+    faces: Faces
+    height_px: NDArray[np.float32]
 
 
 class Predictor:
@@ -81,36 +86,52 @@ class Predictor:
         predictor = mfn.Predictor.load()
         faces = predictor("crowd.jpg")
 
-    The time depends on the area of the network input, not on the number of faces. A predictor can be called from several threads, and it
-    can be pickled: the copy loads the network again.
+    The time depends on the size of the picture and on the smallest face to find. A predictor can be called from several threads, and it
+    can be pickled: the copy loads the networks again.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, size: tuple[int, int] = DEFAULT_SIZE, score: float = SCORE) -> None:
-        """Wrap a session of ONNX Runtime. Most programs use `load` instead.
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        *,
+        min_face_px: float | None = None,
+        score: float = SCORE,
+        reader: Reader | None = None,
+    ) -> None:
+        """Wrap sessions of ONNX Runtime. Most programs use `load` instead.
 
         Args:
             session: A network with input `image` (B, H, W, 3) uint8 RGB and output `cells` (B, A, D).
-            size, score: See `load`.
+            min_face_px, score: See `load`.
+            reader: Reads the faces once more. None: they keep what the multi-face network predicts.
         """
+        if min_face_px is not None and not SMALLEST_FACE_PX <= min_face_px < float("inf"):
+            raise ValueError(f"expected a smallest face of {SMALLEST_FACE_PX:.0f} px or more, got {min_face_px:g}")
+        if not 0 <= score <= 1:
+            raise ValueError(f"expected a score from 0 to 1, got {score}")
         self.session = session
-        self.size = Size(*size)
+        self.min_face_px = min_face_px
         self.score = score
-        self.metadata = read_metadata(Path("network"), session) or NetworkMetadata("multi_face", self.size)
+        self.reader = reader
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
+        self.frame_face_px = MODELS[DEFAULT_MODEL].min_face_px
+        """Smallest face to find in frames of `REFERENCE_HEIGHT_PX`, where `min_face_px` is None."""
+        self.metadata = read_metadata(Path("network"), session) or NetworkMetadata("multi_face", _INPUT_SIZE)
         self._load_options: dict[str, Any] = {}
-        batch, height, width = session.get_inputs()[0].shape[:3]
-        self._batch = batch if isinstance(batch, int) else _BATCH
-        self.fixed_size = Size(width, height) if isinstance(height, int) and isinstance(width, int) else None
-        """The input size of a network that takes no other; None for a network of any size."""
+        height, width = session.get_inputs()[0].shape[1:3]
+        fixed = Size(width, height) if isinstance(height, int) and isinstance(width, int) else None
+        self.limits = InputLimits(self.metadata.input_multiple, fixed, self.metadata.face_range)
+        """What the network takes and finds."""
 
     @classmethod
     def load(
         cls,
         weights: str | Path = DEFAULT_MODEL,
         *,
-        size: tuple[int, int] | None = None,
+        min_face_px: float | None = None,
         score: float = SCORE,
+        reader: str | Path | bool = True,
         threads: int = 0,
         device: str | None = None,
         providers: Sequence[str] | None = None,
@@ -120,9 +141,10 @@ class Predictor:
         Args:
             weights: "large" for pictures and clips, "small" for webcams (five times as fast, but it misses small faces), or the path of
                 an ONNX file made by `mfn export`.
-            size: Width and height in px whose product is the area of the network input; the shape follows the picture. A larger area
-                finds smaller faces and takes longer in proportion. None: the size that the network is made for.
+            min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: 16 px
+                in pictures; in frames of clips a share of the frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
+            reader: Whether a second network reads each face in a crop of its own (`Faces.refined`), or the path of such a network.
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
             device: "cpu", "cuda", "tensorrt", "rocm", "directml", "coreml" or "openvino". None: the CPU.
@@ -133,21 +155,19 @@ class Predictor:
             ValueError: If the file is not a multi-face network, or if an option is not valid.
         """
         model = find_model(weights)
-        if not 0 <= score <= 1:
-            raise ValueError(f"expected a score from 0 to 1, got {score}")
         if threads < 0:
             raise ValueError(f"expected a number of threads, or 0 for all cores, got {threads}")
-        if size is not None:
-            fit_letterbox(1, 1, size)  # raises if the area is too small
         chosen = choose_providers(device, providers)
         session = open_session(model.path, threads, chosen)
-        metadata = check_multi_face(model.path, session)
-        own_size = model.size if metadata is None or str(weights) in MODELS else metadata.input_size
-        predictor = cls(session, own_size if size is None else size, score)
-        predictor.weights = model.path
+        check_multi_face(model.path, session)
+        reader_path = READER_WEIGHTS if reader is True else Path(reader) if reader else None
+        if reader is True and not READER_WEIGHTS.is_file():
+            reader_path = None
+        predictor = cls(session, min_face_px=min_face_px, score=score, reader=reader_path and Reader.load(reader_path, threads, chosen))
+        predictor.weights, predictor.frame_face_px = model.path, model.min_face_px
         source = weights if str(weights) in MODELS else model.path.resolve()
-        options = {"weights": source, "size": size, "score": score, "threads": threads, "providers": chosen}
-        predictor._load_options = options
+        options = {"weights": source, "min_face_px": min_face_px, "score": score, "reader": reader, "threads": threads}
+        predictor._load_options = options | {"providers": chosen}
         return predictor
 
     def __reduce__(self) -> tuple[Callable[[], Predictor], tuple[()]]:
@@ -157,13 +177,17 @@ class Predictor:
         return partial(type(self).load, **self._load_options), ()
 
     def __repr__(self) -> str:
-        return f"Predictor({str(self.weights or 'session')!r}, size={self.size.width}x{self.size.height}, score={self.score})"
+        return f"Predictor({str(self.weights or 'session')!r}, min_face_px={self.min_face_px}, score={self.score})"
 
-    def __call__(self, source: Source | Sequence[Source], *, bgr: bool = False, on_error: OnError = "warn") -> Faces:
+    def __call__(
+        self, source: Source | Sequence[Source], *, video: bool = False, bgr: bool = False, on_error: OnError = "warn"
+    ) -> Faces:
         """Find all faces of one picture or of a list of pictures.
 
         Args:
             source: A path, the bytes of an image file, a Pillow image, or an array (H, W, 3) uint8 RGB; or a list of them.
+            video: Whether the pictures are frames of a clip or camera. Then the time does not depend on the number of faces: the reader
+                reads a fixed number of them, the surest ones, and no second pass follows where no sure face was found.
             bgr: Whether arrays are BGR, as OpenCV reads them. It does not apply to the other sources.
             on_error: What happens if a picture of a list cannot be read. "warn" leaves it out with a `PictureWarning`; "raise" raises
                 its error; a function is called with a `FailedPicture`, for example the `append` of your own list.
@@ -176,32 +200,73 @@ class Predictor:
             ValueError: If a single picture cannot be read, or if the network fails.
             FileNotFoundError: If a single picture does not exist.
         """
-        waiting: dict[tuple[int, int], list[_Letterboxed]] = defaultdict(list)  # a batch has one input size
-        found: dict[int, Faces] = {}
+        found = [Faces.empty(IDENTITY_SIZE)]
         for number, picture, is_bgr in read_pictures(source, bgr, on_error):
-            box = self.letterbox(*picture.shape[:2])
-            pixels = letterbox_image(picture, box)
-            batch = waiting[box.height, box.width]
-            batch.append(_Letterboxed(number, box, pixels[..., ::-1] if is_bgr else pixels))
-            if len(batch) == self._batch:
-                found.update(self._run(waiting.pop((box.height, box.width))))
-        for batch in waiting.values():
-            found.update(self._run(batch))
-        return Faces.concatenate([Faces.empty(IDENTITY_SIZE), *(found[number] for number in sorted(found))])
+            faces = self._predict(np.ascontiguousarray(picture[..., ::-1]) if is_bgr else picture, video)
+            found.append(faces.replace(image=np.full(len(faces), number, np.int32)))
+        return Faces.concatenate(found)
 
-    def letterbox(self, height: int, width: int) -> Letterbox:
-        """Return the letterbox that is used for a picture of this size in px."""
-        if self.fixed_size is not None:
-            return fixed_letterbox(height, width, self.fixed_size, self.metadata.input_multiple)
-        return fit_letterbox(height, width, self.size, self.metadata.input_multiple)
+    def passes(self, height: int, width: int, video: bool = False) -> list[Pass]:
+        """Return the scales and tiles at which a picture of this size in px is read."""
+        share = self.frame_face_px / REFERENCE_HEIGHT_PX
+        default = max(SMALLEST_FACE_PX, share * min(height, width)) if video else MIN_FACE_PX
+        return plan_passes(height, width, default if self.min_face_px is None else self.min_face_px, self.limits)
 
-    def _run(self, batch: list[_Letterboxed]) -> Iterator[tuple[int, Faces]]:
-        """Run the network once for pictures of one input size."""
-        images = np.stack([item.pixels for item in batch])
-        faces = decode(self.cells(images), images.shape[1], images.shape[2], score=self.score, strides=self.metadata.strides)
-        for row, item in enumerate(batch):
-            mine = unletterbox(faces[faces.image == row], item.box)
-            yield item.number, mine.replace(image=np.full(len(mine), item.number))
+    def _predict(self, picture: Image, video: bool) -> Faces:
+        """Find and read the faces of a picture (H, W, 3) uint8 RGB."""
+        picture = stretch_dim(picture)
+        passes = self.passes(*picture.shape[:2], video)
+        found = self._find(picture, passes)
+        if not video and not (found.faces.score >= SURE_SCORE).any():
+            found = self._find_in_views(picture, passes[0].factor, found)
+        if self.reader is None:
+            return found.faces
+        rule, count = self.metadata.reader_rule, self.metadata.reader_batch
+        if not video:
+            return self.reader.refine(picture, found.faces, found.height_px, rule)
+        rows = choose_to_refine(found.faces, count)
+        read = self.reader.refine(picture, found.faces[rows], found.height_px[rows], rule, pad_to=count)
+        order = np.arange(len(found.faces))
+        order[rows] = len(order) + np.arange(len(rows))
+        return Faces.concatenate([found.faces, read])[order]
+
+    def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
+        """Find the faces of a picture in all tiles of all passes, each face once, best score first."""
+        height, width = picture.shape[:2]
+        found, factors = [Faces.empty(IDENTITY_SIZE)], [np.zeros(0, np.float32)]
+        for part in passes:
+            for tile in part.tiles:
+                faces = self._find_in_tile(picture, tile, part.factor)
+                faces = faces[is_owned(faces.box, tile, part, height, width)]
+                found.append(faces)
+                factors.append(np.full(len(faces), part.factor, np.float32))
+        together, factor = Faces.concatenate(found), np.concatenate(factors)
+        if len(found) > 2:
+            size, (low, high) = longer_side(together.box) * factor, self.limits.face_range
+            rows = merge(together.box, together.score, np.minimum(np.minimum(1, size / (2 * low)), high / np.maximum(size, 1)))
+            together, factor = together[rows], factor[rows]
+        return _Found(together, (together.box[:, 3] - together.box[:, 1]) * factor)
+
+    def _find_in_tile(self, picture: Image, tile: Tile, factor: float) -> Faces:
+        """Find the faces of a part of a picture, in px of the picture."""
+        box = make_letterbox(tile.height, tile.width, factor, self.limits.multiple, self.limits.fixed_size)
+        pixels = letterbox_image(picture[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width], box)
+        raw = decode(self.cells(pixels[None]), box.height, box.width, score=self.score, strides=self.metadata.strides)
+        faces, corner = unletterbox(raw, box), np.array([tile.x, tile.y], np.float32)
+        return faces.replace(box=faces.box + np.tile(corner, 2), center=faces.center + corner) if corner.any() else faces
+
+    def _find_in_views(self, picture: Image, factor: float, best: _Found) -> _Found:
+        """Look for sure faces in other views of a picture. The first views that hold more than `best` replace it."""
+        unsure = best
+        for group in views(picture, self.limits.face_range.max_px, factor):
+            for view in group:
+                found = self._find(view.pixels, plan_passes(*view.pixels.shape[:2], self.limits.face_range.min_px, self.limits))
+                sure = found.faces.score >= max(SURE_SCORE, self.score)
+                if found.faces.score[sure].sum() > best.faces.score.sum():
+                    best = _Found(faces_in_picture(found.faces[sure], view), found.height_px[sure])
+            if best is not unsure:
+                return best
+        return best
 
     def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network alone.
@@ -220,7 +285,7 @@ class Predictor:
         except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
             shape = f"{len(image)} x {image.shape[2]} x {image.shape[1]} px"
             detail = " ".join(str(error).split())[-120:]
-            raise ValueError(f"the network failed on {shape}; if memory is short, use a smaller size (…{detail})") from None
+            raise ValueError(f"the network failed on {shape}; if memory is short, look for larger faces only (…{detail})") from None
 
 
 def read_pictures(source: Source | Sequence[Source], bgr: bool, on_error: OnError) -> Iterator[NumberedPicture]:

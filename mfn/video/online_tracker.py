@@ -22,7 +22,7 @@ class Tracker:
 
         tracker = Tracker()
         for time_s, image in frames:
-            faces = tracker.update(predictor(image), time_s)
+            faces = tracker.update(predictor(image, video=True), time_s)
 
     Faces are matched to the people of the last frames by the overlap (IoU) of their boxes, the largest first. This is
     the fast tracker for live images. `mfn.video.clip_tracker` tracks whole clips better: it also uses identity and

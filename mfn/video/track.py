@@ -49,5 +49,5 @@ def track(video: Video, predictor: Predictor | None = None, *, smooth: bool = Tr
 
 def _tracked(frames: Iterator[tuple[float, Image]], predictor: Predictor, tracker: Tracker) -> Iterator[Faces]:
     for number, (time_s, image) in enumerate(frames):
-        faces = tracker.update(predictor(image), time_s)
+        faces = tracker.update(predictor(image, video=True), time_s)
         yield faces.replace(image=np.full(len(faces), number, np.int32))

@@ -13,7 +13,7 @@ import mfn
 
 @pytest.fixture(scope="module")
 def predictor(spots) -> mfn.Predictor:
-    return mfn.Predictor.load(spots, size=(640, 384), threads=1)
+    return mfn.Predictor.load(spots, min_face_px=48, threads=1)
 
 
 def spotted(row: int = 10, column: int = 20) -> np.ndarray:

@@ -10,6 +10,7 @@ means over all of them. It writes experiments/results/accuracy/expression/clips.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,7 +101,7 @@ def main() -> None:
         peer = read_peer(folder / f"{clip}.mediapipe.npz")
         frames = read_clip(folder / f"{clip}.mp4", len(peer.box))
         for name, predictor in predictors.items():
-            rows[name][clip] = compare(peer.expression, read_frames(predictor, frames, peer.box))
+            rows[name][clip] = compare(peer.expression, read_frames(partial(predictor, video=True), frames, peer.box))
     for name, clips in rows.items():
         figures[name] = {"all": total(clips), "clips": clips}
         print(name, figures[name]["all"], flush=True)

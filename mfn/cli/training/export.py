@@ -35,13 +35,10 @@ def _export(arguments: Sequence[str]) -> int:
     steps = whole_number(1, _MAX_REFINEMENT_STEPS)
     parser.add_argument("--refinement-steps", type=steps, default=None, metavar="N", help=text)
     add_hidden(parser, "--looks", dest="refinement_steps", type=steps)
-    text = "multi-face network: size of the input in px, multiples of 16 (default: 864x496)"
-    parser.add_argument("--size", default=None, metavar="WxH", help=text)
     parser.add_argument("--out", default="mfn.onnx", metavar="FILE", help="file to write (default: %(default)s)")
     options = parser.parse_args(arguments)
     configs, checkpoint, out = [Path(c) for c in options.config], Path(options.checkpoint), Path(options.out)
     require_training()
-    size = _parse_size(options.size)
     with Progress() as progress:
         progress.stage("loading the checkpoint")
         from mfn.models.export.to_onnx import enable_mirror_tta, set_refinement_steps, write_onnx  # loads torch
@@ -51,13 +48,14 @@ def _export(arguments: Sequence[str]) -> int:
         if options.refinement_steps is not None:
             set_refinement_steps(network, options.refinement_steps)
         progress.stage(f"writing {out}")
-        write_onnx(enable_mirror_tta(network) if options.mirror_tta else network, out, size)
-    print(f"wrote {out}: the network for --weights {out}; `mfn quantize` makes it twice as fast")
+        write_onnx(enable_mirror_tta(network) if options.mirror_tta else network, out)
+    use = "a face reader; `mfn quantize`" if hasattr(network, "crop_size_px") else f"the network for --weights {out}; `mfn quantize`"
+    print(f"wrote {out}: {use} makes it twice as fast")
     return EXIT_DONE
 
 
 def _quantize(arguments: Sequence[str]) -> int:
-    text = "Convert a network to 8-bit integers: twice as fast on a CPU, and half as large."
+    text = "Convert a multi-face network or a face reader to 8-bit integers: twice as fast on a CPU, and half as large."
     parser = PROGRAM.parser("quantize", text)
     parser.add_argument("source", metavar="NETWORK.onnx", help="file that `mfn export` wrote")
     text = "pictures like those it will see, which set the ranges: files, directories, or .tar archives"
@@ -79,7 +77,7 @@ def _quantize(arguments: Sequence[str]) -> int:
         pictures = sample_pictures(options.pictures, options.max_pictures)
         progress.stage("measuring the ranges, which takes minutes")
         quantize(source, out, pictures)
-    print(f"wrote {out}: the quantized network for --weights {out}")
+    print(f"wrote {out}: the quantized network")
     return EXIT_DONE
 
 
@@ -101,13 +99,3 @@ def sample_pictures(names: Sequence[str], count: int) -> list[Image]:
         share = min(max(count // len(names), 1), len(source))
         chosen += [as_image(source[i]) for i in np.linspace(0, len(source) - 1, share).astype(int)]
     return chosen
-
-
-def _parse_size(text: str | None) -> tuple[int, int] | None:
-    """Parse WIDTHxHEIGHT."""
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise ValueError(f"--size {text}: expected WIDTHxHEIGHT, such as 864x496")
-    return int(width), int(height)

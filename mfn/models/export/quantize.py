@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.letterbox import fit_letterbox, letterbox_image
+from mfn.inference.letterbox import MAX_ENLARGEMENT, letterbox_image, make_letterbox
+from mfn.inference.predictor import Predictor
 from mfn.models.export.pack_columns import pack_columns
 from mfn.models.export.to_onnx import store_weights_fp16
-from mfn.structures.network_metadata import NetworkMetadata, Size
+from mfn.structures.crop_geometry import cut_crops, upright_frames
+from mfn.structures.head_model import default_head_model
+from mfn.structures.network_metadata import NetworkMetadata
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
 
@@ -31,16 +34,17 @@ QUANTIZED_OPS = ("Conv", "Relu", "Add")
 
 
 def quantize(source: Path, out: Path, pictures: Sequence[Image]) -> None:
-    """Quantize a multi-face network. The output is written completely or not at all.
+    """Quantize a multi-face network or a face reader. The output is written completely or not at all.
 
     Args:
         source: ONNX file of `mfn export`.
         out: File to write.
-        pictures: Calibration pictures (H, W, 3) uint8 RGB, of the kind that the network will see. They are letterboxed to the network's own
-            input size.
+        pictures: Calibration pictures (H, W, 3) uint8 RGB, of the kind that the network will see. For a multi-face network they are
+            letterboxed to its own input size. For a face reader, crops of the faces are cut that the shipped network finds in them.
 
     Raises:
-        ValueError: No pictures, a file that is not an ONNX file, or a network that `mfn export` of this version did not write.
+        ValueError: No pictures, no faces in them, a file that is not an ONNX file, or a network that `mfn export` of this version did not
+            write.
     """
     import onnx
 
@@ -70,8 +74,8 @@ def _read_metadata(model: onnx.ModelProto, source: Path) -> NetworkMetadata:
     metadata = NetworkMetadata.from_props({prop.key: prop.value for prop in model.metadata_props})
     if metadata is None:
         raise ValueError(f"{source}: expected a network with metadata, got a file of an older version; run `mfn export` again")
-    if metadata.kind != "multi_face":
-        raise ValueError(f"{source}: expected a multi-face network, got one of the kind {metadata.kind!r}")
+    if metadata.kind not in ("multi_face", "parameters"):
+        raise ValueError(f"{source}: expected a multi-face network or a face reader, got one of the kind {metadata.kind!r}")
     return metadata
 
 
@@ -91,7 +95,7 @@ def _quantize_static(model: onnx.ModelProto, metadata: NetworkMetadata, pictures
         quantize_static(
             str(prepared),
             str(part),
-            _CalibrationReader(pictures, metadata.input_size),
+            _CalibrationReader(_letterboxed(pictures, metadata) if metadata.kind == "multi_face" else _face_crops(pictures, metadata)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTIZED_OPS),
             nodes_to_exclude=_float_nodes(graph, metadata),
@@ -181,22 +185,34 @@ class _CalibrationReader:
     """The inputs from which ONNX Runtime finds the scales.
 
     Args:
-        pictures: (H, W, 3) uint8 RGB.
-        size: Input size of the network.
+        images: Inputs (B, H, W, 3) uint8 RGB of the network.
     """
 
-    def __init__(self, pictures: Sequence[Image], size: Size) -> None:
-        self._inputs = _letterboxed(pictures, size)
+    def __init__(self, images: Iterator[Image]) -> None:
+        self._inputs = ({"image": image} for image in images)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """Return the next input by name, or None at the end."""
         return next(self._inputs, None)
 
 
-def _letterboxed(pictures: Sequence[Image], size: Size) -> Iterator[dict[str, NDArray[np.uint8]]]:
+def _letterboxed(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[Image]:
     for picture in pictures:
-        box = fit_letterbox(picture.shape[0], picture.shape[1], size)
-        yield {"image": letterbox_image(picture, box)[None]}
+        height, width = picture.shape[:2]
+        factor = min((metadata.input_size.width * metadata.input_size.height / (height * width)) ** 0.5, MAX_ENLARGEMENT)
+        box = make_letterbox(height, width, factor, metadata.input_multiple)
+        yield letterbox_image(picture, box)[None]
+
+
+def _face_crops(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[Image]:
+    predictor, head_model, side, count = Predictor.load(reader=False), default_head_model(), metadata.input_size.width, 0
+    for picture in pictures:
+        faces = predictor(picture)
+        count += len(faces)
+        if len(faces):
+            yield cut_crops(picture, upright_frames(faces, head_model, side).matrix, side)
+    if not count:
+        raise ValueError("expected calibration pictures with faces, found none in them")
 
 
 def _restore_fp32_constants(model: onnx.ModelProto) -> None:

@@ -96,10 +96,10 @@ def network_metadata(network: nn.Module, input_size: tuple[int, int] | None = No
     if kind is None:
         raise ValueError(f"{type(network).__name__}: expected a class attribute `kind`, one of {', '.join(OUTPUT_NAMES)}")
     if kind != "multi_face":
+        side: int = getattr(network, "crop_size_px", CROP_SIZE)
         if input_size is not None:
-            expected = f"a network of one crop has the size {CROP_SIZE}x{CROP_SIZE}"
-            raise ValueError(f"input size: {expected}, got {input_size}; leave the size out")
-        return NetworkMetadata(kind, Size(CROP_SIZE, CROP_SIZE))
+            raise ValueError(f"input size: a network of one crop has the size {side}x{side}, got {input_size}; leave the size out")
+        return NetworkMetadata(kind, Size(side, side), getattr(network, "float_modules", ()))
     size = Size(*(input_size or network.input_size))
     metadata = NetworkMetadata(kind, size, **{name: getattr(network, name) for name in _OWN_ENTRIES if hasattr(network, name)})
     multiple = metadata.input_multiple
@@ -126,7 +126,7 @@ def _write(network: nn.Module, metadata: NetworkMetadata, path: Path) -> None:
     from onnx import helper
 
     multi_face, output = metadata.kind == "multi_face", OUTPUT_NAMES[metadata.kind]
-    side = EXAMPLE_SIDE_PX if multi_face else CROP_SIZE
+    side = EXAMPLE_SIDE_PX if multi_face else metadata.input_size.width
     axes: dict[str, dict[int, str]] = {"image": {0: "B"}, output: {0: "B"}}
     if multi_face:
         axes = {"image": {0: "B", 1: "H", 2: "W"}, output: {0: "B", 1: "A"}}

@@ -46,12 +46,12 @@ def test_a_picture_is_judged_by_height_and_score(tmp_path):
     rows = [[*BOX[0], 0.9], [*BOX[1], 0.5], [200, 0, 210, 10, 0.9]]
     np.savetxt(tmp_path / "a.txt", rows)
     faces = Faces.concatenate([one_face(BOX[0]), one_face(BOX[1]), one_face((300, 0, 310, 10)), one_face((400, 0, 440, 40))])
-    judgment = judge(tmp_path / "a.jpg", faces, 1.0, min_height_px=16)
+    judgment = judge(tmp_path / "a.jpg", faces, min_height_px=16)
     assert judgment.positives == 1 and len(judgment.ignored) == 2
     assert judgment.hit.tolist() == [True, False, False, False]
     assert judgment.counted.tolist() == [True, False, False, True]  # unsure, too small, wrong
     assert pooled_precision([judgment], [np.array([0.9, 0.8, 0.7, 0.6])]) == 1.0
-    assert judge(tmp_path / "a.jpg", faces, 0.1, min_height_px=16).positives == 0
+    assert judge(tmp_path / "a.jpg", faces, min_height_px=160).positives == 0
 
 
 def test_the_sheet_of_false_detections(tmp_path):

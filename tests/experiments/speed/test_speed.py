@@ -6,9 +6,8 @@ import pytest
 from experiments.accuracy.evaluation_sets import EVALUATION_SETS
 from experiments.speed import drawing, rig, runtime, speed_accuracy
 from experiments.speed.engine import rate
-from experiments.speed.tiles import CELL_PX, measure, scatter
+from experiments.speed.large_picture import CELL_PX, measure, scatter
 from mfn.inference.predictor import Predictor
-from mfn.inference.tiling import TiledPredictor
 from retarget import load_rig
 from retarget.rig.avatars import find_avatar
 from tests.helpers.experiments import one_face
@@ -17,8 +16,10 @@ CROP = np.full((20, 20, 3), 255, np.uint8)
 
 
 def test_fewer_faces_are_a_part_of_the_others():
-    few, many = scatter(4 * CELL_PX, 3 * CELL_PX, 2, [CROP]), scatter(4 * CELL_PX, 3 * CELL_PX, 9, [CROP])
+    few, places = scatter(4 * CELL_PX, 3 * CELL_PX, 2, [CROP])
+    many, _ = scatter(4 * CELL_PX, 3 * CELL_PX, 9, [CROP])
     assert 0 < (few == 255).sum() < (many == 255).sum() and (many[few == 255] == 255).all()
+    assert all((few[y1:y2, x1:x2] == 255).all() for x1, y1, x2, y2 in places) and len(places) == 2
     with pytest.raises(ValueError, match="at most 12"):
         scatter(4 * CELL_PX, 3 * CELL_PX, 13, [CROP])
 
@@ -46,17 +47,18 @@ def test_crops_surround_the_faces_of_a_photo(tmp_path):
 def test_times_of_frames_are_medians_of_rounds():
     frames = {count: runtime.frame_with(count, [CROP]) for count in (0, 1)}
     robot = load_rig(find_avatar("robot"))
-    seconds, product_s = runtime.time_counts(lambda frame: one_face((40, 20, 80, 60)), robot, frames, rounds=2)
-    assert list(seconds) == [0, 1] and product_s > 0
+    seconds, product_s, unit_s = runtime.time_counts(lambda frame, video: one_face((40, 20, 80, 60)), robot, frames, rounds=2)
+    assert list(seconds) == [0, 1] and product_s > 0 and unit_s > 0
     assert all(0 <= row.detect <= row.rig for row in seconds.values())
     text = runtime.table(dict.fromkeys(runtime.COUNTS, 1), dict.fromkeys(runtime.COUNTS, seconds[0]), {})
     assert len(text.splitlines()) == 5 + len(runtime.PEERS)
 
 
-def test_tiles_are_measured():
-    predictor = TiledPredictor(Predictor.load("small", threads=1), 64)
-    figures = measure(predictor, scatter(300, 300, 1, [CROP]), 64, rounds=1)
-    assert figures["found"] == 0 and figures["input_megapixels"] >= 0 and figures["cpu_seconds"] > 0
+def test_large_pictures_are_measured():
+    predictor = Predictor.load("small", min_face_px=64, threads=1)
+    figures = measure(predictor, scatter(300, 300, 1, [CROP]), rounds=1)
+    assert figures["found"] == figures["false"] == 0 and figures["input_megapixels"] >= 0
+    assert figures["cpu_seconds"] > 0 and figures["peak_megabytes"] > 0
 
 
 def test_rig_weights_are_timed():

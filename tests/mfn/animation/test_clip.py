@@ -67,7 +67,7 @@ def packets(path) -> list[bytes]:
 
 def test_a_video_over_the_footage_with_its_times_and_sound(clip, spots, tmp_path, capsys):
     out = tmp_path / "x.mp4"
-    assert main(["animate", clip, "--weights", str(spots), "--size", "640x384", "--out", str(out)]) == 0
+    assert main(["animate", clip, "--weights", str(spots), "--min-face", "24", "--out", str(out)]) == 0
     assert capsys.readouterr().out.splitlines() == ["1 person", f"wrote {out}: {PURPOSES['.mp4']}"]
     before, after = list(read_frames(clip)), list(read_frames(out))
     np.testing.assert_allclose([t for t, _ in after], [t for t, _ in before], atol=1e-3)
@@ -110,7 +110,7 @@ def test_odd_sides(tmp_path):
 
 @pytest.mark.parametrize("kind", ["npz", "mp4"])
 def test_stopped_and_resumed_is_as_if_never_stopped(clip, spots, tmp_path, monkeypatch, capsys, kind):
-    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out"]
+    arguments = ["animate", clip, "--weights", str(spots), "--min-face", "24", "--quiet", "--out"]
     assert main([*arguments, str(tmp_path / f"once.{kind}")]) == 0
     out = tmp_path / f"x.{kind}"
     with monkeypatch.context() as patch:
@@ -147,7 +147,7 @@ def test_stopped_while_drawing_goes_on_drawing(clip, spots, tmp_path, monkeypatc
 
     monkeypatch.setattr(clip_video, "render_scene", counted)
     out = tmp_path / "x.mp4"
-    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out", str(out)]
+    arguments = ["animate", clip, "--weights", str(spots), "--min-face", "24", "--quiet", "--out", str(out)]
     assert main(arguments) == 130
     assert len(list(read_frames(out))) == 5
     assert main([*arguments, "--resume"]) == 0
@@ -157,7 +157,7 @@ def test_stopped_while_drawing_goes_on_drawing(clip, spots, tmp_path, monkeypatc
 
 def test_stopped_before_any_face_keeps_what_was_looked_at(clip, spots, tmp_path, monkeypatch, capsys):
     out = tmp_path / "x.npz"
-    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--score", "1", "--out", str(out)]
+    arguments = ["animate", clip, "--weights", str(spots), "--min-face", "24", "--quiet", "--score", "1", "--out", str(out)]
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         assert main(arguments) == 130
@@ -168,20 +168,20 @@ def test_stopped_before_any_face_keeps_what_was_looked_at(clip, spots, tmp_path,
 
 
 def test_resume_of_something_else_is_one_line(clip, spots, tmp_path, monkeypatch, capsys):
-    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out", str(tmp_path / "x.npz")]
+    arguments = ["animate", clip, "--weights", str(spots), "--min-face", "24", "--quiet", "--out", str(tmp_path / "x.npz")]
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         assert main(arguments) == 130
     capsys.readouterr()
     assert main([*arguments, "--resume", "--score", "0.5"]) == 1
     err = capsys.readouterr().err
-    assert "is of another clip, or of another --size, --score or --weights" in err and err.count("\n") == 1
+    assert "is of another clip, or of another --min-face, --score or --weights" in err and err.count("\n") == 1
 
 
 def test_without_pyav_a_video_is_refused_and_the_rest_works(clip, spots, tmp_path, monkeypatch, capsys):
     for module in (video, video_out):
         monkeypatch.setattr(module, "has_pyav", lambda: False)
-    arguments = ["animate", clip, "--weights", str(spots), "--size", "640x384", "--quiet", "--out"]
+    arguments = ["animate", clip, "--weights", str(spots), "--min-face", "24", "--quiet", "--out"]
     assert main([*arguments, str(tmp_path / "x.mp4")]) == 1
     err = capsys.readouterr().err
     assert "pip install '.[video]'" in err and err.count("\n") == 1

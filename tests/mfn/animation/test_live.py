@@ -18,7 +18,7 @@ def test_livelink_packets_arrive(clip, spots, capsys):
         receiver.settimeout(5)
         port = str(receiver.getsockname()[1])
         arguments = ["live", clip, "--to", "livelink", "--port", port, "--seconds", "0.3"]
-        assert main([*arguments, "--weights", str(spots), "--size", "640x384"]) == 0
+        assert main([*arguments, "--weights", str(spots), "--min-face", "24"]) == 0
         data = receiver.recv(2048)
     assert data[0] == 6 and b"mfn 0" in data and len(data) == 311
     out = capsys.readouterr().out
@@ -27,7 +27,7 @@ def test_livelink_packets_arrive(clip, spots, capsys):
 
 def test_vmc_ends_by_itself(clip, spots, capsys):
     pytest.importorskip("pythonosc")
-    arguments = ["live", clip, "--to", "vmc", "--seconds", "0.2", "--weights", str(spots), "--size", "640x384"]
+    arguments = ["live", clip, "--to", "vmc", "--seconds", "0.2", "--weights", str(spots), "--min-face", "24"]
     assert main([*arguments, "--port", "39999", "--names", "arkit"]) == 0
     assert "latency" in capsys.readouterr().out
 
@@ -41,7 +41,7 @@ def test_the_window_shows_the_image_with_a_mesh_and_a_line(clip, spots, head_mod
     fake.getWindowProperty = lambda title, what: 1.0
     fake.destroyAllWindows = lambda: None
     monkeypatch.setitem(__import__("sys").modules, "cv2", fake)
-    assert main(["live", clip, "--weights", str(spots), "--size", "640x384", "--quiet"]) == 0
+    assert main(["live", clip, "--weights", str(spots), "--min-face", "24", "--quiet"]) == 0
     assert len(shown) == 1 and shown[0].shape == (384, 640, 3)
     assert (shown[0][:20, :100] > 200).any() and shown[0][350:, 500:].max() < 100
     assert not np.array_equal(shown[0][90:110, 170:190], np.full((20, 20, 3), 255))
@@ -70,7 +70,7 @@ def test_bad_input_is_one_line(arguments, message, spots, tmp_path, monkeypatch,
     (tmp_path / "empty.mp4").touch()
     if "--to" not in arguments:
         arguments = [*arguments, "--to", "vmc"]
-    assert main([*arguments, "--weights", str(spots), "--size", "640x384", "--quiet"]) == 1
+    assert main([*arguments, "--weights", str(spots), "--min-face", "24", "--quiet"]) == 1
     err = capfd.readouterr().err
     assert message in err and err.count("\n") == 1 and err.startswith("mfn: ")
 

@@ -37,7 +37,7 @@ def names(folder) -> set[str]:
 
 
 def test_a_scene_and_a_picture(place, spots, capsys):
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "out/scene.glb"]) == 0
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "out/scene.glb"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "2 people"
     assert [line.split(": ")[0] for line in lines[1:]] == ["wrote out/scene.glb", "wrote out/scene.png"]
@@ -52,7 +52,7 @@ def test_a_scene_and_a_picture(place, spots, capsys):
 
 
 def test_options_of_a_scene_reach_it(place, spots):
-    arguments = ["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--quiet", "--in-place", "--animation-only"]
+    arguments = ["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--quiet", "--in-place", "--animation-only"]
     assert main([*arguments, "--fps", "12", "--out", "a.glb"]) == 0
     files = sorted(place.glob("a*.glb"))
     assert len(files) == 2 and all(file.name.startswith("a-person-") for file in files)
@@ -65,18 +65,18 @@ def test_options_of_a_scene_reach_it(place, spots):
 def test_the_default_name_does_not_overwrite_the_photo(place, spots):
     """crowd.png in the same directory is an input, so its picture of characters needs another name."""
     before = (place / "crowd.png").read_bytes()
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--quiet"]) == 0
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--quiet"]) == 0
     assert (place / "crowd.png").read_bytes() == before
     assert names(place) == {"crowd.png", "crowd.glb", "crowd.characters.png"}
 
 
 def test_out_may_not_be_the_input(place, spots, capsys):
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "./crowd.png"]) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "./crowd.png"]) == 1
     assert "this is the input" in capsys.readouterr().err
 
 
 def test_a_picture_alone_on_plain_ground(place, spots):
-    arguments = ["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.png", "--plain", "--avatar", "robot"]
+    arguments = ["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "x.png", "--plain", "--avatar", "robot"]
     if "robot" not in {p.stem for p in avatar_folder().glob("*.glb")}:
         pytest.skip("there is no robot")
     assert main([*arguments, "--quiet"]) == 0
@@ -88,7 +88,7 @@ def test_a_glb_without_a_mesh_is_one_line(place, spots, capsys):
     document += b" " * (-len(document) % 4)
     header = struct.pack("<III", 0x46546C67, 2, 20 + len(document)) + struct.pack("<II", len(document), 0x4E4F534A)
     (place / "plain.glb").write_bytes(header + document)
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--avatar", "plain.glb"]) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--avatar", "plain.glb"]) == 1
     err = capsys.readouterr().err
     assert "no triangles" in err and "plain.glb" in err and err.count("\n") == 1
     assert names(place) == {"crowd.png", "plain.glb"}
@@ -99,10 +99,10 @@ def test_takes_for_other_programs(place, spots, capsys):
     from retarget.performance.files import read_take
 
     for out, wrote in (("x.csv", ["x-person-0.csv", "x-person-1.csv"]), ("x.jsonl", ["x.jsonl"]), ("x.npz", ["x.npz"])):
-        assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", out]) == 0
+        assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", out]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "2 people" and [line.split(": ")[0] for line in lines[1:]] == [f"wrote {name}" for name in wrote]
     assert len(read_take("x.jsonl")) == len(read_take("x.npz")) == 2 and len(read_take("x-person-1.csv")) == 1
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.obj"]) == 1
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "x.obj"]) == 1
     assert "can be written as .glb" in capsys.readouterr().err
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--tolerance", "2"]) == 2
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--tolerance", "2"]) == 2

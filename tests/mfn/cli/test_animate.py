@@ -6,7 +6,7 @@ from mfn.cli.main import main
 def test_a_performance_file(crowd, spots, capsys):
     from retarget import Take
 
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.npz", "--quiet"]) == 0
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "x.npz", "--quiet"]) == 0
     take = Take.load("x.npz")
     assert len(take) == 2 and (take.translation[:, 2] < 0).all()
     assert capsys.readouterr() == ("", "")

@@ -10,7 +10,7 @@ from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from retarget.io.images import write_image
 
-NETWORK = ["--size", "640x384", "--weights"]
+NETWORK = ["--min-face", "48", "--weights"]
 
 
 def run(*arguments: object) -> int:
@@ -28,14 +28,6 @@ def test_a_table_and_json(crowd, spots, capsys):
     assert data["picture"] == "crowd.png" and (data["width"], data["height"]) == (1280, 768)
     assert set(data["faces"][0]["pose_deg"]) == {"pitch", "yaw", "roll"}
     assert sorted(p.name for p in crowd.iterdir()) == ["crowd.faces.json", "crowd.png", "nobody.png"]
-
-
-@pytest.mark.parametrize(
-    ("size", "tiles", "warns"), [("640x384", [], True), ("1280x768", [], False), ("640x384", ["--tiles", "--least", "40"], False)]
-)
-def test_a_warning_names_the_size_of_faces_that_may_be_missed(crowd, spots, capsys, size, tiles, warns):
-    assert run("crowd.png", "--weights", spots, "--size", size, *tiles, "--no-draw") == 0
-    assert ("faces of less than about 40 px are often missed here: --tiles finds them" in capsys.readouterr().out) == warns
 
 
 def test_no_face_is_no_error(crowd, spots, capsys):
@@ -66,7 +58,7 @@ def test_a_reader_who_leaves_is_not_counted_as_a_bad_picture(crowd, spots, monke
 
     monkeypatch.setattr("mfn.cli.detect.table", gone)
     with pytest.raises(BrokenPipeError):
-        detect(Predictor.load(spots, size=(640, 384)), ["crowd.png"], DetectOutput())
+        detect(Predictor.load(spots, min_face_px=48), ["crowd.png"], DetectOutput())
 
 
 def test_pictures_of_the_same_name_do_not_overwrite_each_other(crowd, spots):

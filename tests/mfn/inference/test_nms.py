@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from mfn.inference.nms import nms
+from mfn.inference.nms import merge, nms
 from tests.helpers.faces import random_boxes, slow_iou
 
 
@@ -36,3 +36,15 @@ def test_order_permuting_rows_permutes_the_mask():
 def test_of_equal_scores_the_first_wins():
     box = np.tile(np.array([[0, 0, 10, 10]], np.float32), (3, 1))
     assert nms(box, np.ones(3), 0.5).tolist() == [True, False, False]
+
+
+def test_the_detection_of_the_best_scale_is_kept():
+    box = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 0, 60, 10]], float)
+    assert merge(box, np.array([0.9, 0.8, 0.95]), np.array([0.7, 1, 1])).tolist() == [2, 1]
+
+
+def test_parts_of_a_face_are_dropped_and_small_faces_beside_it_are_kept():
+    face, nose, beside = [0, 0, 100, 100], [40, 40, 60, 60], [90, 40, 110, 60]
+    assert merge(np.array([nose, face, beside]), np.array([0.95, 0.9, 0.7]), np.ones(3)).tolist() == [1, 2]
+    assert merge(np.array([nose, face]), np.array([0.95, 0.1]), np.ones(2)).tolist() == [0, 1]
+    assert merge(np.zeros((0, 4)), np.zeros(0), np.zeros(0)).tolist() == []

@@ -1,17 +1,19 @@
 import inspect
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mfn.inference.model_zoo import DEFAULT_MODEL, DEFAULT_SIZE, LIVE_MODEL
+from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL
 from mfn.inference.onnx_session import choose_providers
 from mfn.inference.predictor import FailedPicture, PictureWarning, Predictor
-from mfn.inference.tiling import TiledPredictor
-from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, grid
+from mfn.inference.reader import Reader
+from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, PARAMETER_SIZE, grid
 from mfn.structures.faces import Faces
+from mfn.structures.network_metadata import DEFAULT_FACE_RANGE, FaceRange, NetworkMetadata, Size
 from retarget.io.images import write_image
 
 
@@ -25,7 +27,7 @@ def spotted(height: int, width: int, *cells: tuple[int, int], size: int = 16) ->
 
 @pytest.fixture(scope="module")
 def predictor(spots) -> Predictor:
-    return Predictor.load(spots, size=(640, 384), threads=1)
+    return Predictor.load(spots, min_face_px=48, threads=1)
 
 
 def same(a: Faces, b: Faces) -> bool:
@@ -63,7 +65,7 @@ def test_no_face_at_all(predictor):
 
 
 def test_many_is_one(predictor):
-    """A list of pictures of several sizes, in batches, equals one call for each."""
+    """A list of pictures of several sizes equals one call for each."""
     random = np.random.default_rng(0)
     sizes = [(768, 1280), (640, 640), (768, 1280), (100, 60), (768, 1280), (1, 1)] * 4
     pictures = [spotted(h, w, *random.integers(0, 40, (5, 2))) for h, w in sizes]
@@ -84,15 +86,23 @@ def test_paths_and_arrays(predictor, tmp_path):
 
 def test_score_is_the_least_reported(spots):
     picture = spotted(768, 1280, (10, 20))
-    assert len(Predictor.load(spots, size=(640, 384), score=0.999)(picture)) == 0
+    assert len(Predictor.load(spots, min_face_px=48, score=0.999)(picture)) == 0
     with pytest.raises(ValueError, match="score from 0 to 1, got 7"):
         Predictor.load(spots, score=7)
 
 
-def test_size_is_the_number_of_pixels(spots):
-    assert Predictor.load(spots, size=(1280, 768)).letterbox(1536, 2560)[:2] == (768, 1280)
-    with pytest.raises(ValueError, match="at least 16 x 16 px, got 10 x 10"):
-        Predictor.load(spots, size=(10, 10))
+def test_the_scale_follows_from_the_smallest_face(spots):
+    def factor(**options) -> float:
+        return Predictor.load(spots, **options).passes(1440, 2560)[0].factor
+
+    assert factor(min_face_px=24) == pytest.approx(1) and factor(min_face_px=96) == pytest.approx(0.25)
+    assert factor() == pytest.approx(24 / 16)
+    predictor = Predictor.load(spots)
+    assert predictor.passes(720, 1280, video=True)[0].factor == pytest.approx(24 / 36)
+    assert predictor.passes(1440, 2560, video=True)[0].factor == pytest.approx(12 / 36)
+    for bad in (0, 3.9, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="expected a smallest face of 4 px or more, got"):
+            Predictor.load(spots, min_face_px=bad)
 
 
 def test_bad_weights_are_one_line(tmp_path, spots):
@@ -152,7 +162,7 @@ def test_bgr_applies_to_arrays_only(monkeypatch, predictor, tmp_path):
     picture[..., 0] = 200  # red
     write_image(tmp_path / "a.png", picture)
     for source, bgr in ((picture, False), (picture[..., ::-1], True), ([picture[..., ::-1]], True), (tmp_path / "a.png", True)):
-        predictor(source, bgr=bgr)
+        predictor(source, bgr=bgr, video=True)
         assert seen[-1][0, 100, 100].tolist() == [200, 0, 0]
 
 
@@ -177,12 +187,11 @@ def test_bad_pictures_are_collected_or_raised(predictor, recwarn):
 
 
 def test_a_predictor_can_be_pickled(spots):
-    predictor = Predictor.load(spots, size=(640, 384), score=0.6, threads=1)
+    predictor = Predictor.load(spots, min_face_px=48, score=0.6, threads=1)
     copy = pickle.loads(pickle.dumps(predictor))
-    assert (copy.size, copy.score, copy.weights) == (predictor.size, 0.6, predictor.weights.resolve())
+    assert (copy.min_face_px, copy.score, copy.weights) == (48, 0.6, predictor.weights.resolve())
     picture = spotted(768, 1280, (10, 20))
     assert copy(picture) == predictor(picture)
-    assert pickle.loads(pickle.dumps(TiledPredictor(predictor, 16))).min_face_px == 16
     with pytest.raises(TypeError, match=r"use Predictor.load"):
         pickle.dumps(Predictor(predictor.session))
 
@@ -212,14 +221,40 @@ def test_one_default_model():
     assert inspect.signature(Predictor.load).parameters["weights"].default == DEFAULT_MODEL
 
 
-def test_metadata_gives_the_input_size(spots, tmp_path):
+def test_metadata_is_read_from_the_file(spots, tmp_path):
     onnx = pytest.importorskip("onnx")
     model = onnx.load(str(spots))
-    onnx.helper.set_model_props(model, {"format": "1", "kind": "multi_face", "input_size": "640x384"})
+    metadata = NetworkMetadata("multi_face", Size(640, 384), input_multiple=32, face_range=FaceRange(8, 700))
+    onnx.helper.set_model_props(model, metadata.to_props())
     onnx.save(model, str(tmp_path / "named.onnx"))
-    assert Predictor.load(tmp_path / "named.onnx").size == (640, 384)
-    assert Predictor.load(spots).size == DEFAULT_SIZE
+    predictor = Predictor.load(tmp_path / "named.onnx", min_face_px=16)
+    assert predictor.metadata == metadata and predictor.passes(640, 640)[0].factor == 0.5
+    assert Predictor.load(spots).limits == (16, None, DEFAULT_FACE_RANGE)
     onnx.helper.set_model_props(model, {"format": "1", "kind": "parameters", "input_size": "128x128"})
     onnx.save(model, str(tmp_path / "other.onnx"))
     with pytest.raises(ValueError, match=r"expected a multi-face network, got one of kind parameters; load it with SingleFace"):
         Predictor.load(tmp_path / "other.onnx")
+
+
+class FixedReader:
+    """A session of a face reader that reads zeros, and counts its crops."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def run(self, _: None, feed: dict) -> list:
+        self.seen.append(len(feed["image"]))
+        return [np.zeros((len(feed["image"]), PARAMETER_SIZE), np.float32)]
+
+
+def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):
+    session = FixedReader()
+    predictor = Predictor.load(spots, min_face_px=48, threads=1)
+    predictor.reader = Reader(session, 64)
+    predictor.metadata = replace(predictor.metadata, reader_batch=2)
+    picture = spotted(768, 1280, (10, 20), (30, 60), (30, 20))
+    still, frame = predictor(picture), predictor(picture, video=True)
+    assert session.seen == [3, 2] and still.refined.tolist() == [True] * 3 and frame.refined.sum() == 2
+    np.testing.assert_allclose(still.expression, 0.5)
+    assert (frame.expression[~frame.refined] < 0.1).all() and same(still.replace(refined=frame.refined)[frame.refined], frame[frame.refined])
+    assert len(predictor(np.zeros((768, 1280, 3), np.uint8), video=True)) == 0 and session.seen == [3, 2, 2]

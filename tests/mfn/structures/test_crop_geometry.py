@@ -1,7 +1,20 @@
 import numpy as np
 import pytest
 
-from mfn.structures.crop_geometry import CROP_MARGIN, CROP_SIZE, crop_face, crop_matrix, crop_windows
+from mfn.structures.camera import rotation_from_euler
+from mfn.structures.crop_geometry import (
+    CROP_MARGIN,
+    CROP_SIZE,
+    crop_face,
+    crop_matrix,
+    crop_windows,
+    cut_crops,
+    faces_from_crops,
+    upright_frames,
+)
+from mfn.structures.faces import Faces
+from mfn.structures.head_model import face_box
+from tests.helpers.faces import random_faces
 
 
 def test_the_window_is_a_square_around_the_box():
@@ -40,3 +53,63 @@ def test_crop_matrix_maps_the_window_to_the_crop():
     window = np.array([100.0, 50, 64])
     corners = crop_matrix(window) @ np.array([[68, 18, 1], [132, 82, 1.0]]).T
     np.testing.assert_allclose(corners.T, [[0, 0], [CROP_SIZE, CROP_SIZE]])
+
+
+def tilted_faces(head_model, count: int = 6) -> Faces:
+    """Faces of any roll in a picture of 640 x 480 px."""
+    rng = np.random.default_rng(3)
+    angles = rng.uniform([-0.3, -0.6, -np.pi], [0.3, 0.6, np.pi], (count, 3))
+    return random_faces(count).replace(
+        rotation=rotation_from_euler(angles),
+        scale=rng.uniform(200, 1500, count),
+        center=rng.uniform([200, 150], [440, 330], (count, 2)),
+        identity=np.zeros((count, head_model.identity_size)),
+    )
+
+
+def test_faces_stand_upright_in_the_middle_of_their_crops(head_model):
+    faces, size_px = tilted_faces(head_model), 64
+    frames = upright_frames(faces, head_model, size_px)
+    points = head_model.landmarks(faces, "mediapipe478")[..., :2]
+    seen = np.einsum("nij,nlj->nli", frames.matrix[:, :, :2], points) + frames.matrix[:, None, :, 2]
+    box = face_box(seen)
+    np.testing.assert_allclose((box[:, :2] + box[:, 2:]) / 2, size_px / 2, atol=0.1)
+    np.testing.assert_allclose((box[:, 2:] - box[:, :2]).max(1), size_px / CROP_MARGIN, atol=0.1)
+    assert (seen[:, 152, 1] > seen[:, 10, 1] + 10).all(), "the chin lies below the forehead"
+
+
+def test_what_is_read_in_a_crop_comes_back_to_the_picture(head_model):
+    faces = tilted_faces(head_model)
+    frames = upright_frames(faces, head_model, 64)
+    a, gain = frames.matrix[:, :, :2], np.sqrt(np.linalg.det(frames.matrix[:, :, :2]))
+    read = {
+        "rotation": frames.turn @ faces.rotation,
+        "scale": gain * faces.scale,
+        "center": np.einsum("nij,nj->ni", a, faces.center) + frames.matrix[:, :, 2],
+        "identity": faces.identity,
+        "expression": faces.expression,
+    }
+    for name, value in faces_from_crops(read, frames).items():
+        np.testing.assert_allclose(value, getattr(faces, name), rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("side", [20.0, 64.0, 150.0, 400.0])
+@pytest.mark.parametrize("angle", [0.0, 0.5, np.pi])
+def test_crops_show_the_right_part_of_the_picture(side, angle):
+    y, x = np.mgrid[:600, :700] + 0.5
+    picture = np.stack([x * 255 / 700, y * 255 / 600, 0 * x], -1).round().astype(np.uint8)
+    linear = 64 / side * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = np.concatenate([linear, (32 - linear @ [350, 290])[:, None]], 1)
+    crop = cut_crops(picture, matrix[None], 64)[0].astype(float)
+    at = np.stack(np.meshgrid(np.arange(64) + 0.5, np.arange(64) + 0.5), -1)
+    expected = (at - matrix[:, 2]) @ np.linalg.inv(linear).T * np.array([255 / 700, 255 / 600])
+    assert np.abs(crop[..., :2] - expected).max() < 2.5
+
+
+def test_crops_that_shrink_do_not_alias():
+    picture = np.zeros((400, 400, 3), np.uint8)
+    picture[:, ::2] = 255
+    matrix = np.array([[[0.2, 0, -8], [0, 0.2, -8]]])
+    assert np.ptp(cut_crops(picture, matrix, 64)[0, 4:-4, 4:-4].astype(int)) < 40
+    outside = cut_crops(picture, np.array([[[1, 0, 500], [0, 1, 500]], [[0.01, 0, 0], [0, 0.01, 0]]]), 64)
+    assert (outside[0] == 0).all() and outside.shape == (2, 64, 64, 3) and cut_crops(picture, np.zeros((0, 2, 3)), 64).shape == (0, 64, 64, 3)

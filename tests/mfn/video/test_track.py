@@ -10,7 +10,7 @@ from mfn.video.track import track
 
 @pytest.fixture(scope="module")
 def predictor(spots):
-    return Predictor.load(spots, size=(640, 384), threads=1)
+    return Predictor.load(spots, min_face_px=24, threads=1)
 
 
 def frames(count=6):

@@ -161,3 +161,42 @@ def test_the_command_and_its_error_messages(plain, tmp_path, capsys):
     assert "expected a whole number, 1 or more" in capsys.readouterr().err
     with pytest.raises(ValueError, match="at least one calibration picture"):
         quantize(plain, out, [])
+
+
+def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, head_model):
+    from mfn.inference.reader import Reader
+    from mfn.models.face_reader import FaceReader
+    from tests.helpers.faces import random_faces
+
+    torch.manual_seed(0)
+    network = FaceReader((8, 8, 16, 16), (0, 0, 0, 0), 8, 16).eval()
+    write_onnx(network, tmp_path / "reader.onnx")
+    faces = random_faces(5).replace(center=np.full((5, 2), 64))
+
+    class Finder:
+        """Finds the same faces in every picture."""
+
+        @staticmethod
+        def load(reader: bool) -> object:
+            assert reader is False
+            return lambda picture: faces
+
+    monkeypatch.setattr("mfn.models.export.quantize.Predictor", Finder)
+    quantize(tmp_path / "reader.onnx", tmp_path / "int8.onnx", list(photos(2)))
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float()).numpy()
+    for name, tolerance in (("reader", 0.01), ("int8", 0.1)):
+        reader = Reader.load(tmp_path / f"{name}.onnx")
+        assert reader.size_px == 64
+        np.testing.assert_allclose(reader.session.run(None, {"image": crops})[0], expected, atol=tolerance)
+    monkeypatch.setattr(Finder, "load", staticmethod(lambda reader: lambda picture: faces[[]]))
+    with pytest.raises(ValueError, match="expected calibration pictures with faces, found none"):
+        quantize(tmp_path / "reader.onnx", tmp_path / "none.onnx", list(photos(2)))
+
+
+def test_other_networks_are_no_face_readers(spots):
+    from mfn.inference.reader import Reader
+
+    with pytest.raises(ValueError, match=r"spots.onnx: expected a face reader, `image` uint8 \(B, S, S, 3\) -> `parameters`"):
+        Reader.load(spots)

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from types import SimpleNamespace as NodeArg
 
 import cv2
@@ -5,13 +6,12 @@ import numpy as np
 import pytest
 
 from mfn.cli.main import main
-from mfn.inference.letterbox import fit_letterbox, fixed_letterbox
-from mfn.inference.model_zoo import DEFAULT_SIZE
+from mfn.inference.passes import MARGIN_PX, MAX_TILE_AREA_PX, OVERLAP_FACES, InputLimits, plan_passes
 from mfn.inference.predictor import Predictor
-from mfn.inference.tiling import MARGIN_PX, MAX_STEP, MIN_OWN_PX, RELIABLE_PX, TiledPredictor, merge, plan
 from mfn.structures.boxes import box_iou
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid, write_cells
 from mfn.structures.faces import Faces
+from mfn.structures.network_metadata import FaceRange, Size
 from retarget.io.images import write_image
 
 
@@ -21,7 +21,7 @@ class Squares:
     In large ones, or in what a border leaves of them, it also sees `parts`: a face of a third of the size, as a network may in a nose.
     """
 
-    def __init__(self, least: int = 30, parts: bool = False, fixed: tuple[int, int] | None = None) -> None:
+    def __init__(self, least: int = 20, parts: bool = False, fixed: tuple[int, int] | None = None) -> None:
         self.least, self.parts, self.fixed = least, parts, fixed
         self.seen: list[tuple[int, ...]] = []
 
@@ -91,104 +91,102 @@ def check(found: Faces, boxes: np.ndarray, tolerance: float = 2.0) -> None:
     np.testing.assert_allclose(found.center, (found.box[:, :2] + found.box[:, 2:]) / 2, atol=0.1)
 
 
-SIZES = (8, 11, 16, 24, 40, 70, 120)
+@pytest.fixture
+def small_tiles(monkeypatch) -> None:
+    """Read pictures in tiles of a quarter of a megapixel."""
+    monkeypatch.setattr("mfn.inference.passes.MAX_TILE_AREA_PX", 1 << 18)
+
+
+SIZES = (12, 16, 24, 40, 70, 120, 200)
 
 
 @pytest.mark.parametrize("parts", [False, True])
-@pytest.mark.parametrize("shape", [(300, 500), (500, 200), (120, 700)])
-def test_every_face_of_every_size_once(shape, parts):
+@pytest.mark.parametrize("shape", [(600, 700), (700, 400), (240, 1400)])
+def test_every_face_of_every_size_once(shape, parts, small_tiles):
     boxes = crowd(*shape, tuple(s for s in SIZES if s < min(shape) / 2), 40)
-    tiled = TiledPredictor(Predictor(Squares(parts=parts)), min_face_px=8)
-    check(tiled(paint(*shape, boxes)), boxes)
-    assert len(Predictor(Squares())(paint(*shape, boxes))) < len(boxes)  # what the tiles are for
+    check(Predictor(Squares(parts=parts), min_face_px=12)(paint(*shape, boxes)), boxes)
 
 
-@pytest.mark.parametrize("size", [8, 30, 90])
-def test_no_seam(size):
+@pytest.mark.parametrize("size", [12, 30, 90, 250])
+def test_no_seam(size, small_tiles):
     """A face at every place along a line over several tiles: one face each time, where it is."""
-    tiled = TiledPredictor(Predictor(Squares()), min_face_px=8)
-    for x in range(100, 240, 27):
-        box = np.array([[x, 40, x + size, 40 + size]])
-        check(tiled(paint(140, 400, box)), box)
+    predictor = Predictor(Squares(), min_face_px=12)
+    assert len(predictor.passes(500, 600)[0].tiles) > 2
+    for x in range(20, 240, 43):
+        box = np.array([[x, x + 5, x + size, x + 5 + size]])
+        check(predictor(paint(500, 600, box)), box, tolerance=0.02 * size + 1)
 
 
 @pytest.mark.parametrize("size", [300, 500])
 def test_a_big_face_is_not_its_parts(size):
     box = np.array([[60, 50, 60 + size, 50 + size]])
-    check(TiledPredictor(Predictor(Squares(parts=True)), min_face_px=16)(paint(600, 700, box)), box, tolerance=4)
+    check(Predictor(Squares(parts=True), min_face_px=16)(paint(600, 700, box)), box, tolerance=4)
 
 
 def test_a_network_of_one_input_size():
     boxes = crowd(250, 400, (16, 30, 60), 20)
     network = Squares(fixed=(576, 320))
-    check(TiledPredictor(Predictor(network), min_face_px=16)(paint(250, 400, boxes)), boxes)
+    check(Predictor(network, min_face_px=16)(paint(250, 400, boxes)), boxes)
     assert {shape[1:3] for shape in network.seen} == {(320, 576)}
 
 
 def test_no_face_and_many_pictures(tmp_path):
-    tiled = TiledPredictor(Predictor(Squares()), min_face_px=16)
+    predictor = Predictor(Squares(), min_face_px=16)
     box = np.array([[100, 60, 116, 76]])
     write_image(tmp_path / "a.png", paint(200, 300, box))
-    faces = tiled([paint(200, 300, box[:0]), tmp_path / "a.png", paint(9, 5, box[:0])])
+    faces = predictor([paint(200, 300, box[:0]), tmp_path / "a.png", paint(9, 5, box[:0])])
     assert faces.image.tolist() == [1] and faces.identity.shape == (1, IDENTITY_SIZE)
-    assert len(tiled([])) == 0 and len(tiled(paint(1, 1, box[:0]))) == 0
+    assert len(predictor([])) == 0 and len(predictor(paint(1, 1, box[:0]))) == 0
 
 
 def test_time_follows_the_picture_not_the_faces():
     seen = []
-    for count in (0, 200):
+    for count in (1, 200):
         network = Squares()
-        TiledPredictor(Predictor(network), min_face_px=8)(paint(300, 400, crowd(300, 400, (8, 12), count)))
+        Predictor(network, min_face_px=12)(paint(300, 400, crowd(300, 400, (12, 16), count)))
         seen.append(network.seen)
     assert seen[0] == seen[1]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (480, 640), (4000, 6000), (9000, 12000), (100, 20000)])
 @pytest.mark.parametrize("min_face_px", [8, 16, 60])
-@pytest.mark.parametrize("fixed", [None, (576, 320)])
-def test_scales(shape, min_face_px, fixed):
+@pytest.mark.parametrize("fixed", [None, Size(576, 320)])
+@pytest.mark.parametrize("face_range", [FaceRange(24, 400), FaceRange(8, 700)])
+def test_passes(shape, min_face_px, fixed, face_range):
     height, width = shape
-    whole = fixed_letterbox(height, width, fixed) if fixed else fit_letterbox(height, width, DEFAULT_SIZE)
-    scales = plan(height, width, whole, min_face_px, fixed)
-    factors = np.array([s.box.factor[1] for s in scales])
-    assert scales[0].box == whole and scales[0].own[1] == np.inf and scales[-1].own[0] == 0
-    if len(scales) > 1:
-        assert factors[-1] * min_face_px >= 0.9 * RELIABLE_PX
-        for coarse, fine in zip(scales, scales[1:]):  # each size is answered for, and seen well
-            step = min(fine.box.factor) / min(coarse.box.factor)
-            assert step < MAX_STEP * 1.1 and fine.own[1] / step >= coarse.own[0] == MIN_OWN_PX
-    for scale in scales[1:]:
-        assert scale.box.height % 16 == scale.box.width % 16 == 0 and scale.box.height * scale.box.width <= 1280 * 1280
-        for axis, length in enumerate((width, height)):
-            starts, extent = np.unique(scale.corners[:, axis]), scale.extent[axis]
+    passes = plan_passes(height, width, min_face_px, InputLimits(16, fixed, face_range))
+    assert passes[0].own[0] == 0 and passes[-1].own[1] == np.inf
+    assert passes[0].factor == pytest.approx(min(face_range.min_px / min(min_face_px, min(shape) / 4), 2))
+    for fine, coarse in pairwise(passes):  # each size of a face is reported by a pass that finds it
+        assert coarse.factor < fine.factor and coarse.own[0] < face_range.min_px
+        assert face_range.min_px / coarse.factor <= fine.own[1] / fine.factor / 1.19
+        assert fine.own[1] <= face_range.max_px
+    if len(passes[-1].tiles) == 1:
+        assert min(shape) * passes[-1].factor <= face_range.max_px + 1, "a face that fills the picture is not too large"
+    for part in passes:
+        tile = part.tiles[0]
+        if fixed:
+            assert tile.width * part.factor <= fixed.width + 1 and tile.height * part.factor <= fixed.height + 1
+        else:
+            assert tile.width * tile.height * part.factor**2 <= MAX_TILE_AREA_PX * 1.001
+        for start, side, length in ((0, 2, width), (1, 3, height)):
+            starts, extent = np.unique([t[start] for t in part.tiles]), tile[side]
             assert starts[0] == 0 and starts[-1] + extent == length
-            assert extent * scale.box.factor[axis] <= (scale.box.width, scale.box.height)[axis] + 1e-6
             if len(starts) > 1 and not fixed:
-                assert ((starts[:-1] + extent - starts[1:]) * scale.box.factor[axis]).min() >= scale.own[1] + 2 * MARGIN_PX - 1
+                overlap = (starts[:-1] + extent - starts[1:]).min() * part.factor
+                assert overlap >= min(part.own[1], OVERLAP_FACES * face_range.min_px) + 2 * MARGIN_PX
 
 
 def test_one_call_holds_a_bounded_part():
     network = Squares()
-    TiledPredictor(Predictor(network), min_face_px=24)(np.zeros((900, 1200, 3), np.uint8))
-    assert max(np.prod(shape[:3]) for shape in network.seen) <= 2 << 20
-
-
-def test_the_detection_of_the_best_scale_is_kept():
-    box = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 0, 60, 10]], float)
-    assert merge(box, np.array([0.9, 0.8, 0.95]), np.array([0.7, 1, 1])).tolist() == [2, 1]
-
-
-def test_parts_of_a_face_are_dropped_and_small_faces_beside_it_are_kept():
-    face, nose, beside = [0, 0, 100, 100], [40, 40, 60, 60], [90, 40, 110, 60]
-    assert merge(np.array([nose, face, beside]), np.array([0.95, 0.9, 0.7]), np.ones(3)).tolist() == [1, 2]
-    assert merge(np.array([nose, face]), np.array([0.95, 0.1]), np.ones(2)).tolist() == [0, 1]
-    assert merge(np.zeros((0, 4)), np.zeros(0), np.zeros(0)).tolist() == []
+    Predictor(network, min_face_px=8)(np.zeros((900, 1200, 3), np.uint8), video=True)
+    assert max(np.prod(shape[:3]) for shape in network.seen) <= 1.05 * (2 << 20)
 
 
 def test_a_photo(shipped, shared):
     """Faces of 20 to 30 px, sure ones by a detector: each once, and none that it has not seen at all."""
     truth = np.loadtxt(shared / "eval" / "groups" / "1.txt")
-    faces = TiledPredictor(Predictor.load("small", threads=1), min_face_px=20)(shared / "eval" / "groups" / "1.jpg")
+    faces = Predictor.load("small", threads=1)(shared / "eval" / "groups" / "1.jpg")
     shared_area = box_iou(truth[truth[:, 4] >= 0.75, :4], faces.box) > 0.5
     assert len(shared_area) == 52 and (shared_area.sum(1) == 1).mean() > 0.98 and (shared_area.sum(1) < 2).all()
     assert (box_iou(faces.box, truth[:, :4]).max(1) > 0.3).all()
@@ -203,23 +201,14 @@ def squares(tmp_path, monkeypatch) -> None:
 
 
 def test_detect(squares, capsys):
-    assert main(["detect", "crowd.png", "--no-draw", "--no-json"]) == 0
+    assert main(["detect", "crowd.png", "--no-draw", "--no-json", "--min-face", "60"]) == 0
     assert "1 face\n" in capsys.readouterr().out
-    assert main(["detect", "crowd.png", "--no-draw", "--no-json", "--tiles", "--least", "16"]) == 0
+    assert main(["detect", "crowd.png", "--no-draw", "--no-json"]) == 0
     assert "3 faces\n" in capsys.readouterr().out
-    assert main(["detect", "crowd.png", "--tiles", "--least", "0"]) == 1
-    assert "mfn: expected a smallest face of 4 px or more, got 0" in capsys.readouterr().err
+    assert main(["detect", "crowd.png", "--min-face", "0"]) == 2
+    assert "argument --min-face: 0: expected a number, 4" in capsys.readouterr().err
 
 
-def test_animate(squares, tmp_path, capsys):
-    assert main(["animate", "crowd.png", "--tiles", "--least", "16", "--out", "x.npz"]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("3 people\nwrote x.npz")
-    (tmp_path / "x.mp4").touch()
-    assert main(["animate", "x.mp4", "--tiles"]) == 1
-    assert "x.mp4: --tiles works on pictures, but this is a clip" in capsys.readouterr().err
-
-
-def test_bad_least():
-    with pytest.raises(ValueError, match="4 px or more, got 0"):
-        TiledPredictor(Predictor(Squares()), min_face_px=0)
+def test_animate(squares, capsys):
+    assert main(["animate", "crowd.png", "--min-face", "16", "--out", "x.npz"]) == 0
+    assert capsys.readouterr().out.startswith("3 people\nwrote x.npz")

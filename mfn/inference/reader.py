@@ -1,0 +1,138 @@
+"""`Reader`: reads faces that a multi-face network found once more, each in an upright crop of the picture's own pixels.
+
+The multi-face network sees small faces with few pixels. A crop shows all that the picture holds of a face.
+
+Letters: N faces, S side of a crop in px, K faces in a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.inference.onnx_session import CPU_PROVIDER, check_reader, open_session
+from mfn.structures.cells import PARAMETER_SIZE, read_parameters
+from mfn.structures.crop_geometry import CROP_CELLS, cut_crops, faces_from_crops, upright_frames
+from mfn.structures.faces import Faces
+from mfn.structures.head_model import default_head_model
+from mfn.structures.network_metadata import ReaderRule
+from retarget.io.images import Image
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_BATCH = 64
+_MAX_LEFT_ROLL_DEG = 50.0  # a face that is still turned by more in its crop is read again, in a crop that is turned
+_POSE = ("rotation", "scale", "center")
+
+
+class Reader:
+    """Reads pose, identity and expression of faces whose place is known."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, size_px: int) -> None:
+        """Wrap a session of ONNX Runtime. Most programs use `Predictor`, which loads a reader itself.
+
+        Args:
+            session: A network with input `image` (B, S, S, 3) uint8 RGB and output `parameters`.
+            size_px: Side of the crops, S.
+        """
+        self.session = session
+        self.size_px = size_px
+        self.weights: Path | None = None
+        """The file of the network, if `load` opened it."""
+        self.model = default_head_model()
+
+    @classmethod
+    def load(cls, path: Path, threads: int = 0, providers: Sequence[str] = (CPU_PROVIDER,)) -> Reader:
+        """Load a face reader.
+
+        Args:
+            path: An ONNX file that `mfn export` made of a `FaceReader`.
+            threads: CPU cores that one call uses; 0 for all.
+            providers: Execution providers of ONNX Runtime, the preferred one first.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not a network that reads crops.
+        """
+        session = open_session(path, threads, providers)
+        reader = cls(session, check_reader(path, session))
+        reader.weights = path
+        return reader
+
+    def refine(self, picture: Image, faces: Faces, input_height_px: NDArray[np.float32], rule: ReaderRule, pad_to: int = 0) -> Faces:
+        """Replace values of faces by those that are read in their crops.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            faces: N faces in px of the picture.
+            input_height_px: (N,) height of each face in the input of the multi-face network that found it.
+            rule: Which values are replaced.
+            pad_to: Smallest number of crops that the network is run with, so that the time is the same for fewer faces.
+
+        Returns:
+            The faces in the same order, with `refined` set.
+        """
+        if not len(faces) and not pad_to:
+            return faces
+        read = self.read(picture, faces, pad_to)
+        limits = {**dict.fromkeys(_POSE, rule.pose_px), "identity": rule.identity_px, "expression": rule.expression_px}
+        changes = {}
+        for name, limit in limits.items():
+            old, new = getattr(faces, name), getattr(read, name)
+            changes[name] = np.where((input_height_px < limit).reshape(-1, *[1] * (old.ndim - 1)), new, old)
+        return faces.replace(**changes, refined=np.ones(len(faces), bool))
+
+    def read(self, picture: Image, faces: Faces, pad_to: int = 0) -> Faces:
+        """Read pose, identity and expression of faces. Arguments as for `refine`.
+
+        A face that is still turned in its crop, such as one that the multi-face network took for upright, is read again upright.
+        """
+        found = self._read_once(picture, faces, pad_to)
+        turned = np.flatnonzero(_angle_between_deg(found.rotation, faces.rotation) > _MAX_LEFT_ROLL_DEG)
+        if not len(turned):
+            return found
+        again = self._read_once(picture, found[turned])
+        agrees = _angle_between_deg(again.rotation, found.rotation[turned]) < _MAX_LEFT_ROLL_DEG
+        rows = np.arange(len(found))
+        rows[turned[agrees]] = len(found) + np.flatnonzero(agrees)
+        return Faces.concatenate([found, again])[rows]
+
+    def _read_once(self, picture: Image, faces: Faces, pad_to: int = 0) -> Faces:
+        frames = upright_frames(faces, self.model, self.size_px)
+        raw = self._run(cut_crops(picture, frames.matrix, self.size_px), pad_to)
+        middle = np.full((len(raw), 2), self.size_px / 2, np.float32)
+        read = read_parameters(raw, middle, np.full(len(raw), self.size_px / CROP_CELLS, np.float32))
+        return faces.replace(**faces_from_crops(read, frames))
+
+    def _run(self, crops: NDArray[np.uint8], pad_to: int) -> NDArray[np.float32]:
+        """Run the network on crops (N, S, S, 3) in batches -> (N, PARAMETER_SIZE)."""
+        count = len(crops)
+        if count < pad_to:
+            crops = np.concatenate([crops, np.zeros((pad_to - count, *crops.shape[1:]), np.uint8)])
+        parts = [self.session.run(None, {"image": crops[i : i + _BATCH]})[0] for i in range(0, len(crops), _BATCH)]
+        return np.concatenate([np.zeros((0, PARAMETER_SIZE), np.float32), *parts])[:count]
+
+
+def _angle_between_deg(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the angle about the viewing axis (N,) between rotations (N, 3, 3), 0 to 180 degrees."""
+    rest = np.asarray(a, np.float64) @ np.asarray(b, np.float64).swapaxes(1, 2)
+    return np.abs(np.degrees(np.arctan2(rest[:, 1, 0] - rest[:, 0, 1], rest[:, 0, 0] + rest[:, 1, 1])))
+
+
+def choose_to_refine(faces: Faces, count: int) -> NDArray[np.int64]:
+    """Choose the rows of the faces to read where only some can be: the surest, and of equally sure ones the largest.
+
+    Args:
+        faces: N faces.
+        count: K.
+
+    Returns:
+        At most K rows, in the order of `faces`. Scores are compared in steps of a tenth.
+    """
+    height = faces.box[:, 3] - faces.box[:, 1]
+    return np.sort(np.lexsort((-height, -np.round(faces.score, 1)))[:count])

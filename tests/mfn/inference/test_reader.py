@@ -1,0 +1,91 @@
+"""The face reader: which values it replaces, how many crops it runs, and faces that are turned in their crops."""
+
+import numpy as np
+import pytest
+
+from mfn.inference.reader import Reader, choose_to_refine
+from mfn.structures.camera import rotation_from_euler
+from mfn.structures.cells import FRONTAL_6D, IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES
+from mfn.structures.faces import Faces
+from mfn.structures.network_metadata import ReaderRule
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)
+ALL = ReaderRule(np.inf, np.inf, np.inf)
+
+
+class Session:
+    """A network that reads the same pose, given as a roll for each call, in every crop."""
+
+    def __init__(self, *roll_deg: float) -> None:
+        self.roll_deg, self.seen = list(roll_deg) or [0.0], []
+
+    def run(self, _: None, feed: dict) -> list:
+        roll = self.roll_deg[min(len(self.seen), len(self.roll_deg) - 1)]
+        self.seen.append(feed["image"])
+        raw = np.zeros((len(feed["image"]), PARAMETER_SIZE), np.float32)
+        rows = rotation_from_euler(np.deg2rad([0, 0, roll]))[:2].ravel() - np.array(FRONTAL_6D)
+        raw[:, SLICES["rotation"].start - PARAMETERS.start : SLICES["rotation"].stop - PARAMETERS.start] = rows
+        return [raw]
+
+
+def faces_at(*roll_deg: float) -> Faces:
+    count = len(roll_deg)
+    return Faces(
+        image=np.zeros(count),
+        box=np.tile([150, 100, 210, 180], (count, 1)),
+        score=np.linspace(0.9, 0.6, count),
+        rotation=rotation_from_euler(np.deg2rad([[0, 0, roll] for roll in roll_deg])),
+        scale=np.full(count, 400),
+        center=np.tile([180, 130], (count, 1)),
+        identity=np.ones((count, IDENTITY_SIZE)),
+        expression=np.full((count, 51), 0.3),
+        track=np.arange(count),
+    )
+
+
+def test_the_pose_is_read_upright_and_turned_back():
+    rolls = [0.0, 30.0, 90.0, 179.0, -120.0]
+    found = Reader(Session(), 64).read(PICTURE, faces_at(*rolls))
+    np.testing.assert_allclose(found.pitch_yaw_roll_deg, [[0, 0, roll] for roll in rolls], atol=0.01)
+    assert (np.abs(found.center - [180, 130]) < 60).all() and found.track.tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(found.scale, found.scale[0], rtol=0.3)
+    np.testing.assert_allclose(found.expression, 0.5)
+
+
+def test_the_rule_says_which_values_are_replaced():
+    faces = faces_at(0, 0, 0)
+    heights = np.array([10, 50, 90], np.float32)
+    found = Reader(Session(), 64).refine(PICTURE, faces, heights, ReaderRule(pose_px=20, identity_px=60))
+    assert found.refined.all() and found.box.tolist() == faces.box.tolist()
+    np.testing.assert_allclose(found.expression, 0.5)
+    assert (found.identity[:, 0] == [0, 0, 1]).all()
+    assert (found.scale != faces.scale).tolist() == [True, False, False] == (found.center != faces.center).all(1).tolist()
+
+
+def test_crops_are_padded_to_a_fixed_number():
+    session = Session()
+    reader = Reader(session, 32)
+    assert len(reader.refine(PICTURE, faces_at(0, 0), np.ones(2), ALL, pad_to=5)) == 2
+    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), ALL, pad_to=5)) == 0
+    assert [crops.shape for crops in session.seen] == [(5, 32, 32, 3)] * 2
+    assert len(reader.refine(PICTURE, faces_at(*[0.0] * 130), np.ones(130), ALL)) == 130
+    assert [len(crops) for crops in session.seen[2:]] == [64, 64, 2]
+    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), ALL)) == 0 and len(session.seen) == 5
+
+
+def test_a_face_that_is_turned_in_its_crop_is_read_again():
+    session = Session(80, 0)
+    found = Reader(session, 64).read(PICTURE, faces_at(20))
+    assert len(session.seen) == 2 and found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1)
+    contradicting = Session(80, 90)  # the second reading does not confirm the first
+    found = Reader(contradicting, 64).read(PICTURE, faces_at(20))
+    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1) and len(contradicting.seen) == 2
+    assert len(Reader(session, 64).read(PICTURE, faces_at())) == 0
+
+
+def test_the_surest_then_the_largest_faces_are_chosen():
+    faces = faces_at(0, 0, 0, 0).replace(
+        score=np.array([0.91, 0.88, 0.7, 0.93]), box=np.array([[0, 0, 9, h] for h in (20, 60, 90, 30)])
+    )
+    assert choose_to_refine(faces, 1).tolist() == [1] and choose_to_refine(faces, 3).tolist() == [0, 1, 3]
+    assert choose_to_refine(faces, 9).tolist() == [0, 1, 2, 3] and choose_to_refine(faces[[]], 2).tolist() == []
