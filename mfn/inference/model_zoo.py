@@ -57,3 +57,8 @@ def find_model(weights: str | Path) -> Model:
     if not Path(weights).is_file():
         raise FileNotFoundError(f"{weights}: no such file; expected {', '.join(MODELS)} or a network's .onnx file")
     return Model(Path(weights), MODELS[DEFAULT_MODEL].min_face_px)
+
+
+def default_reader() -> Path | None:
+    """Return the file of the face reader that ships, or None in a package without one."""
+    return READER_WEIGHTS if READER_WEIGHTS.is_file() else None

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from mfn.inference.decode import SCORE, decode
 from mfn.inference.letterbox import letterbox_image, make_letterbox, unletterbox
-from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS, READER_WEIGHTS, REFERENCE_HEIGHT_PX, find_model
+from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS, REFERENCE_HEIGHT_PX, default_reader, find_model
 from mfn.inference.nms import merge
 from mfn.inference.onnx_session import check_multi_face, choose_providers, open_session, read_metadata
 from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
-from mfn.inference.reader import Reader, choose_to_refine
+from mfn.inference.reader import Reader
 from mfn.inference.second_pass import SURE_SCORE, faces_in_picture, stretch_dim, views
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
@@ -160,10 +160,8 @@ class Predictor:
         chosen = choose_providers(device, providers)
         session = open_session(model.path, threads, chosen)
         check_multi_face(model.path, session)
-        reader_path = READER_WEIGHTS if reader is True else Path(reader) if reader else None
-        if reader is True and not READER_WEIGHTS.is_file():
-            reader_path = None
-        predictor = cls(session, min_face_px=min_face_px, score=score, reader=reader_path and Reader.load(reader_path, threads, chosen))
+        path = default_reader() if reader is True else Path(reader) if reader else None
+        predictor = cls(session, min_face_px=min_face_px, score=score, reader=path and Reader.load(path, threads, chosen))
         predictor.weights, predictor.frame_face_px = model.path, model.min_face_px
         source = weights if str(weights) in MODELS else model.path.resolve()
         options = {"weights": source, "min_face_px": min_face_px, "score": score, "reader": reader, "threads": threads}
@@ -221,14 +219,8 @@ class Predictor:
             found = self._find_in_views(picture, passes[0].factor, found)
         if self.reader is None:
             return found.faces
-        rule, count = self.metadata.reader_rule, self.metadata.reader_batch
-        if not video:
-            return self.reader.refine(picture, found.faces, found.height_px, rule)
-        rows = choose_to_refine(found.faces, count)
-        read = self.reader.refine(picture, found.faces[rows], found.height_px[rows], rule, pad_to=count)
-        order = np.arange(len(found.faces))
-        order[rows] = len(order) + np.arange(len(rows))
-        return Faces.concatenate([found.faces, read])[order]
+        count = self.metadata.reader_batch if video else None
+        return self.reader.refine(picture, found.faces, found.height_px, self.metadata.reader_rule, count)
 
     def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
         """Find the faces of a picture in all tiles of all passes, each face once, best score first."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +64,9 @@ class Reader:
         reader.weights = path
         return reader
 
-    def refine(self, picture: Image, faces: Faces, input_height_px: NDArray[np.float32], rule: ReaderRule, pad_to: int = 0) -> Faces:
+    def refine(
+        self, picture: Image, faces: Faces, input_height_px: NDArray[np.float32], rule: ReaderRule, count: int | None = None
+    ) -> Faces:
         """Replace values of faces by those that are read in their crops.
 
         Args:
@@ -72,23 +74,31 @@ class Reader:
             faces: N faces in px of the picture.
             input_height_px: (N,) height of each face in the input of the multi-face network that found it.
             rule: Which values are replaced.
-            pad_to: Smallest number of crops that the network is run with, so that the time is the same for fewer faces.
+            count: Number of crops that the network reads, K, for a time that does not depend on the number of faces: the surest faces
+                (see `choose_to_refine`), and empty crops if there are fewer. None: all faces.
 
         Returns:
-            The faces in the same order, with `refined` set.
+            The faces in the same order, with `refined` set for those that were read.
         """
-        if not len(faces) and not pad_to:
+        rows = np.arange(len(faces)) if count is None else choose_to_refine(faces, count)
+        if not len(rows) and not count:
             return faces
-        read = self.read(picture, faces, pad_to)
+        read = self.read(picture, faces[rows], count or 0)
         limits = {**dict.fromkeys(_POSE, rule.pose_px), "identity": rule.identity_px, "expression": rule.expression_px}
-        changes = {}
+        changes: dict[str, NDArray[Any]] = {"refined": faces.refined.copy()}
+        changes["refined"][rows] = True
         for name, limit in limits.items():
-            old, new = getattr(faces, name), getattr(read, name)
-            changes[name] = np.where((input_height_px < limit).reshape(-1, *[1] * (old.ndim - 1)), new, old)
-        return faces.replace(**changes, refined=np.ones(len(faces), bool))
+            changes[name], replaced = getattr(faces, name).copy(), input_height_px[rows] < limit
+            changes[name][rows[replaced]] = getattr(read, name)[replaced]
+        return faces.replace(**changes)
 
     def read(self, picture: Image, faces: Faces, pad_to: int = 0) -> Faces:
-        """Read pose, identity and expression of faces. Arguments as for `refine`.
+        """Read pose, identity and expression of faces.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            faces: N faces in px of the picture.
+            pad_to: Smallest number of crops that the network is run with.
 
         A face that is still turned in its crop, such as one that the multi-face network took for upright, is read again upright.
         """

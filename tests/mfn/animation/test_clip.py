@@ -50,11 +50,11 @@ def stop_after(monkeypatch, calls: int) -> list[int]:
     """Ctrl-C during that call of the network; the list counts calls."""
     count, real = [0], Predictor.__call__
 
-    def counted(self, source):
+    def counted(self, source, **options):
         count[0] += 1
         if count[0] == calls:
             os.kill(os.getpid(), signal.SIGINT)
-        return real(self, source)
+        return real(self, source, **options)
 
     monkeypatch.setattr(Predictor, "__call__", counted)
     return count

@@ -65,12 +65,19 @@ def test_the_rule_says_which_values_are_replaced():
 def test_crops_are_padded_to_a_fixed_number():
     session = Session()
     reader = Reader(session, 32)
-    assert len(reader.refine(PICTURE, faces_at(0, 0), np.ones(2), ALL, pad_to=5)) == 2
-    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), ALL, pad_to=5)) == 0
+    assert len(reader.refine(PICTURE, faces_at(0, 0), np.ones(2), ALL, 5)) == 2
+    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), ALL, 5)) == 0
     assert [crops.shape for crops in session.seen] == [(5, 32, 32, 3)] * 2
     assert len(reader.refine(PICTURE, faces_at(*[0.0] * 130), np.ones(130), ALL)) == 130
     assert [len(crops) for crops in session.seen[2:]] == [64, 64, 2]
     assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), ALL)) == 0 and len(session.seen) == 5
+
+
+def test_only_the_surest_faces_are_read():
+    faces = faces_at(*[0.0] * 7)
+    found = Reader(Session(), 32).refine(PICTURE, faces, np.ones(7), ALL, 3)
+    assert found.refined.tolist() == [True] * 3 + [False] * 4 and found.track.tolist() == faces.track.tolist()
+    assert found[3:] == faces[3:] and (found.expression[:3] == 0.5).all()
 
 
 def test_a_face_that_is_turned_in_its_crop_is_read_again():
@@ -80,7 +87,7 @@ def test_a_face_that_is_turned_in_its_crop_is_read_again():
     contradicting = Session(80, 90)  # the second reading does not confirm the first
     found = Reader(contradicting, 64).read(PICTURE, faces_at(20))
     assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1) and len(contradicting.seen) == 2
-    assert len(Reader(session, 64).read(PICTURE, faces_at())) == 0
+    assert len(Reader(session, 64).read(PICTURE, faces_at(0)[[]])) == 0
 
 
 def test_the_surest_then_the_largest_faces_are_chosen():
