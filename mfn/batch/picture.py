@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from mfn.batch.attributes.measure import measure
 from mfn.batch.attributes.thresholds import flags
 from mfn.batch.header import read_header
@@ -20,9 +18,6 @@ from retarget.io.images import Image, decode_image
 
 if TYPE_CHECKING:
     from mfn.inference.predictor import Predictor
-    from mfn.inference.tiling import TiledPredictor
-
-    AnyPredictor = Predictor | TiledPredictor
 
 
 class DecodedPicture(NamedTuple):
@@ -50,7 +45,7 @@ def decode_picture(path: str, max_pixels: int = MAX_PIXELS) -> DecodedPicture:
     return DecodedPicture(path, pixels, len(data), header.taken if header else None)
 
 
-def read_rows(predictor: AnyPredictor, pictures: Sequence[DecodedPicture], rows: Rows) -> None:
+def read_rows(predictor: Predictor, pictures: Sequence[DecodedPicture], rows: Rows) -> None:
     """Find the faces of some pictures in one call and add their rows. A picture on which the network fails becomes a failure."""
     try:
         found = predictor([picture.pixels for picture in pictures])
@@ -65,7 +60,7 @@ def read_rows(predictor: AnyPredictor, pictures: Sequence[DecodedPicture], rows:
         add_picture(predictor, picture, found[found.image == number], rows)
 
 
-def add_picture(predictor: AnyPredictor, picture: DecodedPicture, faces: Faces, rows: Rows) -> None:
+def add_picture(predictor: Predictor, picture: DecodedPicture, faces: Faces, rows: Rows) -> None:
     """Add the rows of one picture."""
     height, width = picture.pixels.shape[:2]
     path, taken = printable(picture.path), picture.taken
@@ -101,7 +96,7 @@ def face_columns(picture: Image, faces: Faces, scale: float) -> dict[str, list[A
 
 
 def network_scale(predictor: Any, height: int, width: int) -> float:
-    """Return the scale at which the network sees a picture of this size; 1 where it searches enlarged parts of the picture."""
-    letterbox = getattr(predictor, "letterbox", None)
-    return float(np.min(letterbox(height, width).factor)) if letterbox is not None else 1.0
+    """Return the finest scale at which the network sees a picture of this size; 1 for a stand-in that does not say."""
+    passes = getattr(predictor, "passes", None)
+    return float(passes(height, width)[0].factor) if passes is not None else 1.0
 

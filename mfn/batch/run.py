@@ -28,10 +28,10 @@ from mfn.batch.tables.job import (
 from retarget.io.image_decoder import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from mfn.batch.picture import AnyPredictor
+    from mfn.inference.predictor import Predictor
 
 Engine = Literal["processes", "ray"]
-_PREDICTOR_OPTIONS = ("size", "score", "min_face_px")  # of Predictor and TiledPredictor: faces depend on them
+_PREDICTOR_OPTIONS = ("score", "min_face_px")  # of Predictor: faces depend on them
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Summary:
 
 
 def run_batch(
-    predictor: AnyPredictor,
+    predictor: Predictor,
     paths: Sequence[str],
     out: str,
     options: BatchOptions,
@@ -133,7 +133,7 @@ def run_batch(
     )
 
 
-def _open_job(files: JobFiles, predictor: AnyPredictor, paths: Sequence[str], options: BatchOptions) -> Job:
+def _open_job(files: JobFiles, predictor: Predictor, paths: Sequence[str], options: BatchOptions) -> Job:
     """Resume the job, or start it if there is none or if that is not wanted."""
     depends_on = {"network": _network(predictor), "thresholds": _digest(THRESHOLDS), "max_pixels": options.max_pixels}
     job = resume_job(files, paths, depends_on) if options.resume else None
@@ -143,7 +143,7 @@ def _open_job(files: JobFiles, predictor: AnyPredictor, paths: Sequence[str], op
 
 
 def _run(
-    job: Job, parts: Sequence[Part], predictor: AnyPredictor, options: BatchOptions, on_progress: Callable[[Progress], object]
+    job: Job, parts: Sequence[Part], predictor: Predictor, options: BatchOptions, on_progress: Callable[[Progress], object]
 ) -> Iterator[PartCount]:
     """Read the open parts and report progress."""
     total = sum(map(len, job.inputs))
@@ -175,11 +175,12 @@ def _workers(options: BatchOptions) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _network(predictor: AnyPredictor) -> str:
-    """Describe what faces depend on: the network's file and the options of the predictor."""
-    weights = getattr(predictor, "weights", None)
+def _network(predictor: Predictor) -> str:
+    """Describe what faces depend on: the files of the networks and the options of the predictor."""
+    files = getattr(predictor, "weights", None), getattr(getattr(predictor, "reader", None), "weights", None)
+    digests = [_digest(file)[:16] for file in files if file] or ["no file"]
     options = (f"{name} {getattr(predictor, name)}" for name in _PREDICTOR_OPTIONS if hasattr(predictor, name))
-    return ", ".join((_digest(weights)[:16] if weights else "no file", type(predictor).__name__, *options))
+    return ", ".join((*digests, type(predictor).__name__, *options))
 
 
 def _digest(path: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mfn.cli.main import PROGRAM
-from mfn.cli.options import add_network, add_quiet, add_tiles, load_tiled_predictor
+from mfn.cli.options import add_network, add_quiet, load_predictor
 from retarget.io.command_line import EXIT_BAD_INPUT, EXIT_DONE, number_in, one_of, whole_number
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         print(listing.skipped_line(), file=sys.stderr)
     line = ProgressLine(options.quiet)
     try:
-        summary = run_batch(load_tiled_predictor(options), [p.path for p in listing.pictures], out, batch_options, line.show)
+        summary = run_batch(load_predictor(options), [p.path for p in listing.pictures], out, batch_options, line.show)
     finally:
         line.clear()
     if not options.quiet:
@@ -96,7 +96,6 @@ def _parse(verb: str, arguments: Sequence[str]) -> argparse.Namespace:
     _add_running(parser)
     add_quiet(parser)
     add_network(parser)
-    add_tiles(parser)
     parser.set_defaults(threads=1)
     options: argparse.Namespace = parser.parse_args(arguments)
     if not options.pictures and not options.list:

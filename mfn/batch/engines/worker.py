@@ -13,7 +13,7 @@ from mfn.batch.tables.job import JobFiles, Part, PartCount, write_part
 from retarget.io.files import one_line_error
 
 if TYPE_CHECKING:
-    from mfn.batch.picture import AnyPredictor
+    from mfn.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Reading:
     """
 
     files: JobFiles
-    predictor: AnyPredictor
+    predictor: Predictor
     max_pixels: int
     batch: int = 1
 

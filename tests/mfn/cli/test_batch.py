@@ -33,7 +33,7 @@ def photos(crowd):
 
 
 def command(spots, *arguments):
-    return ["batch", *map(str, arguments), "--weights", str(spots), "--size", "160x96", "--workers", "1"]
+    return ["batch", *map(str, arguments), "--weights", str(spots), "--min-face", "24", "--workers", "1"]
 
 
 def rows(path) -> list[dict[str, str]]:

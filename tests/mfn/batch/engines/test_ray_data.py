@@ -16,7 +16,7 @@ PHOTOS = ["photos/a.png", "photos/b.png", "photos/more/bad.jpg"]
 def reading(photos, spots):
     files = JobFiles.of(str(photos / "faces.csv"))
     start_job(files, PHOTOS, {}, 10)
-    return Reading(files, Predictor.load(spots, size=(160, 96), threads=1), 1 << 28)
+    return Reading(files, Predictor.load(spots, min_face_px=24, threads=1), 1 << 28)
 
 
 def test_an_actor_reads_a_part_and_returns_its_counts(reading, photos):

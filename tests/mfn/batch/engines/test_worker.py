@@ -23,7 +23,7 @@ def read_all(folder, predictor, batch=1, **options) -> list[list[str]]:
 
 @pytest.fixture
 def predictor(spots):
-    return Predictor.load(spots, size=(160, 96), threads=1)
+    return Predictor.load(spots, min_face_px=24, threads=1)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
