@@ -48,7 +48,7 @@ def detection_key(source: str, predictor: Predictor) -> str:
     """Describe what detections depend on: the clip, the network's weights and its options."""
     state = os.stat(source)
     network: list[object] = [predictor.min_face_px, predictor.score]
-    files = (predictor.weights, predictor.reader and predictor.reader.weights)
+    files = (predictor.weights, predictor.reader.weights if predictor.reader else None)
     network += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file is not None]
     return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network])
 

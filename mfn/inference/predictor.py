@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     OnError = Literal["warn", "raise"] | Callable[["FailedPicture"], object]
 
 SMALLEST_FACE_PX = 4.0  # smaller faces cannot be asked for
-_INPUT_SIZE = Size(640, 384)  # of a network whose file does not say
+_NO_METADATA = NetworkMetadata("multi_face", Size(640, 384))
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class Predictor:
         predictor = mfn.Predictor.load()
         faces = predictor("crowd.jpg")
 
-    The time depends on the size of the picture and on the smallest face to find. A predictor can be called from several threads, and it
-    can be pickled: the copy loads the networks again.
+    The time depends on the size of the picture and on the smallest face to find. A predictor can be called from several threads and pickled.
     """
 
     def __init__(
@@ -116,8 +115,8 @@ class Predictor:
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
         self.frame_face_px = MODELS[DEFAULT_MODEL].min_face_px
-        """Smallest face to find in frames of `REFERENCE_HEIGHT_PX`, where `min_face_px` is None."""
-        self.metadata = read_metadata(Path("network"), session) or NetworkMetadata("multi_face", _INPUT_SIZE)
+        """Smallest face to find in frames of 720 px, where `min_face_px` is None."""
+        self.metadata = read_metadata(Path("network"), session) or _NO_METADATA
         self._load_options: dict[str, Any] = {}
         height, width = session.get_inputs()[0].shape[1:3]
         fixed = Size(width, height) if isinstance(height, int) and isinstance(width, int) else None
@@ -161,11 +160,11 @@ class Predictor:
         session = open_session(model.path, threads, chosen)
         check_multi_face(model.path, session)
         path = default_reader() if reader is True else Path(reader) if reader else None
-        predictor = cls(session, min_face_px=min_face_px, score=score, reader=path and Reader.load(path, threads, chosen))
+        predictor = cls(session, min_face_px=min_face_px, score=score, reader=Reader.load(path, threads, chosen) if path else None)
         predictor.weights, predictor.frame_face_px = model.path, model.min_face_px
         source = weights if str(weights) in MODELS else model.path.resolve()
-        options = {"weights": source, "min_face_px": min_face_px, "score": score, "reader": reader, "threads": threads}
-        predictor._load_options = options | {"providers": chosen}
+        options = {"weights": source, "min_face_px": min_face_px, "score": score, "reader": reader}
+        predictor._load_options = options | {"threads": threads, "providers": chosen}
         return predictor
 
     def __reduce__(self) -> tuple[Callable[[], Predictor], tuple[()]]:
@@ -201,19 +200,19 @@ class Predictor:
         found = [Faces.empty(IDENTITY_SIZE)]
         for number, picture, is_bgr in read_pictures(source, bgr, on_error):
             faces = self._predict(np.ascontiguousarray(picture[..., ::-1]) if is_bgr else picture, video)
-            found.append(faces.replace(image=np.full(len(faces), number, np.int32)))
+            found.append(faces.replace(image=np.full(len(faces), number)))
         return Faces.concatenate(found)
 
     def passes(self, height: int, width: int, video: bool = False) -> list[Pass]:
         """Return the scales and tiles at which a picture of this size in px is read."""
         share = self.frame_face_px / REFERENCE_HEIGHT_PX
         default = max(SMALLEST_FACE_PX, share * min(height, width)) if video else MIN_FACE_PX
-        return plan_passes(height, width, default if self.min_face_px is None else self.min_face_px, self.limits)
+        return plan_passes(height, width, self.min_face_px or default, self.limits)
 
     def _predict(self, picture: Image, video: bool) -> Faces:
         """Find and read the faces of a picture (H, W, 3) uint8 RGB."""
         picture = stretch_dim(picture)
-        passes = self.passes(*picture.shape[:2], video)
+        passes = self.passes(picture.shape[0], picture.shape[1], video)
         found = self._find(picture, passes)
         if not video and not (found.faces.score >= SURE_SCORE).any():
             found = self._find_in_views(picture, passes[0].factor, found)
@@ -245,14 +244,15 @@ class Predictor:
         pixels = letterbox_image(picture[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width], box)
         raw = decode(self.cells(pixels[None]), box.height, box.width, score=self.score, strides=self.metadata.strides)
         faces, corner = unletterbox(raw, box), np.array([tile.x, tile.y], np.float32)
-        return faces.replace(box=faces.box + np.tile(corner, 2), center=faces.center + corner) if corner.any() else faces
+        return faces.replace(box=faces.box + np.tile(corner, 2), center=faces.center + corner)
 
     def _find_in_views(self, picture: Image, factor: float, best: _Found) -> _Found:
         """Look for sure faces in other views of a picture. The first views that hold more than `best` replace it."""
-        unsure = best
-        for group in views(picture, self.limits.face_range.max_px, factor):
+        unsure, (low, high) = best, self.limits.face_range
+        for group in views(picture, high, factor):
             for view in group:
-                found = self._find(view.pixels, plan_passes(*view.pixels.shape[:2], self.limits.face_range.min_px, self.limits))
+                height, width = view.pixels.shape[:2]
+                found = self._find(view.pixels, plan_passes(height, width, low, self.limits))
                 sure = found.faces.score >= max(SURE_SCORE, self.score)
                 if found.faces.score[sure].sum() > best.faces.score.sum():
                     best = _Found(faces_in_picture(found.faces[sure], view), found.height_px[sure])

@@ -131,7 +131,7 @@ class Reader:
 def _angle_between_deg(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the angle about the viewing axis (N,) between rotations (N, 3, 3), 0 to 180 degrees."""
     rest = np.asarray(a, np.float64) @ np.asarray(b, np.float64).swapaxes(1, 2)
-    return np.abs(np.degrees(np.arctan2(rest[:, 1, 0] - rest[:, 0, 1], rest[:, 0, 0] + rest[:, 1, 1])))
+    return np.asarray(np.abs(np.degrees(np.arctan2(rest[:, 1, 0] - rest[:, 0, 1], rest[:, 0, 0] + rest[:, 1, 1]))))
 
 
 def choose_to_refine(faces: Faces, count: int) -> NDArray[np.int64]:

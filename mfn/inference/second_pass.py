@@ -82,7 +82,7 @@ def views(picture: Image, max_face_px: float, factor: float) -> Iterator[list[Vi
 
 
 def _scaled(picture: Image, factor: float) -> Image:
-    box = make_letterbox(*picture.shape[:2], factor, multiple=1)
+    box = make_letterbox(picture.shape[0], picture.shape[1], factor, multiple=1)
     return letterbox_image(picture, box)
 
 
