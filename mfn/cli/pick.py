@@ -14,7 +14,7 @@ from retarget.io.progress import Progress
 
 if TYPE_CHECKING:
     from mfn.batch.burst.rank import Shot
-    from mfn.batch.picture import AnyPredictor
+    from mfn.inference.predictor import Predictor
 
 _DESCRIPTION = (
     "Compare the shots of one group: who blinks, looks away, is hidden, blurred or missing, and who smiles. "
@@ -56,7 +56,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     return EXIT_BAD_INPUT if len(shots) < len(listing.pictures) else EXIT_DONE
 
 
-def read_shots(predictor: AnyPredictor, pictures: Sequence[tuple[str, str]], quiet: bool) -> tuple[list[Shot], list[str]]:
+def read_shots(predictor: Predictor, pictures: Sequence[tuple[str, str]], quiet: bool) -> tuple[list[Shot], list[str]]:
     """Find the faces of shots. A shot that cannot be read is reported and left out.
 
     Args:
