@@ -104,6 +104,12 @@ class OneEuro:
         self._values, self._slope = np.zeros((people, channels)), np.zeros((people, channels))
         self._rotation, self._spin = np.tile(np.eye(3), (people, 1, 1)), np.zeros((people, 3))
 
+    def grow(self, people: int) -> None:
+        """Append filters without history, up to `people` in total."""
+        more = OneEuro(people - len(self._time_s), self._values.shape[1], self.settings)
+        for name in ("_time_s", "_values", "_slope", "_rotation", "_spin"):
+            setattr(self, name, np.concatenate([getattr(self, name), getattr(more, name)]))
+
     def reset(self) -> None:
         """Start every filter again with its next values."""
         self._time_s[:] = -np.inf

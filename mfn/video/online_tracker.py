@@ -14,7 +14,7 @@ from mfn.video.one_euro import OneEuro, faces_to_signals, signals_to_faces
 
 MAX_GAP_S = 0.6  # a person who is away for longer gets a new track
 _MIN_IOU = 0.3
-_SLOTS = 256  # the largest number of faces in an image
+_FIRST_SLOTS = 256  # there are twice as many as soon as a frame holds more faces
 
 
 class Tracker:
@@ -37,8 +37,8 @@ class Tracker:
         """
         self._smooth = smooth
         self._filter: OneEuro | None = None
-        self._track, self._next_track = np.full(_SLOTS, -1), 0
-        self._time_s, self._box = np.full(_SLOTS, -np.inf), np.zeros((_SLOTS, 4), np.float32)
+        self._track, self._next_track = np.full(_FIRST_SLOTS, -1), 0
+        self._time_s, self._box = np.full(_FIRST_SLOTS, -np.inf), np.zeros((_FIRST_SLOTS, 4), np.float32)
 
     def update(self, faces: Faces, time_s: float) -> Faces:
         """Process the next frame.
@@ -55,13 +55,15 @@ class Tracker:
         if self._smooth:
             values, unit = faces_to_signals(faces)
             if self._filter is None:
-                self._filter = OneEuro(_SLOTS, values.shape[1])
+                self._filter = OneEuro(len(self._track), values.shape[1])
             values, rotation = self._filter(slot, values, unit, faces.rotation.astype(np.float64), time_s)
             faces = signals_to_faces(faces, values, rotation)
         return faces.replace(track=self._track[slot].astype(np.int32))
 
     def _assign_slots(self, faces: Faces, time_s: float) -> NDArray[np.int64]:
         """Return the slot (n,) of each face: that of the person it overlaps most, or the one unused for longest."""
+        while len(faces) > len(self._track):
+            self._add_slots()
         slot = np.full(len(faces), -1)
         present = time_s - self._time_s <= MAX_GAP_S
         iou = box_iou(faces.box, self._box) * present
@@ -70,11 +72,18 @@ class Tracker:
             slot[row] = person
             iou[row], iou[:, person] = 0, 0
         new = np.flatnonzero(slot < 0)
-        taken = np.isin(np.arange(_SLOTS), slot)
+        taken = np.isin(np.arange(len(self._track)), slot)
         free = np.lexsort((self._time_s, taken))[: len(new)]
-        if len(free) < len(new) or taken[free].any():
-            raise ValueError(f"{len(faces)} faces in a frame (expected at most {_SLOTS})")
         slot[new] = free
         self._track[free] = self._next_track + np.arange(len(new))
         self._next_track += len(new)
         return slot
+
+    def _add_slots(self) -> None:
+        """Double the number of slots."""
+        count = len(self._track)
+        self._track = np.concatenate([self._track, np.full(count, -1)])
+        self._time_s = np.concatenate([self._time_s, np.full(count, -np.inf)])
+        self._box = np.concatenate([self._box, np.zeros((count, 4), np.float32)])
+        if self._filter is not None:
+            self._filter.grow(2 * count)

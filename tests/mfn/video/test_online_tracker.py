@@ -82,3 +82,11 @@ def test_smoothed_rotations_are_rotations():
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
     target = FRONTAL @ rotation_about("y", np.float32(5.9))
     assert np.arccos((np.trace(target.T @ rotation) - 1) / 2) < 0.15  # 3 rad/s with a delay below 0.05 s
+
+
+def test_a_frame_may_hold_any_number_of_faces():
+    tracker, places = Tracker(), np.stack(np.meshgrid(np.arange(30), np.arange(20)), -1).reshape(-1, 2) * 120.0
+    few = tracker.update(faces_at(places[:5]), 0).track
+    many = tracker.update(faces_at(places, 0.5), 0.1)
+    assert many.track[:5].tolist() == few.tolist() and len(set(many.track.tolist())) == 600
+    assert tracker.update(faces_at(places), 0.2).track.tolist() == many.track.tolist()
