@@ -3,7 +3,7 @@
     blender --python blender_import.py -- scene.glb [footage.mp4]
 
 As an add-on: Edit > Preferences > Add-ons > Install from Disk, then File > Import > Characters of a clip. Or open this file in
-the text editor and press Run. Needs nothing but Blender 3.4 or newer.
+the text editor and press Run. Needs nothing but Blender: tested with 4.5, written for 3.4 and newer.
 
 It sets frame rate, frame range, picture size and camera; puts the footage on a plane behind the characters, with its sound;
 adds light from all sides; makes one action for each character; drops curves and keyframes that are not needed.
