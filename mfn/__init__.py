@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mfn.inference.visualize import draw as draw
     from mfn.structures.faces import Faces as Faces
     from mfn.structures.head_model import HeadModel as HeadModel
-    from mfn.video.online_tracker import Tracker as Tracker
     from mfn.video.track import track as track
+    from mfn.video.tracking.online_tracker import Tracker as Tracker
     from retarget.arkit import EXPRESSION_NAMES as EXPRESSION_NAMES
     from retarget.io.images import read_image as read_image
 
@@ -42,7 +42,7 @@ _HOMES: dict[str, str] = {
     "PictureWarning": "mfn.inference.predictor",
     "Predictor": "mfn.inference.predictor",
     "SingleFace": "mfn.inference.single_face",
-    "Tracker": "mfn.video.online_tracker",
+    "Tracker": "mfn.video.tracking.online_tracker",
     "draw": "mfn.inference.visualize",
     "faces_to_take": "mfn.animation.bridge",
     "read_image": "retarget.io.images",

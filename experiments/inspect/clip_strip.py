@@ -19,9 +19,9 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.video.clip_tracker import track_clip
 from mfn.video.one_euro import smooth_faces
 from mfn.video.reader import read_frames
+from mfn.video.tracking.clip_tracker import track_clip
 from retarget import Rig, load_rig, render_scene
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image, write_image

@@ -23,8 +23,8 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.captions import stack_with_captions
 from mfn.synthesis.group_photo import GroupPhoto, make_group_photo
-from mfn.video.clip_tracker import track_clip
 from mfn.video.one_euro import smooth_faces
+from mfn.video.tracking.clip_tracker import track_clip
 from retarget.geometry.rotations import rotation_about
 from retarget.io.files import atomic_write, make_folder
 from retarget.io.images import Image, write_image

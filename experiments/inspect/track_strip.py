@@ -19,9 +19,9 @@ from experiments.common import make_parser, picture_grid
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
-from mfn.video.clip_tracker import drop_short, track_clip
 from mfn.video.reader import read_frames
 from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
+from mfn.video.tracking.clip_tracker import track_clip
 from retarget.io.images import Image, write_image
 
 WIDTH_PX, COLUMNS = 160, 12
@@ -94,7 +94,7 @@ def main() -> None:
     faces = known if known is not None else clip.faces
     if args.faces and known is None:
         faces.save(args.faces)
-    faces = drop_short(track_clip(faces, clip.time_s, clip.cuts), clip.time_s)
+    faces = track_clip(faces, clip.time_s, clip.cuts)
     print("\n".join(summary(faces, len(clip.small), clip.cuts)))
     chosen = range(0, len(clip.small), args.every)
     tiles = [draw_tile(clip.small[i], faces[faces.image == i], clip.factor, str(i)) for i in chosen]

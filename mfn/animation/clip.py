@@ -25,10 +25,10 @@ from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import VIDEO_SUFFIX, WriteOptions, write_take
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
-from mfn.video.clip_tracker import drop_short, track_clip
 from mfn.video.one_euro import smooth_faces
 from mfn.video.reader import Clip, probe, read_frames
 from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
+from mfn.video.tracking.clip_tracker import track_clip
 from mfn.video.writer import require_pyav
 from retarget.io.files import make_folder
 from retarget.performance.calibrate import calibrate
@@ -110,7 +110,7 @@ def detections_to_take(detections: ClipDetections, clip: Clip, options: AnimateO
         options: `focal_px` and `calibrate` are used.
     """
     cuts = shot_boundaries(detections.change)
-    faces = drop_short(track_clip(detections.faces, detections.time_s, cuts), detections.time_s)
+    faces = track_clip(detections.faces, detections.time_s, cuts)
     faces = smooth_faces(faces, detections.time_s, cuts)
     focal_px = options.focal_px or default_focal_px(clip.width, clip.height)
     take = faces_to_take(faces, (clip.width, clip.height), focal_px, detections.time_s)

@@ -17,7 +17,7 @@ import numpy as np
 from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.animation.preview_window import PreviewWindow
 from mfn.inference.predictor import Predictor
-from mfn.video.online_tracker import Tracker
+from mfn.video.tracking.online_tracker import Tracker
 from mfn.video.webcam import NewestFrame, is_camera, open_source
 from retarget.io.suggest import did_you_mean
 from retarget.performance.stream import PROGRAMS, avatar_for, open_sender

@@ -10,7 +10,7 @@ import numpy as np
 from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
-from mfn.video.online_tracker import Tracker
+from mfn.video.tracking.online_tracker import Tracker
 from mfn.video.webcam import is_camera, open_source
 from retarget.io.images import Image
 
@@ -38,7 +38,7 @@ def track(video: Video, predictor: Predictor | None = None, *, smooth: bool = Tr
         ValueError: The file is not a video, or the camera delivers no image.
 
     A frame is tracked before the next one is read, so this also works live. `mfn animate` tracks whole clips by a
-    slower and better tracker, `mfn.video.clip_tracker.track_clip`.
+    slower and better tracker, `mfn.video.tracking.clip_tracker.track_clip`.
     """
     if not isinstance(video, (str, Path, int)):
         frames, model = iter(video), DEFAULT_MODEL

@@ -25,7 +25,7 @@ def loaded_after(code: str) -> tuple[set[str], str]:
         "import mfn; [getattr(mfn, name) for name in mfn.__all__]",
         "import retarget; retarget.Take",
         "import mfn.inference.decode, mfn.inference.nms, mfn.structures.camera, retarget.io.images",
-        "import mfn.video.clip_tracker, mfn.animation.bridge",
+        "import mfn.video.tracking.clip_tracker, mfn.animation.bridge",
     ],
 )
 def test_light_imports(code):

@@ -3,21 +3,29 @@
 import numpy as np
 import pytest
 
-from experiments.video import smoothing, tracking
+from experiments.video import identity, simulated_crowds, smoothing, trackers, tracking
 from mfn.structures.faces import Faces
 from retarget.geometry.rotations import rotation_about
 from tests.helpers.experiments import one_face
 
 
 def test_a_simulated_clip_is_the_same_for_a_seed_and_in_the_order_of_frames():
-    one, two = tracking.simulate(4, 200, 3, cuts=1), tracking.simulate(4, 200, 3, cuts=1)
+    one, two = simulated_crowds.simulate(4, 200, 3, cuts=1), simulated_crowds.simulate(4, 200, 3, cuts=1)
     np.testing.assert_array_equal(one.faces.box, two.faces.box)
     assert (np.diff(one.faces.image) >= 0).all() and one.new_shot.nonzero()[0].tolist() == [100]
     assert 0.5 < len(one.faces) / 800 < 0.95 and set(one.person.tolist()) == {0, 1, 2, 3}
 
 
+def test_false_faces_have_low_scores_and_one_person_is_in_a_shot_of_a_dialogue():
+    clip = simulated_crowds.simulate(2, 200, 1, cuts=3, false=4, dialogue=True)
+    nobody = clip.person == simulated_crowds.NOBODY
+    assert nobody.any() and clip.faces.score[nobody].mean() < clip.faces.score[~nobody].mean() - 0.1
+    shot = clip.faces.image // 50
+    assert (clip.person[~nobody] == shot[~nobody] % 2).all()
+
+
 def test_people_change_places_at_a_cut():
-    clip = tracking.simulate(4, 200, 0, cuts=1)
+    clip = simulated_crowds.simulate(4, 200, 0, cuts=1)
     steps = []
     for person in range(4):
         rows = clip.faces[clip.person == person]
@@ -26,27 +34,38 @@ def test_people_change_places_at_a_cut():
     assert max(steps) < 60
 
 
-def test_switches_are_counted_for_people_and_for_tracks():
-    person = np.array([0, 1, 0, 1, 0, 1])
-    assert tracking.count_switches(np.array([5, 6, 5, 6, 5, 6]), person) == 0
-    assert tracking.count_switches(np.array([5, 6, 6, 5, 6, 5]), person) == 4
-    assert tracking.count_switches(np.array([5, 6, 7, 6, 7, 6]), person) == 1
-
-
 def test_standard_measures_of_a_perfect_and_a_broken_track():
     pytest.importorskip("motmetrics")
-    faces = Faces.concatenate([one_face((0, 0, 9, 9)).replace(image=np.array([i])) for i in range(4)])
-    clip = tracking.SimulatedClip(faces, np.zeros(4, np.int64), np.zeros(4, bool))
-    perfect = faces.replace(track=np.full(4, 7))
-    assert tracking.standard_measures([tracking.accumulate(clip, perfect, clip.person)]) == {"idf1": 1, "mota": 1}
-    broken = faces.replace(track=np.array([7, 7, 8, 8]))
-    assert tracking.standard_measures([tracking.accumulate(clip, broken, clip.person)]) == {"idf1": 0.5, "mota": 0.75}
+    frame, person = np.arange(6), np.array([0, 0, 0, 0, simulated_crowds.NOBODY, simulated_crowds.NOBODY])
+    perfect = trackers.Measured(frame, person, np.array([7, 7, 7, 7, -1, -1]))
+    figures = trackers.standard_measures([perfect])
+    assert figures["idf1"] == figures["mota"] == 1 and figures["tracks_mean"] == 1 and figures["tracks_of_several"] == 0
+    broken = trackers.Measured(frame, person, np.array([7, 7, 8, 8, 9, 9]))
+    figures = trackers.standard_measures([broken])
+    assert figures["switches"] == 1 and figures["false_positives"] == 2 and figures["tracks_of_nobody"] == 1 and figures["mota"] == 0.25
+    glued = trackers.Measured(np.arange(4), np.array([0, 0, 1, 1]), np.array([7, 7, 7, 7]))
+    assert trackers.standard_measures([glued])["tracks_of_several"] == 1
 
 
-def test_the_tracker_is_measured():
+def test_the_trackers_are_measured():
     pytest.importorskip("motmetrics")
-    figures = tracking.measure(3, 200, [0], cuts=0)
-    assert figures["people"] == 3 and figures["switches_by_seed"] == [0] and figures["idf1"] > 0.9
+    pytest.importorskip("trackers")
+    case = tracking.Case(people=2, cuts=0, false=1)
+    for name, tracker in trackers.all_trackers().items():
+        figures = tracking.measure(tracker, case, 200, [0])
+        assert figures["people_mean"] == 2 and figures["idf1"] > (0.9 if name == "mfn" else 0.5)
+
+
+def test_identities_of_people_are_compared():
+    rng = np.random.default_rng(0)
+    person, video = np.repeat(np.arange(30), 6), np.tile([0, 0, 0, 1, 1, 1], 30)
+    true, of_video = rng.normal(0, 1, (30, 8)), rng.normal(0, 0.5, (30, 2, 8))
+    faces = true[person] + of_video[person, video] + rng.normal(0, 0.4, (180, 8))
+    figures = identity.measure(identity.People(faces, person.astype(str), video))
+    sd = figures["sd_of_a_coefficient"]
+    assert abs(sd["same video"] - 0.4) < 0.04 and abs(sd["other video"] - 0.64) < 0.06 and sd["other person"] > 1
+    assert figures["area_under_curve"]["same video"] > figures["area_under_curve"]["other video"] > 0.8
+    assert 0.5 < figures["independent_share"] < 1.6 and 6 < figures["independent_dimensions"]["same video"] <= 8
 
 
 def still_faces(count: int, noise: float = 0.0) -> Faces:

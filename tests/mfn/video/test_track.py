@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mfn.inference.predictor import Predictor
-from mfn.video.online_tracker import Tracker
 from mfn.video.track import track
+from mfn.video.tracking.online_tracker import Tracker
 
 
 @pytest.fixture(scope="module")

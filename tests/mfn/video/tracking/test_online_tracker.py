@@ -4,7 +4,7 @@ import numpy as np
 
 from mfn.structures.camera import FRONTAL
 from mfn.structures.faces import Faces
-from mfn.video.online_tracker import MAX_GAP_S, Tracker
+from mfn.video.tracking.online_tracker import MAX_GAP_S, Tracker
 from retarget.geometry.rotations import rotation_about
 
 RATE = 30

@@ -1,12 +1,12 @@
-"""Tests of clip tracking, short tracks and smoothing on clips."""
+"""Tests of clip tracking, false detections and smoothing on clips."""
 
 import numpy as np
 import pytest
 
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
-from mfn.video.clip_tracker import drop_short, track_clip
 from mfn.video.one_euro import smooth_faces
+from mfn.video.tracking.clip_tracker import track_clip
 
 
 def faces_on_paths(paths: np.ndarray, visible: np.ndarray | None = None, noise: float = 0.0) -> Faces:
@@ -67,9 +67,10 @@ def test_a_person_returns_to_the_same_track_after_a_gap_if_the_identity_is_simil
     visible[10:40] = False
     assert len(set(track_clip(faces_on_paths(still, visible), time_s).track.tolist())) == 1
     visible[10:120] = False
-    faces = faces_on_paths(still, visible)
+    faces, random = faces_on_paths(still, visible), np.random.default_rng(4)
+    faces = faces.replace(identity=random.normal(0, 0.04, (len(faces), 64)))
     assert len(set(track_clip(faces, time_s).track.tolist())) == 1
-    other = faces.replace(identity=np.where(faces.image[:, None] < 60, -1.0, 1.0) * np.ones((len(faces), 8)))
+    other = faces.replace(identity=faces.identity + np.where(faces.image[:, None] < 60, 0, 0.2))
     assert len(set(track_clip(other, time_s).track.tolist())) == 2
 
 
@@ -78,7 +79,7 @@ def test_two_people_keep_their_tracks_when_a_cut_swaps_them():
     paths[30:] = paths[30:, ::-1]
     faces, time_s = faces_on_paths(paths), np.arange(60) / 30
     person = faces.identity[:, 0]
-    faces = faces.replace(identity=person[:, None] + np.random.default_rng(3).normal(0, 0.2, (len(faces), 16)))
+    faces = faces.replace(identity=0.3 * person[:, None] + np.random.default_rng(3).normal(0, 0.05, (len(faces), 64)))
     tracked = track_clip(faces, time_s, np.arange(60) == 30)
     for one in range(2):
         assert len(set(tracked.track[person == one].tolist())) == 1
@@ -97,14 +98,57 @@ def test_crossing_paths_are_separated_by_speed():
     assert [len(set(tracked.track[person == one].tolist())) for one in range(2)] == [1, 1]
 
 
-def test_short_tracks_are_removed_and_the_others_renumbered():
-    paths, visible = two_paths(), np.ones((30, 2), bool)
-    visible[3:, 0] = False
-    faces = drop_short(track_clip(faces_on_paths(paths, visible), TIME), TIME)
-    assert set(faces.track.tolist()) == {0} and (faces.identity == 1).all()
+def tracks_of(visible: list[int], score: float = 0.9, frames: int = 60, people: int | None = None) -> list[int]:
+    """Return the tracks of a clip of 2 s: of one person who is always visible, and of a face in some of the frames."""
+    paths, seen = two_paths(frames), np.zeros((frames, 2), bool)
+    seen[:, 1], seen[visible, 0] = True, True
+    faces = faces_on_paths(paths, seen)
+    faces = faces.replace(score=np.where(faces.identity[:, 0] == 0, score, 0.9))
+    return sorted(set(track_clip(faces, np.arange(frames) / 30, people=people).track.tolist()))
 
 
-@pytest.mark.parametrize("function", [track_clip, drop_short, smooth_faces])
+def test_faces_of_less_than_a_quarter_of_a_second_are_dropped():
+    assert tracks_of(list(range(20, 27))) == [0]
+    assert tracks_of(list(range(20, 28))) == [0, 1]
+
+
+def test_time_is_summed_over_the_frames_and_not_from_the_first_to_the_last():
+    assert tracks_of([0, 20, 40, 59]) == [0]
+    assert tracks_of(list(range(0, 60, 3))) == [0]  # long enough, but in a third of the frames only
+    assert tracks_of([i for i in range(60) if i % 3]) == [0, 1]
+
+
+def test_a_face_of_low_score_among_people_of_high_score_has_to_last_longer():
+    assert tracks_of(list(range(20, 40)), score=0.6) == [0]
+    assert tracks_of(list(range(20, 40)), score=0.8) == [0, 1]
+    assert tracks_of(list(range(10, 50)), score=0.6) == [0, 1]
+
+
+def test_a_clip_of_low_scores_keeps_its_people():
+    faces = faces_on_paths(two_paths()).replace(score=np.full(60, 0.6))
+    assert set(track_clip(faces, TIME).track.tolist()) == {0, 1}
+
+
+def test_one_frame_is_a_clip():
+    faces = faces_on_paths(two_paths()[:1])
+    assert track_clip(faces, np.zeros(1)).track.tolist() == [0, 1]
+
+
+def test_strangers_are_not_joined_across_a_cut_unless_the_number_of_people_says_so():
+    """One person before the cut, another one at the same place after it."""
+    still = np.tile(np.array([[[100.0, 100.0]]]), (60, 1, 1))
+    faces, random = faces_on_paths(still), np.random.default_rng(0)
+    after = faces.image >= 30
+    shift = np.where(after[:, None], random.normal(0, 0.13, 64), 0)
+    faces = faces.replace(identity=shift + random.normal(0, 0.04, (60, 64)))
+    time_s, cuts = np.arange(60) / 30, np.arange(60) == 30
+    assert len(set(track_clip(faces, time_s, cuts).track.tolist())) == 2
+    assert len(set(track_clip(faces, time_s, cuts, people=1).track.tolist())) == 1
+    same = faces.replace(identity=random.normal(0, 0.04, (60, 64)))
+    assert len(set(track_clip(same, time_s, cuts).track.tolist())) == 1
+
+
+@pytest.mark.parametrize("function", [track_clip, smooth_faces])
 def test_no_faces(function):
     assert len(function(Faces.empty(2), TIME)) == 0
 

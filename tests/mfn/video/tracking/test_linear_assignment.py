@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from mfn.video.linear_assignment import linear_assignment
+from mfn.video.tracking.linear_assignment import linear_assignment
 
 
 def best_sum(gain: np.ndarray) -> float:

@@ -25,7 +25,7 @@ class Tracker:
             faces = tracker.update(predictor(image, video=True), time_s)
 
     Faces are matched to the people of the last frames by the overlap (IoU) of their boxes, the largest first. This is
-    the fast tracker for live images. `mfn.video.clip_tracker` tracks whole clips better: it also uses identity and
+    the fast tracker for live images. `mfn.video.tracking.clip_tracker` tracks whole clips better: it also uses identity and
     motion, and knows what comes later.
     """
 

@@ -1,0 +1,1 @@
+"""Tracking: which faces of a clip show the same person, and which are no faces."""

@@ -1,0 +1,117 @@
+"""Link faces from frame to frame: all faces of a frame are assigned to the people seen last, as likely as possible.
+
+Letters: F frames, N faces of all frames together, n faces of one frame, T tracklets, I identity coefficients.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.structures.faces import Faces
+from mfn.video.tracking.likeness import Likeness
+from mfn.video.tracking.linear_assignment import linear_assignment
+
+MAX_GAP_S = 1.5
+"""How long motion alone may bridge a gap."""
+
+_SPEED_DECAY_S = 2.0  # time constant with which the speed of an unseen face decays
+_SPEED_LEARN_S = 0.12  # time constant with which the speed follows the boxes, which tremble
+
+Floats = NDArray[np.float64]
+
+
+class FrameTimes(NamedTuple):
+    """When the frames of a clip were taken."""
+
+    time_s: Floats  # (F,)
+    shot: NDArray[Any]  # (F,) number of the shot of each frame
+
+
+class Links(NamedTuple):
+    """The tracklets of N faces."""
+
+    tracklet: NDArray[np.int64]  # (N,)
+    speed: Floats  # (N, 2) px/s
+
+    def select(self, rows: NDArray[Any]) -> Links:
+        """Return the links of some of the faces."""
+        return Links(self.tracklet[rows], self.speed[rows])
+
+
+class _Known(NamedTuple):
+    """The people who may return, T rows: tracklet, number of faces, last face, speed (px/s) and mean identity."""
+
+    tracklet: NDArray[Any]
+    count: Floats
+    last: NDArray[Any]
+    speed: Floats
+    mean: Floats
+
+
+def link_frames(faces: Faces, times: FrameTimes, likeness: Likeness, use_identity: bool) -> Links:
+    """Link faces from frame to frame.
+
+    Args:
+        faces: N faces, ordered by frame.
+        times: When the frames were taken.
+        likeness: Compares faces.
+        use_identity: Whether to compare identities too, and not position and size alone.
+    """
+    time_s, shot = times
+    position, size = position_and_size(faces.box.astype(np.float64))
+    tracklet, velocity, total = np.full(len(faces), -1), np.zeros((len(faces), 2)), 0
+    width = faces.identity.shape[1]
+    known = _Known(np.zeros(0, int), np.zeros(0), np.zeros(0, int), np.zeros((0, 2)), np.zeros((0, width)))
+    for rows in np.split(np.arange(len(faces)), np.flatnonzero(np.diff(faces.image)) + 1):
+        frame = faces.image[rows[0]]
+        last_frame = faces.image[known.last]
+        stay = (time_s[frame] - time_s[last_frame] <= MAX_GAP_S) & (shot[last_frame] == shot[frame])
+        known = _Known(*(state[stay] for state in known))
+        unseen_s = time_s[frame] - time_s[faces.image[known.last]]
+        predicted = position[known.last] + known.speed * coasting_s(unseen_s)[:, None]
+        distance = np.linalg.norm(position[rows, None] - predicted, axis=2)
+        log_growth = np.log(size[rows, None] / size[known.last])
+        ratio = likeness.position(distance, log_growth, size[known.last], unseen_s)
+        if use_identity:
+            squared = likeness.squared_distance(faces.identity[rows], known.mean)
+            ratio = ratio + likeness.identity(squared, np.ones(1), known.count[None])
+        match = linear_assignment(ratio)
+        old, new = match >= 0, match < 0
+        seen, at = rows[old], match[old]
+        step = np.maximum(unseen_s[at], 1e-3)[:, None]
+        moved = (position[seen] - position[known.last[at]]) / step
+        known.speed[at] += (1 - np.exp(-step / _SPEED_LEARN_S)) * (moved - known.speed[at])
+        known.count[at] += 1
+        known.mean[at] += (faces.identity[seen] - known.mean[at]) / known.count[at, None]
+        known.last[at], tracklet[seen], velocity[seen] = seen, known.tracklet[at], known.speed[at]
+        tracklet[rows[new]] = total + np.arange(new.sum())
+        total += int(new.sum())
+        known = _with_new_people(known, tracklet[rows[new]], rows[new], faces.identity)
+    return Links(tracklet, velocity)
+
+
+def _with_new_people(known: _Known, tracklet: NDArray[Any], rows: NDArray[Any], identity: NDArray[Any]) -> _Known:
+    """Append people who were seen for the first time, in these rows."""
+    new = _Known(tracklet, np.ones(len(rows)), rows, np.zeros((len(rows), 2)), identity[rows].astype(np.float64))
+    return _Known(*(np.concatenate(pair) for pair in zip(known, new)))
+
+
+def coasting_s(unseen_s: Floats) -> Floats:
+    """Return the time (s) for which an unseen face would have moved at its last speed. The speed decays."""
+    return _SPEED_DECAY_S * (1 - np.exp(-unseen_s / _SPEED_DECAY_S))
+
+
+class PositionAndSize(NamedTuple):
+    """Centers (N, 2) and sizes (N,) of boxes, px."""
+
+    position: Floats
+    size: Floats
+
+
+def position_and_size(box: Floats) -> PositionAndSize:
+    """Return the centers of boxes (N, 4) and their sizes: the square root of the area."""
+    size = np.sqrt(np.prod((box[:, 2:] - box[:, :2]).clip(1), axis=1))
+    return PositionAndSize((box[:, :2] + box[:, 2:]) / 2, size)
