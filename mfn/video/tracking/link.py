@@ -42,10 +42,10 @@ class Links(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The people who may return, T rows: tracklet, number of faces, last face, speed (px/s) and mean identity."""
+    """The people who may return, T rows: tracklet, number of faces (seen), last face, speed (px/s) and mean identity."""
 
     tracklet: NDArray[Any]
-    count: Floats
+    seen: Floats
     last: NDArray[Any]
     speed: Floats
     mean: Floats
@@ -77,16 +77,16 @@ def link_frames(faces: Faces, times: FrameTimes, likeness: Likeness, use_identit
         ratio = likeness.position(distance, log_growth, size[known.last], unseen_s)
         if use_identity:
             squared = likeness.squared_distance(faces.identity[rows], known.mean)
-            ratio = ratio + likeness.identity(squared, np.ones(1), known.count[None])
+            ratio = ratio + likeness.identity(squared, np.ones(1), known.seen[None])
         match = linear_assignment(ratio)
         old, new = match >= 0, match < 0
-        seen, at = rows[old], match[old]
+        rows_old, at = rows[old], match[old]
         step = np.maximum(unseen_s[at], 1e-3)[:, None]
-        moved = (position[seen] - position[known.last[at]]) / step
+        moved = (position[rows_old] - position[known.last[at]]) / step
         known.speed[at] += (1 - np.exp(-step / _SPEED_LEARN_S)) * (moved - known.speed[at])
-        known.count[at] += 1
-        known.mean[at] += (faces.identity[seen] - known.mean[at]) / known.count[at, None]
-        known.last[at], tracklet[seen], velocity[seen] = seen, known.tracklet[at], known.speed[at]
+        known.seen[at] += 1
+        known.mean[at] += (faces.identity[rows_old] - known.mean[at]) / known.seen[at, None]
+        known.last[at], tracklet[rows_old], velocity[rows_old] = rows_old, known.tracklet[at], known.speed[at]
         tracklet[rows[new]] = total + np.arange(new.sum())
         total += int(new.sum())
         known = _with_new_people(known, tracklet[rows[new]], rows[new], faces.identity)
