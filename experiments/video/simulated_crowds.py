@@ -18,8 +18,8 @@ from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 
 FPS, WIDTH_PX, HEIGHT_PX = 30, 1280, 720
-BETWEEN_SD = 0.098  # of an identity coefficient between people
-WITHIN_SD = 0.047  # of an identity coefficient between one person's frames of one video
+BETWEEN_SD = 0.1  # of an identity coefficient between people
+WITHIN_SD = 0.05  # of an identity coefficient between one person's frames of one video
 SHOT_SD = 0.043  # of what another shot adds: half way (geometric mean) to one person's frames of different videos
 INDEPENDENT = 4  # dimensions in which errors and people differ; the 64 coefficients are mixtures of them
 COEFFICIENTS = 64

@@ -63,4 +63,15 @@ def _check_options(source: str, out: Path, options: AnimateOptions, clip: bool) 
     if not 0 <= options.tolerance < 1:
         raise ValueError(f"--tolerance {options.tolerance}: expected 0 (keep every sample) or more, below 1")
     if not clip and (options.calibrate or options.resume):
-        raise ValueError(f"{source}: --calibrate and --resume work on clips, but this is a picture")
+        raise ValueError(f"{source}: --calibrate and --resume work on clips, but this is a picture (--neutral works on both)")
+    if not clip and (options.start_s or options.end_s is not None):
+        raise ValueError(f"{source}: --start and --end work on clips, but this is a picture")
+    if options.end_s is not None and options.end_s <= options.start_s:
+        raise ValueError(f"--end {options.end_s:g}: expected a time after --start {options.start_s:g}")
+    if options.calibrate and options.neutral is not None:
+        raise ValueError("--calibrate and --neutral: choose one; both say what a face at rest is")
+    for other in (options.neutral, options.people_sheet):
+        if other is not None and same_file(out, other):
+            raise ValueError(f"{out}: this file is named twice; choose another name with --out")
+    if options.people_sheet is not None and same_file(options.people_sheet, source):
+        raise ValueError(f"{options.people_sheet}: this is the input; choose another name for the sheet")

@@ -44,13 +44,13 @@ def checkpoint_folder(out: Path) -> Path:
     return out.with_name(out.name + ".part")
 
 
-def detection_key(source: str, predictor: Predictor) -> str:
-    """Describe what detections depend on: the clip, the network's weights and its options."""
+def detection_key(source: str, predictor: Predictor, start_s: float = 0.0, end_s: float | None = None) -> str:
+    """Describe what detections depend on: the clip and the part of it, the network's weights and its options."""
     state = os.stat(source)
     network: list[object] = [predictor.min_face_px, predictor.score]
     files = (predictor.weights, predictor.reader.weights if predictor.reader else None)
     network += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file is not None]
-    return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network])
+    return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network, start_s, end_s])
 
 
 def save_detections(folder: Path, key: str, detections: ClipDetections) -> None:
@@ -86,7 +86,8 @@ def load_detections(folder: Path, key: str) -> ClipDetections | None:
         raise ValueError(f"{folder}: this checkpoint is damaged; leave out --resume to start again") from None
     if saved_key != key:
         raise ValueError(
-            f"{folder}: this checkpoint is of another clip, or of another --min-face, --score or --weights; leave out --resume to start again"
+            f"{folder}: this checkpoint is of another clip or part of it, or of another --min-face, --score or --weights; "
+            "leave out --resume to start again"
         )
     return detections
 

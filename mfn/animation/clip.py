@@ -23,6 +23,14 @@ from mfn.animation.checkpoint import (
 from mfn.animation.clip_video import TrackedTake, VideoJob, draw_video
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import VIDEO_SUFFIX, WriteOptions, write_take
+from mfn.animation.people import (
+    choose_people,
+    neutral_calibration,
+    people_of,
+    read_neutral,
+    sheet_frames,
+    write_people_sheet,
+)
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import smooth_faces
@@ -31,7 +39,7 @@ from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
 from mfn.video.tracking.clip_tracker import track_clip
 from mfn.video.writer import require_pyav
 from retarget.io.files import make_folder
-from retarget.performance.calibrate import calibrate
+from retarget.performance.calibrate import apply_calibration, calibrate
 from retarget.rig.rig import Rig
 
 _CHECKPOINT_FRAMES = 300
@@ -46,6 +54,7 @@ class _Detection:
     clip: Clip
     folder: Path  # of the checkpoint
     hooks: Hooks
+    options: AnimateOptions
 
 
 def animate_clip(
@@ -68,21 +77,25 @@ def animate_clip(
     video = out.suffix.lower() == VIDEO_SUFFIX
     if video:
         require_pyav()
-    clip, folder = probe(source), checkpoint_folder(out)
+    clip, folder = _part_of(probe(source), source, options), checkpoint_folder(out)
+    neutral = read_neutral(predictor, options.neutral)
     make_folder(out.parent)
-    key = detection_key(source, predictor)
+    key = detection_key(source, predictor, options.start_s, options.end_s)
     before = load_detections(folder, key) if options.resume else None
     if before is None:
         delete_checkpoint(folder)
     hooks.on_stage("detecting faces")
-    detections = _detect(_Detection(predictor, source, clip, folder, hooks), key, before)
+    detections = _detect(_Detection(predictor, source, clip, folder, hooks, options), key, before)
     frames = len(detections.time_s)
-    tracked = detections_to_take(detections, clip, options)
+    faces = track_people(detections, options)
+    tracked = faces_to_tracked_take(choose_people(faces, options.people, options.drop), detections, clip, options, neutral)
     if not len(tracked.take):
         if not detections.complete:
             return AnimateResult(files=(), people=0, frames_done=frames, frames_total=clip.frames, finished=False)
         delete_checkpoint(folder)
         raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or a lower --min-face)")
+    if options.people_sheet is not None:
+        write_people_sheet(options.people_sheet, sheet_frames(source, faces, options.start_s, options.end_s), faces)
     hooks.on_stage(f"writing {out}")
     done, files = frames, [out]
     if video:
@@ -97,24 +110,56 @@ def animate_clip(
     if finished:
         delete_checkpoint(folder)
     total = frames if detections.complete else clip.frames
-    people = len(tracked.take.actors())
-    return AnimateResult(files=files, people=people, frames_done=done, frames_total=total, finished=finished)
+    people, found = len(tracked.take.actors()), people_of(faces, detections.time_s)
+    sheet = [] if options.people_sheet is None else [options.people_sheet]
+    return AnimateResult(
+        files=[*files, *sheet], people=people, found=found, frames_done=done, frames_total=total, finished=finished
+    )  # fmt: skip
 
 
-def detections_to_take(detections: ClipDetections, clip: Clip, options: AnimateOptions) -> TrackedTake:
-    """Track the people, smooth their motion and place them in the scene.
+def _part_of(clip: Clip, source: str, options: AnimateOptions) -> Clip:
+    """Return the clip with the number of frames between `start_s` and `end_s`.
+
+    Raises:
+        ValueError: The clip ends before `start_s`.
+    """
+    if not clip.frames:
+        return clip
+    if options.start_s >= clip.duration_s:
+        raise ValueError(f"--start {options.start_s:g}: expected a time within the clip; {source} is {clip.duration_s:.1f} s long")
+    end_s = clip.duration_s if options.end_s is None else min(options.end_s, clip.duration_s)
+    return clip._replace(frames=max(1, round((end_s - options.start_s) * clip.fps)))
+
+
+def track_people(detections: ClipDetections, options: AnimateOptions) -> Faces:
+    """Track the people, without false detections, and smooth their motion.
 
     Args:
         detections: Faces of the first frames of the clip.
-        clip: The clip.
-        options: `focal_px` and `calibrate` are used.
+        options: `people` is used.
     """
     cuts = shot_boundaries(detections.change)
-    faces = track_clip(detections.faces, detections.time_s, cuts)
-    faces = smooth_faces(faces, detections.time_s, cuts)
+    faces = track_clip(detections.faces, detections.time_s, cuts, options.people)
+    return smooth_faces(faces, detections.time_s, cuts)
+
+
+def faces_to_tracked_take(
+    faces: Faces, detections: ClipDetections, clip: Clip, options: AnimateOptions, neutral: Faces | None
+) -> TrackedTake:
+    """Place tracked faces in the scene, and calibrate them.
+
+    Args:
+        faces: N faces with tracks.
+        detections: Times of the frames.
+        clip: The clip.
+        options: `focal_px` and `calibrate` are used.
+        neutral: The people at rest. None: no such photo.
+    """
     focal_px = options.focal_px or default_focal_px(clip.width, clip.height)
     take = faces_to_take(faces, (clip.width, clip.height), focal_px, detections.time_s)
     take = replace(take, footage=replace(take.footage, fps=clip.fps))
+    if neutral is not None:
+        take = apply_calibration(take, neutral_calibration(neutral, faces))
     return TrackedTake(calibrate(take) if options.calibrate else take, faces.image, focal_px)
 
 
@@ -130,7 +175,7 @@ def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDet
     def so_far(complete: bool) -> ClipDetections:
         return ClipDetections(Faces.concatenate(parts), np.array(times), np.array(changes), complete)
 
-    for number, (time_s, image) in enumerate(read_frames(job.source)):
+    for number, (time_s, image) in enumerate(read_frames(job.source, job.options.start_s, job.options.end_s)):
         if job.hooks.should_stop():
             complete = False
             break

@@ -87,7 +87,7 @@ def draw_video(job: VideoJob, hooks: Hooks) -> int:
                     break
         done += count
         os.replace(unfinished, job.folder / f"{key}-{done:08d}.mp4")
-    concat_segments(sorted(job.folder.glob(f"{key}-*.mp4")), job.out, Path(job.source) if job.clip.sound else None)
+    concat_segments(sorted(job.folder.glob(f"{key}-*.mp4")), job.out, Path(job.source) if job.clip.sound else None, job.options.start_s)
     return done
 
 
@@ -103,7 +103,7 @@ def _drawn_frames(job: VideoJob, first: int) -> Iterator[tuple[float, Image]]:
     """Yield the time (s) and the image of each frame from number `first` on, with the characters drawn in."""
     take, plain = job.tracked.take, job.options.plain
     rig_of = {int(actor): job.rigs[i % len(job.rigs)] for i, actor in enumerate(take.actors())}
-    for number, (time_s, image) in enumerate(read_frames(job.source)):
+    for number, (time_s, image) in enumerate(read_frames(job.source, job.options.start_s, job.options.end_s)):
         if number < first:
             continue
         height, width = image.shape[:2]

@@ -7,6 +7,7 @@ frame to sending or showing its people.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from mfn.inference.predictor import Predictor
 from mfn.video.tracking.online_tracker import Tracker
 from mfn.video.webcam import NewestFrame, is_camera, open_source
 from retarget.io.suggest import did_you_mean
+from retarget.performance.calibrate import StreamCalibration
 from retarget.performance.stream import PROGRAMS, avatar_for, open_sender
 from retarget.performance.udp import Sender
 from retarget.rig.avatars import find_avatar
@@ -74,7 +76,10 @@ def live(predictor: Predictor, source: str, options: LiveOptions) -> None:
     statistics = LiveStatistics(quiet=options.quiet)
     try:
         frames = NewestFrame(open_source(source), paced=not is_camera(source))
-        _run(_Session(predictor, frames, senders, window, statistics), options.seconds)
+        neutral_asked = threading.Event()
+        if sys.stdin is not None and sys.stdin.isatty():
+            threading.Thread(target=_listen, args=(neutral_asked,), daemon=True).start()
+        _run(_Session(predictor, frames, senders, window, statistics, neutral_asked), options.seconds)
     except KeyboardInterrupt:
         pass  # the usual end of a live session
     finally:
@@ -96,11 +101,19 @@ class _Session:
     senders: Sequence[Sender]
     window: PreviewWindow | None
     statistics: LiveStatistics
+    neutral_asked: threading.Event  # set when the user types n
+
+
+def _listen(neutral_asked: threading.Event) -> None:
+    """Wait for lines of the terminal, and set the event when one is n."""
+    for line in sys.stdin:
+        if line.strip().lower() == "n":
+            neutral_asked.set()
 
 
 def _run(session: _Session, seconds: float | None) -> None:
     """Process the newest frame, again and again."""
-    tracker, number, start = Tracker(), -1, time.perf_counter()
+    tracker, calibration, number, start = Tracker(), StreamCalibration(), -1, time.perf_counter()
     while seconds is None or time.perf_counter() - start < seconds:
         frame = session.frames.after(number)
         if frame is None:
@@ -108,12 +121,15 @@ def _run(session: _Session, seconds: float | None) -> None:
         faces = tracker.update(session.predictor(frame.picture, video=True), frame.time_s)
         size = (frame.picture.shape[1], frame.picture.shape[0])
         focal_px = default_focal_px(*size)
-        take = faces_to_take(faces, size, focal_px, np.array([frame.time_s]))
+        take = calibration.update(faces_to_take(faces, size, focal_px, np.array([frame.time_s])))
         for sender in session.senders:
             sender.send(take)
-        window, line = session.window, session.statistics.line()
+        window, line = session.window, f"{session.statistics.line()}; n: this is my neutral face, q: end"
         if window is not None and not window.show(frame.picture, faces, take, focal_px, line):
             return
+        if session.neutral_asked.is_set() or (window is not None and window.take_neutral_request()):
+            session.neutral_asked.clear()
+            calibration.set_neutral()
         session.statistics.add(time.perf_counter() - frame.read_s, frame.number - number - 1, len(faces))
         number = frame.number
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from mfn.animation.people import Person
 
 DEFAULT_TOLERANCE = 0.002
 
@@ -47,6 +50,18 @@ class AnimateOptions:
     """Leave out surfaces, textures, camera and light of a scene."""
     calibrate: bool = False
     """Clips: subtract each person's neutral expression, as the clip shows it."""
+    neutral: Path | None = None
+    """Photo of the same people at rest, whose expressions are subtracted. None: none."""
+    people: int | None = None
+    """How many people there are; the most present ones are kept. None: keep everybody."""
+    drop: Sequence[int] = ()
+    """Numbers of people to leave out, as `AnimateResult.found` has them."""
+    people_sheet: Path | None = None
+    """Image file for a contact sheet of the people with their numbers. None: none."""
+    start_s: float = 0.0
+    """Clips: where to begin, seconds. The output begins there at 0."""
+    end_s: float | None = None
+    """Clips: where to end, seconds. None: at the end."""
     resume: bool = False
     """Clips: continue a run that was stopped."""
 
@@ -86,6 +101,8 @@ class AnimateResult:
     """The files written; empty where a run was stopped before a face was found."""
     people: int
     """Number of people in the files."""
+    found: Sequence[Person] = ()
+    """Everybody who was found in a clip, also those who were left out."""
     frames_done: int = 1
     """Frames that the files contain."""
     frames_total: int = 1

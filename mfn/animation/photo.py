@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mfn.animation.bridge import default_focal_px, faces_to_take
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import WriteOptions, write_take
+from mfn.animation.people import choose_people, neutral_calibration, read_neutral, write_people_sheet
 from mfn.inference.predictor import Predictor
 from retarget.io.files import make_folder
 from retarget.io.images import read_image
+from retarget.performance.calibrate import apply_calibration
 from retarget.rig.rig import Rig
 
 
@@ -42,11 +46,19 @@ def animate_photo(
         raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or a lower --min-face for small faces)")
     height, width = image.shape[:2]
     focal_px = options.focal_px or default_focal_px(width, height)
+    numbered = faces.replace(track=np.arange(len(faces)))
+    faces = choose_people(numbered, options.people, options.drop)
+    if options.people_sheet is not None:
+        write_people_sheet(options.people_sheet, {0: image}, numbered.replace(image=np.zeros(len(numbered))))
+    neutral = read_neutral(predictor, options.neutral)
     take = faces_to_take(faces, (width, height), focal_px)
+    if neutral is not None:
+        take = apply_calibration(take, neutral_calibration(neutral, faces))
     make_folder(out.parent)
     hooks.on_stage(f"writing {out}")
     settings = WriteOptions(
         width=width, height=height, focal_px=focal_px, image=image, plain=options.plain, tolerance=options.tolerance, source=source,
         fps=options.fps, in_place=options.in_place, animation_only=options.animation_only,
     )  # fmt: skip
-    return AnimateResult(files=write_take(take, rigs, out, settings), people=len(take.actors()))
+    sheet = [] if options.people_sheet is None else [options.people_sheet]
+    return AnimateResult(files=[*write_take(take, rigs, out, settings), *sheet], people=len(take.actors()))

@@ -25,7 +25,7 @@ _ALTERNATIVE = "use --to vmc or --to livelink, or `mfn animate` to write a file"
 
 
 class PreviewWindow:
-    """Window that shows images until the user presses q or Esc, or closes it."""
+    """Window that shows images until the user presses q or Esc, or closes it. The key n asks for a neutral face."""
 
     def __init__(self, title: str, rigs: Sequence[Rig] = ()) -> None:
         """Prepare the window. It opens with the first image.
@@ -40,7 +40,7 @@ class PreviewWindow:
         check_display()
         self._title, self._rigs = title, rigs
         self._head_model = None if rigs else HeadModel.load()
-        self._opened = False
+        self._opened = self._neutral_asked = False
 
     def show(self, picture: Image, faces: Faces, take: Take, focal_px: float, line: str) -> bool:
         """Show one image.
@@ -75,7 +75,13 @@ class PreviewWindow:
         except cv2.error:
             raise ValueError(f"this OpenCV cannot open windows (opencv-python-headless?); {_ALTERNATIVE}") from None
         self._opened = True
+        self._neutral_asked |= key == ord("n")
         return not closed and key not in (_KEY_ESCAPE, ord("q"))
+
+    def take_neutral_request(self) -> bool:
+        """Return whether the user pressed n since the last call."""
+        asked, self._neutral_asked = self._neutral_asked, False
+        return asked
 
     def close(self) -> None:
         """Close the window, if it was opened."""

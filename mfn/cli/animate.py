@@ -19,9 +19,18 @@ from mfn.cli.options import (
 )
 from mfn.cli.terminal import GracefulInterrupt
 from mfn.video.reader import is_clip
-from retarget.io.command_line import EXIT_DONE, EXIT_INTERRUPTED, CommandParser, number_in
+from retarget.io.command_line import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    CommandParser,
+    number_in,
+    numbers,
+    seconds,
+    whole_number,
+)
 from retarget.io.progress import Progress
 
+_SHEET = "the people with their numbers, for --drop"
 _DESCRIPTION = (
     "Put characters in the places of the people in a picture or clip. Writes NAME.glb, a 3D scene, and of a picture also "
     "NAME.png. Ctrl-C stops a clip and keeps what is done; --resume continues it."
@@ -44,6 +53,12 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         animation_only=options.animation_only,
         calibrate=options.calibrate,
         resume=options.resume,
+        neutral=None if options.neutral is None else Path(options.neutral),
+        people=options.people,
+        drop=options.drop,
+        people_sheet=None if options.people_sheet is None else Path(options.people_sheet),
+        start_s=options.start,
+        end_s=options.end,
     )
     with Progress(options.quiet) as progress:
         progress.stage("loading the network")
@@ -57,7 +72,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
                     on_stage=hooks.on_stage, on_frame=hooks.on_frame, on_drawn=hooks.on_drawn, should_stop=interrupt.take_request
                 )
                 result = animate(predictor, options.input, settings, clip_hooks)
-    return _report(result, options.quiet)
+    return _report(result, options.quiet, settings.people_sheet)
 
 
 def _parser(verb: str) -> CommandParser:
@@ -91,12 +106,28 @@ def _parser(verb: str) -> CommandParser:
         ("eyes", "LEFT,RIGHT", "names or numbers of the avatar's left and right eye joint"),
     ):
         parser.add_argument(f"--{joint}", default=None, metavar=nodes, help=f"{what} (default: found automatically)")
+    _add_choices(parser)
     add_quiet(parser)
     add_network(parser)
     return parser
 
 
-def _report(result: AnimateResult, quiet: bool) -> int:
+def _add_choices(parser: CommandParser) -> None:
+    """Add the options that choose people and a part of the clip."""
+    text = "number of people; the N who are largest and longest in the picture are kept (default: everybody)"
+    parser.add_argument("--people", type=whole_number(1), default=None, metavar="N", help=text)
+    text = "people to leave out, by number, such as 1 or 0,3; the numbers are printed for a clip, and --people-sheet shows them"
+    parser.add_argument("--drop", type=numbers, default=[], metavar="NUMBERS", help=text)
+    text = "image file for a contact sheet of the people with their numbers"
+    parser.add_argument("--people-sheet", default=None, metavar="FILE", help=text)
+    text = "a photo of the same people with resting faces; their expressions there become 0"
+    parser.add_argument("--neutral", default=None, metavar="PHOTO", help=text)
+    text = "clips: where to begin, as seconds or minutes:seconds, such as 83.5 or 1:23.5 (default: %(default)s)"
+    parser.add_argument("--start", type=seconds, default=0.0, metavar="TIME", help=text)
+    parser.add_argument("--end", type=seconds, default=None, metavar="TIME", help="clips: where to end (default: at the end)")
+
+
+def _report(result: AnimateResult, quiet: bool, sheet: Path | None = None) -> int:
     """Print what was written and what it is for. Return the exit code."""
     if not result.finished:
         if result.files:
@@ -108,7 +139,11 @@ def _report(result: AnimateResult, quiet: bool) -> int:
         print(f"mfn: stopped; {message}; --resume continues", file=sys.stderr)
         return EXIT_INTERRUPTED
     if not quiet:
-        print(f"{result.people} {'person' if result.people == 1 else 'people'}")
+        left_out = len(result.found) - result.people
+        more = f" ({left_out} left out)" if result.found and left_out else ""
+        print(f"{result.people} {'person' if result.people == 1 else 'people'}{more}")
+        for person in result.found:
+            print(person)
         for file in result.files:
-            print(f"wrote {file}: {PURPOSES[file.suffix.lower()]}")
+            print(f"wrote {file}: {_SHEET if file == sheet else PURPOSES[file.suffix.lower()]}")
     return EXIT_DONE

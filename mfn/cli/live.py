@@ -11,7 +11,8 @@ from retarget.io.command_line import EXIT_DONE, number_in, one_of, whole_number
 
 _MAX_PORT = 65535
 _DESCRIPTION = (
-    "Drive other programs from a camera, or from a clip at its own speed. Frames are dropped, never queued. Ctrl-C ends it."
+    "Drive other programs from a camera, or from a clip at its own speed. Frames are dropped, never queued. "
+    "Type n and Enter (in the window: press n) while your face rests: it becomes the neutral face. Ctrl-C ends it."
 )
 
 

@@ -23,6 +23,7 @@ from retarget.io.images import Image
 _TIME_BASE = Fraction(1, 90000)
 _CRF = "18"  # x264's constant rate factor: visually lossless
 _COPIED_AUDIO_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")  # an .mp4 file can hold these
+_MAX_EARLY_SOUND_S = 0.05  # an encoder may begin so much early; earlier sound belongs to a part that was left out
 _BT709 = 1  # FFmpeg's number of this color space
 
 
@@ -98,18 +99,19 @@ class SegmentWriter:
         self.close()
 
 
-def concat_segments(segments: Sequence[Path], target: Path, sound: Path | None = None) -> None:
+def concat_segments(segments: Sequence[Path], target: Path, sound: Path | None = None, sound_start_s: float = 0.0) -> None:
     """Join segments into one .mp4 file, written whole or not at all.
 
     Args:
         segments: Files of `SegmentWriter`, in their order.
         target: File to write.
         sound: Clip whose sound is added, up to the end of the last image. None: no sound.
+        sound_start_s: Time of the first image in that clip, seconds.
     """
-    atomic_write(target, lambda temporary: _concat(segments, temporary, sound))
+    atomic_write(target, lambda temporary: _concat(segments, temporary, sound, sound_start_s))
 
 
-def _concat(segments: Sequence[Path], target: Path, sound: Path | None) -> None:
+def _concat(segments: Sequence[Path], target: Path, sound: Path | None, sound_start_s: float) -> None:
     import av
 
     with ExitStack() as stack:
@@ -119,7 +121,7 @@ def _concat(segments: Sequence[Path], target: Path, sound: Path | None) -> None:
         video.time_base = _TIME_BASE
         clip = stack.enter_context(open_av(sound)) if sound else None
         known = [audio for audio in (clip.streams.audio if clip else []) if audio.codec_context is not None]
-        audio_packets = [_audio_packets(clip, out, audio, _end_s(sources[-1])) for audio in known]
+        audio_packets = [_audio_packets(clip, out, audio, sound_start_s, _end_s(sources[-1])) for audio in known]
         # Merging by time keeps memory constant, however long the clip is.
         for item in heapq.merge(_video_packets(sources, video), *audio_packets, key=lambda item: item.time_s):
             out.mux(item.packet)
@@ -140,11 +142,11 @@ def _end_s(segment: Any) -> float:
     return float(((stream.start_time or 0) + (stream.duration or 0)) * stream.time_base)
 
 
-def _audio_packets(clip: Any, out: Any, audio: Any, end_s: float) -> Iterator[_Packet]:
+def _audio_packets(clip: Any, out: Any, audio: Any, sound_start_s: float, end_s: float) -> Iterator[_Packet]:
     """Return the packets of one audio stream, on the clock of the images; copied where an .mp4 file can hold them."""
     import av
 
-    start_s = first_image_time_s(clip)
+    start_s = first_image_time_s(clip) + sound_start_s
     if audio.codec_context.name in _COPIED_AUDIO_CODECS:
         return _copied(av.open(clip.name), audio.index, out.add_stream_from_template(audio), start_s, end_s)
     target = out.add_stream("aac", rate=audio.codec_context.sample_rate)
@@ -160,6 +162,8 @@ def _copied(clip: Any, index: int, target: Any, start_s: float, end_s: float) ->
             time_s = 0.0 if packet.pts is None else float(packet.pts * packet.time_base) - start_s
             if time_s >= end_s:
                 break
+            if time_s < -_MAX_EARLY_SOUND_S:
+                continue
             shift = round(start_s / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = target
@@ -175,6 +179,8 @@ def _encoded(clip: Any, index: int, target: Any, start_s: float, end_s: float) -
             time_s = 0.0 if packet.pts is None else float(packet.pts * packet.time_base) - start_s
             if time_s >= end_s:
                 break
+            if time_s < -_MAX_EARLY_SOUND_S:
+                continue
             try:
                 frames = packet.decode()
             except av.FFmpegError:

@@ -104,6 +104,29 @@ def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def numbers(text: str) -> list[int]:
+    """Return the whole numbers of an option's value, separated by commas."""
+    try:
+        values = [int(part) for part in text.split(",")]
+    except ValueError:
+        values = [-1]
+    if min(values) < 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected whole numbers from 0, separated by commas, such as 0,3")
+    return values
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of an option's value: seconds, minutes:seconds or hours:minutes:seconds."""
+    try:
+        parts = [float(part) for part in text.split(":")]
+    except ValueError:
+        parts = []
+    value = sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+    if not 1 <= len(parts) <= 3 or not all(part >= 0 for part in parts) or not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a time, as seconds or minutes:seconds, such as 83.5 or 1:23.5")
+    return float(value)
+
+
 def run_command(program: str, call: Callable[[], int]) -> int:
     """Run a command and return its exit code.
 

@@ -12,8 +12,8 @@ from mfn.structures.faces import Faces
 from mfn.video.tracking.likeness import Likeness, mean_identities, spans
 from mfn.video.tracking.link import FrameTimes, Links, coasting_s, position_and_size
 
-JOIN_THRESHOLD = 1.0
-"""Log likelihood ratio above which two tracklets are joined. Above 0, because a wrong join is worse than a missing one."""
+JOIN_THRESHOLD = 0.0
+"""Log likelihood ratio above which two tracklets are joined."""
 READY_THRESHOLD = -6.0
 """The same as long as there are more tracks than people, if their number is known."""
 

@@ -20,7 +20,8 @@ _MAX_DISTANCE_SD = 4.0  # larger distances rule out the same person
 _BIAS_SHARE = 0.15  # share of an identity's error variance that more images do not reduce
 _SLOW_SHARE, _SLOW_FRAMES = 0.65, 45  # share that changes slowly, as poses do, and its duration
 # Measured by experiments/video/identity.py on people in several videos:
-_ERROR_SD, _BETWEEN_SD = 0.047, 0.098  # of a coefficient: one person in one video; different people
+_ERROR_SD = 0.05  # of a coefficient of one person in one video
+_BETWEEN_RATIO = 4.0  # variance of a coefficient between people, in units of that error's variance
 _SHOT_BIAS = 1.0  # error variance that another shot adds to each side, as a share of the error: angle and light change
 _INDEPENDENT_SHARE = 0.07  # share of the coefficients that would carry the same information if they were independent
 _PRIOR_FACES, _PRIOR_PAIRS = 30, 3  # weight of these priors, in faces and in pairs of people
@@ -62,7 +63,7 @@ class Likeness:
         for independent coefficients is scaled down.
         """
         same = _error_share(count) + _error_share(other_count) + 2 * _SHOT_BIAS * np.asarray(other_shot, np.float64)
-        ratio = float(np.mean(self.between / self.error)) if len(self.error) else 0.0
+        ratio = float(np.median(self.between / self.error)) if len(self.error) else 0.0
         other = same + 2 * ratio
         independent = 0.5 * len(self.error) * np.log(other / same) - 0.5 * distance * (1 / same - 1 / other)
         return np.asarray(_INDEPENDENT_SHARE * independent)
@@ -93,7 +94,7 @@ def _error_share(count: Floats) -> Floats:
 def prior_likeness(faces: Faces) -> Likeness:
     """Return the likeness that is assumed before a clip's own faces are compared."""
     coefficients = faces.identity.shape[1]
-    return Likeness(np.full(coefficients, _ERROR_SD**2), np.full(coefficients, _BETWEEN_SD**2), _area(faces))
+    return Likeness(np.full(coefficients, _ERROR_SD**2), np.full(coefficients, _BETWEEN_RATIO * _ERROR_SD**2), _area(faces))
 
 
 def estimate_likeness(faces: Faces, tracklet: NDArray[Any], prior: Likeness) -> Likeness:
@@ -113,7 +114,7 @@ def estimate_likeness(faces: Faces, tracklet: NDArray[Any], prior: Likeness) -> 
     together = overlap & long & long[:, None]
     one, other = np.nonzero(np.triu(together, 1))
     between = ((mean[one] - mean[other]) ** 2 / 2).sum(0)
-    between = (between + _PRIOR_PAIRS * prior.between) / (len(one) + _PRIOR_PAIRS)
+    between = (between + _PRIOR_PAIRS * _BETWEEN_RATIO * error) / (len(one) + _PRIOR_PAIRS)
     return Likeness(error, np.maximum(between, _MIN_BETWEEN_SHARE * error), prior.area)
 
 

@@ -68,7 +68,9 @@ def packets(path) -> list[bytes]:
 def test_a_video_over_the_footage_with_its_times_and_sound(clip, spots, tmp_path, capsys):
     out = tmp_path / "x.mp4"
     assert main(["animate", clip, "--weights", str(spots), "--min-face", "24", "--out", str(out)]) == 0
-    assert capsys.readouterr().out.splitlines() == ["1 person", f"wrote {out}: {PURPOSES['.mp4']}"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [lines[0], lines[2]] == ["1 person", f"wrote {out}: {PURPOSES['.mp4']}"]
+    assert lines[1].startswith("person 0: 0.0 to 0.6 s, 12 frames, face ") and len(lines) == 3
     before, after = list(read_frames(clip)), list(read_frames(out))
     np.testing.assert_allclose([t for t, _ in after], [t for t, _ in before], atol=1e-3)
     changed = np.abs(before[5][1].astype(int) - after[5][1]).max(axis=2) > 60
@@ -175,7 +177,7 @@ def test_resume_of_something_else_is_one_line(clip, spots, tmp_path, monkeypatch
     capsys.readouterr()
     assert main([*arguments, "--resume", "--score", "0.5"]) == 1
     err = capsys.readouterr().err
-    assert "is of another clip, or of another --min-face, --score or --weights" in err and err.count("\n") == 1
+    assert "is of another clip or part of it, or of another --min-face, --score or --weights" in err and err.count("\n") == 1
 
 
 def test_without_pyav_a_video_is_refused_and_the_rest_works(clip, spots, tmp_path, monkeypatch, capsys):
@@ -186,3 +188,36 @@ def test_without_pyav_a_video_is_refused_and_the_rest_works(clip, spots, tmp_pat
     err = capsys.readouterr().err
     assert "pip install '.[video]'" in err and err.count("\n") == 1
     assert main([*arguments, str(tmp_path / "x.npz"), "--calibrate"]) == 0
+
+
+def test_a_part_of_a_clip_begins_at_0_and_has_its_sound(clip, spots, tmp_path):
+    from retarget import Take
+
+    arguments = ["animate", clip, "--weights", str(spots), "--min-face", "24", "--quiet", "--start", "0:0.2", "--end", "0.45", "--out"]
+    assert main([*arguments, str(tmp_path / "x.npz")]) == 0
+    times = np.unique(Take.load(tmp_path / "x.npz").time_s)
+    before = [time_s for time_s, _ in read_frames(clip)]
+    np.testing.assert_allclose(times, [t - 0.2 for t in before if 0.19 < t < 0.44], atol=2e-3)
+    assert main([*arguments, str(tmp_path / "x.mp4")]) == 0
+    np.testing.assert_allclose([t for t, _ in read_frames(tmp_path / "x.mp4")], times - times[0], atol=2e-3)
+    sound, kept = packets(clip), packets(tmp_path / "x.mp4")
+    first = sound.index(kept[0])
+    assert 6 <= first <= 10 and kept == sound[first : first + len(kept)] and len(kept) >= 8  # a packet lasts 23 ms
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--start", "9"], "--start 9: expected a time within the clip"),
+        (["--start", "0.3", "--end", "0.2"], "--end 0.2: expected a time after --start 0.3"),
+        (["--drop", "1"], "--drop 1: expected the number of a person, 0"),
+        (["--drop", "0"], "--drop: nobody remains"),
+        (["--calibrate", "--neutral", "x.png"], "choose one"),
+        (["--neutral", "x.png"], "x.png: no such file"),
+    ],
+)
+def test_wrong_choices_are_one_line(clip, spots, tmp_path, capsys, arguments, message):
+    out = tmp_path / "x.npz"
+    assert main(["animate", clip, "--weights", str(spots), "--min-face", "24", "--quiet", "--out", str(out), *arguments]) == 1
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1 and not out.exists()
