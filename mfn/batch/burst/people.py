@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
-from mfn.video.clip_tracker import track_clip
+from mfn.video.tracking.clip_tracker import track_clip
 
 BETWEEN_SHOTS_S = 0.5
 """Time that the tracker is told to lie between two shots: people may move by about half a face."""
@@ -39,7 +39,7 @@ def track_people(shots: Sequence[Faces]) -> Faces:
         aligned.append(faces.replace(box=moved, image=np.full(len(faces), number)))
     together = Faces.concatenate(aligned) if aligned else Faces.empty()
     order = np.argsort(together.image, kind="stable")
-    tracked = track_clip(together[order], np.arange(len(shots)) * BETWEEN_SHOTS_S)
+    tracked = track_clip(together[order], np.arange(len(shots)) * BETWEEN_SHOTS_S, drop_false=False)
     boxes = np.concatenate([faces.box for faces in shots])[order] if len(shots) else tracked.box
     return tracked.replace(box=boxes)
 

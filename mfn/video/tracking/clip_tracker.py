@@ -21,7 +21,14 @@ from mfn.video.tracking.link import FrameTimes, link_frames
 from mfn.video.tracking.pieces import is_person
 
 
-def track_clip(faces: Faces, time_s: NDArray[Any], cuts: NDArray[np.bool_] | None = None, people: int | None = None) -> Faces:
+def track_clip(
+    faces: Faces,
+    time_s: NDArray[Any],
+    cuts: NDArray[np.bool_] | None = None,
+    people: int | None = None,
+    *,
+    drop_false: bool = True,
+) -> Faces:
     """Give the faces of each person the same number, and drop false detections.
 
     Args:
@@ -29,6 +36,9 @@ def track_clip(faces: Faces, time_s: NDArray[Any], cuts: NDArray[np.bool_] | Non
         time_s: (F,) time of each frame, seconds.
         cuts: (F,) True where a new shot begins. Motion does not link faces across a cut.
         people: How many people the clip shows. Tracks are then joined more readily until so many remain. None: unknown.
+
+        drop_false: Whether to drop false detections. False keeps all N faces: for a burst of photos, where a person may
+            be in one of them only.
 
     Returns:
         The faces of people, ordered by frame, with `track` set: 0, 1, ... in the order of appearance.
@@ -41,7 +51,7 @@ def track_clip(faces: Faces, time_s: NDArray[Any], cuts: NDArray[np.bool_] | Non
     links = link_frames(faces, times, prior, use_identity=False)
     likeness = estimate_likeness(faces, links.tracklet, prior)
     links = link_frames(faces, times, likeness, use_identity=True)
-    kept = is_person(faces, links.tracklet, times.time_s)
+    kept = is_person(faces, links.tracklet, times.time_s) if drop_false else np.ones(len(faces), np.bool_)
     faces, links = faces[kept], links.select(kept)
     if not len(faces):
         return faces

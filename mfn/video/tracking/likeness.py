@@ -19,7 +19,7 @@ _LOG_SIZE_SD, _LOG_SIZE_SD_PER_S = 0.12, 0.3
 _MAX_DISTANCE_SD = 4.0  # larger distances rule out the same person
 _BIAS_SHARE = 0.15  # share of an identity's error variance that more images do not reduce
 _SLOW_SHARE, _SLOW_FRAMES = 0.65, 45  # share that changes slowly, as poses do, and its duration
-# Measured by experiments/video/identity.py on people in several videos:
+# About what experiments/video/identity.py measures on people in several videos:
 _ERROR_SD = 0.05  # of a coefficient of one person in one video
 _BETWEEN_RATIO = 4.0  # variance of a coefficient between people, in units of that error's variance
 _SHOT_BIAS = 1.0  # error variance that another shot adds to each side, as a share of the error: angle and light change

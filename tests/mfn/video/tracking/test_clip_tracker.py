@@ -129,6 +129,11 @@ def test_a_clip_of_low_scores_keeps_its_people():
     assert set(track_clip(faces, TIME).track.tolist()) == {0, 1}
 
 
+def test_a_burst_keeps_all_faces():
+    faces = faces_on_paths(two_paths(), np.arange(30)[:, None] % 3 == np.arange(2))
+    assert len(track_clip(faces, TIME)) == 0 and len(track_clip(faces, TIME, drop_false=False)) == len(faces)
+
+
 def test_one_frame_is_a_clip():
     faces = faces_on_paths(two_paths()[:1])
     assert track_clip(faces, np.zeros(1)).track.tolist() == [0, 1]
