@@ -90,14 +90,18 @@ def read_picture_bytes(path: str) -> bytes:
         OSError: It cannot be read.
         ValueError: It is empty, too large, or no file.
     """
-    if is_url(path):
-        system, inner = url_file_system(path)
-        with system.open(inner, "rb") as file:
-            data = bytes(file.read(MAX_BYTES + 1))
-    else:
-        data = check_file(path, "a picture", MAX_BYTES).read_bytes()
+    data = _read_bytes(path, "a picture")
     if not data:
         raise ValueError(f"{path}: empty file")
+    return data
+
+
+def _read_bytes(path: str, expected: str) -> bytes:
+    if not is_url(path):
+        return check_file(path, expected, MAX_BYTES).read_bytes()
+    system, inner = url_file_system(path)
+    with system.open(inner, "rb") as file:
+        data = bytes(file.read(MAX_BYTES + 1))
     if len(data) > MAX_BYTES:
         raise ValueError(f"{path}: more than the limit of {MAX_BYTES / 1e9:.1f} GB")
     return data
@@ -125,7 +129,10 @@ def url_file_system(url: str) -> tuple[Any, str]:
 
 def _read_list(source: str) -> list[str]:
     """Return the lines of a list that are not empty and do not begin with "#"."""
-    text = sys.stdin.read() if source == STDIN else decode_text(check_file(source, "a list of pictures").read_bytes())
+    if source == STDIN:
+        text = sys.stdin.read()
+    else:
+        text = decode_text(_read_bytes(source, "a list of pictures"))
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 

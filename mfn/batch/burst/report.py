@@ -29,8 +29,10 @@ table { border-collapse: collapse } .wide { overflow-x: auto; margin-bottom: 2re
 th, td { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid #d8dee4; white-space: nowrap }
 th { cursor: pointer; user-select: none; background: #f2f4f6 } th:first-child, td:first-child { text-align: left }
 th[aria-sort=ascending]::after { content: " \\25b4" } th[aria-sort=descending]::after { content: " \\25be" }
-tr.best td { background: #e7f5ea } .people td { vertical-align: top; text-align: left; white-space: normal; max-width: 8rem }
-.people th { cursor: default } img { width: 112px; height: 112px; border-radius: 6px; display: block; border: 3px solid #2f9e51 }
+tr.best td { background: #e7f5ea } .people td { vertical-align: top; text-align: left }
+.people td { white-space: normal; max-width: 8rem }
+.people th { cursor: default; text-align: left }
+img { width: 112px; height: 112px; border-radius: 6px; display: block; border: 3px solid #2f9e51 }
 img.bad { border-color: #d1383d } img.minor { border-color: #e0a52b } .none { color: #6a737d } small { color: #57606a }
 @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117 } th { background: #1b222b }
  th, td { border-color: #30363d } tr.best td { background: #12301b } small, .none { color: #9aa4af } }

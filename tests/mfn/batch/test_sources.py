@@ -67,6 +67,8 @@ def test_urls(photos):
     assert paths("memory://bucket/x/*.jpg") == ["memory:///bucket/x/1.jpg"]
     assert paths("memory://bucket/x/1.jpg") == ["memory://bucket/x/1.jpg"]
     assert read_picture_bytes("memory://bucket/x/1.jpg") == b"data"
+    system.pipe_file("/bucket/names.txt", b"photos/a.png\n")
+    assert paths(lists=["memory://bucket/names.txt"]) == ["photos/a.png"]
     with pytest.raises(FileNotFoundError):
         read_picture_bytes("memory://bucket/none.jpg")
     assert is_url("s3://a/b") and not is_url("C:/a")
