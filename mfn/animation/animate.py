@@ -39,8 +39,10 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions, hooks: H
     avatars = [] if out.suffix.lower() in TAKE_SUFFIXES else [find_avatar(name) for name in options.avatars or [DEFAULT_AVATAR]]
     if any(same_file(out, avatar) for avatar in avatars):
         raise ValueError(f"{out}: this is the file of the avatar; choose another name with --out")
-    rigs = load_rigs(avatars, options.maps if avatars else (), *options.joints)
+    rigs = load_rigs(avatars, options.maps if avatars else (), options.joints, options.strength)
     hooks = hooks or Hooks()
+    for remark in dict.fromkeys(f"{rig.glb.path}: {remark}" for rig in rigs for remark in rig.remarks):
+        hooks.on_remark(remark)
     if not clip:
         return animate_photo(predictor, source, rigs, out, options, hooks)
     return animate_clip(predictor, source, rigs, out, options, hooks)

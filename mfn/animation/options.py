@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from retarget.rig.joints.find import JointNames
 
 if TYPE_CHECKING:
     from mfn.animation.people import Person
@@ -14,14 +16,6 @@ DEFAULT_TOLERANCE = 0.002
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of finished items and their total; 0 where the total is unknown."""
-
-
-class JointNames(NamedTuple):
-    """Names of a character's joints, for characters whose joints are not found by themselves. None: find it."""
-
-    head: str | None = None
-    neck: str | None = None
-    eyes: str | None = None  # "LEFT,RIGHT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +30,8 @@ class AnimateOptions:
     """JSON files that map an avatar's own target names; one for all avatars or one for each."""
     joints: JointNames = JointNames()  # noqa: RUF009  # immutable
     """Joints of the avatars."""
+    strength: Mapping[str, float] = field(default_factory=dict)
+    """How strongly the avatars answer, such as {"brows": 1.5}."""
     focal_px: float | None = None
     """Focal length of the camera, px of the input image. None: 1.2 times the longer side."""
     plain: bool = False
@@ -85,6 +81,8 @@ class Hooks:
 
     on_stage: Callable[[str], None] = ignore_stage
     """Called with a short text when a new stage begins, such as "drawing the characters"."""
+    on_remark: Callable[[str], None] = ignore_stage
+    """Called with a line for each thing that is special about an avatar, such as a texture that is not read."""
     on_frame: ProgressCallback = ignore_progress
     """Called after each frame in which faces were detected."""
     on_drawn: ProgressCallback = ignore_progress

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mfn.animation.animate import animate
-from mfn.animation.options import DEFAULT_TOLERANCE, AnimateOptions, AnimateResult, Hooks, JointNames
+from mfn.animation.options import DEFAULT_TOLERANCE, AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import PURPOSES
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import (
@@ -29,6 +29,8 @@ from retarget.io.command_line import (
     whole_number,
 )
 from retarget.io.progress import Progress
+from retarget.rig.joints.find import JointNames
+from retarget.rig.names.response import AREA_NAMES, parse_strength
 
 _SHEET = "the people with their numbers, for --drop"
 _DESCRIPTION = (
@@ -44,7 +46,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         out=None if options.out is None else Path(options.out),
         avatars=options.avatar,
         maps=options.map,
-        joints=JointNames(options.head, options.neck, options.eyes),
+        joints=JointNames(options.head, options.neck, options.eyes, options.jaw),
+        strength=parse_strength(options.strength),
         focal_px=options.focal,
         plain=options.plain,
         tolerance=options.tolerance,
@@ -63,13 +66,22 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     with Progress(options.quiet) as progress:
         progress.stage("loading the network")
         predictor = load_predictor(options)
-        hooks = Hooks(on_stage=progress.stage, on_frame=progress.bar("frames"), on_drawn=progress.bar("frames drawn"))
+        hooks = Hooks(
+            on_stage=progress.stage,
+            on_remark=progress.note,
+            on_frame=progress.bar("frames"),
+            on_drawn=progress.bar("frames drawn"),
+        )
         if not is_clip(options.input):
             result = animate(predictor, options.input, settings, hooks)
         else:
             with GracefulInterrupt() as interrupt:
                 clip_hooks = Hooks(
-                    on_stage=hooks.on_stage, on_frame=hooks.on_frame, on_drawn=hooks.on_drawn, should_stop=interrupt.take_request
+                    on_stage=hooks.on_stage,
+                    on_remark=hooks.on_remark,
+                    on_frame=hooks.on_frame,
+                    on_drawn=hooks.on_drawn,
+                    should_stop=interrupt.take_request,
                 )
                 result = animate(predictor, options.input, settings, clip_hooks)
     return _report(result, options.quiet, settings.people_sheet)
@@ -100,10 +112,13 @@ def _parser(verb: str) -> CommandParser:
     parser.add_argument("--resume", action="store_true", help="clips: continue a run that Ctrl-C stopped")
     text = "names of the avatar's own targets (see retarget inspect --write-map); one file for all avatars, or one for each"
     parser.add_argument("--map", action="append", default=[], metavar="NAMES.json", help=text)
+    text = f"how strongly the avatars answer, such as brows=1.5; {', '.join(AREA_NAMES)}, or ARKit's names"
+    parser.add_argument("--strength", action="append", default=[], metavar="NAME=FACTOR", help=text)
     for joint, nodes, what in (
         ("head", "NODE", "name or number of the avatar's head joint"),
         ("neck", "NODE", "name or number of the avatar's neck joint"),
         ("eyes", "LEFT,RIGHT", "names or numbers of the avatar's left and right eye joint"),
+        ("jaw", "NODE", "name or number of the avatar's jaw joint"),
     ):
         parser.add_argument(f"--{joint}", default=None, metavar=nodes, help=f"{what} (default: found automatically)")
     _add_choices(parser)

@@ -41,7 +41,7 @@ def as_one_mesh(rig: Rig) -> OneMesh | None:
     drawn = [node for node in document.get("nodes", []) if "mesh" in node]
     has_more = any(document.get(key) for key in ("skins", "animations", "extensions", "cameras"))
     has_more |= any(node.get("extensions") for node in document.get("nodes", []))
-    if has_more or len(drawn) < 2 or rig.eyes_turn or rig.has_body:
+    if has_more or len(drawn) < 2 or rig.eyes_turn or rig.has_body or rig.jaw is not None:
         return None
     if (np.linalg.det(rig.world[:, :3, :3]) <= 1e-12).any() or rig.expressions is not None:
         return None

@@ -20,7 +20,7 @@ from retarget.geometry.rotations import (
     scale_rotation,
 )
 from retarget.rig.rig import Rig
-from retarget.rig.skinned_mesh import GROUPS, HEAD, LEFT_EYE, NECK, RIGHT_EYE
+from retarget.rig.skinned_mesh import GROUPS, JAW, LEFT_EYE, NECK, ON_HEAD, RIGHT_EYE
 
 _BODY_SHARE = 0.5  # part of the head's turn to the side that a standing body makes
 _NECK_SHARE = 0.4  # part of the head's turn relative to the body that the neck makes
@@ -110,12 +110,13 @@ def pose_vertices(
     movement = np.repeat(placement.root[:, None], len(GROUPS), axis=1)
     movement[:, NECK] = neck
     head = neck @ rotation_about_point(_joint_position(rig, rig.head), placement.head)
-    movement[:, [HEAD, LEFT_EYE, RIGHT_EYE]] = head[:, None]
-    if rig.eyes is not None:
+    movement[:, ON_HEAD] = head[:, None]
+    movement[:, JAW] = head @ rig.jaw_movement(coefficients)
+    if rig.eye_pivots is not None:
         eye_rotations = rig.front_rotation.T @ rig.eye_rotations(coefficients) @ rig.front_rotation
-        for side, joint in enumerate(rig.eyes):
+        for side, pivot in enumerate(rig.eye_pivots):
             group = (LEFT_EYE, RIGHT_EYE)[side]
-            movement[:, group] = movement[:, group] @ rotation_about_point(_joint_position(rig, joint), eye_rotations[:, side])
+            movement[:, group] = movement[:, group] @ rotation_about_point(pivot, eye_rotations[:, side])
     weights = rig.weights(coefficients)
     columns = {morph.node: slice(morph.start, morph.stop) for morph in rig.morphs}
     no_weights = np.zeros((count, 0), np.float32)

@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 
 from retarget.animation.keyframes import reduce_linear, reduce_rotations
 from retarget.animation.pose import place_rig, turn_in_place
-from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
+from retarget.geometry.rotations import (
+    matrix_to_quaternion,
+    nearest_orthogonal,
+    nearest_rotation,
+    quaternion_to_matrix,
+    rotation_about_point,
+)
 from retarget.gltf.node_tree import local_matrix
 from retarget.performance.take import Take
 from retarget.rig.rig import Rig
 
+_MIN_TRANSLATION = 1e-5  # part of a joint's distance; less is rounding
 _TRANSLATION_M = 0.25  # tolerance of a translation at tolerance 1: what a turn of one radian moves at a head's size
 
 TrackPath = Literal["translation", "rotation", "weights"]
@@ -57,10 +64,12 @@ def make_tracks(rig: Rig, performance: Take, in_place: bool = False) -> list[Tra
         tracks.append(_track(rig.head, "rotation", _joint_rotation(rig, rig.head, placement.head)))
         if rig.neck is not None:
             tracks.append(_track(rig.neck, "rotation", _joint_rotation(rig, rig.neck, placement.neck)))
-    if rig.eyes_turn and rig.eyes is not None:
+    if rig.eyes_turn and rig.eyes is not None and rig.eye_pivots is not None:
         eye_rotations = rig.front_rotation.T @ rig.eye_rotations(performance.coefficients) @ rig.front_rotation
         for side, joint in enumerate(rig.eyes):
-            tracks.append(_track(joint, "rotation", _joint_rotation(rig, joint, eye_rotations[:, side])))
+            tracks += _joint_tracks(rig, joint, rotation_about_point(rig.eye_pivots[side], eye_rotations[:, side]))
+    if rig.jaw is not None:
+        tracks += _joint_tracks(rig, rig.jaw.joint, rig.jaw_movement(performance.coefficients))
     weights = rig.weights(performance.coefficients)
     tracks += [_track(morph.node, "weights", weights[:, morph.start : morph.stop]) for morph in rig.morphs]
     return tracks
@@ -102,12 +111,29 @@ def _track(node: int | None, path: TrackPath, values: NDArray[Any]) -> Track:
     return Track(node, path, np.ascontiguousarray(values, np.float32))
 
 
+def _joint_tracks(rig: Rig, joint: int, movement: NDArray[np.float64]) -> list[Track]:
+    """The rotation of a joint that moves by (K, 4, 4) in the rig's scene, and its translation if that changes."""
+    parent = rig.world[_parent(rig, joint)] if _parent(rig, joint) >= 0 else np.eye(4)
+    local = np.linalg.inv(parent) @ movement @ rig.world[joint]
+    tracks = [_track(joint, "rotation", _joint_rotation(rig, joint, movement[:, :3, :3]))]
+    rest = local_matrix(rig.glb.document["nodes"][joint])[:3, 3]
+    tolerance = _MIN_TRANSLATION * float(np.linalg.norm(rest) + np.linalg.norm(local[:, :3, 3], axis=1).max(initial=0))
+    if (np.abs(local[:, :3, 3] - rest) > tolerance).any():
+        tracks.append(_track(joint, "translation", local[:, :3, 3]))
+    return tracks
+
+
 def _joint_rotation(rig: Rig, joint: int, turn: NDArray[np.float64]) -> NDArray[np.float64]:
     """Local rotations (K, 4) of a joint that turn it by (K, 3, 3) in the rig's scene, relative to rest."""
-    parents = [number for number, node in enumerate(rig.glb.document["nodes"]) if joint in node.get("children", [])]
-    parent = nearest_rotation(rig.world[parents[0]]) if parents else np.eye(3)
-    own = nearest_rotation(local_matrix(rig.glb.document["nodes"][joint]))
+    node = rig.glb.document["nodes"][joint]
+    parent = nearest_orthogonal(rig.world[_parent(rig, joint)]) if _parent(rig, joint) >= 0 else np.eye(3)
+    own = nearest_rotation(local_matrix(node)) if "matrix" in node else quaternion_to_matrix(node.get("rotation", (0, 0, 0, 1)))
     return _shortest_path_signs(matrix_to_quaternion(parent.T @ turn @ parent @ own))
+
+
+def _parent(rig: Rig, joint: int) -> int:
+    """The node above a joint, -1 for none."""
+    return next((number for number, node in enumerate(rig.glb.document["nodes"]) if joint in node.get("children", [])), -1)
 
 
 def _shortest_path_signs(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:

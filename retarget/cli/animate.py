@@ -43,7 +43,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
             files = write_vrma(take, out, options.fps, options.tolerance, options.expressions)
         else:
             check_output(out)
-            rigs = load_characters(paths, options)
+            rigs = load_characters(paths, options, progress.note)
             settings = SceneOptions(
                 camera=camera_of(options, take.footage),
                 footage_file=find_footage(options, take.footage),

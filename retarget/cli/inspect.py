@@ -21,10 +21,10 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     path = character_path(options.rig)
     if options.write_map:
         from retarget.gltf.document import read_glb
-        from retarget.rig.name_map import write_name_map_draft
+        from retarget.rig.names.name_map import write_name_map_draft
 
         out = output_path(options.write_map, Path(), path)
-        count = write_name_map_draft(out, read_glb(path).document)
+        count = write_name_map_draft(out, read_glb(path))
         print(f"wrote {out}: {count} of 52 have a target; edit it, then give it as --map")
         return EXIT_DONE
     from retarget.cli.report import describe_rig

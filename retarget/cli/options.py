@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from retarget.io.command_line import number_in, whole_number
 from retarget.io.files import check_file, same_file
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, find_avatar
+from retarget.rig.names.response import AREA_NAMES, parse_strength
 
 if TYPE_CHECKING:
     from retarget.animation.surroundings import Camera
@@ -38,14 +40,18 @@ def add_avatars(parser: argparse.ArgumentParser) -> None:
 
 
 def add_rig_options(parser: argparse.ArgumentParser) -> None:
-    """Add --map, --head, --neck and --eyes."""
+    """Add --map, --strength, --head, --neck, --eyes and --jaw."""
     text = 'names of the character\'s own targets, a .json file: {"jawOpen": "Mouth_Open", "mouthSmileLeft": '
     text += '{"SmileL": 1, "CheekL": 0.3}}; one file for all characters, or one for each'
     parser.add_argument("--map", action="append", default=[], metavar="NAMES.json", help=text)
+    text = "how strongly the character answers, such as brows=1.5 or eyeBlink=1.2,jaw=0.8; "
+    text += f"{', '.join(AREA_NAMES)}, or ARKit's names; nothing moves farther than at 1"
+    parser.add_argument("--strength", action="append", default=[], metavar="NAME=FACTOR", help=text)
     for joint, nodes, what in (
         ("head", "NODE", "name or number of the head joint"),
         ("neck", "NODE", "name or number of the neck joint"),
         ("eyes", "LEFT,RIGHT", "names or numbers of the subject's left and right eye joint"),
+        ("jaw", "NODE", "name or number of the jaw joint"),
     ):
         parser.add_argument(f"--{joint}", metavar=nodes, help=f"{what} (default: found automatically)")
 
@@ -116,11 +122,19 @@ def character_path(name: str) -> Path:
     return path if path.suffix or path.exists() else find_avatar(name)
 
 
-def load_characters(paths: list[Path], options: argparse.Namespace) -> list[Rig]:
-    """Load characters with the options of `add_rig_options`."""
+def load_characters(
+    paths: list[Path], options: argparse.Namespace, on_remark: Callable[[str], None] | None = None
+) -> list[Rig]:
+    """Load characters with the options of `add_rig_options`. Call a function with each remark on them."""
+    from retarget.rig.joints.find import JointNames
     from retarget.rig.load import load_rigs
 
-    return load_rigs(paths, options.map, options.head, options.neck, options.eyes)
+    joints = JointNames(options.head, options.neck, options.eyes, options.jaw)
+    rigs = load_rigs(paths, options.map, joints, parse_strength(options.strength))
+    for remark in dict.fromkeys(f"{rig.glb.path}: {remark}" for rig in rigs for remark in rig.remarks):
+        if on_remark is not None:
+            on_remark(remark)
+    return rigs
 
 
 def output_path(given: str | None, default: Path, *inputs: str | Path | None) -> Path:

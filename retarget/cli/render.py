@@ -39,7 +39,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     out = output_path(options.out, _default_output(Path(options.take)), *inputs)
     with Progress(options.quiet) as progress:
         progress.stage(f"reading {options.take}")
-        take, rigs = read_take(options.take), load_characters(paths, options)
+        take, rigs = read_take(options.take), load_characters(paths, options, progress.note)
         if len(take):
             wanted_s = take.time_s.min() + options.time
             take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted_s).argmin()]]

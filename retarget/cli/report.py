@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.rig.name_map import node_name
+from retarget.rig.drivers import replaced_targets
+from retarget.rig.joints.jaw import JAW_ROWS
+from retarget.rig.names.name_map import node_name
 from retarget.rig.rig import Rig
 from retarget.rig.vrm.avatar import vrm_version
 
@@ -37,6 +39,8 @@ def list_effects(rig: Rig) -> list[Effect]:
         targets += _expression_effects(rig, row, owner)
         if rig.eyes_turn and name.startswith("eyeLook"):
             targets.append("left eye joint" if name.endswith("Left") else "right eye joint")
+        if rig.jaw is not None and row in JAW_ROWS and rig.jaw.follows()[JAW_ROWS.index(row)]:
+            targets.append("jaw joint")
         effects.append(Effect(name, ", ".join(targets)))
     return effects
 
@@ -73,9 +77,14 @@ def describe_rig(rig: Rig) -> list[str]:
         Lines: the effects of the 52, the joints and how they were found, facts of the file, and last what is missing.
     """
     document, effects = rig.glb.document, list_effects(rig)
-    lines = [f"{effect.name:20s} {effect.targets or 'no effect'}" for effect in effects]
+    empty = replaced_targets(rig.matrix, rig.moves, [name for morph in rig.morphs for name in morph.names])
+    lines = []
+    for effect in effects:
+        note = f" ({empty[effect.name][0]} is empty)" if effect.name in empty else ""
+        lines.append(f"{effect.name:20s} {effect.targets or 'no effect'}{note}")
     joints = [("head joint", rig.joints.head, 0), ("neck joint", rig.joints.neck, 1)]
     joints += [(f"{side} eye joint", (rig.eyes or (None, None))[k], 2) for k, side in enumerate(("left", "right"))]
+    joints.append(("jaw joint", rig.joints.jaw, 3))
     for what, joint, kind in joints:
         found = "none" if joint is None else f"{node_name(document, joint)} ({rig.joints.found_by[kind]})"
         lines.append(f"{what:20s} {found}")
@@ -91,10 +100,13 @@ def describe_rig(rig: Rig) -> list[str]:
     ]
     if not (rig.front_rotation == np.eye(3)).all():
         facts.append(("turned", f"it faces {_axis(rig.front_rotation[2])}, its top is {_axis(rig.front_rotation[1])}"))
+    if rig.response.is_changed:
+        facts.append(("response", rig.response.describe()))
     facts.append(("extensions", ", ".join(document.get("extensionsUsed", [])) or "none"))
     lines += [f"{what:20s} {text}" for what, text in facts]
     if rig.undriven:
         lines.append(f"{'not driven':20s} {len(rig.undriven)} of its targets: {', '.join(rig.undriven)}")
+    lines += [f"{'remark':20s} {remark}" for remark in rig.remarks]
     effect_count = f"{len(ARKIT_NAMES) - len(rig.unmapped)} of {len(ARKIT_NAMES)} have an effect"
     missing = f"missing: {', '.join(rig.unmapped)}" if rig.unmapped else "nothing is missing"
     return [*lines, f"{effect_count}; {missing}"]

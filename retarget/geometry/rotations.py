@@ -133,6 +133,15 @@ def nearest_rotation(matrix: ArrayLike) -> NDArray[np.float64]:
     return np.asarray((u * _proper_signs(u, vt)[..., None, :]) @ vt, np.float64)
 
 
+def nearest_orthogonal(matrix: ArrayLike) -> NDArray[np.float64]:
+    """Return the rotations or reflections (..., 3, 3) nearest to the linear parts of (..., 3, 3) or (..., 4, 4).
+
+    As `nearest_rotation`, but what mirrors stays a reflection.
+    """
+    u, _, vt = np.linalg.svd(np.asarray(matrix, np.float64)[..., :3, :3])
+    return np.asarray(u @ vt, np.float64)
+
+
 class Similarity(NamedTuple):
     """A similarity transform: point -> scale * rotation @ point + translation.
 

@@ -7,25 +7,32 @@ ranges of buffer views and accessors, references by index, and the node tree. Ot
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 import re
 import struct
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
+from retarget.gltf.reading.compression import decompress, is_fallback, meshopt_properties
+from retarget.gltf.reading.resources import Folder, Resources, load_uri, read_model
+from retarget.gltf.reading.tolerance import correct_document
 from retarget.gltf.validate import LISTS, check_document, check_extensions, index_of, non_negative_int
-from retarget.io.files import MAX_FILE_BYTES, atomic_write, check_file
+from retarget.io.files import atomic_write, check_file
 
 Document = dict[str, Any]
 
 WRITE_SUFFIXES = (".glb", ".gltf", ".vrm", ".vrma")
+_ZIP_MAGIC = b"PK\x03\x04"
 _MAGIC, _JSON, _BIN = 0x46546C67, 0x4E4F534A, 0x004E4942
 _PICTURES = {"image/png": re.compile(rb"\x89PNG"), "image/webp": re.compile(rb"RIFF....WEBP", re.DOTALL)}
 _PICTURES["image/ktx2"] = re.compile(rb"\xabKTX 20")
+_PICTURES["image/avif"] = re.compile(rb"....ftypavi[fs]", re.DOTALL)
+_WHITE_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
+)
 
 
 @dataclass
@@ -37,28 +44,34 @@ class Glb:
         binary: The bytes of buffer 0; on reading, all buffers are joined into it.
         chunks: Other chunks of a .glb as (type, bytes); they are written unchanged.
         path: Where the file came from, for error messages.
+        remarks: What was corrected or left out on reading.
     """
 
     document: Document
     binary: bytearray = field(default_factory=bytearray)
     chunks: list[tuple[int, bytes]] = field(default_factory=list)
     path: str = "glTF"
+    remarks: list[str] = field(default_factory=list)
 
 
 def read_glb(path: str | os.PathLike[str]) -> Glb:
-    """Read and check a .glb, .gltf or .vrm file.
+    """Read and check a .glb, .gltf or .vrm file, or a .zip archive with one of them.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, too large, compressed, or not glTF 2.0. The message is one line.
+        ValueError: The file is damaged, too large, or not glTF 2.0. The message is one line.
+        ImportError: The file is compressed, and its decoder is not installed.
     """
     source = check_file(path, "a .glb or .gltf file")
-    data = source.read_bytes()
     try:
-        glb = _unpack(data, source.parent)
+        data = source.read_bytes()
+        glb = _read_archive(source) if data[:4] == _ZIP_MAGIC else _unpack(data, Folder(source.parent))
+        glb.remarks += correct_document(glb.document)
         check_document(glb.document, glb.binary)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    except ImportError as error:
+        raise ImportError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"{path}: damaged glTF, a property is missing or of the wrong type ({error!r})") from None
     glb.path = str(path)
@@ -120,13 +133,22 @@ def add(glb: Glb, kind: str, item: Document) -> int:
     return len(items) - 1
 
 
-def _unpack(data: bytes, folder: Path) -> Glb:
+def _read_archive(source: Path) -> Glb:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            data, place = read_model(source, archive)
+            return _unpack(data, place)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"not a readable .zip archive ({error})") from None
+
+
+def _unpack(data: bytes, resources: Resources) -> Glb:
     """Split a container into its document and its joined buffers."""
     if data[:4] != b"glTF":
         if not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             raise ValueError("not a glTF file (expected .glb, .gltf or .vrm; Blender converts .fbx and others to it)")
         glb = Glb(_parse(data))
-        _join_buffers(glb, None, folder)
+        _join_buffers(glb, None, resources)
         return glb
     if len(data) < 20:
         raise ValueError(f"truncated GLB: {len(data)} bytes do not hold a header")
@@ -146,7 +168,7 @@ def _unpack(data: bytes, folder: Path) -> Glb:
         raise ValueError("damaged GLB: its first chunk is not JSON")
     binary = chunks.pop(1)[1] if len(chunks) > 1 and chunks[1][0] == _BIN else None
     glb = Glb(_parse(chunks[0][1].rstrip(b"\0")), chunks=chunks[1:])  # some programs pad with zeros instead of blanks
-    _join_buffers(glb, binary, folder)
+    _join_buffers(glb, binary, resources)
     return glb
 
 
@@ -171,48 +193,51 @@ def _parse(text: bytes) -> Document:
     return document
 
 
-def _join_buffers(glb: Glb, binary: bytes | None, folder: Path) -> None:
-    """Join all buffers, and the images beside a .gltf, in glb.binary; adapt the buffer views."""
-    offsets = []
+def _join_buffers(glb: Glb, binary: bytes | None, resources: Resources) -> None:
+    """Join all buffers, and the images beside a .gltf, in glb.binary; adapt the buffer views and unpack them."""
+    offsets, lengths = [], []
     for number, buffer in enumerate(glb.document.get("buffers", [])):
         length = non_negative_int(buffer, "byteLength", f"buffer {number}")
-        content = _load_uri(buffer["uri"], folder) if "uri" in buffer else binary if number == 0 else None
+        content = load_uri(buffer["uri"], resources) if "uri" in buffer else binary if number == 0 else None
+        if content is None and is_fallback(buffer):
+            content = binary if binary is not None and number == 0 else b""
+            length = min(length, len(content))
         if content is None or len(content) < length:
             have = "nothing" if content is None else f"{len(content)} bytes"
             raise ValueError(f"buffer {number} should have {length} bytes, there is {have}")
         glb.binary += b"\0" * (-len(glb.binary) % 4)
         offsets.append(len(glb.binary))
+        lengths.append(length)
         glb.binary += content[:length]
     for number, view in enumerate(glb.document.get("bufferViews", [])):
-        what = f"buffer view {number}"
-        buffer = index_of(view, "buffer", len(offsets), what)
-        start, length = non_negative_int(view, "byteOffset", what, 0), non_negative_int(view, "byteLength", what)
-        if start + length > glb.document["buffers"][buffer]["byteLength"]:
-            raise ValueError(f"{what} (bytes {start} to {start + length}) lies outside buffer {buffer}")
-        view.update(buffer=0, byteOffset=offsets[buffer] + start)
+        what, packed = f"buffer view {number}", meshopt_properties(view)
+        for item in (view,) if packed is None else (packed,):
+            buffer = index_of(item, "buffer", len(offsets), what)
+            start, length = non_negative_int(item, "byteOffset", what, 0), non_negative_int(item, "byteLength", what)
+            if start + length > lengths[buffer]:
+                raise ValueError(f"{what} (bytes {start} to {start + length}) lies outside buffer {buffer}")
+            item["byteOffset"] = offsets[buffer] + start
+        view["buffer"] = 0
     if offsets:
-        glb.document["buffers"] = [{k: v for k, v in glb.document["buffers"][0].items() if k != "uri"}]
+        glb.document["buffers"] = [{k: v for k, v in glb.document["buffers"][0].items() if k not in ("uri", "extensions")}]
         glb.document["buffers"][0]["byteLength"] = len(glb.binary)
-    for image in glb.document.get("images", []):
+    glb.binary = decompress(glb.document, glb.binary)
+    for number, image in enumerate(glb.document.get("images", [])):
         if "uri" in image:
-            content = _load_uri(image["uri"], folder)
-            image["bufferView"] = add_view(glb, content)
-            image["mimeType"] = next((kind for kind, marks in _PICTURES.items() if marks.match(content)), "image/jpeg")
-            del image["uri"]
+            _embed_image(glb, number, resources)
 
 
-def _load_uri(uri: str, folder: Path) -> bytes:
-    """Return the bytes of a data: URI or of a file in the folder of the .gltf. Nothing else is opened."""
-    if uri.startswith("data:"):
-        try:
-            return base64.b64decode(uri.partition(",")[2], validate=True)
-        except binascii.Error:
-            raise ValueError("a data: URI is not base64") from None
-    name = Path(unquote(uri))
-    if ":" in uri or "\0" in str(name) or name.is_absolute() or ".." in name.parts:
-        raise ValueError(f"refers to {uri[:80]!r} (expected a file in its own folder)")
-    if not (folder / name).is_file():
-        raise ValueError(f"refers to {uri[:80]!r}, which is not beside it")
-    if (folder / name).stat().st_size > MAX_FILE_BYTES:
-        raise ValueError(f"refers to {uri[:80]!r}, which is larger than {MAX_FILE_BYTES} bytes")
-    return (folder / name).read_bytes()
+def _embed_image(glb: Glb, number: int, resources: Resources) -> None:
+    """Append a picture that lies beside the document. If it is missing, its textures lose their picture, with a remark."""
+    image = glb.document["images"][number]
+    uri = image.pop("uri")
+    try:
+        content = load_uri(uri, resources)
+    except ValueError as error:
+        glb.remarks.append(f"{error}: this texture is not drawn")
+        content = _WHITE_PIXEL
+        for texture in glb.document.get("textures", []):
+            if texture.get("source") == number:
+                del texture["source"]
+    image["bufferView"] = add_view(glb, content)
+    image["mimeType"] = next((kind for kind, marks in _PICTURES.items() if marks.match(content)), "image/jpeg")

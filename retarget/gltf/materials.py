@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retarget.gltf.document import Document, Glb
-from retarget.io.image_decoder import Image, decode_rgba
+from retarget.gltf.textures import find_picture, read_texture
+from retarget.io.image_decoder import Image
 
 AlphaMode = Literal["OPAQUE", "MASK", "BLEND"]
 
-_MAX_TEXTURE_SIDE_PX = 1024
-_MAX_TEXTURE_PIXELS = 1 << 26  # of a stored texture, so that a small file cannot claim all memory
+_PLACEMENT_KEYS = ("texCoord", "offset", "rotation", "scale")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Material:
         cutoff: With alpha "MASK", the coverage below which nothing is drawn.
         two_sided: Whether the back of a triangle is drawn.
         gloss: 0 matte to 1 mirror-like.
-        emission: (3,) linear light that the surface emits.
+        emission: (3,) linear light that the surface emits, multiplied with `emission_mips`.
+        emission_mips: Textures of the light that it emits, as `mips`; they use the same texture coordinates.
         lit: Whether light changes its color.
     """
 
@@ -39,6 +40,7 @@ class Material:
     two_sided: bool = False
     gloss: float = 0.0
     emission: NDArray[np.float32] | float = 0.0
+    emission_mips: tuple[Image, ...] = ()
     lit: bool = True
 
 
@@ -70,6 +72,40 @@ def base_properties(material: Document) -> Document:
     return {**known, "metallicFactor": 0.0, "roughnessFactor": roughness}
 
 
+def uv_reference(material: Document) -> Document:
+    """Return the texture reference whose coordinates a material uses: of its base color, else of the light that it emits.
+
+    Returns:
+        {"index", "texCoord", "extensions"}, or {} without a texture.
+    """
+    return dict(base_properties(material).get("baseColorTexture") or material.get("emissiveTexture") or {})
+
+
+def unread_textures(glb: Glb) -> list[str]:
+    """Describe the textures that cannot be drawn, such as "skin (KTX2)", by the names of their materials."""
+    result = []
+    for number, material in enumerate(glb.document.get("materials", [])):
+        for reference in (base_properties(material).get("baseColorTexture"), material.get("emissiveTexture")):
+            unread = find_picture(glb, reference).unread
+            if unread:
+                result.append(f"{str(material.get('name') or f'material {number}')[:40]} ({unread})")
+    return list(dict.fromkeys(result))
+
+
+def sample_emission(material: Material, uv: NDArray[np.floating], level: int) -> NDArray[np.float32]:
+    """Sample the texture of the light that a material emits, which must have one.
+
+    Args:
+        material: The material.
+        uv: (F, 2) texture coordinates.
+        level: Which of the `emission_mips`.
+
+    Returns:
+        (F, 3) sRGB in [0, 1], to be converted to linear light and multiplied with `Material.emission`.
+    """
+    return sample_texture(replace(material, mips=material.emission_mips), uv, level)[:, :3]
+
+
 def sample_texture(material: Material, uv: NDArray[np.floating], level: int) -> NDArray[np.float32]:
     """Sample the texture of a material between its four nearest texels. The texture repeats.
 
@@ -94,45 +130,38 @@ def sample_texture(material: Material, uv: NDArray[np.floating], level: int) -> 
 
 
 def _read_material(glb: Glb, material: Document, textures: bool) -> Material:
-    base = base_properties(material)
-    texture = base.get("baseColorTexture")
+    base, extensions = base_properties(material), material.get("extensions") or {}
     roughness, metal = float(base.get("roughnessFactor", 1)), float(base.get("metallicFactor", 1))
     color = np.array(base.get("baseColorFactor", (1, 1, 1, 1)), np.float64).clip(0, 1).astype(np.float32)
-    emission = np.array(material.get("emissiveFactor", (0, 0, 0)), np.float64).clip(0, 1).astype(np.float32)
+    strength = float((extensions.get("KHR_materials_emissive_strength") or {}).get("emissiveStrength", 1))
+    emission = (strength * np.array(material.get("emissiveFactor", (0, 0, 0)), np.float64)).clip(0, 1).astype(np.float32)
     if color.shape != (4,) or emission.shape != (3,) or not (np.isfinite(color).all() and np.isfinite(emission).all()):
         raise ValueError(f"material {str(material.get('name'))[:40]}: a color is not 4 or 3 finite numbers")
+    emission_mips = _read_emission(glb, material) if textures and emission.any() else ()
+    if material.get("emissiveTexture") and not emission_mips:
+        emission = np.zeros_like(emission)  # without its texture the whole surface would glow
     return Material(
         color=color,
-        mips=_read_texture(glb, texture["index"]) if texture and textures else (),
+        mips=read_texture(glb, base.get("baseColorTexture")) if textures else (),
         alpha=cast("AlphaMode", str(material.get("alphaMode", "OPAQUE"))),
         cutoff=float(material.get("alphaCutoff", 0.5)),
         two_sided=bool(material.get("doubleSided", False)),
         gloss=(1 - roughness) * (1 - 0.5 * metal if "metallicRoughnessTexture" not in base else 0.2),
         emission=emission,
-        lit="KHR_materials_unlit" not in material.get("extensions", {}),
+        emission_mips=emission_mips,
+        lit="KHR_materials_unlit" not in extensions,
     )
 
 
-def _read_texture(glb: Glb, texture: int) -> tuple[Image, ...]:
-    """Decode a texture and halve it again and again. Nothing if it cannot be decoded: the plain color is drawn."""
-    import cv2
+def _read_emission(glb: Glb, material: Document) -> tuple[Image, ...]:
+    """The texture of the emitted light; its mean color if it has texture coordinates of its own."""
+    reference, shared = material.get("emissiveTexture") or {}, uv_reference(material)
+    mips = read_texture(glb, reference)
+    same = all(_placement(reference).get(key) == _placement(shared).get(key) for key in _PLACEMENT_KEYS)
+    return mips if same else mips[-1:]
 
-    textures, images = glb.document.get("textures", []), glb.document.get("images", [])
-    item = textures[texture] if isinstance(texture, int) and 0 <= texture < len(textures) else {}
-    source = item.get("extensions", {}).get("EXT_texture_webp", {}).get("source", item.get("source"))
-    if source is None or not 0 <= source < len(images):
-        return ()
-    view = glb.document["bufferViews"][images[source]["bufferView"]]
-    data = bytes(glb.binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]])
-    image = decode_rgba(data, _MAX_TEXTURE_PIXELS, f"{glb.path}: image {source}")
-    if image is None:
-        return ()
-    shrink = max(image.shape[:2]) / _MAX_TEXTURE_SIDE_PX
-    if shrink > 1:
-        size = max(1, round(image.shape[1] / shrink)), max(1, round(image.shape[0] / shrink))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    mips = [image]
-    while min(mips[-1].shape[:2]) > 1:
-        half = mips[-1].shape[1] // 2, mips[-1].shape[0] // 2
-        mips.append(np.asarray(cv2.resize(mips[-1], half, interpolation=cv2.INTER_AREA), np.uint8))
-    return tuple(mips)
+
+def _placement(reference: Document) -> Document:
+    """The texture coordinates that a texture reference names, and how they are transformed."""
+    transform = (reference.get("extensions") or {}).get("KHR_texture_transform") or {}
+    return {"texCoord": reference.get("texCoord", 0), **transform}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import Document, Glb
-from retarget.gltf.materials import base_properties
+from retarget.gltf.materials import uv_reference
 
 _TRIANGLES_MODE = 4
 _MAX_UV = 1e6
@@ -46,6 +46,18 @@ class NodeMesh(NamedTuple):
     deltas: NDArray[np.float32]
 
 
+class Influences(NamedTuple):
+    """Which joints move the vertices of a node.
+
+    Attributes:
+        nodes: (V_i, I) numbers of nodes.
+        weights: (V_i, I) how much a vertex follows each; rows add up to 1.
+    """
+
+    nodes: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
 class _Skin(NamedTuple):
     """matrices: (V_p, G, 3, 4); group_weights: (V_p, G), as in `NodeMesh`."""
 
@@ -71,9 +83,7 @@ def read_node_mesh(
     mesh = glb.document["meshes"][glb.document["nodes"][node]["mesh"]]
     parts: list[NodeMesh] = []
     count = 0
-    for primitive in mesh["primitives"]:
-        if primitive.get("mode", _TRIANGLES_MODE) != _TRIANGLES_MODE or "POSITION" not in primitive["attributes"]:
-            continue
+    for primitive in _triangle_primitives(mesh):
         part = _read_primitive(glb, primitive)
         size = len(part.positions)
         skin = _read_skin(glb, node, primitive, size, _Bones(world, group_of_node, group_count))
@@ -87,6 +97,37 @@ def read_node_mesh(
         count += size
         parts.append(part)
     return _join(parts) if parts else None
+
+
+def read_influences(glb: Glb, node: int) -> Influences | None:
+    """Read which joints move the vertices of a node, in the order of `read_node_mesh`. None if it has no triangles.
+
+    Vertices without a skin follow their node.
+    """
+    document = glb.document
+    skin_number = document["nodes"][node].get("skin")
+    nodes, weights = [], []
+    for primitive in _triangle_primitives(document["meshes"][document["nodes"][node]["mesh"]]):
+        attributes = primitive["attributes"]
+        if skin_number is None or "JOINTS_0" not in attributes or "WEIGHTS_0" not in attributes:
+            count = document["accessors"][attributes["POSITION"]]["count"]
+            nodes.append(np.full((count, 1), node))
+            weights.append(np.ones((count, 1)))
+            continue
+        joints = np.array(document["skins"][skin_number]["joints"])
+        number, weight = _read_influences(glb, primitive, node, len(joints))
+        nodes.append(joints[number])
+        weights.append(weight)
+    if not nodes:
+        return None
+    most = max(part.shape[1] for part in nodes)
+    padded = [[np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in parts] for parts in (nodes, weights)]
+    return Influences(np.concatenate(padded[0]).astype(np.int64), np.concatenate(padded[1]))
+
+
+def _triangle_primitives(mesh: Document) -> list[Document]:
+    """The primitives that are read: lines, points and strips are no part of a face."""
+    return [p for p in mesh["primitives"] if p.get("mode", _TRIANGLES_MODE) == _TRIANGLES_MODE and "POSITION" in p["attributes"]]
 
 
 def _join(parts: Sequence[NodeMesh]) -> NodeMesh:
@@ -126,13 +167,12 @@ def _read_primitive(glb: Glb, primitive: Document) -> NodeMesh:
 
 
 def _read_uv(glb: Glb, primitive: Document, count: int) -> NDArray[np.float32]:
-    """(V_p, 2) coordinates of the base color texture, with the material's texture transform applied.
+    """(V_p, 2) coordinates of the base color texture (or of the emitted light), with the material's texture transform applied.
 
     Quantized files store texture coordinates as integers and need that transform.
     """
     materials, number = glb.document.get("materials", []), primitive.get("material", -1)
-    surface = base_properties(materials[number]) if 0 <= number < len(materials) else {}
-    texture = surface.get("baseColorTexture") or {}
+    texture = uv_reference(materials[number]) if 0 <= number < len(materials) else {}
     transform = (texture.get("extensions") or {}).get("KHR_texture_transform", {})
     name = f"TEXCOORD_{transform.get('texCoord', texture.get('texCoord', 0))}"
     if name not in primitive["attributes"]:
@@ -178,15 +218,22 @@ def _read_skin(glb: Glb, node: int, primitive: Document, count: int, bones: _Bon
     if "inverseBindMatrices" in skin:
         bind = read_accessor(glb, skin["inverseBindMatrices"])[: len(transforms)].reshape(-1, 4, 4).transpose(0, 2, 1)
         transforms = transforms @ bind
-    sets = [k for k in range(_MAX_INFLUENCE_SETS) if f"JOINTS_{k}" in attributes and f"WEIGHTS_{k}" in attributes]
-    joints = np.concatenate([read_accessor(glb, attributes[f"JOINTS_{k}"]) for k in sets], axis=1).astype(np.int64)
-    weights = np.concatenate([read_accessor(glb, attributes[f"WEIGHTS_{k}"]) for k in sets], axis=1).astype(np.float64)
-    if joints.shape != weights.shape or joints.max() >= len(transforms):
-        raise ValueError(f"{glb.path}: vertices of node {node} use joint {joints.max()} of {len(transforms)}")
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+    joints, weights = _read_influences(glb, primitive, node, len(transforms))
     group = bones.group_of_node[np.array(skin["joints"])][joints]  # (V_p, influences)
     row = np.arange(count)
     for k in range(joints.shape[1]):
         np.add.at(matrices, (row, group[:, k]), weights[:, k, None, None] * transforms[joints[:, k], :3])
         np.add.at(group_weights, (row, group[:, k]), weights[:, k])
     return _Skin(matrices, group_weights)
+
+
+def _read_influences(glb: Glb, primitive: Document, node: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Numbers of joints among the `count` ones of the skin, and weights, both (V_p, I)."""
+    attributes = primitive["attributes"]
+    sets = [k for k in range(_MAX_INFLUENCE_SETS) if f"JOINTS_{k}" in attributes and f"WEIGHTS_{k}" in attributes]
+    joints = np.concatenate([read_accessor(glb, attributes[f"JOINTS_{k}"]) for k in sets], axis=1).astype(np.int64)
+    weights = np.concatenate([read_accessor(glb, attributes[f"WEIGHTS_{k}"]) for k in sets], axis=1).astype(np.float64)
+    if joints.shape != weights.shape or joints.max() >= count:
+        raise ValueError(f"{glb.path}: vertices of node {node} use joint {joints.max()} of {count}")
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+    return joints, weights

@@ -26,34 +26,20 @@ LISTS = (
     "skins",
     "textures",
 )
-_MAX_COUNT = 1 << 24  # elements of one accessor, so that a small file cannot claim all memory
+MAX_COUNT = 1 << 24
+"""Elements that an accessor may have, so that a small file cannot claim all memory."""
+
 _MAX_NODES = 1 << 15  # so that a small file with many copies cannot take very long
-_COMPRESSION = {
-    "KHR_draco_mesh_compression": "Draco",
-    "EXT_meshopt_compression": "meshopt",
-    "KHR_meshopt_compression": "meshopt",
-}
 # Extensions that a file may require: quantized numbers are read; the others change only how surfaces look, or add behavior.
 _KNOWN = ("KHR_mesh_quantization", "KHR_lights_punctual", "KHR_xmp_json_ld", "VRM", "VRMC_")
+_UNPACKED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression")
 _LOOKS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "EXT_lights_", "MSFT_texture_")
 
 
 def check_extensions(document: Document) -> None:
-    """Raise ValueError if meshes are compressed, or if the file requires an extension that is not read here."""
-    views = [name for view in document.get("bufferViews", []) for name in view.get("extensions", {})]
-    parts = [part for mesh in document.get("meshes", []) for part in mesh.get("primitives", [])]
-    places = [(part, document["accessors"][part["attributes"]["POSITION"]]) for part in parts if part.get("extensions")]
-    views += [name for part, place in places if "bufferView" not in place for name in part["extensions"]]
-    for name in [*document.get("extensionsRequired", []), *views]:
-        if name in _COMPRESSION:
-            is_vrm = any(key.startswith("VRM") for key in document.get("extensions", {}))
-            tool = "from Blender's VRM add-on" if is_vrm else "or: npx @gltf-transform/cli copy IN.glb OUT.glb"
-            raise ValueError(
-                f"its meshes are {_COMPRESSION[name]}-compressed ({name}), which is not read; export it again without "
-                f"compression, {tool}"
-            )
+    """Raise ValueError if the file requires an extension that is not read here."""
     for name in document.get("extensionsRequired", []):
-        if not name.startswith((*_KNOWN, *_LOOKS)):
+        if not name.startswith((*_KNOWN, *_LOOKS, *_UNPACKED)):
             raise ValueError(f"it requires the extension {name[:60]}, which is not read; export it again without it")
 
 
@@ -113,8 +99,8 @@ def _check_accessor(document: Document, accessor: Document, what: str, binary: b
     if kind.startswith("MAT") and component != 5126:
         raise ValueError(f"{what}: matrices of type {component} are not read (expected 5126, float)")
     count = non_negative_int(accessor, "count", what)
-    if not 1 <= count <= _MAX_COUNT:
-        raise ValueError(f"{what}: claims {count} elements (expected 1 to {_MAX_COUNT})")
+    if not 1 <= count <= MAX_COUNT:
+        raise ValueError(f"{what}: claims {count} elements (expected 1 to {MAX_COUNT})")
     size = np.dtype(COMPONENT[component]).itemsize * WIDTH[kind]
     if "bufferView" in accessor:
         _check_fit(document, accessor, size, count, what)

@@ -64,7 +64,7 @@ def decode_image(data: bytes, name: str = "image") -> Image:
 
 
 def decode_rgba(data: bytes, max_pixels: int, name: str) -> Image | None:
-    """Decode a PNG, JPEG or WebP texture.
+    """Decode a PNG, JPEG, WebP or AVIF texture.
 
     Args:
         data: The bytes of the file.
@@ -85,7 +85,7 @@ def decode_rgba(data: bytes, max_pixels: int, name: str) -> Image | None:
     check_image_size(size, max_pixels, name)
     stored = _decode(data, unchanged=True)
     if stored is None:
-        return None
+        return _decode_rgba_by_pillow(data)
     if stored.dtype == np.uint16:
         stored = (stored >> 8).astype(np.uint8)
     channels = 1 if stored.ndim == 2 else stored.shape[2]
@@ -93,10 +93,20 @@ def decode_rgba(data: bytes, max_pixels: int, name: str) -> Image | None:
     return np.asarray(cv2.cvtColor(stored, conversion), np.uint8)
 
 
-def image_size(data: bytes) -> tuple[int, int] | None:
-    """Return (width, height) in pixels from the header of a PNG, JPEG or WebP file; None for any other data."""
+def _decode_rgba_by_pillow(data: bytes) -> Image | None:
     try:
-        return open_header(io.BytesIO(data), ("PNG", "JPEG", "WEBP")).size
+        return np.asarray(open_header(io.BytesIO(data)).convert("RGBA"), np.uint8)
+    except Exception:  # Pillow raises many types for damaged files
+        return None
+
+
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """Return (width, height) in pixels from the header of a PNG, JPEG, WebP or AVIF file; None for any other data.
+
+    Pillow reads AVIF only where it was built with that format, as it is on PyPI.
+    """
+    try:
+        return open_header(io.BytesIO(data), ("PNG", "JPEG", "WEBP", "AVIF")).size
     except Exception:  # Pillow raises many types for damaged files
         return None
 

@@ -13,10 +13,11 @@ _CLEAR_LINE = "\r\x1b[K"
 class Progress:
     """Progress bar and status line of one command, on stderr. Use it in a `with` statement, which removes them at its end.
 
-    Nothing is shown where stderr is no terminal, or where `quiet` is set.
+    Nothing is shown where stderr is no terminal, or where `quiet` is set. Notes are shown where stderr is no terminal, too.
     """
 
     def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._shown = not quiet and sys.stderr.isatty()
         self._bar: Any = None
         self._unit = ""
@@ -28,6 +29,12 @@ class Progress:
             self._clear()
             print(f"{text} ...", end="", file=sys.stderr, flush=True)
             self._status = True
+
+    def note(self, text: str) -> None:
+        """Print a line that stays."""
+        if not self._quiet:
+            self._clear()
+            print(f"note: {text}", file=sys.stderr)
 
     def bar(self, unit: str) -> Callable[[int, int], None]:
         """Return a callback that draws a progress bar.

@@ -130,7 +130,8 @@ class OpenGlDrawer:
         height, width = picture.shape[:2]
         buffers = self._buffers(rig, whole_body)
         depth = -vertices[buffers.used, 2]
-        if not len(depth) or depth.min() <= MIN_DEPTH_M or max(height, width) > self._max_side // SAMPLES:
+        glows = any(material.emission_mips for material in rig.materials)  # which the shaders do not know
+        if not len(depth) or depth.min() <= MIN_DEPTH_M or max(height, width) > self._max_side // SAMPLES or glows:
             return False
         points = project(vertices, focal_px, width, height)
         low = np.floor(points[buffers.used, :2].min(axis=0)).clip(0, (width, height)).astype(int)

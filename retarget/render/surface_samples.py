@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.gltf.materials import Material, sample_texture
+from retarget.gltf.materials import Material, sample_emission, sample_texture
 from retarget.render.fast_rasterizer import interpolate_corners
 from retarget.render.shading import LIGHT_DIRECTION, shade, srgb_to_linear
 
@@ -175,7 +175,11 @@ def _lit_colors(surface: Surface, material: Ints, values: NDArray[np.float32]) -
     glossy, shine = np.flatnonzero((gloss[material] > 0) & (toward_half > _MIN_SHINE)), np.zeros(len(material), np.float32)
     of_glossy = gloss[material[glossy]]
     shine[glossy] = 0.5 * of_glossy * np.power(toward_half[glossy].clip(0, 1), 8 + 60 * of_glossy)
-    light = shade(color[:, :3], normal) + shine[:, None] + emission[material]
+    emitted = emission[material]
+    for number in (k for k, m in enumerate(materials) if m.emission_mips):
+        rows = np.flatnonzero(material == number)
+        emitted[rows] *= srgb_to_linear(sample_emission(materials[number], values[rows, 3:5], surface.levels.get(number, 0)))
+    light = shade(color[:, :3], normal) + shine[:, None] + emitted
     is_lit = np.array([m.lit for m in materials])
     color[:, :3] = light if is_lit.all() else np.where(is_lit[material][:, None], light, color[:, :3])
     color[:, 3] = _coverage(materials, material, color[:, 3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,16 +14,30 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.document import Glb, read_glb
 from retarget.gltf.materials import load_materials
-from retarget.gltf.node_tree import Document, subtree, world_matrices
-from retarget.rig.arm_pose import lower_arms
+from retarget.gltf.node_tree import Document, world_matrices
 from retarget.rig.avatars import find_avatar
-from retarget.rig.joints import Joints, find_joints
-from retarget.rig.measure import front_rotation, measure_head
-from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices, stored_weights
-from retarget.rig.name_map import NameMap, check_name_map, read_name_map, target_columns
+from retarget.rig.drivers import Drivers, find_drivers
+from retarget.rig.joints.arm_pose import lower_arms
+from retarget.rig.joints.carried import carried_weights, find_head_by_face
+from retarget.rig.joints.find import JointNames, Joints, find_joints
+from retarget.rig.joints.jaw import JAW_ROWS, HeadFrame, JawMotion, measure_jaw
+from retarget.rig.measure import Facing, HeadMeasure, find_facing, measure_head, moved_by_face, movement_at
+from retarget.rig.morph_targets import MorphNode, choose_scene, find_morphs, moves_vertices, stored_weights
+from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, read_rig_map
+from retarget.rig.names.response import read_response
+from retarget.rig.remarks import EYES_ELSEWHERE, JAW_STAYS, MIRRORED, list_remarks, no_face_message
 from retarget.rig.rig import Rig
-from retarget.rig.skinned_mesh import BODY, HEAD, LEFT_EYE, NECK, RIGHT_EYE, SkinnedMesh, load_skinned_mesh
-from retarget.rig.target_names import match_targets
+from retarget.rig.skinned_mesh import (
+    BODY,
+    JAW,
+    LEFT_EYE,
+    NECK,
+    ON_HEAD,
+    RIGHT_EYE,
+    SkinnedMesh,
+    check_size,
+    load_skinned_mesh,
+)
 from retarget.rig.vrm.avatar import (
     gaze_uses_expressions,
     humanoid_bones,
@@ -30,11 +45,11 @@ from retarget.rig.vrm.avatar import (
     max_eye_angles_rad,
     vrm_version,
 )
-from retarget.rig.vrm.expressions import VrmExpressions, covers_face
 
 _GAZE_ROWS = [row for row, name in enumerate(ARKIT_NAMES) if name.startswith("eyeLook")]
 _VRM0_FRONT = np.diag([-1.0, 1, -1])  # VRM 0.x faces -z: half a turn about y
 _MIN_BODY_SHARE = 0.01  # part of the vertices from which on a character has a body
+_MAX_JAW_SHARE = 0.6  # part of the head's vertices that may hang on a joint that was found as the jaw
 
 
 def load_rig(
@@ -43,15 +58,20 @@ def load_rig(
     head: str | None = None,
     neck: str | None = None,
     eyes: str | None = None,
+    jaw: str | None = None,
+    strength: Mapping[str, float] | None = None,
 ) -> Rig:
     """Load a character.
 
     Args:
-        path: A .glb, .gltf or .vrm file, or the name of one of our characters ("robot", "lion", "person", "monster").
-        names: A map for targets with names of their own: a .json file or its content (see `retarget.rig.name_map`).
+        path: A .glb, .gltf, .vrm or .zip file, or the name of one of our characters ("robot", "lion", "person", "monster").
+        names: A map for targets with names of their own, and response curves: a .json file or its content (see
+            `retarget.rig.names.name_map`).
         head: Name or number of the head joint. None: search.
         neck: Name or number of the neck joint. None: search.
         eyes: Names or numbers of both eye joints, "LEFT,RIGHT". None: search.
+        jaw: Name or number of the jaw joint. None: search.
+        strength: How strongly it answers: {"brows": 1.5} (see `retarget.rig.names.response`).
 
     Returns:
         The rig, with its arms lowered.
@@ -59,36 +79,34 @@ def load_rig(
     Raises:
         FileNotFoundError: There is no such file or character.
         ValueError: The file is damaged, or the character cannot show a face. The message is one line.
+        ImportError: Its meshes are compressed, and the decoder is not installed.
     """
     path = path if Path(path).suffix or Path(path).exists() else find_avatar(Path(path))
     glb = read_glb(path)
-    name_map = check_name_map(names) if isinstance(names, Mapping) else {} if names is None else read_name_map(names)
+    rig_map = NO_MAP if names is None else check_rig_map(names) if isinstance(names, Mapping) else read_rig_map(names)
     try:
-        joints = find_joints(glb.document, head, neck, eyes)
-        rig = _make_rig(glb, joints, name_map)
+        rig = _make_rig(glb, JointNames(head, neck, eyes, jaw), rig_map)
         load_materials(glb, textures=False)  # only to check them
     except ValueError as error:
         raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"{path}: damaged glTF, a property is missing or of the wrong type ({error!r:.100})") from None
-    return rig
+    return replace(rig, response=read_response(strength or {}, rig_map.curves))
 
 
 def load_rigs(
     paths: Sequence[str | os.PathLike[str]],
     maps: Sequence[str] = (),
-    head: str | None = None,
-    neck: str | None = None,
-    eyes: str | None = None,
+    joints: JointNames | None = None,
+    strength: Mapping[str, float] | None = None,
 ) -> list[Rig]:
     """Load several characters.
 
     Args:
         paths: Files or names of our characters.
         maps: Name maps: none, one for all, or one for each.
-        head: Head joint of all of them; see `load_rig`.
-        neck: Neck joint of all of them.
-        eyes: Eye joints of all of them.
+        joints: The joints of all of them that the user names.
+        strength: How strongly all of them answer; see `load_rig`.
 
     Raises:
         FileNotFoundError: A file does not exist.
@@ -96,117 +114,162 @@ def load_rigs(
     """
     if len(maps) not in (0, 1, len(paths)):
         raise ValueError(f"{len(maps)} name maps for {len(paths)} characters (expected one for each, or one for all)")
-    return [load_rig(path, maps[k % len(maps)] if maps else None, head, neck, eyes) for k, path in enumerate(paths)]
+    given = joints or JointNames()
+    return [
+        load_rig(path, maps[k % len(maps)] if maps else None, *given, strength=strength) for k, path in enumerate(paths)
+    ]
 
 
-class _Drivers(NamedTuple):
-    """What drives the targets. matrix: (52, M) coefficients to weights; expressions: what drives them besides."""
+class _Parts(NamedTuple):
+    """What a character is made of. moves: (M,) whether a target moves any vertex; world: (K, 4, 4) node to scene."""
 
-    matrix: NDArray[np.float32]
-    expressions: VrmExpressions | None
+    joints: Joints
+    mesh: SkinnedMesh
+    morphs: tuple[MorphNode, ...]
+    moves: NDArray[np.bool_]
+    drivers: Drivers
+    world: NDArray[np.float64]
 
-    def follows(self) -> NDArray[np.bool_]:
-        """(52, M) whether a target follows a coefficient, directly or by an expression."""
-        direct: NDArray[np.bool_] = self.matrix != 0
-        if self.expressions is None:
-            return direct
-        by_expression: NDArray[np.bool_] = (self.expressions.mapping.matrix > 0) @ (self.expressions.binds != 0)
-        return direct | by_expression
+    def drives(self) -> NDArray[np.bool_]:
+        """(52, M) which coefficient drives which target that moves."""
+        result: NDArray[np.bool_] = self.drivers.follows() & self.moves
+        return result
 
 
-def _make_rig(glb: Glb, joints: Joints, name_map: NameMap) -> Rig:
+def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
     document = glb.document
+    remarks = choose_scene(document)
+    check_size(document)
     lower_arms(document, humanoid_bones(document))
-    morphs = find_morphs(document)
-    mesh = load_skinned_mesh(glb, joints.head, joints.eyes, joints.neck)
-    if joints.head is not None and joints.found_by[0] != "given" and not _has_skin(document, mesh, joints):
-        joints = joints._replace(head=None, neck=None, found_by=("", "", joints.found_by[2]))
-        mesh = load_skinned_mesh(glb, None, joints.eyes)
-    moves, world = moves_vertices(mesh, morphs), world_matrices(document)
+    parts = _find_head(glb, given, _read_parts(glb, given, rig_map))
+    version = vrm_version(document)
+    facing = find_facing(parts.mesh, parts.morphs, parts.drives())
+    if version and not (facing.is_measured and facing.rotation[1, 1] == 1):
+        facing = Facing({"1.0": np.eye(3), "0.x": _VRM0_FRONT}[version])
+    if facing.is_mirrored:
+        remarks.append(MIRRORED)
+        parts = _exchange_sides(glb, parts, given, rig_map)
+    mesh, joints, drives = parts.mesh, parts.joints, parts.drives()
     by_expression = gaze_uses_expressions(document)
-    expressions = load_vrm_expressions(document, morphs, joints.eyes is not None and not by_expression)
-    drivers = _find_drivers(document, morphs, moves, expressions, name_map)
-    follows = drivers.follows()
-    names = [name for morph in morphs for name in morph.names]
-    if not follows.any():
-        raise ValueError(_no_face_message(names))
-    drives = follows & moves
-    targets_move_gaze = _targets_move_eyes(mesh, morphs, drives) or (by_expression and bool(drives[_GAZE_ROWS].any()))
+    targets_move_gaze = _targets_move_eyes(parts) or (by_expression and bool(drives[_GAZE_ROWS].any()))
     eyes_turn = bool(mesh.group_weights[:, [LEFT_EYE, RIGHT_EYE]].any()) and not targets_move_gaze
+    places = None if joints.eyes is None else parts.world[list(joints.eyes), :3, 3]
+    measure = measure_head(mesh, parts.morphs, drives, places, facing.rotation)
+    has_moved = places is not None and measure.eye_pivots is not None and not np.allclose(measure.eye_pivots, places)
+    if eyes_turn and has_moved:
+        remarks.append(EYES_ELSEWHERE)
+    jaw = _make_jaw(parts, measure, facing, remarks)
     has_effect: NDArray[np.bool_] = np.any(drives, axis=1)
     has_effect[_GAZE_ROWS] |= eyes_turn
-    version = vrm_version(document)
-    front = {"1.0": np.eye(3), "0.x": _VRM0_FRONT}[version] if version else front_rotation(mesh, morphs, drives)
-    eyes = None if joints.eyes is None else world[list(joints.eyes), :3, 3]
-    measure = measure_head(mesh, morphs, drives, eyes, front)
+    if jaw is not None:
+        has_effect[list(JAW_ROWS)] |= jaw.follows()
+    names = [name for morph in parts.morphs for name in morph.names]
+    follows = parts.drivers.follows()
+    is_avatar = "head" in humanoid_bones(document)
+    if not (follows.any() or is_avatar or jaw is not None or (eyes_turn and _has_unnamed_targets(document))):
+        raise ValueError(no_face_message(names))
     body_share = (mesh.group_weights[:, [BODY, NECK]].sum(axis=1) > 0.5).mean()
     is_driven: NDArray[np.bool_] = np.any(follows, axis=0)
     return Rig(
         glb=glb,
-        morphs=morphs,
-        matrix=drivers.matrix,
-        expressions=drivers.expressions,
-        moves=moves,
-        rest_weights=np.where(is_driven, 0, stored_weights(document, morphs)).astype(np.float32),
+        morphs=parts.morphs,
+        matrix=parts.drivers.matrix,
+        expressions=parts.drivers.expressions,
+        moves=parts.moves,
+        rest_weights=np.where(is_driven, 0, stored_weights(document, parts.morphs)).astype(np.float32),
         joints=joints,
         eyes_turn=eyes_turn,
         eye_angles_rad=max_eye_angles_rad(document),
         eye_center=measure.eye_center,
+        eye_pivots=measure.eye_pivots,
+        jaw=jaw,
         scale=measure.scale,
-        front_rotation=front,
+        front_rotation=facing.rotation,
         has_body=joints.head is not None and bool(body_share > _MIN_BODY_SHARE),
         unmapped=tuple(name for name, has in zip(ARKIT_NAMES, has_effect, strict=True) if not has),
         undriven=tuple(dict.fromkeys(name for name, driven in zip(names, is_driven, strict=True) if not driven)),
-        world=world,
+        remarks=(*list_remarks(glb, parts.morphs, parts.moves, parts.drivers), *remarks),
+        world=parts.world,
         mesh=mesh,
     )
 
 
-def _has_skin(document: Document, mesh: SkinnedMesh, joints: Joints) -> bool:
-    """Whether any vertex follows the head joint. Some files have a skeleton beside a face that is not bound to it."""
-    below_head = set(subtree(document, [joints.head] if joints.head is not None else []))
-    groups = [HEAD, *(LEFT_EYE + side for side, eye in enumerate(joints.eyes or ()) if eye in below_head)]
-    return bool(mesh.group_weights[:, groups].any())
+def _read_parts(glb: Glb, given: JointNames, rig_map: RigMap) -> _Parts:
+    """The joints by their names, and what drives the targets."""
+    document = glb.document
+    morphs = find_morphs(document)
+    joints = find_joints(document, given, carried_weights(glb))
+    mesh = _load_mesh(glb, joints)
+    if joints.head is not None and joints.found_by.head != "given" and not mesh.group_weights[:, ON_HEAD].any():
+        joints = joints._replace(head=None, neck=None, found_by=joints.found_by._replace(head="", neck=""))
+        mesh = _load_mesh(glb, joints)
+    moves = moves_vertices(mesh, morphs)
+    by_joints = joints.eyes is not None and not gaze_uses_expressions(document)
+    expressions = load_vrm_expressions(document, morphs, moves, by_joints)
+    drivers = find_drivers(document, morphs, moves, expressions, rig_map.targets)
+    parts = _Parts(joints, mesh, morphs, moves, drivers, world_matrices(document))
+    return _without_wrong_jaw(glb, parts)
 
 
-def _find_drivers(
-    document: Document,
-    morphs: Sequence[MorphNode],
-    moves: NDArray[np.bool_],
-    expressions: VrmExpressions | None,
-    name_map: NameMap,
-) -> _Drivers:
-    """Decide what drives each target.
-
-    The name map takes precedence. For a VRM its expressions come next, unless only its targets have ARKit's names.
-    """
-    shares_of = match_targets([morph.names for morph in morphs], other_makers=expressions is None)
-    matrix = np.zeros((len(ARKIT_NAMES), len(shares_of)), np.float32)
-    for column, shares in enumerate(shares_of):
-        for name, share in shares.items():
-            matrix[ARKIT_NAMES.index(name), column] = share
-    if expressions is not None and not expressions.is_perfect_sync and covers_face(np.any(matrix[:, moves], axis=1)):
-        expressions = None
-    if expressions is not None:
-        matrix[(expressions.mapping.matrix > 0).any(axis=1)] = 0
-        expressions = expressions.without_inputs([ARKIT_NAMES.index(name) for name in name_map])
-    for name, targets in name_map.items():
-        row = ARKIT_NAMES.index(name)
-        matrix[row] = 0
-        for target, factor in targets.items():
-            matrix[row, target_columns(target, document, morphs)] = factor
-    return _Drivers(matrix, expressions)
+def _find_head(glb: Glb, given: JointNames, parts: _Parts) -> _Parts:
+    """Find a head whose name says nothing: the joint that the face hangs on."""
+    drives = parts.drives()
+    if parts.joints.head is not None or not drives.any():
+        return parts
+    face = carried_weights(glb, moved_by_face(parts.mesh, parts.morphs, drives))
+    head = find_head_by_face(glb.document, face)
+    if head is None:
+        return parts
+    joints = find_joints(glb.document, given._replace(head=str(head)), carried_weights(glb))
+    joints = joints._replace(found_by=joints.found_by._replace(head="by the skin of the face"))
+    return _without_wrong_jaw(glb, parts._replace(joints=joints, mesh=_load_mesh(glb, joints)))
 
 
-def _targets_move_eyes(mesh: SkinnedMesh, morphs: Sequence[MorphNode], drives: NDArray[np.bool_]) -> bool:
+def _without_wrong_jaw(glb: Glb, parts: _Parts) -> _Parts:
+    """Forget a joint with the name of a jaw on which most of the head hangs, or nothing."""
+    joints, weights = parts.joints, parts.mesh.group_weights
+    share = weights[:, JAW].sum() / max(weights[:, ON_HEAD].sum(), 1e-9)
+    if joints.jaw is None or (0 < share < _MAX_JAW_SHARE):
+        return parts
+    joints = joints._replace(jaw=None, found_by=joints.found_by._replace(jaw=""))
+    return parts._replace(joints=joints, mesh=_load_mesh(glb, joints))
+
+
+def _exchange_sides(glb: Glb, parts: _Parts, given: JointNames, rig_map: RigMap) -> _Parts:
+    """Exchange left and right of a mirrored character, but not what the user states."""
+    kept = [ARKIT_NAMES.index(name) for name in rig_map.targets]
+    parts = parts._replace(drivers=parts.drivers.mirrored(kept))
+    if parts.joints.eyes is None or given.eyes is not None:
+        return parts
+    joints = parts.joints._replace(eyes=parts.joints.eyes[::-1])
+    return parts._replace(joints=joints, mesh=_load_mesh(glb, joints))
+
+
+def _load_mesh(glb: Glb, joints: Joints) -> SkinnedMesh:
+    return load_skinned_mesh(glb, joints.head, joints.eyes, joints.neck, joints.jaw)
+
+
+def _make_jaw(parts: _Parts, measure: HeadMeasure, facing: Facing, remarks: list[str]) -> JawMotion | None:
+    """How the jaw joint moves; None without one, or if targets move all that it would."""
+    if parts.joints.jaw is None:
+        return None
+    movement = movement_at(parts.mesh, parts.morphs, parts.drivers.weights_at(JAW_ROWS))
+    head = HeadFrame(measure.eye_center, measure.height, facing.rotation)
+    place = parts.world[parts.joints.jaw, :3, 3]
+    jaw = measure_jaw(parts.mesh, parts.joints.jaw, place, movement, head)
+    still = [ARKIT_NAMES[row] for row, follows in zip(JAW_ROWS, jaw.follows(), strict=True) if not follows]
+    if still:
+        remarks.append(JAW_STAYS.format(names=", ".join(still)))
+    return jaw if jaw.follows().any() else None
+
+
+def _targets_move_eyes(parts: _Parts) -> bool:
     """Whether eyeLook* drives targets that move vertices on the eye joints. If not, they move eyelids only."""
-    return bool((drives[_GAZE_ROWS].any(axis=0) & moves_vertices(mesh, morphs, eyes_only=True)).any())
+    by_gaze = parts.drives()[_GAZE_ROWS].any(axis=0)
+    return bool((by_gaze & moves_vertices(parts.mesh, parts.morphs, eyes_only=True)).any())
 
 
-def _no_face_message(names: Sequence[str]) -> str:
-    """What to say of a character of which no target is ARKit's."""
-    expected = "expected ARKit names such as jawOpen, eyeBlinkLeft, mouthSmile_R"
-    if not names:
-        return f"it has no morph targets ({expected}; retarget rig makes them for a head mesh)"
-    expected += ", or a name map: retarget inspect RIG --write-map names.json"
-    return f"none of its {len(names)} morph targets ({', '.join(names[:3])} …) is one of ARKit's ({expected})"
+def _has_unnamed_targets(document: Document) -> bool:
+    """Whether names of targets are missing, for example because they were not one for each target."""
+    drawn = [mesh for mesh in document.get("meshes", []) if mesh["primitives"][0].get("targets")]
+    return any("targetNames" not in (mesh.get("extras") or {}) for mesh in drawn)

@@ -17,8 +17,10 @@ from retarget.arkit import ARKIT_NAMES
 from retarget.geometry.rotations import rotation_about
 from retarget.gltf.document import Glb
 from retarget.gltf.materials import Material, load_materials
-from retarget.rig.joints import Joints
+from retarget.rig.joints.find import Joints
+from retarget.rig.joints.jaw import JawMotion
 from retarget.rig.morph_targets import MorphNode
+from retarget.rig.names.response import Response
 from retarget.rig.skinned_mesh import BODY, NECK, SkinnedMesh
 from retarget.rig.vrm.expressions import VrmExpressions
 
@@ -30,7 +32,7 @@ class Rig:
     Attributes:
         glb: The file it was read from, with its arms lowered.
         morphs: Its morph nodes. Together they have M targets; two nodes may have targets of the same name.
-        matrix: (52, M) float32, coefficients to target weights.
+        matrix: (52, M) float32, coefficients to target weights, after the response.
         expressions: A VRM's expressions, which drive targets as well; None for other files.
         moves: (M,) whether a target moves any vertex.
         rest_weights: (M,) float32, weights of the targets that nothing drives.
@@ -38,13 +40,17 @@ class Rig:
         eyes_turn: The eye joints follow eyeLook*. True if vertices hang on them that no morph target moves.
         eye_angles_rad: (4,) how far an eye turns in, out, down and up at coefficient 1.
         eye_center: (3,) the point between the two eyes in the rig's scene, at rest.
+        eye_pivots: (2, 3) the points about which the left and right eye turn; None without eye joints.
+        jaw: How its jaw joint moves; None without one.
         scale: Factor that makes its head as large as a person's.
         front_rotation: (3, 3) rotation that turns the character to face +z.
         has_body: It has a body that stays upright while the head turns.
         unmapped: ARKit names that have no effect.
         undriven: Names of its targets that nothing drives.
+        remarks: What was corrected or left out on reading, one line each.
         world: (K, 4, 4) node-to-scene matrices of its K nodes, at rest.
         mesh: Its vertices and triangles.
+        response: How strongly it answers to the coefficients.
     """
 
     glb: Glb
@@ -57,13 +63,17 @@ class Rig:
     eyes_turn: bool
     eye_angles_rad: NDArray[np.float64]
     eye_center: NDArray[np.float64]
+    eye_pivots: NDArray[np.float64] | None
+    jaw: JawMotion | None
     scale: float
     front_rotation: NDArray[np.float64]
     has_body: bool
     unmapped: tuple[str, ...]
     undriven: tuple[str, ...]
+    remarks: tuple[str, ...]
     world: NDArray[np.float64]
     mesh: SkinnedMesh
+    response: Response = Response()  # noqa: RUF009  # immutable
 
     def __repr__(self) -> str:
         mapped = len(ARKIT_NAMES) - len(self.unmapped)
@@ -109,6 +119,18 @@ class Rig:
                 keep |= (first >= part.start) & (first < part.stop)
         return keep
 
+    @cached_property
+    def _highest_weights(self) -> NDArray[np.float32]:
+        """(M,) the largest weight of each target: 1, or more where a response curve asks for it."""
+        asked = np.where(self.matrix > 0, self.response.highest()[:, None], 1)
+        return np.asarray(asked.max(axis=0, initial=1), np.float32)
+
+    def jaw_movement(self, coefficients: NDArray[Any]) -> NDArray[np.float64]:
+        """Compute how the jaw joint moves (N, 4, 4) in the rig's scene, relative to rest, for coefficients (N, 52)."""
+        if self.jaw is None:
+            return np.tile(np.eye(4), (len(coefficients), 1, 1))
+        return self.jaw.matrices(self.response.apply(np.asarray(coefficients, np.float64)))
+
     def weights(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
         """Compute morph target weights.
 
@@ -116,7 +138,8 @@ class Rig:
             coefficients: (N, 52) in ARKIT_NAMES order.
 
         Returns:
-            (N, M) float32 in [0, 1]. One matrix product for all N (two for a VRM with expressions).
+            (N, M) float32 in [0, 1], or higher where a response curve goes above 1. One matrix product for all N (two for a
+            VRM with expressions).
 
         Raises:
             ValueError: The coefficients have another shape.
@@ -124,10 +147,11 @@ class Rig:
         given = np.asarray(coefficients, np.float32)
         if given.ndim != 2 or given.shape[1] != len(ARKIT_NAMES):
             raise ValueError(f"coefficients: expected shape (N, {len(ARKIT_NAMES)}), got {given.shape}")
+        given = self.response.apply(given)
         weights: NDArray[np.float32] = given @ self.matrix + self.rest_weights
         if self.expressions is not None:
             weights = weights + self.expressions.weights(given)
-        return weights.clip(0, 1)
+        return weights.clip(0, self._highest_weights)
 
     def eye_rotations(self, coefficients: NDArray[Any]) -> NDArray[np.float64]:
         """Compute how the eyes turn.
@@ -139,7 +163,7 @@ class Rig:
             (N, 2, 3, 3) rotations of the left and right eye in head axes (x to the subject's left, y up, z out of the
             face). The identity if morph targets move the gaze.
         """
-        given = np.asarray(coefficients, np.float64) * self.eyes_turn
+        given = self.response.apply(np.asarray(coefficients, np.float64)) * self.eyes_turn
         value = {name: given[:, column] for column, name in enumerate(ARKIT_NAMES)}
         inwards, outwards, down, up = self.eye_angles_rad
         rotations = []

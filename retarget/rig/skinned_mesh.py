@@ -1,9 +1,9 @@
 """Flatten a glTF scene to arrays: every visible mesh as one skinned mesh with morph targets.
 
-Skinning is reduced to five groups of bones, because retargeting moves nothing else: body, head, left eye, right eye
-and neck. Within a group all bones move together.
+Skinning is reduced to six groups of bones, because retargeting moves nothing else: body, head, left eye, right eye,
+neck and jaw. Within a group all bones move together.
 
-Letters: V vertices, V_g vertices of group g, T triangles, M_i morph targets of part i, G = 5 groups, N poses.
+Letters: V vertices, V_g vertices of group g, T triangles, M_i morph targets of part i, G = 6 groups, N poses.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from retarget.gltf.document import Document, Glb
 from retarget.gltf.mesh_reader import NodeMesh, read_node_mesh
 from retarget.gltf.node_tree import root_nodes, subtree, world_matrices
 
-GROUPS = BODY, HEAD, LEFT_EYE, RIGHT_EYE, NECK = (0, 1, 2, 3, 4)
+GROUPS = BODY, HEAD, LEFT_EYE, RIGHT_EYE, NECK, JAW = (0, 1, 2, 3, 4, 5)
 """Numbers of the bone groups."""
+
+ON_HEAD = (HEAD, LEFT_EYE, RIGHT_EYE, JAW)
+"""Groups that move with the head."""
 
 _MAX_VERTICES = 1_000_000
 _MAX_DELTA_BYTES = 2 << 30
@@ -127,7 +130,7 @@ class SkinnedMesh:
 
 
 def load_skinned_mesh(
-    glb: Glb, head: int | None, eyes: tuple[int, int] | None, neck: int | None = None
+    glb: Glb, head: int | None, eyes: tuple[int, int] | None, neck: int | None = None, jaw: int | None = None
 ) -> SkinnedMesh:
     """Read all triangles of the default scene.
 
@@ -136,17 +139,18 @@ def load_skinned_mesh(
         head: The head joint. None: everything follows the head.
         eyes: Left and right eye joint, or None.
         neck: A joint above the head in the tree, or None.
+        jaw: A joint below the head in the tree, or None.
 
     Raises:
         ValueError: The scene has no triangles, or more than a character may have.
     """
     document, world = glb.document, world_matrices(glb.document)
     group_of_node = np.full(len(document.get("nodes", [])), HEAD if head is None else BODY)
-    for group, joint in zip((NECK, HEAD, LEFT_EYE, RIGHT_EYE), (neck, head, *(eyes or ())), strict=False):
+    for group, joint in zip((NECK, HEAD, JAW, LEFT_EYE, RIGHT_EYE), (neck, head, jaw, *(eyes or ())), strict=False):
         if joint is not None:
             group_of_node[subtree(document, [joint])] = group
-    drawn = [n for n in subtree(document, root_nodes(document)) if "mesh" in document["nodes"][n]]
-    _check_size(document, drawn)
+    drawn = _drawn_nodes(document)
+    check_size(document)
     meshes: list[NodeMesh] = []
     parts: list[MeshPart] = []
     count = 0
@@ -154,7 +158,7 @@ def load_skinned_mesh(
         mesh = read_node_mesh(glb, node, world, group_of_node, len(GROUPS))
         if mesh is not None:
             parts.append(MeshPart(node, count, count + len(mesh.positions), mesh.deltas))
-            meshes.append(mesh._replace(triangles=mesh.triangles + count))
+            meshes.append(mesh._replace(triangles=_outside_first(mesh) + count))
             count += len(mesh.positions)
     if not count:
         raise ValueError(f"{glb.path}: its scene has no triangles (expected a character)")
@@ -179,10 +183,23 @@ def load_skinned_mesh(
     )
 
 
-def _check_size(document: Document, drawn: Sequence[int]) -> None:
-    """Raise ValueError if the nodes have too many vertices, or morph targets that would not fit into memory."""
+def _outside_first(mesh: NodeMesh) -> NDArray[np.int64]:
+    """The triangles (T, 3), counter-clockwise as seen from outside in the scene too. A node that mirrors turns them round."""
+    if not len(mesh.positions):
+        return mesh.triangles
+    is_mirrored = np.linalg.det(mesh.matrices[0].sum(axis=0)[:, :3]) < 0
+    return mesh.triangles[:, ::-1] if is_mirrored else mesh.triangles
+
+
+def _drawn_nodes(document: Document) -> list[int]:
+    """The nodes of the default scene with a mesh."""
+    return [n for n in subtree(document, root_nodes(document)) if "mesh" in document["nodes"][n]]
+
+
+def check_size(document: Document) -> None:
+    """Raise ValueError if the default scene has too many vertices, or morph targets that would not fit into memory."""
     vertices = delta_bytes = 0
-    for node in drawn:
+    for node in _drawn_nodes(document):
         for primitive in document["meshes"][document["nodes"][node]["mesh"]]["primitives"]:
             attributes = primitive["attributes"]
             count = document["accessors"][attributes["POSITION"]]["count"] if attributes else 0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.gltf.accessors import add_accessor
+from retarget.gltf.accessors import add_accessor, read_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Document, Glb, add
 from retarget.performance.take import Take
@@ -110,6 +110,30 @@ def make_body() -> Glb:
     skin = {"joints": list(range(9)), "inverseBindMatrices": add_accessor(glb, bind), "skeleton": 0}
     glb.document["nodes"][9]["skin"] = add(glb, "skins", skin)
     glb.document["buffers"][0]["byteLength"] = len(glb.binary)
+    return glb
+
+
+def quantized(glb: Glb, kind: type[np.integer], normalized: bool) -> Glb:
+    """Positions, normals and moves as integers of the mesh's own size; the node's scale makes up for it."""
+    max_value = np.iinfo(kind).max
+    for mesh in glb.document["meshes"]:
+        for primitive in mesh["primitives"]:
+            points = read_accessor(glb, primitive["attributes"]["POSITION"])
+            moves = [read_accessor(glb, target["POSITION"]) for target in primitive.get("targets", [])]
+            size = float(max(np.abs(part).max() for part in [points, *moves]))
+
+            def small(values, size=size):
+                return add_accessor(glb, np.round(values / size * max_value).astype(kind), 34962, normalized)
+
+            primitive["attributes"]["POSITION"] = small(points)
+            normal = read_accessor(glb, primitive["attributes"]["NORMAL"])
+            primitive["attributes"]["NORMAL"] = add_accessor(glb, np.round(normal * 127).astype(np.int8), 34962, True)
+            for target, values in zip(primitive.get("targets", []), moves, strict=True):
+                target["POSITION"] = small(values)
+            for node in glb.document["nodes"]:
+                if node.get("mesh") == glb.document["meshes"].index(mesh):
+                    node["scale"] = [size if normalized else size / max_value] * 3
+    glb.document["extensionsUsed"] = glb.document["extensionsRequired"] = ["KHR_mesh_quantization"]
     return glb
 
 

@@ -90,7 +90,7 @@ def test_a_texture_of_a_huge_size(folder, capfd):
     document["textures"] = [{"source": 0}]
     document["materials"][0]["pbrMetallicRoughness"] = {"baseColorTexture": {"index": 0}}
     (folder / "bad.glb").write_bytes(pack_glb(document, bytes(binary) + picture))
-    assert "image 0: 60000 x 60000 px" in one_line(retarget, ["render", "take.npz", "bad.glb"], capfd)
+    assert "texture: 60000 x 60000 px" in one_line(retarget, ["render", "take.npz", "bad.glb"], capfd)
 
 
 def clip_bytes():

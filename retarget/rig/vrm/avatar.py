@@ -23,7 +23,9 @@ from retarget.rig.vrm.presets import GAZE, PRESET_BY_NAME, PRESETS
 _OVERRIDE_KEYS = ("overrideBlink", "overrideLookAt", "overrideMouth")  # in the order of BLINK, GAZE, MOUTH
 _OVERRIDE_LEVELS = {"blend": 1, "block": 2}
 _EMOTION_OVERRIDE_VRM0 = (1, 0, 1)  # blend blinks and the mouth
+_MIN_BINARY_FACTOR_VRM0 = 0.5
 _MAX_BIND_WEIGHT = 1e3
+_COLOR_KEYS = ("materialColorBinds", "textureTransformBinds", "materialValues")  # of VRM 1.0 and, the last one, 0.x
 _EYE_DIRECTIONS = ("HorizontalInner", "HorizontalOuter", "VerticalDown", "VerticalUp")
 
 VrmVersion = Literal["0.x", "1.0"]
@@ -73,7 +75,7 @@ def max_eye_angles_rad(document: Document) -> NDArray[np.float64]:
 
 class _Expression(NamedTuple):
     """One expression of a file. preset: VRM 1.0's name of a preset, or None; arkit: ARKit's name, or None; override:
-    (3,) as in `VrmExpressions.override`; binds: (M,) morph weights."""
+    (3,) as in `VrmExpressions.override`; binds: (M,) morph weights; has_colors: it changes colors or textures."""
 
     name: str
     preset: str | None
@@ -81,27 +83,44 @@ class _Expression(NamedTuple):
     is_binary: bool
     override: tuple[int, ...]
     binds: NDArray[np.float32]
+    has_colors: bool
 
 
-def load_vrm_expressions(document: Document, morphs: Sequence[MorphNode], eyes_turn: bool) -> VrmExpressions | None:
+def unseen_expressions(document: Document, morphs: Sequence[MorphNode], moves: NDArray[np.bool_]) -> list[str]:
+    """Return the names of the preset expressions and ARKit shapes of a VRM that change colors or textures only.
+
+    glTF cannot animate them, so that they are not shown. Arguments as in `load_vrm_expressions`.
+    """
+    expressions = _read_expressions(document, morphs)
+    return [e.name for e in expressions if (e.preset or e.arkit) and e.has_colors and not e.binds[moves].any()]
+
+
+def _read_expressions(document: Document, morphs: Sequence[MorphNode]) -> list[_Expression]:
+    version = vrm_version(document)
+    if version is None:
+        return []
+    return _read_vrm1(document, morphs) if version == "1.0" else _read_vrm0(document, morphs)
+
+
+def load_vrm_expressions(
+    document: Document, morphs: Sequence[MorphNode], moves: NDArray[np.bool_], eyes_turn: bool
+) -> VrmExpressions | None:
     """Read the expressions of a VRM that ARKit's coefficients drive.
 
     Args:
         document: The glTF document.
         morphs: Its morph nodes.
+        moves: (M,) whether a target moves any vertex. Expressions of empty targets count as missing.
         eyes_turn: Eye joints move the gaze, so that gaze presets are left out.
 
     Returns:
         The expressions, or None if the file is no VRM or has none that can be driven.
     """
-    version = vrm_version(document)
-    if version is None:
-        return None
-    expressions = _read_vrm1(document, morphs) if version == "1.0" else _read_vrm0(document, morphs)
-    by_arkit = {e.arkit: e for e in expressions if e.arkit and e.binds.any()}
-    by_preset = {e.preset: e for e in expressions if e.preset and e.binds.any()}
-    if len(by_arkit) >= MIN_ARKIT_SHAPES:  # perfect sync
-        by_preset = {}
+    expressions = [e for e in _read_expressions(document, morphs) if e.binds[moves].any()]
+    by_arkit = {e.arkit: e for e in expressions if e.arkit}
+    by_preset = {e.preset: e for e in expressions if e.preset}
+    if len(by_arkit) >= MIN_ARKIT_SHAPES:  # perfect sync: presets only for shapes that have no expression
+        by_preset = {name: e for name, e in by_preset.items() if PRESET_BY_NAME[name].fills(by_arkit)}
     if {"blinkLeft", "blinkRight"} <= set(by_preset):
         by_preset.pop("blink", None)
     presets = [p for p in PRESETS if p.name in by_preset and not (eyes_turn and p.kind == GAZE)]
@@ -110,7 +129,9 @@ def load_vrm_expressions(document: Document, morphs: Sequence[MorphNode], eyes_t
     chosen = [*(by_preset[preset.name] for preset in presets), *own.values()]
     if not chosen:
         return None
-    weights = [dict(preset.weights) for preset in presets] + [{name: 1.0} for name in own]
+    is_perfect = len(by_arkit) >= MIN_ARKIT_SHAPES
+    weights = [{n: w for n, w in preset.weights.items() if not (is_perfect and n in by_arkit)} for preset in presets]
+    weights += [{name: 1.0} for name in own]
     offsets = [preset.offset for preset in presets] + [0.0] * len(own)
     return VrmExpressions(
         mapping=expression_map([e.name for e in chosen], weights, offsets),
@@ -118,6 +139,7 @@ def load_vrm_expressions(document: Document, morphs: Sequence[MorphNode], eyes_t
         is_binary=np.array([e.is_binary for e in chosen]),
         override=np.array([e.override for e in chosen]).T,
         binds=np.stack([e.binds for e in chosen]),
+        min_binary_factor=1.0 if vrm_version(document) == "1.0" else _MIN_BINARY_FACTOR_VRM0,
     )
 
 
@@ -133,7 +155,8 @@ def _read_vrm1(document: Document, morphs: Sequence[MorphNode]) -> list[_Express
             preset = name if kind == "preset" and name in PRESET_BY_NAME else None
             weights = _bind_weights(morphs, owners, binds)
             is_binary = bool(item.get("isBinary"))
-            expressions.append(_Expression(name, preset, canonical_name(name), is_binary, override, weights))
+            has_colors = any(item.get(key) for key in _COLOR_KEYS)
+            expressions.append(_Expression(name, preset, canonical_name(name), is_binary, override, weights, has_colors))
     return expressions
 
 
@@ -154,7 +177,8 @@ def _read_vrm0(document: Document, morphs: Sequence[MorphNode]) -> list[_Express
         binds = [_Bind(b.get("mesh"), b.get("index"), b.get("weight", 0) / 100) for b in group.get("binds", [])]
         weights = _bind_weights(morphs, owners, binds)
         is_binary = bool(group.get("isBinary"))
-        expressions.append(_Expression(name, preset, canonical_name(name), is_binary, override, weights))
+        has_colors = any(group.get(key) for key in _COLOR_KEYS)
+        expressions.append(_Expression(name, preset, canonical_name(name), is_binary, override, weights, has_colors))
     return expressions
 
 

@@ -68,6 +68,8 @@ class VrmExpressions:
         override: (3, K) how each expression suppresses the three kinds: 0 not at all, 1 (blend) by its own value,
             2 (block) completely as soon as its value is above 0.
         binds: (K, M) float32 morph weights at value 1.
+        min_binary_factor: A binary expression that is suppressed stays 1 from this remaining share on. VRM 1.0 states 1: it is 0
+            if it is suppressed at all. VRM 0.x states nothing, and there we suppress by every hint of an emotion.
     """
 
     mapping: ExpressionMap
@@ -75,6 +77,7 @@ class VrmExpressions:
     is_binary: NDArray[np.bool_]
     override: NDArray[np.int64]
     binds: NDArray[np.float32]
+    min_binary_factor: float = 1.0
 
     @property
     def is_perfect_sync(self) -> bool:
@@ -90,6 +93,10 @@ class VrmExpressions:
     def values(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
         """Compute expression values (N, K) in [0, 1], after what expressions do to each other, from coefficients (N, 52)."""
         return apply_overrides(self, self.mapping.values(coefficients))
+
+    def mirrored(self, order: Sequence[int]) -> VrmExpressions:
+        """Return the same expressions, driven by the coefficients in another order (52,)."""
+        return replace(self, mapping=self.mapping._replace(matrix=self.mapping.matrix[list(order)]))
 
     def weights(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
         """Compute morph weights (N, M), not clipped, from coefficients (N, 52)."""
@@ -108,7 +115,7 @@ def apply_overrides(expressions: VrmExpressions, values: NDArray[np.float32]) ->
 
     The rules are those of VRM 1.0 (expressions.md): binary expressions count as 0 or 1; a kind keeps one minus the sum
     of what suppresses it, but at least 0; a binary expression that is suppressed at all is 0; an expression does not
-    suppress its own kind.
+    suppress its own kind. `min_binary_factor` relaxes the rule of binary expressions for VRM 0.x.
     """
     shown = np.where(expressions.is_binary, values > 0.5, values).astype(np.float32)
     factor = np.ones_like(shown)
@@ -116,7 +123,8 @@ def apply_overrides(expressions: VrmExpressions, values: NDArray[np.float32]) ->
         is_other = expressions.kind != kind
         suppressed = shown @ ((override == 1) & is_other) + (shown > 0) @ ((override == 2) & is_other)
         factor[:, ~is_other] = np.clip(1 - suppressed, 0, 1)[:, None]
-    return np.where(expressions.is_binary & (factor < 1), 0, shown * factor).astype(np.float32)
+    is_kept = factor >= expressions.min_binary_factor
+    return np.where(expressions.is_binary, shown * is_kept, shown * factor).astype(np.float32)
 
 
 def covers_face(is_known: NDArray[np.bool_]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 BLINK, GAZE, MOUTH = range(3)
@@ -26,6 +26,11 @@ class Preset(NamedTuple):
     kind: int | None
     weights: Mapping[str, float]
     offset: float = 0.0
+
+    def fills(self, known: Collection[str]) -> bool:
+        """Return whether it shows shapes that an avatar lacks, and none of the `known` ones. Emotions never do."""
+        shown = [name for name, weight in self.weights.items() if weight > 0]
+        return self.kind is not None and not any(name in known for name in shown)
 
 
 def _both(name: str, weight: float) -> dict[str, float]:

@@ -1,6 +1,8 @@
 from mfn.animation.options import AnimateResult
 from mfn.cli.animate import _report
 from mfn.cli.main import main
+from retarget.gltf.document import write_glb
+from tests.helpers.skeletons import TARGETS, make_character
 
 
 def test_a_performance_file(crowd, spots, capsys):
@@ -20,3 +22,11 @@ def test_a_stopped_run_says_how_to_continue(tmp_path, capsys):
     err = capsys.readouterr().err.splitlines()
     assert err[0].endswith("x.mp4 has the first 7 of about 12 frames; --resume continues")
     assert err[1] == "mfn: stopped; no face in the first 3 frames; --resume continues"
+
+
+def test_remarks_on_an_avatar_are_printed(crowd, spots, capsys):
+    write_glb(make_character((*TARGETS, "viseme_aa"), empty=["jawOpen"]), "a.glb")
+    run = ["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.glb", "--avatar", "a.glb"]
+    assert main([*run, "--strength", "brows=1.5", "--jaw", "Head"]) == 0
+    assert "note: a.glb: empty targets, which move nothing: jawOpen (viseme_aa is used)\n" in capsys.readouterr().err
+    assert main([*run, "--quiet"]) == 0 and capsys.readouterr().err == ""

@@ -30,7 +30,7 @@ def take_path(tmp_path):
 def test_inspect(face_path, capsys):
     assert main(["inspect", str(face_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 62 and lines[0].split() == ["eyeBlinkLeft", "skin.eyeBlink_L"]
+    assert len(lines) == 63 and lines[0].split() == ["eyeBlinkLeft", "skin.eyeBlink_L"]
     assert lines[51] == "tongueOut            no effect" and lines[52] == "head joint           head (by its name)"
     assert lines[-1].startswith("11 of 52 have an effect; missing: eyeSquintLeft, eyeWideLeft, eyeBlinkRight,")
 

@@ -11,6 +11,7 @@ from retarget.geometry.rotations import (
     fit_similarity,
     matrix_to_quaternion,
     matrix_to_rotation_vector,
+    nearest_orthogonal,
     nearest_rotation,
     quaternion_to_matrix,
     quaternion_to_rotation_vector,
@@ -100,6 +101,13 @@ def test_nearest_rotation_removes_scale_and_reflection() -> None:
     turn = rotation_about("y", np.array([0.7, -2.0]))
     np.testing.assert_allclose(nearest_rotation(affine_matrix(turn * 5, np.ones((2, 3)))), turn, atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(nearest_rotation(turn * [1, 1, -2])), 1)
+
+
+def test_nearest_orthogonal_keeps_reflections() -> None:
+    turn = quaternion_to_matrix(random_quaternions(5))
+    for sign in (1, -1):
+        mirrored = turn * [sign, 1, 1]
+        np.testing.assert_allclose(nearest_orthogonal(mirrored * [3.0]), mirrored, atol=1e-9)
 
 
 def test_fit_similarity_recovers_many_transforms() -> None:

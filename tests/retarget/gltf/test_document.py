@@ -196,11 +196,6 @@ HOSTILE = {
     ),
     "mesh without parts": (changed_file(meshes=[{"primitives": []}]), "has no primitives"),
     "mesh without list": (changed_file(meshes=[{}]), "has no primitives"),
-    "names too few": (
-        changed_file(meshes=with_item(0, extras={"targetNames": ["a"]})),
-        "targetNames does not have one entry",
-    ),
-    "weights too many": (changed_file(meshes=with_item(0, weights=[0] * 9)), "weights does not have one entry"),
     "cycle": (changed_file(nodes=with_item(3, children=[0])), "cycle"),
     "own child": (changed_file(nodes=[{"children": [0]}]), "cycle"),
     "two parents": (changed_file(nodes=with_item(9, children=[3])), "two parents"),
@@ -221,9 +216,7 @@ HOSTILE = {
     "huge translation": (changed_file(nodes=with_item(3, translation=[0, 1e300, 0])), "translation is not 3 finite"),
     "weights of text": (changed_file(nodes=with_item(9, weights=["a", 1])), "weights are not finite"),
     "extensions 5": (changed_file(extensionsUsed=5), "extensionsUsed is not a list of names"),
-    "Draco": (changed_file(extensionsRequired=["KHR_draco_mesh_compression"]), "Draco-compressed .* npx @gltf-transform/cli copy"),
     "unknown": (changed_file(extensionsRequired=["EXT_mesh_gpu_instancing"]), "requires the extension EXT_mesh_gpu_instancing"),
-    "meshopt": (changed_file(extensionsRequired=["EXT_meshopt_compression"]), "meshopt-compressed"),
 }
 
 

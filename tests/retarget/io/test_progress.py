@@ -42,3 +42,16 @@ def test_the_status_line_is_removed_at_the_end(monkeypatch, capsys):
     with Progress() as progress:
         progress.stage("writing")
     assert capsys.readouterr().err == "writing ...\r\x1b[K"
+
+
+def test_a_note_stays_and_needs_no_terminal(monkeypatch, capsys):
+    with Progress() as progress:
+        progress.note("a.glb: odd")
+    with Progress(quiet=True) as progress:
+        progress.note("a.glb: odd")
+    assert capsys.readouterr().err == "note: a.glb: odd\n"
+    pretend_terminal(monkeypatch)
+    with Progress() as progress:
+        progress.stage("reading")
+        progress.note("a.glb: odd")
+    assert capsys.readouterr().err == "reading ...\r\x1b[Knote: a.glb: odd\n"

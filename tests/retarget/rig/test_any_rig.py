@@ -16,7 +16,7 @@ from retarget.cli.report import describe_rig, list_effects
 from retarget.gltf.accessors import add_accessor, read_accessor
 from retarget.gltf.document import Glb, add_view, read_glb, write_glb
 from retarget.rig.load import load_rig
-from tests.helpers.characters import make_body, make_face, make_take
+from tests.helpers.characters import make_body, make_face, make_take, quantized
 
 VISEMES = ("viseme_sil", "viseme_PP", "viseme_aa")
 
@@ -46,30 +46,6 @@ def test_ready_player_me(tmp_path):
     assert describe_rig(rig)[-1] == "52 of 52 have an effect; nothing is missing"
     weights = rig.weights(np.eye(52)[[ARKIT_NAMES.index("jawOpen")]])[0]
     assert weights.sum() == 2 and weights[[m.start + m.names.index("jawOpen") for m in rig.morphs]].tolist() == [1, 1]
-
-
-def quantized(glb: Glb, kind, normalized) -> Glb:
-    """Positions, normals and moves as integers of the mesh's own size; the node's scale makes up for it."""
-    max_value = np.iinfo(kind).max
-    for mesh in glb.document["meshes"]:
-        for primitive in mesh["primitives"]:
-            points = read_accessor(glb, primitive["attributes"]["POSITION"])
-            moves = [read_accessor(glb, target["POSITION"]) for target in primitive.get("targets", [])]
-            size = float(max(np.abs(part).max() for part in [points, *moves]))
-
-            def small(values, size=size):
-                return add_accessor(glb, np.round(values / size * max_value).astype(kind), 34962, normalized)
-
-            primitive["attributes"]["POSITION"] = small(points)
-            normal = read_accessor(glb, primitive["attributes"]["NORMAL"])
-            primitive["attributes"]["NORMAL"] = add_accessor(glb, np.round(normal * 127).astype(np.int8), 34962, True)
-            for target, values in zip(primitive.get("targets", []), moves, strict=True):
-                target["POSITION"] = small(values)
-            for node in glb.document["nodes"]:
-                if node.get("mesh") == glb.document["meshes"].index(mesh):
-                    node["scale"] = [size if normalized else size / max_value] * 3
-    glb.document["extensionsUsed"] = glb.document["extensionsRequired"] = ["KHR_mesh_quantization"]
-    return glb
 
 
 @pytest.mark.parametrize("kind, normalized", [(np.int16, True), (np.int16, False), (np.int8, True)])
@@ -201,19 +177,6 @@ def test_json_padded_with_zeros(face_path):
     head = struct.pack("<III", 0x46546C67, 2, len(data) + 4) + struct.pack("<I", size + 4) + data[16:20]
     face_path.write_bytes(head + data[20 : 20 + size] + b"\0" * 4 + data[20 + size :])
     assert "jawOpen" not in load_rig(face_path).unmapped
-
-
-def test_draco_that_is_not_required_but_has_no_other_vertices(tmp_path):
-    glb = make_face()
-    primitive = glb.document["meshes"][0]["primitives"][0]
-    primitive["extensions"] = {"KHR_draco_mesh_compression": {"bufferView": 0, "attributes": {"POSITION": 0}}}
-    glb.document["extensionsUsed"] = ["KHR_draco_mesh_compression"]
-    write_glb(glb, tmp_path / "both.glb")
-    assert load_rig(tmp_path / "both.glb").unmapped  # plain vertices are there too
-    del glb.document["accessors"][primitive["attributes"]["POSITION"]]["bufferView"]
-    write_glb(glb, tmp_path / "one.glb")
-    with pytest.raises(ValueError, match="Draco-compressed"):
-        load_rig(tmp_path / "one.glb")
 
 
 def test_a_head_that_nothing_follows_is_none(tmp_path):

@@ -10,11 +10,13 @@ import pytest
 from retarget.animation.scene import write_scene
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
 from retarget.cli.report import describe_rig, list_effects
+from retarget.gltf.accessors import add_accessor
 from retarget.gltf.document import Glb, read_glb, write_glb
 from retarget.rig.load import load_rig
 from retarget.rig.vrm.expressions import VrmExpressions, apply_overrides, expression_map
 from retarget.rig.vrm.presets import BLINK, GAZE, MOUTH, PRESETS
 from tests.helpers.characters import make_face, make_take
+from tests.helpers.skeletons import make_character
 from tests.helpers.vrms import TARGETS, make_new, make_old
 
 OLD = [
@@ -224,3 +226,69 @@ def _places(item, path=()):
         yield path
     for key, value in item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ():
         yield from _places(value, (*path, key))
+
+
+COLORS = {"material": 0, "targetValue": [1, 0, 0, 1], "type": "color"}
+
+
+def test_an_avatar_with_colors_and_textures_only_turns_head_and_eyes(tmp_path):
+    binds = {"materialColorBinds": [COLORS]}
+    moved = {"textureTransformBinds": [{"material": 0, "offset": [0.5, 0]}]}
+    glb = make_new({"happy": ({}, binds), "blink": ({}, moved), "aa": ({}, moved)}, targets=())
+    rig = loaded(glb, tmp_path)
+    assert rig.head == 0 and rig.eyes_turn and rig.weights(coefficients(jawOpen=1)).shape == (1, 0)
+    assert rig.remarks == (
+        "expressions that change colors or textures, which is not shown: happy, blink, aa",
+        "none of its expressions moves a vertex: only the head, and eyes and jaw on joints, move",
+    )
+    assert set(rig.unmapped) == {name for name in ARKIT_NAMES if not name.startswith("eyeLook")}
+    write_scene(make_take(2, 2), [rig], tmp_path / "out.glb")
+    paths = {channel["target"]["path"] for channel in read_glb(tmp_path / "out.glb").document["animations"][0]["channels"]}
+    assert "rotation" in paths and "weights" not in paths
+
+
+def test_an_old_avatar_with_colors_only(tmp_path):
+    glb = make_old([("Blink", "blink", {}, False)])
+    glb.document["extensions"]["VRM"]["blendShapeMaster"]["blendShapeGroups"][0]["materialValues"] = [{"materialName": "skin"}]
+    rig = loaded(glb, tmp_path)
+    assert "expressions that change colors or textures, which is not shown: Blink" in rig.remarks and rig.eyes_turn
+
+
+def test_an_avatar_whose_bones_move_all(tmp_path):
+    rig = loaded(make_new({}, targets=("a", "b")), tmp_path)
+    assert rig.remarks == ("none of its expressions moves a vertex: only the head, and eyes and jaw on joints, move",)
+    assert rig.head == 0 and rig.eyes_turn
+
+
+@pytest.mark.parametrize("surprise, closed", [(0.0, 1), (0.03, 1), (0.4, 1), (0.9, 0)])
+def test_an_old_binary_blink_closes_in_spite_of_a_hint_of_an_emotion(surprise, closed, tmp_path):
+    groups = [("Blink_L", "blink_l", {"Lid_L": 100}, True), ("Surprised", "unknown", {"Angry": 100}, False)]
+    rig = loaded(make_old(groups), tmp_path)
+    wide = (surprise + 0.4) / 1.4 if surprise else 0
+    values = dict.fromkeys(("eyeWideLeft", "eyeWideRight", "browOuterUpLeft", "browOuterUpRight"), wide)
+    weights = dict(zip(rig.morphs[0].names, rig.weights(coefficients(eyeBlinkLeft=0.8, **values))[0], strict=True))
+    assert weights["Lid_L"] == closed and weights["Angry"] == pytest.approx(surprise, abs=1e-6)
+
+
+def test_expressions_of_empty_targets_leave_their_shapes_to_presets(tmp_path):
+    """Perfect sync with an empty jawOpen: the preset aa opens the mouth."""
+    glb = make_new(NEW, {name: ({f"s{k}": 1}, {}) for k, name in enumerate(ARKIT_NAMES)}, (*TARGETS, *(f"s{k}" for k in range(52))))
+    number = len(TARGETS) + ARKIT_NAMES.index("jawOpen")
+    target = glb.document["meshes"][0]["primitives"][0]["targets"][number]
+    count = glb.document["accessors"][target["POSITION"]]["count"]
+    target["POSITION"] = add_accessor(glb, np.zeros((count, 3), np.float32), 34962)
+    rig = loaded(glb, tmp_path)
+    assert shown(rig, jawOpen=0.5, mouthFunnel=0.5) == {"Mouth_A": 0.5, f"s{ARKIT_NAMES.index('mouthFunnel')}": 0.5}
+    assert rig.unmapped == ()
+
+
+def test_an_old_avatar_that_faces_forward_is_not_turned(tmp_path):
+    """The face itself says where it looks, if eyelids, lips and skin agree."""
+    glb = make_character()
+    bones = [{"bone": bone, "node": k} for k, bone in enumerate(("hips", "neck", "head", "leftEye", "rightEye"))]
+    binds = {"Blink_L": 1, "Blink_R": 2, "U": 5, "A": 0}
+    groups = [{"name": name, "presetName": name.lower(), "binds": [{"mesh": 0, "index": k, "weight": 100}]} for name, k in binds.items()]
+    glb.document["extensions"] = {"VRM": {"humanoid": {"humanBones": bones}, "blendShapeMaster": {"blendShapeGroups": groups}}}
+    assert np.array_equal(loaded(glb, tmp_path).front_rotation, np.eye(3))
+    glb.document["nodes"][-1]["rotation"] = [0, 1, 0, 0]
+    assert np.array_equal(loaded(glb, tmp_path).front_rotation, np.diag([-1, 1, -1]))

@@ -11,7 +11,7 @@ from retarget.arkit import ARKIT_NAMES
 from retarget.cli.report import list_effects
 from retarget.gltf.document import read_glb, write_glb
 from retarget.rig.load import load_rig
-from retarget.rig.name_map import check_name_map, read_name_map, write_name_map_draft
+from retarget.rig.names.name_map import check_name_map, read_rig_map, write_name_map_draft
 from tests.helpers.characters import make_face
 from tests.helpers.vrms import make_new
 
@@ -81,9 +81,9 @@ def test_bad_maps_are_one_line(rows, message, tmp_path):
 def test_bad_files_are_one_line(text, message, tmp_path):
     (tmp_path / "n.json").write_text(text)
     with pytest.raises(ValueError, match=rf"n\.json: .*{message}"):
-        read_name_map(tmp_path / "n.json")
+        read_rig_map(tmp_path / "n.json")
     with pytest.raises(FileNotFoundError, match=r"no such file .*--write-map"):
-        read_name_map(tmp_path / "gone.json")
+        read_rig_map(tmp_path / "gone.json")
 
 
 def test_spellings_and_empty():
@@ -94,7 +94,7 @@ def test_spellings_and_empty():
 def test_draft_guesses_and_can_be_given_back(tmp_path):
     names = ("jawOpen", "Mouth_Open", "Smile_L", "smile_right", "Eye_Blink_L", "Blink_R", "Ears", "BrowInner_Up", "Mouth_Frown")
     path, out = saved(tmp_path, names), tmp_path / "names.json"
-    assert write_name_map_draft(out, read_glb(path).document) == 8
+    assert write_name_map_draft(out, read_glb(path)) == 8
     rows = json.loads(out.read_text())
     assert rows["jawOpen"] == "jawOpen" and rows["mouthSmileLeft"] == "Smile_L" and rows["mouthSmileRight"] == "smile_right"
     assert rows["eyeBlinkLeft"] == "Eye_Blink_L" and rows["eyeBlinkRight"] == "Blink_R" and rows["mouthClose"] is None
@@ -107,13 +107,13 @@ def test_draft_guesses_and_can_be_given_back(tmp_path):
 
 def test_draft_of_other_names_alone(tmp_path):
     path = saved(tmp_path, ("mouthOpen", "mouthSmile", "A", "B"))
-    assert write_name_map_draft(tmp_path / "n.json", read_glb(path).document) == 3
+    assert write_name_map_draft(tmp_path / "n.json", read_glb(path)) == 3
     rig = load_rig(path, tmp_path / "n.json")
     assert rig.weights(row("jawOpen") + row("mouthSmileLeft"))[0].tolist() == [1, 0.5, 0, 0] and rig.undriven == ("A", "B")
 
 
 def test_draft_of_a_vrm_leaves_its_expressions(tmp_path):
     write_glb(make_new({"aa": ({"Mouth_A": 1}, {})}, targets=("Mouth_A", "Jaw_Opn", "cheekPuff")), tmp_path / "a.vrm")
-    assert write_name_map_draft(tmp_path / "n.json", read_glb(tmp_path / "a.vrm").document) == 1
+    assert write_name_map_draft(tmp_path / "n.json", read_glb(tmp_path / "a.vrm")) == 1
     rig = load_rig(tmp_path / "a.vrm", tmp_path / "n.json")
     assert rig.weights(row("jawOpen") + row("cheekPuff"))[0].tolist() == [1, 0, 1]

@@ -8,7 +8,7 @@ import pytest
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.gltf.document import write_glb
 from retarget.rig.load import load_rig
-from retarget.rig.target_names import match_targets, split_side
+from retarget.rig.names.target_names import match_targets, split_side
 from tests.helpers.characters import make_face
 from tests.helpers.vrms import make_new
 
@@ -67,8 +67,8 @@ def test_what_is_nearest_to_arkit_counts():
     names = ["jawOpen", "Mouth_Open", "A25_Jaw_Open", "Eye_Blink_L", "EyeClosedLeft", "A15_Eye_Blink_Right", "eyesClosed"]
     shown = match_targets([names])
     assert shown == [{"jawOpen": 1.0}, {}, {}, {"eyeBlinkLeft": 1.0}, {}, {"eyeBlinkRight": 1.0}, {}]
-    # A mesh with prefixes is matched beside a mesh without; a mesh with another maker's names is not.
-    assert match_targets([["jawOpen"], ["teeth_jawOpen"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}, {"jawOpen": 1.0}, {}]
+    # Meshes are matched each by itself: teeth may have a prefix or another maker's names.
+    assert match_targets([["jawOpen"], ["teeth_jawOpen"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}] * 3
     assert match_targets([["Mouth_Open"], ["Mouth_Open"]]) == [{"jawOpen": 1.0}] * 2
     assert match_targets([["Mouth_Open", "x_jawOpen"]], other_makers=False) == [{}, {"jawOpen": 1.0}] and match_targets([]) == []
 

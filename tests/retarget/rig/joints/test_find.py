@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retarget.rig.joints import find_joints
+from retarget.rig.joints.find import JointNames, find_joints
 from tests.helpers.characters import make_body, make_face
 
 
@@ -16,9 +16,9 @@ def document(**names):
 
 
 def test_found_by_name():
-    assert find_joints(make_body().document) == (2, 1, (3, 4), ("by its name",) * 3)
+    assert find_joints(make_body().document) == (2, 1, (3, 4), None, (*("by its name",) * 3, ""))
     face = find_joints(make_face().document)
-    assert face == (0, None, (2, 3), ("by its name", "", "by its name"))
+    assert face == (0, None, (2, 3), None, ("by its name", "", "by its name", ""))
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,20 @@ def test_usual_names(head, neck, left, right):
     + ["My_HeadTop_End", "UpperLeftEyelid", "face_eyelash_L", "Character1_Forehead", "Head_Hair"])
 def test_other_things(name):
     found = find_joints(document(_0=name, _1="a", _2="b", _3="c", _4="d"))
-    assert found == (None, None, None, ("", "", ""))
+    assert found == (None, None, None, None, ("", "", "", ""))
 
 
 def test_given_by_name_or_number():
     nodes = document(_1="Throat", _2="Skull", _3="a", _4="b")
     assert find_joints(nodes).head is None
-    found = find_joints(nodes, head="Skull", neck="1", eyes="a, 4")
-    assert found == (2, 1, (3, 4), ("given",) * 3)
+    found = find_joints(nodes, JointNames(head="Skull", neck="1", eyes="a, 4"))
+    assert found == (2, 1, (3, 4), None, ("given", "given", "given", ""))
 
 
 def test_a_neck_is_above_the_head():
     assert find_joints(document(_5="neck", _1="x")).neck is None
     with pytest.raises(ValueError, match="the head is not below the node 'LeftArm'"):
-        find_joints(document(), neck="LeftArm")
+        find_joints(document(), JointNames(neck="LeftArm"))
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_a_neck_is_above_the_head():
 )
 def test_unknown_is_one_line(given, message):
     with pytest.raises(ValueError, match=message):
-        find_joints(document(), **given)
+        find_joints(document(), JointNames(**given))

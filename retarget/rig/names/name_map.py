@@ -1,10 +1,11 @@
-"""Name maps: a JSON file that states which morph targets of a character are ARKit's.
+"""Maps of rigs: a JSON file that states which morph targets of a character are ARKit's, and how strongly it answers.
 
-    {"jawOpen": "Mouth_Open", "mouthSmileLeft": {"SmileL": 1.0, "CheekL": 0.3}, "tongueOut": null}
+    {"jawOpen": "Mouth_Open", "mouthSmileLeft": {"SmileL": 1.0, "CheekL": 0.3}, "tongueOut": null,
+     "curves": {"brows": 1.5, "eyeBlink": [[0, 0], [0.8, 1]]}}
 
 A target is given by its name, which then means this target of every mesh that has it, or with its node
 ("Face.Mouth_Open"). A name that is not in the file keeps the target that was found for it. null removes all effect.
-Keys that begin with "_" are comments.
+Keys that begin with "_" are comments. "curves" holds factors and response curves, see `retarget.rig.names.response`.
 """
 
 from __future__ import annotations
@@ -15,37 +16,60 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.gltf.document import Glb
 from retarget.gltf.node_tree import Document
 from retarget.io.files import atomic_write, read_json_object
 from retarget.io.suggest import did_you_mean
-from retarget.rig.morph_targets import MorphNode, find_morphs
-from retarget.rig.target_names import match_targets, split_side
+from retarget.rig.morph_targets import MorphNode, choose_scene, find_morphs, moves_vertices
+from retarget.rig.names.response import read_response
+from retarget.rig.names.target_names import match_targets, split_side
+from retarget.rig.skinned_mesh import load_skinned_mesh
 from retarget.rig.vrm.avatar import vrm_version
 
 NameMap = Mapping[str, Mapping[str, float]]
 """ARKit's name -> {name of a target: factor}."""
 
+_CURVES_KEY = "curves"
 _MAX_FACTOR = 10.0
 _MIN_SIMILARITY = 0.75  # 0 to 1, of names that are guessed to mean the same
 
 
-def read_name_map(path: str | os.PathLike[str]) -> NameMap:
-    """Read a name map from a .json file.
+class RigMap(NamedTuple):
+    """What a user says of a rig. targets: which targets its shapes move; curves: name -> factor or points of a curve."""
+
+    targets: NameMap
+    curves: Mapping[str, Any]
+
+
+NO_MAP = RigMap({}, {})
+
+
+def read_rig_map(path: str | os.PathLike[str]) -> RigMap:
+    """Read the map of a rig from a .json file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged, or a name in it is none of ARKit's. The message is one line.
+        ValueError: The file is damaged, or a name or curve in it is wrong. The message is one line.
     """
     rows = read_json_object(
         path, 'a name map such as {"jawOpen": "Mouth_Open"}; retarget inspect RIG --write-map drafts one'
     )
     try:
-        return check_name_map({key: value for key, value in rows.items() if not key.startswith("_")})
+        return check_rig_map(rows)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def check_rig_map(rows: Mapping[str, Any]) -> RigMap:
+    """Check the content of a map. See `check_name_map` and `retarget.rig.names.response`."""
+    curves = rows.get(_CURVES_KEY, {})
+    if not isinstance(curves, Mapping):
+        raise ValueError(f'{_CURVES_KEY}: expected {{"brows": 1.5, "eyeBlink": [[0, 0], [0.8, 1]]}}')
+    read_response({}, curves)  # only to check it
+    return RigMap(check_name_map({k: v for k, v in rows.items() if k != _CURVES_KEY and not k.startswith("_")}), curves)
 
 
 def check_name_map(rows: Mapping[str, Any]) -> NameMap:
@@ -106,22 +130,25 @@ def node_name(document: Document, number: int) -> str:
     return str(document["nodes"][number].get("name", number))
 
 
-def write_name_map_draft(path: str | os.PathLike[str], document: Document) -> int:
+def write_name_map_draft(path: str | os.PathLike[str], glb: Glb) -> int:
     """Write a name map of all targets whose names are known or similar to known ones, for the user to edit.
 
     Args:
         path: The .json file to write.
-        document: The glTF document of the character.
+        glb: The file of the character.
 
     Returns:
         For how many of the 52 a target is given.
     """
+    document = glb.document
+    choose_scene(document)
     morphs = find_morphs(document)
     is_vrm = vrm_version(document) is not None
-    matched = match_targets([morph.names for morph in morphs], other_makers=not is_vrm)
+    moves = moves_vertices(load_skinned_mesh(glb, None, None), morphs)
+    matched = match_targets([morph.names for morph in morphs], not is_vrm, moves)
     shares_of: dict[str, Mapping[str, float]] = {}
-    for target, shares in zip([name for morph in morphs for name in morph.names], matched, strict=True):
-        shares_of[target] = shares_of.get(target) or shares
+    for target, shares, is_moving in zip([name for morph in morphs for name in morph.names], matched, moves, strict=True):
+        shares_of[target] = shares_of.get(target) or (shares if is_moving else {})
     rows: dict[str, Any] = {}
     for name in ARKIT_NAMES:
         targets = {target: shares[name] for target, shares in shares_of.items() if name in shares}

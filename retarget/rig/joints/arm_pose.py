@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation, rotation_between
+from retarget.geometry.rotations import matrix_to_quaternion, nearest_orthogonal, rotation_between
 from retarget.gltf.node_tree import Document, normalized_name, parent_indices, root_nodes, subtree, world_matrices
 
 _LOWERED_LEFT_ARM = np.array([0.22, -0.97, 0.06])  # direction of the left upper arm in the rig's axes
@@ -35,8 +35,8 @@ def lower_arms(document: Document, humanoid: dict[str, int]) -> None:
         # The left arm of a character that faces -z points to -x, so the direction outwards follows from the arm itself.
         target = _LOWERED_LEFT_ARM * (np.sign(direction[0]), 1, sign * np.sign(direction[0]))
         turn = rotation_between(direction / length, target / np.linalg.norm(target))
-        parent = nearest_rotation(world[parents[joint]]) if parents[joint] >= 0 else np.eye(3)
-        rotation = matrix_to_quaternion(parent.T @ turn @ nearest_rotation(world[joint]))
+        parent = nearest_orthogonal(world[parents[joint]]) if parents[joint] >= 0 else np.eye(3)
+        rotation = matrix_to_quaternion(parent.T @ turn @ nearest_orthogonal(world[joint]))
         document["nodes"][joint]["rotation"] = [float(v) for v in rotation]
 
 

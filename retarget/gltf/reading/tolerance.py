@@ -1,0 +1,72 @@
+"""Accept usual mistakes of exporters: morph targets on some parts of a mesh only, names or weights of a wrong number.
+
+The document is corrected, so that all that reads it, and every file that is written from it, is valid.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from retarget.gltf.validate import Document
+
+_BASIS_NAMES = ("basis", "base", "basisshape", "default", "neutral", "rest")
+
+
+def correct_document(document: Document) -> list[str]:
+    """Correct the meshes of a document in place.
+
+    Returns:
+        A remark for each correction.
+    """
+    remarks: list[str] = []
+    zeros: dict[int, int] = {}
+    for number, mesh in enumerate(document.get("meshes", [])):
+        what = f"mesh {str(mesh.get('name') or number)[:40]}"
+        primitives = mesh.get("primitives")
+        if not isinstance(primitives, list) or not all(isinstance(p, dict) for p in primitives):
+            continue  # reported by `check_document`
+        counts = [len(primitive.get("targets") or []) for primitive in primitives]
+        if len(set(counts)) > 1:
+            for primitive in primitives:
+                _pad_targets(document, primitive, max(counts), zeros)
+            still = sum(count < max(counts) for count in counts)
+            which = "has no morph targets and stays still" if min(counts) == 0 else "lacks some of its morph targets"
+            remarks.append(f"{what}: {still} of its {len(counts)} parts {which}")
+        remarks += _fit_names(mesh, max(counts, default=0), what)
+        remarks += _fit_weights(mesh, max(counts, default=0), what)
+    return remarks
+
+
+def _pad_targets(document: Document, primitive: Document, count: int, zeros: dict[int, int]) -> None:
+    """Append targets that move nothing until a part has `count` targets. zeros: vertices -> accessor of zeros."""
+    targets = primitive.setdefault("targets", [])
+    if len(targets) == count:
+        return
+    vertices = document["accessors"][primitive["attributes"]["POSITION"]]["count"]
+    if vertices not in zeros:
+        nothing = {"componentType": 5126, "count": vertices, "type": "VEC3", "min": [0.0] * 3, "max": [0.0] * 3}
+        document["accessors"].append(nothing)
+        zeros[vertices] = len(document["accessors"]) - 1
+    targets.extend({"POSITION": zeros[vertices]} for _ in range(count - len(targets)))
+
+
+def _fit_names(mesh: Document, count: int, what: str) -> list[str]:
+    """Remove names that are not one for each target. A name for the shape without targets, which is first, is left out."""
+    extras = mesh.get("extras")
+    names: Any = extras.get("targetNames") if isinstance(extras, dict) else None
+    if names is None or (isinstance(names, list) and len(names) == count):
+        return []
+    if isinstance(names, list) and len(names) == count + 1 and str(names[0]).lower() in _BASIS_NAMES:
+        mesh["extras"] = {**mesh["extras"], "targetNames": names[1:]}
+        return [f"{what}: {len(names)} names for {count} morph targets; the first, {names[0]}, is left out"]
+    mesh["extras"] = {key: value for key, value in mesh["extras"].items() if key != "targetNames"}
+    given = f"{len(names)} names" if isinstance(names, list) else "names that are no list"
+    return [f"{what}: {given} for {count} morph targets; the names are ignored"]
+
+
+def _fit_weights(mesh: Document, count: int, what: str) -> list[str]:
+    weights = mesh.get("weights")
+    if weights is None or (isinstance(weights, list) and len(weights) == count):
+        return []
+    del mesh["weights"]
+    return [f"{what}: its weights are not one for each of its {count} morph targets; they are ignored"]

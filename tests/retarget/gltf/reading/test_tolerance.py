@@ -1,0 +1,78 @@
+"""Usual mistakes of exporters: the character loads, the document becomes valid, and a remark says what was corrected."""
+
+from __future__ import annotations
+
+import pytest
+
+from retarget.arkit import ARKIT_NAMES
+from retarget.gltf.accessors import add_accessor, read_accessor
+from retarget.gltf.document import Glb, read_glb, write_glb
+from retarget.rig.load import load_rig
+from tests.helpers.characters import ball, make_face
+
+NAMES = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")
+
+
+def with_teeth(targets: int = 0) -> Glb:
+    """A face whose mesh has a second part with fewer morph targets."""
+    glb = make_face(NAMES)
+    points, triangles, _ = ball(0.02, (0, -0.03, 0.03))
+    attributes = {"POSITION": add_accessor(glb, points.astype("f4"), 34962)}
+    part = {"attributes": attributes, "indices": add_accessor(glb, triangles.ravel().astype("u2"), 34963), "material": 1}
+    if targets:
+        part["targets"] = [{"POSITION": add_accessor(glb, points.astype("f4"), 34962)} for _ in range(targets)]
+    glb.document["meshes"][0]["primitives"].append(part)
+    return glb
+
+
+@pytest.mark.parametrize("targets, remark", [
+    (0, "mesh face: 1 of its 2 parts has no morph targets and stays still"),
+    (2, "mesh face: 1 of its 2 parts lacks some of its morph targets"),
+])  # fmt: skip
+@pytest.mark.parametrize("first", [True, False])
+def test_targets_on_some_parts_only(targets, remark, first, tmp_path):
+    glb = with_teeth(targets)
+    if first:
+        glb.document["meshes"][0]["primitives"].reverse()
+    write_glb(glb, tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    assert rig.remarks == (remark,) and "jawOpen" not in rig.unmapped
+    primitives = rig.glb.document["meshes"][0]["primitives"]
+    assert [len(primitive["targets"]) for primitive in primitives] == [3, 3]
+    padded = primitives[0 if first else 1]["targets"][-1]["POSITION"]
+    assert not read_accessor(rig.glb, padded).any() and read_accessor(rig.glb, padded).shape == (108, 3)
+
+
+@pytest.mark.parametrize("names, kept, remark", [
+    (("Basis", *NAMES), NAMES, "mesh face: 4 names for 3 morph targets; the first, Basis, is left out"),
+    (("jawOpen", "eyeBlinkLeft"), None, "mesh face: 2 names for 3 morph targets; the names are ignored"),
+    ((*NAMES, "mouthPucker", "smile"), None, "mesh face: 5 names for 3 morph targets; the names are ignored"),
+    ("jawOpen", None, "mesh face: names that are no list for 3 morph targets; the names are ignored"),
+])  # fmt: skip
+def test_names_of_a_wrong_number(names, kept, remark, tmp_path):
+    glb = make_face(NAMES)
+    glb.document["meshes"][0]["extras"]["targetNames"] = names if isinstance(names, str) else list(names)
+    write_glb(glb, tmp_path / "a.glb")
+    read = read_glb(tmp_path / "a.glb")
+    assert read.remarks == [remark]
+    found = read.document["meshes"][0]["extras"].get("targetNames")
+    assert found == (None if kept is None else list(kept))
+    if kept:
+        assert not {"jawOpen", "eyeBlinkLeft", "eyeBlinkRight"} & set(load_rig(tmp_path / "a.glb").unmapped)
+
+
+def test_ignored_names_can_be_given_again(tmp_path):
+    glb = make_face(NAMES)
+    glb.document["meshes"][0]["extras"]["targetNames"] = ["a"]
+    write_glb(glb, tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb", {"jawOpen": "target_0"})
+    assert rig.matrix[ARKIT_NAMES.index("jawOpen"), 0] == 1
+
+
+def test_weights_of_a_wrong_number(tmp_path):
+    glb = make_face(NAMES)
+    glb.document["meshes"][0]["weights"] = [0.5] * 9
+    write_glb(glb, tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    assert rig.remarks == ("mesh face: its weights are not one for each of its 3 morph targets; they are ignored",)
+    assert not rig.rest_weights.any()
