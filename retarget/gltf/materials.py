@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.gltf.document import Document, Glb
-from retarget.gltf.textures import find_picture, read_texture
+from retarget.gltf.reading.textures import find_picture, read_texture
 from retarget.io.image_decoder import Image
 
 AlphaMode = Literal["OPAQUE", "MASK", "BLEND"]

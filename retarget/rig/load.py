@@ -22,9 +22,10 @@ from retarget.rig.joints.carried import carried_weights, find_head_by_face
 from retarget.rig.joints.find import JointNames, Joints, find_joints
 from retarget.rig.joints.jaw import JAW_ROWS, HeadFrame, JawMotion, measure_jaw
 from retarget.rig.measure import Facing, HeadMeasure, find_facing, measure_head, moved_by_face, movement_at
-from retarget.rig.morph_targets import MorphNode, choose_scene, find_morphs, moves_vertices, stored_weights
+from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices, stored_weights
 from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, read_rig_map
 from retarget.rig.names.response import read_response
+from retarget.rig.names.scene_choice import choose_scene
 from retarget.rig.remarks import EYES_ELSEWHERE, JAW_STAYS, MIRRORED, list_remarks, no_face_message
 from retarget.rig.rig import Rig
 from retarget.rig.skinned_mesh import (

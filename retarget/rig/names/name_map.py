@@ -23,8 +23,9 @@ from retarget.gltf.document import Glb
 from retarget.gltf.node_tree import Document
 from retarget.io.files import atomic_write, read_json_object
 from retarget.io.suggest import did_you_mean
-from retarget.rig.morph_targets import MorphNode, choose_scene, find_morphs, moves_vertices
+from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices
 from retarget.rig.names.response import read_response
+from retarget.rig.names.scene_choice import choose_scene
 from retarget.rig.names.target_names import match_targets, split_side
 from retarget.rig.skinned_mesh import load_skinned_mesh
 from retarget.rig.vrm.avatar import vrm_version

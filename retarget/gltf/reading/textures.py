@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from retarget.gltf.document import Document, Glb
+from retarget.gltf.validate import Document
 from retarget.io.image_decoder import Image, decode_rgba, image_size
+
+if TYPE_CHECKING:
+    from retarget.gltf.document import Glb
 
 _MAX_SIDE_PX = 1024
 _MAX_PIXELS = 1 << 26  # of a stored texture, so that a small file cannot claim all memory
