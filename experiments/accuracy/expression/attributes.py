@@ -7,9 +7,9 @@ which `experiments.labels.fit` made from MediaPipe's landmarks: a pseudo-label m
 out (`CLEAR`). Each face is laid on gray at several sizes, and the shipped network reads it there.
 
 A threshold is chosen on faces of `CHOOSING_PX` and more, so that F1 is largest; in the middle where several are equal. The smallest size
-of a face whose flag is known is the one from which on precision and recall keep `MIN_PRECISION` and `MIN_RECALL`; F1 decides nothing
-there. The largest yaw and the smallest visible share are set by hand in `LIMITS`. The threshold of blur separates the faces from the same
-faces after a blur of `BLUR` of their height.
+of a face whose flag is known is the one from which on F1 keeps `MIN_SHARE` of its value for the largest faces. The largest yaw and the
+smallest visible share are set by hand in `LIMITS`. The threshold of blur separates the faces from the same faces after a blur of `BLUR`
+of their height.
 
 The script writes experiments/results/accuracy/expression/attributes.json, and with --write the thresholds into the package. Reported,
 but not used to choose: the faces of eyelids.json, whose eyes a person judged, and with --eval 40 portraits that nobody learned from.
@@ -49,7 +49,8 @@ CLEAR = {"eyes_closed": (0.3, 0.6), "smile": (0.15, 0.4), "looking_at_camera": (
 """Largest value of the label that is a clear no (yes, for the angle), and smallest that is the opposite."""
 LIMITS = {"eyes_closed": (50.0, 0.8), "smile": (60.0, 0.8), "looking_at_camera": (40.0, 0.8)}  # largest yaw, smallest visible share
 CHOOSING_PX = 64.0
-MIN_PRECISION, MIN_RECALL = 0.75, 0.6
+MIN_SHARE = 0.85  # of the F1 of the largest faces; smaller faces keep less and are unknown
+MIN_YES = 10  # fewer faces with the flag say nothing about a size
 BLUR = 0.03
 
 
@@ -137,20 +138,29 @@ def precision_recall(flags: NDArray[np.bool_], yes: NDArray[np.bool_]) -> Figure
     }
 
 
+def smallest_size_px(bins: Sequence[Figures]) -> int:
+    """Return the size in px from which on a flag is known, from the rows of `precision_recall` of the bins, the largest size first."""
+    scores = [2 * (b["precision"] or 0) * (b["recall"] or 0) / max((b["precision"] or 0) + (b["recall"] or 0), 1e-9) for b in bins]
+    smallest = EDGES_PX[-2]
+    for low, row, score in zip(EDGES_PX[-2::-1], bins, scores):
+        if score < MIN_SHARE * scores[0] or (row["yes"] < MIN_YES and low < EDGES_PX[-2]):
+            break
+        smallest = low
+    return smallest
+
+
 def calibrate(name: str, reading: Reading) -> Figures:
     """Choose the threshold of a flag, and measure it by the size of the face."""
     faces, yes = clear_faces(name, reading)
     large = faces.network_px >= CHOOSING_PX
     threshold = choose_threshold(name, faces.value[large], yes[large])
-    bins, smallest = {}, float("inf")
+    bins: dict[str, Figures] = {}
     for low, high in list(zip(EDGES_PX, EDGES_PX[1:]))[::-1]:
         inside = (faces.network_px >= low) & (faces.network_px < high)
         row = precision_recall(is_true(name, faces.value[inside], threshold), yes[inside])
         bins[f"{low} px and more" if high == EDGES_PX[-1] else f"{low} to {high} px"] = row
-        good = (row["precision"] or 0) >= MIN_PRECISION and (row["recall"] or 0) >= MIN_RECALL
-        if good and smallest in (high, float("inf")):
-            smallest = low
     yaw, visible = LIMITS[name]
+    smallest = smallest_size_px(list(bins.values()))
     chosen = {"value": threshold, "min_network_px": smallest, "max_yaw_deg": yaw, "min_visible": visible}
     return {"threshold": chosen, "by_size": bins}
 
