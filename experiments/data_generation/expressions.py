@@ -2,7 +2,7 @@
 
     python -m experiments.data_generation.expressions --data ../shared/data --labels runs/labels --out runs/edits --count 6000
 
-`mfn.synthesis.expression_edit` changes the photos. The script writes edits.tar, edits.npz and labels/edits.npz into
+`mfn.synthesis.photo_edits.expression_edit` changes the photos. The script writes edits.tar, edits.npz and labels/edits.npz into
 --out, in the form of the other packs, and sheet.png for a check by eye: above each edit the photo it was made from.
 Ctrl-C stops and writes what there is.
 """
@@ -25,8 +25,8 @@ from experiments.data_generation.profiles import lone_faces, training_pack
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.synthesis.expressions import change_expression
+from mfn.synthesis.photo_edits.expression_edit import ExpressionEditor
 from mfn.training.data.pack_writer import write_pack
 from mfn.training.data.packs import Pack
 from retarget.io.images import Image, decode_image, encode_jpeg, write_image

@@ -2,7 +2,7 @@
 
     python -m experiments.data_generation.profiles --data ../shared/data --labels runs/labels --out runs/profiles --count 8000
 
-`mfn.synthesis.pose_edit` rotates the faces. A face is rotated further to the side that it already looks to, so that the
+`mfn.synthesis.photo_edits.pose_edit` rotates the faces. A face is rotated further to the side that it already looks to, so that the
 camera saw the side that comes into view. The script writes profiles.tar, profiles.npz and labels/profiles.npz into
 --out, in the form of the other packs, and sheet.png for a check by eye.
 """
@@ -23,7 +23,7 @@ from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter
-from mfn.synthesis.pose_edit import rotate_and_repaint
+from mfn.synthesis.photo_edits.pose_edit import rotate_and_repaint
 from mfn.training.data.pack_writer import write_contact_sheet, write_pack
 from mfn.training.data.packs import Pack, held_out, read_pack, read_pictures
 from retarget.geometry.rotations import rotation_about

@@ -1,9 +1,10 @@
-"""Make a pack of photos in which one lid is shut and the other open, with labels.
+"""Make a pack of photos with one eye of another photo: winks, and as many even pairs of lids, with labels.
 
-    python -m experiments.data_generation.winks --data ../shared/data --labels runs/labels --out runs/winks --count 2500
+    python -m experiments.data_generation.winks --data ../shared/data --labels runs/labels --out runs/winks --count 5000
 
-`mfn.synthesis.eye_swap` gives a face one eye of another photo of about the same pose: a shut one to a face with open eyes, or an open one
-to a face with shut eyes. The label takes lid and gaze of this eye from the other photo. Photos that are held out for validation are not
+`mfn.synthesis.photo_edits.eye_swap` gives a face one eye of another photo of about the same pose: a shut one to a face with open eyes, or an open one
+to a face with shut eyes. Half of the pictures get an eye as open as the old one: without them, a network takes the blended patch, or light
+from one side, for a wink. The label takes lid and gaze of this eye from the other photo. Photos that are held out for validation are not
 used. The script writes winks.tar, winks.npz and labels/winks.npz into --out, in the form of the other packs, and sheet.png.
 """
 
@@ -23,7 +24,7 @@ from experiments.data_generation.profiles import lone_faces, training_pack
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.eye_swap import SIDES, swap_eye
+from mfn.synthesis.photo_edits.eye_swap import SIDES, swap_eye
 from mfn.training.data.pack_writer import write_pack
 from mfn.training.data.packs import Pack
 from retarget.arkit import EXPRESSION_NAMES
@@ -35,7 +36,10 @@ SHUT, OPEN = 0.72, 0.25  # labels of both lids of a face with shut and with open
 MIN_HEIGHT_PX, MAX_YAW_DEG, MAX_PITCH_DEG = 75, 28, 22
 MAX_POSE_DIFFERENCE_DEG = 13
 OPEN_TARGET_SHARE = 0.6  # of the winks, a shut eye in a face with open eyes
+EVEN_SHARE = 0.5  # of the pictures, no wink
+EVEN_OPEN_SHARE = 0.75  # of these, faces with open eyes
 MIN_DIFFERENCE = 0.45  # between the two lids of a wink
+MAX_EVEN_DIFFERENCE = 0.3  # between the two lids of other pictures
 MAX_TRIES = 20  # for each wink
 SHEET_COUNT = 48
 
@@ -70,7 +74,10 @@ def read_portraits(packs: Sequence[Pack]) -> Portraits:
 
 def draw_pair(portraits: Portraits, groups: Mapping[str, NDArray[np.int64]], rng: np.random.Generator) -> tuple[int, int] | None:
     """Draw a face and another one for its new eye, of about the same pose; None if there is no other."""
-    first, second = ("open", "shut") if rng.random() < OPEN_TARGET_SHARE else ("shut", "open")
+    if rng.random() < EVEN_SHARE:
+        first = second = "open" if rng.random() < EVEN_OPEN_SHARE else "shut"
+    else:
+        first, second = ("open", "shut") if rng.random() < OPEN_TARGET_SHARE else ("shut", "open")
     target = int(rng.choice(groups[first]))
     pool = groups[second]
     difference = np.abs(portraits.angles_deg[pool] - portraits.angles_deg[target])[:, :2].max(1)
@@ -102,7 +109,10 @@ def make(portraits: Portraits, count: int, seed: int) -> Winks:
             side = SIDES[rng.integers(len(SIDES))]
             every = portraits.faces
             got = swap_eye(portraits.photos[target], every[[target]], portraits.photos[donor], every[[donor]], side, model)
-            if got is None or abs(float(np.diff(got.face.expression[0, BLINKS])[0])) < MIN_DIFFERENCE:
+            if got is None:
+                continue
+            difference = abs(float(np.diff(got.face.expression[0, BLINKS])[0]))
+            if MAX_EVEN_DIFFERENCE < difference < MIN_DIFFERENCE:
                 continue
             faces.append(got.face.replace(image=np.array([len(coded)], np.int32), box=model.boxes(got.face)))
             coded.append(encode_jpeg(got.picture))
@@ -126,7 +136,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
-    parser.add_argument("--count", type=int, default=2500, help="number of pictures")
+    parser.add_argument("--count", type=int, default=5000, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     portraits = read_portraits([training_pack(args.data / "faces", args.labels, name) for name in SOURCES])

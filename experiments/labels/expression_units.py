@@ -1,6 +1,7 @@
 """Compare the sizes of the head model's expression shapes with ARKit's, and rescale them so that a weight of 1 means the same.
 
-    python -m experiments.labels.expression_units [--write runs/head_model.npz]
+    python -m experiments.labels.expression_units --model old_head_model.npz [--write runs/head_model.npz]
+    python -m experiments.labels.expression_units --model old_head_model.npz --network old.onnx --out new.onnx
 
 ARKit defines its weights by a reference face that moves. REACH holds how far that face moves at weight 1: the largest displacement of a
 shape, divided by the width of the face. A shape learned from ICT-FaceKit points in the same direction, but moves up to twice as far, or
@@ -9,7 +10,8 @@ less than half as far. A weight that is fitted with it therefore differs from th
 These shapes keep their size: a blink closes the lid, jawOpen and mouthClose cancel each other, eyes turn by an angle, and mouthRollLower
 has another direction in ICT-FaceKit.
 
-The shipped head model is not rescaled, because the shipped networks predict weights in its present units.
+The shipped head model is rescaled already: all factors of it are 1. With --network, the script appends the same change of units to a
+network of one face that was trained with the old model: its raw outputs r become those of the weight sigmoid(r) / factor.
 """
 
 from __future__ import annotations
@@ -17,8 +19,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.common import make_parser
+from mfn.structures.cells import PARAMETER_SIZE
 from mfn.structures.head_model import DEFAULT_FILE, HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write
@@ -31,6 +35,9 @@ REACH = {
     "mouthShrugUpper": 0.035, "mouthSmile": 0.138, "mouthStretch": 0.103, "mouthUpperUp": 0.070, "noseSneer": 0.036,
 }  # fmt: skip
 """Largest displacement at weight 1 of ARKit's reference face in parts of its width, Left and Right alike (measured, 1,220 vertices)."""
+
+
+LEAST_WEIGHT = 1e-4  # of an expression, so that its raw value is finite
 
 
 def reach_of(name: str) -> float | None:
@@ -49,12 +56,54 @@ def unit_factors(model: HeadModel) -> np.ndarray:
     return factors
 
 
+def rescale_network(path: Path, out: Path, factors: NDArray[np.float64]) -> None:
+    """Append the change of units to a network of one face.
+
+    Args:
+        path: ONNX file that predicts raw parameters (B, PARAMETER_SIZE).
+        out: ONNX file to write.
+        factors: (51,) from `unit_factors`.
+
+    Raises:
+        ValueError: Its output has another size.
+    """
+    import onnx
+
+    network = onnx.load(path)
+    output = network.graph.output[0]
+    size = output.type.tensor_type.shape.dim[-1].dim_value
+    if size != PARAMETER_SIZE:
+        raise ValueError(f"{path}: expected a network that predicts {PARAMETER_SIZE} parameters, got {size}")
+    producer = next(node for node in network.graph.node if output.name in node.output)
+    producer.output[list(producer.output).index(output.name)] = "old_units"
+    constants = {"sizes": np.array([size - len(factors), len(factors)]), "one": np.ones(1, np.float32)}
+    constants |= {"factors": factors.astype(np.float32), "low": np.float32(LEAST_WEIGHT), "high": np.float32(1 - LEAST_WEIGHT)}
+    network.graph.initializer.extend(onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    steps = [
+        ("Sigmoid", ["raw"], ["old_weight"]),
+        ("Div", ["old_weight", "factors"], ["new_weight"]),
+        ("Clip", ["new_weight", "low", "high"], ["weight"]),
+        ("Sub", ["one", "weight"], ["rest"]),
+        ("Div", ["weight", "rest"], ["odds"]),
+        ("Log", ["odds"], ["logit"]),
+    ]
+    network.graph.node.append(onnx.helper.make_node("Split", ["old_units", "sizes"], ["others", "raw"], axis=1))
+    network.graph.node.extend(onnx.helper.make_node(kind, inputs, outputs) for kind, inputs, outputs in steps)
+    network.graph.node.append(onnx.helper.make_node("Concat", ["others", "logit"], [output.name], axis=1))
+    onnx.checker.check_model(network)
+    atomic_write(out, lambda temporary: onnx.save(network, str(temporary)))
+
+
 def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__)
     parser.add_argument("--model", type=Path, default=DEFAULT_FILE, help="head model to read (default: the one that ships)")
     parser.add_argument("--write", type=Path, help="file for the rescaled model; without it, the factors are only printed")
+    parser.add_argument("--network", type=Path, help="ONNX file of a network of one face, trained with this head model")
+    parser.add_argument("--out", type=Path, help="file for the network in the new units")
     args = parser.parse_args()
+    if (args.network is None) != (args.out is None):
+        parser.error("expected --network and --out together")
     factors = unit_factors(HeadModel.load(args.model))
     for name, factor in zip(EXPRESSION_NAMES, factors, strict=True):
         print(f"{name:20s} {factor:.2f}")
@@ -63,6 +112,8 @@ def main() -> None:
             arrays = {name: file[name] for name in file.files}
         arrays["expression_step"] = (arrays["expression_step"] * factors).astype(np.float32)
         atomic_write(args.write, lambda path: np.savez_compressed(path, **arrays))
+    if args.network is not None:
+        rescale_network(args.network, args.out, factors)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ from experiments.labels.landmark_packs import LandmarkPack, read_landmark_pack
 from mfn.fitting.fit_basis import basis_from_head_model
 from mfn.fitting.fitter import fit, fit_people
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.expression_edit import ExpressionEditor
 from mfn.synthesis.expressions import random_expressions
 from mfn.synthesis.heads import HeadGenerator
-from mfn.synthesis.pose_edit import rotate_and_repaint
+from mfn.synthesis.photo_edits.expression_edit import ExpressionEditor
+from mfn.synthesis.photo_edits.pose_edit import rotate_and_repaint
 from mfn.training.data.packs import Pack, read_pack, read_pictures
 from mfn.training.data.scenes import SCENE_KINDS, SceneComposer, SceneKind
 from retarget.geometry.rotations import rotation_about

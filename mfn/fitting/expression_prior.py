@@ -16,11 +16,22 @@ SHARED_DEVIATION = 0.5  # share of a deviation from the scores that correlated s
 # Standard deviation of a weight from the score, by the beginning of its name; the first match counts. Large where landmarks show the
 # shape, small where they do not.
 _DEVIATION: Mapping[str, float] = {
-    "eyeBlink": 0.12, "eyeLook": 0.25, "eyeSquint": 0.12, "eyeWide": 0.1,
-    "jawOpen": 0.3, "jawForward": 0.06, "jaw": 0.1, "mouthClose": 0.1, "mouthSmile": 0.25, "mouth": 0.2,
-    "brow": 0.25, "cheekPuff": 0.04, "cheekSquint": 0.08, "noseSneer": 0.06,
+    "eyeBlink": 0.12, "eyeLookDown": 0.2, "eyeLook": 0.25, "eyeSquint": 0.12, "eyeWide": 0.1,
+    "jawOpen": 0.3, "jawForward": 0.05, "jaw": 0.06, "mouthClose": 0.1,
+    "mouthSmile": 0.14, "mouthPress": 0.09, "mouthFrown": 0.09, "mouthShrug": 0.08, "mouthStretch": 0.14, "mouthUpperUp": 0.15,
+    "mouthLowerDown": 0.2, "mouthLeft": 0.06, "mouthRight": 0.06, "mouthFunnel": 0.1, "mouthRoll": 0.12, "mouthDimple": 0.08,
+    "mouthPucker": 0.15, "browDown": 0.09, "browInnerUp": 0.09, "brow": 0.11,
+    "cheekPuff": 0.04, "cheekSquint": 0.08, "noseSneer": 0.08,
 }  # fmt: skip
 _DEFAULT_DEVIATION = 0.2
+
+ANTAGONISTS: tuple[tuple[str, str], ...] = (
+    ("mouthLeft", "mouthRight"),
+    ("jawLeft", "jawRight"),
+    *((f"eyeLookIn{side}", f"eyeLookOut{side}") for side in ("Left", "Right")),
+    *((f"eyeLookUp{side}", f"eyeLookDown{side}") for side in ("Left", "Right")),
+)
+"""Pairs of shapes that move the same points in opposite directions."""
 
 
 def jaw_coordinates(dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -34,6 +45,22 @@ def jaw_coordinates(dtype: torch.dtype = torch.float32) -> torch.Tensor:
     matrix = torch.eye(len(EXPRESSION_NAMES), dtype=dtype)
     matrix[EXPRESSION_NAMES.index("jawOpen"), EXPRESSION_NAMES.index("mouthClose")] = 1.0
     return matrix
+
+
+def cancel_antagonists(expression: torch.Tensor) -> torch.Tensor:
+    """Subtract from both shapes of each pair in ANTAGONISTS what they have in common.
+
+    Args:
+        expression: (N, 51) in [0, 1].
+
+    Returns:
+        (N, 51): at most one shape of a pair is above 0. The points hardly move, because the two cancel each other.
+    """
+    out = expression.clone()
+    for pair in ANTAGONISTS:
+        columns = [EXPRESSION_NAMES.index(name) for name in pair]
+        out[:, columns] -= out[:, columns].amin(1, keepdim=True)
+    return out
 
 
 def closed_eyes(scores: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from mfn.fitting.expression_prior import expression_prior_precision, jaw_coordinates, shape_prior
+from mfn.fitting.expression_prior import cancel_antagonists, expression_prior_precision, jaw_coordinates, shape_prior
 from mfn.fitting.fit_basis import FitBasis, FitOptions
 from mfn.fitting.gauss_newton import (
     POSE_SIZE,
@@ -283,7 +283,7 @@ class _Chunk:
     def _result(self, pose: Pose, shape: torch.Tensor) -> FitResult:
         """Turn the unknowns into coefficients."""
         count = len(self.points)
-        expression = (shape[:, self.free :].clamp(0, 1) @ self.jaw.T).clamp(0, 1)
+        expression = cancel_antagonists((shape[:, self.free :].clamp(0, 1) @ self.jaw.T).clamp(0, 1))
         identity = shape[:, : self.free] if self.free else torch.zeros(count, len(self.basis.identity))
         identity = identity if self.known is None else self.known + identity
         found = FitResult(pose.rotation, pose.scale, pose.shift[:, :2], identity, expression, torch.zeros(count))

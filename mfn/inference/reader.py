@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.onnx_session import CPU_PROVIDER, check_reader, open_session
-from mfn.structures.cells import PARAMETER_SIZE, read_parameters
+from mfn.structures.cells import IDENTITY_SIZE, PARAMETER_SIZE, read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, cut_crops, faces_from_crops, upright_frames
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import default_head_model
 from mfn.structures.network_metadata import ReaderRule
+from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 _MAX_LEFT_ROLL_DEG = 50.0  # a face that is still turned by more in its crop is read again, in a crop that is turned
+_AVERAGED = {
+    "identity": np.arange(IDENTITY_SIZE),
+    "expression": np.array([i for i, name in enumerate(EXPRESSION_NAMES) if not name.startswith("eye")]),
+}
+"""The columns of which tall faces get the mean. The multi-face network hardly sees winks, so eyes are the reader's alone."""
 _POSE = ("rotation", "scale", "center")
 
 
@@ -87,9 +93,14 @@ class Reader:
         limits = {**dict.fromkeys(_POSE, rule.pose_px), "identity": rule.identity_px, "expression": rule.expression_px}
         changes: dict[str, NDArray[Any]] = {"refined": faces.refined.copy()}
         changes["refined"][rows] = True
+        tall = input_height_px[rows] > rule.mean_px
         for name, limit in limits.items():
             changes[name], replaced = getattr(faces, name).copy(), input_height_px[rows] < limit
             changes[name][rows[replaced]] = getattr(read, name)[replaced]
+            if name in _AVERAGED:
+                both = replaced & tall
+                mean = 0.5 * (getattr(faces, name)[rows[both]] + getattr(read, name)[both])
+                changes[name][np.ix_(rows[both], _AVERAGED[name])] = mean[:, _AVERAGED[name]]
         return faces.replace(**changes)
 
     def read(self, picture: Image, faces: Faces, pad_to: int = 0) -> Faces:

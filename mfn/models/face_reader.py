@@ -5,9 +5,6 @@ holds nearly all that a face shows. A batch of 64 such crops costs about as much
 stays the same for any number of faces.
 
 Source: Chaudhuri, Vesdapunt and Wang, CVPR 2019, for the branches.
-
-Status: an experiment. On faces below 100 px it keeps more of the expression than MFN. On portraits its landmarks are less exact. No
-shipped file holds it yet.
 """
 
 from __future__ import annotations

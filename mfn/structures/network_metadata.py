@@ -53,11 +53,13 @@ class ReaderRule(NamedTuple):
         pose_px: For rotation, scale and center.
         identity_px: For the identity.
         expression_px: For the expression.
+        mean_px: Taller faces get the mean of both for what is replaced, eyes excepted: the multi-face network reads them as well as the reader.
     """
 
     pose_px: float = 0.0
     identity_px: float = 0.0
     expression_px: float = float("inf")
+    mean_px: float = 80.0
 
 
 DEFAULT_FACE_RANGE = FaceRange()

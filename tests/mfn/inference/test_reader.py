@@ -8,9 +8,10 @@ from mfn.structures.camera import rotation_from_euler
 from mfn.structures.cells import FRONTAL_6D, IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import ReaderRule
+from retarget.arkit import EXPRESSION_NAMES
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)
-ALL = ReaderRule(np.inf, np.inf, np.inf)
+ALL = ReaderRule(np.inf, np.inf, np.inf, np.inf)
 
 
 class Session:
@@ -55,9 +56,12 @@ def test_the_pose_is_read_upright_and_turned_back():
 def test_the_rule_says_which_values_are_replaced():
     faces = faces_at(0, 0, 0)
     heights = np.array([10, 50, 90], np.float32)
-    found = Reader(Session(), 64).refine(PICTURE, faces, heights, ReaderRule(pose_px=20, identity_px=60))
+    found = Reader(Session(), 64).refine(PICTURE, faces, heights, ReaderRule(pose_px=20, identity_px=60, mean_px=80))
     assert found.refined.all() and found.box.tolist() == faces.box.tolist()
-    np.testing.assert_allclose(found.expression, 0.5)
+    np.testing.assert_allclose(found.expression[:2], 0.5)
+    jaw, blink = EXPRESSION_NAMES.index("jawOpen"), EXPRESSION_NAMES.index("eyeBlinkLeft")
+    np.testing.assert_allclose(found.expression[2, jaw], 0.5 * (0.5 + faces.expression[2, jaw]), err_msg="a tall face gets the mean")
+    np.testing.assert_allclose(found.expression[2, blink], 0.5, err_msg="but the reader's eyes")
     assert (found.identity[:, 0] == [0, 0, 1]).all()
     assert (found.scale != faces.scale).tolist() == [True, False, False] == (found.center != faces.center).all(1).tolist()
 

@@ -17,7 +17,7 @@ def test_all_entries_are_read_back():
         strides=(8, 16, 32, 64, 128),
         input_multiple=32,
         face_range=FaceRange(8.0, 700.5),
-        reader_rule=ReaderRule(60, 0, float("inf")),
+        reader_rule=ReaderRule(60, 0, float("inf"), 90),
         reader_batch=16,
     )
     assert NetworkMetadata.from_props(metadata.to_props()) == metadata
@@ -41,7 +41,7 @@ def test_a_file_without_metadata_has_none():
         ({"strides": "8,x"}, "expected strides to be one or more whole numbers above 0, .* got '8,x'"),
         ({"input_multiple": "0"}, "expected input_multiple to be 1 whole number above 0, .* got '0'"),
         ({"face_range": "8"}, "expected face_range to be 2 numbers above 0, .* got '8'"),
-        ({"reader_rule": "nan,0,1"}, "expected reader_rule to be 3 numbers from 0, .* got 'nan,0,1'"),
+        ({"reader_rule": "nan,0,1,2"}, "expected reader_rule to be 4 numbers from 0, .* got 'nan,0,1,2'"),
     ],
 )
 def test_wrong_entries_are_refused(change, message):

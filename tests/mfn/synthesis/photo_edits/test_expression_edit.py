@@ -8,7 +8,7 @@ pytest.importorskip("cv2")
 from mfn.structures.camera import FRONTAL
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.expression_edit import ExpressionEditor
+from mfn.synthesis.photo_edits.expression_edit import ExpressionEditor
 from retarget.arkit import EXPRESSION_NAMES
 
 MODEL = HeadModel.load()

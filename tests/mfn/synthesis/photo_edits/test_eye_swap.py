@@ -4,7 +4,7 @@ import numpy as np
 
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.eye_swap import eye_shapes, swap_eye
+from mfn.synthesis.photo_edits.eye_swap import eye_shapes, swap_eye
 from retarget.arkit import EXPRESSION_NAMES
 
 MODEL = HeadModel.load()

@@ -9,7 +9,7 @@ from mfn.structures.camera import FRONTAL
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter
-from mfn.synthesis.pose_edit import inpaint, rotate_and_repaint, rotate_face
+from mfn.synthesis.photo_edits.pose_edit import inpaint, rotate_and_repaint, rotate_face
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.geometry.rotations import rotation_about
 

@@ -1,0 +1,1 @@
+"""Changes of photographed faces with exact labels: pose, expression, one eye."""
