@@ -38,6 +38,7 @@ STYLE = Style(
     nose_m=0.004,
     socket_m=0.0034,
     shell_roughness=0.75,
+    brow_at=(0.018, 0.0495),
 )
 _MANE, _MANE_DEEP, _EAR, _EAR_INSIDE, _NOSE = "#b5521b", "#93400f", "#e59c39", "#f6c9a0", "#3c1f1a"
 _HAIR = (_MANE, _MANE_DEEP)

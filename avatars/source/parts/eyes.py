@@ -19,16 +19,24 @@ from avatars.source.parts.primitives import (
 )
 
 EYE_WHITE, PUPIL_COLOR = "#fbfbf7", "#0a0d14"
-_LOOK_DEG = {"eyeLookUpLeft": (-26, 0), "eyeLookDownLeft": (26, 0), "eyeLookOutLeft": (0, 30), "eyeLookInLeft": (0, -30)}
-_CLOSED_DEG = -26.0
+_LOOK_DEG = {
+    "eyeLookUpLeft": (-26, 0),
+    "eyeLookDownLeft": (26, 0),
+    "eyeLookOutLeft": (0, 30),
+    "eyeLookInLeft": (0, -30),
+}
+_CLOSED_AT = 0.9
+"""Weight of eyeBlink at which the edges of the lids meet; their dark lines meet at 0.85, because blinks of real people rarely reach 1.
+Above it the upper lid slides on over the lower one."""
+_CLOSED_DEG = -20.0
 _REST_DEG = (49.0, -54.0)
 _LIDS_DEG: dict[str, tuple[float, float, float, float]] = {
     "eyeBlinkLeft": (_CLOSED_DEG - 1 - _REST_DEG[0], _CLOSED_DEG - _REST_DEG[1], 0, 0),
     "eyeWideLeft": (15, -7, 0, 0),
-    "eyeSquintLeft": (-16, 19, 0, 0),
+    "eyeSquintLeft": (-5, 25, 0, 0),
     "eyeLookUpLeft": (11, 5, 0, 0),
     "eyeLookDownLeft": (-24, -4, 0, 0),
-    "browDownLeft": (-16, 0, 17, 0),
+    "browDownLeft": (-13, 3, 19, 0),
     "browInnerUp": (-1, 0, -13, 0),
     "browOuterUpLeft": (5, 0, 5, 0),
     "cheekSquintLeft": (0, 14, 0, 0),
@@ -93,7 +101,7 @@ def _lid_net(upper: bool, turn_deg: float, tilt_deg: float) -> tuple[Floats, Flo
     edge = rest + turn_deg + tilt_deg * across  # degrees up from straight ahead
     edge = np.clip(edge, -66, 66)
     lift = np.clip(np.abs(edge - _CLOSED_DEG) / 50, 0, 1)
-    size = EYE_RADIUS_M * ((1.085 if upper else 1.035) + (0.10 if upper else 0.04) * lift)
+    size = EYE_RADIUS_M * ((1.06 if upper else 1.015) + (0.10 if upper else 0.04) * lift)
     back = 105.0 if upper else -105.0
     share = np.linspace(0, 1, _ROWS)[:, None]
     angle = np.deg2rad(edge + (back - edge) * share)
@@ -116,11 +124,22 @@ def _lid(style: Style, upper: bool, tilts: bool) -> tuple[Mesh, Mesh]:
 
     shutter, bead = at(0, 0)
     moves = {name: at(by[which], tilts * by[2 + which]) for name, by in _LIDS_DEG.items()}
+    longer = {"eyeBlinkLeft": 1 / _CLOSED_AT}
     lid = solid_mesh(shutter, triangles, style.lid)
     lash = solid_mesh(bead, grid_triangles(_COLUMNS, 6, closed=True), style.lash if upper else style.lid_edge)
     return (
-        Mesh(shutter, triangles, lid.colors, {name: move[0] - shutter for name, move in moves.items()}),
-        Mesh(bead, lash.triangles, lash.colors, {name: move[1] - bead for name, move in moves.items()}),
+        Mesh(
+            shutter,
+            triangles,
+            lid.colors,
+            {name: longer.get(name, 1.0) * (move[0] - shutter) for name, move in moves.items()},
+        ),
+        Mesh(
+            bead,
+            lash.triangles,
+            lash.colors,
+            {name: longer.get(name, 1.0) * (move[1] - bead) for name, move in moves.items()},
+        ),
     )
 
 

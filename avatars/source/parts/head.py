@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avatars.source.parts import eyes, plate
+from avatars.source.parts import brows, eyes, plate
 from avatars.source.parts.mouth import TONGUE_JAW_SHARE, Jaw, build_mouth_interior
-from avatars.source.parts.plate import Face, Style, opening_level, shell_depth
-from avatars.source.parts.primitives import Floats, Mesh, merge_meshes, mirror_mesh, transform_mesh, tube
+from avatars.source.parts.plate import Face, Style, opening_level
+from avatars.source.parts.primitives import Floats, Mesh, merge_meshes, mirror_mesh, transform_mesh
 from avatars.source.parts.reshape import Reshape
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import ARKIT_NAMES
 
 _UNSEEN_M = 0.0005
-_BROW_SIDES = 12
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,9 @@ class Character:
     third_eye: tuple[Mesh, Floats] | None = None
 
 
-def build_character(model: HeadModel, style: Style, shell: Mesh, extra: Sequence[Mesh] = (), stiff: Sequence[Mesh] = ()) -> Character:
+def build_character(
+    model: HeadModel, style: Style, shell: Mesh, extra: Sequence[Mesh] = (), stiff: Sequence[Mesh] = ()
+) -> Character:
     """Build a character.
 
     Args:
@@ -107,28 +108,13 @@ def _trim(face: Face, place: Floats, moves: dict[str, Floats], extra: Sequence[M
         return Mesh(part.vertices, part.triangles, part.colors, seen)
 
     socket = follow(eyes.build_socket(face.style, face.warp.depth), 0.6)
-    left = [*eyes.build_lids(face.style), socket, _keep_in_front(follow(_brow(face.style), 1.6, _BROW_SIDES), face)]
+    left = [
+        *eyes.build_lids(face.style),
+        socket,
+        brows.move_brow(follow(brows.build_brow(face.style), 1.6, brows.SIDES), face),
+    ]
     whole = [follow(part, 1.0) for part in extra] + [follow(part, 1.0, len(part.vertices)) for part in stiff]
     return merge_meshes(left + [mirror_mesh(part) for part in left] + whole)
-
-
-def _keep_in_front(part: Mesh, face: Face) -> Mesh:
-    """Correct the shapes of a part so that it stays at least as far before the smooth face as it is at rest."""
-    x, y, _ = part.vertices.T
-    deltas = {}
-    for name, delta in part.deltas.items():
-        level = face.warp.depth(x + delta[:, 0], y + delta[:, 1]) - face.warp.depth(x, y)
-        deltas[name] = np.c_[delta[:, :2], np.maximum(delta[:, 2], level)]
-    return replace(part, deltas=deltas)
-
-
-def _brow(style: Style) -> Mesh:
-    """Build the left brow, a soft bar before the forehead."""
-    share = np.linspace(0, 1, 15)
-    x, y = style.brow_at[0] + 0.054 * share, style.brow_at[1] + 0.0125 * np.sin(np.pi * (0.12 + 0.72 * share))
-    path = np.c_[x, y, shell_depth(x, y) + 0.0012]
-    thick = np.sqrt(np.sin(np.pi * (0.001 + 0.998 * share))) * (1.1 - 0.35 * share)
-    return tube(path, np.tile([0, 0.15, 1.0], (15, 1)), style.brow_size * thick[:, None] * [0.0052, 0.0080], _BROW_SIDES, style.brow)
 
 
 def deltas_by_name(mesh: Mesh, names: tuple[str, ...] = ARKIT_NAMES) -> Floats:

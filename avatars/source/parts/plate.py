@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from avatars.source.parts.primitives import Floats, Mesh, parse_color, smoothstep, submesh
+from avatars.source.parts.primitives import Floats, Mesh, near, parse_color, smoothstep, submesh
+from avatars.source.parts.strengths import cheek_bulge, shape_strength
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 
@@ -33,11 +34,7 @@ _MUZZLE = (0.0, -0.068), (0.052, 0.044)
 _HEIGHT_MAP_M = (
     (-0.16, -0.175), (-0.115, -0.135), (-0.07, -0.076), (-0.04, -0.042), (0.0, 0.004), (0.024, 0.049), (0.055, 0.093), (0.1, 0.14),
 )  # fmt: skip
-_SHELL_DROP_M = 0.016
-_SHAPE_STRENGTHS = {"brow": 1.0, "mouthSmile": 1.4, "mouthFrown": 2.3, "jawLeft": 1.2, "jawRight": 1.2, "jawOpen": 1.22,
-             "mouthClose": 1.22, "mouthUpperUp": 1.3, "mouthLowerDown": 1.3, "noseSneer": 1.3, "mouthPress": 1.8,
-             "mouthDimple": 1.7, "mouthStretch": 1.9, "mouthShrug": 1.3, "mouthPucker": 1.35, "mouthFunnel": 1.25, "eye": 0.4,
-             "cheekPuff": 1.8}  # fmt: skip
+_SHELL_DROP_M, _SHELL_SLIDE_M = 0.016, (0.015, 0.0, 0.009)
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,11 @@ def opening_level(x: Floats, y: Floats) -> Floats:
 def shell_motion(name: str, place: Floats) -> Floats:
     """Return how far the shell yields (V, 3): its lower part follows the jaw a little."""
     low = smoothstep(place[:, 1], -0.03, -0.15)[:, None]
-    way = {"jawOpen": (0, -_SHELL_DROP_M, -0.002), "jawLeft": (0.007, 0, 0), "jawRight": (-0.007, 0, 0), "jawForward": (0, 0, 0.007)}
+    way: dict[str, tuple[float, float, float]] = {
+        "jawOpen": (0, -_SHELL_DROP_M, -0.002),
+        "jawForward": (0, 0, _SHELL_SLIDE_M[2]),
+    }
+    way |= {"jawLeft": (_SHELL_SLIDE_M[0], 0, 0), "jawRight": (-_SHELL_SLIDE_M[0], 0, 0)}
     return np.asarray(low * np.array(way.get(name, (0.0, 0.0, 0.0))))
 
 
@@ -122,9 +123,11 @@ class Warp:
         table = np.linspace(-0.16, 0.1, 521)
         height = np.interp(table, *np.array(_HEIGHT_MAP_M).T)
         kernel = np.exp(-0.5 * (np.arange(-40, 41) / 14) ** 2)
-        height = np.convolve(np.pad(height - 1.2 * table, 40, mode="edge"), kernel / kernel.sum(), "valid") + 1.2 * table
-        lift = _SMILE_PER_M * x**2 * _near(x, y, (0, -0.07), (0.03, 0.025))
-        wider = _WIDTH_FACTOR * (1 + 0.16 * _near(x, y, (0, -0.07), (0.04, 0.03)))
+        height = (
+            np.convolve(np.pad(height - 1.2 * table, 40, mode="edge"), kernel / kernel.sum(), "valid") + 1.2 * table
+        )
+        lift = _SMILE_PER_M * x**2 * near(x, y, (0, -0.07), (0.03, 0.025))
+        wider = _WIDTH_FACTOR * (1 + 0.16 * near(x, y, (0, -0.07), (0.04, 0.03)))
         return np.stack([wider * x, np.interp(y, table, height) + lift], -1)
 
     def __call__(self, place: Floats, rest: Floats, relief: Floats) -> Floats:
@@ -142,7 +145,7 @@ class Warp:
 
     def depth(self, x: Floats, y: Floats) -> Floats:
         """Return the z (meters) of the smooth face at (x, y)."""
-        return shell_depth(x, y, _INSET_M) + self.muzzle_m * _near(x, y, *_MUZZLE)
+        return shell_depth(x, y, _INSET_M) + self.muzzle_m * near(x, y, *_MUZZLE)
 
 
 def _basis(x: Floats, y: Floats) -> Floats:
@@ -158,19 +161,11 @@ def _unrolled(rest: Floats) -> Floats:
     return np.stack([to_side, -below], -1)
 
 
-def _near(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, float]) -> Floats:
-    """Return 1 at a place, falling like a bell with half axes `size`."""
-    return np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
-
-
 def skin_mask(model: HeadModel) -> NDArray[np.bool_]:
     """Return True for the vertices (V,) of the outer surface of the face."""
-    return np.isin(model.region, [k for k, name in enumerate(model.region_names) if name in ("face", "lips", "brows", "nostrils")])
-
-
-def shape_strength(name: str) -> float:
-    """Return the factor by which a shape is stronger than on a human."""
-    return next((value for start, value in _SHAPE_STRENGTHS.items() if name.startswith(start)), 1.15)
+    return np.isin(
+        model.region, [k for k, name in enumerate(model.region_names) if name in ("face", "lips", "brows", "nostrils")]
+    )
 
 
 class Membrane(NamedTuple):
@@ -227,14 +222,14 @@ class Face:
         shapes = model.expression_basis.astype(np.float64) * strong[:, None, None]
         x, y = rest[:, 0], rest[:, 1]
         # Strengthen the cheeks only: stronger lips would part.
-        shapes[EXPRESSION_NAMES.index("cheekPuff")] *= 1 - 0.85 * _near(x, y, (0, -0.07), (0.034, 0.02))[:, None]
+        shapes[EXPRESSION_NAMES.index("cheekPuff")] *= 1 - 0.94 * near(x, y, (0, -0.07), (0.038, 0.026))[:, None]
         skin = skin_mask(model)
         nose = skin & (np.hypot(rest[:, 0] / 0.029, (rest[:, 1] + 0.026) / 0.036) < 1) & (rest[:, 1] > -0.0555)
         rows, around, share = harmonic_weights(model.triangles, nose)
         rest[rows] = share @ rest[around]
         shapes[:, rows] = np.einsum("ij,sjk->sik", share, shapes[:, around])
         x, y = rest[:, 0], rest[:, 1]
-        relief = smoothstep(_near(x, y, (0, -0.07), (0.045, 0.028)), 0.25, 0.7) * MOUTH_RELIEF
+        relief = smoothstep(near(x, y, (0, -0.07), (0.045, 0.028)), 0.25, 0.7) * MOUTH_RELIEF
         relief[model.region_mask("mouth_inside")] = MOUTH_RELIEF
         return cls(style, model, rest, shapes, Warp.fit(model, style.muzzle_m), relief)
 
@@ -247,14 +242,15 @@ class Face:
         place = self.to_character(self.rest)
         hole = EYE_RADIUS_M - 0.001 - np.hypot(np.abs(place[:, 0]) - EYE_CENTER_M[0], place[:, 1] - EYE_CENTER_M[1])
         place[:, 2] -= 2.6 * np.clip(hole, 0, 0.006) * skin_mask(self.model)  # hides the ragged edge behind the ring
-        button = _near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 0.9 * MOUTH_RELIEF)
+        button = near(place[:, 0], place[:, 1], (0, -0.046), (0.0125, 0.0105)) * (self.relief < 0.9 * MOUTH_RELIEF)
         place[:, 2] += self.style.nose_m * button
         return place
 
     def moves(self, place: Floats) -> dict[str, Floats]:
         """Return the motion of the vertices at `place` (V, 3) for each of the 51 shapes: whole in the middle, fading towards the edge."""
         inside = smoothstep(opening_level(place[:, 0], place[:, 1]), 1.0, 0.55)[:, None]
-        inside[self.model.region_mask("mouth_inside")] = 1
+        jaw = np.maximum(inside, smoothstep(opening_level(place[:, 0], place[:, 1]), 1.05, 0.75)[:, None])
+        inside[self.model.region_mask("mouth_inside")] = jaw[self.model.region_mask("mouth_inside")] = 1
         chin = skin_mask(self.model) & ~self.model.region_mask("lips") & (place[:, 1] < -0.055)
         level = opening_level(place[:, 0], place[:, 1])
         rows, around, share = harmonic_weights(self.model.triangles, chin & (level > 0.55) & (level < 1.02))
@@ -263,10 +259,11 @@ class Face:
         for name, shape in zip(EXPRESSION_NAMES, self.shapes):
             start = self.rest + (self.shapes[EXPRESSION_NAMES.index("jawOpen")] if name == "mouthClose" else 0)
             move = self.to_character(start + shape) - self.to_character(start)
-            if name.startswith("eye"):
-                move *= 0.5
+            if name == "cheekPuff":
+                move += cheek_bulge(place)
             move *= 1 - 0.7 * smoothstep(eye, 1.5 * EYE_RADIUS_M, EYE_RADIUS_M)  # the skin is stiffer at the sockets
-            result[name] = inside * move + (1 - inside) * shell_motion(name, place)
+            whole = jaw if name.startswith("jaw") else inside
+            result[name] = whole * move + (1 - whole) * shell_motion(name, place)
             if name.startswith("jaw") or name == "mouthClose":  # long motions: smooth the chin
                 result[name][rows] = share @ result[name][around]
         return result
@@ -280,9 +277,9 @@ def build_plate(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
     keep = skin_mask(model) & (level < 1.12) & ~socket
     style = face.style
     code = np.tile(parse_color(style.skin), (len(place), 1))
-    muzzle = smoothstep(_near(place[:, 0], place[:, 1], (0, -0.078), (0.052, 0.05)), 0.33, 0.43)[:, None]
+    muzzle = smoothstep(near(place[:, 0], place[:, 1], (0, -0.078), (0.052, 0.05)), 0.33, 0.43)[:, None]
     code = code * (1 - muzzle) + parse_color(style.pale) * muzzle
-    cheek = _near(np.abs(place[:, 0]), place[:, 1], (0.074, -0.050), (0.021, 0.017))[:, None]
+    cheek = near(np.abs(place[:, 0]), place[:, 1], (0.074, -0.050), (0.021, 0.017))[:, None]
     code = code * (1 - 0.55 * cheek) + parse_color(style.blush) * 0.55 * cheek
     code[model.region_mask("lips")] = parse_color(style.lips)
     return submesh(Mesh(place, model.triangles.astype(np.int64), code, moves), keep)

@@ -137,3 +137,8 @@ def smoothstep(value: Floats, start: float, stop: float) -> Floats:
     """Return 0 up to `start`, 1 from `stop` on (`start` may be the larger), and a smooth transition between."""
     t = np.clip((value - start) / (stop - start), 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def near(x: Floats, y: Floats, at: tuple[float, float], size: tuple[float, float]) -> Floats:
+    """Return 1 at a place, falling like a bell with half axes `size`."""
+    return np.asarray(np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2))
