@@ -1,4 +1,5 @@
-"""Build our characters from the head model: `python -m avatars.source.build` writes avatars/robot.glb and the others.
+"""Build our characters from the head model: `python -m avatars.source.build` writes avatars/robot.glb and the others,
+each with NAME.likeness.npz, which lets it look like a person.
 
 The same head model gives the same files on the same machine. Build again after `mfn/weights/head_model.npz` has changed.
 """
@@ -8,16 +9,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from avatars.source.characters.lion import build_lion
 from avatars.source.characters.monster import build_monster
 from avatars.source.characters.person import build_person
 from avatars.source.characters.robot import build_robot
+from avatars.source.likeness import likeness_arrays
 from avatars.source.parts.head import Character, deltas_by_name
 from avatars.source.parts.primitives import Mesh, mesh_normals
 from mfn.structures.head_model import HeadModel
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Document, Glb, write_glb
+from retarget.io.files import atomic_write
 
 CHARACTERS = {"robot": build_robot, "lion": build_lion, "person": build_person, "monster": build_monster}
 SCALE = 0.8
@@ -71,9 +76,12 @@ def main() -> None:
     options = parser.parse_args()
     model = HeadModel.load()
     for name, build in CHARACTERS.items():
-        path = options.out / f"{name}.glb"
-        write_glb(to_glb(build(model)), path)
-        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+        path, sidecar = options.out / f"{name}.glb", options.out / f"{name}.likeness.npz"
+        character = build(model)
+        write_glb(to_glb(character), path)
+        arrays = likeness_arrays(name, character, model, SCALE)
+        atomic_write(sidecar, lambda file, arrays=arrays: np.savez_compressed(file, **arrays))
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, likeness {sidecar.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -105,6 +105,26 @@ def add_sparse_accessor(glb: Glb, values: NDArray[Any], smallest: float) -> int:
     return add(glb, "accessors", accessor)
 
 
+def overwrite_accessor(glb: Glb, index: int, values: NDArray[Any]) -> None:
+    """Store other values in an accessor of the same kind, in place, with their minimum and maximum.
+
+    Args:
+        glb: The file.
+        index: Number of an accessor that is not sparse.
+        values: (count, components) in the stored type, so uint8 for normalized colors.
+    """
+    accessor = glb.document["accessors"][index]
+    view = glb.document["bufferViews"][accessor["bufferView"]]
+    kind, width = np.dtype(COMPONENT[accessor["componentType"]]), WIDTH[accessor["type"]]
+    if values.shape != (accessor["count"], width):
+        raise ValueError(f"accessor {index}: expected shape {(accessor['count'], width)}, got {values.shape}")
+    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
+    stride = view.get("byteStride") or kind.itemsize * width
+    stored: NDArray[Any] = np.ndarray(values.shape, kind, glb.binary, start, (stride, kind.itemsize))
+    stored[:] = values
+    accessor.update(min=stored.min(axis=0).tolist(), max=stored.max(axis=0).tolist())
+
+
 def accessor_bytes(values: NDArray[Any]) -> int:
     """Return the bytes of one element of values (count, components) or (count,)."""
     return values.dtype.itemsize * (values.shape[1] if values.ndim == 2 else 1)

@@ -121,6 +121,11 @@ def load_rigs(
     ]
 
 
+def reload_rig(rig: Rig, glb: Glb) -> Rig:
+    """Return a rig for a changed copy of its file, of the same size and with the same response. Target names must be standard ones."""
+    return replace(_make_rig(glb, JointNames(), NO_MAP), scale=rig.scale, response=rig.response)
+
+
 class _Parts(NamedTuple):
     """What a character is made of. moves: (M,) whether a target moves any vertex; world: (K, 4, 4) node to scene."""
 

@@ -40,8 +40,8 @@ STYLE = Style(
     shell_roughness=0.75,
     brow_at=(0.018, 0.0495),
 )
-_MANE, _MANE_DEEP, _EAR, _EAR_INSIDE, _NOSE = "#b5521b", "#93400f", "#e59c39", "#f6c9a0", "#3c1f1a"
-_HAIR = (_MANE, _MANE_DEEP)
+MANE, MANE_DEEP, EAR, EAR_INSIDE, _NOSE = "#b5521b", "#93400f", "#e59c39", "#f6c9a0", "#3c1f1a"
+_HAIR = (MANE, MANE_DEEP)
 _RINGS = (
     Ring(26, 0.0, 0.050, 0.017),
     Ring(24, 0.30, 0.074, 0.022),
@@ -86,9 +86,9 @@ def _mane() -> Mesh:
     front = opening_angles(around)
     share = np.linspace(0, 1, 14)[:, None]
     net = shell_points(np.tile(around, (14, 1)), front + (np.pi - front) * share)
-    parts = [solid_mesh(net.reshape(-1, 3), grid_triangles(14, 48, closed=True)[:, ::-1], _MANE_DEEP)]
+    parts = [solid_mesh(net.reshape(-1, 3), grid_triangles(14, 48, closed=True)[:, ::-1], MANE_DEEP)]
     edge = shell_points(around, front)
-    parts.append(tube(edge, edge - SHELL_CENTER_M, np.tile([0.009, 0.009], (48, 1)), 8, _MANE, closed=True))
+    parts.append(tube(edge, edge - SHELL_CENTER_M, np.tile([0.009, 0.009], (48, 1)), 8, MANE, closed=True))
     front_hair = merge_meshes(parts + ring_of_tufts(0, _RINGS[0], _HAIR))
     deltas = {name: shell_motion(name, front_hair.vertices) for name in JAW_SHAPES}
     front_hair = Mesh(front_hair.vertices, front_hair.triangles, front_hair.colors, deltas)
@@ -99,8 +99,8 @@ def _mane() -> Mesh:
 
 def _ear() -> Mesh:
     """Build the left ear, a round bowl that opens to the front."""
-    bowl = revolve([(0.034 * np.sin(a), -0.015 * np.cos(a)) for a in np.linspace(0.0, 2.0, 10)], 28, _EAR)
-    inside = revolve([(0.0312, 0.0059), (0.026, 0.0020), (0.016, -0.0005), (0.0, -0.001)], 28, _EAR_INSIDE)
+    bowl = revolve([(0.034 * np.sin(a), -0.015 * np.cos(a)) for a in np.linspace(0.0, 2.0, 10)], 28, EAR)
+    inside = revolve([(0.0312, 0.0059), (0.026, 0.0020), (0.016, -0.0005), (0.0, -0.001)], 28, EAR_INSIDE)
     tilt = np.deg2rad(-34)
     forward = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # turns the bowl's opening from +y to +z
     roll = np.array([[np.cos(tilt), -np.sin(tilt), 0], [np.sin(tilt), np.cos(tilt), 0], [0, 0, 1]])

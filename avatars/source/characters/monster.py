@@ -47,7 +47,7 @@ STYLE = Style(
     fangs=0.8,
 )
 BUILD = Reshape(eye_by=(0.0165, -0.002, -0.003), eye_size=0.92, chin=1.22, brow=0.9, mouth=1.5)
-_FUR, _HORN, _STRIPE = ("#7434c2", "#5f24a8"), "#ffe9b8", "#e59a35"
+FUR, _HORN, _STRIPE = ("#7434c2", "#5f24a8"), "#ffe9b8", "#e59a35"
 _RINGS = (
     Ring(30, 0.0, 0.028, 0.016),
     Ring(22, 0.26, 0.040, 0.023),
@@ -55,7 +55,7 @@ _RINGS = (
     Ring(12, 1.9, 0.060, 0.045),
     Ring(9, 2.35, 0.075, 0.055),
 )
-_THIRD_Y, _THIRD_SIZE = 0.063, 0.74
+_THIRD_Y, THIRD_SIZE = 0.063, 0.74
 _THIRD_LIDS = ("eye", "browDown")
 
 
@@ -73,12 +73,12 @@ def _with_third_eye(character: Character) -> Character:
     place = surface + (0, character.eye[1] - BUILD.eye()[1], -0.010)
 
     def put(part: Mesh) -> Mesh:
-        return transform_mesh(transform_mesh(part, np.eye(3), -eyes.eye_center()), _THIRD_SIZE * np.eye(3), place)
+        return transform_mesh(transform_mesh(part, np.eye(3), -eyes.eye_center()), THIRD_SIZE * np.eye(3), place)
 
     lids = [put(_keep_shapes(eyes.for_middle_eye(part), _THIRD_LIDS)) for part in eyes.build_lids(STYLE, tilts=False)]
     ring = put(eyes.build_socket(STYLE, lambda x, y: np.full_like(x, eyes.eye_center()[2] + 0.013)))
     front = submesh(character.left_eye, character.left_eye.vertices[:, 2] > -0.4 * EYE_RADIUS_M)
-    ball = transform_mesh(eyes.for_middle_eye(front), np.eye(3) * _THIRD_SIZE / BUILD.eye_size, (0, 0, 0))
+    ball = transform_mesh(eyes.for_middle_eye(front), np.eye(3) * THIRD_SIZE / BUILD.eye_size, (0, 0, 0))
     return replace(character, trim=merge_meshes([character.trim, *lids, ring]), third_eye=(ball, place))
 
 
@@ -94,13 +94,13 @@ def _fur() -> Mesh:
     front = opening_angles(around)
     share = np.linspace(0, 1, 12)[:, None]
     net = shell_points(np.tile(around, (12, 1)), front + (np.pi - front) * share)
-    back = solid_mesh(net.reshape(-1, 3), grid_triangles(12, 44, closed=True)[:, ::-1], _FUR[1])
+    back = solid_mesh(net.reshape(-1, 3), grid_triangles(12, 44, closed=True)[:, ::-1], FUR[1])
     edge = shell_points(around, front)
-    border = tube(edge, edge - SHELL_CENTER_M, np.full((44, 2), 0.008), 6, _FUR[1], closed=True)
-    front_fur = merge_meshes([back, border, *ring_of_tufts(0, _RINGS[0], _FUR)])
+    border = tube(edge, edge - SHELL_CENTER_M, np.full((44, 2), 0.008), 6, FUR[1], closed=True)
+    front_fur = merge_meshes([back, border, *ring_of_tufts(0, _RINGS[0], FUR)])
     deltas = {name: shell_motion(name, front_fur.vertices) for name in JAW_SHAPES}
     front_fur = Mesh(front_fur.vertices, front_fur.triangles, front_fur.colors, deltas)
-    return merge_meshes([front_fur, *[lock for number, ring in enumerate(_RINGS[1:], 1) for lock in ring_of_tufts(number, ring, _FUR)]])
+    return merge_meshes([front_fur, *[lock for number, ring in enumerate(_RINGS[1:], 1) for lock in ring_of_tufts(number, ring, FUR)]])
 
 
 def _horn() -> Mesh:
@@ -126,9 +126,9 @@ def _tusk() -> Mesh:
 def _body() -> Mesh:
     """Build round furry shoulders without a neck, closed at their lower end."""
     profile = [(0.0, -0.262), (0.105, -0.262), (0.124, -0.250), (0.130, -0.230), (0.118, -0.190), (0.095, -0.14)]
-    parts = [revolve(profile, 28, _FUR[1])]
+    parts = [revolve(profile, 28, FUR[1])]
     for count, height, radius, turned_by in ((16, -0.225, 0.122, 0.0), (12, -0.196, 0.112, 0.5)):
         for k, turn in enumerate((np.arange(count) + turned_by) / count * 2 * np.pi):
             out = np.array([np.sin(turn), 0.0, np.cos(turn)])
-            parts.append(make_tuft(out * radius + (0, height, 0), 0.8 * out - (0, 0.6, 0), 0.036, 0.021, _FUR[k % 2]))
+            parts.append(make_tuft(out * radius + (0, height, 0), 0.8 * out - (0, 0.6, 0), 0.036, 0.021, FUR[k % 2]))
     return transform_mesh(merge_meshes(parts), np.diag([1.0, 1.0, 0.85]), (0, 0, SHELL_CENTER_M[2]))

@@ -42,7 +42,7 @@ STYLE = Style(
     shell_roughness=0.9,
 )
 BUILD = Reshape(eye_by=(0.001, -0.004, 0.001), eye_size=1.08, chin=0.74, brow=1.02, mouth=0.92)
-_HAIR, _HAIR_DEEP, _GOLD, _WOOL = "#3d2219", "#2a1610", "#f0b429", "#f2b632"
+HAIR, HAIR_DEEP, _GOLD, _WOOL = "#3d2219", "#2a1610", "#f0b429", "#f2b632"
 _CURLS = 190
 _EAR = (0.138, -0.020, SHELL_CENTER_M[2] + 0.012)
 
@@ -63,7 +63,7 @@ def _skull() -> Mesh:
     deltas = {name: shell_motion(name, net) for name in JAW_SHAPES}
     triangles = grid_triangles(12, 52, closed=True)[:, ::-1]
     hairy = smoothstep(net[:, 1] - _hairline(net), 0.005, 0.02)[:, None]  # visible between the curls
-    return Mesh(net, triangles, parse_color(STYLE.skin) * (1 - hairy) + parse_color(_HAIR_DEEP) * hairy, deltas)
+    return Mesh(net, triangles, parse_color(STYLE.skin) * (1 - hairy) + parse_color(HAIR_DEEP) * hairy, deltas)
 
 
 def _nose() -> Mesh:
@@ -100,7 +100,7 @@ def _hair() -> Mesh:
         high = float(smoothstep(y[k : k + 1], 0.0, 0.12)[0])
         size = (0.026 + 0.013 * high) * (1 + 0.16 * np.sin(2.4 * k))
         out = (roots[k] - SHELL_CENTER_M) / np.linalg.norm(roots[k] - SHELL_CENTER_M)
-        curl = _ball(10, 7, _HAIR if k % 3 else _HAIR_DEEP)
+        curl = _ball(10, 7, HAIR if k % 3 else HAIR_DEEP)
         curls.append(transform_mesh(curl, np.eye(3) * size, roots[k] + out * (0.002 + 0.020 * high)))
     return merge_meshes(curls)
 
