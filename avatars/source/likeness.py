@@ -1,4 +1,4 @@
-"""What lets a character look like a person: how each person's identity moves its vertices, and which vertices have the color of skin, hair, iris.
+"""What lets a character look like a person: how an identity moves its vertices, and which vertices have the color of skin, hair and iris.
 
 `build.py` stores the result beside each character, as NAME.likeness.npz. `mfn.animation.likeness.rig_likeness` reads it.
 
@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avatars.source.characters import lion, monster, person, robot
-from avatars.source.parts import eyes
 from avatars.source.parts.head import Character
 from avatars.source.parts.plate import EYE_RADIUS_M, Face, Style, opening_level, skin_mask
 from avatars.source.parts.primitives import Floats, Mesh, parse_color, smoothstep
@@ -47,7 +46,7 @@ class Look(NamedTuple):
 
 
 LOOKS = {
-    "robot": Look(robot, Reshape(), (robot.SHELL, robot.ACCENT), ((0.65, 0.9), (0.6, 0.5), (1.0, 1.0))),
+    "robot": Look(robot, Reshape(), (robot.SHELL, robot.ACCENT), ((0.65, 0.9), (0.5, 0.35), (1.0, 1.0))),
     "lion": Look(lion, Reshape(), (lion.MANE, lion.MANE_DEEP), ((0.6, 0.45), (0.9, 0.85), (1.0, 1.0))),
     "person": Look(person, person.BUILD, (person.HAIR, person.HAIR_DEEP), ((1.0, 1.0), (1.0, 1.0), (1.0, 1.0))),
     "monster": Look(monster, monster.BUILD, monster.FUR, ((0.8, 0.2), (0.6, 0.2), (1.0, 1.0))),

@@ -64,6 +64,8 @@ def _check_options(source: str, out: Path, options: AnimateOptions, clip: bool) 
         raise ValueError(f"--focal {options.focal_px}: expected a focal length above 0 px")
     if not 0 <= options.tolerance < 1:
         raise ValueError(f"--tolerance {options.tolerance}: expected 0 (keep every sample) or more, below 1")
+    if not 0 <= options.likeness <= 1:
+        raise ValueError(f"--likeness {options.likeness:g}: expected 0 (the character itself) to 1")
     if not clip and (options.calibrate or options.resume):
         raise ValueError(f"{source}: --calibrate and --resume work on clips, but this is a picture (--neutral works on both)")
     if not clip and (options.start_s or options.end_s is not None):

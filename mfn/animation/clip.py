@@ -21,6 +21,7 @@ from mfn.animation.checkpoint import (
     save_detections,
 )
 from mfn.animation.clip_video import TrackedTake, VideoJob, draw_video
+from mfn.animation.likeness.people import people_of_clip, personal_rigs
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import VIDEO_SUFFIX, WriteOptions, write_take
 from mfn.animation.people import (
@@ -96,6 +97,11 @@ def animate_clip(
         raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or a lower --min-face)")
     if options.people_sheet is not None:
         write_people_sheet(options.people_sheet, sheet_frames(source, faces, options.start_s, options.end_s), faces)
+    notes: Sequence[str] = ()
+    if options.likeness and rigs:
+        hooks.on_stage("looking at the people")
+        looks = people_of_clip(source, tracked.faces, options.start_s, options.end_s)
+        rigs, notes = personal_rigs(rigs, looks, options.likeness)
     hooks.on_stage(f"writing {out}")
     done, files = frames, [out]
     if video:
@@ -113,7 +119,7 @@ def animate_clip(
     people, found = len(tracked.take.actors()), people_of(faces, detections.time_s)
     sheet = [] if options.people_sheet is None else [options.people_sheet]
     return AnimateResult(
-        files=[*files, *sheet], people=people, found=found, frames_done=done, frames_total=total, finished=finished
+        files=[*files, *sheet], people=people, found=found, frames_done=done, frames_total=total, finished=finished, notes=notes
     )  # fmt: skip
 
 
@@ -160,7 +166,7 @@ def faces_to_tracked_take(
     take = replace(take, footage=replace(take.footage, fps=clip.fps))
     if neutral is not None:
         take = apply_calibration(take, neutral_calibration(neutral, faces))
-    return TrackedTake(calibrate(take) if options.calibrate else take, faces.image, focal_px)
+    return TrackedTake(calibrate(take) if options.calibrate else take, faces, focal_px)
 
 
 def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDetections:

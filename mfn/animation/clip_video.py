@@ -14,9 +14,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mfn.animation.options import AnimateOptions, Hooks
+from mfn.structures.faces import Faces
 from mfn.video.reader import Clip, read_frames
 from mfn.video.writer import SegmentWriter, concat_segments
 from retarget.io.images import Image
@@ -29,11 +29,11 @@ _SEGMENT_FRAMES = 300
 
 @dataclass(frozen=True)
 class TrackedTake:
-    """A take, and which frame of the clip each of its samples belongs to."""
+    """A take, and the tracked faces that it was made from."""
 
     take: Take
-    frame: NDArray[np.int32]
-    """(N,) frame of each sample of the take."""
+    faces: Faces
+    """N faces, one for each sample of the take; `faces.image` is the frame of the clip."""
     focal_px: float
     """Focal length of the camera, px."""
 
@@ -95,7 +95,7 @@ def _drawing_key(job: VideoJob) -> str:
     """Name what the drawn frames depend on: segments with another key are not used again."""
     options, take = job.options, job.tracked.take
     drawn_with = options.avatars, options.maps, tuple(options.joints), options.plain
-    content = repr((take.time_s.tobytes(), take.coefficients.tobytes(), job.tracked.focal_px, drawn_with))
+    content = repr((take.time_s.tobytes(), take.coefficients.tobytes(), job.tracked.focal_px, drawn_with, options.likeness))
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
@@ -107,7 +107,7 @@ def _drawn_frames(job: VideoJob, first: int) -> Iterator[tuple[float, Image]]:
         if number < first:
             continue
         height, width = image.shape[:2]
-        present = take[job.tracked.frame == number]
+        present = take[job.tracked.faces.image == number]
         # Each person keeps the same rig in all frames.
         rigs = [rig_of[int(actor)] for actor in np.unique(present.actor)] or job.rigs
         background = None if plain else image

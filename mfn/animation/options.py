@@ -60,6 +60,8 @@ class AnimateOptions:
     """Clips: where to end, seconds. None: at the end."""
     resume: bool = False
     """Clips: continue a run that was stopped."""
+    likeness: float = 0.0
+    """How much each character looks like its person, 0 to 1: the form of the head, and the colors of skin, hair and eyes."""
 
 
 def ignore_progress(done: int, total: int) -> None:
@@ -107,3 +109,5 @@ class AnimateResult:
     """Frames of the input, about; 0 where unknown."""
     finished: bool = True
     """False where the run was stopped; `resume` continues it."""
+    notes: Sequence[str] = ()
+    """Lines that the user should read."""

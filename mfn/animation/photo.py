@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.likeness.people import people_of_image, personal_rigs
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import WriteOptions, write_take
 from mfn.animation.people import choose_people, neutral_calibration, read_neutral, write_people_sheet
@@ -54,6 +55,9 @@ def animate_photo(
     take = faces_to_take(faces, (width, height), focal_px)
     if neutral is not None:
         take = apply_calibration(take, neutral_calibration(neutral, faces))
+    notes: Sequence[str] = ()
+    if options.likeness and rigs:
+        rigs, notes = personal_rigs(rigs, people_of_image(image, faces), options.likeness)
     make_folder(out.parent)
     hooks.on_stage(f"writing {out}")
     settings = WriteOptions(
@@ -61,4 +65,4 @@ def animate_photo(
         fps=options.fps, in_place=options.in_place, animation_only=options.animation_only,
     )  # fmt: skip
     sheet = [] if options.people_sheet is None else [options.people_sheet]
-    return AnimateResult(files=[*write_take(take, rigs, out, settings), *sheet], people=len(take.actors()))
+    return AnimateResult(files=[*write_take(take, rigs, out, settings), *sheet], people=len(take.actors()), notes=notes)

@@ -62,6 +62,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         people_sheet=None if options.people_sheet is None else Path(options.people_sheet),
         start_s=options.start,
         end_s=options.end,
+        likeness=options.likeness,
     )
     with Progress(options.quiet) as progress:
         progress.stage("loading the network")
@@ -110,6 +111,8 @@ def _parser(verb: str) -> CommandParser:
     text = "clips: subtract each person's neutral expression, as the clip shows it"
     parser.add_argument("--calibrate", action="store_true", help=text)
     parser.add_argument("--resume", action="store_true", help="clips: continue a run that Ctrl-C stopped")
+    text = "how much each character looks like its person: head form, and colors of skin, hair and eyes; 0 to 1 (default: 0)"
+    parser.add_argument("--likeness", type=number_in(0, 1), default=0.0, metavar="A", help=text)
     text = "names of the avatar's own targets (see retarget inspect --write-map); one file for all avatars, or one for each"
     parser.add_argument("--map", action="append", default=[], metavar="NAMES.json", help=text)
     text = f"how strongly the avatars answer, such as brows=1.5; {', '.join(AREA_NAMES)}, or ARKit's names"
@@ -154,6 +157,8 @@ def _report(result: AnimateResult, quiet: bool, sheet: Path | None = None) -> in
         print(f"mfn: stopped; {message}; --resume continues", file=sys.stderr)
         return EXIT_INTERRUPTED
     if not quiet:
+        for note in result.notes:
+            print(note)
         left_out = len(result.found) - result.people
         more = f" ({left_out} left out)" if result.found and left_out else ""
         print(f"{result.people} {'person' if result.people == 1 else 'people'}{more}")

@@ -27,7 +27,7 @@ from retarget.animation.surroundings import (
 )
 from retarget.animation.tracks import Track, make_tracks
 from retarget.gltf.document import Document, Glb, add, check_output_name, write_glb
-from retarget.gltf.merge import append_document, copy_nodes, scene_roots
+from retarget.gltf.merge import append_document, copy_nodes, scene_roots, share_equal_views
 from retarget.gltf.references import drop_unused
 from retarget.io.files import same_file
 from retarget.performance.take import Take
@@ -176,6 +176,8 @@ def build_scene(
     first = rigs[0] if rigs else None
     stage = portrait_stage(first, camera) if options.in_place and first is not None else footage_stage(camera)
     add_surroundings(glb, stage, options.light_lux)
+    if not set(glb.document.get("extensionsUsed", [])) - _KNOWN_REFERENCES:
+        share_equal_views(glb)  # characters of one kind that look like different people
     return glb
 
 

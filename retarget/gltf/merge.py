@@ -53,6 +53,41 @@ def append_document(out: Glb, other: Glb) -> int:
     return base["nodes"]
 
 
+def share_equal_views(glb: Glb) -> None:
+    """Store equal buffer views once. Characters of one kind differ in few of them when each looks like a person.
+
+    Files with extensions of buffer views, such as compression, stay as they are.
+    """
+    views = glb.document.get("bufferViews", [])
+    if any(view.get("extensions") for view in views):
+        return
+    number_of: dict[tuple[bytes, int | None, int | None], int] = {}
+    kept: list[Document] = []
+    binary, new_number = bytearray(), []
+    for view in views:
+        start = view.get("byteOffset", 0)
+        content = bytes(glb.binary[start : start + view["byteLength"]])
+        key = content, view.get("target"), view.get("byteStride")
+        if key not in number_of:
+            number_of[key] = len(kept)
+            binary += b"\0" * (-len(binary) % 4)
+            kept.append({**view, "byteOffset": len(binary)})
+            binary += content
+        new_number.append(number_of[key])
+    for item in _users_of_views(glb.document):
+        if "bufferView" in item:
+            item["bufferView"] = new_number[item["bufferView"]]
+    if views:
+        glb.document["bufferViews"], glb.binary = kept, binary
+
+
+def _users_of_views(document: Document) -> list[Document]:
+    """Return all objects that may name a buffer view."""
+    accessors = document.get("accessors", [])
+    sparse = [accessor["sparse"][part] for accessor in accessors if "sparse" in accessor for part in ("indices", "values")]
+    return [*accessors, *sparse, *document.get("images", [])]
+
+
 def copy_nodes(document: Document, tops: list[int]) -> dict[int, int]:
     """Copy the nodes `tops` and their descendants.
 

@@ -29,10 +29,10 @@ _HAIR_FROM, _HAIR_TO, _HAIR_HALF_WIDTH = 0.07, 0.20, 0.20  # above the top of th
 _MIN_FACE_PX, _MIN_IRIS_PX = 24.0, 2.5
 _MIN_PIXELS = 12
 _BALD = 14.0  # CIELAB distance between "hair" and skin below which no hair is seen; then the brows tell its color
-_LIGHTNESS = {"skin": (44.0, 84.0), "hair": (12.0, 78.0), "iris": (34.0, 66.0)}
+_LIGHTNESS = {"skin": (46.0, 87.0), "hair": (12.0, 78.0), "iris": (34.0, 66.0)}
 _CHROMA = {"skin": (21.0, 34.0), "hair": (3.0, 38.0), "iris": (10.0, 42.0)}
 _SKIN_HUE_DEG, _HAIR_HUE_DEG = (48.0, 70.0), (30.0, 85.0)
-_SKIN_LIGHTNESS, _EXPOSURE_SHARE = 68.0, 0.5  # half of the difference between the people of a picture and this is its light
+_SKIN_LIGHTNESS, _EXPOSURE_SHARE = 76.0, 0.5  # half of the difference between this and the people of a picture counts as its light; characters are drawn in shade
 _CHROMA_GAIN = {"skin": 1.25, "hair": 1.2, "iris": 1.6}  # drawn in soft light, colors look paler than in a picture
 
 
@@ -71,7 +71,8 @@ def _lab_of(image: Image, gain: Floats, points: Floats) -> dict[str, Floats]:
     if skin is None:
         return {}
     across = np.array([-up[1], up[0]])
-    steps = np.stack(np.meshgrid(np.linspace(_HAIR_FROM, _HAIR_TO, 12), np.linspace(-_HAIR_HALF_WIDTH, _HAIR_HALF_WIDTH, 16)), -1).reshape(-1, 2)
+    grid = np.meshgrid(np.linspace(_HAIR_FROM, _HAIR_TO, 12), np.linspace(-_HAIR_HALF_WIDTH, _HAIR_HALF_WIDTH, 16))
+    steps = np.stack(grid, -1).reshape(-1, 2)
     places = points[_FOREHEAD_TOP] + steps[:, :1] * up + steps[:, 1:] * across
     hair = _median(_at(image, places), gain, (20, 80))
     if hair is None or np.linalg.norm(hair - skin) < _BALD:

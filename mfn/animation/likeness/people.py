@@ -39,12 +39,14 @@ def people_of_image(image: Image, faces: Faces) -> list[Person]:
     return [Person(identity, own) for identity, own in zip(faces.identity, colors, strict=True)]
 
 
-def people_of_clip(source: str, faces: Faces) -> list[Person]:
+def people_of_clip(source: str, faces: Faces, start_s: float = 0.0, end_s: float | None = None) -> list[Person]:
     """Return how the tracked people of a clip look, in ascending order of their tracks.
 
     Args:
         source: The clip; it is read once more, up to the last frame that is needed.
         faces: Faces with tracks; `image` is the number of the frame.
+        start_s: Where frame 0 lies, seconds.
+        end_s: Where the part of the clip ends, seconds. None: its end.
 
     The identity is the mean over all frames of a person. The colors are medians over the frames in which the face is large.
     """
@@ -52,7 +54,7 @@ def people_of_clip(source: str, faces: Faces) -> list[Person]:
     wanted = np.unique(faces.image[np.concatenate([*chosen.values(), np.zeros(0, np.int64)]).astype(np.int64)])
     colors: dict[int, list[Colors]] = {track: [] for track in chosen}
     if len(wanted):
-        for number, (_, image) in enumerate(read_frames(source)):
+        for number, (_, image) in enumerate(read_frames(source, start_s, end_s)):
             if number in wanted:
                 rows = [(track, row) for track, own in chosen.items() for row in own if faces.image[row] == number]
                 found = face_colors(image, faces[[row for _, row in rows]], default_head_model())
@@ -67,7 +69,8 @@ def _best_rows(faces: Faces, track: Any) -> NDArray[np.int64]:
     """Return rows of one person: of the larger half of the faces a few, spread over time."""
     rows = np.flatnonzero(faces.track == track)
     large = rows[faces.scale[rows] >= np.median(faces.scale[rows])]
-    return large[np.unique(np.linspace(0, len(large) - 1, _FRAMES_PER_PERSON).round().astype(np.int64))]
+    places = np.unique(np.linspace(0, len(large) - 1, _FRAMES_PER_PERSON).round().astype(np.int64))
+    return np.asarray(large[places], np.int64)
 
 
 def personal_rigs(rigs: Sequence[Rig], people: Sequence[Person], amount: float) -> PersonalRigs:
