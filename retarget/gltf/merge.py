@@ -5,10 +5,13 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+
+from retarget.gltf.accessors import VERTEX_ATTRIBUTES
 from retarget.gltf.document import Document, Glb
 from retarget.gltf.node_tree import root_nodes, subtree
 from retarget.gltf.references import map_references, node_constraints
-from retarget.gltf.validate import LISTS
+from retarget.gltf.validate import COMPONENT, LISTS, WIDTH
 
 _SHIFTED = tuple(kind for kind in LISTS if kind not in ("buffers", "scenes"))
 
@@ -79,6 +82,10 @@ def share_equal_views(glb: Glb) -> None:
             item["bufferView"] = new_number[item["bufferView"]]
     if views:
         glb.document["bufferViews"], glb.binary = kept, binary
+    for accessor in glb.document.get("accessors", []):  # vertex attributes that share a view have to state its stride
+        view = kept[accessor["bufferView"]] if "bufferView" in accessor else {}
+        if view.get("target") == VERTEX_ATTRIBUTES:
+            view.setdefault("byteStride", np.dtype(COMPONENT[accessor["componentType"]]).itemsize * WIDTH[accessor["type"]])
 
 
 def _users_of_views(document: Document) -> list[Document]:

@@ -38,6 +38,7 @@ STYLE = Style(
     iris="#8f5520",
     iris_edge="#3a1d0a",
     nose_m=0.008,
+    brow_at=(0.018, 0.0455),
     socket_m=0.0035,
     shell_roughness=0.9,
 )

@@ -14,8 +14,8 @@ SIDES = 12
 _SECTIONS = 15
 _MOTIONS_M = {
     "browDownLeft": ((-0.0070, -0.0190, 0.003), (-0.0050, -0.0115, 0.003), (-0.0030, -0.0035, 0.001)),
-    "browInnerUp": ((0.0015, 0.0230, 0.0), (0.0010, 0.0105, 0.0), (0.0, -0.0010, 0.0)),
-    "browOuterUpLeft": ((0.0, 0.0055, 0.0), (0.0005, 0.0110, 0.0), (0.0010, 0.0150, 0.0)),
+    "browInnerUp": ((0.0015, 0.0220, 0.0), (0.0010, 0.0090, 0.0), (0.0, -0.0010, 0.0)),
+    "browOuterUpLeft": ((0.0, 0.0035, 0.0), (0.0005, 0.0095, 0.0), (0.0010, 0.0145, 0.0)),
 }
 """Shape -> motion of the left bar's inner end, middle and outer end: outward, up, forward. Anger knits: the inner ends meet and sink."""
 

@@ -66,7 +66,7 @@ class Style:
     nose_m: float = 0.013
     socket_m: float = 0.0042
     brow_size: float = 1.0
-    brow_at: tuple[float, float] = (0.018, 0.053)
+    brow_at: tuple[float, float] = (0.018, 0.0505)
     fangs: float = 0.0
     shell_roughness: float = 0.25
 

@@ -32,8 +32,10 @@ _BALD = 14.0  # CIELAB distance between "hair" and skin below which no hair is s
 _LIGHTNESS = {"skin": (46.0, 87.0), "hair": (12.0, 78.0), "iris": (34.0, 66.0)}
 _CHROMA = {"skin": (21.0, 34.0), "hair": (3.0, 38.0), "iris": (10.0, 42.0)}
 _SKIN_HUE_DEG, _HAIR_HUE_DEG = (48.0, 70.0), (30.0, 85.0)
-_SKIN_LIGHTNESS, _EXPOSURE_SHARE = 76.0, 0.5  # half of the difference between this and the people of a picture counts as its light; characters are drawn in shade
-_CHROMA_GAIN = {"skin": 1.25, "hair": 1.2, "iris": 1.6}  # drawn in soft light, colors look paler than in a picture
+_SKIN_LIGHTNESS, _EXPOSURE_SHARE = 76.0, 0.5
+"""Half of the difference between this lightness and that of the people of a picture counts as its light. Characters are drawn in shade."""
+_CHROMA_GAIN = {"skin": 1.25, "hair": 1.2, "iris": 1.6}
+"""Drawn in soft light, colors look paler than in a picture."""
 
 
 def face_colors(image: Image, faces: Faces, model: HeadModel) -> list[Colors]:

@@ -113,6 +113,9 @@ def test_a_crowd_shares_what_is_equal(robot: Rig, tmp_path: Path) -> None:
     write_scene(take, rigs, tmp_path / "crowd.glb")
     one = Path(robot.glb.path).stat().st_size
     assert (tmp_path / "crowd.glb").stat().st_size < 2.5 * one
+    document = read_glb(tmp_path / "crowd.glb").document
+    users = [accessor["bufferView"] for accessor in document["accessors"] if "bufferView" in accessor]
+    assert all("byteStride" in document["bufferViews"][view] for view in users if document["bufferViews"][view].get("target") == 34962)
     assert load_rig(tmp_path / "crowd.glb").mesh.positions.shape[0] == 3 * len(robot.mesh.positions)
 
 
