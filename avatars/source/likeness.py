@@ -1,6 +1,6 @@
 """What lets a character look like a person: how an identity moves its vertices, and which vertices have the color of skin, hair and iris.
 
-`build.py` stores the result beside each character, as NAME.likeness.npz. `mfn.animation.likeness.rig_likeness` reads it.
+`build.py` stores the result beside each character, as NAME.likeness.npz. `mfn.animation.people.rig_likeness` reads it.
 
 One smooth field moves all parts of a character, so that lips still meet, lids still clear the eyeballs and hair stays on the head. Each eye
 moves as a whole. The field is that of the head model's identity components on the face plate, averaged over neighbors. Of its 64 components

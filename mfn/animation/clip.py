@@ -21,10 +21,9 @@ from mfn.animation.checkpoint import (
     save_detections,
 )
 from mfn.animation.clip_video import TrackedTake, VideoJob, draw_video
-from mfn.animation.likeness.people import people_of_clip, personal_rigs
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import VIDEO_SUFFIX, WriteOptions, write_take
-from mfn.animation.people import (
+from mfn.animation.people.choose import (
     choose_people,
     neutral_calibration,
     people_of,
@@ -32,6 +31,7 @@ from mfn.animation.people import (
     sheet_frames,
     write_people_sheet,
 )
+from mfn.animation.people.looks import people_of_clip, personal_rigs
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import smooth_faces

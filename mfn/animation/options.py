@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from retarget.rig.joints.find import JointNames
 
 if TYPE_CHECKING:
-    from mfn.animation.people import Person
+    from mfn.animation.people.choose import Person
 
 DEFAULT_TOLERANCE = 0.002
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from mfn.animation.bridge import default_focal_px, faces_to_take
-from mfn.animation.likeness.people import people_of_image, personal_rigs
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import WriteOptions, write_take
-from mfn.animation.people import choose_people, neutral_calibration, read_neutral, write_people_sheet
+from mfn.animation.people.choose import choose_people, neutral_calibration, read_neutral, write_people_sheet
+from mfn.animation.people.looks import people_of_image, personal_rigs
 from mfn.inference.predictor import Predictor
 from retarget.io.files import make_folder
 from retarget.io.images import read_image

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfn.animation.likeness.people import Person, personal_rigs
-from mfn.animation.likeness.rig_likeness import SUFFIX, Colors, RigLikeness, load_likeness, personalize, recolor
+from mfn.animation.people.looks import Person, personal_rigs
+from mfn.animation.people.rig_likeness import SUFFIX, Colors, RigLikeness, load_likeness, personalize, recolor
 from retarget import Take, write_scene
 from retarget.animation.pose import pose_vertices
 from retarget.arkit import ARKIT_NAMES

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.animation.likeness.face_colors import face_colors, mean_colors
-from mfn.animation.likeness.rig_likeness import ROLES, Colors, load_likeness, personalize
+from mfn.animation.people.face_colors import face_colors, mean_colors
+from mfn.animation.people.rig_likeness import ROLES, Colors, load_likeness, personalize
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import default_head_model
 from mfn.video.reader import read_frames

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfn.animation.likeness.people import people_of_clip
+from mfn.animation.people.looks import people_of_clip
 from mfn.cli.main import main
 from mfn.structures.faces import Faces
 from retarget.gltf.accessors import read_accessor
@@ -26,7 +26,7 @@ def crowd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_scene_has_one_character_for_each_person(crowd: Path, spots: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["animate", "crowd.png", "--weights", str(spots), "--size", "640x384", "--out", "x.glb"]
+    arguments = ["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "x.glb"]
     assert main([*arguments, "--likeness", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("likeness 1: the head's form of 2 people; the colors of skin of ")

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mfn.animation.people import choose_people, neutral_calibration, people_of, write_people_sheet
+from mfn.animation.people.choose import choose_people, neutral_calibration, people_of, write_people_sheet
 from mfn.cli.main import main
 from mfn.structures.faces import Faces
 from retarget.arkit import ARKIT_NAMES

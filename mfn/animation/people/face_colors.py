@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.animation.likeness.cielab import lab_to_linear, linear_to_lab
-from mfn.animation.likeness.rig_likeness import ROLES, Colors
+from mfn.animation.people.cielab import lab_to_linear, linear_to_lab
+from mfn.animation.people.rig_likeness import ROLES, Colors
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_points import BROWS

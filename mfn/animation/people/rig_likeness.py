@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.animation.likeness.cielab import lab_to_linear, linear_to_lab
+from mfn.animation.people.cielab import lab_to_linear, linear_to_lab
 from retarget.geometry.mesh import vertex_normals
 from retarget.gltf.accessors import overwrite_accessor, read_accessor
 from retarget.gltf.document import Glb

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mfn.animation.likeness.cielab import lab_to_linear, linear_to_lab
-from mfn.animation.likeness.face_colors import face_colors, mean_colors
-from mfn.animation.likeness.rig_likeness import Colors
+from mfn.animation.people.cielab import lab_to_linear, linear_to_lab
+from mfn.animation.people.face_colors import face_colors, mean_colors
+from mfn.animation.people.rig_likeness import Colors
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget.io.images import Image
