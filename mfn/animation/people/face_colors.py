@@ -53,7 +53,8 @@ def face_colors(image: Image, faces: Faces, model: HeadModel) -> list[Colors]:
     found = [_lab_of(image, gain, points) for points in model.landmarks(faces, "mediapipe478")[..., :2]]
     skins = [lab["skin"][0] for lab in found if "skin" in lab]
     lighter = _EXPOSURE_SHARE * (_SKIN_LIGHTNESS - float(np.median(skins))) if skins else 0.0
-    return [Colors(**{role: _handsome(lab + np.array([lighter, 0, 0]), role) for role, lab in labs.items()}) for labs in found]
+    light = {"skin": np.array([lighter, 0, 0])}
+    return [Colors(**{role: _handsome(lab + light.get(role, 0.0), role) for role, lab in labs.items()}) for labs in found]
 
 
 def mean_colors(parts: list[Colors]) -> Colors:

@@ -30,7 +30,8 @@ def test_people_are_described():
 
 
 @pytest.mark.parametrize(
-    ("count", "drop", "kept"), [(None, [], [0, 1, 2]), (2, [], [0, 2]), (1, [], [2]), (1, [2], [0]), (None, [0, 2], [1]), (9, [], [0, 1, 2])]
+    ("count", "drop", "kept"),
+    [(None, [], [0, 1, 2]), (2, [], [0, 2]), (1, [], [2]), (1, [2], [0]), (None, [0, 2], [1]), (9, [], [0, 1, 2])]
 )
 def test_the_most_present_people_are_kept_with_their_numbers(count, drop, kept):
     assert np.unique(choose_people(three_people(), count, drop).track).tolist() == kept
