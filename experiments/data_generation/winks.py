@@ -2,10 +2,11 @@
 
     python -m experiments.data_generation.winks --data ../shared/data --labels runs/labels --out runs/winks --count 5000
 
-`mfn.synthesis.photo_edits.eye_swap` gives a face one eye of another photo of about the same pose: a shut one to a face with open eyes, or an open one
-to a face with shut eyes. Half of the pictures get an eye as open as the old one: without them, a network takes the blended patch, or light
-from one side, for a wink. The label takes lid and gaze of this eye from the other photo. Photos that are held out for validation are not
-used. The script writes winks.tar, winks.npz and labels/winks.npz into --out, in the form of the other packs, and sheet.png.
+`mfn.synthesis.photo_edits.eye_swap` gives a face one eye of another photo of about the same pose: a shut one to a face with open
+eyes, or an open one to a face with shut eyes. Half of the pictures get an eye as open as the old one: without them, a network takes the
+blended patch, or light from one side, for a wink. The label takes lid and gaze of this eye from the other photo. Photos that are held
+out for validation are not used. The script writes winks.tar, winks.npz and labels/winks.npz into --out, in the form of the other packs,
+and sheet.png.
 """
 
 from __future__ import annotations

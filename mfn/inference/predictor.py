@@ -86,7 +86,8 @@ class Predictor:
         predictor = mfn.Predictor.load()
         faces = predictor("crowd.jpg")
 
-    The time depends on the size of the picture and on the smallest face to find. A predictor can be called from several threads and pickled.
+    The time depends on the size of the picture and on the smallest face to find. A predictor can be called from several threads, and be
+    pickled.
     """
 
     def __init__(

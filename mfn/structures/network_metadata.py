@@ -53,7 +53,8 @@ class ReaderRule(NamedTuple):
         pose_px: For rotation, scale and center.
         identity_px: For the identity.
         expression_px: For the expression.
-        mean_px: Taller faces get the mean of both for what is replaced, eyes excepted: the multi-face network reads them as well as the reader.
+        mean_px: Taller faces get the mean of both for what is replaced, except for the eyes: the multi-face network reads tall faces
+            as well as the reader does.
     """
 
     pose_px: float = 0.0

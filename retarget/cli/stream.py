@@ -38,7 +38,13 @@ def _parser(verb: str) -> CommandParser:
     add_take(parser)
     text = "protocol: vmc (VTuber programs), livelink (Unreal), ifacialmocap or ifacialmocap-v2 (programs that know this phone app) "
     text += "(default: %(default)s)"
-    parser.add_argument("--to", type=one_of("vmc", "livelink", "ifacialmocap", "ifacialmocap-v2"), default="vmc", metavar="PROGRAM", help=text)
+    parser.add_argument(
+        "--to",
+        type=one_of("vmc", "livelink", "ifacialmocap", "ifacialmocap-v2"),
+        default="vmc",
+        metavar="PROGRAM",
+        help=text,
+    )
     parser.add_argument("--host", default="127.0.0.1", help="where that program runs (default: this machine)")
     text = "its port (default: 39540 for vmc, 11111 for livelink, 49983 for ifacialmocap); 39539 for a program that only draws by vmc"
     parser.add_argument("--port", type=whole_number(1, 65535), metavar="PORT", help=text)

@@ -113,7 +113,9 @@ def test_no_number_of_faces_is_cut_off():
     cells = np.full((1, len(center), CELL_SIZE), -8.0, np.float32)
     rows = np.flatnonzero((stride == 8) & (center % 24 == 12).all(1))
     at = center[rows]
-    cells[0, rows] = write_cells(random_faces(1)[np.zeros(len(rows), int)].replace(box=np.concatenate([at - 11, at + 11], 1)), at, stride[rows])
+    cells[0, rows] = write_cells(
+        random_faces(1)[np.zeros(len(rows), int)].replace(box=np.concatenate([at - 11, at + 11], 1)), at, stride[rows]
+    )
     assert len(rows) == 1600 and len(decode(cells, height, width)) == 1600
 
 

@@ -256,5 +256,7 @@ def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):
     still, frame = predictor(picture), predictor(picture, video=True)
     assert session.seen == [3, 2] and still.refined.tolist() == [True] * 3 and frame.refined.sum() == 2
     np.testing.assert_allclose(still.expression, 0.5)
-    assert (frame.expression[~frame.refined] < 0.1).all() and same(still.replace(refined=frame.refined)[frame.refined], frame[frame.refined])
+    assert (frame.expression[~frame.refined] < 0.1).all() and same(
+        still.replace(refined=frame.refined)[frame.refined], frame[frame.refined]
+    )
     assert len(predictor(np.zeros((768, 1280, 3), np.uint8), video=True)) == 0 and session.seen == [3, 2, 2]

@@ -112,4 +112,8 @@ def test_crops_that_shrink_do_not_alias():
     matrix = np.array([[[0.2, 0, -8], [0, 0.2, -8]]])
     assert np.ptp(cut_crops(picture, matrix, 64)[0, 4:-4, 4:-4].astype(int)) < 40
     outside = cut_crops(picture, np.array([[[1, 0, 500], [0, 1, 500]], [[0.01, 0, 0], [0, 0.01, 0]]]), 64)
-    assert (outside[0] == 0).all() and outside.shape == (2, 64, 64, 3) and cut_crops(picture, np.zeros((0, 2, 3)), 64).shape == (0, 64, 64, 3)
+    assert (
+        (outside[0] == 0).all()
+        and outside.shape == (2, 64, 64, 3)
+        and cut_crops(picture, np.zeros((0, 2, 3)), 64).shape == (0, 64, 64, 3)
+    )

@@ -46,7 +46,13 @@ def test_bones_are_those_that_vrm_requires_and_only_head_and_neck_turn(tmp_path)
     take = acting()
     turn = np.stack([rotation_about("y", a) @ rotation_about("x", a / 2) for a in np.linspace(-0.6, 0.6, 40)])
     angle = np.linspace(-0.6, 0.6, 40) / 2
-    take = Take(take.time_s, take.actor, take.coefficients, np.stack([0 * angle, np.sin(angle), 0 * angle, np.cos(angle)], 1), take.translation)
+    take = Take(
+        take.time_s,
+        take.actor,
+        take.coefficients,
+        np.stack([0 * angle, np.sin(angle), 0 * angle, np.cos(angle)], 1),
+        take.translation,
+    )
     write_vrma(take, tmp_path / "a.vrma")
     document, found, extension = curves(tmp_path / "a.vrma")
     bones = {name: item["node"] for name, item in extension["humanoid"]["humanBones"].items()}
@@ -70,7 +76,9 @@ def test_gaze_is_one_direction_and_no_expression(tmp_path):
     assert "expressions" not in extension and len(extension["lookAt"]["offsetFromHeadBone"]) == 3
 
 
-@pytest.mark.parametrize(("kind", "preset", "custom"), [("preset", {"blinkLeft"}, {"CheekPuff"}), ("arkit", set(), {"EyeBlinkLeft", "CheekPuff"})])
+@pytest.mark.parametrize(
+    ("kind", "preset", "custom"), [("preset", {"blinkLeft"}, {"CheekPuff"}), ("arkit", set(), {"EyeBlinkLeft", "CheekPuff"})]
+)
 def test_expressions_are_weights_in_x_with_keyframes_of_their_own(kind, preset, custom, tmp_path):
     blink = np.zeros(40)
     blink[10:14] = (0.5, 1, 1, 0.5)

@@ -80,7 +80,9 @@ def test_tongue_and_teeth_in_the_same_mesh_follow(tmp_path):
     rig = loaded(make_character(("jawOpen", "jawLeft", "eyeBlinking_Left", "mouthClosed", "browDown_Left", *PARTS)), tmp_path)
     assert driven(rig, jawOpen=1) == {"jawOpen": 1, "tongue_jawOpen": 1, "teeth_lower_jawOpen": 1}
     assert driven(rig, tongueOut=1) == {"tongue_tongueOut": 1} and driven(rig, jawLeft=1) == {"jawLeft": 1, "tongue_jawLeft": 1}
-    assert driven(rig, eyeBlinkLeft=1, browDownLeft=1, mouthClose=1) == dict.fromkeys(("eyeBlinking_Left", "browDown_Left", "mouthClosed"), 1)
+    assert driven(rig, eyeBlinkLeft=1, browDownLeft=1, mouthClose=1) == dict.fromkeys(
+        ("eyeBlinking_Left", "browDown_Left", "mouthClosed"), 1
+    )
 
 
 def test_teeth_with_names_of_another_maker_follow(tmp_path):

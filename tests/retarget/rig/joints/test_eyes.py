@@ -50,5 +50,8 @@ def test_gaze_goes_where_it_is_told(tmp_path):
     write_glb(make_character(eyes_at=((0, 0, 0), (0, 0, 0.01))), tmp_path / "a.glb")
     rig = load_rig(tmp_path / "a.glb")
     front = int(left_eye(rig)[:, 2].argmax())
-    moved = {name: left_eye(rig, **{name: 1})[front] - left_eye(rig)[front] for name in ("eyeLookOutLeft", "eyeLookInLeft", "eyeLookUpLeft")}
+    moved = {
+        name: left_eye(rig, **{name: 1})[front] - left_eye(rig)[front]
+        for name in ("eyeLookOutLeft", "eyeLookInLeft", "eyeLookUpLeft")
+    }
     assert moved["eyeLookOutLeft"][0] > 0.004 and moved["eyeLookInLeft"][0] < -0.004 and moved["eyeLookUpLeft"][1] > 0.004

@@ -92,7 +92,11 @@ def test_the_scene_says_the_same_as_the_picture(mirror, tmp_path):
     given = coefficients(jawOpen=0.7, jawLeft=0.5, jawForward=0.3, eyeLookOutLeft=0.6, eyeLookDownRight=0.5)
     rotation, place = np.array([[0.1, 0.2, 0.05, 0.97]]), np.array([[0.1, 0.2, -1]])
     rotation /= np.linalg.norm(rotation)
-    write_scene(Take(np.zeros(1), np.zeros(1, int), given.astype("f4"), rotation.astype("f4"), place.astype("f4")), [rig], tmp_path / "out.glb")
+    write_scene(
+        Take(np.zeros(1), np.zeros(1, int), given.astype("f4"), rotation.astype("f4"), place.astype("f4")),
+        [rig],
+        tmp_path / "out.glb",
+    )
     scene = load_rig(tmp_path / "out.glb", eyes="LeftEye,RightEye")  # its rest pose is the first sample
     expected = pose_vertices(rig, given, rotation, place)[0]
     weights = np.concatenate([scene.glb.document["nodes"][m.node]["weights"] for m in scene.morphs])

@@ -96,7 +96,10 @@ def test_on_the_command_line(tmp_path, capsys):
 
 
 def test_parse():
-    assert parse_strength(["brows=1.5, jaw=2", "eyeBlink_L=0"]) == {"brows": 1.5, "jaw": 2.0, "eyeBlink_L": 0.0} and parse_strength([]) == {}
+    assert (
+        parse_strength(["brows=1.5, jaw=2", "eyeBlink_L=0"]) == {"brows": 1.5, "jaw": 2.0, "eyeBlink_L": 0.0}
+        and parse_strength([]) == {}
+    )
 
 
 @pytest.mark.parametrize("curves, message", [
