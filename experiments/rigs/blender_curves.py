@@ -8,17 +8,30 @@ Blender runs this file in its own Python; "importer" is Blender's own importer, 
 "w|actor|key" (F,) the values of each shape key and "p|actor" (F, 7) place and quaternion w x y z of each root.
 """
 
+import importlib.util
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import bpy
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "retarget" / "animation" / "blender"))
+ADDON = Path(__file__).resolve().parents[2] / "retarget" / "animation" / "blender" / "blender_import.py"
 
-import blender_import
-import bpy
+
+def load_addon() -> ModuleType:
+    """Load the add-on from its file: Blender's Python does not know our packages."""
+    spec = importlib.util.spec_from_file_location("blender_import", ADDON)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(f"expected the add-on at {ADDON}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+blender_import = load_addon()
 
 
 def all_curves() -> list[Any]:

@@ -171,14 +171,22 @@ def build_scene(
         glb.document["animations"] = [writer.animation, *glb.document.get("animations", [])]
     if options.animation_only:
         return without_surfaces(glb)
-    if not set(glb.document.get("extensionsUsed", [])) - _KNOWN_REFERENCES:
+    if not _has_unknown_references(glb.document):
         glb = drop_unused(glb)  # the node of a character with one mesh, which only carried it here
     first = rigs[0] if rigs else None
     stage = portrait_stage(first, camera) if options.in_place and first is not None else footage_stage(camera)
     add_surroundings(glb, stage, options.light_lux)
-    if not set(glb.document.get("extensionsUsed", [])) - _KNOWN_REFERENCES:
+    if not _has_unknown_references(glb.document):
         share_equal_views(glb)  # characters of one kind that look like different people
     return glb
+
+
+def _has_unknown_references(document: Document) -> bool:
+    """Return whether extensions may name things of a file by numbers that would move: also pointers of animations that say so nowhere."""
+    if set(document.get("extensionsUsed", [])) - _KNOWN_REFERENCES:
+        return True
+    channels = [channel for animation in document.get("animations", []) for channel in animation["channels"]]
+    return any(channel["target"].get("path") == "pointer" for channel in channels)
 
 
 def _check(options: SceneOptions, camera: Camera) -> None:

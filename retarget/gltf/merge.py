@@ -64,13 +64,13 @@ def share_equal_views(glb: Glb) -> None:
     views = glb.document.get("bufferViews", [])
     if any(view.get("extensions") for view in views):
         return
-    number_of: dict[tuple[bytes, int | None, int | None], int] = {}
+    number_of: dict[tuple[bytes, str, str], int] = {}
     kept: list[Document] = []
     binary, new_number = bytearray(), []
     for view in views:
         start = view.get("byteOffset", 0)
         content = bytes(glb.binary[start : start + view["byteLength"]])
-        key = content, view.get("target"), view.get("byteStride")
+        key = content, str(view.get("target")), str(view.get("byteStride"))  # a damaged file may hold lists
         if key not in number_of:
             number_of[key] = len(kept)
             binary += b"\0" * (-len(binary) % 4)

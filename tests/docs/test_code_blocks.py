@@ -15,7 +15,7 @@ import pytest
 from tests.docs.pages import PAGES, ROOT, blocks, name_of
 
 ONLY_OPTIONS = {  # commands that need a webcam, another program, a data set or hours: only their options are checked
-    ("mfn", name) for name in ("live", "fit", "validate", "test", "export", "quantize", "annotate", "bench")
+    ("mfn", name) for name in ("live", "pick", "fit", "validate", "test", "export", "quantize", "annotate", "bench")
 } | {("retarget", "stream"), ("retarget", "record")}
 NOT_OURS = {"git", "cd", "lint-imports", "npx", "npm"}
 _ran: set[str] = set()
@@ -107,4 +107,4 @@ def test_blocks(page, files, tmp_path, monkeypatch, capsys):
                     if words:
                         run_command(words, capsys)
         else:
-            assert language in ("json", "text", "mermaid"), f"a block of which nobody knows the language: {language!r}"
+            assert language in ("json", "text", "mermaid", "dockerfile", "yaml"), f"a block of an unknown language: {language!r}"

