@@ -14,7 +14,7 @@ from mfn.structures.faces import Faces
 from mfn.video.tracking.clip_tracker import track_clip
 
 BETWEEN_SHOTS_S = 0.5
-"""Time that the tracker is told to lie between two shots: people may move by about half a face."""
+"""Seconds that the tracker assumes between two shots: people may move by about half a face."""
 _NEAR = 0.6  # a face at less than this distance, in heights of a face, may be the same person
 _SAME_SIZE = 1.5  # ratio of heights
 
