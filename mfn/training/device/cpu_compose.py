@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.training.device.crop_plans import CropPlan
+from mfn.training.device.picture_bank import LEVEL_BIAS, LEVELS
 from mfn.training.device.scene_plans import ScenePlan, TilePlan
 from retarget.io.images import Image
 
@@ -21,8 +22,6 @@ LOW_RESOLUTIONS = (0.22, 0.3, 0.4, 0.55, 0.75)  # in sides of the crop
 LOW_RESOLUTION_SHARE = 0.08  # of the crops, for each of them
 BLACK_BORDER_SHARE = 0.4  # of the crops that reach over the border of their picture
 OCCLUDED_TILES, OCCLUDED_CROPS = 0.06, 0.2
-LEVEL_BIAS = 0.25  # a window that shrinks by 1.7 or more is sampled from the next smaller level
-LEVELS = 4  # the picture at full, half, quarter and eighth size
 NOISE_SIDE_PX = 1024
 VALUES = np.arange(256, dtype=np.float32) / 255
 
