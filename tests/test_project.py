@@ -38,6 +38,7 @@ def test_extras():
     assert "av" in requirements("video") and "scipy" in requirements("rig")
     assert requirements("heic") == {"pillow-heif"}
     assert requirements("stream") == {"python-osc"} and requirements("gl") == {"moderngl"}
+    assert requirements("openvino") == {"onnxruntime", "onnxruntime-ep-openvino"}
     assert requirements("batch") == {"ray", "pyarrow", "fsspec"}
     assert {"pytest", "import-linter", "build"} <= requirements("dev") and "mkdocs-material" in requirements("docs")
 

@@ -24,8 +24,8 @@ import numpy as np
 from experiments.common import RESULTS, make_parser, markdown_table, save_report
 from mfn.animation.bridge import faces_to_take
 from mfn.inference.model_zoo import find_model
-from mfn.inference.onnx_session import open_session
 from mfn.inference.predictor import Predictor
+from mfn.inference.sessions.onnx_session import open_session
 from mfn.inference.single_face import SingleFace
 from mfn.structures.faces import Faces
 from retarget import Rig, load_rig

@@ -8,6 +8,7 @@ from pathlib import Path
 from mfn.inference.decode import SCORE
 from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS
 from mfn.inference.predictor import SMALLEST_FACE_PX, Predictor
+from mfn.inference.sessions.devices import DEVICES
 from retarget.io.command_line import number_in, whole_number
 from retarget.io.suggest import did_you_mean
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR
@@ -32,6 +33,8 @@ def add_network(parser: argparse.ArgumentParser, weights: str = DEFAULT_MODEL, s
     parser.add_argument("--weights", default=weights, metavar="NAME", help=text)
     text = "CPU cores to use, 0 for all (default: %(default)s)"
     parser.add_argument("--threads", type=whole_number(0), default=0, metavar="N", help=text)
+    text = f"what runs the network: {', '.join(DEVICES)}; cuda:1 is the second GPU; docs/guides/devices.md says what each needs "
+    parser.add_argument("--device", default="cpu", metavar="NAME", help=text + "(default: %(default)s)")
 
 
 def add_avatar(parser: argparse.ArgumentParser, default: str = DEFAULT_AVATAR) -> None:
@@ -57,6 +60,7 @@ def load_predictor(options: argparse.Namespace) -> Predictor:
 
     Raises:
         FileNotFoundError: There is no such model.
+        ValueError: There is no such device, or its package is not installed.
     """
     if options.weights not in MODELS and not Path(options.weights).is_file():
         expected = f"{', '.join(MODELS)}, or an .onnx file"
@@ -65,4 +69,5 @@ def load_predictor(options: argparse.Namespace) -> Predictor:
         import cv2
 
         cv2.setNumThreads(options.threads)
-    return Predictor.load(options.weights, min_face_px=options.min_face, score=options.score, threads=options.threads)
+    settings = {"min_face_px": options.min_face, "score": options.score, "threads": options.threads}
+    return Predictor.load(options.weights, **settings, device=options.device)

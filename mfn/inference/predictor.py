@@ -22,10 +22,11 @@ from mfn.inference.decode import SCORE, decode
 from mfn.inference.letterbox import letterbox_image, make_letterbox, unletterbox
 from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS, REFERENCE_HEIGHT_PX, default_reader, find_model
 from mfn.inference.nms import merge
-from mfn.inference.onnx_session import check_multi_face, choose_providers, open_session, read_metadata
 from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
 from mfn.inference.reader import Reader
 from mfn.inference.second_pass import SURE_SCORE, faces_in_picture, stretch_dim, views
+from mfn.inference.sessions.devices import choose_providers
+from mfn.inference.sessions.onnx_session import check_multi_face, open_session, read_metadata
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import NetworkMetadata, Size
@@ -34,6 +35,8 @@ from retarget.io.images import Image, as_image
 if TYPE_CHECKING:
     import onnxruntime
     from PIL.Image import Image as PillowImage
+
+    from mfn.inference.sessions.devices import ProviderLike
 
     Source = str | os.PathLike[str] | bytes | NDArray[np.uint8] | PillowImage
     OnError = Literal["warn", "raise"] | Callable[["FailedPicture"], object]
@@ -134,7 +137,7 @@ class Predictor:
         reader: str | Path | bool = True,
         threads: int = 0,
         device: str | None = None,
-        providers: Sequence[str] | None = None,
+        providers: Sequence[ProviderLike] | None = None,
     ) -> Predictor:
         """Load a network.
 
@@ -147,12 +150,13 @@ class Predictor:
             reader: Whether a second network reads each face in a crop of its own (`Faces.refined`), or the path of such a network.
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
-            device: "cpu", "cuda", "tensorrt", "rocm", "directml", "coreml" or "openvino". None: the CPU.
-            providers: Execution providers of ONNX Runtime, the preferred one first, instead of `device`.
+            device: "cpu", "cuda", "coreml", "directml", "openvino", "tensorrt" or "rocm"; "cuda:1" is the second GPU. None: the CPU.
+            providers: Execution providers of ONNX Runtime, the preferred one first, instead of `device`. Each is a name, or a name and
+                a dictionary of options.
 
         Raises:
             FileNotFoundError: If there is no such network.
-            ValueError: If the file is not a multi-face network, or if an option is not valid.
+            ValueError: If the file is not a multi-face network, if an option is not valid, or if the device is missing.
         """
         model = find_model(weights)
         if threads < 0:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.onnx_session import CPU_PROVIDER, check_reader, open_session
+from mfn.inference.sessions.devices import CPU, Provider
+from mfn.inference.sessions.onnx_session import check_reader, open_session
 from mfn.structures.cells import IDENTITY_SIZE, PARAMETER_SIZE, read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, cut_crops, faces_from_crops, upright_frames
 from mfn.structures.faces import Faces
@@ -53,7 +54,7 @@ class Reader:
         self.model = default_head_model()
 
     @classmethod
-    def load(cls, path: Path, threads: int = 0, providers: Sequence[str] = (CPU_PROVIDER,)) -> Reader:
+    def load(cls, path: Path, threads: int = 0, providers: Sequence[Provider] = (CPU,)) -> Reader:
         """Load a face reader.
 
         Args:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS
-from mfn.inference.onnx_session import check_single_face, choose_providers, open_session
+from mfn.inference.sessions.devices import choose_providers
+from mfn.inference.sessions.onnx_session import check_single_face, open_session
 from mfn.structures.cells import read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH, crop_face, crop_matrix, crop_windows
 from mfn.structures.faces import Faces
@@ -26,6 +27,8 @@ from retarget.io.images import Image, as_image
 if TYPE_CHECKING:
     import onnxruntime
     from PIL.Image import Image as PillowImage
+
+    from mfn.inference.sessions.devices import ProviderLike
 
     Source = str | os.PathLike[str] | bytes | NDArray[np.uint8] | PillowImage
 
@@ -58,7 +61,7 @@ class SingleFace:
         *,
         threads: int = 0,
         device: str | None = None,
-        providers: Sequence[str] | None = None,
+        providers: Sequence[ProviderLike] | None = None,
     ) -> SingleFace:
         """Load a network.
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL
-from mfn.inference.onnx_session import choose_providers
 from mfn.inference.predictor import FailedPicture, PictureWarning, Predictor
 from mfn.inference.reader import Reader
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, PARAMETER_SIZE, grid
@@ -213,7 +212,6 @@ def test_bad_options_say_what_was_expected(spots, options, message):
 
 def test_the_device_is_the_preferred_provider(spots):
     assert Predictor.load(spots, device="cpu").session.get_providers() == ["CPUExecutionProvider"]
-    assert choose_providers(providers=["CPUExecutionProvider"]) == choose_providers() == choose_providers("cpu")
 
 
 def test_one_default_model():

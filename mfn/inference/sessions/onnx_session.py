@@ -1,4 +1,4 @@
-"""Open the ONNX files of networks, check them, and choose the device they run on."""
+"""Open the ONNX files of networks, and check them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mfn.inference.sessions.devices import CPU, Provider, start_session
 from mfn.structures.cells import CELL_SIZE, PARAMETER_SIZE
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMetadata
@@ -13,64 +14,20 @@ from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMe
 if TYPE_CHECKING:
     import onnxruntime
 
-CPU_PROVIDER = "CPUExecutionProvider"
-DEVICE_PROVIDERS: dict[str, str] = {
-    "cpu": CPU_PROVIDER,
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "rocm": "ROCMExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-}
-"""Device -> the execution provider of ONNX Runtime that runs on it."""
 _MULTI_FACE_INPUT = [("image", "tensor(uint8)", 4)]
 
 
-def choose_providers(device: str | None = None, providers: Sequence[str] | None = None) -> list[str]:
-    """Return the execution providers to use, the preferred one first.
-
-    Args:
-        device: A key of `DEVICE_PROVIDERS`, such as "cpu" or "cuda". None: the CPU.
-        providers: Names of execution providers, for full control. Not together with `device`.
-
-    Returns:
-        The providers. The CPU is always the last: it runs what the others cannot.
-
-    Raises:
-        ValueError: If the device is unknown, or if the installed ONNX Runtime lacks a provider.
-    """
-    if device is not None and providers is not None:
-        raise ValueError(f"expected a device or providers, got both: {device!r} and {list(providers)}")
-    if providers is None:
-        if device is not None and device not in DEVICE_PROVIDERS:
-            raise ValueError(f"expected a device among {', '.join(DEVICE_PROVIDERS)}, got {device!r}")
-        providers = [DEVICE_PROVIDERS[device or "cpu"]]
-    if isinstance(providers, str):
-        raise ValueError(f"expected a list of execution providers, got the text {providers!r}")
-    wanted = list(providers)
-    if any(name != CPU_PROVIDER for name in wanted):
-        import onnxruntime
-
-        available = onnxruntime.get_available_providers()
-        missing = [name for name in wanted if name not in available]
-        if missing:
-            hint = "; for NVIDIA GPUs: pip install onnxruntime-gpu" if "CUDA" in missing[0] else ""
-            raise ValueError(f"this ONNX Runtime has no {missing[0]}, only {', '.join(available)}{hint}")
-    return [name for name in wanted if name != CPU_PROVIDER] + [CPU_PROVIDER]
-
-
-def open_session(path: Path, threads: int = 0, providers: Sequence[str] = (CPU_PROVIDER,)) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int = 0, providers: Sequence[Provider] = (CPU,)) -> onnxruntime.InferenceSession:
     """Open a network.
 
     Args:
         path: An ONNX file.
         threads: CPU cores that one call uses; 0 for all.
-        providers: Execution providers of ONNX Runtime, the preferred one first.
+        providers: Execution providers of ONNX Runtime, the preferred one first; from `choose_providers`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If ONNX Runtime cannot read it.
+        ValueError: If ONNX Runtime cannot read it, or if a provider does not start.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; if it belongs to this package, install the package again")
@@ -80,7 +37,9 @@ def open_session(path: Path, threads: int = 0, providers: Sequence[str] = (CPU_P
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        return start_session(str(path), options, providers, threads)
+    except ValueError:
+        raise
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
         raise ValueError(f"{path}: not a network that ONNX Runtime can read (expected an .onnx file; {type(error).__name__})") from None
 
