@@ -36,7 +36,7 @@ _LIDS_DEG: dict[str, tuple[float, float, float, float]] = {
     "eyeSquintLeft": (-5, 25, 0, 0),
     "eyeLookUpLeft": (11, 5, 0, 0),
     "eyeLookDownLeft": (-24, -4, 0, 0),
-    "browDownLeft": (-13, 3, 19, 0),
+    "browDownLeft": (-17, 4, 24, 0),
     "browInnerUp": (-1, 0, -13, 0),
     "browOuterUpLeft": (5, 0, 5, 0),
     "cheekSquintLeft": (0, 14, 0, 0),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from avatars.source.parts.lips import raised_corners, resting_expression, round_lips
 from avatars.source.parts.primitives import Floats, Mesh, near, parse_color, smoothstep, submesh
 from avatars.source.parts.strengths import cheek_bulge, shape_strength
 from mfn.structures.head_model import HeadModel
@@ -23,9 +24,6 @@ SHELL_CENTER_M = np.array([0.0, -0.016, -0.064])
 OPENING_CENTER_Y_M, OPENING_HALF_AXES_M = -0.022, (0.102, 0.112)
 EYE_CENTER_M, EYE_RADIUS_M = np.array([0.0455, 0.004]), 0.0315
 _INSET_M = 0.006
-_RESTING_EXPRESSION = {"mouthSmileLeft": 0.25, "mouthSmileRight": 0.25}
-_SMILE_PER_M = 14.0
-"""The mouth corners of all characters lie higher by this factor times x squared, in addition to a slight smile."""
 _WIDTH_FACTOR = 1.48
 _UNROLL, _SIDE_M = 0.9, -0.02
 MOUTH_RELIEF = 1.1
@@ -118,17 +116,14 @@ class Warp:
         return cls(np.linalg.lstsq(_basis(x[keep], y[keep]), z[keep], rcond=None)[0], muzzle_m)
 
     def across(self, place: Floats) -> Floats:
-        """Return x and y (..., 2) in character space."""
+        """Return x and y (..., 2) in character space, with the corners of the mouth raised."""
         x, y = place[..., 0], place[..., 1]
         table = np.linspace(-0.16, 0.1, 521)
         height = np.interp(table, *np.array(_HEIGHT_MAP_M).T)
         kernel = np.exp(-0.5 * (np.arange(-40, 41) / 14) ** 2)
-        height = (
-            np.convolve(np.pad(height - 1.2 * table, 40, mode="edge"), kernel / kernel.sum(), "valid") + 1.2 * table
-        )
-        lift = _SMILE_PER_M * x**2 * near(x, y, (0, -0.07), (0.03, 0.025))
+        height = np.convolve(np.pad(height - 1.2 * table, 40, mode="edge"), kernel / kernel.sum(), "valid") + 1.2 * table
         wider = _WIDTH_FACTOR * (1 + 0.16 * near(x, y, (0, -0.07), (0.04, 0.03)))
-        return np.stack([wider * x, np.interp(y, table, height) + lift], -1)
+        return np.stack([wider * x, np.interp(y, table, height) + raised_corners(place)], -1)
 
     def __call__(self, place: Floats, rest: Floats, relief: Floats) -> Floats:
         """Map places (V, 3) to character space.
@@ -215,9 +210,7 @@ class Face:
     @classmethod
     def from_head_model(cls, model: HeadModel, style: Style) -> Face:
         """Flatten the nose of a head model and strengthen its shapes."""
-        rest = model.mean.astype(np.float64)
-        for name, much in _RESTING_EXPRESSION.items():
-            rest += much * model.expression_basis[EXPRESSION_NAMES.index(name)]
+        rest = model.mean.astype(np.float64) + resting_expression(model)
         strong = np.array([shape_strength(name) for name in EXPRESSION_NAMES])
         shapes = model.expression_basis.astype(np.float64) * strong[:, None, None]
         x, y = rest[:, 0], rest[:, 1]
@@ -255,10 +248,12 @@ class Face:
         level = opening_level(place[:, 0], place[:, 1])
         rows, around, share = harmonic_weights(self.model.triangles, chin & (level > 0.55) & (level < 1.02))
         eye = np.hypot(np.abs(place[:, 0]) - EYE_CENTER_M[0], place[:, 1] - EYE_CENTER_M[1])[:, None]
+        smile = self._resting_smile()
         result = {}
         for name, shape in zip(EXPRESSION_NAMES, self.shapes):
             start = self.rest + (self.shapes[EXPRESSION_NAMES.index("jawOpen")] if name == "mouthClose" else 0)
             move = self.to_character(start + shape) - self.to_character(start)
+            move += round_lips(name, place, smile, self.warp.depth)
             if name == "cheekPuff":
                 move += cheek_bulge(place)
             move *= 1 - 0.7 * smoothstep(eye, 1.5 * EYE_RADIUS_M, EYE_RADIUS_M)  # the skin is stiffer at the sockets
@@ -267,6 +262,14 @@ class Face:
             if name.startswith("jaw") or name == "mouthClose":  # long motions: smooth the chin
                 result[name][rows] = share @ result[name][around]
         return result
+
+
+    def _resting_smile(self) -> Floats:
+        """Return how far the resting smile moves all vertices (V, 3) in character space."""
+        serious = self.rest - resting_expression(self.model)
+        smile = self.to_character(self.rest) - self.to_character(serious)
+        smile[:, 1] += raised_corners(serious)
+        return smile
 
 
 def build_plate(face: Face, place: Floats, moves: dict[str, Floats]) -> Mesh:
