@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.inspect import clip_strip, expression_sheet, labels_sheet, track_strip
+from experiments.inspect import actor_sheet, clip_strip, expression_sheet, labels_sheet, track_strip
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from retarget import load_rig
-from retarget.arkit import EXPRESSION_NAMES
+from retarget import Take, load_rig
+from retarget.arkit import ARKIT_NAMES, EXPRESSION_NAMES
 from retarget.rig.avatars import find_avatar
 from tests.helpers.experiments import numbered_pictures, one_face, write_tar
 
@@ -99,3 +99,26 @@ def test_a_clip_is_read_once_with_its_faces(tmp_path):
     clip = track_strip.read(tmp_path / "clip.avi", lambda frame: one_face((0, 0, 40, 40)))
     assert len(clip.small) == len(clip.time_s) == len(clip.cuts) == 4 and clip.factor == 0.5
     assert clip.faces.image.tolist() == [0, 1, 2, 3] and len(track_strip.read(tmp_path / "clip.avi", None).faces) == 0
+
+
+def test_the_strongest_expressions_of_a_take_are_drawn(tmp_path):
+    pytest.importorskip("av")
+    import cv2
+
+    coefficients = np.zeros((30, 52), np.float32)
+    coefficients[4, ARKIT_NAMES.index("eyeBlinkLeft")] = 0.9
+    coefficients[20, ARKIT_NAMES.index("jawOpen")] = 0.7
+    coefficients[21, ARKIT_NAMES.index("jawOpen")] = 0.6
+    take = Take(np.arange(30) / 10, np.zeros(30, int), coefficients, np.tile([0, 0, 0, 1.0], (30, 1)), np.tile([0, 0, -1.0], (30, 1)))
+    assert actor_sheet.strong_moments(take, 2) == [(4, "left wink"), (20, "jaw open")]
+    assert actor_sheet.strength(take, "2 jawOpen - eyeBlinkLeft")[[4, 20]] == pytest.approx([-0.9, 1.4])
+    assert actor_sheet.weight_lines(take[[20]])[0] == "0.70 jawOpen"
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (160, 120))
+    for _ in range(30):
+        writer.write(np.full((120, 160, 3), 90, np.uint8))
+    writer.release()
+    sheet = actor_sheet.draw_sheet(tmp_path / "clip.avi", take, [load_rig(find_avatar("robot"))], 2)
+    side, text = actor_sheet.SIDE_PX, actor_sheet.TEXT_PX
+    assert sheet.shape == (2 * side, text + 2 * side, 3) and np.ptp(sheet[:side, text + side :]) > 100
+    with pytest.raises(ValueError, match="longest"):
+        actor_sheet.draw_sheet(tmp_path / "clip.avi", Take.empty(), [], 2)
