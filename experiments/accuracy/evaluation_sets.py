@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.io.images import Image
 
 EVALUATION_SETS = ("aflw2000", "facesynthetics", "youtube68")

@@ -32,7 +32,7 @@ from mfn.structures.head_model import HeadModel
 from mfn.structures.metrics import landmark_nme
 from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.rendering.head_renderer import Person
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image, write_image
 

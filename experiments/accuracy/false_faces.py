@@ -14,7 +14,7 @@ from pathlib import Path
 from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import MODELS
 from mfn.inference.predictor import Predictor
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.io.images import Image
 
 RESULT = RESULTS / "accuracy" / "false_faces.json"

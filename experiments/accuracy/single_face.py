@@ -40,7 +40,7 @@ from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.geometry.rotations import fit_similarity
 from retarget.io.images import Image
 

@@ -1,6 +1,6 @@
 """Make a pack of real photos with changed expressions, with exact labels: closed eyes, winks, open jaws, brows, puckers.
 
-    python -m experiments.data_generation.expressions --data ../shared/data --labels runs/labels --out runs/edits --count 6000
+    python -m experiments.data_generation.expressions --data data --labels runs/labels --out runs/edits --count 6000
 
 `mfn.synthesis.photo_edits.expression_edit` changes the photos. The script writes edits.tar, edits.npz and labels/edits.npz into
 --out, in the form of the other packs, and sheet.png for a check by eye: above each edit the photo it was made from.
@@ -27,8 +27,8 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.expressions import change_expression
 from mfn.synthesis.photo_edits.expression_edit import ExpressionEditor
-from mfn.training.data.pack_writer import write_pack
-from mfn.training.data.packs import Pack
+from mfn.training.packs.reader import Pack
+from mfn.training.packs.writer import write_pack
 from retarget.io.images import Image, decode_image, encode_jpeg, write_image
 
 SHARES = {"lfw": 0.7, "youtube": 0.3}  # pack -> share of the faces

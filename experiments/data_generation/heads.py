@@ -1,6 +1,6 @@
 """Make a pack of synthetic heads: any identity, expression, pose, appearance and light, with exact labels.
 
-    python -m experiments.data_generation.heads --backgrounds ../shared/data/backgrounds.tar --out runs/heads --count 6000
+    python -m experiments.data_generation.heads --backgrounds data/backgrounds.tar --out runs/heads --count 6000
 
 `mfn.synthesis.heads` draws the heads. The script writes heads.tar, heads.npz and labels/heads.npz into --out, in the form
 of the other packs, and sheet.png for a check by eye. Ctrl-C stops and writes what there is. `track` in the labels
@@ -21,8 +21,8 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.takes import ExpressionTakes
-from mfn.training.data.pack_writer import write_contact_sheet, write_pack
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
+from mfn.training.packs.writer import write_contact_sheet, write_pack
 from retarget.io.images import Image, encode_jpeg
 
 SHEET_COUNT = 96

@@ -1,6 +1,6 @@
 """Make a pack of large head poses, profiles and nods, from fitted faces of other packs, with exactly rotated labels.
 
-    python -m experiments.data_generation.profiles --data ../shared/data --labels runs/labels --out runs/profiles --count 8000
+    python -m experiments.data_generation.profiles --data data --labels runs/labels --out runs/profiles --count 8000
 
 `mfn.synthesis.photo_edits.pose_edit` rotates the faces. A face is rotated further to the side that it already looks to, so that the
 camera saw the side that comes into view. The script writes profiles.tar, profiles.npz and labels/profiles.npz into
@@ -24,8 +24,8 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.face_painter import FacePainter
 from mfn.synthesis.photo_edits.pose_edit import rotate_and_repaint
-from mfn.training.data.pack_writer import write_contact_sheet, write_pack
-from mfn.training.data.packs import Pack, held_out, read_pack, read_pictures
+from mfn.training.packs.reader import Pack, read_pack, read_pictures
+from mfn.training.packs.writer import write_contact_sheet, write_pack
 from retarget.geometry.rotations import rotation_about
 from retarget.io.images import Image, encode_jpeg
 
@@ -49,7 +49,7 @@ class Turn(NamedTuple):
 def training_pack(folder: Path, labels: Path, name: str) -> Pack:
     """Read a pack without the faces of the photos that are held out for validation, so that no edit of them is trained on."""
     pack = read_pack(folder, labels, name)
-    return pack.select(~held_out(len(pack.pictures)))
+    return pack.select(~pack.held_out())
 
 
 def lone_faces(pack: Pack, min_height_px: float = 40) -> NDArray[np.int64]:

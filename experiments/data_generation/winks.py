@@ -1,6 +1,6 @@
 """Make a pack of photos with one eye of another photo: winks, and as many even pairs of lids, with labels.
 
-    python -m experiments.data_generation.winks --data ../shared/data --labels runs/labels --out runs/winks --count 5000
+    python -m experiments.data_generation.winks --data data --labels runs/labels --out runs/winks --count 5000
 
 `mfn.synthesis.photo_edits.eye_swap` gives a face one eye of another photo of about the same pose: a shut one to a face with open
 eyes, or an open one to a face with shut eyes. Half of the pictures get an eye as open as the old one: without them, a network takes the
@@ -26,8 +26,8 @@ from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.photo_edits.eye_swap import SIDES, swap_eye
-from mfn.training.data.pack_writer import write_pack
-from mfn.training.data.packs import Pack
+from mfn.training.packs.reader import Pack
+from mfn.training.packs.writer import write_pack
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image, decode_image, encode_jpeg, write_image
 

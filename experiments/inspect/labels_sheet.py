@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from experiments.common import make_parser
 from mfn.structures.camera import project
 from mfn.structures.head_model import HeadModel
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.geometry.mesh import vertex_normals
 from retarget.io.images import Image, write_image

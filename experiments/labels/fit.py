@@ -50,7 +50,7 @@ from mfn.fitting.multi_view import consensus
 from mfn.structures.boxes import box_iou
 from mfn.structures.camera import FRONTAL, project
 from mfn.structures.head_model import HeadModel
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.io.files import atomic_write
 
 BLOCK_FACES = 512

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from experiments.common import make_parser
 from mfn.inference.single_face import SingleFace
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
 

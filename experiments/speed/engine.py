@@ -27,8 +27,8 @@ from mfn.synthesis.expressions import random_expressions
 from mfn.synthesis.heads import HeadGenerator
 from mfn.synthesis.photo_edits.expression_edit import ExpressionEditor
 from mfn.synthesis.photo_edits.pose_edit import rotate_and_repaint
-from mfn.training.data.packs import Pack, read_pack, read_pictures
 from mfn.training.data.scenes import SCENE_KINDS, SceneComposer, SceneKind
+from mfn.training.packs.reader import Pack, read_pack, read_pictures
 from retarget.geometry.rotations import rotation_about
 from retarget.io.images import Image
 

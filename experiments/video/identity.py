@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 
 RESULT = RESULTS / "video" / "identity.json"
 VIDEO_STEP = 10  # numbers of one video

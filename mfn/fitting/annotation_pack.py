@@ -37,7 +37,7 @@ def gather_parts(parts: Sequence[Path]) -> Arrays:
         parts: one .npz file for each photo.
 
     Returns:
-        The arrays of a pack, as `mfn.training.data.packs` reads them.
+        The arrays of a pack, as `mfn.training.packs.reader` reads them.
     """
     rows: dict[str, list[NDArray[Any]]] = {}
     names: NDArray[Any] = np.zeros(0)

@@ -18,10 +18,10 @@ from mfn.structures.cells import PARAMETER_FIELDS, PARAMETERS, SLICES, grid, rea
 from mfn.structures.head_model import default_head_model
 from mfn.training.checkpoints import read_state
 from mfn.training.data.batch import Batch
-from mfn.training.face_loss import FaceLoss
-from mfn.training.losses import paired_box_iou, quality_focal_loss
+from mfn.training.losses.face_loss import FaceLoss
+from mfn.training.losses.target_assignment import Assignment, assign_targets
+from mfn.training.losses.terms import paired_box_iou, quality_focal_loss
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
-from mfn.training.target_assignment import Assignment, assign_targets
 
 LOSS_WEIGHTS: dict[str, float] = {
     "score": 2.0,

@@ -18,8 +18,8 @@ from mfn.structures.cells import (
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.training.data.packs import Pack
 from mfn.training.data.scenes import Scene
+from mfn.training.packs.reader import Pack
 from retarget.arkit import EXPRESSION_NAMES
 
 MODEL = HeadModel.load()

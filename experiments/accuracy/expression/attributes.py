@@ -36,7 +36,7 @@ from mfn.batch.picture import network_scale
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
-from mfn.training.data.packs import HELD_OUT_EVERY, read_pictures
+from mfn.training.packs.reader import HELD_OUT_EVERY, read_pictures
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
 

@@ -36,7 +36,7 @@ from experiments.common import RESULTS, Figures, add_networks_argument, make_par
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
-from mfn.training.data.packs import HELD_OUT_EVERY
+from mfn.training.packs.reader import HELD_OUT_EVERY
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 

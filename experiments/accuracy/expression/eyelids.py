@@ -23,7 +23,7 @@ from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.head_model import face_box
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 

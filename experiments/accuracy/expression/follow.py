@@ -18,7 +18,7 @@ from experiments.accuracy.expression.laid_faces import Source, face_nearest, lay
 from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
-from mfn.training.data.packs import Pack, read_pack
+from mfn.training.packs.reader import Pack, read_pack
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 

@@ -13,7 +13,7 @@ from experiments.accuracy.evaluation_sets import EVALUATION_CLIPS, read_clip
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import face_box
-from mfn.training.data.packs import read_pictures
+from mfn.training.packs.reader import read_pictures
 from retarget.io.images import Image
 
 GRAY = 114

@@ -91,7 +91,7 @@ def sample_pictures(names: Sequence[str], count: int) -> list[Image]:
     Returns:
         Images (H, W, 3) uint8 RGB.
     """
-    from mfn.training.data.packs import read_pictures  # loads torch
+    from mfn.training.packs.reader import read_pictures  # loads torch
 
     chosen: list[Image] = []
     for name in names:

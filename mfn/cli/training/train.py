@@ -31,7 +31,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         require_training()
     if "--version" in arguments:
         PROGRAM.parser(verb, "").parse_args(["--version"])
-    from mfn.training.run import main as run_lightning
+    from mfn.training.run.command_line import main as run_lightning
 
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # it is correct: sys.argv has our own verb
     run_lightning([verb, *arguments])

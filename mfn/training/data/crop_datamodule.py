@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import CropBatch
 from mfn.training.data.crops import CropMaker
-from mfn.training.data.packs import held_out, locate_pack, read_pack, read_pictures
 from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
+from mfn.training.packs.rendered_heads import RenderedHeads
+from mfn.training.packs.sources import PackSources
 
 BACKGROUNDS_EVERY = 4  # crops need fewer background photos than scenes: one in four
 
@@ -67,36 +68,39 @@ class CropDataModule(LightningDataModule):
         workers: Number of processes that cut crops.
         validation: Number of fixed batches. Their pictures are one in fifty of each pack, and are not used in training.
         seed: Seed of the training crops.
+        rendered: As there.
     """
 
     def __init__(  # noqa: PLR0913  # each is an option of the YAML
         self,
-        folder: Path,
-        labels: Path,
-        sources: dict[str, float],
+        folder: Path = Path("data"),
+        labels: Path = Path("runs/labels"),
+        sources: dict[str, float] | None = None,
         batch_size: int = 128,
         frames: int = 1,
         workers: int = 1,
         validation: int = 6,
         seed: int = 0,
+        rendered: RenderedHeads | None = None,
     ) -> None:
         super().__init__()
-        self.folder, self.labels, self.sources = Path(folder), Path(labels), sources
+        self.packs = PackSources(folder, labels, sources or {}, rendered)
         self.batch_size, self.frames, self.workers = batch_size, frames, workers
         self.validation, self.seed = validation, seed
         self._makers: dict[Part, CropMaker] = {}
+
+    def prepare_data(self) -> None:
+        """Check the packs and render heads; Lightning calls this in one process of each machine."""
+        self.packs.prepare()
 
     def setup(self, stage: str | None = None) -> None:
         """Decode all pictures into memory, once."""
         if self._makers:
             return
-        model = default_head_model()
-        backgrounds = read_pictures(self.folder / "backgrounds.tar", every=BACKGROUNDS_EVERY)
-        packs = [read_pack(*locate_pack(self.folder, self.labels, name)) for name in self.sources]
+        model, pictures = default_head_model(), self.packs.read()
 
         def maker(held: bool, frames: int) -> CropMaker:
-            parts = [pack.select(held_out(len(pack.pictures)) == held) for pack in packs]
-            return CropMaker(parts, list(self.sources.values()), backgrounds, model, frames)
+            return CropMaker(*pictures.part(held), pictures.backgrounds[::BACKGROUNDS_EVERY], model, frames)
 
         self._makers = {"train": maker(False, self.frames), "val": maker(True, 1)}
 

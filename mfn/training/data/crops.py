@@ -16,9 +16,9 @@ from mfn.structures.flip import hflip_faces, hflip_picture
 from mfn.structures.head_model import HeadModel
 from mfn.training.data.augment import jitter_patch, jitter_scene, lower_resolution, occlude
 from mfn.training.data.batch import CropBatch
-from mfn.training.data.packs import Pack
 from mfn.training.data.sampling import expression_weights
 from mfn.training.data.warp import similarity_matrix
+from mfn.training.packs.reader import Pack
 from retarget.io.images import Image
 
 MIN_FACE_PX = 28.0  # longer side; a smaller face shows too little

@@ -11,9 +11,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import collate
-from mfn.training.data.packs import HELD_OUT_EVERY, held_out, locate_pack, read_pack, read_pictures
 from mfn.training.data.scenes import SCENE_KINDS, Scene, SceneComposer, SceneKind
 from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
+from mfn.training.packs.rendered_heads import RenderedHeads
+from mfn.training.packs.sources import PackSources
 
 SIZE_MULTIPLE = 64
 HELD_OUT_BACKGROUNDS_EVERY = 20
@@ -60,7 +61,7 @@ class SceneDataModule(LightningDataModule):
     """Training scenes composed from packs.
 
     Args:
-        folder: Holds `faces/SOURCE.tar`, `faces/SOURCE.npz` and `backgrounds.tar`.
+        folder: Holds `faces/SOURCE.tar`, `faces/SOURCE.npz` and `backgrounds.tar`. Without the last, backgrounds are drawn.
         labels: Folder of the fitted labels, a `SOURCE.npz` each.
         sources: Name of a pack -> how often it is drawn, relative to the others. A name with a "/" is the path of a
             pack elsewhere, without its suffix, with a folder `labels` beside it.
@@ -69,6 +70,7 @@ class SceneDataModule(LightningDataModule):
         workers: Number of processes that compose scenes.
         validation: Number of fixed scenes. Their pictures are one in fifty of each pack, and are not used in training.
         seed: Seed of the training scenes.
+        rendered: Heads that are rendered before the training, in addition to the packs; None for none.
         kinds: Name -> [share, [fewest, most patches], [smallest, largest face relative to the side]]; None for SCENE_KINDS.
 
     Raises:
@@ -77,42 +79,40 @@ class SceneDataModule(LightningDataModule):
 
     def __init__(  # noqa: PLR0913  # each is an option of the YAML
         self,
-        folder: Path,
-        labels: Path,
-        sources: dict[str, float],
+        folder: Path = Path("data"),
+        labels: Path = Path("runs/labels"),
+        sources: dict[str, float] | None = None,
         size: int = 256,
         batch_size: int = 16,
         workers: int = 1,
         validation: int = 96,
         seed: int = 0,
+        rendered: RenderedHeads | None = None,
         kinds: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] | None = None,
     ) -> None:
         super().__init__()
         if size % SIZE_MULTIPLE:
             raise ValueError(f"size: expected a multiple of {SIZE_MULTIPLE} px, got {size}")
-        self.folder, self.labels, self.sources = Path(folder), Path(labels), sources
+        self.packs = PackSources(folder, labels, sources or {}, rendered)
         self.size, self.batch_size, self.workers = size, batch_size, workers
         self.validation, self.seed = validation, seed
         self.kinds = SCENE_KINDS if kinds is None else {name: SceneKind(*kind) for name, kind in kinds.items()}
         self._composers: dict[Part, SceneComposer] = {}
 
+    def prepare_data(self) -> None:
+        """Check the packs and render heads; Lightning calls this in one process of each machine."""
+        self.packs.prepare()
+
     def setup(self, stage: str | None = None) -> None:
         """Decode all pictures into memory, once."""
         if self._composers:
             return
-        model = default_head_model()
-        backgrounds = read_pictures(self.folder / "backgrounds.tar")
-        packs = [read_pack(*locate_pack(self.folder, self.labels, name)) for name in self.sources]
+        model, pictures = default_head_model(), self.packs.read()
 
         def composer(held: bool) -> SceneComposer:
-            parts = [pack.select(held_out(len(pack.pictures)) == held) for pack in packs]
-            weights = [w for part, w in zip(parts, self.sources.values(), strict=True) if len(part.faces)]
-            photos = [b for i, b in enumerate(backgrounds) if (i % HELD_OUT_BACKGROUNDS_EVERY == 0) == held]
-            parts = [part for part in parts if len(part.faces)]
-            if not parts:
-                expected = f"faces in {', '.join(self.sources)}, of one picture in {HELD_OUT_EVERY} and of the others"
-                raise ValueError(f"sources: expected {expected}; got none")
-            return SceneComposer(parts, weights, photos, model.identity_mirror, model.boxes, self.size, self.kinds)
+            packs, weights = pictures.part(held)
+            photos = [b for i, b in enumerate(pictures.backgrounds) if (i % HELD_OUT_BACKGROUNDS_EVERY == 0) == held]
+            return SceneComposer(packs, weights, photos, model.identity_mirror, model.boxes, self.size, self.kinds)
 
         self._composers = {"train": composer(False), "val": composer(True)}
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
 from mfn.training.data.augment import jitter_scene, occlude, paste_patch
-from mfn.training.data.packs import Pack
 from mfn.training.data.sampling import expression_weights, rows_by_picture, yaw_weights
 from mfn.training.data.warp import (
     BoxFunction,
@@ -23,6 +22,7 @@ from mfn.training.data.warp import (
     warp_faces,
     warped_bounds,
 )
+from mfn.training.packs.reader import Pack
 from retarget.io.images import Image
 
 Boxes = NDArray[np.floating]

@@ -7,8 +7,6 @@ there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,6 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import Batch, CropBatch
-from mfn.training.data.packs import held_out, locate_pack, read_pack, read_pictures
 from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
 from mfn.training.device.cpu_compose import (
     BLACK_BORDER_SHARE,
@@ -35,6 +32,7 @@ from mfn.training.device.face_library import FaceLibrary
 from mfn.training.device.photometric_augment import degrade, jitter_colors, lower_resolution, occlude
 from mfn.training.device.picture_bank import PictureBank
 from mfn.training.device.scene_plans import ScenePlan, ScenePlanner, TilePlan
+from mfn.training.packs.sources import PackSources
 from retarget.io.images import Image
 
 
@@ -72,21 +70,6 @@ class FixedPlans(IterableDataset[Any]):
             yield self.draw(rng)
 
 
-@dataclass(frozen=True)
-class PackSources:
-    """Where the training faces come from.
-
-    Attributes:
-        folder: Data folder, with packs in `faces` and photos without faces in `backgrounds.tar`.
-        labels: Folder of the labels of these packs.
-        weights: Name of a pack, or path of a pack elsewhere -> how often it is drawn, relative to the others.
-    """
-
-    folder: Path
-    labels: Path
-    weights: dict[str, float]
-
-
 class DeviceData:
     """The faces and pictures of all sources, and their place on the device.
 
@@ -95,12 +78,11 @@ class DeviceData:
     """
 
     def __init__(self, sources: PackSources) -> None:
-        folder, labels = Path(sources.folder), Path(sources.labels)
-        packs = [read_pack(*locate_pack(folder, labels, name)) for name in sources.weights]
-        self.library = FaceLibrary(packs, list(sources.weights.values()))
-        held = np.concatenate([held_out(len(pack.pictures)) for pack in packs])
+        pictures = sources.read()
+        self.library = FaceLibrary(pictures.packs, pictures.weights)
+        held = np.concatenate([pack.held_out() for pack in pictures.packs])
         self.validation: NDArray[np.bool_] = held[self.library.faces.image]
-        self.backgrounds: list[Image] = read_pictures(folder / "backgrounds.tar")
+        self.backgrounds: list[Image] = pictures.backgrounds
         self.background_sizes: NDArray[np.int64] = np.array([p.shape[1::-1] for p in self.backgrounds], np.int64)
         self._banks: tuple[PictureBank, PictureBank] | None = None
         self._composer: CpuComposer | None = None
@@ -231,6 +213,10 @@ class DeviceDataModule(LightningDataModule):
         self.sources, self.recipe, self.batch_size = sources, recipe, batch_size
         self.workers, self.validation, self.seed = workers, validation, seed
         self.data: DeviceData | None = None
+
+    def prepare_data(self) -> None:
+        """Check the packs and render heads; Lightning calls this in one process of each machine."""
+        self.sources.prepare()
 
     def setup(self, stage: str | None = None) -> None:
         """Decode all pictures into memory, once."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
-from mfn.training.data.packs import Pack
 from mfn.training.data.sampling import yaw_weights
+from mfn.training.packs.reader import Pack
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 

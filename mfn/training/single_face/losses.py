@@ -20,8 +20,8 @@ from mfn.structures.camera import project_xy
 from mfn.structures.cells import read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH
 from mfn.structures.head_model import HeadModel, default_head_model
-from mfn.training.face_loss import FaceLoss
-from mfn.training.losses import gain_loss, vdc_loss, wing_loss, wpdc_loss
+from mfn.training.losses.face_loss import FaceLoss
+from mfn.training.losses.terms import gain_loss, vdc_loss, wing_loss, wpdc_loss
 
 LOSS_WEIGHTS = {"rotation": 8.0, "landmarks": 40.0, "pose_landmarks": 20.0, "identity": 0.3, "expression": 12.0, "gaps": 4.0}
 
@@ -72,7 +72,7 @@ class ParameterLoss(nn.Module):
     Args:
         weights: Name of a loss -> weight; replaces those of LOSS_WEIGHTS.
         size_px: Side of the crops.
-        gain: Weight of `mfn.training.losses.gain_loss` over the batch; 0 for none.
+        gain: Weight of `mfn.training.losses.terms.gain_loss` over the batch; 0 for none.
 
     Raises:
         ValueError: An unknown name.

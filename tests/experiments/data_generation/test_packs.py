@@ -5,7 +5,7 @@ import numpy as np
 from experiments.data_generation import expressions, heads, profiles
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
-from mfn.training.data.packs import Pack
+from mfn.training.packs.reader import Pack
 from retarget.io.images import decode_image, encode_jpeg
 from tests.helpers.experiments import numbered_pictures, one_face
 

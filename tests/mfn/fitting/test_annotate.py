@@ -12,7 +12,7 @@ from mfn.fitting.annotate import AnnotateOptions, annotate
 from mfn.fitting.landmarker import LandmarkResult
 from mfn.structures.camera import project
 from mfn.structures.head_model import HeadModel
-from mfn.training.data.packs import read_pack
+from mfn.training.packs.reader import read_pack
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import write_image
 

@@ -46,7 +46,7 @@ def test_mirrored_scores() -> None:
 def test_views_of_a_real_face_agree() -> None:
     pytest.importorskip("mediapipe")
     from mfn.fitting.landmarker import Landmarker
-    from mfn.training.data.packs import read_pictures
+    from mfn.training.packs.reader import read_pictures
 
     picture = read_pictures(SHARED / "eval" / "facesynthetics.tar", every=25)[0]
     with Landmarker(TASK) as landmarker:

@@ -10,8 +10,8 @@ pytest.importorskip("cv2")
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel, face_box
 from mfn.synthesis.heads import HeadGenerator, random_rotation
-from mfn.training.data.pack_writer import write_pack
-from mfn.training.data.packs import read_pack
+from mfn.training.packs.reader import read_pack
+from mfn.training.packs.writer import write_pack
 from retarget.io.images import encode_jpeg
 
 

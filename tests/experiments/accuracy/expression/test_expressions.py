@@ -8,7 +8,7 @@ import pytest
 from experiments.accuracy import false_faces
 from experiments.accuracy.expression import eyelids, follow
 from mfn.structures.faces import Faces
-from mfn.training.data.packs import Pack
+from mfn.training.packs.reader import Pack
 from retarget.arkit import EXPRESSION_NAMES
 from tests.helpers.experiments import by_number, numbered_pictures, one_face
 

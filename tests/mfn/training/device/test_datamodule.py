@@ -5,24 +5,24 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
-from mfn.training.data import packs as packs_module  # noqa: E402
-from mfn.training.data.packs import HELD_OUT_EVERY, Pack  # noqa: E402
-from mfn.training.device import datamodule  # noqa: E402
-from mfn.training.device.datamodule import CropRecipe, DeviceDataModule, PackSources, SceneRecipe  # noqa: E402
+from mfn.training.device.datamodule import CropRecipe, DeviceDataModule, SceneRecipe  # noqa: E402
+from mfn.training.packs.reader import Pack, held_out  # noqa: E402
+from mfn.training.packs.sources import PackSources, TrainingPictures  # noqa: E402
 from tests.helpers.training import MODEL, random_faces  # noqa: E402
+
+COUNT = 56
 
 
 @pytest.fixture
 def sources(monkeypatch, tmp_path) -> PackSources:
     """A pack of colored pictures with one labeled face each, and white photos without faces."""
-    count = HELD_OUT_EVERY + 6
+    count = COUNT
     faces = random_faces(count)
     faces = faces.replace(box=MODEL.boxes(faces))
     pictures = [np.full((200, 220, 3), 40 + number % 100, np.uint8) for number in range(count)]
     pack = Pack("p", pictures, faces, np.ones(count, bool), np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
-    monkeypatch.setattr(datamodule, "read_pack", lambda *_: pack)
-    monkeypatch.setattr(datamodule, "read_pictures", lambda *_: [np.full((60, 60, 3), 255, np.uint8)] * 2)
-    assert packs_module.HELD_OUT_EVERY == HELD_OUT_EVERY
+    photos = [np.full((60, 60, 3), 255, np.uint8)] * 2
+    monkeypatch.setattr(PackSources, "read", lambda self: TrainingPictures([pack], [1.0], photos))
     return PackSources(tmp_path, tmp_path, {"p": 1.0})
 
 
@@ -49,7 +49,7 @@ def test_validation_batches_are_fixed_and_of_other_pictures(sources):
     assert len(first) == 2 and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     held = {int(plan.picture[i]) for plan in module.val_dataloader() for i in range(4)}
     drawn = {int(i) for i in next(iter(module.train_dataloader())).picture}
-    assert all(number % HELD_OUT_EVERY == 0 for number in held) and not held & drawn
+    assert all(held_out(COUNT)[number] for number in held) and not held & drawn
 
 
 def test_a_scene_of_another_size_is_refused():

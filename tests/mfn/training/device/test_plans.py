@@ -7,10 +7,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from mfn.structures.camera import project  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
-from mfn.training.data.packs import Pack  # noqa: E402
 from mfn.training.device.crop_plans import CropPlanner  # noqa: E402
 from mfn.training.device.face_library import MAX_WEIGHT, FaceLibrary, shape_weights  # noqa: E402
 from mfn.training.device.scene_plans import MIN_FACE_PX, Grid, ScenePlanner  # noqa: E402
+from mfn.training.packs.reader import Pack  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 from tests.helpers.training import MODEL, random_faces  # noqa: E402
 

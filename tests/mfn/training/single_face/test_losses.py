@@ -12,7 +12,7 @@ from mfn.structures.cells import (  # noqa: E402
 )
 from mfn.structures.crop_geometry import CROP_SIZE  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from mfn.training.losses import vdc_loss, wing_loss, wpdc_loss  # noqa: E402
+from mfn.training.losses.terms import vdc_loss, wing_loss, wpdc_loss  # noqa: E402
 from mfn.training.single_face.losses import (  # noqa: E402
     DenseLandmarkLoss,
     ParameterLoss,

@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mfn.structures.cells import grid  # noqa: E402
-from mfn.training.target_assignment import FACE_CELLS, MAX_RADIUS_CELLS, assign_targets  # noqa: E402
+from mfn.training.losses.target_assignment import FACE_CELLS, MAX_RADIUS_CELLS, assign_targets  # noqa: E402
 
 
 def cells(height=256, width=256):

@@ -1,4 +1,4 @@
-"""Writing of packs that `mfn.training.data.packs` reads: generated pictures with one face each, whose labels are exact."""
+"""Writing of packs that `mfn.training.packs.reader` reads: generated pictures with one face each, whose labels are exact."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_pack(out: Path, name: str, encoded: Sequence[bytes], faces: Faces) -> 
     if len(encoded) != len(faces):
         raise ValueError(f"expected one face for each of {len(encoded)} pictures, got {len(faces)}")
     (out / "labels").mkdir(parents=True, exist_ok=True)
-    atomic_write(out / f"{name}.tar", lambda temporary: _write_tar(temporary, encoded))
+    write_pictures(out / f"{name}.tar", encoded)
     rows = np.arange(len(faces), dtype=np.int32)
     no_boxes: dict[str, NDArray[Any]] = {
         "box": np.zeros((0, 4), np.int16),
@@ -43,6 +43,11 @@ def write_pack(out: Path, name: str, encoded: Sequence[bytes], faces: Faces) -> 
     _write_npz(out / f"{name}.npz", {"face_picture": rows, **no_boxes})
     labels = {field: getattr(faces, field) for field in LABEL_FIELDS}
     _write_npz(out / "labels" / f"{name}.npz", {"face": rows, "ok": np.ones(len(rows), bool), "track": faces.track, **labels})
+
+
+def write_pictures(path: Path, encoded: Sequence[bytes]) -> None:
+    """Write picture files into a tar file, whole or not at all, in the order of their numbers."""
+    atomic_write(path, lambda temporary: _write_tar(temporary, encoded))
 
 
 def write_contact_sheet(

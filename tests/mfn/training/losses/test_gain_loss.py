@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from mfn.training.losses import expression_gain, gain_loss  # noqa: E402
+from mfn.training.losses.terms import expression_gain, gain_loss  # noqa: E402
 
 
 def targets() -> torch.Tensor:

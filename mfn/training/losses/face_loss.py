@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mfn.structures.camera import project_xy
 from mfn.structures.head_model import HeadModel, LandmarkBasis
 from mfn.structures.mediapipe_points import OPPOSITE_POINTS
-from mfn.training.losses import expression_loss, gap_loss, landmark_loss, rotation_loss
+from mfn.training.losses.terms import expression_loss, gap_loss, landmark_loss, rotation_loss
 
 FACE_HEIGHT_M = 0.15  # landmark errors are relative to this; a box would be too small where the edge of the picture cuts it
 MEDIAPIPE_POINTS = 478

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 
 from torchvision.ops import generalized_box_iou_loss  # noqa: E402
 
-from mfn.training import losses  # noqa: E402
+from mfn.training.losses import terms as losses  # noqa: E402
 
 
 def boxes(count, seed, dtype=torch.float64):

@@ -29,7 +29,8 @@ from retarget.io.images import Image
 
 SAME_FACE_IOU = 0.3  # a detected box that overlaps a fitted one this much is the same face
 MIN_SCORE = 0.75  # a detection with a lower score becomes an ignore region
-HELD_OUT_EVERY = 50  # one picture in 50 is for validation
+HELD_OUT_EVERY = 50  # one picture in 50 is for validation; more of a pack of less than 500 pictures
+MIN_HELD_OUT = 10  # pictures of such a pack, if it has so many
 FACE_HEIGHT_M = 0.16  # height of the box of a mean face
 DECODING_THREADS = 2
 
@@ -67,6 +68,19 @@ class Pack:
         kept = self.faces[faces], self.has_labels[faces], self.ignore_box[ignored], self.ignore_image[ignored]
         return Pack(self.name, self.pictures, *kept)
 
+    def held_out(self) -> NDArray[np.bool_]:
+        """Return (P,) True for the pictures that are for validation.
+
+        Where none of them or all of them would hold faces, they are chosen among the pictures with faces. A single picture with faces is
+        for training.
+        """
+        held = held_out(len(self.pictures))
+        shown = np.unique(self.faces.image)
+        if len(shown) and held[shown].all() | (~held[shown]).all():
+            held[:] = False
+            held[shown[1:][held_out(len(shown) - 1)]] = True
+        return held
+
 
 class PackLocation(NamedTuple):
     """Where a pack lies: the arguments of `read_pack`.
@@ -97,8 +111,9 @@ def locate_pack(folder: Path, labels: Path, name: str) -> PackLocation:
 
 
 def held_out(pictures: int) -> NDArray[np.bool_]:
-    """Return (pictures,) True for the pictures that are for validation."""
-    return np.asarray(np.arange(pictures) % HELD_OUT_EVERY == 0)
+    """Return (pictures,) True for the pictures that are for validation: one in HELD_OUT_EVERY, or MIN_HELD_OUT of fewer than 500."""
+    every = int(np.clip(pictures // MIN_HELD_OUT, 2, HELD_OUT_EVERY))
+    return np.asarray(np.arange(pictures) % every == 0)
 
 
 def read_pictures(path: Path, every: int = 1) -> list[Image]:
@@ -151,6 +166,8 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
         box_image = data["box_picture"].astype(np.int32)
         box_score = data["box_score"].astype(np.float32) if "box_score" in data else np.ones(len(box), np.float32)
         face_picture = data["face_picture"].astype(np.int32) if "face_picture" in data else np.zeros(0, np.int32)
+    if labels is not None and len(face_picture) and not (labels / f"{name}.npz").is_file():
+        raise FileNotFoundError(f"{labels / name}.npz: expected labels of the pack {name}; make them with experiments.labels.fit")
     fitted, ok = _read_labels(labels / f"{name}.npz" if labels else None, face_picture)
     matched = np.zeros(len(box), bool)
     for i in range(len(fitted)):

@@ -1,0 +1,1 @@
+"""Figures of predicted faces, as torchmetrics."""

@@ -1,0 +1,1 @@
+"""Where training faces come from: packs of photos, and heads that are rendered once and kept."""

@@ -1,0 +1,104 @@
+"""Read what a training draws its pictures from: packs of photos, rendered heads, and pictures without faces."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from mfn.training.packs.reader import Pack, PackLocation, locate_pack, read_pack, read_pictures
+from mfn.training.packs.rendered_heads import RenderedHeads, drawn_backgrounds
+from retarget.io.images import Image
+
+BACKGROUNDS = "backgrounds.tar"
+RENDERED_FOLDER = Path("runs/rendered")
+HOW_TO = "docs/guides/training.md says how to make each; without any photo, use --config configs/mfn/synthetic.yaml"
+
+
+class TrainingPictures(NamedTuple):
+    """The pictures of a training.
+
+    Attributes:
+        packs: Pictures with faces.
+        weights: How often each pack is drawn, relative to the others.
+        backgrounds: Pictures (H, W, 3) uint8 RGB without faces.
+    """
+
+    packs: list[Pack]
+    weights: list[float]
+    backgrounds: list[Image]
+
+    def part(self, held: bool) -> tuple[list[Pack], list[float]]:
+        """Return the packs and weights for validation (`held`) or for training, without packs that have no face there."""
+        parts = [pack.select(pack.held_out() == held) for pack in self.packs]
+        pairs = [(part, weight) for part, weight in zip(parts, self.weights, strict=True) if len(part.faces)]
+        if not pairs and held:  # a single picture with faces
+            return self.part(False)
+        if not pairs:
+            raise ValueError(f"sources: expected faces in {', '.join(pack.name for pack in self.packs)}, got none")
+        packs, weights = zip(*pairs)
+        return list(packs), list(weights)
+
+
+@dataclass(frozen=True)
+class PackSources:
+    """Where the training faces come from.
+
+    Attributes:
+        folder: Data folder, with packs in `faces` and photos without faces in `backgrounds.tar`. Without that file, backgrounds are drawn.
+        labels: Folder of the labels of these packs.
+        weights: Name of a pack, or path of a pack elsewhere -> how often it is drawn, relative to the others.
+        rendered: Rendered heads, which need no photo; None for none.
+    """
+
+    folder: Path = Path("data")
+    labels: Path = Path("runs/labels")
+    weights: dict[str, float] = field(default_factory=dict)
+    rendered: RenderedHeads | None = None
+
+    def prepare(self) -> None:
+        """Check that all packs are there, and render what has to be rendered. One process of each machine does this before the others.
+
+        Raises:
+            FileNotFoundError: Packs are missing. All of them are named.
+            ValueError: No source at all.
+        """
+        if not self.weights and self.rendered is None:
+            raise ValueError("sources: expected at least one pack, such as runs/mine/faces of `mfn annotate`, got none")
+        check_packs([self._locate(name) for name in self.weights])
+        if self.rendered is not None:
+            self.rendered.make()
+        if not self._photos.is_file():
+            print(f"note: no photos without faces in {self._photos}; drawn backgrounds are used", file=sys.stderr)
+            drawn_backgrounds(self._rendered_folder)
+
+    def read(self) -> TrainingPictures:
+        """Decode all pictures into memory."""
+        self.prepare()
+        packs = [read_pack(*self._locate(name)) for name in self.weights]
+        weights = list(self.weights.values())
+        if self.rendered is not None:
+            packs, weights = [*packs, self.rendered.read()], [*weights, self.rendered.weight]
+        photos = read_pictures(self._photos) if self._photos.is_file() else drawn_backgrounds(self._rendered_folder)
+        return TrainingPictures(packs, weights, photos)
+
+    @property
+    def _photos(self) -> Path:
+        return Path(self.folder) / BACKGROUNDS
+
+    @property
+    def _rendered_folder(self) -> Path:
+        return Path(self.rendered.folder) if self.rendered is not None else RENDERED_FOLDER
+
+    def _locate(self, name: str) -> PackLocation:
+        return locate_pack(Path(self.folder), Path(self.labels), name)
+
+
+def check_packs(places: Sequence[PackLocation]) -> None:
+    """Raise FileNotFoundError if files of packs are missing; the message names every such pack."""
+    files = [[place.folder / f"{place.name}{suffix}" for suffix in (".tar", ".npz")] for place in places]
+    missing = [str(next(path for path in pair if not path.is_file())) for pair in files if not all(path.is_file() for path in pair)]
+    if missing:
+        raise FileNotFoundError(f"missing packs: {', '.join(missing)}. Leave them out of the sources or make them: {HOW_TO}")

@@ -1,0 +1,1 @@
+"""How a training runs: the command line, averaged weights, saved configurations and drawn predictions."""

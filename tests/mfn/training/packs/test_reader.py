@@ -1,0 +1,56 @@
+"""Packs: which pictures and faces are used, and clear errors."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from mfn.training.packs.reader import HELD_OUT_EVERY, held_out, locate_pack, read_pack, read_pictures
+from mfn.training.packs.writer import write_pack
+from retarget.io.images import encode_jpeg
+from tests.helpers.training import random_faces, spot_pack
+
+
+def test_one_picture_in_fifty_is_held_out_and_more_of_a_small_pack():
+    assert np.flatnonzero(held_out(1000)).tolist() == list(range(0, 1000, HELD_OUT_EVERY))
+    assert np.flatnonzero(held_out(60)).tolist() == list(range(0, 60, 6))
+    assert np.flatnonzero(held_out(3)).tolist() == [0, 2] and not held_out(0).any()
+
+
+def test_pictures_with_faces_are_held_out_where_the_first_have_none():
+    pack = spot_pack()
+    moved = replace(pack, faces=pack.faces.replace(image=np.array([1, 3, 5, 5, 3, 1])))
+    held = moved.held_out()
+    assert held[[1, 3, 5]].any() and not held[[1, 3, 5]].all()
+    alone = replace(pack, faces=pack.faces.replace(image=np.full(6, 4)))
+    assert not alone.held_out()[4]
+
+
+def test_labels_that_are_missing_are_named(tmp_path):
+    write_pack(tmp_path, "mine", [encode_jpeg(np.zeros((40, 40, 3), np.uint8))] * 3, random_faces(3))
+    (tmp_path / "labels" / "mine.npz").unlink()
+    with pytest.raises(FileNotFoundError, match=r"labels.mine\.npz: expected labels of the pack mine"):
+        read_pack(tmp_path, tmp_path / "labels", "mine")
+    assert not read_pack(tmp_path, None, "mine").has_labels.any()
+
+
+def test_a_selection_keeps_the_faces_of_its_pictures():
+    pack = spot_pack()
+    chosen = np.arange(len(pack.pictures)) % 2 == 1
+    part = pack.select(chosen)
+    assert part.faces.image.tolist() == [1, 3, 5] and len(part.pictures) == len(pack.pictures)
+    assert len(part.has_labels) == 3
+
+
+def test_a_name_with_a_slash_is_a_path():
+    folder, labels = Path("data"), Path("labels")
+    assert locate_pack(folder, labels, "lfw") == (folder / "faces", labels, "lfw")
+    assert locate_pack(folder, labels, "runs/heads/heads") == (Path("runs/heads"), Path("runs/heads/labels"), "heads")
+
+
+def test_a_missing_pack_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.tar: expected a tar file of pictures"):
+        read_pictures(tmp_path / "none.tar")
