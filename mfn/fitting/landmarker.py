@@ -5,8 +5,9 @@ It needs the extra `annotate` (`pip install '.[annotate]'`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,16 +19,51 @@ from mfn.structures.camera import FRONTAL
 from mfn.structures.flip import MEDIAPIPE_FLIP
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 from retarget.geometry.rotations import nearest_rotation
+from retarget.io.downloads import cache_folder, download_file
 
 if TYPE_CHECKING:
     from retarget.io.images import Image
 
 Floats = NDArray[np.float32]
 
-MODEL_URL = "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/latest/face_landmarker.task"
+MODEL_NAME = "face_landmarker.task"
+MODEL_URL = f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/{MODEL_NAME}"
+MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+NO_MEDIAPIPE = "annotating needs MediaPipe: pip install '.[annotate]'"
 CROP_PX = 320
 SAME_FACE_IOU = 0.3
 _POINTS, _SCORES = 478, 52
+
+
+def find_model(download: bool = True, on_note: Callable[[str], None] = lambda text: None) -> Path:
+    """Find MediaPipe's model file, or download it once.
+
+    Args:
+        download: Whether it may be downloaded, 4 MB from Google's servers.
+        on_note: Called with a sentence about the download before it starts.
+
+    Returns:
+        The file in the current directory, else the one in the user's folder for caches.
+
+    Raises:
+        FileNotFoundError: There is none, and it may not or cannot be downloaded. The message says where to get it.
+        ImportError: It would be downloaded, but MediaPipe is not installed.
+    """
+    kept = cache_folder("mfn") / MODEL_NAME
+    for path in (Path(MODEL_NAME), kept):
+        if path.is_file():
+            return path
+    by_hand = f"get it from {MODEL_URL}, and give it by --landmarker FILE, or put it into the current directory"
+    if not download:
+        raise FileNotFoundError(f"{MODEL_NAME}: expected MediaPipe's model file here or in {kept.parent}; {by_hand}")
+    if find_spec("mediapipe") is None:
+        raise ImportError(NO_MEDIAPIPE)
+    on_note(f"downloading MediaPipe's model file, 4 MB, into {kept.parent}")
+    try:
+        download_file(MODEL_URL, kept, MODEL_SHA256)
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(f"{MODEL_NAME}: MediaPipe's model file could not be downloaded ({error}); {by_hand}") from error
+    return kept
 
 
 @dataclass(frozen=True)
@@ -109,7 +145,7 @@ class Landmarker:
             from mediapipe.tasks import python as tasks
             from mediapipe.tasks.python import vision
         except ImportError:
-            raise ImportError("annotating needs MediaPipe: pip install '.[annotate]'") from None
+            raise ImportError(NO_MEDIAPIPE) from None
         self._path, self._min_confidence, self._tasks, self._vision = path, min_confidence, tasks, vision
         self._many, self._single = self._create(max_faces), self._create(1)
         self.names: list[str] = []

@@ -135,9 +135,15 @@ class NetworkMetadata:
             strides=tuple(int(value) for value in _numbers(props, "strides", STRIDES, whole=True)),
             input_multiple=int(_numbers(props, "input_multiple", (INPUT_MULTIPLE,), 1, whole=True)[0]),
             face_range=FaceRange(*_numbers(props, "face_range", DEFAULT_FACE_RANGE, len(DEFAULT_FACE_RANGE))),
-            reader_rule=ReaderRule(*_numbers(props, "reader_rule", DEFAULT_READER_RULE, len(DEFAULT_READER_RULE), zero=True)),
+            reader_rule=_reader_rule(props),
             reader_batch=int(_numbers(props, "reader_batch", (cls.reader_batch,), 1, whole=True)[0]),
         )
+
+
+def _reader_rule(props: Mapping[str, str]) -> ReaderRule:
+    """Read the reader's rule. Files from before `mean_px` have three numbers."""
+    count = 3 if props.get("reader_rule", "").count(",") == 2 else len(DEFAULT_READER_RULE)
+    return ReaderRule(*_numbers(props, "reader_rule", DEFAULT_READER_RULE, count, zero=True))
 
 
 def _numbers(

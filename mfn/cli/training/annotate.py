@@ -22,8 +22,10 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     parser.add_argument("photos", nargs="+", help="picture files, or directories of pictures")
     parser.add_argument("--out", required=True, metavar="X.npz", help="the pack to write")
-    text = "model file of MediaPipe's face landmarker (default: %(default)s in the current directory)"
-    parser.add_argument("--landmarker", default="face_landmarker.task", metavar="FILE", help=text)
+    text = "model file of MediaPipe's face landmarker (default: face_landmarker.task in the current directory, else one that is downloaded once)"
+    parser.add_argument("--landmarker", metavar="FILE", help=text)
+    text = "do not download the model file; say where to get it instead"
+    parser.add_argument("--no-download", dest="download", action="store_false", help=text)
     text = "folder: all photos of a directory show one person; unknown: they may show anybody (default: %(default)s)"
     parser.add_argument("--people", type=one_of("unknown", "folder"), default="unknown", metavar="HOW", help=text)
     text = "shrink photos whose longer side is larger, 64 to 3000 px (default: %(default)s)"
@@ -38,9 +40,11 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     add_network(parser, score=_SCORE)
     options = parser.parse_args(arguments)
     from mfn.fitting.annotate import AnnotateOptions, annotate  # loads torch
+    from mfn.fitting.landmarker import find_model
 
-    settings = AnnotateOptions(
-        options.landmarker, options.multi_view, options.max_side, options.people, options.quiet, options.photometric
-    )
     with Progress(options.quiet) as progress:
+        landmarker = options.landmarker or str(find_model(options.download, progress.note))
+        settings = AnnotateOptions(
+            landmarker, options.multi_view, options.max_side, options.people, options.quiet, options.photometric
+        )
         return annotate(load_predictor(options), options.photos, options.out, settings, progress.bar("photos"))

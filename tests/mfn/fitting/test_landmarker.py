@@ -1,12 +1,13 @@
 """MediaPipe's landmarker in several views, and the messages for a missing or wrong model file."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mfn.fitting.landmarker
-from mfn.fitting.landmarker import LandmarkResult, View, bounding_boxes, mirror_scores
+from mfn.fitting.landmarker import LandmarkResult, View, bounding_boxes, find_model, mirror_scores
 from retarget.arkit import EXPRESSION_NAMES
 
 SHARED = Path(__file__).parents[3].parent / "shared"
@@ -67,3 +68,45 @@ def test_a_missing_model_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "bad.task").write_bytes(b"not a model")
     with pytest.raises(ValueError, match=r"bad\.task: not MediaPipe's"):
         mfn.fitting.landmarker.Landmarker(tmp_path / "bad.task")
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch) -> Path:
+    """A file that stands for MediaPipe's on its server, an empty cache, and an empty current directory."""
+    file = tmp_path / "server.task"
+    file.write_bytes(b"the model")
+    monkeypatch.setattr(mfn.fitting.landmarker, "MODEL_URL", file.as_uri())
+    monkeypatch.setattr(mfn.fitting.landmarker, "MODEL_SHA256", hashlib.sha256(b"the model").hexdigest())
+    monkeypatch.setattr(mfn.fitting.landmarker, "cache_folder", lambda program: tmp_path / "cache" / program)
+    monkeypatch.setattr(mfn.fitting.landmarker, "find_spec", lambda name: True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return file
+
+
+def test_the_model_file_is_downloaded_once(server) -> None:
+    notes: list[str] = []
+    first = find_model(on_note=notes.append)
+    server.unlink()
+    assert first.read_bytes() == b"the model" and find_model(on_note=notes.append) == first
+    assert len(notes) == 1 and "downloading" in notes[0]
+    Path("face_landmarker.task").write_bytes(b"mine")
+    assert find_model().read_bytes() == b"mine"
+
+
+def test_a_wrong_or_missing_download_says_where_to_get_it(server) -> None:
+    server.write_bytes(b"something else")
+    with pytest.raises(FileNotFoundError, match=r"SHA-256.*get it from file:.*--landmarker FILE"):
+        find_model()
+    server.unlink()
+    with pytest.raises(FileNotFoundError, match=r"could not be downloaded"):
+        find_model()
+    with pytest.raises(FileNotFoundError, match=r"expected MediaPipe's model file here or in .*cache"):
+        find_model(download=False)
+    assert not list(server.parent.glob("cache/**/*.task"))
+
+
+def test_mediapipe_is_asked_for_before_the_download(server, monkeypatch) -> None:
+    monkeypatch.setattr(mfn.fitting.landmarker, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install '\.\[annotate\]'"):
+        find_model()

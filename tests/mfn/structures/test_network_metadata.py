@@ -28,6 +28,12 @@ def test_an_older_file_has_the_default_strides():
     assert old == NetworkMetadata("multi_face", Size(864, 496)) and old.strides == (8, 16, 32, 64)
 
 
+def test_an_older_reader_rule_has_three_numbers():
+    props = NetworkMetadata("parameters", Size(128, 128)).to_props() | {"reader_rule": "5.0,0.0,inf"}
+    metadata = NetworkMetadata.from_props(props)
+    assert metadata is not None and metadata.reader_rule == ReaderRule(5, 0, float("inf"))
+
+
 def test_a_file_without_metadata_has_none():
     assert NetworkMetadata.from_props({"author": "somebody"}) is None
 
