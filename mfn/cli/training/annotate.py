@@ -22,7 +22,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     parser.add_argument("photos", nargs="+", help="picture files, or directories of pictures")
     parser.add_argument("--out", required=True, metavar="X.npz", help="the pack to write")
-    text = "model file of MediaPipe's face landmarker (default: face_landmarker.task in the current directory, else one that is downloaded once)"
+    text = "model file of MediaPipe's face landmarker (default: face_landmarker.task of the current directory; else it is downloaded once)"
     parser.add_argument("--landmarker", metavar="FILE", help=text)
     text = "do not download the model file; say where to get it instead"
     parser.add_argument("--no-download", dest="download", action="store_false", help=text)

@@ -10,7 +10,7 @@ from retarget.io.downloads import cache_folder, download_file
 def test_a_download_is_checked(tmp_path):
     source, out = tmp_path / "a.bin", tmp_path / "new" / "b.bin"
     source.write_bytes(b"abc")
-    with pytest.raises(ValueError, match="expected a file with the SHA-256 0{64}, got one with ba7816"):
+    with pytest.raises(ValueError, match=r"expected a file with the SHA-256 0{64}, got one with ba7816"):
         download_file(source.as_uri(), out, "0" * 64)
     assert not out.exists()
     download_file(source.as_uri(), out, hashlib.sha256(b"abc").hexdigest())
