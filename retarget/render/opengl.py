@@ -36,6 +36,7 @@ from retarget.rig.rig import Rig
 Floats = NDArray[np.floating]
 
 _MAX_LAYERS = 4  # transparent surfaces behind one another
+_SURFACE_PROGRAMS = (("depth", False), ("first", False), ("first", True), ("later", False), ("later", True))
 _ROUND_UP_PX = 128  # sizes of buffers are multiples of this, so that they are seldom made again
 
 _local = threading.local()  # a context belongs to its thread
@@ -70,13 +71,13 @@ class _Window(NamedTuple):
 
 
 class _RigBuffers(NamedTuple):
-    """What the graphics memory keeps of a rig. `moving` has 6 numbers a vertex; `surfaces` are (material, vertex arrays
-    for the first and for later layers)."""
+    """What the graphics memory keeps of a rig. `moving` has 6 numbers a vertex; `surfaces` are (material, vertex arrays by kind
+    of drawing, see `opengl_shaders.surface_shaders`)."""
 
     owner: weakref.ref[Rig]
     used: NDArray[np.int64]
     moving: Any
-    surfaces: list[tuple[int, tuple[Any, Any]]]
+    surfaces: list[tuple[int, dict[str, Any]]]
     textures: dict[tuple[int, int], Any]
 
 
@@ -106,12 +107,8 @@ class OpenGlDrawer:
         self._gl: Any = moderngl.create_context(standalone=True, **on_linux)
         self._failure = moderngl.Error
         self._gl.front_face = "cw"  # because rows run downwards
-        self._surfaces = [
-            self._gl.program(shaders.SURFACE_VERTEX, fragment)
-            for fragment in (shaders.FIRST_LAYER_FRAGMENT, shaders.LATER_LAYER_FRAGMENT)
-        ]
-        self._add = self._full_screen(shaders.ADD_FRAGMENT)
-        self._compose = self._full_screen(shaders.COMPOSE_FRAGMENT)
+        self._surfaces = {variant: self._gl.program(*shaders.surface_shaders(*variant)) for variant in _SURFACE_PROGRAMS}
+        self._add, self._compose = self._full_screen(shaders.ADD_FRAGMENT), self._full_screen(shaders.COMPOSE_FRAGMENT)
         self._rigs: dict[tuple[int, bool], _RigBuffers] = {}
         self._targets: _Targets | None = None
         self._max_side = int(self._gl.info["GL_MAX_TEXTURE_SIZE"])
@@ -119,33 +116,32 @@ class OpenGlDrawer:
     def __call__(self, picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: float, whole_body: bool) -> None:
         """Draw one character into a picture. Arguments are those of `draw_rig`, which draws what OpenGL cannot."""
         try:
-            is_drawn = self._draw(picture, rig, vertices, focal_px, whole_body)
+            if self._draw(picture, rig, vertices, focal_px, whole_body):
+                return
         except self._failure:  # graphics memory is full, for example
-            is_drawn = False
-        if not is_drawn:
-            draw_rig(picture, rig, vertices, focal_px, whole_body)
+            pass
+        draw_rig(picture, rig, vertices, focal_px, whole_body)
 
     def _draw(self, picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: float, whole_body: bool) -> bool:
         """Draw one character, if it is neither too near nor too large. The picture changes last. Returns whether it was drawn."""
-        height, width = picture.shape[:2]
-        buffers = self._buffers(rig, whole_body)
-        depth = -vertices[buffers.used, 2]
-        glows = any(material.emission_mips for material in rig.materials)  # which the shaders do not know
+        (height, width), buffers = picture.shape[:2], self._buffers(rig, whole_body)
+        depth, glows = -vertices[buffers.used, 2], any(material.emission_mips for material in rig.materials)  # no shader glows
         if not len(depth) or depth.min() <= MIN_DEPTH_M or max(height, width) > self._max_side // SAMPLES or glows:
             return False
         points = project(vertices, focal_px, width, height)
-        low = np.floor(points[buffers.used, :2].min(axis=0)).clip(0, (width, height)).astype(int)
-        high = np.ceil(points[buffers.used, :2].max(axis=0)).clip(0, (width, height)).astype(int)
-        if (high <= low).any():
+        seen = points[buffers.used, :2].clip(0, (width, height))
+        low, high = np.floor(seen.min(axis=0)).astype(int), np.ceil(seen.max(axis=0)).astype(int)
+        wide, tall = (high - low).tolist()
+        if min(wide, tall) <= 0:
             return True
-        window = _Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]), pixel_step(high - low))
+        window = _Window(int(low[0]), int(low[1]), wide, tall, pixel_step(high - low))
         normals = vertex_normals(vertices, rig.mesh.weld[rig.mesh.triangles])[rig.mesh.weld] @ OPENCV_TO_GLTF
         buffers.moving.write(np.concatenate([vertices, normals], axis=1).astype(np.float32).tobytes())
         self._set_camera(window, (width, height), focal_px, (depth.min() * 0.999, depth.max() * 1.001))
         levels = {}
         if any(material.mips for material in rig.materials):
-            scaled = points * (SAMPLES / window.step, SAMPLES / window.step, 1)
-            levels = texture_levels(rig, scaled, visible_triangles(rig, points, whole_body))
+            points[:, :2] *= SAMPLES / window.step
+            levels = texture_levels(rig, points, visible_triangles(rig, points, whole_body))
         targets = self._targets_for(window)
         source = self._draw_layers(buffers, rig.materials, levels, targets, window)
         band = picture[window.top : window.top + window.height, window.left : window.left + window.width]
@@ -154,8 +150,7 @@ class OpenGlDrawer:
 
     def _full_screen(self, fragment: str) -> Any:
         """Return a vertex array that runs a fragment shader on every pixel."""
-        program = self._gl.program(shaders.FULL_SCREEN_VERTEX, fragment)
-        return self._gl.vertex_array(program, [])
+        return self._gl.vertex_array(self._gl.program(shaders.FULL_SCREEN_VERTEX, fragment), [])
 
     def _buffers(self, rig: Rig, whole_body: bool) -> _RigBuffers:
         """Return the buffers of a rig; make them at its first picture, and forget those of rigs that are gone."""
@@ -171,19 +166,22 @@ class OpenGlDrawer:
         keep = rig.head_triangles if rig.has_body and not whole_body else np.ones(len(mesh.triangles), bool)
         still = self._gl.buffer(np.concatenate([mesh.uv, mesh.colors], axis=1).astype(np.float32).tobytes())
         moving = self._gl.buffer(reserve=len(mesh.positions) * 6 * 4, dynamic=True)
-        content = [(still, "2f 4f", "in_uv", "in_color"), (moving, "3f 3f", "in_position", "in_normal")]
+        moved = (moving, "3f 3f", "in_position", "in_normal")
+        content = {False: [(still, "2x4 4f", "in_color"), moved], True: [(still, "2f 4f", "in_uv", "in_color"), moved]}
         surfaces = []
         for number in np.unique(mesh.material[keep]).tolist():
             corners = mesh.triangles[keep & (mesh.material == number)].astype(np.int32)
-            order = self._gl.buffer(corners.tobytes())
-            first, later = (self._gl.vertex_array(program, content, order) for program in self._surfaces)
-            surfaces.append((number, (first, later)))
+            order, has_texture = self._gl.buffer(corners.tobytes()), bool(rig.materials[number].mips)
+            programs = {kind: self._surfaces[kind, has_texture] for kind in ("first", "later")}
+            arrays = {kind: self._gl.vertex_array(program, content[has_texture], order) for kind, program in programs.items()}
+            arrays["depth"] = self._gl.vertex_array(self._surfaces["depth", False], [(moving, "3f 3x4", "in_position")], order)
+            surfaces.append((number, arrays))
         return _RigBuffers(weakref.ref(rig), np.unique(mesh.triangles[keep]), moving, surfaces, {})
 
     def _set_camera(self, window: _Window, size: tuple[int, int], focal_px: float, depths: tuple[float, float]) -> None:
         """Tell the vertex shader where the window is, and between which depths (m) the character is."""
         columns, rows = window.cells
-        for program in self._surfaces:
+        for program in self._surfaces.values():
             program["center"] = size[0] / 2 - window.left, size[1] / 2 - window.top
             program["size"] = columns * window.step, rows * window.step
             program["focal"], program["depths"] = focal_px, depths
@@ -197,10 +195,9 @@ class OpenGlDrawer:
             size = max(wanted[0], had[0]), max(wanted[1], had[1])
             self._release_targets()
             samples = size[0] * SAMPLES, size[1] * SAMPLES
-            layers = [self._gl.framebuffer([self._colors(samples)], self._depth(samples)) for _ in range(2)]
-            total = self._gl.framebuffer([self._colors(samples)])
-            picture = self._gl.framebuffer([self._gl.texture(size, 4)])
-            targets = self._targets = _Targets(size, (layers[0], layers[1]), total, self._gl.texture(size, 3, alignment=1), picture)
+            first, second = (self._gl.framebuffer([self._colors(samples)], self._depth(samples)) for _ in range(2))
+            total, picture = self._gl.framebuffer([self._colors(samples)]), self._gl.framebuffer([self._gl.texture(size, 4)])
+            targets = self._targets = _Targets(size, (first, second), total, self._gl.texture(size, 3, alignment=1), picture)
         return targets
 
     def _release_targets(self) -> None:
@@ -236,7 +233,9 @@ class OpenGlDrawer:
             gl.enable_only(gl.DEPTH_TEST)
             before.depth_attachment.use(1)
             targets.sum.color_attachments[0].use(2)
-            self._draw_surfaces(buffers, materials, levels, is_later=layer > 0)
+            if layer == 0:
+                self._draw_depths(buffers, materials, target)
+            self._draw_surfaces(buffers, materials, levels, "later" if layer else "first")
             if is_transparent:
                 targets.sum.use()
                 targets.sum.viewport = viewport
@@ -246,21 +245,33 @@ class OpenGlDrawer:
                 self._add.render(vertices=3)
         return (targets.sum if is_transparent else targets.layers[0]).color_attachments[0]
 
-    def _draw_surfaces(self, buffers: _RigBuffers, materials: list[Material], levels: dict[int, int], is_later: bool) -> None:
-        program, gl = self._surfaces[is_later], self._gl
-        program["texture_of_surface"] = 0
-        if is_later:
-            program["depth_before"], program["sum_before"], program["opaque_coverage"] = 1, 2, OPAQUE_COVERAGE
+    def _draw_depths(self, buffers: _RigBuffers, materials: list[Material], target: Any) -> None:
+        """Find the nearest surface of each sample first, so that no hidden surface is colored."""
+        target.color_mask = (False,) * 4
+        self._gl.depth_func = "<"
+        for number, arrays in buffers.surfaces:
+            self._cull(materials[number])
+            arrays["depth"].render()
+        target.color_mask = (True,) * 4
+
+    def _draw_surfaces(self, buffers: _RigBuffers, materials: list[Material], levels: dict[int, int], kind: str) -> None:
+        """Color the surfaces of a layer. kind: "first" (the nearest depths are known) or "later"."""
+        self._gl.depth_func = "<=" if kind == "first" else "<"
         for number, arrays in buffers.surfaces:
             material = materials[number]
+            program = self._surfaces[kind, bool(material.mips)]
+            if kind == "later":
+                program["depth_before"], program["sum_before"], program["opaque_coverage"] = 1, 2, OPAQUE_COVERAGE
             program["base"], program["gloss"] = tuple(material.color.tolist()), material.gloss
             program["emission"] = tuple(np.broadcast_to(material.emission, 3).tolist())
-            program["is_lit"], program["alpha_kind"], program["cutoff"] = material.lit, ALPHA_KINDS[material.alpha], material.cutoff
-            program["has_texture"] = bool(material.mips)
+            program["alpha_kind"], program["cutoff"], program["is_lit"] = ALPHA_KINDS[material.alpha], material.cutoff, material.lit
             if material.mips:
-                self._texture(buffers, number, material, levels.get(number, 0)).use(0)
-            (gl.disable if material.two_sided else gl.enable)(gl.CULL_FACE)
-            arrays[is_later].render()
+                self._texture(buffers, number, material, levels.get(number, 0)).use(0)  # its uniform is 0 from the start
+            self._cull(material)
+            arrays[kind].render()
+
+    def _cull(self, material: Material) -> None:
+        (self._gl.disable if material.two_sided else self._gl.enable)(self._gl.CULL_FACE)
 
     def _texture(self, buffers: _RigBuffers, number: int, material: Material, level: int) -> Any:
         """Return a mip level of a material as a texture that repeats."""
@@ -282,8 +293,8 @@ class OpenGlDrawer:
         self._gl.enable_only(self._gl.NOTHING)
         samples.use(0)
         targets.background.use(1)
-        program = self._compose.program
-        program["samples"], program["background"], program["pixel_step"] = 0, 1, window.step
+        for name, value in (("samples", 0), ("background", 1), ("pixel_step", window.step)):
+            self._compose.program[name] = value
         self._compose.render(vertices=3)
         data = targets.picture.read(viewport=viewport, components=3, alignment=1)
         return np.frombuffer(data, np.uint8).reshape(window.height, window.width, 3)

@@ -14,28 +14,36 @@ def _vec3(values: np.ndarray) -> str:
     return f"vec3({', '.join(f'{value:.9f}' for value in values)})"
 
 
-SURFACE_VERTEX = """
-#version 330
+_SURFACE_VERTEX = """
 uniform vec2 center;  // the camera's axis, in pixels from the upper left corner of the window
 uniform vec2 size;    // of the window, in pixels
 uniform float focal;
 uniform vec2 depths;  // nearest and farthest, in meters
 in vec3 in_position;  // glTF's axes: the camera looks along -z
+invariant gl_Position;
+#ifdef HAS_COLOR
 in vec3 in_normal;    // x right, y down, z away
-in vec2 in_uv;
 in vec4 in_color;
 out vec3 normal;
-out vec2 uv;
 out vec4 color;
+#endif
+#ifdef HAS_TEXTURE
+in vec2 in_uv;
+out vec2 uv;
+#endif
 
 void main() {
     float depth = -in_position.z;
     vec2 pixel_times_depth = center * depth + focal * vec2(in_position.x, -in_position.y);
     float z = ((depths.y + depths.x) * depth - 2.0 * depths.y * depths.x) / (depths.y - depths.x);
     gl_Position = vec4(2.0 * pixel_times_depth / size - depth, z, depth);
+#ifdef HAS_COLOR
     normal = in_normal;
-    uv = in_uv;
     color = in_color;
+#endif
+#ifdef HAS_TEXTURE
+    uv = in_uv;
+#endif
 }
 """
 
@@ -48,16 +56,19 @@ uniform float cutoff;
 uniform float opaque_coverage;
 #endif
 uniform bool is_lit;
-uniform bool has_texture;
 uniform int alpha_kind;   // 0 opaque, 1 mask, 2 blend
+#ifdef HAS_TEXTURE
 uniform sampler2D texture_of_surface;
+#endif
 #ifdef IS_BEHIND
 uniform sampler2D depth_before;
 uniform sampler2D sum_before;
 #endif
 in vec3 normal;
-in vec2 uv;
 in vec4 color;
+#ifdef HAS_TEXTURE
+in vec2 uv;
+#endif
 out vec4 result;
 
 vec3 to_linear(vec3 srgb) {{
@@ -76,10 +87,10 @@ void main() {{
     float outside = gl_HelperInvocation ? 1.0 : 0.0;
     back *= outside - dFdx(outside) * back.x - dFdy(outside) * back.y > 0.5 ? 0.0 : 1.0;
     vec4 shown = base * (color - dFdx(color) * back.x - dFdy(color) * back.y);
-    if (has_texture) {{
-        vec4 texel = texture(texture_of_surface, uv - dFdx(uv) * back.x - dFdy(uv) * back.y);
-        shown *= vec4(to_linear(texel.rgb), texel.a);
-    }}
+#ifdef HAS_TEXTURE
+    vec4 texel = texture(texture_of_surface, uv - dFdx(uv) * back.x - dFdy(uv) * back.y);
+    shown *= vec4(to_linear(texel.rgb), texel.a);
+#endif
     if (is_lit) {{
         vec3 n = normal - dFdx(normal) * back.x - dFdy(normal) * back.y;
         n /= max(length(n), 1e-6);
@@ -96,9 +107,26 @@ void main() {{
 }}
 """
 
-FIRST_LAYER_FRAGMENT = "#version 450\n" + _SURFACE_FRAGMENT
-LATER_LAYER_FRAGMENT = "#version 450\n#define IS_BEHIND\n" + _SURFACE_FRAGMENT
-"""A layer behind another one looks at what is drawn. Without this, fragments that are hidden need not be computed."""
+_DEPTH_FRAGMENT = """
+void main() {
+}
+"""
+
+
+def surface_shaders(kind: str, has_texture: bool) -> tuple[str, str]:
+    """Return the vertex and the fragment shader of a surface.
+
+    Args:
+        kind: "depth" finds the nearest surface only; "first" colors it; "later" colors what lies behind it, and looks at what
+            is drawn already.
+        has_texture: Whether its color comes from a texture too.
+
+    Each variant has only what it needs: a driver without a GPU runs both sides of every `if`.
+    """
+    defined = {"HAS_COLOR": kind != "depth", "HAS_TEXTURE": has_texture, "IS_BEHIND": kind == "later"}
+    start = "#version 450\n" + "".join(f"#define {name}\n" for name, value in defined.items() if value)
+    return start + _SURFACE_VERTEX, start + (_DEPTH_FRAGMENT if kind == "depth" else _SURFACE_FRAGMENT)
+
 
 FULL_SCREEN_VERTEX = """
 #version 330
