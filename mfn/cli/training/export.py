@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_hidden
 from mfn.cli.training.train import require_training
+from mfn.models.export.deployment import MAX_OPSET, MIN_OPSET, OPSET
+from mfn.structures.network_metadata import Size
 from retarget.io.command_line import EXIT_DONE, whole_number
 from retarget.io.images import Image, as_image, find_images
 from retarget.io.progress import Progress
@@ -36,11 +39,13 @@ def _export(arguments: Sequence[str]) -> int:
     parser.add_argument("--refinement-steps", type=steps, default=None, metavar="N", help=text)
     add_hidden(parser, "--looks", dest="refinement_steps", type=steps)
     parser.add_argument("--out", default="mfn.onnx", metavar="FILE", help="file to write (default: %(default)s)")
+    _add_form(parser)
     options = parser.parse_args(arguments)
     configs, checkpoint, out = [Path(c) for c in options.config], Path(options.checkpoint), Path(options.out)
     require_training()
     with Progress() as progress:
         progress.stage("loading the checkpoint")
+        from mfn.models.export.deployment import OnnxForm
         from mfn.models.export.to_onnx import enable_mirror_tta, set_refinement_steps, write_onnx  # loads torch
         from mfn.training.checkpoints import load_network
 
@@ -48,10 +53,33 @@ def _export(arguments: Sequence[str]) -> int:
         if options.refinement_steps is not None:
             set_refinement_steps(network, options.refinement_steps)
         progress.stage(f"writing {out}")
-        write_onnx(enable_mirror_tta(network) if options.mirror_tta else network, out)
+        form = OnnxForm(options.batch, options.size, options.fp16, options.opset)
+        write_onnx(enable_mirror_tta(network) if options.mirror_tta else network, out, form=form)
+    if not form.is_plain:
+        print(f"wrote {out}: a network for another runtime; docs/guides/devices.md has the commands")
+        return EXIT_DONE
     use = "a face reader; `mfn quantize`" if hasattr(network, "crop_size_px") else f"the network for --weights {out}; `mfn quantize`"
     print(f"wrote {out}: {use} makes it twice as fast")
     return EXIT_DONE
+
+
+def _add_form(parser: argparse.ArgumentParser) -> None:
+    """Add the options of networks for other runtimes."""
+    text = "multi-face network: the only size of its input, such as 864x480, multiples of 16; for TensorRT, Core ML, LiteRT (default: any)"
+    parser.add_argument("--size", type=size, default=None, metavar="WxH", help=text)
+    text = "the only number of pictures of one call (default: any)"
+    parser.add_argument("--batch", type=whole_number(1), default=None, metavar="N", help=text)
+    parser.add_argument("--fp16", action="store_true", help="calculate in float16, except for the positions of landmarks")
+    text = f"version of ONNX's operators, {MIN_OPSET} to {MAX_OPSET} (default: %(default)s)"
+    parser.add_argument("--opset", type=whole_number(MIN_OPSET, MAX_OPSET), default=OPSET, metavar="N", help=text)
+
+
+def size(text: str) -> Size:
+    """Read a size such as 864x480."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"expected a size such as 864x480, got {text!r}")
+    return Size(int(width), int(height))
 
 
 def _quantize(arguments: Sequence[str]) -> int:

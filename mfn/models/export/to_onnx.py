@@ -3,7 +3,7 @@
 The graph is the network alone: a picture of uint8 goes in; raw cells come out, or the prediction for a crop. A
 multi-face network takes any batch size and any input size that is a multiple of 16; a network of one crop takes any
 batch size. Weights are stored as float16, half the file, and computed with in float32. Its metadata contains
-what the network is (`mfn.structures.network_metadata`).
+what the network is (`mfn.structures.network_metadata`). Other runtimes need other forms (`mfn.models.export.deployment`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mfn.models.export.deployment import OnnxForm, fold_constants, to_half
 from mfn.models.mfn import MFN
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.structures.flip import cell_flip
@@ -22,10 +23,10 @@ from mfn.structures.head_model import HeadModel
 from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMetadata, Size
 from retarget.io.files import atomic_write
 
-OPSET = 17
 MIN_FP16_NUMBERS = 256  # smaller tensors, such as biases and shapes, stay in float32
 MAX_REFINEMENT_STEPS = 9
 _OWN_ENTRIES = ("float_modules", "strides", "input_multiple", "face_range", "reader_rule", "reader_batch")
+PLAIN = OnnxForm()
 EXAMPLE_SIDE_PX = 384  # side of the picture that the exporter traces a multi-face network with
 
 
@@ -34,15 +35,19 @@ class PictureInput(nn.Module):
 
     Args:
         network: Takes (B, 3, H, W) float32 RGB, 0 to 255. Node names in the ONNX graph begin with the name of this attribute, "/network/".
+        cast_first: Convert before the axes are exchanged, because TensorRT converts uint8 only as the first step. The last step is faster
+            on a CPU.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, cast_first: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.cast_first = cast_first
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the network's float32 output for pictures (B, H, W, 3) uint8 RGB."""
-        output: Tensor = self.network(image.permute(0, 3, 1, 2).float())
+        picture = image.float().permute(0, 3, 1, 2) if self.cast_first else image.permute(0, 3, 1, 2).float()
+        output: Tensor = self.network(picture)
         return output
 
 
@@ -108,43 +113,62 @@ def network_metadata(network: nn.Module, input_size: tuple[int, int] | None = No
     return metadata
 
 
-def write_onnx(network: nn.Module, path: Path, input_size: tuple[int, int] | None = None) -> None:
+def write_onnx(network: nn.Module, path: Path, input_size: tuple[int, int] | None = None, form: OnnxForm = PLAIN) -> None:
     """Write a network to an ONNX file, completely or not at all.
 
     Args:
         network: In evaluation mode.
         path: File to write. Its folder is made if it is missing.
         input_size: (width, height) to use a multi-face network with; see `network_metadata`.
+        form: Shape, precision and operators. Its size, if there is one, is also the `input_size`.
     """
-    metadata = network_metadata(network, input_size)
+    form.check()
+    metadata = network_metadata(network, form.size or input_size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, lambda temporary: _write(network, metadata, temporary))
+    atomic_write(path, lambda temporary: _write(network, metadata, form, temporary))
 
 
-def _write(network: nn.Module, metadata: NetworkMetadata, path: Path) -> None:
+def _write(network: nn.Module, metadata: NetworkMetadata, form: OnnxForm, path: Path) -> None:
     import onnx
     from onnx import helper
 
-    multi_face, output = metadata.kind == "multi_face", OUTPUT_NAMES[metadata.kind]
-    side = EXAMPLE_SIDE_PX if multi_face else metadata.input_size.width
-    axes: dict[str, dict[int, str]] = {"image": {0: "B"}, output: {0: "B"}}
-    if multi_face:
-        axes = {"image": {0: "B", 1: "H", 2: "W"}, output: {0: "B", 1: "A"}}
+    output = OUTPUT_NAMES[metadata.kind]
+    height, width = _example_size(metadata, form)
     torch.onnx.export(
-        PictureInput(network).eval().to(memory_format=torch.contiguous_format),
-        (torch.zeros(1, side, side, 3, dtype=torch.uint8),),
+        PictureInput(network, not form.is_plain).eval().to(memory_format=torch.contiguous_format),
+        (torch.zeros(form.batch or 1, height, width, 3, dtype=torch.uint8),),
         str(path),
         dynamo=False,
-        opset_version=OPSET,
+        opset_version=form.opset,
         input_names=["image"],
         output_names=[output],
-        dynamic_axes=axes,
+        dynamic_axes=_dynamic_axes(metadata, form),
     )
     model = onnx.load(str(path))
-    store_weights_fp16(model)
+    if not form.is_plain:
+        model = fold_constants(model)
+    if form.half:
+        model = to_half(model, metadata.float_modules)
+    elif form.is_plain:
+        store_weights_fp16(model)
     helper.set_model_props(model, metadata.to_props())
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _example_size(metadata: NetworkMetadata, form: OnnxForm) -> tuple[int, int]:
+    """Return height and width of the picture that the exporter traces the network with."""
+    if metadata.kind == "multi_face" and form.size is None:
+        return EXAMPLE_SIDE_PX, EXAMPLE_SIDE_PX
+    return metadata.input_size.height, metadata.input_size.width
+
+
+def _dynamic_axes(metadata: NetworkMetadata, form: OnnxForm) -> dict[str, dict[int, str]]:
+    """Return the axes of input and output that take any length."""
+    image, output = ({}, {}) if form.batch else ({0: "B"}, {0: "B"})
+    if metadata.kind == "multi_face" and form.size is None:
+        image, output = image | {1: "H", 2: "W"}, output | {1: "A"}
+    return {"image": image, OUTPUT_NAMES[metadata.kind]: output}
 
 
 def store_weights_fp16(model: Any) -> None:
