@@ -49,6 +49,7 @@ class BatchOptions:
         address: Address of a Ray cluster, or "".
         gpus_a_worker: GPUs of a Ray actor.
         batch: Pictures in one call of the network.
+        device: Device of the workers; None: that of the predictor.
     """
 
     engine: Engine = "processes"
@@ -61,6 +62,7 @@ class BatchOptions:
     address: str = ""
     gpus_a_worker: float = 0.0
     batch: int = 1
+    device: str | None = None
 
 
 @dataclass
@@ -152,7 +154,7 @@ def _run(
     if not parts:
         return
     sizes = {part.number: len(part.paths) for part in parts}
-    reading = Reading(job.files, predictor, options.max_pixels, options.batch)
+    reading = Reading(job.files, predictor, options.max_pixels, options.batch, options.device)
     if options.engine == "ray":
         from mfn.batch.engines.ray_data import run_on_ray
 

@@ -30,6 +30,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     from mfn.batch.sources import list_pictures
 
     out, batch_options = _output(options), _batch_options(options)
+    options.device = "cpu"  # of this process, which finds no faces; the workers have the device
     listing = list_pictures(options.pictures, options.list)
     if listing.skipped and not options.quiet:
         print(listing.skipped_line(), file=sys.stderr)
@@ -111,7 +112,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     text = "what runs the workers: processes of this machine, or ray (default: ray for .parquet if it is installed or --address is given)"
     parser.add_argument("--engine", type=one_of("processes", "ray"), default=None, metavar="NAME", help=text)
     parser.add_argument("--address", default="", metavar="ADDRESS", help="address of a Ray cluster; auto: the cluster of this machine")
-    text = "GPUs of each actor, such as 1 or 0.5; needs --engine ray and a GPU build of ONNX Runtime (default: 0)"
+    text = "GPUs of each actor, such as 1 or 0.5; needs --engine ray; without --device it means --device cuda (default: 0)"
     parser.add_argument("--gpus", type=number_in(0, 64), default=0.0, metavar="N", help=text)
     text = "pictures of a part, which is read and written as a whole (default: as many as keep all workers busy, at most 256)"
     parser.add_argument("--part", type=whole_number(0), default=0, metavar="N", help=text)
@@ -134,6 +135,7 @@ def _batch_options(options: argparse.Namespace) -> BatchOptions:
     from importlib.util import find_spec
 
     from mfn.batch.run import BatchOptions
+    from mfn.inference.sessions.devices import check_device, choose_providers
     from retarget.io.image_decoder import MAX_PIXELS
 
     if options.retry_failed and not options.resume:
@@ -144,6 +146,10 @@ def _batch_options(options: argparse.Namespace) -> BatchOptions:
         engine = "ray" if wants_ray else "processes"
     if engine == "processes" and (options.address or options.gpus):
         raise ValueError("--address and --gpus: only with --engine ray")
+    device = "cuda" if options.gpus and options.device == "cpu" else options.device
+    check_device(device)
+    if not options.address:
+        choose_providers(device)  # the workers run here: what is missing is said now
     return BatchOptions(
         engine=engine,
         workers=options.workers,
@@ -155,6 +161,7 @@ def _batch_options(options: argparse.Namespace) -> BatchOptions:
         address=options.address,
         gpus_a_worker=options.gpus,
         batch=16 if options.gpus else 1,
+        device=None if device == "cpu" else device,
     )
 
 

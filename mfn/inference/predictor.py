@@ -47,13 +47,7 @@ _NO_METADATA = NetworkMetadata("multi_face", Size(640, 384))
 
 @dataclass(frozen=True)
 class FailedPicture:
-    """A picture of a list that could not be read.
-
-    Attributes:
-        index: Its place in the list, counted from 0.
-        source: The item of the list.
-        error: Why it could not be read.
-    """
+    """A picture of a list that could not be read: its place in the list, counted from 0, the item of the list, and why."""
 
     index: int
     source: Any
@@ -61,7 +55,7 @@ class FailedPicture:
 
 
 class PictureWarning(UserWarning):
-    """Warns that a picture of a list was left out. `failure` is the `FailedPicture`."""
+    """Warns that a picture of a list was left out."""
 
     def __init__(self, failure: FailedPicture) -> None:
         super().__init__(f"picture {failure.index} was left out: {failure.error}")
@@ -89,8 +83,7 @@ class Predictor:
         predictor = mfn.Predictor.load()
         faces = predictor("crowd.jpg")
 
-    The time depends on the size of the picture and on the smallest face to find. A predictor can be called from several threads, and be
-    pickled.
+    The time depends on the size of the picture and on the smallest face. A predictor can be pickled, and called from several threads.
     """
 
     def __init__(
@@ -113,9 +106,7 @@ class Predictor:
         if not 0 <= score <= 1:
             raise ValueError(f"expected a score from 0 to 1, got {score}")
         self.session = session
-        self.min_face_px = min_face_px
-        self.score = score
-        self.reader = reader
+        self.min_face_px, self.score, self.reader = min_face_px, score, reader
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
         self.frame_face_px = MODELS[DEFAULT_MODEL].min_face_px
@@ -151,12 +142,11 @@ class Predictor:
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
             device: "cpu", "cuda", "coreml", "directml", "openvino", "tensorrt" or "rocm"; "cuda:1" is the second GPU. None: the CPU.
-            providers: Execution providers of ONNX Runtime, the preferred one first, instead of `device`. Each is a name, or a name and
-                a dictionary of options.
+            providers: Execution providers of ONNX Runtime instead of `device`: names, or pairs of a name and a dictionary of options.
 
         Raises:
             FileNotFoundError: If there is no such network.
-            ValueError: If the file is not a multi-face network, if an option is not valid, or if the device is missing.
+            ValueError: If the file is another network, an option is not valid, or the device is missing.
         """
         model = find_model(weights)
         if threads < 0:
@@ -167,10 +157,13 @@ class Predictor:
         path = default_reader() if reader is True else Path(reader) if reader else None
         predictor = cls(session, min_face_px=min_face_px, score=score, reader=Reader.load(path, threads, chosen) if path else None)
         predictor.weights, predictor.frame_face_px = model.path, model.min_face_px
-        source = weights if str(weights) in MODELS else model.path.resolve()
-        options = {"weights": source, "min_face_px": min_face_px, "score": score, "reader": reader}
-        predictor._load_options = options | {"threads": threads, "providers": chosen}
+        options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
+        predictor._load_options = options | {"score": score, "reader": reader, "threads": threads, "providers": chosen}
         return predictor
+
+    def on(self, device: str) -> Predictor:
+        """Load the same network with the same options on another device; see `load`."""
+        return type(self).load(**(self._load_options | {"device": device, "providers": None}))
 
     def __reduce__(self) -> tuple[Callable[[], Predictor], tuple[()]]:
         """Pickle the options of `load`, not the session."""

@@ -49,7 +49,7 @@ def run_on_ray(reading: Reading, parts: Sequence[Part], workers: int, address: s
 
     Raises:
         ImportError: Ray is missing.
-        ValueError: There is no cluster at the address.
+        ValueError: There is no cluster at the address, or an actor cannot run.
     """
     ray = _connect(workers, address)
     resources = ray.cluster_resources()
@@ -66,6 +66,9 @@ def run_on_ray(reading: Reading, parts: Sequence[Part], workers: int, address: s
         )
         for row in rows.iter_rows():  # Ray restarts actors that die and runs their parts again, without limit
             yield PartCount(*(int(row[name]) for name in PartCount._fields))
+    except ray.exceptions.RayError as error:  # for example, an actor has no such device
+        reason = [line.strip() for line in str(error).splitlines() if line.strip()][-1:]
+        raise ValueError(f"Ray ended the job ({' '.join(reason)[:200]}); what is done stays, --resume goes on") from None
     finally:
         ray.shutdown()
 

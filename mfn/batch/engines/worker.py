@@ -25,12 +25,14 @@ class Reading:
         predictor: Detects the faces, with one thread. It can be pickled.
         max_pixels: Pictures of more px are refused, which bounds the memory of a worker.
         batch: Pictures of one call of the network: 1 on a CPU, more on a GPU.
+        device: Device that the worker runs the network on, which the machine that starts the job may not have. None: that of `predictor`.
     """
 
     files: JobFiles
     predictor: Predictor
     max_pixels: int
     batch: int = 1
+    device: str | None = None
 
 
 @dataclass
@@ -45,6 +47,8 @@ class PartReader:
         import cv2
 
         cv2.setNumThreads(1)
+        device = self.reading.device
+        self._predictor = self.reading.predictor.on(device) if device else self.reading.predictor
 
     def read(self, part: Part, fatal: Mapping[int, str] | None = None) -> PartCount:
         """Read all pictures of a part and write its files.
@@ -64,10 +68,10 @@ class PartReader:
             if reason:
                 rows.fail(printable(path), reason)
             if len(waiting) >= self.reading.batch:
-                read_rows(self.reading.predictor, waiting, rows)
+                read_rows(self._predictor, waiting, rows)
                 waiting = []
         if waiting:
-            read_rows(self.reading.predictor, waiting, rows)
+            read_rows(self._predictor, waiting, rows)
         return write_part(self.reading.files, part.number, rows)
 
     def _decode(self, path: str, waiting: list[DecodedPicture]) -> str:

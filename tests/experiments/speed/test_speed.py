@@ -1,10 +1,12 @@
 """Frames of the time measurements, and that each measurement runs."""
 
+import argparse
+
 import numpy as np
 import pytest
 
 from experiments.accuracy.evaluation_sets import EVALUATION_SETS
-from experiments.speed import drawing, rig, runtime, speed_accuracy
+from experiments.speed import devices, drawing, rig, runtime, speed_accuracy
 from experiments.speed.engine import rate
 from experiments.speed.large_picture import CELL_PX, measure, scatter
 from mfn.inference.predictor import Predictor
@@ -101,3 +103,18 @@ def test_pictures_are_compared_where_something_is_drawn(tmp_path):
 def test_the_people_of_the_drawing_stand_side_by_side():
     take = drawing.moment(3)
     assert len(take) == len(drawing.NAMES) and (np.diff(take.translation[:, 0]) > 0).all()
+
+
+def test_devices_are_measured_or_said_to_be_missing(spots):
+    options = argparse.Namespace(weights=spots, batches=[1, 2], seconds=0.0)
+    frame = np.zeros((90, 160, 3), np.uint8)
+    found = {device: devices.measure_device(device, options, frame, spots) for device in ("cpu", "rocm")}
+    names = ["network, batch 1", "network, batch 2", "face reader, 64 crops, frames", "predictor, frames", "float32 network, fixed shape"]
+    assert list(found["cpu"]) == names and all(row["a_second"] > 0 for row in found["cpu"].values())
+    assert "no ROCMExecutionProvider" in found["rocm"]["not_measured"]
+    assert len(devices.table(found).splitlines()) == 2 + len(names)
+
+
+def test_openvino_is_measured_in_its_own_runtime(spots):
+    pytest.importorskip("openvino", reason="needs the package openvino")
+    assert devices.measure_openvino([spots], np.zeros((90, 160, 3), np.uint8), 0.0)["spots.onnx"]["a_second"] > 0

@@ -95,6 +95,8 @@ def test_parquet_needs_no_ray_on_one_machine(photos, spots):
         (["photos", "--csv", "faces.txt"], 1, "--csv faces.txt: expected a name that ends in .csv"),
         (["photos", "--csv", "a.csv", "--retry-failed"], 1, "--retry-failed: give --resume too"),
         (["photos", "--csv", "a.csv", "--engine", "processes", "--address", "auto"], 1, "only with --engine ray"),
+        (["photos", "--csv", "a.csv", "--device", "gpu"], 1, "expected a device among cpu, cuda"),
+        (["photos", "--csv", "a.csv", "--device", "rocm"], 1, "this ONNX Runtime has no ROCMExecutionProvider"),
         (["none.jpg", "--csv", "a.csv"], 1, ""),
     ],
 )

@@ -214,6 +214,13 @@ def test_the_device_is_the_preferred_provider(spots):
     assert Predictor.load(spots, device="cpu").session.get_providers() == ["CPUExecutionProvider"]
 
 
+def test_the_same_predictor_on_another_device(spots):
+    other = Predictor.load(spots, min_face_px=30, score=0.4, reader=False).on("cpu")
+    assert (other.min_face_px, other.score, other.reader, other.weights) == (30, 0.4, None, spots)
+    with pytest.raises(ValueError, match="expected a device among"):
+        other.on("gpu")
+
+
 def test_one_default_model():
     assert DEFAULT_MODEL == "large" and LIVE_MODEL == "small"
     assert inspect.signature(Predictor.load).parameters["weights"].default == DEFAULT_MODEL

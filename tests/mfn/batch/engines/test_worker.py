@@ -44,3 +44,12 @@ def test_pictures_that_ended_a_process_and_large_ones_are_not_read(photos, predi
     _, pictures, failures = read_all(photos, predictor, fatal={1: "it ended the process"}, max_pixels=96 * 160 - 1)
     assert not pictures and len(failures) == 6
     assert "photos/b.png,it ended the process" in failures and "--max-megapixels" in failures[0]
+
+
+def test_the_worker_has_the_device(photos, predictor, monkeypatch):
+    """The machine that starts a job on a cluster may have no GPU."""
+    loaded = []
+    monkeypatch.setattr(Predictor, "on", lambda self, device: loaded.append(device) or predictor)
+    reading = Reading(JobFiles.of(str(photos / "faces.csv")), predictor, 1 << 28, device="cuda:1")
+    PartReader(reading)
+    assert loaded == ["cuda:1"]
