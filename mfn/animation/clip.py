@@ -80,13 +80,7 @@ def animate_clip(
         require_pyav()
     clip, folder = _part_of(probe(source), source, options), checkpoint_folder(out)
     neutral = read_neutral(predictor, options.neutral)
-    make_folder(out.parent)
-    key = detection_key(source, predictor, options.start_s, options.end_s)
-    before = load_detections(folder, key) if options.resume else None
-    if before is None:
-        delete_checkpoint(folder)
-    hooks.on_stage("detecting faces")
-    detections = _detect(_Detection(predictor, source, clip, folder, hooks, options), key, before)
+    detections = detect_clip(predictor, source, out, options, hooks)
     frames = len(detections.time_s)
     faces = track_people(detections, options)
     tracked = faces_to_tracked_take(choose_people(faces, options.people, options.drop), detections, clip, options, neutral)
@@ -122,6 +116,22 @@ def animate_clip(
     return AnimateResult(
         files=[*files, *sheet], people=people, found=found, frames_done=done, frames_total=total, finished=finished, notes=notes
     )  # fmt: skip
+
+
+def detect_clip(predictor: Predictor, source: str, out: Path, options: AnimateOptions, hooks: Hooks) -> ClipDetections:
+    """Detect the faces of a clip and save them beside `out`, where `animate_clip` finds them with `options.resume`.
+
+    Args:
+        predictor, source, out, options, hooks: See `animate_clip`. Of the options, `resume`, `start_s` and `end_s` are used.
+    """
+    clip, folder = _part_of(probe(source), source, options), checkpoint_folder(out)
+    make_folder(out.parent)
+    key = detection_key(source, predictor, options.start_s, options.end_s)
+    before = load_detections(folder, key) if options.resume else None
+    if before is None:
+        delete_checkpoint(folder)
+    hooks.on_stage("detecting faces")
+    return _detect(_Detection(predictor, source, clip, folder, hooks, options), key, before)
 
 
 def _part_of(clip: Clip, source: str, options: AnimateOptions) -> Clip:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from mfn.animation.output import WriteOptions, write_take
 from mfn.animation.people.choose import choose_people, neutral_calibration, read_neutral, write_people_sheet
 from mfn.animation.people.looks import people_of_image, personal_rigs
 from mfn.inference.predictor import Predictor
+from mfn.structures.faces import Faces
 from retarget.io.files import make_folder
-from retarget.io.images import read_image
+from retarget.io.images import Image, read_image
 from retarget.performance.calibrate import apply_calibration
 from retarget.rig.rig import Rig
 
@@ -45,13 +47,34 @@ def animate_photo(
     faces = predictor(image)
     if not len(faces):
         raise ValueError(f"{source}: no face found, so nothing was written (try a lower --score, or a lower --min-face for small faces)")
+    return animate_faces(Photo(source, image, faces), rigs, out, options, hooks, read_neutral(predictor, options.neutral))
+
+
+class Photo(NamedTuple):
+    """A photo whose faces were detected: its file, (H, W, 3) uint8 RGB, and its N faces."""
+
+    source: str
+    image: Image
+    faces: Faces
+
+
+def animate_faces(
+    photo: Photo, rigs: Sequence[Rig], out: Path, options: AnimateOptions, hooks: Hooks, neutral: Faces | None = None
+) -> AnimateResult:
+    """Write characters in the places of faces that were detected before.
+
+    Args:
+        photo: The photo and its faces, at least one.
+        rigs, out, options, hooks: See `animate_photo`.
+        neutral: The people at rest. None: no such photo.
+    """
+    source, image, faces = photo
     height, width = image.shape[:2]
     focal_px = options.focal_px or default_focal_px(width, height)
     numbered = faces.replace(track=np.arange(len(faces)))
     faces = choose_people(numbered, options.people, options.drop)
     if options.people_sheet is not None:
         write_people_sheet(options.people_sheet, {0: image}, numbered.replace(image=np.zeros(len(numbered))))
-    neutral = read_neutral(predictor, options.neutral)
     take = faces_to_take(faces, (width, height), focal_px)
     if neutral is not None:
         take = apply_calibration(take, neutral_calibration(neutral, faces))

@@ -17,7 +17,6 @@ from mfn.cli.options import (
     add_quiet,
     load_predictor,
 )
-from mfn.cli.terminal import GracefulInterrupt
 from mfn.video.reader import is_clip
 from retarget.io.command_line import (
     EXIT_DONE,
@@ -28,6 +27,7 @@ from retarget.io.command_line import (
     seconds,
     whole_number,
 )
+from retarget.io.interrupt import GracefulInterrupt
 from retarget.io.progress import Progress
 from retarget.rig.joints.find import JointNames
 from retarget.rig.names.response import AREA_NAMES, parse_strength

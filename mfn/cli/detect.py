@@ -157,21 +157,43 @@ def _print_written(output: DetectOutput, names: Sequence[str]) -> None:
             print(f"wrote {name}: {_PURPOSES[kind]}")
 
 
+class FaceRow(NamedTuple):
+    """One face in a table: its number, score, box in px, pitch yaw roll in whole degrees, and its strongest expressions."""
+
+    number: int
+    score: float
+    box: tuple[float, ...]
+    pose_deg: tuple[int, ...]
+    expressions: str
+
+
 def table(path: str | Path, picture: Image, faces: Faces) -> str:
     """Return a table of the faces of a picture, a line for each face, with angles in degrees."""
-    height, width = picture.shape[:2]
-    count = "no face" if not len(faces) else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-    lines = [f"{path}: {width} x {height} px, {count}"]
+    lines = [f"{path}: {summary(picture, faces)}"]
     if not len(faces):
         return lines[0]
     lines.append("face score     x1     y1     x2     y2  pitch    yaw   roll  strongest expressions")
+    for row in table_rows(faces):
+        box, pose = "".join(f"{value:7.0f}" for value in row.box), "".join(f"{angle:+7d}" for angle in row.pose_deg)
+        lines.append(f"{row.number:4d}  {row.score:.2f}{box}{pose}  {row.expressions}")
+    return "\n".join(lines)
+
+
+def summary(picture: Image, faces: Faces) -> str:
+    """Return the size of a picture and the number of its faces, such as "1280 x 720 px, 9 faces"."""
+    count = "no face" if not len(faces) else "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+    return f"{picture.shape[1]} x {picture.shape[0]} px, {count}"
+
+
+def table_rows(faces: Faces) -> list[FaceRow]:
+    """Return what a table says about each face."""
+    rows = []
     for i, (angles, weights) in enumerate(zip(pitch_yaw_roll_deg(faces.rotation), faces.expression)):
-        box = "".join(f"{value:7.0f}" for value in faces.box[i])
-        pose = "".join(f"{round(float(angle)):+7d}" for angle in angles)
         strongest = [k for k in np.argsort(-weights)[:_STRONGEST] if weights[k] >= _MIN_WEIGHT]
         named = ", ".join(f"{EXPRESSION_NAMES[k]} {weights[k]:.2f}" for k in strongest) or "neutral"
-        lines.append(f"{i:4d}  {faces.score[i]:.2f}{box}{pose}  {named}")
-    return "\n".join(lines)
+        pose = tuple(round(float(angle)) for angle in angles)
+        rows.append(FaceRow(i, float(faces.score[i]), tuple(faces.box[i].tolist()), pose, named))
+    return rows
 
 
 def faces_json(name: str, picture: Image, faces: Faces) -> str:
