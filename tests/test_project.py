@@ -39,6 +39,7 @@ def test_extras():
     assert requirements("heic") == {"pillow-heif"}
     assert requirements("stream") == {"python-osc"} and requirements("gl") == {"moderngl"}
     assert requirements("openvino") == {"onnxruntime", "onnxruntime-ep-openvino"}
+    assert requirements("studio") == {"gradio", "av"}
     assert requirements("batch") == {"ray", "pyarrow", "fsspec"}
     assert {"pytest", "import-linter", "build"} <= requirements("dev") and "mkdocs-material" in requirements("docs")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mfn.inference.visualize import draw_faces
 from mfn.structures.faces import Faces
-from mfn.structures.head_model import HeadModel
+from mfn.structures.head_model import default_head_model
 from retarget.io.images import Image
 from retarget.performance.take import Take
 from retarget.render.scene import render_scene
@@ -39,7 +39,6 @@ class PreviewWindow:
         """
         check_display()
         self._title, self._rigs = title, rigs
-        self._head_model = None if rigs else HeadModel.load()
         self._opened = self._neutral_asked = False
 
     def show(self, picture: Image, faces: Faces, take: Take, focal_px: float, line: str) -> bool:
@@ -57,16 +56,7 @@ class PreviewWindow:
         """
         import cv2
 
-        factor = min(1.0, _MAX_SIDE_PX / max(picture.shape[:2]))
-        if factor < 1:
-            size = (round(picture.shape[1] * factor), round(picture.shape[0] * factor))
-            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-            faces = faces.replace(box=faces.box * factor, center=faces.center * factor, scale=faces.scale * factor)
-        if self._rigs:
-            height, width = picture.shape[:2]
-            shown = render_scene(take, self._rigs, width, height, focal_px * factor, picture)
-        else:
-            shown = draw_faces(picture, faces, self._head_model)
+        shown = draw_people(picture, faces, take, focal_px, self._rigs)
         draw_corner_text(shown, line)
         try:
             cv2.imshow(self._title, np.ascontiguousarray(shown[:, :, ::-1]))
@@ -89,6 +79,28 @@ class PreviewWindow:
 
         if self._opened:
             cv2.destroyAllWindows()
+
+
+def draw_people(picture: Image, faces: Faces, take: Take, focal_px: float, rigs: Sequence[Rig] = ()) -> Image:
+    """Draw the people of a live image on a copy of it, which is made smaller if it is large.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        faces: The faces in it.
+        take: The same people in the scene.
+        focal_px: Focal length of the camera, px.
+        rigs: Characters; people take them in turn. Empty: meshes of the faces.
+    """
+    import cv2
+
+    factor = min(1.0, _MAX_SIDE_PX / max(picture.shape[:2]))
+    if factor < 1:
+        size = (round(picture.shape[1] * factor), round(picture.shape[0] * factor))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        faces = faces.replace(box=faces.box * factor, center=faces.center * factor, scale=faces.scale * factor)
+    if not rigs:
+        return draw_faces(picture, faces, default_head_model())
+    return render_scene(take, rigs, picture.shape[1], picture.shape[0], focal_px * factor, picture)
 
 
 def check_display() -> None:

@@ -12,6 +12,7 @@ VERBS = {
     "pick": Verb("SHOTS...", "the best shot of a group: who blinks, smiles, looks away", "mfn.cli.pick"),
     "animate": Verb("PICTURE|CLIP", "put characters in the places of the people: NAME.glb and NAME.png", "mfn.cli.animate"),
     "live": Verb("CAMERA|CLIP", "drive VTuber programs, Unreal or a window; camera 0 is the first", "mfn.cli.live"),
+    "studio": Verb("", "a page in the browser: photos, clips, webcam and characters", "mfn.cli.studio.command", "studio"),
     "demo": Verb("", "try everything without a photo, on a rendered crowd of known faces", "mfn.cli.demo"),
     "bench": Verb("", "measure the time of a frame on this machine", "mfn.cli.bench"),
     "annotate": Verb(

@@ -109,6 +109,9 @@ def load_rigs(
         joints: The joints of all of them that the user names.
         strength: How strongly all of them answer; see `load_rig`.
 
+    Returns:
+        A rig for each path. A path that appears twice with the same map gives the same rig twice.
+
     Raises:
         FileNotFoundError: A file does not exist.
         ValueError: A file cannot be used, or the number of maps does not match.
@@ -116,9 +119,9 @@ def load_rigs(
     if len(maps) not in (0, 1, len(paths)):
         raise ValueError(f"{len(maps)} name maps for {len(paths)} characters (expected one for each, or one for all)")
     given = joints or JointNames()
-    return [
-        load_rig(path, maps[k % len(maps)] if maps else None, *given, strength=strength) for k, path in enumerate(paths)
-    ]
+    wanted = [(os.fspath(path), maps[k % len(maps)] if maps else None) for k, path in enumerate(paths)]
+    loaded = {key: load_rig(*key, *given, strength=strength) for key in dict.fromkeys(wanted)}
+    return [loaded[key] for key in wanted]
 
 
 def reload_rig(rig: Rig, glb: Glb) -> Rig:

@@ -154,6 +154,23 @@ def sheet_frames(source: str, faces: Faces, start_s: float, end_s: float | None)
     for track in np.unique(faces.track):
         own = faces.image[faces.track == track]
         wanted |= {int(own[i]) for i in _spread(len(own))}
+    return _read_numbered(source, wanted, start_s, end_s)
+
+
+def portraits(source: str, faces: Faces, start_s: float, end_s: float | None) -> dict[int, Image]:
+    """Return one small square picture of each person of a clip, by their number: from the frame in which the face is largest.
+
+    Args:
+        source, faces, start_s, end_s: See `sheet_frames`.
+    """
+    best = {int(track): int(np.argmax(np.where(faces.track == track, faces.scale, 0))) for track in np.unique(faces.track)}
+    frames = _read_numbered(source, {int(faces.image[row]) for row in best.values()}, start_s, end_s)
+    rows = {track: row for track, row in best.items() if int(faces.image[row]) in frames}
+    return {track: _crop(frames[int(faces.image[row])], faces.box[row]) for track, row in rows.items()}
+
+
+def _read_numbered(source: str, wanted: set[int], start_s: float, end_s: float | None) -> dict[int, Image]:
+    """Read the frames of these numbers."""
     frames = dict[int, Image]()
     for number, (_, image) in enumerate(read_frames(source, start_s, end_s)):
         if number in wanted:

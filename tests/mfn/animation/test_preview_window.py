@@ -47,7 +47,7 @@ def test_large_images_are_shrunk(screen, head_model):
 
 
 def test_characters_need_no_head_model(monkeypatch, screen):
-    monkeypatch.setattr(preview_window.HeadModel, "load", lambda: pytest.fail("not needed"))
+    monkeypatch.setattr(preview_window, "default_head_model", lambda: pytest.fail("not needed"))
     PreviewWindow("x", rigs=[object()]).close()  # type: ignore[list-item]
 
 

@@ -1,0 +1,176 @@
+"""What each user of the page holds: a folder with their files, and their photo, clip, characters and live stream.
+
+A session begins with the first upload and ends when the page is closed. Then its folder and its uploads are deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfn.cli.studio.limits import Limits, check_upload
+from retarget.io.suggest import did_you_mean
+from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, find_avatar
+from retarget.rig.load import load_rig
+from retarget.rig.rig import Rig
+
+if TYPE_CHECKING:
+    from mfn.animation.photo import Photo
+    from mfn.cli.studio.clip import FoundClip
+    from mfn.cli.studio.live import Stream
+
+GRACE_S = 30.0
+"""How long the files of a closed page are kept: a phone that sleeps for a moment closes the connection, too."""
+_SHARED_RIGS: dict[str, Rig] = {}  # our characters, which all users share
+_RIGS_LOCK = threading.Lock()
+
+
+@dataclass(eq=False)
+class Session:
+    """What one user holds. `lock` is held while the photo, the clip or a character is worked on."""
+
+    folder: Path
+    limits: Limits
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set to stop the clip that is being worked on."""
+    photo: Photo | None = None
+    clip: FoundClip | None = None
+    stream: Stream | None = None
+    rigs: dict[str, Rig] = field(default_factory=dict)
+    """The user's own characters by file name."""
+    closed: bool = False
+    uploads: set[Path] = field(default_factory=set)
+    """Where the server put the uploads of this user."""
+    _count: int = 0
+
+    def take_upload(self, upload: str) -> Path:
+        """Keep an uploaded file in the folder of the session, under its own name.
+
+        Raises:
+            ValueError: It is too large, or the user holds too many files.
+        """
+        source = Path(upload)
+        self.uploads.add(source)
+        check_upload(source, self.limits)
+        held = len(self.rigs) + (self.photo is not None) + (self.clip is not None)
+        if held >= self.limits.max_files:
+            raise ValueError(f"{source.name}: expected at most {self.limits.max_files} files at a time; reload the page to begin anew")
+        target = self.new_folder("upload") / source.name
+        try:
+            os.link(source, target)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, target)
+        return target
+
+    def new_folder(self, what: str) -> Path:
+        """Make an empty folder."""
+        self._count += 1
+        folder = self.folder / f"{what}-{self._count}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def drop_folder(self, file: Path) -> None:
+        """Delete the folder of a file of this session."""
+        if self.folder in file.parents:
+            shutil.rmtree(file.parent, ignore_errors=True)
+
+    def character_names(self) -> list[str]:
+        """Return what the user can choose from: our characters, then their own."""
+        return [*AVATAR_NAMES, *self.rigs]
+
+    def rig(self, name: str) -> Rig:
+        """Return a character by its name.
+
+        Raises:
+            FileNotFoundError: There is no such character.
+        """
+        if name in self.rigs:
+            return self.rigs[name]
+        if name not in AVATAR_NAMES:
+            hint = did_you_mean(name, self.character_names())
+            raise FileNotFoundError(f"{name}: no such character; drop its file on the tab Rig again{hint}")
+        with _RIGS_LOCK:
+            if name not in _SHARED_RIGS:
+                _SHARED_RIGS[name] = load_rig(find_avatar(name))
+            return _SHARED_RIGS[name]
+
+    def chosen_rigs(self, names: list[str] | None) -> list[Rig]:
+        """Return the characters of these names; our robot for none."""
+        return [self.rig(name) for name in names or [DEFAULT_AVATAR]]
+
+
+class Sessions:
+    """The sessions of all users, by the key that the browser sends."""
+
+    def __init__(self, root: Path, limits: Limits, grace_s: float = GRACE_S) -> None:
+        """Begin without users.
+
+        Args:
+            root: Folder for the files of all users.
+            limits: What is accepted.
+            grace_s: How long the files of a closed page are kept, seconds.
+        """
+        self.root, self.limits, self.grace_s = root, limits, grace_s
+        self._open: dict[str, Session] = {}
+        self._closing: dict[str, threading.Timer] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Session:
+        """Return the session of a key. It is begun if there is none.
+
+        Raises:
+            ValueError: Too many people use the page.
+        """
+        with self._lock:
+            timer = self._closing.pop(key, None)
+            if timer is not None:
+                timer.cancel()
+            if key not in self._open:
+                if len(self._open) >= self.limits.max_users:
+                    raise ValueError(f"{len(self._open)} people use this page already; try again later (see --max-users)")
+                folder = self.root / secrets.token_hex(16)
+                folder.mkdir(parents=True)
+                self._open[key] = Session(folder, self.limits)
+            return self._open[key]
+
+    def close(self, key: str) -> None:
+        """End a session after a while, unless the user comes back before. Nothing happens if there is none."""
+        with self._lock:
+            if key not in self._open or key in self._closing:
+                return
+            timer = threading.Timer(self.grace_s, self._close_now, [key])
+            timer.daemon = True
+            self._closing[key] = timer
+        timer.start()
+
+    def close_all(self) -> None:
+        """End all sessions at once."""
+        for key in list(self._open):
+            self._close_now(key)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def _close_now(self, key: str) -> None:
+        with self._lock:
+            timer = self._closing.pop(key, None)
+            if timer is not None:
+                timer.cancel()
+            session = self._open.pop(key, None)
+            if session is None:
+                return
+            shared = {upload for other in self._open.values() for upload in other.uploads}
+        session.closed = True
+        session.stop.set()
+        with session.lock:  # wait for work that is going on
+            shutil.rmtree(session.folder, ignore_errors=True)
+        for upload in session.uploads - shared:
+            upload.unlink(missing_ok=True)
+            if upload.parent != self.root and not any(upload.parent.iterdir()):
+                upload.parent.rmdir()

@@ -1,0 +1,85 @@
+import time
+
+import pytest
+
+from mfn.cli.studio.limits import Limits
+from mfn.cli.studio.sessions import Session, Sessions
+
+
+def upload(sessions: Sessions, name: str, content: bytes = b"data", folder: str = "hash") -> str:
+    """Put a file where the server puts uploads."""
+    path = sessions.root.parent / folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.fixture
+def sessions(tmp_path) -> Sessions:
+    return Sessions(tmp_path / "sessions", Limits(max_users=2, max_files=1), grace_s=0)
+
+
+def wait_until_closed(sessions: Sessions, count: int) -> None:
+    for _ in range(200):
+        if len(sessions) == count:
+            return
+        time.sleep(0.02)
+    pytest.fail("the session is still open")
+
+
+def test_a_session_and_its_uploads_are_deleted_when_it_is_closed(sessions):
+    session = sessions.get("a")
+    first = session.take_upload(upload(sessions, "my photo.jpg"))
+    assert first.name == "my photo.jpg" and first.read_bytes() == b"data" and session.folder in first.parents
+    assert sessions.get("a") is session
+    sessions.close("a")
+    wait_until_closed(sessions, 0)
+    session.lock.acquire()
+    for _ in range(200):
+        if not (sessions.root.parent / "hash").exists():
+            break
+        time.sleep(0.02)
+    assert not session.folder.exists() and not (sessions.root.parent / "hash").exists()
+    assert session.closed and session.stop.is_set()
+
+
+def test_an_upload_that_two_hold_stays_until_both_are_gone(sessions):
+    path = upload(sessions, "same.jpg")
+    for key in "ab":
+        sessions.get(key).take_upload(path)
+    sessions.close("a")
+    wait_until_closed(sessions, 1)
+    assert (sessions.root.parent / "hash" / "same.jpg").exists()
+    sessions.close_all()
+    assert not (sessions.root.parent / "hash").exists() and not len(sessions)
+
+
+def test_a_user_who_comes_back_in_time_keeps_everything(tmp_path):
+    sessions = Sessions(tmp_path / "sessions", Limits(), grace_s=0.3)
+    session = sessions.get("a")
+    sessions.close("a")
+    sessions.close("a")
+    assert sessions.get("a") is session
+    time.sleep(0.5)
+    assert sessions.get("a") is session and session.folder.is_dir()
+    sessions.close("nobody")
+
+
+def test_users_and_files_are_bounded(sessions):
+    session = sessions.get("a")
+    sessions.get("b")
+    with pytest.raises(ValueError, match="2 people use this page already"):
+        sessions.get("c")
+    session.rigs["mine.glb"] = session.rig("robot")
+    with pytest.raises(ValueError, match=r"^more.glb: expected at most 1 files at a time"):
+        session.take_upload(upload(sessions, "more.glb"))
+
+
+def test_characters(session: Session):
+    assert session.rig("robot") is session.rig("robot")
+    assert [rig.name for rig in session.chosen_rigs(None)] == ["robot"]
+    assert [rig.name for rig in session.chosen_rigs(["lion", "robot"])] == ["lion", "robot"]
+    with pytest.raises(FileNotFoundError, match=r"^robott: no such character.*did you mean 'robot'"):
+        session.rig("robott")
+    with pytest.raises(FileNotFoundError, match="no such character"):
+        session.rig("/etc/passwd")
