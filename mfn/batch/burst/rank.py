@@ -43,6 +43,11 @@ class Appearance:
     face: int
     problems: tuple[str, ...]
 
+    @property
+    def penalty(self) -> float:
+        """How much the problems weigh together."""
+        return sum(PENALTIES[problem] for problem in self.problems)
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -65,9 +70,10 @@ class Ranking:
         return sum(problem in person.problems for person in self.people[shot])
 
     def better_shots(self, person: int, problem: str) -> list[str]:
-        """Return the names of the shots in which a person is found without a problem, the best first."""
+        """Return the names of the shots in which a person has not this problem and looks better than in the best shot, the best first."""
         found = ((s, self.people[s][person]) for s in self.order)
-        return [self.shots[s].name for s, seen in found if seen.face >= 0 and problem not in seen.problems]
+        limit = self.people[self.order[0]][person].penalty
+        return [self.shots[s].name for s, seen in found if problem not in seen.problems and seen.penalty < limit]
 
 
 def rank_shots(shots: Sequence[Shot], thresholds: Thresholds | None = None) -> Ranking:
@@ -86,7 +92,7 @@ def rank_shots(shots: Sequence[Shot], thresholds: Thresholds | None = None) -> R
         [_appearance(shot, rows[person].get(s, -1), sharpest[person], thresholds) for person in counted] for s, shot in enumerate(shots)
     ]
     _forgive_serious_groups(found)
-    penalty = [round(sum(PENALTIES[problem] for person in people for problem in person.problems), 6) for people in found]
+    penalty = [round(sum(person.penalty for person in people), 6) for people in found]
     sharp = [float(np.mean(shot.columns["sharpness"] or [0.0])) for shot in shots]  # type: ignore[arg-type]  # a column of numbers
     order = sorted(range(len(shots)), key=lambda s: (penalty[s], -sharp[s], s))
     left = _from_left(shots, found, order)

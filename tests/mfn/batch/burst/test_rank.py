@@ -44,6 +44,12 @@ def test_shots_are_ranked_by_what_is_wrong(ranking):
     assert ranking.count(0, "eyes closed") == 2 and ranking.better_shots(3, "eyes closed") == ["blink.jpg", "blurred.jpg"]
 
 
+def test_a_blurred_shot_is_no_better_than_one_without_a_smile():
+    shots = [make_shot("serious", smile={0: False}), make_shot("blurred", sharpness=dict.fromkeys(range(4), 0.1))]
+    ranking = rank_shots(shots, THRESHOLDS)
+    assert ranking.people[0][0].problems == ("no smile",) and ranking.better_shots(0, "no smile") == []
+
+
 def test_unknown_is_not_held_against_a_shot():
     unknown = {column: dict.fromkeys(range(4)) for column in ("eyes_closed", "smile", "looking_at_camera")}
     assert rank_shots([make_shot("a", **unknown), make_shot("b")], THRESHOLDS).penalty == [0, 0]
