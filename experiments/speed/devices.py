@@ -28,6 +28,8 @@ from mfn.cli.bench import crowd_image
 from mfn.inference.model_zoo import READER_WEIGHTS, find_model
 from mfn.inference.predictor import Predictor
 from mfn.inference.sessions.devices import DEVICES
+from mfn.structures.faces import Faces
+from mfn.structures.metrics import match_faces
 from mfn.structures.network_metadata import Size
 from retarget.io.images import Image
 
@@ -61,6 +63,22 @@ def scaled(picture: Image, size: Size) -> Image:
     return np.asarray(cv2.resize(picture, tuple(size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def agreement(ours: Faces, theirs: Faces) -> Figures:
+    """Compare the faces that a device finds in a frame with those of the CPU: largest differences, and the mean for weights."""
+    match = match_faces(ours, theirs)
+    a, b = ours[match.target], theirs[match.pred]
+    turn = np.abs((a.pitch_yaw_roll_deg - b.pitch_yaw_roll_deg + 180) % 360 - 180)
+    weights = np.abs(a.expression - b.expression)
+    return {
+        "faces_of_the_cpu": len(ours),
+        "faces_of_both": len(a),
+        "box_px": round(float(np.abs(a.box - b.box).max(initial=0)), 2),
+        "pose_deg": round(float(turn.max(initial=0)), 2),
+        "weight": round(float(weights.max(initial=0)), 3),
+        "mean_weight": round(float(weights.mean()) if weights.size else 0.0, 4),
+    }
+
+
 def measure_device(device: str, options: argparse.Namespace, frame: Image, fixed: Path | None) -> Figures:
     """Measure one device, or say why it cannot be measured."""
     try:
@@ -68,6 +86,8 @@ def measure_device(device: str, options: argparse.Namespace, frame: Image, fixed
     except ValueError as error:
         return {"not_measured": str(error)}
     image, figures = scaled(frame, FRAME_PX), {}
+    if device != "cpu":
+        figures["differences from the CPU"] = agreement(predictor.on("cpu")(frame), predictor(frame))
     for batch in options.batches:
         pictures = np.repeat(image[None], batch, 0)
         figures[f"network, batch {batch}"] = rate(lambda pictures=pictures: predictor.cells(pictures), batch, options.seconds)
@@ -116,7 +136,7 @@ def export(options: argparse.Namespace, file: Path) -> Path | None:
 
 def table(measured: dict[str, Figures]) -> str:
     """Return the table of all devices that were measured."""
-    rows = ((device, name, row) for device, found in measured.items() for name, row in found.items() if name != "not_measured")
+    rows = ((device, name, row) for device, found in measured.items() for name, row in found.items() if "a_second" in row)
     return markdown_table(("device", "what", "a second", "CPU ms"), [(d, n, row["a_second"], row["cpu_ms"]) for d, n, row in rows])
 
 

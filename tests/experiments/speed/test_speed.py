@@ -115,6 +115,14 @@ def test_devices_are_measured_or_said_to_be_missing(spots):
     assert len(devices.table(found).splitlines()) == 2 + len(names)
 
 
+def test_devices_are_compared_with_the_cpu():
+    face = one_face((10, 10, 30, 30))
+    moved = face.replace(box=face.box + 0.5, expression=face.expression + 0.25)
+    figures = devices.agreement(face, moved)
+    assert (figures["faces_of_both"], figures["box_px"], figures["pose_deg"], figures["mean_weight"]) == (1, 0.5, 0.0, 0.25)
+    assert devices.agreement(face, face[:0])["faces_of_both"] == 0
+
+
 def test_openvino_is_measured_in_its_own_runtime(spots):
     pytest.importorskip("openvino", reason="needs the package openvino")
     assert devices.measure_openvino([spots], np.zeros((90, 160, 3), np.uint8), 0.0)["spots.onnx"]["a_second"] > 0
