@@ -39,17 +39,23 @@ def parts_done(out: Path) -> int:
 
 
 def kill_once(command: Sequence[str], out: Path, chance: random.Random) -> int | None:
-    """Start a command, kill it at a random moment, and return the number of parts done then; None if it ended before."""
+    """Start a command, kill it at a random moment, and return the number of parts done then; None if it ended before.
+
+    Raises:
+        RuntimeError: It failed by itself, for example because Ray did not start.
+    """
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    run = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     wanted, until = parts_done(out) + chance.randint(0, MOST_PARTS), time.monotonic() + WAIT_S
     while run.poll() is None and parts_done(out) < wanted and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(chance.random() * 2)
-    ended = run.poll() is not None
+    ended = run.poll()
     run.send_signal(signal.SIGKILL)
-    run.wait()
-    return None if ended else parts_done(out)
+    errors = run.communicate()[1]
+    if ended:
+        raise RuntimeError(f"the command ended with code {ended}: {errors[-300:]}")
+    return parts_done(out) if ended is None else None
 
 
 def broken_run(engine: str, photos: Path, out: Path, kills: int, weights: str) -> Figures:
@@ -57,9 +63,13 @@ def broken_run(engine: str, photos: Path, out: Path, kills: int, weights: str) -
     command = ["mfn", "batch", str(photos), "--out", str(out), "--engine", engine, "--workers", "2", "--resume"]
     command += ["--part", str(PART), "--weights", weights, "--quiet"]
     chance = random.Random(engine)
-    moments = [kill_once(command, out, chance) for _ in range(kills)]
+    moments = []
+    while len(moments) < kills and (done := kill_once(command, out, chance)) is not None:
+        moments.append(done)
     last = run_command(command)
-    return {"parts_done_at_each_kill": moments, "exit_code_of_the_last_run": last.code, "errors": last.errors[-300:]}
+    if last.code:
+        raise RuntimeError(f"the last run ended with code {last.code}: {last.errors[-300:]}")
+    return {"kills": len(moments), "parts_done_at_each_kill": moments}
 
 
 def main() -> None:
@@ -72,7 +82,7 @@ def main() -> None:
     parser.add_argument("--weights", default="small", help="network")
     args = parser.parse_args()
     sources = [Path(picture.path) for picture in list_pictures([str(args.photos)]).pictures]
-    figures: Figures = {"pictures": args.pictures, "parts": -(-(args.pictures + 1) // PART), "kills": args.kills, "engines": {}}
+    figures: Figures = {"pictures": args.pictures, "parts": -(-(args.pictures + 1) // PART), "engines": {}}
     with tempfile.TemporaryDirectory() as folder:
         photos, whole = Path(folder, "photos"), Path(folder, "whole.parquet")
         copy_pictures(sources, photos, args.pictures)
