@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from retarget.gltf.reading.ktx2 import KTX2, can_read_ktx2, decode_ktx2, has_decoder
 from retarget.gltf.validate import Document
 from retarget.io.image_decoder import Image, decode_rgba, image_size
 
@@ -61,10 +62,16 @@ def find_picture(glb: Glb, reference: Any) -> Picture:
             continue
         view = glb.document["bufferViews"][images[source]["bufferView"]]
         data = bytes(glb.binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]])
-        if image_size(data) is not None:
+        if image_size(data) is not None or can_read_ktx2(data):
             return Picture(data, "")
-        unread = unread or next((kind for kind, marks in _KINDS.items() if marks.match(data)), "unknown format")
+        unread = unread or _kind(data)
     return Picture(b"", unread or "no picture")
+
+
+def _kind(data: bytes) -> str:
+    """Name what cannot be read."""
+    kind = next((name for name, marks in _KINDS.items() if marks.match(data)), "unknown format")
+    return f"{kind}, which needs pip install '.[codecs]'" if kind == "KTX2" and not has_decoder() else kind
 
 
 def read_texture(glb: Glb, reference: Document | None) -> tuple[Image, ...]:
@@ -79,7 +86,8 @@ def read_texture(glb: Glb, reference: Document | None) -> tuple[Image, ...]:
     import cv2
 
     data = find_picture(glb, reference).data
-    image = decode_rgba(data, _MAX_PIXELS, f"{glb.path}: texture") if data else None
+    decode = decode_ktx2 if KTX2.match(data) else decode_rgba
+    image = decode(data, _MAX_PIXELS, f"{glb.path}: texture") if data else None
     if image is None:
         return ()
     shrink = max(image.shape[:2]) / _MAX_SIDE_PX
