@@ -254,7 +254,7 @@ def drawing() -> str:
 
 def tracking() -> str:
     """Our tracker beside ByteTrack on simulated clips."""
-    keys = ("idf1", "mota", "switches", "people_mean", "tracks_mean", "tracks_of_nobody", "tracks_of_several")
+    keys = ("hota", "idf1", "mota", "switches", "people_mean", "tracks_mean", "tracks_of_nobody", "tracks_of_several")
     shown = [(case, name, case["trackers"][name]) for case in read("video/tracking")["cases"] for name in ("mfn", "bytetrack")]
     text = "{people} people, {cuts} cuts, {false} false faces".format
     rows = [[text(**case) + ", one at a time" * case["dialogue"], name, *(f"{row[key]:g}" for key in keys)] for case, name, row in shown]

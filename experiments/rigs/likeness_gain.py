@@ -5,7 +5,8 @@
 Each pair is two photos of one person (LFW). What two photos agree on belongs to the person: the covariance of the pairs is the
 variance between people, and the rest is noise. The head model's people have a variance of 1. So the factor that makes the error
 of a person's components smallest is sd / (sd^2 + noise^2): `_IDENTITY_GAIN` of `mfn.animation.people.rig_likeness`. A larger one
-would enlarge the noise more than the person. Writes experiments/results/rigs/likeness_gain.json.
+would enlarge the noise more than the person. The script also compares the mean of the predictions with `average_identity` of that
+module, which is subtracted first. Writes experiments/results/rigs/likeness_gain.json.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.common import RESULTS, Figures, make_parser, markdown_table, save_report
-from mfn.animation.people.rig_likeness import load_likeness
+from mfn.animation.people.rig_likeness import average_identity, load_likeness
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
@@ -94,12 +95,17 @@ def nearer_share(components: NDArray[np.float32]) -> float:
 
 def measure(identities: NDArray[np.float32]) -> Figures:
     """Measure all characters' components of identities (P, 2, I)."""
-    figures: Figures = {"pairs": len(identities)}
+    mean, average = identities.mean((0, 1)), average_identity()
+    figures: Figures = {
+        "pairs": len(identities),
+        "mean_identity_rms": round(float(np.sqrt((mean**2).mean())), 3),
+        "mean_identity_minus_average_rms": round(float(np.sqrt(((mean - average) ** 2).mean())), 3),
+    }
     for name in AVATAR_NAMES:
         likeness = load_likeness(load_rig(find_avatar(name)))
         if likeness is None:
             raise ValueError(f"{name}: expected a likeness file beside the character")
-        components = identities @ likeness.projection.T
+        components = (identities - average) @ likeness.projection.T
         rng = np.random.default_rng(0)
         draws = [best_gain(spread(components[rng.integers(0, len(components), len(components))])) for _ in range(DRAWS)]
         own = spread(components)

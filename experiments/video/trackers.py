@@ -73,8 +73,35 @@ def all_trackers() -> dict[str, Tracker]:
     return {"mfn": mfn} | {name: bytetrack(settings) for name, settings in BYTETRACK_SETTINGS.items()}
 
 
+def hota(clips: Sequence[Measured]) -> Figures:
+    """Return HOTA and its two parts over several clips together (Luiten et al., IJCV 2021).
+
+    A track matches the person whose face it holds, so the overlap of a match is 1 and all thresholds give the same. For each
+    match, the association is the share of frames in which both track and person are seen together, of those with either.
+    """
+    matched = missed = false = 0
+    association = 0.0
+    for clip in clips:
+        is_person, is_tracked = clip.person != NOBODY, clip.track != NO_TRACK
+        both = is_person & is_tracked
+        people, person = np.unique(clip.person[both], return_inverse=True)
+        tracks, track = np.unique(clip.track[both], return_inverse=True)
+        together = np.zeros((len(people), len(tracks)))
+        np.add.at(together, (person, track), 1)
+        of_person = np.array([(clip.person == one).sum() for one in people], float)[:, None]
+        of_track = np.array([(clip.track == one).sum() for one in tracks], float)[None]
+        association += float((together**2 / np.maximum(of_person + of_track - together, 1)).sum())
+        matched, missed, false = matched + both.sum(), missed + (is_person & ~is_tracked).sum(), false + (is_tracked & ~is_person).sum()
+    detection, associated = matched / max(matched + missed + false, 1), association / max(matched, 1)
+    return {
+        "hota": round(float(np.sqrt(detection * associated)), 4),
+        "detection_accuracy": round(float(detection), 4),
+        "association_accuracy": round(float(associated), 4),
+    }
+
+
 def standard_measures(clips: Sequence[Measured]) -> Figures:
-    """Return IDF1, MOTA and identity switches over several clips together, and counts of people and tracks.
+    """Return HOTA, IDF1, MOTA and identity switches over several clips together, and counts of people and tracks.
 
     The objects are the detected faces of people, so a face that the network missed does not count. A false detection that
     is tracked is a false positive; a person's face without a track is a miss.
@@ -89,6 +116,7 @@ def standard_measures(clips: Sequence[Measured]) -> Figures:
     people = [len(np.unique(clip.person[clip.person != NOBODY])) for clip in clips]
     tracks = [len(np.unique(clip.track[clip.track != NO_TRACK])) for clip in clips]
     return {
+        **hota(clips),
         "idf1": round(float(overall["idf1"]), 4),
         "mota": round(float(overall["mota"]), 4),
         "switches": int(overall["num_switches"]),

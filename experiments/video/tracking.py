@@ -2,8 +2,8 @@
 
     python -m experiments.video.tracking
 
-The simulation is `experiments.video.simulated_crowds`; the measures are those of motmetrics: IDF1, MOTA and identity
-switches. The script also counts tracks that show nobody (false detections) and tracks that show several people.
+The simulation is `experiments.video.simulated_crowds`; the measures are HOTA, and those of motmetrics: IDF1, MOTA and
+identity switches. The script also counts tracks that show nobody (false detections) and tracks that show several people.
 It writes experiments/results/video/tracking.json.
 """
 

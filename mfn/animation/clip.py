@@ -101,11 +101,7 @@ def animate_clip(
     if video:
         done = draw_video(VideoJob(source, clip, frames, tracked, rigs, out, folder, options), hooks)
     else:
-        settings = WriteOptions(
-            width=clip.width, height=clip.height, focal_px=tracked.focal_px, plain=options.plain, tolerance=options.tolerance,
-            source=source,
-            fps=options.fps, in_place=options.in_place, animation_only=options.animation_only,
-        )  # fmt: skip
+        settings = WriteOptions.of(options, source, (clip.width, clip.height), tracked.focal_px)
         files = write_take(tracked.take, rigs, out, settings)
     finished = detections.complete and done == frames
     if finished:

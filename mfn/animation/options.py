@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX, DEFAULT_TOLERANCE, ExpressionKind
 from retarget.rig.joints.find import JointNames
 
 if TYPE_CHECKING:
     from mfn.animation.people.choose import Person
-
-DEFAULT_TOLERANCE = 0.002
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the number of finished items and their total; 0 where the total is unknown."""
@@ -44,6 +43,12 @@ class AnimateOptions:
     """Each character stays at its own origin: only head, eyes and face move. One file for each person."""
     animation_only: bool = False
     """Leave out surfaces, textures, camera and light of a scene."""
+    separate_meshes: bool = False
+    """Keep the meshes of a character apart, also where it could be one object."""
+    light_lux: float = DEFAULT_LIGHT_LUX
+    """Illuminance of the main light of a scene, lux. 0: no light."""
+    expressions: ExpressionKind = "preset"
+    """.vrma: "preset" for VRM's expressions, "arkit" for ARKit's shapes."""
     calibrate: bool = False
     """Clips: subtract each person's neutral expression, as the clip shows it."""
     neutral: Path | None = None

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mfn.animation.options import AnimateOptions
 from retarget.animation.scene import SceneOptions, write_scene_files
 from retarget.animation.surroundings import Camera
 from retarget.animation.vrma import write_vrma
 from retarget.io.files import same_file
 from retarget.io.images import Image, write_image
+from retarget.io.scene_arguments import ExpressionKind
 from retarget.performance import files as take_files
 from retarget.performance.take import Take
 from retarget.render.scene import render_scene
@@ -51,16 +53,28 @@ class WriteOptions:
     """(height, width, 3) uint8 RGB: the photo behind the characters. None for a clip, of which no image is drawn."""
     plain: bool = False
     """Draw the characters on a plain background, with their bodies."""
-    tolerance: float = 0.0
-    """Largest change of a weight (rotations: radians) that a removed keyframe may cause."""
     source: str | Path | None = None
     """The input file, which is never overwritten."""
-    fps: float | None = None
-    """Frames a second of a scene. None: those of the clip."""
-    in_place: bool = False
-    """Each character stays at its own origin; one file for each person."""
-    animation_only: bool = False
-    """Leave out surfaces, textures, camera and light."""
+    scene: SceneOptions = SceneOptions()  # noqa: RUF009  # immutable
+    """How a scene is written. Camera and footage are those above."""
+    expressions: ExpressionKind = "preset"
+    """.vrma: "preset" for VRM's expressions, "arkit" for ARKit's shapes."""
+
+    @classmethod
+    def of(cls, options: AnimateOptions, source: str | Path, size: tuple[int, int], focal_px: float) -> WriteOptions:
+        """Return what `mfn animate` was asked to write of an input with this size (width, height) and focal length, px."""
+        scene = SceneOptions(
+            fps=options.fps,
+            tolerance=options.tolerance,
+            in_place=options.in_place,
+            animation_only=options.animation_only,
+            separate_meshes=options.separate_meshes,
+            light_lux=options.light_lux,
+        )
+        return cls(
+            width=size[0], height=size[1], focal_px=focal_px, plain=options.plain, source=source, scene=scene,
+            expressions=options.expressions,
+        )  # fmt: skip
 
 
 def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions) -> list[Path]:
@@ -80,20 +94,15 @@ def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions
     if options.source is not None:
         take = replace(take, footage=replace(take.footage, name=Path(options.source).name))
     if suffix == ".vrma":
-        return write_vrma(take, out, options.fps, options.tolerance)
+        return write_vrma(take, out, options.scene.fps, options.scene.tolerance, options.expressions)
     if suffix in TAKE_SUFFIXES:
         return take_files.write_take(take, out)
     written = []
     image_file = out
     if suffix in SCENE_SUFFIXES:
-        settings = SceneOptions(
-            camera=Camera(options.width, options.height, options.focal_px),
-            footage_file=None if options.source is None else Path(options.source),
-            fps=options.fps,
-            tolerance=options.tolerance,
-            in_place=options.in_place,
-            animation_only=options.animation_only,
-        )
+        camera = Camera(options.width, options.height, options.focal_px)
+        footage = None if options.source is None else Path(options.source)
+        settings = replace(options.scene, camera=camera, footage_file=footage)
         written += write_scene_files(take, rigs, out, settings)
         image_file = out.with_suffix(".png")
         if options.source is not None and same_file(image_file, options.source):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,9 +84,6 @@ def animate_faces(
         rigs, notes = personal_rigs(rigs, people_of_image(image, faces), options.likeness)
     make_folder(out.parent)
     hooks.on_stage(f"writing {out}")
-    settings = WriteOptions(
-        width=width, height=height, focal_px=focal_px, image=image, plain=options.plain, tolerance=options.tolerance, source=source,
-        fps=options.fps, in_place=options.in_place, animation_only=options.animation_only,
-    )  # fmt: skip
+    settings = replace(WriteOptions.of(options, source, (width, height), focal_px), image=image)
     sheet = [] if options.people_sheet is None else [options.people_sheet]
     return AnimateResult(files=[*write_take(take, rigs, out, settings), *sheet], people=len(take.actors()), notes=notes)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mfn.animation.animate import animate
-from mfn.animation.options import DEFAULT_TOLERANCE, AnimateOptions, AnimateResult, Hooks
+from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import PURPOSES
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import (
@@ -29,6 +29,7 @@ from retarget.io.command_line import (
 )
 from retarget.io.interrupt import GracefulInterrupt
 from retarget.io.progress import Progress
+from retarget.io.scene_arguments import add_scene_arguments
 from retarget.rig.joints.find import JointNames
 from retarget.rig.names.response import AREA_NAMES, parse_strength
 
@@ -54,6 +55,9 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         fps=options.fps,
         in_place=options.in_place,
         animation_only=options.animation_only,
+        separate_meshes=options.separate_meshes,
+        light_lux=options.light,
+        expressions=options.expressions,
         calibrate=options.calibrate,
         resume=options.resume,
         neutral=None if options.neutral is None else Path(options.neutral),
@@ -98,16 +102,7 @@ def _parser(verb: str) -> CommandParser:
     parser.add_argument("--out", default=None, metavar="FILE", help=text)
     add_focal(parser)
     parser.add_argument("--plain", action="store_true", help="draw X.png on a plain background instead of over the photo")
-    text = "clips: largest change of a weight (rotations: radians) that a removed keyframe may cause; 0 keeps every frame "
-    parser.add_argument(
-        "--tolerance", type=number_in(0, 1, below=True), default=DEFAULT_TOLERANCE, metavar="T", help=text + "(default: %(default)s)"
-    )  # fmt: skip
-    text = "frames a second of a scene; keyframes lie on frames (default: those of the clip)"
-    parser.add_argument("--fps", type=number_in(0, 1000, above=True), metavar="N", help=text)
-    text = "keep each character at its own origin: only head, eyes and face move; one file for each person"
-    parser.add_argument("--in-place", action="store_true", help=text)
-    text = "leave out surfaces, textures, camera and light, for a character that is in your program already"
-    parser.add_argument("--animation-only", action="store_true", help=text)
+    add_scene_arguments(parser)
     text = "clips: subtract each person's neutral expression, as the clip shows it"
     parser.add_argument("--calibrate", action="store_true", help=text)
     parser.add_argument("--resume", action="store_true", help="clips: continue a run that Ctrl-C stopped")

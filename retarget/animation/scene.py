@@ -18,7 +18,6 @@ from retarget.animation.frames import frame_rate, to_frames
 from retarget.animation.one_mesh import OneMesh, as_one_mesh
 from retarget.animation.pose import assign_rigs, check_rigs
 from retarget.animation.surroundings import (
-    DEFAULT_LIGHT_LUX,
     Camera,
     add_surroundings,
     camera_of_footage,
@@ -30,6 +29,7 @@ from retarget.gltf.document import Document, Glb, add, check_output_name, write_
 from retarget.gltf.merge import append_document, copy_nodes, scene_roots, share_equal_views
 from retarget.gltf.references import drop_unused
 from retarget.io.files import same_file
+from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX
 from retarget.performance.take import Take
 from retarget.rig.rig import Rig
 

@@ -13,9 +13,6 @@ from retarget.gltf.document import Document, Glb, add
 from retarget.performance.take import Footage
 from retarget.rig.rig import Rig
 
-DEFAULT_LIGHT_LUX = 2000.0
-"""Illuminance of the main light: that of an overcast day. Blender's importer makes a sun of 2.9 W/m² of it."""
-
 _DEFAULT_SIZE_PX = 1280, 720
 _NEAR_PLANE_M = 0.01
 _FILL_SHARE = 0.35  # brightness of the second light, relative to the first

@@ -9,7 +9,7 @@ Letters: K frames of one actor.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,12 @@ from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
 from retarget.geometry.rotations import matrix_to_quaternion, quaternion_to_matrix, rotation_about, scale_rotation
 from retarget.gltf.accessors import add_accessor
 from retarget.gltf.document import Document, Glb, add, write_glb
+from retarget.io.scene_arguments import ExpressionKind
 from retarget.performance.take import Take
 from retarget.rig.vrm.expressions import expression_map
 from retarget.rig.vrm.presets import GAZE, PRESETS
 
 SUFFIX = ".vrma"
-
-ExpressionKind = Literal["preset", "arkit"]
-"""Which expressions drive the mouth, the lids and the brows; see `write_vrma`."""
 
 _NECK_SHARE = 0.4  # part of the head's turn that the neck makes
 _EYES_ABOVE_HEAD_BONE_M = 0.06

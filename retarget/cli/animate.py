@@ -19,12 +19,11 @@ from retarget.cli.options import (
     output_path,
 )
 from retarget.cli.program import PROGRAM
-from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
+from retarget.io.command_line import EXIT_DONE, CommandParser
 from retarget.io.progress import Progress
+from retarget.io.scene_arguments import add_scene_arguments
 
 _DESCRIPTION = "Write a glTF scene in which each person of a take is a character, with one animation and the photo's camera."
-_DEFAULT_TOLERANCE = 0.002
-_DEFAULT_LIGHT_LUX = 2000
 
 
 def main(verb: str, arguments: Sequence[str]) -> int:
@@ -69,31 +68,10 @@ def _parser(verb: str) -> CommandParser:
     add_avatars(parser)
     text = "scene to write: .glb or .gltf; .fbx or .blend where Blender is installed; .vrma, a VRM animation of each person "
     add_out(parser, text + "(default: the take's name with .glb)")
-    fps = number_in(0, 1000, above=True)
-    parser.add_argument("--fps", type=fps, metavar="N", help="frames a second; keyframes lie on frames (default: the take's)")
-    text = "largest change of a weight (rotations: radians) that a removed keyframe may cause; 0 keeps every frame "
-    tolerance = number_in(0, 1, below=True)
-    parser.add_argument(
-        "--tolerance", type=tolerance, default=_DEFAULT_TOLERANCE, metavar="T", help=text + "(default: %(default)s)"
-    )
-    _add_scene_options(parser)
+    add_scene_arguments(parser)
+    text = "picture or clip behind the characters in Blender (default: the take's, if it lies beside the take)"
+    parser.add_argument("--footage", metavar="FILE", help=text)
     add_rig_options(parser)
     add_picture(parser)
     add_quiet(parser)
     return parser
-
-
-def _add_scene_options(parser: CommandParser) -> None:
-    """Add what only some programs need."""
-    text = "keep each character at its own origin: only head, eyes and face move; one file for each person"
-    parser.add_argument("--in-place", action="store_true", help=text)
-    text = "leave out surfaces, textures, camera and light, for a character that is in your program already"
-    parser.add_argument("--animation-only", action="store_true", help=text)
-    text = "keep the meshes of a character apart (default: one object for each character without a skeleton)"
-    parser.add_argument("--separate-meshes", action="store_true", help=text)
-    text = "main light in lux; viewers without exposure need about 3, 0 is no light (default: %(default)g, for Blender)"
-    parser.add_argument("--light", type=number_in(0, 1e6), default=_DEFAULT_LIGHT_LUX, metavar="LUX", help=text)
-    text = "picture or clip behind the characters in Blender (default: the take's, if it lies beside the take)"
-    parser.add_argument("--footage", metavar="FILE", help=text)
-    text = ".vrma: drive the avatar by VRM's presets, or by ARKit's shapes if it has them all (default: %(default)s)"
-    parser.add_argument("--expressions", choices=("preset", "arkit"), default="preset", help=text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.animation.people.cielab import lab_to_linear, linear_to_lab
+from mfn.weights import weights_path
 from retarget.geometry.mesh import vertex_normals
 from retarget.gltf.accessors import overwrite_accessor, read_accessor
 from retarget.gltf.document import Glb
@@ -28,7 +30,7 @@ FORMAT = 1
 SUFFIX = ".likeness.npz"
 ROLES = ("skin", "hair", "iris")
 """What a color belongs to. Vertices of role k + 1 have a color of ROLES[k]; role 0 keeps its own."""
-_IDENTITY_GAIN = 3.5  # networks predict identities near the mean: about 0.2 standard deviations in place of 0.8
+_IDENTITY_GAIN = 4.3  # networks predict identities near their mean; `experiments.rigs.likeness_gain` measures it on training photos
 _MAX_SD = 2.0  # of a component; further from the mean a character loses its own form
 _LIGHTNESS_KEPT, _HUE_KEPT = 0.8, 0.55  # of the difference between a part and the main color of its role
 _LIGHTNESS_RANGE = (5.0, 96.0)
@@ -63,6 +65,17 @@ class RigLikeness:
     mix: Floats
 
 
+@lru_cache(maxsize=1)
+def average_identity() -> Floats:
+    """Return the identity (I,) of the average person in photos, in standard deviations of the head model.
+
+    It is not 0: people in photos differ from those who were scanned for the head model. What they have in common must not
+    change all characters alike.
+    """
+    with np.load(weights_path("people.npz"), allow_pickle=False) as file:
+        return np.asarray(file["mean"], np.float32)
+
+
 def load_likeness(rig: Rig) -> RigLikeness | None:
     """Read what stands beside a character's file. None: it cannot look like a person.
 
@@ -94,9 +107,10 @@ def personalize(rig: Rig, likeness: RigLikeness, identity: Floats, colors: Color
         colors: The person's colors.
         amount: 0 (the character itself) to 1.
 
-    Its size, its shapes and the size of its eyeballs stay, so that a performance moves it as before.
+    An average person leaves its form as it is. Its size, its shapes and the size of its eyeballs stay, so that a performance
+    moves it as before.
     """
-    weight = likeness.projection @ identity * _IDENTITY_GAIN
+    weight = likeness.projection @ (identity - average_identity()) * _IDENTITY_GAIN
     weight = amount * np.clip(weight, -_MAX_SD, _MAX_SD)
     glb = Glb(deepcopy(rig.glb.document), bytearray(rig.glb.binary), list(rig.glb.chunks), rig.glb.path)
     for (mesh, number), basis in likeness.basis.items():

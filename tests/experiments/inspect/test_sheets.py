@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.inspect import actor_sheet, clip_strip, expression_sheet, labels_sheet, track_strip
+from experiments.inspect import actor_sheet, clip_strip, expression_sheet, labels_sheet, likeness_sheet, track_strip
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget import Take, load_rig
@@ -122,3 +122,15 @@ def test_the_strongest_expressions_of_a_take_are_drawn(tmp_path):
     assert sheet.shape == (2 * side, text + 2 * side, 3) and np.ptp(sheet[:side, text + side :]) > 100
     with pytest.raises(ValueError, match="longest"):
         actor_sheet.draw_sheet(tmp_path / "clip.avi", Take.empty(), [], 2)
+
+
+def test_a_person_stands_beside_characters_at_three_amounts():
+    photo = np.full((240, 320, 3), 120, np.uint8)
+    photo[60:160, 100:180] = (200, 120, 90)
+    row = likeness_sheet.draw_row(photo, one_face((100, 60, 180, 160)), [load_rig(find_avatar("person"))])
+    side = likeness_sheet.SIDE_PX
+    assert row.shape == (side, 4 * side, 3)
+    none, half, full = (row[:, k * side : (k + 1) * side].astype(int) for k in (1, 2, 3))
+    assert 0 < np.abs(none - half).mean() < np.abs(none - full).mean()
+    with pytest.raises(ValueError, match="with a face"):
+        likeness_sheet.draw_row(photo, one_face((0, 0, 9, 9))[[]], [])

@@ -47,6 +47,17 @@ def test_standard_measures_of_a_perfect_and_a_broken_track():
     assert trackers.standard_measures([glued])["tracks_of_several"] == 1
 
 
+def test_hota_by_hand():
+    frame, person = np.arange(6), np.array([0, 0, 0, 0, simulated_crowds.NOBODY, simulated_crowds.NOBODY])
+    assert trackers.hota([trackers.Measured(frame, person, np.array([7, 7, 7, 7, -1, -1]))])["hota"] == 1
+    # Two tracks of two frames each, of a person of four: each match is associated in 2 of 4 frames. Two false faces are tracked.
+    halves = trackers.hota([trackers.Measured(frame, person, np.array([7, 7, 8, 8, 9, 9]))])
+    assert halves["association_accuracy"] == 0.5 and halves["detection_accuracy"] == pytest.approx(4 / 6, abs=1e-4)
+    # One person seen in three of four frames: 3 matches, each associated in 3 of 4.
+    missed = trackers.hota([trackers.Measured(np.arange(4), np.zeros(4, int), np.array([1, 1, 1, -1]))])
+    assert missed == {"hota": 0.75, "detection_accuracy": 0.75, "association_accuracy": 0.75}
+
+
 def test_the_trackers_are_measured():
     pytest.importorskip("motmetrics")
     pytest.importorskip("trackers")

@@ -60,6 +60,12 @@ def test_options_of_a_scene_reach_it(place, spots):
     extras = document["scenes"][0]["extras"]
     assert "materials" not in document and (extras["fps"], extras["width"], extras["footage"]) == (12, 1280, "crowd.png")
     assert main([*arguments[:6], "--out", "b.vrma"]) == 0 and len(list(place.glob("b-person-*.vrma"))) == 2
+    assert main([*arguments[:6], "--separate-meshes", "--light", "0", "--out", "c.glb"]) == 0
+    document = read_glb(place / "c.glb").document
+    assert len(document["meshes"]) > 3 and "KHR_lights_punctual" not in document.get("extensionsUsed", [])
+    assert main([*arguments[:6], "--expressions", "arkit", "--out", "d.vrma"]) == 0
+    vrma = read_glb(next(place.glob("d-person-*.vrma"))).document["extensions"]["VRMC_vrm_animation"]
+    assert "JawOpen" in vrma["expressions"]["custom"] and not vrma["expressions"].get("preset")
 
 
 def test_the_default_name_does_not_overwrite_the_photo(place, spots):

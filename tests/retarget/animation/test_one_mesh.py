@@ -71,6 +71,28 @@ def test_places_and_sizes_of_nodes_are_kept(tmp_path):
     assert sorted(primitive["material"] for primitive in mesh["primitives"]) == [0, 0, 1, 1]
 
 
+def face_with_teeth(name):
+    """A face without a skeleton and with still eyes; the lower teeth hang on a node of this name."""
+    nodes = [Node(name, (0.0, -0.05, 0.0), children=[5]), Node("teeth", (0.0, 0.0, 0.05), shape=1)]
+    glb = make_face(("eyeBlink_L", "eyeBlink_R"), extra=nodes)
+    for number, eye in ((2, "ballOne"), (3, "ballTwo")):
+        glb.document["nodes"][number]["name"] = eye
+    glb.document["nodes"][0]["children"].append(4)
+    glb.document["scenes"][0]["nodes"] = [0]
+    return glb
+
+
+def test_a_jaw_that_turns_keeps_its_node(tmp_path):
+    write_glb(face_with_teeth("Jaw"), tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    assert rig.jaw is not None and not rig.eyes_turn and as_one_mesh(rig) is None
+    out = build_scene(make_take(1, 3), [rig]).document
+    targets = [channel["target"] for channel in out["animations"][0]["channels"]]
+    assert "Jaw" in {out["nodes"][target["node"]]["name"] for target in targets if target["path"] == "rotation"}
+    write_glb(face_with_teeth("beard"), tmp_path / "b.glb")
+    assert as_one_mesh(load_rig(tmp_path / "b.glb")) is not None
+
+
 def test_others_stay_as_their_makers_built_them(tmp_path, face_path, body_path):
     assert as_one_mesh(load_rig(face_path)) is None  # its eyes turn
     assert as_one_mesh(load_rig(body_path)) is None  # a skeleton

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from mfn.animation.people.looks import Person, personal_rigs
-from mfn.animation.people.rig_likeness import SUFFIX, Colors, RigLikeness, load_likeness, personalize, recolor
+from mfn.animation.people.rig_likeness import (
+    SUFFIX,
+    Colors,
+    RigLikeness,
+    average_identity,
+    load_likeness,
+    personalize,
+    recolor,
+)
 from retarget import Take, write_scene
 from retarget.animation.pose import pose_vertices
 from retarget.arkit import ARKIT_NAMES
@@ -61,6 +69,13 @@ def test_zero_is_the_character_itself(robot: Rig, likeness: RigLikeness) -> None
     same = personalize(robot, likeness, identity(likeness), RED, 0.0)
     np.testing.assert_allclose(posed(same), posed(robot), atol=1e-6)
     np.testing.assert_allclose(same.mesh.colors, robot.mesh.colors, atol=1 / 255)
+
+
+def test_the_average_person_keeps_the_form(robot: Rig, likeness: RigLikeness) -> None:
+    average = average_identity()
+    assert average.shape == (likeness.projection.shape[1],) and np.abs(likeness.projection @ average).max() > 0.2
+    same = personalize(robot, likeness, average, Colors(), 1.0)
+    assert np.abs(same.mesh.positions - robot.mesh.positions).max() < 1e-6
 
 
 def test_two_people_differ_and_a_character_keeps_its_size(robot: Rig, likeness: RigLikeness) -> None:
