@@ -30,7 +30,7 @@ FORMAT = 1
 SUFFIX = ".likeness.npz"
 ROLES = ("skin", "hair", "iris")
 """What a color belongs to. Vertices of role k + 1 have a color of ROLES[k]; role 0 keeps its own."""
-_IDENTITY_GAIN = 4.3  # networks predict identities near their mean; `experiments.rigs.likeness_gain` measures it on training photos
+_IDENTITY_GAIN = 4.4  # networks predict identities near their mean; `experiments.rigs.likeness_gain` measures it on training photos
 _MAX_SD = 2.0  # of a component; further from the mean a character loses its own form
 _LIGHTNESS_KEPT, _HUE_KEPT = 0.8, 0.55  # of the difference between a part and the main color of its role
 _LIGHTNESS_RANGE = (5.0, 96.0)
