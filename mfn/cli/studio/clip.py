@@ -232,7 +232,7 @@ class ClipTab:
 def draw_card(card: dict[str, Any], names: list[str]) -> list[Any]:
     """Draw one person: a picture, whether to keep them, and the character. Returns the controls."""
     number = card["number"]
-    with gr.Column(min_width=150, scale=0, elem_classes="person"):
+    with gr.Column(min_width=130, scale=0, elem_classes="person"):
         gr.HTML(f'<img src="{card["picture"]}" alt="person {number}" title="{card["text"]}">')
         keep = gr.Checkbox(
             True, label=f"person {number}", interactive=True, elem_id=f"clip-keep-{number}", key=f"keep-{card['clip']}-{number}"

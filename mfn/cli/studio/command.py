@@ -95,7 +95,9 @@ class Studio:
     def __enter__(self) -> Studio:
         delete_leftovers()
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-")).resolve()
-        os.environ |= {"GRADIO_TEMP_DIR": str(self.folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+        direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), _LOOPBACK, "localhost"]))  # Gradio asks its own server at the start
+        settings = {"GRADIO_TEMP_DIR": str(self.folder), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+        os.environ |= settings | {"NO_PROXY": direct, "no_proxy": direct}
         try:
             self._start()
         except BaseException:
@@ -125,14 +127,17 @@ class Studio:
             server_name=options.host, server_port=port, prevent_thread_lock=True, quiet=True, inbrowser=options.open, share=False,
             ssl_certfile=options.certificate, ssl_keyfile=options.key, ssl_verify=False, max_file_size=limits.max_bytes, footer_links=[],
             run_history=False, enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False, state_session_capacity=1000,
-            app_kwargs={"middleware": [Middleware(Gate, uploads=self.folder, limits=limits)]}, **look(),
+            app_kwargs={"middleware": [Middleware(Gate, uploads=self.folder, limits=limits)]},
+            _frontend=False,  # else a machine that needs 3 s for the first answer is told to share the page on the internet
+            **look(),
         )  # fmt: skip
 
     def message(self) -> str:
         """Return what to tell the user who started the page."""
-        lines = [f"mfn studio: open {self.url} in a browser; Ctrl-C ends it and deletes the files"]
+        lines = [f"mfn studio: open {self.url.replace('0.0.0.0', _LOOPBACK)} in a browser; Ctrl-C ends it and deletes the files"]
         if self.options.host != _LOOPBACK:
-            lines.append("everybody who can reach this machine can use the page")
+            address = self.url.replace("0.0.0.0", own_address())
+            lines.append(f"everybody in your network can use it, at {address}; there is no password")
         return "\n".join(lines)
 
     def __exit__(self, *error: object) -> None:
@@ -141,6 +146,16 @@ class Studio:
         if self.sessions is not None:
             self.sessions.close_all()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def own_address() -> str:
+    """Return the address of this machine in its network. Nothing is sent: a UDP socket only chooses the way."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address for documentation, which no machine has
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
 
 
 def free_port(host: str, port: int | None) -> int:

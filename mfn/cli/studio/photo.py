@@ -146,7 +146,8 @@ class PhotoTab:
                     buttons = [gr.DownloadButton(name, interactive=False, min_width=100, size="md") for name in names]
                 scene = gr.Model3D(label="3D scene: drag to turn it", interactive=False, height=420, elem_id="photo-scene")
                 rows = gr.Dataframe(
-                    headers=HEADERS, label="Faces: angles in degrees", interactive=False, column_widths=COLUMN_WIDTHS, elem_id="photo-table"
+                    headers=HEADERS, label="Faces: angles in degrees", interactive=False, wrap=True, column_widths=COLUMN_WIDTHS,
+                    elem_id="photo-table",
                 )  # fmt: skip
         outputs = [status, overlay, drawn, scene, rows, *buttons]
         choices = [characters, network, likeness]

@@ -121,7 +121,7 @@ class RigTab:
             own: Takes the names of the user's own characters.
             others: The choices of characters on the tabs Photo and Live.
         """
-        with gr.Row():
+        with gr.Row(equal_height=True):
             with gr.Column(scale=1, min_width=300):
                 file = gr.File(label="Your own character: a .glb or .vrm file", height=150, elem_id="rig-file")
                 name = gr.Dropdown(list(AVATAR_NAMES), label="Character", value=DEFAULT_AVATAR, elem_id="rig-name")
@@ -136,8 +136,8 @@ class RigTab:
                     rest = gr.Button("All to 0", min_width=110, scale=0)
                 sliders = _sliders()
                 with gr.Accordion("What moves what (retarget inspect)", open=True):
-                    table: dict[str, Any] = {"interactive": False, "wrap": True, "column_widths": ["32%", "68%"]}
-                    effects = gr.Dataframe(headers=["coefficient", "moves"], max_height=420, elem_id="rig-effects", **table)
+                    table: dict[str, Any] = {"interactive": False, "wrap": True, "column_widths": ["40%", "60%"]}
+                    effects = gr.Dataframe(headers=["shape", "moves"], max_height=420, elem_id="rig-effects", **table)
                     rows = gr.Dataframe(headers=["fact", "of this character"], elem_id="rig-facts", **table)
         moving = [*turns, *sliders]
         outputs = [status, picture, effects, rows, *moving]
