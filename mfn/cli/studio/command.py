@@ -123,7 +123,9 @@ class Studio:
         models.get(models.default)  # a wrong --weights ends the command here
         self._page = build_page(self.sessions, models)
         self._page.queue(max_size=4 * limits.max_users)
-        _, self.url, _ = self._page.launch(
+        host = _LOOPBACK if options.host == "0.0.0.0" else options.host
+        self.url = f"{'https' if options.certificate else 'http'}://{host}:{port}/"
+        self._page.launch(
             server_name=options.host, server_port=port, prevent_thread_lock=True, quiet=True, inbrowser=options.open, share=False,
             ssl_certfile=options.certificate, ssl_keyfile=options.key, ssl_verify=False, max_file_size=limits.max_bytes, footer_links=[],
             run_history=False, enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False, state_session_capacity=1000,
@@ -134,10 +136,10 @@ class Studio:
 
     def message(self) -> str:
         """Return what to tell the user who started the page."""
-        lines = [f"mfn studio: open {self.url.replace('0.0.0.0', _LOOPBACK)} in a browser; Ctrl-C ends it and deletes the files"]
+        lines = [f"mfn studio: open {self.url} in a browser; Ctrl-C ends it and deletes the files"]
         if self.options.host != _LOOPBACK:
-            address = self.url.replace("0.0.0.0", own_address())
-            lines.append(f"everybody in your network can use it, at {address}; there is no password")
+            address = self.url.replace(_LOOPBACK, own_address())
+            lines.append(f"everybody in your network can use it, without a password: {address}")
         return "\n".join(lines)
 
     def __exit__(self, *error: object) -> None:
