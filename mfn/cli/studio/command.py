@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from retarget.io.command_line import EXIT_DONE, CommandParser, number_in, whole_
 
 FIRST_PORT = 7860
 _LOOPBACK = "127.0.0.1"
+_START_S = 60.0  # a busy machine may need so long until the server answers
 _FOLDER = "mfn-studio-"
 _DESCRIPTION = (
     "Open a page in the browser: photos, clips, the webcam and characters. Only this machine can open it unless --host says otherwise. "
@@ -106,11 +108,8 @@ class Studio:
         return self
 
     def _start(self) -> None:
-        from starlette.middleware import Middleware
-
-        from mfn.cli.studio.gate import Gate
         from mfn.cli.studio.models import Models
-        from mfn.cli.studio.page import build_page, look
+        from mfn.cli.studio.page import build_page
         from mfn.cli.studio.sessions import Sessions
 
         options = self.options
@@ -125,7 +124,18 @@ class Studio:
         self._page.queue(max_size=4 * limits.max_users)
         host = _LOOPBACK if options.host == "0.0.0.0" else options.host
         self.url = f"{'https' if options.certificate else 'http'}://{host}:{port}/"
-        self._page.launch(
+        self._launch(port, limits)
+        wait_until_open(host, port)
+
+    def _launch(self, port: int, limits: Limits) -> None:
+        from gradio.exceptions import ServerFailedToStartError
+        from starlette.middleware import Middleware
+
+        from mfn.cli.studio.gate import Gate
+        from mfn.cli.studio.page import look
+
+        options = self.options
+        settings = dict(
             server_name=options.host, server_port=port, prevent_thread_lock=True, quiet=True, inbrowser=options.open, share=False,
             ssl_certfile=options.certificate, ssl_keyfile=options.key, ssl_verify=False, max_file_size=limits.max_bytes, footer_links=[],
             run_history=False, enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False, state_session_capacity=1000,
@@ -133,6 +143,10 @@ class Studio:
             _frontend=False,  # else a machine that needs 3 s for the first answer is told to share the page on the internet
             **look(),
         )  # fmt: skip
+        try:
+            self._page.launch(**settings)
+        except ServerFailedToStartError:
+            raise OSError(f"the server did not start on port {port} within 5 s; is the machine busy? Try again") from None
 
     def message(self) -> str:
         """Return what to tell the user who started the page."""
@@ -148,6 +162,23 @@ class Studio:
         if self.sessions is not None:
             self.sessions.close_all()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def wait_until_open(host: str, port: int) -> None:
+    """Wait until a port answers.
+
+    Raises:
+        OSError: It does not answer in time.
+    """
+    end_s = time.monotonic() + _START_S
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=_START_S).close()
+            return
+        except OSError:
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(0.1)
 
 
 def own_address() -> str:
