@@ -123,7 +123,8 @@ class Studio:
         self._page = build_page(self.sessions, models)
         self._page.queue(max_size=4 * limits.max_users)
         host = _LOOPBACK if options.host == "0.0.0.0" else options.host
-        self.url = f"{'https' if options.certificate else 'http'}://{host}:{port}/"
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if options.certificate else 'http'}://{name}:{port}/"
         self._launch(port, limits)
         wait_until_open(host, port)
 

@@ -22,7 +22,6 @@ STYLE = """
 .person { border: 1px solid var(--border-color-primary); border-radius: 8px; padding: 8px; max-width: 180px; }
 .person img { width: 100%; border-radius: 6px; display: block; }
 .shape .head { display: block; }
-#rig-picture { position: sticky; top: 8px; z-index: 2; }
 @media (max-width: 640px) {
   .gradio-container main { padding: 12px !important; }
   .person { flex: 1 1 130px !important; max-width: 48%; }

@@ -121,7 +121,7 @@ class RigTab:
             own: Takes the names of the user's own characters.
             others: The choices of characters on the tabs Photo and Live.
         """
-        with gr.Row(equal_height=True):
+        with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 file = gr.File(label="Your own character: a .glb or .vrm file", height=150, elem_id="rig-file")
                 name = gr.Dropdown(list(AVATAR_NAMES), label="Character", value=DEFAULT_AVATAR, elem_id="rig-name")
