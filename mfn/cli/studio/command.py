@@ -109,7 +109,6 @@ class Studio:
 
     def _start(self) -> None:
         from mfn.cli.studio.models import Models
-        from mfn.cli.studio.page import build_page
         from mfn.cli.studio.sessions import Sessions
 
         options = self.options
@@ -119,7 +118,9 @@ class Studio:
         )  # fmt: skip
         port = free_port(options.host, options.port)
         self.sessions, models = Sessions(self.folder / "sessions", limits), Models(options)
-        models.get(models.default)  # a wrong --weights ends the command here
+        models.get(models.default)  # a wrong --weights ends the command here, before Gradio is imported
+        from mfn.cli.studio.page import build_page
+
         self._page = build_page(self.sessions, models)
         self._page.queue(max_size=4 * limits.max_users)
         host = _LOOPBACK if options.host == "0.0.0.0" else options.host
