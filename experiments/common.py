@@ -42,6 +42,31 @@ def add_eval_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--eval", type=Path, default=Path("../shared/eval"), help="folder of the evaluation sets")
 
 
+def add_packs_option(parser: argparse.ArgumentParser, default: Mapping[str, float]) -> None:
+    """Add `--pack NAME=SHARE`, which may be repeated: the packs that are read, and the share of the pictures that comes from each."""
+    text = f"pack in faces/ and its share of the pictures (default: {' '.join(f'{name}={share}' for name, share in default.items())})"
+    parser.add_argument("--pack", action="append", metavar="NAME=SHARE", help=text)
+    parser.set_defaults(default_packs=dict(default))
+
+
+def packs_of(options: argparse.Namespace) -> dict[str, float]:
+    """Return name and share of the packs that were chosen with `--pack`.
+
+    Raises:
+        SystemExit: A share is no number above 0.
+    """
+    if not options.pack:
+        return dict(options.default_packs)
+    named = {name: value for name, _, value in (text.partition("=") for text in options.pack)}
+    try:
+        shares = {name: float(value or 1) for name, value in named.items()}
+    except ValueError:
+        shares = {}
+    if not shares or min(shares.values()) <= 0:
+        raise SystemExit(f"--pack: expected NAME=SHARE with a share above 0, such as lfw=0.7, got {' '.join(options.pack)}")
+    return shares
+
+
 def add_networks_argument(parser: argparse.ArgumentParser) -> None:
     """Add the multi-face networks that are measured; by default the two shipped ones."""
     parser.add_argument("networks", nargs="*", default=["large=large", "small=small"], help="NAME=FILE.onnx, or NAME=large, NAME=small")

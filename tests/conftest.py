@@ -18,6 +18,18 @@ os.environ.setdefault("WANDB_MODE", "offline")
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --slow."""
+    parser.addoption("--slow", action="store_true", help="also run the tests that take many minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip slow tests without --slow."""
+    for item in items:
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="takes many minutes; give --slow"))
+
+
 def spot_network(path: Path) -> Path:
     """Write an ONNX network with MFN's input and output that detects white spots on black.
 

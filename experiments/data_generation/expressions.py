@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.common import make_parser, picture_grid
+from experiments.common import add_packs_option, make_parser, packs_of, picture_grid
 from experiments.data_generation.profiles import lone_faces, training_pack
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
@@ -53,11 +53,11 @@ def editable_faces(pack: Pack) -> NDArray[np.int64]:
     return np.asarray(rows[(yaw_deg < MAX_YAW_DEG) & (pitch_deg < MAX_PITCH_DEG)])
 
 
-def make(packs: Mapping[str, Pack], count: int, seed: int) -> Edits:
+def make(packs: Mapping[str, Pack], count: int, seed: int, shares: Mapping[str, float] = SHARES) -> Edits:
     """Make `count` edits; fewer after Ctrl-C."""
     editor, rng = ExpressionEditor(HeadModel.load()), np.random.default_rng(seed)
     rows = {name: editable_faces(pack) for name, pack in packs.items()}
-    share = np.array([SHARES[name] for name in packs]) / sum(SHARES[name] for name in packs)
+    share = np.array([shares[name] for name in packs]) / sum(shares[name] for name in packs)
     coded: list[bytes] = []
     faces: list[Faces] = []
     photos: list[Image] = []
@@ -97,10 +97,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
     parser.add_argument("--count", type=int, default=6000, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
+    add_packs_option(parser, SHARES)
     args = parser.parse_args()
-    packs = {name: training_pack(args.data / "faces", args.labels, name) for name in SHARES}
+    shares = packs_of(args)
+    packs = {name: training_pack(args.data / "faces", args.labels, name) for name in shares}
     start = time.perf_counter()
-    edits = make(packs, args.count, args.seed)
+    edits = make(packs, args.count, args.seed, shares)
     print(f"{len(edits.coded) / (time.perf_counter() - start):.1f} edits a second")
     write_pack(args.out, "edits", edits.coded, edits.faces)
     draw_sheet(args.out / "sheet.png", edits.photos, edits.coded)

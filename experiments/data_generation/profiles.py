@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.common import make_parser
+from experiments.common import add_packs_option, make_parser, packs_of
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -92,24 +92,25 @@ def draw_turn(faces: Faces, nod_share: float, rng: np.random.Generator) -> Turn:
 
 
 def make(
-    packs: Mapping[str, Pack], backgrounds: Sequence[Image], count: int, nod_share: float, seed: int
+    packs: Mapping[str, Pack], backgrounds: Sequence[Image], count: int, nod_share: float, seed: int, shares: Mapping[str, float] = SHARES
 ) -> tuple[list[bytes], Faces]:
     """Make `count` JPEG files and the face of each.
 
     Args:
-        packs: Packs with fitted faces; their names are those of SHARES.
+        packs: Packs with fitted faces.
         backgrounds: Photos without faces.
         count: Number of pictures.
         nod_share: Share of the faces that look up or down.
         seed: Seed of the random numbers.
+        shares: Name of each pack -> share of the faces.
     """
     import cv2
 
     model, rng = HeadModel.load(), np.random.default_rng(seed)
     painter = FacePainter(model)
     choice = {name: pack.faces[lone_faces(pack)] for name, pack in packs.items()}
-    shares = np.array([SHARES[name] for name in packs])
-    names = rng.choice(list(packs), count, p=shares / shares.sum())
+    share = np.array([shares[name] for name in packs])
+    names = rng.choice(list(packs), count, p=share / share.sum())
     coded, faces = [], []
     for number, name in enumerate(tqdm(names, unit="face")):
         row, turn = draw_turn(choice[name], nod_share, rng)
@@ -133,10 +134,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=8000, help="number of pictures")
     parser.add_argument("--nods", type=float, default=0.4, help="share of the faces that look up or down, not aside")
     parser.add_argument("--seed", type=int, default=0)
+    add_packs_option(parser, SHARES)
     args = parser.parse_args()
-    packs = {name: training_pack(args.data / "faces", args.labels, name) for name in SHARES}
+    shares = packs_of(args)
+    packs = {name: training_pack(args.data / "faces", args.labels, name) for name in shares}
     start = time.perf_counter()
-    coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.nods, args.seed)
+    coded, faces = make(packs, read_pictures(args.data / "backgrounds.tar"), args.count, args.nods, args.seed, shares)
     print(f"{len(coded) / (time.perf_counter() - start):.1f} faces a second")
     write_pack(args.out, "profiles", coded, faces)
     points = HeadModel.load().landmarks(faces[:SHEET_COUNT], "ibug68")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.common import make_parser, picture_grid
+from experiments.common import add_packs_option, make_parser, packs_of, picture_grid
 from experiments.data_generation.profiles import lone_faces, training_pack
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
@@ -139,8 +139,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
     parser.add_argument("--count", type=int, default=5000, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
+    add_packs_option(parser, dict.fromkeys(SOURCES, 1.0))
     args = parser.parse_args()
-    portraits = read_portraits([training_pack(args.data / "faces", args.labels, name) for name in SOURCES])
+    portraits = read_portraits([training_pack(args.data / "faces", args.labels, name) for name in packs_of(args)])
     winks = make(portraits, args.count, args.seed)
     write_pack(args.out, "winks", winks.coded, winks.faces)
     draw_sheet(args.out / "sheet.png", winks)

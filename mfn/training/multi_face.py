@@ -15,12 +15,14 @@ from mfn.models.mfn import MFN, Features
 from mfn.models.refiner import build_pyramid
 from mfn.models.single_shot import SingleShot
 from mfn.structures.cells import PARAMETER_FIELDS, PARAMETERS, SLICES, grid, read_cells, read_parameters
+from mfn.structures.faces import Faces
 from mfn.structures.head_model import default_head_model
 from mfn.training.checkpoints import read_state
 from mfn.training.data.batch import Batch
 from mfn.training.losses.face_loss import FaceLoss
 from mfn.training.losses.target_assignment import Assignment, assign_targets
 from mfn.training.losses.terms import paired_box_iou, quality_focal_loss
+from mfn.training.metrics.scenes import SceneFigures
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
 
 LOSS_WEIGHTS: dict[str, float] = {
@@ -69,6 +71,8 @@ class MultiFaceModule(LightningModule):
         self.schedule = schedule
         self.loss_weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
         self.face_loss = FaceLoss(default_head_model())
+        self.figures = SceneFigures()
+        self.save_hyperparameters(ignore=["network"])
 
     def forward(self, picture: Tensor) -> Tensor:
         """Return cells (B, A, D) float32 for pictures (B, 3, H, W) RGB, 0 to 255."""
@@ -141,10 +145,13 @@ class MultiFaceModule(LightningModule):
         weight = weight / weight.sum().clamp(min=1e-6)
         return {name: (value * weight).sum() for name, value in self.face_loss(pred, target).items()}
 
-    def _step(self, batch: Batch, stage: str) -> Tensor:
-        features = self.network.forward_features(batch.picture.float().to(memory_format=torch.channels_last))
+    def _features(self, batch: Batch) -> Features:
+        """Compute what the losses read, as float32."""
+        features: Features = self.network.forward_features(batch.picture.float().to(memory_format=torch.channels_last))
         levels = [level._replace(features=level.features.float()) for level in features.levels]
-        features = features._replace(fine=features.fine.float(), coarse=features.coarse.float(), levels=levels)
+        return features._replace(fine=features.fine.float(), coarse=features.coarse.float(), levels=levels)
+
+    def _log_losses(self, features: Features, batch: Batch, stage: str) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):  # in bfloat16, landmarks would be wrong by a pixel
             terms = self.losses(features, batch)
         total = torch.stack([weight * terms[name] for name, weight in self.loss_weights.items()]).sum()
@@ -155,19 +162,40 @@ class MultiFaceModule(LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Compute the loss of a batch."""
-        return self._step(batch, "train")
+        return self._log_losses(self._features(batch), batch, "train")
 
-    def validation_step(self, batch: Batch, _: int) -> None:
-        """Log the losses of a batch of fixed scenes."""
-        self._step(batch, "val")
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stop the training at the end of a schedule that has one of its own."""
+        self.trainer.should_stop |= self.schedule.is_over(self.global_step)
 
-    def test_step(self, batch: Batch, _: int) -> None:
-        """Log the losses of a batch of fixed scenes."""
-        self._step(batch, "test")
+    def _measure(self, batch: Batch, stage: str) -> Faces:
+        """Log the losses of a batch of fixed scenes, and add its faces to the figures."""
+        features = self._features(batch)
+        self._log_losses(features, batch, stage)
+        refiner = self.network.refiner
+        with torch.autocast(self.device.type, enabled=False):
+            cells = features.cells if refiner is None else features._replace(coarse=refiner(features.coarse, features.levels)).cells
+        return self.figures.update(cells, batch)
+
+    def validation_step(self, batch: Batch, _: int) -> Faces:
+        """Measure a batch of fixed scenes. Returns the detected faces."""
+        return self._measure(batch, "val")
+
+    def test_step(self, batch: Batch, _: int) -> Faces:
+        """Measure a batch of fixed scenes. Returns the detected faces."""
+        return self._measure(batch, "test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures of the validation: val/nme, val/box_ap50 and so on."""
+        self.log_dict({f"val/{name}": value for name, value in self.figures.compute().items()})
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures of the test."""
+        self.log_dict({f"test/{name}": value for name, value in self.figures.compute().items()})
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and the schedule."""
-        return self.schedule.configure(self)
+        return self.schedule.configure(self, self.schedule.length(self.trainer))
 
 
 def cells_inside(box: Tensor, picture: Tensor, centers: Tensor, pictures: int) -> Tensor:

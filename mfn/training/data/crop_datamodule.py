@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import CropBatch
 from mfn.training.data.crops import CropMaker
-from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
+from mfn.training.data.workers import FixedItems, Part, endless_loader
 from mfn.training.packs.rendered_heads import RenderedHeads
 from mfn.training.packs.sources import PackSources
 
 BACKGROUNDS_EVERY = 4  # crops need fewer background photos than scenes: one in four
-
-
-class EndlessCrops(IterableDataset[CropBatch]):
-    """New batches of crops without end.
-
-    Args:
-        maker: Draws the crops.
-        size: Crops in a batch.
-        seed: Seed; each worker and each epoch adds its own.
-    """
-
-    def __init__(self, maker: CropMaker, size: int, seed: int) -> None:
-        self.maker, self.size, self.seed = maker, size, seed
-
-    def __iter__(self) -> Iterator[CropBatch]:
-        rng = worker_rng(self.seed)
-        while True:
-            yield self.maker.batch(self.size, rng)
-
-
-class FixedCrops(IterableDataset[CropBatch]):
-    """The same batches of crops each time.
-
-    Args:
-        maker: Draws the crops.
-        size: Crops in a batch.
-        count: Number of batches.
-    """
-
-    def __init__(self, maker: CropMaker, size: int, count: int) -> None:
-        self.maker, self.size, self.count = maker, size, count
-
-    def __iter__(self) -> Iterator[CropBatch]:
-        rng = np.random.default_rng(VALIDATION_SEED)
-        for _ in range(self.count):
-            yield self.maker.batch(self.size, rng)
 
 
 class CropDataModule(LightningDataModule):
@@ -110,16 +72,12 @@ class CropDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[CropBatch]:
         """Return batches without end."""
-        rank = self.trainer.global_rank if self.trainer else 0
-        return self._loader(EndlessCrops(self._maker("train"), self.batch_size, self.seed + RANK_SEED_STEP * rank), self.workers)
+        maker = self._maker("train")
+        return endless_loader(lambda rng: maker.batch(self.batch_size, rng), self.seed, self.workers, self.trainer)
 
     def val_dataloader(self) -> DataLoader[CropBatch]:
         """Return the fixed crops."""
-        return self._loader(FixedCrops(self._maker("val"), self.batch_size, self.validation), 0)
+        maker = self._maker("val")
+        return DataLoader(FixedItems(lambda rng: maker.batch(self.batch_size, rng), self.validation), batch_size=None)
 
-    def test_dataloader(self) -> DataLoader[CropBatch]:
-        """Return the fixed crops. `experiments/` measures on photos for evaluation."""
-        return self.val_dataloader()
-
-    def _loader(self, dataset: IterableDataset[CropBatch], workers: int) -> DataLoader[CropBatch]:
-        return DataLoader(dataset, batch_size=None, **loader_options(workers))
+    test_dataloader = val_dataloader

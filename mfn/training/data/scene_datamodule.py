@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader
 
 from mfn.structures.head_model import default_head_model
-from mfn.training.data.batch import collate
-from mfn.training.data.scenes import SCENE_KINDS, Scene, SceneComposer, SceneKind
-from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
+from mfn.training.data.batch import Batch, collate
+from mfn.training.data.scenes import SCENE_KINDS, SceneComposer, SceneKind
+from mfn.training.data.workers import FixedItems, Part, endless_loader, loader_options
 from mfn.training.packs.rendered_heads import RenderedHeads
 from mfn.training.packs.sources import PackSources
 
 SIZE_MULTIPLE = 64
 HELD_OUT_BACKGROUNDS_EVERY = 20
-
-
-class EndlessScenes(IterableDataset[Scene]):
-    """New scenes without end.
-
-    Args:
-        composer: Composes the scenes.
-        seed: Seed; each worker and each epoch adds its own.
-    """
-
-    def __init__(self, composer: SceneComposer, seed: int) -> None:
-        self.composer, self.seed = composer, seed
-
-    def __iter__(self) -> Iterator[Scene]:
-        rng = worker_rng(self.seed)
-        while True:
-            yield self.composer.compose(rng)
-
-
-class FixedScenes(Dataset[Scene]):
-    """The same scenes each time.
-
-    Args:
-        composer: Composes the scenes.
-        count: Number of scenes.
-    """
-
-    def __init__(self, composer: SceneComposer, count: int) -> None:
-        self.composer, self.count = composer, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, i: int) -> Scene:
-        if i >= self.count:
-            raise IndexError(i)
-        return self.composer.compose(np.random.default_rng([VALIDATION_SEED, i]))
 
 
 class SceneDataModule(LightningDataModule):
@@ -120,18 +82,18 @@ class SceneDataModule(LightningDataModule):
         self.setup()
         return self._composers[part]
 
-    def train_dataloader(self) -> DataLoader[Scene]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """Return batches without end."""
-        rank = self.trainer.global_rank if self.trainer else 0
-        return self._loader(EndlessScenes(self._composer("train"), self.seed + RANK_SEED_STEP * rank))
+        composer = self._composer("train")
 
-    def val_dataloader(self) -> DataLoader[Scene]:
+        def draw(rng: np.random.Generator) -> Batch:
+            return collate([composer.compose(rng) for _ in range(self.batch_size)])
+
+        return endless_loader(draw, self.seed, self.workers, self.trainer)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Return the fixed scenes."""
-        return self._loader(FixedScenes(self._composer("val"), self.validation))
+        scenes = FixedItems(self._composer("val").compose, self.validation)
+        return DataLoader(scenes, self.batch_size, collate_fn=collate, **loader_options(self.workers))
 
-    def test_dataloader(self) -> DataLoader[Scene]:
-        """Return the fixed scenes. `experiments/` measures on photos for evaluation."""
-        return self.val_dataloader()
-
-    def _loader(self, dataset: Dataset[Scene]) -> DataLoader[Scene]:
-        return DataLoader(dataset, self.batch_size, collate_fn=collate, **loader_options(self.workers))
+    test_dataloader = val_dataloader  # `experiments/` measures on photos for evaluation

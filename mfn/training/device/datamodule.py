@@ -6,7 +6,6 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ import torch
 from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import Batch, CropBatch
-from mfn.training.data.workers import RANK_SEED_STEP, VALIDATION_SEED, Part, loader_options, worker_rng
+from mfn.training.data.workers import VALIDATION_SEED, Draw, FixedItems, Part, endless_loader
 from mfn.training.device.cpu_compose import (
     BLACK_BORDER_SHARE,
     LOW_RESOLUTION_SHARE,
@@ -34,40 +33,6 @@ from mfn.training.device.picture_bank import PictureBank
 from mfn.training.device.scene_plans import ScenePlan, ScenePlanner, TilePlan
 from mfn.training.packs.sources import PackSources
 from retarget.io.images import Image
-
-
-class EndlessPlans(IterableDataset[Any]):
-    """Draw plans without end; each worker draws its own.
-
-    Args:
-        draw: Draws the plan of a batch.
-        seed: Seed of the plans.
-    """
-
-    def __init__(self, draw: Callable[[np.random.Generator], Any], seed: int) -> None:
-        self.draw, self.seed = draw, seed
-
-    def __iter__(self) -> Iterator[Any]:
-        rng = worker_rng(self.seed)
-        while True:
-            yield self.draw(rng)
-
-
-class FixedPlans(IterableDataset[Any]):
-    """Draw the same plans each time.
-
-    Args:
-        draw: Draws the plan of a batch.
-        count: Number of batches.
-    """
-
-    def __init__(self, draw: Callable[[np.random.Generator], Any], count: int) -> None:
-        self.draw, self.count = draw, count
-
-    def __iter__(self) -> Iterator[Any]:
-        rng = np.random.default_rng(VALIDATION_SEED)
-        for _ in range(self.count):
-            yield self.draw(rng)
 
 
 class DeviceData:
@@ -229,13 +194,14 @@ class DeviceDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return plans without end; processes of a distributed training draw different ones."""
-        rank = self.trainer.global_rank if self.trainer else 0
-        plans = EndlessPlans(lambda rng: self.planners["train"].plan(self.batch_size, rng), self.seed + RANK_SEED_STEP * rank)
-        return DataLoader(plans, batch_size=None, **loader_options(self.workers))
+        return endless_loader(self._plan("train"), self.seed, self.workers, self.trainer)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return the fixed plans."""
-        return DataLoader(FixedPlans(lambda rng: self.planners["val"].plan(self.batch_size, rng), self.validation), batch_size=None)
+        return DataLoader(FixedItems(self._plan("val"), self.validation), batch_size=None)
+
+    def _plan(self, part: Part) -> Draw:
+        return lambda rng: self.planners[part].plan(self.batch_size, rng)
 
     test_dataloader = val_dataloader
 

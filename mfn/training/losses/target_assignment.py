@@ -55,8 +55,10 @@ def assign_targets(box: Tensor, image: Tensor, centers: Tensor, strides: Tensor,
     middle = (box[:, :2] + box[:, 2:]) / 2
     size = ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])).clamp(min=1).sqrt()  # (M,)
     span = size[:, None] / strides[None]  # (M, A) size in cells
-    limits = torch.tensor([FACE_CELLS[int(s)] for s in strides.tolist()], dtype=box.dtype, device=box.device)  # (A, 2)
-    smallest, largest = limits[:, 0], limits[:, 1]
+    smallest, largest = torch.zeros_like(strides), torch.zeros_like(strides)  # (A,)
+    for stride, (low, high) in FACE_CELLS.items():  # a lookup by `strides.tolist()` would wait for the device
+        here = strides == stride
+        smallest, largest = smallest.masked_fill(here, low), largest.masked_fill(here, high)
     offset = ((centers[None] - middle[:, None]).abs() / strides[None, :, None]).amax(-1)  # (M, A) distance in cells
     radius = (RADIUS_SHARE * span).clamp(MIN_RADIUS_CELLS, MAX_RADIUS_CELLS)
     claimed = (span >= smallest) & (span < largest) & (offset <= radius + 1e-4)

@@ -96,7 +96,8 @@ def drawn_backgrounds(folder: Path) -> list[Image]:
     """Return drawn pictures without faces. They are kept in a folder for the next run."""
     path = Path(folder) / f"backgrounds-{VERSION}.tar"
     if not path.is_file():
-        coded = run_in_processes(_draw_background, range(BACKGROUNDS), 0, f"backgrounds into {folder}")
+        what = f"backgrounds, because there are no photos without faces, into {folder}"
+        coded = run_in_processes(_draw_background, range(BACKGROUNDS), 0, what)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_pictures(path, coded)
     return read_pictures(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +70,6 @@ class PackSources:
         if self.rendered is not None:
             self.rendered.make()
         if not self._photos.is_file():
-            print(f"note: no photos without faces in {self._photos}; drawn backgrounds are used", file=sys.stderr)
             drawn_backgrounds(self._rendered_folder)
 
     def read(self) -> TrainingPictures:

@@ -57,7 +57,7 @@ def write_contact_sheet(
 
     Args:
         path: Picture file to write.
-        encoded: Picture files. Those that do not fill a row are left out.
+        encoded: Picture files. Those that do not fill a row are left out; fewer than a row make a shorter one.
         landmarks: (L, 2 or 3) px for each picture.
         columns: Pictures in a row.
         side: Side of each in px.
@@ -71,6 +71,7 @@ def write_contact_sheet(
             for x, y in points[:, :2]:
                 cv2.circle(picture, (int(x), int(y)), 1, (0, 255, 0), -1)
         tiles.append(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
+    columns = min(columns, len(tiles))
     full = len(tiles) // columns * columns
     rows = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, full, columns)]
     cv2.imwrite(str(path), np.concatenate(rows))

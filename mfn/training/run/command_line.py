@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from lightning.pytorch.cli import LightningCLI
 
+from mfn.training.run.run_folder import RunConfig
+
 
 def main(args: Sequence[str]) -> None:
     """Run Lightning's command line over the training system and the data module that a configuration names.
@@ -16,4 +18,4 @@ def main(args: Sequence[str]) -> None:
     """
     # Weights and moments that decay towards zero become denormal numbers, with which a CPU computes a hundred times slower.
     torch.set_flush_denormal(True)
-    LightningCLI(args=list(args), save_config_kwargs={"overwrite": True})
+    LightningCLI(args=list(args), save_config_callback=RunConfig)

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from mfn.training.checkpoints import load_matching, read_state
 from mfn.training.data.batch import CropBatch
+from mfn.training.metrics.crops import CropFigures
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
 from mfn.training.single_face.losses import TddfaLoss
 
 GRADIENT_CLIP = 10.0
+COPIES = 2  # of the network; a step of each counts as a step of the trainer
 
 
 class MetaJointModule(LightningModule):
@@ -28,7 +30,7 @@ class MetaJointModule(LightningModule):
 
     Args:
         network: Takes crops (B, 3, S, S); returns parameters.
-        schedule: Optimizer and learning rate of each copy; its steps are batches.
+        schedule: Optimizer and learning rate of each copy; its steps are batches. The trainer's `max_steps` counts both copies.
         look_ahead: Batches between two choices.
         weights: Weights to start from, safetensors or a checkpoint, of any network: tensors with the same name and shape are copied.
     """
@@ -49,6 +51,8 @@ class MetaJointModule(LightningModule):
         self.fwpdc, self.vdc = TddfaLoss("fwpdc"), TddfaLoss("vdc")
         self.schedule, self.look_ahead = schedule, look_ahead
         self.wins = {"fwpdc": 0, "vdc": 0}
+        self.figures = CropFigures()
+        self.save_hyperparameters(ignore=["network"])
 
     def forward(self, picture: Tensor) -> Tensor:
         """Return parameters (B, PARAMETER_SIZE) float32 for crops (B, 3, S, S) RGB, 0 to 255."""
@@ -91,14 +95,33 @@ class MetaJointModule(LightningModule):
         self.log("train/vdc_wins", self.wins["vdc"] / sum(self.wins.values()), batch_size=len(batch[0]))
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Stop the training at the end of the schedule. Lightning counts the steps of both copies."""
-        self.trainer.should_stop = self.global_step >= 2 * self.schedule.steps
+        """Stop the training at the end of a schedule that has one of its own. Lightning counts the steps of both copies."""
+        self.trainer.should_stop |= self.schedule.is_over(self.global_step // COPIES)
+
+    def _measure(self, batch: CropBatch, stage: str) -> None:
+        picture, target = batch
+        raw = self(picture.float())
+        self.log(f"{stage}/loss", self.vdc(raw, target)["vdc"], prog_bar=True, batch_size=len(picture), sync_dist=True)
+        self.figures.update(raw, target, picture.shape[-1])
 
     def validation_step(self, batch: CropBatch, _: int) -> None:
-        """Log the loss of a batch of fixed crops."""
-        self.log("val/loss", self._loss(self.network, self.vdc, batch), prog_bar=True, batch_size=len(batch[0]), sync_dist=True)
+        """Measure a batch of fixed crops."""
+        self._measure(batch, "val")
+
+    def test_step(self, batch: CropBatch, _: int) -> None:
+        """Measure a batch of fixed crops."""
+        self._measure(batch, "test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures of the validation: val/nme and so on."""
+        self.log_dict({f"val/{name}": value for name, value in self.figures.compute().items()})
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures of the test."""
+        self.log_dict({f"test/{name}": value for name, value in self.figures.compute().items()})
 
     def configure_optimizers(self) -> Any:
         """Return an optimizer and a schedule for each copy."""
-        both = [self.schedule.configure(network) for network in (self.network, self.other)]
+        steps = self.schedule.length(self.trainer) // (COPIES if self.schedule.steps is None else 1)
+        both = [self.schedule.configure(network, steps) for network in (self.network, self.other)]
         return [b["optimizer"] for b in both], [b["lr_scheduler"] for b in both]

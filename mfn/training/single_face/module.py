@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mfn.models.crop_regressor import CropRegressor
 from mfn.training.checkpoints import load_matching, read_state
 from mfn.training.data.batch import CropBatch, CropTargets
+from mfn.training.metrics.crops import CropFigures
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
 from mfn.training.single_face.losses import TddfaLoss
 
@@ -51,6 +52,8 @@ class SingleFaceModule(LightningModule):
         self.loss = loss
         self.schedule = schedule
         self.landmark_regression = landmark_regression
+        self.figures = CropFigures()
+        self.save_hyperparameters(ignore=["network", "loss"])
         if landmark_regression:
             if not isinstance(network, CropRegressor):
                 name = type(network).__name__
@@ -75,6 +78,8 @@ class SingleFaceModule(LightningModule):
             terms = self.loss(raw, target)
             if landmarks is not None:
                 terms = terms | {"landmark_regression": self.landmark_regression * self._landmark_error(landmarks, target)}
+        if stage != "train":
+            self.figures.update(raw, target, picture.shape[-1])
         total = torch.stack(list(terms.values())).sum()
         self.log(f"{stage}/loss", total, prog_bar=True, batch_size=len(picture), sync_dist=stage != "train")
         self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=len(picture), sync_dist=stage != "train")
@@ -90,8 +95,8 @@ class SingleFaceModule(LightningModule):
         return self._step(batch, "train")
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Stop the training at the end of the schedule."""
-        self.trainer.should_stop = self.global_step >= self.schedule.steps
+        """Stop the training at the end of a schedule that has one of its own."""
+        self.trainer.should_stop |= self.schedule.is_over(self.global_step)
 
     def validation_step(self, batch: CropBatch, _: int) -> None:
         """Log the losses of a batch of fixed crops."""
@@ -101,6 +106,14 @@ class SingleFaceModule(LightningModule):
         """Log the losses of a batch of fixed crops."""
         self._step(batch, "test")
 
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures of the validation: val/nme and so on."""
+        self.log_dict({f"val/{name}": value for name, value in self.figures.compute().items()})
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures of the test."""
+        self.log_dict({f"test/{name}": value for name, value in self.figures.compute().items()})
+
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and the schedule."""
-        return self.schedule.configure(self)
+        return self.schedule.configure(self, self.schedule.length(self.trainer))

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[3]
 BASE = "mfn/default.yaml"  # configurations without a seed of their own hold only what differs from it
 
 
+LOGGERS = ("tensorboard.yaml", "wandb.yaml")
 CONFIGS = sorted(str(p.relative_to(ROOT / "configs")) for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != "parts")
 
 
@@ -23,12 +24,12 @@ def test_configs_build(config):
     from lightning.pytorch import LightningDataModule, LightningModule
     from lightning.pytorch.cli import LightningCLI
 
-    whole = "seed_everything" in (ROOT / "configs" / config).read_text() or config.split("/")[0] not in ("mfn", "wandb.yaml")
+    whole = "seed_everything" in (ROOT / "configs" / config).read_text() or config.split("/")[0] not in ("mfn", *LOGGERS)
     files = [config] if whole else [BASE, config]
     args = [part for name in files for part in ("--config", str(ROOT / "configs" / name))]
-    args += ["--trainer.logger", "false"] if config != "wandb.yaml" else []
-    if config == "wandb.yaml":
-        pytest.importorskip("wandb")
+    args += ["--trainer.logger", "false"] if config not in LOGGERS else []
+    if config in LOGGERS:
+        pytest.importorskip(config.removesuffix(".yaml"))
     cli = LightningCLI(run=False, args=args, save_config_callback=None)
     assert isinstance(cli.model, LightningModule) and isinstance(cli.datamodule, LightningDataModule)
-    assert isinstance(cli.model.network, MFN) == (config.split("/")[0] in ("mfn", "wandb.yaml"))
+    assert isinstance(cli.model.network, MFN) == (config.split("/")[0] in ("mfn", *LOGGERS))

@@ -46,7 +46,7 @@ def test_sources_without_photos_have_drawn_backgrounds(heads, monkeypatch, capsy
     monkeypatch.setattr("mfn.training.packs.rendered_heads.BACKGROUND_PX", 40)
     pictures = PackSources(heads.folder / "nowhere", heads.folder, {}, heads).read()
     assert len(pictures.backgrounds) == 3 and pictures.weights == [1.0]
-    assert "drawn backgrounds are used" in capsys.readouterr().err
+    assert "there are no photos without faces" in capsys.readouterr().err
     train, val = (pictures.part(held)[0][0].faces.image for held in (False, True))
     assert len(train) and len(val) and not set(train) & set(val)
 

@@ -1,6 +1,6 @@
 """Compare short runs of one SFN: multi-scale branches, and each part of the training data.
 
-    python -m experiments.ablation.sfn multi=m1.onnx,m2.onnx,m3.onnx single=s1.onnx,s2.onnx,s3.onnx none=n.onnx --eval ../shared/eval
+    python -m experiments.accuracy.ablation.sfn multi=m1.onnx,m2.onnx,m3.onnx single=s1.onnx,s2.onnx,s3.onnx none=n.onnx --eval EVAL
 
 Several files of one name, separated by commas, are seeds. The first run is compared with every other one: the difference
 of each figure, with the 95 % confidence interval of the mean over seeds (Student's t; none for a single seed). MFN finds

@@ -1,6 +1,6 @@
 """Repeat the MFN poster's ablations on our data: scales of the labeler, scales of MFN, and joint training.
 
-    python -m experiments.ablation.mfn single-single=a.onnx single-multi=b.onnx multi-multi=c.onnx detection=d.onnx --eval ../shared/eval
+    python -m experiments.accuracy.ablation.mfn single-single=a.onnx single-multi=b.onnx multi-multi=c.onnx detection=d.onnx --eval EVAL
 
 The four runs:
 
@@ -11,7 +11,7 @@ The four runs:
 
 All runs are short and start from scratch: `mfn fit --config configs/mfn/default.yaml --config configs/mfn/short.yaml
 --data.labels LABELS`, with configs/mfn/single_scale.yaml or configs/mfn/detection.yaml. experiments.labels.from_network
-makes LABELS with the two SFNs of experiments.ablation.sfn. Several files of one name, separated by commas, are seeds.
+makes LABELS with the two SFNs of experiments.accuracy.ablation.sfn. Several files of one name, separated by commas, are seeds.
 
 The script measures aligned NME with the evaluation's own score.py (not for the detector, which predicts no points) and
 average precision on the group photos. It writes experiments/results/ablation/mfn_ablation.json and prints Markdown.

@@ -1,6 +1,6 @@
 """Measure whether the colors of the picture (mfn.fitting.photometric) improve the fits of landmarks alone.
 
-    python -m experiments.ablation.photometric --shared ../shared
+    python -m experiments.accuracy.ablation.photometric --shared ../shared
 
 Every `--every`-th picture of the evaluation sets is used, with one view of each face. PyTorch3D rasterizes if it is
 installed, else our own rasterizer, whose gradients are the same. The script writes

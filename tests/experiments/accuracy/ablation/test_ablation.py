@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.ablation import charts, mfn, sfn
+from experiments.accuracy.ablation import charts, mfn, sfn
 from experiments.accuracy.evaluation_sets import EVALUATION_SETS
 from experiments.common import RESULTS
 

@@ -1,6 +1,6 @@
 """Draw the four charts of the MFN poster from our own figures.
 
-    python -m experiments.ablation.charts
+    python -m experiments.accuracy.ablation.charts
 
 The script reads experiments/results/{ablation/mfn_ablation, accuracy/video_auc, speed/runtime, speed/runtime_small}.json
 and writes charts.md and four PNGs into experiments/results/ablation:
@@ -32,7 +32,7 @@ RUNS = {
 JOINT_RUNS = {"detection": "detector alone", "single-multi": "single-scale, joint", "multi-multi": "multi-scale, joint"}
 POSTER_NME = {"single-single": 2.89, "single-multi": 2.65, "multi-multi": 2.23}
 POSTER_AP = {"detection": 92.1, "single-multi": 98.2, "multi-multi": 98.8}
-HEADING = "# The four charts of the MFN poster, on our data\n\n`python -m experiments.ablation.charts` makes this page.\n"
+HEADING = "# The four charts of the MFN poster, on our data\n\n`python -m experiments.accuracy.ablation.charts` makes this page.\n"
 READING = """
 How to read them: (a) and (c) come from one run each. A run has 900 steps, starts from scratch and uses real photos only. Its network lacks
 the last two blocks, the local chain for the pose and the refinement step of today's network. The runs are far from finished (the shipped

@@ -1,0 +1,58 @@
+"""The folder of a run: the configuration that it saves, and what it says at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import SaveConfigCallback
+
+CONFIG = "config.yaml"
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """Return the folder of a run. Its checkpoints lie in `checkpoints`, and each run has a folder of its own, whatever its logger is."""
+    if not trainer.loggers:
+        return Path(trainer.default_root_dir)
+    logger = trainer.loggers[0]
+    version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
+    return Path(logger.save_dir or trainer.default_root_dir) / str(logger.name) / version
+
+
+class RunConfig(SaveConfigCallback):
+    """Save the configuration of a training into the folder of its run and in its loggers, and say at the end what to do next."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options | {"save_to_log_dir": False})
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write config.yaml, and give its values to the loggers, such as W&B."""
+        if stage != "fit":
+            return
+        folder = run_folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / CONFIG, skip_none=False, overwrite=True, multifile=False)
+        values = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(flat(values))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print where the checkpoint is, and the command that exports it."""
+        kept = trainer.checkpoint_callback
+        if trainer.is_global_zero and isinstance(kept, ModelCheckpoint) and kept.last_model_path:
+            command = f"mfn export --config {run_folder(trainer) / CONFIG} --checkpoint {kept.last_model_path} --out own.onnx"
+            print(f"wrote {kept.last_model_path}; next: {command}")
+
+
+def flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Return nested settings with names such as model.init_args.schedule.learning_rate."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{before}{name}.")
+        else:
+            found[f"{before}{name}"] = value if isinstance(value, (int, float, bool, str)) else str(value)
+    return found

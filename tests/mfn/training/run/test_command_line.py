@@ -1,0 +1,133 @@
+"""Training through the command line: named figures, checkpoints, going on, testing, loggers, several processes."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+import yaml  # noqa: E402
+
+from mfn.training.checkpoints import read_state  # noqa: E402
+from tests.helpers.training_runs import CONFIGS, DATA, QUIET, SCENES, fewer_backgrounds, run_folders, train  # noqa: E402
+
+FOUR_STEPS = ["--trainer.max_steps=4", "--trainer.limit_train_batches=2"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder in which all tests of this file train, so that heads are rendered once."""
+    return tmp_path_factory.mktemp("trainings")
+
+
+@pytest.fixture(autouse=True)
+def here(place, monkeypatch) -> None:
+    monkeypatch.chdir(place)
+    fewer_backgrounds(monkeypatch)
+
+
+def figures(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def whole(place) -> Path:
+    """The folder of a run of four steps, two epochs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        fewer_backgrounds(patch)
+        assert train("fit", *SCENES, *FOUR_STEPS, "--trainer.logger.name=whole") == 0
+    return run_folders(place / "runs" / "whole")[-1]
+
+
+def test_a_run_has_figures_a_configuration_and_drawings(whole):
+    names = figures(whole)[0].keys()
+    assert {"train/loss", "val/loss", "val/box_ap50", "val/box_recall50"} <= names
+    assert yaml.safe_load((whole / "config.yaml").read_text())["trainer"]["max_steps"] == 4
+    assert [path.name for path in sorted((whole / "overlays").iterdir())] == ["step-000002.jpg", "step-000004.jpg"]
+    hyper = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)["hyper_parameters"]
+    assert hyper["schedule"]["learning_rate"] == 0.002
+
+
+def test_going_on_from_a_checkpoint_is_the_same_training(whole, place):
+    half = ["--trainer.max_steps=2", "--trainer.limit_train_batches=2", "--model.schedule.steps=4", "--trainer.logger.name=half"]
+    assert train("fit", *SCENES, *half) == 0
+    middle = run_folders(place / "runs" / "half")[-1] / "checkpoints" / "last.ckpt"
+    rest = [*FOUR_STEPS, "--trainer.logger.name=rest", f"--ckpt_path={middle}"]
+    assert train("fit", *SCENES, *rest) == 0
+    last = run_folders(place / "runs" / "rest")[-1]
+    first, second = (torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True) for folder in (whole, last))
+    assert first["global_step"] == second["global_step"] == 4
+    for part in ("state_dict", "current_model_state"):  # the averaged weights, and those that are trained
+        for name, value in first[part].items():
+            torch.testing.assert_close(value, second[part][name], rtol=1e-3, atol=1e-4, msg=f"{part} {name}")
+
+
+def test_validate_and_test_read_a_checkpoint(whole, capsys):
+    for verb in ("validate", "test"):
+        assert train(verb, *SCENES, f"--ckpt_path={whole / 'checkpoints' / 'last.ckpt'}") == 0
+        text = capsys.readouterr().out
+        assert "box_ap50" in text and ("test/loss" if verb == "test" else "val/loss") in text
+
+
+def test_a_training_that_ends_inside_an_epoch_is_kept(place):
+    assert train("fit", *SCENES, "--trainer.max_steps=1", "--trainer.logger.name=short") == 0
+    (checkpoint,) = (place / "runs" / "short").rglob("last.ckpt")
+    assert read_state(checkpoint)
+
+
+def test_stopping_early_and_the_best_checkpoint_follow_a_figure(place):
+    stop = ["--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping", "--trainer.callbacks.monitor=val/box_ap50",
+            "--trainer.callbacks.mode=max", "--trainer.callbacks.patience=1"]  # fmt: skip
+    assert train("fit", *SCENES, *stop, "--trainer.max_steps=40", "--trainer.limit_train_batches=1", "--trainer.logger.name=stop") == 0
+    (checkpoint,) = (place / "runs" / "stop").rglob("last.ckpt")
+    assert torch.load(checkpoint, weights_only=True)["global_step"] < 40
+
+
+def test_fast_dev_run(place):
+    assert train("fit", *SCENES, "--trainer.fast_dev_run=1") == 0
+
+
+@pytest.mark.parametrize("config", ["tddfa/default.yaml", "others/mobileface.yaml"])
+def test_networks_of_one_face_are_tested(config, place, capsys):
+    data = ["--data.sources={}", "--data.rendered.count=24", *DATA, "--data.validation=1", *QUIET, "--trainer.precision=32-true"]
+    assert train("test", *data, "--trainer.logger=false", config=config) == 0
+    text = capsys.readouterr().out
+    assert "test/nme" in text and "test/yaw_error_deg" in text
+
+
+def test_each_run_of_wandb_keeps_its_configuration(place, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    once = ["--trainer.max_steps=1", "--trainer.limit_train_batches=1"]
+    for _ in range(2):
+        assert train("fit", f"--config={CONFIGS / 'wandb.yaml'}", *SCENES, *once) == 0
+        wandb.finish()
+    assert len(run_folders(place / "runs" / "wandb")) == 2
+
+
+def test_tensorboard(place):
+    pytest.importorskip("tensorboard")
+    assert train("fit", f"--config={CONFIGS / 'tensorboard.yaml'}", *SCENES, *FOUR_STEPS) == 0
+    (events,) = (place / "runs" / "tensorboard").rglob("events.out.*")
+    assert b"val/overlays" in events.read_bytes() and b"val/box_ap50" in events.read_bytes()
+
+
+def test_a_missing_pack_is_one_line(place, capsys):
+    assert train("fit", "--trainer.logger=false", config="mfn/default.yaml") == 2
+    assert "missing packs: data/faces/lfw.tar" in capsys.readouterr().err
+
+
+def test_two_processes(place):
+    two = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.logger.name=two"]
+    command = [sys.executable, "-m", "mfn", "fit", "--config", str(CONFIGS / "mfn" / "synthetic.yaml"), *SCENES, *FOUR_STEPS, *two]
+    environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (folder,) = run_folders(place / "runs" / "two")
+    assert any(row["val/box_ap50"] for row in figures(folder))
