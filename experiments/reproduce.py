@@ -259,6 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.first:
         for name in names[names.index(options.first) :]:
             (options.out / "stages" / f"{name}.json").unlink(missing_ok=True)
+            checkpoint(name, options).unlink(missing_ok=True)  # else a training would go on from it
     run_all(stages, options.out)
 
 
