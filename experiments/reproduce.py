@@ -151,7 +151,8 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     shipped = {"large": "mfn", "small": "mfn-small", "reader-float": "reader"}
     integers = tuple(module("mfn", "quantize", out / f"{a}.onnx", *tars, "--out", out / f"{b}.onnx", *few) for a, b in shipped.items())
     yield Stage("quantization", "networks of 8-bit integers", integers, 20)
-    measure = [module("mfn", "validate", "--config", out / last / "run" / "config.yaml", "--ckpt_path", checkpoint(last, options))]
+    config = ("--config", out / last / "run" / "config.yaml")
+    measure = [module("mfn", "validate", *config, "--ckpt_path", checkpoint(last, options), "--trainer.logger=false")]
     if options.eval:
         measure += [
             module("experiments.accuracy.benchmarks", "--eval", options.eval, "--weights", out / f"{name}.onnx",
