@@ -3,9 +3,9 @@
     python -m experiments.speed.batch.kills PHOTOS --pictures 120 --kills 5
 
 PHOTOS is a folder of pictures, which are copied until there are --pictures of them; one more is damaged. The command writes Parquet, once
-on Ray and once on processes. It is started with --resume and killed when a random number of further parts is done, --kills times; then it
-may end. What counts is whether each file of each table is, byte for byte, that of an unbroken run on processes. The script writes
-experiments/results/speed/batch/kills.json and ends with code 1 if a table differs.
+on a Ray cluster of one node and once on processes. It is started with --resume and killed when a random number of further parts is done,
+--kills times; then it may end. What counts is whether each file of each table is, byte for byte, that of an unbroken run on processes. The
+script writes experiments/results/speed/batch/kills.json and ends with code 1 if a table differs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from experiments.common import RESULTS, Figures, make_parser, save_report
@@ -58,11 +59,26 @@ def kill_once(command: Sequence[str], out: Path, chance: random.Random) -> int |
     return parts_done(out) if ended is None else None
 
 
-def broken_run(engine: str, photos: Path, out: Path, kills: int, weights: str) -> Figures:
+@contextmanager
+def arguments_of(engine: str) -> Iterator[list[str]]:
+    """Yield the arguments that choose an engine. For Ray a cluster of one node is started, which outlives the runs that are killed."""
+    if engine != "ray":
+        yield ["--engine", engine]
+        return
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    try:
+        yield ["--engine", "ray", "--address", cluster.address]
+    finally:
+        cluster.shutdown()
+
+
+def broken_run(engine: Sequence[str], photos: Path, out: Path, kills: int, weights: str) -> Figures:
     """Kill a job again and again, let it end, and return what happened."""
-    command = ["mfn", "batch", str(photos), "--out", str(out), "--engine", engine, "--workers", "2", "--resume"]
+    command = ["mfn", "batch", str(photos), "--out", str(out), *engine, "--workers", "2", "--resume"]
     command += ["--part", str(PART), "--weights", weights, "--quiet"]
-    chance = random.Random(engine)
+    chance = random.Random(0)
     moments = []
     while len(moments) < kills and (done := kill_once(command, out, chance)) is not None:
         moments.append(done)
@@ -93,7 +109,8 @@ def main() -> None:
             raise SystemExit(unbroken.errors)
         for engine in args.engines:
             out = Path(folder, f"{engine}.parquet")
-            found = broken_run(engine, photos, out, args.kills, args.weights)
+            with arguments_of(engine) as arguments:
+                found = broken_run(arguments, photos, out, args.kills, args.weights)
             found["same_files_as_the_unbroken_run"] = tables_of(out) == tables_of(whole)
             figures["engines"][engine] = found
             print(engine, found, flush=True)
