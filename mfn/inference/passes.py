@@ -21,7 +21,7 @@ MAX_TILE_AREA_PX = 2 << 20  # of the network input: at most 0.5 GB of feature ma
 OVERLAP_FACES = 3.6  # overlap of tiles, in heights of the smallest face that the network finds
 MARGIN_PX = 16  # between a face and an inner border of its tile, px of the network input
 SHARED_SIZES = 1.2  # a scale reports faces up to this times the smallest face of the next scale
-FILLED = 0.8  # in the smallest copy of the picture, its shorter side is this times the largest face that the network finds
+FILLED = 1.65  # in the smallest copy of the picture, its shorter side is this times the largest face of the network's range
 MIN_OWN = 0.85  # a scale that is not the first reports faces from this times the smallest face that the network finds
 MIN_FACES_ACROSS = 4.0  # the shorter side of a picture is at least this times the smallest wanted face
 
@@ -78,12 +78,12 @@ def plan_passes(height: int, width: int, min_face_px: float, limits: InputLimits
     shorter = min(height, width)
     min_face_px = min(min_face_px, shorter / MIN_FACES_ACROSS)
     factor = min(low / min_face_px, MAX_ENLARGEMENT)
-    smallest = min(factor, FILLED * high / shorter)
+    smallest = min(factor, FILLED * high / shorter, _whole_factor(height, width, limits))
     passes: list[Pass] = []
     while True:
         whole = _fits(height * factor, width * factor, limits)
         largest = high if whole else min(high, OVERLAP_FACES * low)
-        last = factor <= smallest * 1.001 or (whole and largest / factor >= shorter)
+        last = factor <= smallest * 1.001
         if last:
             largest = math.inf
         tiles = (Tile(0, 0, width, height),) if whole else _cover(height, width, factor, limits)
@@ -93,11 +93,18 @@ def plan_passes(height: int, width: int, min_face_px: float, limits: InputLimits
         factor = max(smallest, factor * SHARED_SIZES * low / largest)
 
 
+def _whole_factor(height: int, width: int, limits: InputLimits) -> float:
+    """Return the largest scale at which a picture of this size in px is read at once."""
+    if limits.fixed_size is not None:
+        return min(limits.fixed_size.height / height, limits.fixed_size.width / width)
+    return math.sqrt(MAX_TILE_AREA_PX / (height * width))
+
+
 def _fits(height: float, width: float, limits: InputLimits) -> bool:
     """Return whether an input of this size in px is read at once."""
     if limits.fixed_size is not None:
         return height <= limits.fixed_size.height + 0.5 and width <= limits.fixed_size.width + 0.5
-    return height * width <= MAX_TILE_AREA_PX
+    return height * width <= MAX_TILE_AREA_PX + 0.5
 
 
 def _cover(height: int, width: int, factor: float, limits: InputLimits) -> tuple[Tile, ...]:

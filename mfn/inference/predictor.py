@@ -23,7 +23,7 @@ from mfn.inference.letterbox import letterbox_image, make_letterbox, unletterbox
 from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS, REFERENCE_HEIGHT_PX, default_reader, find_model
 from mfn.inference.nms import merge
 from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
-from mfn.inference.reader import Reader
+from mfn.inference.reader import CANDIDATE_SCORE, Reader
 from mfn.inference.second_pass import SURE_SCORE, faces_in_picture, stretch_dim, views
 from mfn.inference.sessions.devices import choose_providers
 from mfn.inference.sessions.onnx_session import check_multi_face, open_session, read_metadata
@@ -211,13 +211,19 @@ class Predictor:
         """Find and read the faces of a picture (H, W, 3) uint8 RGB."""
         picture = stretch_dim(picture)
         passes = self.passes(picture.shape[0], picture.shape[1], video)
+        found = self._look(picture, passes, self.metadata.reader_batch if video else None)
+        if not video and not (found.score >= SURE_SCORE).any():
+            found = self._look_at_views(picture, passes[0].factor, found)
+        return found
+
+    def _look(self, picture: Image, passes: Sequence[Pass], count: int | None = None) -> Faces:
+        """Find the faces of a picture and read them, best score first. `count`: see `Reader.refine`."""
         found = self._find(picture, passes)
-        if not video and not (found.faces.score >= SURE_SCORE).any():
-            found = self._find_in_views(picture, passes[0].factor, found)
         if self.reader is None:
             return found.faces
-        count = self.metadata.reader_batch if video else None
-        return self.reader.refine(picture, found.faces, found.height_px, self.metadata.reader_rule, count)
+        faces = self.reader.refine(picture, found.faces, found.height_px, self.metadata.reader_rule, count)
+        faces = faces[faces.score >= self.score]
+        return faces[merge(faces.box, faces.score, np.ones(len(faces)))]
 
     def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
         """Find the faces of a picture in all tiles of all passes, each face once, best score first."""
@@ -238,22 +244,23 @@ class Predictor:
 
     def _find_in_tile(self, picture: Image, tile: Tile, factor: float) -> Faces:
         """Find the faces of a part of a picture, in px of the picture."""
+        lowest = self.score if self.reader is None else min(self.score, CANDIDATE_SCORE)
         box = make_letterbox(tile.height, tile.width, factor, self.limits.multiple, self.limits.fixed_size)
         pixels = letterbox_image(picture[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width], box)
-        raw = decode(self.cells(pixels[None]), box.height, box.width, score=self.score, strides=self.metadata.strides)
+        raw = decode(self.cells(pixels[None]), box.height, box.width, score=lowest, strides=self.metadata.strides)
         faces, corner = unletterbox(raw, box), np.array([tile.x, tile.y], np.float32)
         return faces.replace(box=faces.box + np.tile(corner, 2), center=faces.center + corner)
 
-    def _find_in_views(self, picture: Image, factor: float, best: _Found) -> _Found:
+    def _look_at_views(self, picture: Image, factor: float, best: Faces) -> Faces:
         """Look for sure faces in other views of a picture. The first views that hold more than `best` replace it."""
         unsure, (low, high) = best, self.limits.face_range
         for group in views(picture, high, factor):
             for view in group:
                 height, width = view.pixels.shape[:2]
-                found = self._find(view.pixels, plan_passes(height, width, low, self.limits))
-                sure = found.faces.score >= max(SURE_SCORE, self.score)
-                if found.faces.score[sure].sum() > best.faces.score.sum():
-                    best = _Found(faces_in_picture(found.faces[sure], view), found.height_px[sure])
+                found = self._look(view.pixels, plan_passes(height, width, low, self.limits))
+                sure = found.score >= max(SURE_SCORE, self.score)
+                if found.score[sure].sum() > best.score.sum():
+                    best = faces_in_picture(found[sure], view)
             if best is not unsure:
                 return best
         return best

@@ -1,10 +1,11 @@
-"""FaceReader: reads pose, identity and expression of one face from a small, upright crop of the picture's own pixels.
+"""FaceReader: reads one face from a small, upright crop of the picture's own pixels: whether it is a face, and all that a cell says of it.
 
 The branches are disentangled as in SFN: pose from global, identity from regional, expression from local features. A crop of 64 x 64 px
 holds nearly all that a face shows. A batch of 64 such crops costs about as much as the dense pass over the picture, so that the time
-stays the same for any number of faces.
+stays the same for any number of faces. A branch of its own tells faces from what the multi-face network took for one, and places the box:
+the second stage of a two-stage detector.
 
-Source: Chaudhuri, Vesdapunt and Wang, CVPR 2019, for the branches.
+Sources: Chaudhuri, Vesdapunt and Wang, CVPR 2019, for the branches; Ren et al., Faster R-CNN, NeurIPS 2015, for the second stage.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class ReaderBranch(nn.Sequential):
 
 
 class FaceReader(nn.Module):
-    """Predict raw parameters of the face in a crop, as of a cell that covers the crop.
+    """Predict the cell of the face in a crop: one cell that covers the crop (`mfn.structures.cells`).
 
     Args:
         widths: Channels at strides 2, 4, 8 and 16.
@@ -46,7 +47,7 @@ class FaceReader(nn.Module):
         hidden: Width of the hidden layer of each branch.
     """
 
-    kind: ClassVar[NetworkKind] = "parameters"
+    kind: ClassVar[NetworkKind] = "cell"
     crop_size_px: ClassVar[int] = 64
 
     def __init__(
@@ -66,12 +67,16 @@ class FaceReader(nn.Module):
         self.global_map = ConvBNReLU(c16, branch, 1)
         self.regional = nn.ModuleList([ConvBNReLU(c4, half, 3, 2), ConvBNReLU(half + c8, branch, 3, 2)])
         self.local = nn.ModuleList([ConvBNReLU(c2, half, 3, 2), ConvBNReLU(half + c4, half, 3, 2), ConvBNReLU(half + c8, branch, 3, 2)])
+        self.detection = nn.ModuleList(
+            [ConvBNReLU(c4, half, 3, 2), ConvBNReLU(half + c8, branch, 3, 2), ConvBNReLU(c16, branch, 1)]
+        )
+        self.box = ReaderBranch(2 * branch, hidden // 2, BRANCHES["box"])
         self.pose = ReaderBranch(branch, hidden, BRANCHES["pose"])
         self.identity = ReaderBranch(2 * branch, hidden, BRANCHES["identity"])
         self.expression = ReaderBranch(2 * branch, hidden, BRANCHES["expression"], start=EXPRESSION_BIAS)
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Return (B, PARAMETER_SIZE) raw parameters for crops (B, 3, 64, 64) RGB, 0 to 255."""
+        """Return raw cells (B, CELL_SIZE) for crops (B, 3, 64, 64) RGB, 0 to 255."""
         m2 = self.stages[0](picture / 64.0)
         m4 = self.stages[1](m2)
         m8 = self.stages[2](m4)
@@ -80,5 +85,7 @@ class FaceReader(nn.Module):
         regional = self.regional[1](torch.cat([self.regional[0](m4), m8], 1))
         local = self.local[1](torch.cat([self.local[0](m2), m4], 1))
         local = self.local[2](torch.cat([local, m8], 1))
+        place = self.detection[1](torch.cat([self.detection[0](m4), m8], 1))
+        box = self.box(torch.cat([place, self.detection[2](m16)], 1))
         identity = self.identity(torch.cat([regional, whole], 1))
-        return torch.cat([self.pose(whole), identity, self.expression(torch.cat([local, whole], 1))], 1)
+        return torch.cat([box, self.pose(whole), identity, self.expression(torch.cat([local, whole], 1))], 1)

@@ -134,12 +134,28 @@ def faces_from_crops(read: Mapping[str, NDArray[Any]], frames: CropFrames) -> di
     return {name: np.asarray(value, np.float32) for name, value in (placed | {n: read[n] for n in ("identity", "expression")}).items()}
 
 
+def boxes_from_crops(box: NDArray[Any], frames: CropFrames) -> NDArray[np.float32]:
+    """Convert boxes that were read in upright crops to px of the picture.
+
+    Args:
+        box: (N, 4) x1 y1 x2 y2 in px of the crops. Their sides are those of the box in the picture: they do not turn with the crop.
+        frames: The crops, from `upright_frames`.
+
+    Returns:
+        (N, 4) x1 y1 x2 y2 in px of the picture.
+    """
+    linear, offset = frames.matrix[:, :, :2], frames.matrix[:, :, 2]
+    half = (box[:, 2:] - box[:, :2]) / 2 / np.sqrt(np.linalg.det(linear))[:, None]
+    center = np.linalg.solve(linear, ((box[:, :2] + box[:, 2:]) / 2 - offset)[:, :, None])[:, :, 0]
+    return np.asarray(np.concatenate([center - half, center + half], 1), np.float32)
+
+
 def cut_crops(picture: NDArray[np.uint8], matrices: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
     """Cut square crops out of a picture.
 
     Args:
         picture: (H, W, 3) uint8.
-        matrices: (N, 2, 3) affine maps from px of the picture to px of the crop, without shear, as of `upright_frames`.
+        matrices: (N, 2, 3) affine maps from px of the picture to px of the crop, without shear, as of `upright_frames`. They may mirror.
         size_px: Side of a crop.
 
     Returns:
@@ -154,7 +170,7 @@ def cut_crops(picture: NDArray[np.uint8], matrices: NDArray[np.float64], size_px
     if not len(matrices):
         return crops
     linear, offset = matrices[:, :, :2], matrices[:, :, 2]
-    halvings = np.maximum(np.ceil(np.log2(_MIN_GAIN / np.sqrt(np.linalg.det(linear)))), 0).astype(int)
+    halvings = np.maximum(np.ceil(np.log2(_MIN_GAIN / np.sqrt(np.abs(np.linalg.det(linear))))), 0).astype(int)
     corners = np.array([[0, size_px, 0, size_px], [0, 0, size_px, size_px]])
     corners = np.linalg.solve(linear, corners - offset[:, :, None])  # (N, 2, 4)
     limit, step = np.array(picture.shape[1::-1]), 2 ** halvings[:, None]

@@ -13,11 +13,13 @@ from mfn.structures.cells import INPUT_MULTIPLE, STRIDES
 
 FORMAT = 1
 
-NetworkKind = Literal["multi_face", "parameters", "position_map", "dense"]
-"""What a network predicts: the cells of a whole picture, or, of the face in a crop, its parameters, a position map or dense landmarks."""
+NetworkKind = Literal["multi_face", "cell", "parameters", "position_map", "dense"]
+"""What a network predicts: the cells of a whole picture, or, of the face in a crop, its cell, its parameters, a position map or dense
+landmarks."""
 
 OUTPUT_NAMES: dict[NetworkKind, str] = {
     "multi_face": "cells",
+    "cell": "cell",
     "parameters": "parameters",
     "position_map": "position_map",
     "dense": "points",
@@ -33,15 +35,15 @@ class Size(NamedTuple):
 
 
 class FaceRange(NamedTuple):
-    """Height of the faces that a multi-face network finds reliably, in px of its input: of nine in ten or more.
+    """Height of the faces that a multi-face network finds and reads best, in px of its input.
 
     Attributes:
         min_px: Smaller faces are often missed. The scale of a picture follows from this.
-        max_px: Larger faces are often missed. They are looked for in a smaller copy of the picture.
+        max_px: Larger faces are looked for in a smaller copy of the picture.
     """
 
     min_px: float = 24.0
-    max_px: float = 400.0
+    max_px: float = 300.0
 
 
 class ReaderRule(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfn.inference.sessions.devices import CPU, Provider, start_session
-from mfn.structures.cells import CELL_SIZE, PARAMETER_SIZE
+from mfn.structures.cells import CELL_SIZE
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMetadata
 
@@ -83,7 +83,7 @@ def check_single_face(path: Path, session: onnxruntime.InferenceSession) -> Netw
     inputs = [(i.name, i.type, list(i.shape[1:])) for i in session.get_inputs()]
     outputs = [o.name for o in session.get_outputs()]
     expected = [("image", "tensor(uint8)", [CROP_SIZE, CROP_SIZE, 3])]
-    by_output = {name: kind for kind, name in OUTPUT_NAMES.items() if kind != "multi_face"}
+    by_output = {name: kind for kind, name in OUTPUT_NAMES.items() if kind not in ("multi_face", "cell")}
     kind = by_output.get(outputs[0]) if len(outputs) == 1 else None
     if inputs != expected or kind is None or (metadata is not None and metadata.kind != kind):
         raise ValueError(f"{path}: expected a single-face network, {expected} -> one of {list(by_output)}, got {inputs} -> {outputs}")
@@ -91,7 +91,7 @@ def check_single_face(path: Path, session: onnxruntime.InferenceSession) -> Netw
 
 
 def check_reader(path: Path, session: onnxruntime.InferenceSession) -> int:
-    """Check that a network reads parameters from square crops, and return the side of its crops in px.
+    """Check that a network reads cells from square crops, and return the side of its crops in px.
 
     Raises:
         ValueError: If it is another network.
@@ -100,7 +100,8 @@ def check_reader(path: Path, session: onnxruntime.InferenceSession) -> int:
     inputs = [(i.name, i.type, list(i.shape[1:])) for i in session.get_inputs()]
     outputs = [(o.name, o.shape[-1]) for o in session.get_outputs()]
     side = inputs[0][2][0] if len(inputs) == 1 and len(inputs[0][2]) == 3 else None
-    if not isinstance(side, int) or inputs != [("image", "tensor(uint8)", [side, side, 3])] or outputs != [("parameters", PARAMETER_SIZE)]:
-        expected = f"a face reader, `image` uint8 (B, S, S, 3) -> `parameters` (B, {PARAMETER_SIZE})"
+    wanted = [("image", "tensor(uint8)", [side, side, 3])], [(OUTPUT_NAMES["cell"], CELL_SIZE)]
+    if not isinstance(side, int) or (inputs, outputs) != wanted:
+        expected = f"a face reader, `image` uint8 (B, S, S, 3) -> `cell` (B, {CELL_SIZE})"
         raise ValueError(f"{path}: expected {expected}, got {inputs} -> {outputs}")
     return side

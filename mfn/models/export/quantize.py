@@ -74,7 +74,7 @@ def _read_metadata(model: onnx.ModelProto, source: Path) -> NetworkMetadata:
     metadata = NetworkMetadata.from_props({prop.key: prop.value for prop in model.metadata_props})
     if metadata is None:
         raise ValueError(f"{source}: expected a network with metadata, got a file of an older version; run `mfn export` again")
-    if metadata.kind not in ("multi_face", "parameters"):
+    if metadata.kind not in ("multi_face", "cell"):
         raise ValueError(f"{source}: expected a multi-face network or a face reader, got one of the kind {metadata.kind!r}")
     return metadata
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mfn.inference.single_face import nearest_points
 from mfn.models.position_map import MAP_SIZE
 from mfn.structures.camera import project_xy
-from mfn.structures.cells import read_parameters
+from mfn.structures.cells import PARAMETER_SIZE, read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH
 from mfn.structures.head_model import HeadModel, default_head_model
 from mfn.training.losses.face_loss import FaceLoss
@@ -37,7 +37,8 @@ TddfaKind = Literal["pdc", "wpdc", "fwpdc", "vdc"]
 
 
 def read_crops(raw: Tensor, size_px: int = CROP_SIZE) -> dict[str, Tensor]:
-    """Decode raw parameters (B, PARAMETER_SIZE) of crops of this side: the result of `read_parameters`, in px of the crop."""
+    """Decode raw parameters (B, PARAMETER_SIZE), or those in raw cells: the result of `read_parameters`, in px of crops of this side."""
+    raw = raw[:, -PARAMETER_SIZE:]  # a cell ends with its parameters
     center = raw.new_full((len(raw), 2), size_px / 2)
     pred: dict[str, Tensor] = read_parameters(raw, center, raw.new_full((len(raw),), size_px / CROP_CELLS), torch)
     return pred

@@ -10,7 +10,7 @@ import pytest
 from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL
 from mfn.inference.predictor import FailedPicture, PictureWarning, Predictor
 from mfn.inference.reader import Reader
-from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, PARAMETER_SIZE, grid
+from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, grid
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import DEFAULT_FACE_RANGE, FaceRange, NetworkMetadata, Size
 from retarget.io.images import write_image
@@ -26,7 +26,7 @@ def spotted(height: int, width: int, *cells: tuple[int, int], size: int = 16) ->
 
 @pytest.fixture(scope="module")
 def predictor(spots) -> Predictor:
-    return Predictor.load(spots, min_face_px=48, threads=1)
+    return Predictor.load(spots, reader=False, min_face_px=48, threads=1)
 
 
 def same(a: Faces, b: Faces) -> bool:
@@ -249,7 +249,9 @@ class FixedReader:
 
     def run(self, _: None, feed: dict) -> list:
         self.seen.append(len(feed["image"]))
-        return [np.zeros((len(feed["image"]), PARAMETER_SIZE), np.float32)]
+        cells = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
+        cells[:, SLICES["score"]] = 6  # all of them are faces
+        return [cells]
 
 
 def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mfn.inference.reader import Reader, choose_to_refine
+from mfn.inference.reader import SCORE_RULE, Reader, choose_to_refine, confirmed_score
 from mfn.structures.camera import rotation_from_euler
-from mfn.structures.cells import FRONTAL_6D, IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES
+from mfn.structures.cells import CELL_SIZE, FRONTAL_6D, IDENTITY_SIZE, SLICES
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import ReaderRule
 from retarget.arkit import EXPRESSION_NAMES
@@ -15,17 +15,18 @@ ALL = ReaderRule(np.inf, np.inf, np.inf, np.inf)
 
 
 class Session:
-    """A network that reads the same pose, given as a roll for each call, in every crop."""
+    """A network that reads the same pose, given as a roll for each call, and the same score and box in every crop."""
 
-    def __init__(self, *roll_deg: float) -> None:
-        self.roll_deg, self.seen = list(roll_deg) or [0.0], []
+    def __init__(self, *roll_deg: float, logit: float = 0.0, box: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)) -> None:
+        self.roll_deg, self.place, self.seen = list(roll_deg) or [0.0], [logit, *box], []
 
     def run(self, _: None, feed: dict) -> list:
         roll = self.roll_deg[min(len(self.seen), len(self.roll_deg) - 1)]
         self.seen.append(feed["image"])
-        raw = np.zeros((len(feed["image"]), PARAMETER_SIZE), np.float32)
+        raw = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
+        raw[:, :5] = self.place
         rows = rotation_from_euler(np.deg2rad([0, 0, roll]))[:2].ravel() - np.array(FRONTAL_6D)
-        raw[:, SLICES["rotation"].start - PARAMETERS.start : SLICES["rotation"].stop - PARAMETERS.start] = rows
+        raw[:, SLICES["rotation"]] = rows
         return [raw]
 
 
@@ -46,7 +47,7 @@ def faces_at(*roll_deg: float) -> Faces:
 
 def test_the_pose_is_read_upright_and_turned_back():
     rolls = [0.0, 30.0, 90.0, 179.0, -120.0]
-    found = Reader(Session(), 64).read(PICTURE, faces_at(*rolls))
+    found = Reader(Session(), 64).read(PICTURE, faces_at(*rolls)).faces
     np.testing.assert_allclose(found.pitch_yaw_roll_deg, [[0, 0, roll] for roll in rolls], atol=0.01)
     assert (np.abs(found.center - [180, 130]) < 60).all() and found.track.tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(found.scale, found.scale[0], rtol=0.3)
@@ -57,7 +58,7 @@ def test_the_rule_says_which_values_are_replaced():
     faces = faces_at(0, 0, 0)
     heights = np.array([10, 50, 90], np.float32)
     found = Reader(Session(), 64).refine(PICTURE, faces, heights, ReaderRule(pose_px=20, identity_px=60, mean_px=80))
-    assert found.refined.all() and found.box.tolist() == faces.box.tolist()
+    assert found.refined.all()
     np.testing.assert_allclose(found.expression[:2], 0.5)
     jaw, blink = EXPRESSION_NAMES.index("jawOpen"), EXPRESSION_NAMES.index("eyeBlinkLeft")
     np.testing.assert_allclose(found.expression[2, jaw], 0.5 * (0.5 + faces.expression[2, jaw]), err_msg="a tall face gets the mean")
@@ -86,12 +87,12 @@ def test_only_the_surest_faces_are_read():
 
 def test_a_face_that_is_turned_in_its_crop_is_read_again():
     session = Session(80, 0)
-    found = Reader(session, 64).read(PICTURE, faces_at(20))
+    found = Reader(session, 64).read(PICTURE, faces_at(20)).faces
     assert len(session.seen) == 2 and found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1)
     contradicting = Session(80, 90)  # the second reading does not confirm the first
-    found = Reader(contradicting, 64).read(PICTURE, faces_at(20))
+    found = Reader(contradicting, 64).read(PICTURE, faces_at(20)).faces
     assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1) and len(contradicting.seen) == 2
-    assert len(Reader(session, 64).read(PICTURE, faces_at(0)[[]])) == 0
+    assert len(Reader(session, 64).read(PICTURE, faces_at(0)[[]]).logit) == 0
 
 
 def test_the_surest_then_the_largest_faces_are_chosen():
@@ -100,3 +101,29 @@ def test_the_surest_then_the_largest_faces_are_chosen():
     )
     assert choose_to_refine(faces, 1).tolist() == [1] and choose_to_refine(faces, 3).tolist() == [0, 1, 3]
     assert choose_to_refine(faces, 9).tolist() == [0, 1, 2, 3] and choose_to_refine(faces[[]], 2).tolist() == []
+
+
+def test_both_networks_decide_how_sure_a_face_is():
+    faces = faces_at(0, 0, 0)
+    for logit in (-4.0, 0.0, 4.0):
+        found = Reader(Session(logit=logit), 64).refine(PICTURE, faces, np.ones(3), ALL, 2)
+        dense = np.log(faces.score[:2] / (1 - faces.score[:2]))
+        expected = 1 / (1 + np.exp(-(SCORE_RULE.dense * dense + SCORE_RULE.crop * logit + SCORE_RULE.bias)))
+        np.testing.assert_allclose(found.score[:2], expected, rtol=1e-4)
+        assert found.score[2] == faces.score[2], "a face that was not read keeps its score"
+    assert confirmed_score(np.array([0.0, 1.0], np.float32), np.zeros(2, np.float32)).tolist() == pytest.approx([0, 1], abs=1e-3)
+
+
+@pytest.mark.parametrize("roll", [0.0, 90.0])
+def test_the_box_is_placed_anew(roll):
+    """A cell moves its box by quarters of the crop's side. The crop is turned, the box in the picture is not."""
+    faces = faces_at(roll)
+    plain = Reader(Session(box=(0, 0, 0, 0)), 64).read(PICTURE, faces)
+    side = plain.box[0, 2] - plain.box[0, 0]
+    moved = Reader(Session(box=(0, 1, np.log(0.5), 0)), 64).read(PICTURE, faces)
+    middle, before = (moved.box[0, :2] + moved.box[0, 2:]) / 2, (plain.box[0, :2] + plain.box[0, 2:]) / 2
+    down = [0, side / 4] if roll == 0 else [-side / 4, 0]  # the crop's y axis points from the forehead to the chin
+    np.testing.assert_allclose(middle - before, down, atol=0.02 * side)
+    np.testing.assert_allclose(moved.box[0, 2:] - moved.box[0, :2], [side / 2, side], rtol=1e-3)
+    refined = Reader(Session(box=(0, 1, np.log(0.5), 0)), 64).refine(PICTURE, faces, np.ones(1), ALL)
+    np.testing.assert_allclose(refined.box, faces.box + SCORE_RULE.box * (moved.box - faces.box), rtol=1e-5)

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from mfn.models.face_reader import FaceReader  # noqa: E402
 from mfn.models.single_shot import SingleShot, Stem  # noqa: E402
-from mfn.structures.cells import CELL_SIZE, PARAMETER_SIZE, grid  # noqa: E402
+from mfn.structures.cells import CELL_SIZE, CELL_SIZE, grid  # noqa: E402
 
 
 def tiny_single_shot() -> SingleShot:
@@ -37,10 +37,10 @@ def test_before_training_there_is_no_face():
     assert cells[..., 0].sigmoid().max() < 0.1
 
 
-def test_the_reader_predicts_the_parameters_of_each_crop():
+def test_the_reader_predicts_a_cell_for_each_crop():
     torch.manual_seed(0)
     reader = FaceReader((8, 8, 8, 8), (0, 0, 0, 0), 8, 8).eval()
     crops = torch.rand(3, 3, reader.crop_size_px, reader.crop_size_px) * 255
-    parameters = reader(crops)
-    assert parameters.shape == (3, PARAMETER_SIZE)
-    torch.testing.assert_close(reader(crops[1:2]), parameters[1:2])
+    cells = reader(crops)
+    assert cells.shape == (3, CELL_SIZE)
+    torch.testing.assert_close(reader(crops[1:2]), cells[1:2])

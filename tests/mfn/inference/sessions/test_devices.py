@@ -103,7 +103,7 @@ def test_the_plugin_of_openvino_reads_the_same_faces(spots):
     picture[16:24, 32:40] = 255
     ours, theirs = (Predictor.load(spots, min_face_px=24, threads=1, device=device)(picture) for device in ("cpu", "openvino"))
     assert len(ours) == len(theirs) == 1 and theirs.refined.all()
-    np.testing.assert_allclose(theirs.box, ours.box, atol=0.1)
+    np.testing.assert_allclose(theirs.box, ours.box, atol=0.5)
     np.testing.assert_allclose(theirs.expression, ours.expression, atol=0.05)  # 8-bit values are rounded at other places
 
 

@@ -198,5 +198,5 @@ def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, hea
 def test_other_networks_are_no_face_readers(spots):
     from mfn.inference.reader import Reader
 
-    with pytest.raises(ValueError, match=r"spots.onnx: expected a face reader, `image` uint8 \(B, S, S, 3\) -> `parameters`"):
+    with pytest.raises(ValueError, match=r"spots.onnx: expected a face reader, `image` uint8 \(B, S, S, 3\) -> `cell`"):
         Reader.load(spots)
