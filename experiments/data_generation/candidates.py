@@ -1,7 +1,7 @@
 """Collect what a multi-face network takes for faces, right or wrong, so that the face reader learns to tell faces from the rest.
 
     python -m experiments.data_generation.candidates --data ../shared/data --out runs/candidates.npz
-    mfn fit --config configs/mfn/candidates.yaml --model.weights experiments/weights/face_reader.safetensors
+    mfn fit --config configs/others/candidates.yaml --model.weights experiments/weights/face_reader.safetensors
 
 The pictures are the photos of crowds with hand-drawn boxes, at their own size and smaller, and photos without faces. Photos that are held
 out for validation are left out. A candidate is a face if it overlaps a hand-drawn box that no better candidate has by an IoU of more

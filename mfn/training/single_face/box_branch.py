@@ -1,6 +1,6 @@
 """The training system of the face reader's box branch: is there a face in the crop, and where does its box lie?
 
-`mfn fit --config configs/mfn/candidates.yaml`
+`mfn fit --config configs/others/candidates.yaml`
 """
 
 from __future__ import annotations
