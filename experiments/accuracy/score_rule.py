@@ -1,4 +1,4 @@
-"""Choose how the scores and boxes of the multi-face network and of the face reader are combined (`mfn.inference.reader.ScoreRule`).
+"""Choose how the scores and boxes of the multi-face network and of the face reader are combined (`ScoreRule`).
 
     python -m experiments.accuracy.score_rule --data ../shared/data --network large
 
@@ -23,8 +23,8 @@ from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import default_reader, find_model
 from mfn.inference.nms import SAME_FACE_IOU, nms
 from mfn.inference.predictor import Predictor
-from mfn.inference.reader import SCORE_RULE
-from mfn.training.data.packs import held_out, read_pictures
+from mfn.inference.readers.face_reader import SCORE_RULE
+from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.images import Image
 
 RESULT = RESULTS / "accuracy" / "score_rule.json"

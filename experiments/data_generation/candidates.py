@@ -1,6 +1,6 @@
 """Collect what a multi-face network takes for faces, right or wrong, so that the face reader learns to tell faces from the rest.
 
-    python -m experiments.data_generation.candidates --data ../shared/data --out runs/candidates.npz
+    python -m experiments.data_generation.candidates --data data --out runs/candidates.npz
     mfn fit --config configs/others/candidates.yaml --model.weights experiments/weights/face_reader.safetensors
 
 The pictures are the photos of crowds with hand-drawn boxes, at their own size and smaller, and photos without faces. Photos that are held
@@ -25,7 +25,7 @@ from mfn.inference.predictor import Predictor
 from mfn.structures.boxes import box_iou
 from mfn.structures.crop_geometry import upright_frames
 from mfn.structures.head_model import default_head_model
-from mfn.training.data.packs import held_out, read_pictures
+from mfn.training.packs.reader import held_out, read_pictures
 from mfn.training.single_face.candidates import CROP_SIDE_PX, Candidates, write_candidates
 from retarget.io.images import Image
 

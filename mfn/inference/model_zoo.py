@@ -38,6 +38,7 @@ LIVE_MODEL: ModelName = "small"
 DEFAULT_WEIGHTS = MODELS[DEFAULT_MODEL].path
 SINGLE_FACE_WEIGHTS = weights_path("sfn.onnx")
 READER_WEIGHTS = weights_path("reader.onnx")
+EYE_READER_WEIGHTS = weights_path("eyes.onnx")
 
 
 def find_model(weights: str | Path) -> Model:
@@ -62,3 +63,8 @@ def find_model(weights: str | Path) -> Model:
 def default_reader() -> Path | None:
     """Return the file of the face reader that ships, or None in a package without one."""
     return READER_WEIGHTS if READER_WEIGHTS.is_file() else None
+
+
+def default_eye_reader() -> Path | None:
+    """Return the file of the eye reader that ships, or None in a package without one."""
+    return EYE_READER_WEIGHTS if EYE_READER_WEIGHTS.is_file() else None

@@ -1,6 +1,7 @@
 """`Predictor`: pictures in, `Faces` out. It runs the shipped networks with ONNX Runtime, without torch.
 
-A multi-face network finds the faces. Then a face reader reads each of them once more, from the picture's own pixels.
+A multi-face network finds the faces. Then a face reader reads each of them once more, and an eye reader each eye, from the picture's own
+pixels.
 
 Letters: B pictures in a batch, H W size of the network input in px, A cells, D numbers of a cell.
 """
@@ -20,10 +21,19 @@ from numpy.typing import NDArray
 
 from mfn.inference.decode import SCORE, decode
 from mfn.inference.letterbox import letterbox_image, make_letterbox, unletterbox
-from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS, REFERENCE_HEIGHT_PX, default_reader, find_model
+from mfn.inference.model_zoo import (
+    DEFAULT_MODEL,
+    MIN_FACE_PX,
+    MODELS,
+    REFERENCE_HEIGHT_PX,
+    default_eye_reader,
+    default_reader,
+    find_model,
+)
 from mfn.inference.nms import merge
 from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
-from mfn.inference.reader import CANDIDATE_SCORE, Reader
+from mfn.inference.readers.eye_reader import EyeReader
+from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
 from mfn.inference.second_pass import SURE_SCORE, faces_in_picture, stretch_dim, views
 from mfn.inference.sessions.devices import choose_providers
 from mfn.inference.sessions.onnx_session import check_multi_face, open_session, read_metadata
@@ -93,6 +103,7 @@ class Predictor:
         min_face_px: float | None = None,
         score: float = SCORE,
         reader: Reader | None = None,
+        eye_reader: EyeReader | None = None,
     ) -> None:
         """Wrap sessions of ONNX Runtime. Most programs use `load` instead.
 
@@ -100,13 +111,15 @@ class Predictor:
             session: A network with input `image` (B, H, W, 3) uint8 RGB and output `cells` (B, A, D).
             min_face_px, score: See `load`.
             reader: Reads the faces once more. None: they keep what the multi-face network predicts.
+            eye_reader: Reads the eyes of the faces that `reader` has read.
         """
         if min_face_px is not None and not SMALLEST_FACE_PX <= min_face_px < float("inf"):
             raise ValueError(f"expected a smallest face of {SMALLEST_FACE_PX:.0f} px or more, got {min_face_px:g}")
         if not 0 <= score <= 1:
             raise ValueError(f"expected a score from 0 to 1, got {score}")
         self.session = session
-        self.min_face_px, self.score, self.reader = min_face_px, score, reader
+        self.min_face_px, self.score = min_face_px, score
+        self.reader, self.eye_reader = reader, eye_reader
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
         self.frame_face_px = MODELS[DEFAULT_MODEL].min_face_px
@@ -138,7 +151,7 @@ class Predictor:
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: 16 px
                 in pictures; in frames of clips a share of the frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
-            reader: Whether a second network reads each face in a crop of its own (`Faces.refined`), or the path of such a network.
+            reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader.
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
             device: "cpu", "cuda", "coreml", "directml", "openvino", "tensorrt" or "rocm"; "cuda:1" is the second GPU. None: the CPU.
@@ -155,7 +168,11 @@ class Predictor:
         session = open_session(model.path, threads, chosen)
         check_multi_face(model.path, session)
         path = default_reader() if reader is True else Path(reader) if reader else None
-        predictor = cls(session, min_face_px=min_face_px, score=score, reader=Reader.load(path, threads, chosen) if path else None)
+        predictor = cls(session, min_face_px=min_face_px, score=score)
+        if path:
+            eyes = default_eye_reader()
+            predictor.reader = Reader.load(path, threads, chosen)
+            predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
         predictor.weights, predictor.frame_face_px = model.path, model.min_face_px
         options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
         predictor._load_options = options | {"score": score, "reader": reader, "threads": threads, "providers": chosen}
@@ -223,7 +240,8 @@ class Predictor:
             return found.faces
         faces = self.reader.refine(picture, found.faces, found.height_px, self.metadata.reader_rule, count)
         faces = faces[faces.score >= self.score]
-        return faces[merge(faces.box, faces.score, np.ones(len(faces)))]
+        faces = faces[merge(faces.box, faces.score, np.ones(len(faces)))]
+        return faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count)
 
     def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
         """Find the faces of a picture in all tiles of all passes, each face once, best score first."""

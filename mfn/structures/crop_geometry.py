@@ -1,7 +1,8 @@
-"""The square crops that single-face networks read: where they lie in the picture, and how they are cut out.
+"""The square crops that the networks of one face or eye read: where they lie in the picture, and how they are cut out.
 
-SFN reads crops of CROP_SIZE px around boxes. The face reader reads smaller crops in which the faces stand upright.
-Letters: N boxes or faces, S = `CROP_SIZE`.
+SFN reads crops of CROP_SIZE px around boxes. The face reader reads smaller crops in which the faces stand upright. The eye reader reads
+crops of single eyes: the left eye upright, the right one mirrored so that it looks like a left one.
+Letters: N boxes or faces, E = 2 N eyes, left and right of each face, S = `CROP_SIZE`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retarget.arkit import EXPRESSION_NAMES
 
 if TYPE_CHECKING:
     from mfn.structures.faces import Faces
@@ -24,6 +27,12 @@ CROP_MARGIN = 1.3
 """Side of the crop relative to the longer side of the face's box."""
 REACH = 1.1
 """Range of a position map relative to the crop's side: its values 0 to 1 span 0 to 1.1 sides, as in PRNet."""
+EYE_CROP_PX = 32
+EYE_CROP_M = 0.052  # side of a crop on the head: lids, brow and the folds below
+EYE_SHAPES = ("eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide")
+EYE_COLUMNS = np.array([[EXPRESSION_NAMES.index(shape + side) for shape in EYE_SHAPES] for side in ("Left", "Right")])
+"""(2, 7) columns of EYE_SHAPES in the 51 weights, for the left and the right eye."""
+_CORNERS = ((42, 45), (36, 39))  # of the left and the right eye, among the 68 landmarks
 _MIN_GAIN = 0.6  # crops that shrink the picture more than this are shrunk by area first
 _OVERSAMPLE = 1.2
 
@@ -186,3 +195,45 @@ def cut_crops(picture: NDArray[np.uint8], matrices: NDArray[np.float64], size_px
         warp = np.column_stack([a, matrix[:, 2] + matrix[:, :2] @ [x1, y1] + a @ [0.5, 0.5] - 0.5])
         cv2.warpAffine(part, warp, (size_px, size_px), crop, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
     return crops
+
+
+class EyeFrames(NamedTuple):
+    """Where the crops of the eyes lie.
+
+    Attributes:
+        matrix: (E, 2, 3) affine map from px of the picture to px of the crop. It mirrors right eyes.
+        direction: (E, 3) float32 unit vector in which the face looks, in the frame of the crop: x right, y down, z away.
+        side_px: (E,) side of the crop in px of the picture.
+    """
+
+    matrix: NDArray[np.float64]
+    direction: NDArray[np.float32]
+    side_px: NDArray[np.float64]
+
+
+def eye_frames(faces: Faces, model: HeadModel, size_px: int = EYE_CROP_PX, shown: float = 1.0) -> EyeFrames:
+    """Choose the crops of both eyes of faces.
+
+    Args:
+        faces: N faces in px of a picture.
+        model: The head model of their coefficients.
+        size_px: Side of a crop in px.
+        shown: Side of a crop relative to EYE_CROP_M, for crops with a margin.
+    """
+    rotation = faces.rotation.astype(np.float64)
+    angle = -np.arctan2(rotation[:, 0, 1], -rotation[:, 1, 1])  # the head's y axis points up in the crop
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.stack([cos, -sin, sin, cos], 1).reshape(-1, 2, 2)
+    looks = rotation[:, :, 2].copy()
+    looks[:, :2] = np.einsum("nij,nj->ni", turn, looks[:, :2])
+    landmarks = model.landmarks(faces, "ibug68")[:, :, :2].astype(np.float64)
+    side_px = np.maximum(faces.scale.astype(np.float64) * EYE_CROP_M * shown, 1e-3)
+    matrices, directions = [], []
+    for corners, mirror in zip(_CORNERS, (1.0, -1.0), strict=True):
+        linear = (size_px / side_px)[:, None, None] * np.array([[mirror, 0.0], [0.0, 1.0]]) @ turn
+        offset = size_px / 2 - np.einsum("nij,nj->ni", linear, landmarks[:, corners].mean(1))
+        matrices.append(np.concatenate([linear, offset[:, :, None]], 2))
+        directions.append(looks * [mirror, 1.0, 1.0])
+    return EyeFrames(
+        np.stack(matrices, 1).reshape(-1, 2, 3), np.stack(directions, 1).reshape(-1, 3).astype(np.float32), np.repeat(side_px, 2)
+    )

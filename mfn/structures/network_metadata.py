@@ -13,13 +13,14 @@ from mfn.structures.cells import INPUT_MULTIPLE, STRIDES
 
 FORMAT = 1
 
-NetworkKind = Literal["multi_face", "cell", "parameters", "position_map", "dense"]
-"""What a network predicts: the cells of a whole picture, or, of the face in a crop, its cell, its parameters, a position map or dense
-landmarks."""
+NetworkKind = Literal["multi_face", "cell", "eyes", "parameters", "position_map", "dense"]
+"""What a network predicts: the cells of a whole picture; or, of the face in a crop, its cell, its parameters, a position map or dense
+landmarks; or the shapes of the eye in a crop."""
 
 OUTPUT_NAMES: dict[NetworkKind, str] = {
     "multi_face": "cells",
     "cell": "cell",
+    "eyes": "eyes",
     "parameters": "parameters",
     "position_map": "position_map",
     "dense": "points",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mfn.inference.sessions.devices import CPU, Provider, start_session
 from mfn.structures.cells import CELL_SIZE
-from mfn.structures.crop_geometry import CROP_SIZE
+from mfn.structures.crop_geometry import CROP_SIZE, EYE_CROP_PX, EYE_SHAPES
 from mfn.structures.network_metadata import OUTPUT_NAMES, NetworkKind, NetworkMetadata
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def check_single_face(path: Path, session: onnxruntime.InferenceSession) -> Netw
     inputs = [(i.name, i.type, list(i.shape[1:])) for i in session.get_inputs()]
     outputs = [o.name for o in session.get_outputs()]
     expected = [("image", "tensor(uint8)", [CROP_SIZE, CROP_SIZE, 3])]
-    by_output = {name: kind for kind, name in OUTPUT_NAMES.items() if kind not in ("multi_face", "cell")}
+    by_output = {name: kind for kind, name in OUTPUT_NAMES.items() if kind not in ("multi_face", "cell", "eyes")}
     kind = by_output.get(outputs[0]) if len(outputs) == 1 else None
     if inputs != expected or kind is None or (metadata is not None and metadata.kind != kind):
         raise ValueError(f"{path}: expected a single-face network, {expected} -> one of {list(by_output)}, got {inputs} -> {outputs}")
@@ -105,3 +105,18 @@ def check_reader(path: Path, session: onnxruntime.InferenceSession) -> int:
         expected = f"a face reader, `image` uint8 (B, S, S, 3) -> `cell` (B, {CELL_SIZE})"
         raise ValueError(f"{path}: expected {expected}, got {inputs} -> {outputs}")
     return side
+
+
+def check_eye_reader(path: Path, session: onnxruntime.InferenceSession) -> None:
+    """Check that a network reads eyes.
+
+    Raises:
+        ValueError: If it is another network.
+    """
+    read_metadata(path, session)
+    inputs = [(i.name, i.type, list(i.shape[1:])) for i in session.get_inputs()]
+    outputs = [(o.name, o.shape[-1]) for o in session.get_outputs()]
+    wanted = [("image", "tensor(uint8)", [EYE_CROP_PX, EYE_CROP_PX, 3]), ("direction", "tensor(float)", [3])]
+    if inputs != wanted or outputs != [(OUTPUT_NAMES["eyes"], len(EYE_SHAPES))]:
+        expected = f"an eye reader, `image` uint8 (E, {EYE_CROP_PX}, {EYE_CROP_PX}, 3), `direction` (E, 3) -> `eyes` (E, {len(EYE_SHAPES)})"
+        raise ValueError(f"{path}: expected {expected}, got {inputs} -> {outputs}")

@@ -44,10 +44,10 @@ class PictureInput(nn.Module):
         self.network = network
         self.cast_first = cast_first
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the network's float32 output for pictures (B, H, W, 3) uint8 RGB."""
+    def forward(self, image: Tensor, *other: Tensor) -> Tensor:
+        """Return the network's float32 output for pictures (B, H, W, 3) uint8 RGB and its other inputs."""
         picture = image.float().permute(0, 3, 1, 2) if self.cast_first else image.permute(0, 3, 1, 2).float()
-        output: Tensor = self.network(picture)
+        output: Tensor = self.network(picture, *other)
         return output
 
 
@@ -134,13 +134,16 @@ def _write(network: nn.Module, metadata: NetworkMetadata, form: OnnxForm, path: 
 
     output = OUTPUT_NAMES[metadata.kind]
     height, width = _example_size(metadata, form)
+    inputs = {"image": torch.zeros(form.batch or 1, height, width, 3, dtype=torch.uint8)}
+    if metadata.kind == "eyes":
+        inputs["direction"] = torch.zeros(form.batch or 1, 3)
     torch.onnx.export(
         PictureInput(network, not form.is_plain).eval().to(memory_format=torch.contiguous_format),
-        (torch.zeros(form.batch or 1, height, width, 3, dtype=torch.uint8),),
+        tuple(inputs.values()),
         str(path),
         dynamo=False,
         opset_version=form.opset,
-        input_names=["image"],
+        input_names=list(inputs),
         output_names=[output],
         dynamic_axes=_dynamic_axes(metadata, form),
     )
@@ -168,7 +171,7 @@ def _dynamic_axes(metadata: NetworkMetadata, form: OnnxForm) -> dict[str, dict[i
     image, output = ({}, {}) if form.batch else ({0: "B"}, {0: "B"})
     if metadata.kind == "multi_face" and form.size is None:
         image, output = image | {1: "H", 2: "W"}, output | {1: "A"}
-    return {"image": image, OUTPUT_NAMES[metadata.kind]: output}
+    return {"image": image, OUTPUT_NAMES[metadata.kind]: output} | ({"direction": output} if metadata.kind == "eyes" else {})
 
 
 def store_weights_fp16(model: Any) -> None:

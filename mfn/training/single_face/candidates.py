@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from mfn.models.face_reader import FaceReader
 from mfn.structures.crop_geometry import CROP_CELLS, cut_crops
-from mfn.training.data.packs import held_out, read_pictures
+from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
 
@@ -185,7 +185,7 @@ class CandidateData(LightningDataModule):
         workers: Processes that cut crops.
         seed: Of the random choices.
 
-    Every 25th photo of the file is for validation (`mfn.training.data.packs.held_out`, counted among the photos with candidates).
+    Every 25th photo of the file is for validation (`mfn.training.packs.reader.held_out`, counted among the photos with candidates).
     """
 
     def __init__(self, candidates: Path, scenes: Path, backgrounds: Path, batch_size: int = 192, workers: int = 1, seed: int = 0) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL
 from mfn.inference.predictor import FailedPicture, PictureWarning, Predictor
-from mfn.inference.reader import Reader
+from mfn.inference.readers.face_reader import Reader
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, grid
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import DEFAULT_FACE_RANGE, FaceRange, NetworkMetadata, Size

@@ -164,7 +164,7 @@ def test_the_command_and_its_error_messages(plain, tmp_path, capsys):
 
 
 def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, head_model):
-    from mfn.inference.reader import Reader
+    from mfn.inference.readers.face_reader import Reader
     from mfn.models.face_reader import FaceReader
     from tests.helpers.faces import random_faces
 
@@ -196,7 +196,7 @@ def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, hea
 
 
 def test_other_networks_are_no_face_readers(spots):
-    from mfn.inference.reader import Reader
+    from mfn.inference.readers.face_reader import Reader
 
     with pytest.raises(ValueError, match=r"spots.onnx: expected a face reader, `image` uint8 \(B, S, S, 3\) -> `cell`"):
         Reader.load(spots)

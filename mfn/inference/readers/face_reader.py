@@ -56,7 +56,7 @@ class ScoreRule(NamedTuple):
     box: float
 
 
-SCORE_RULE = ScoreRule(dense=1.0, crop=0.7, bias=-1.1, box=0.75)
+SCORE_RULE = ScoreRule(dense=1.0, crop=0.7, bias=-0.9, box=0.75)
 CANDIDATE_SCORE = 0.1
 """Smallest probability by the multi-face network of what the reader looks at."""
 

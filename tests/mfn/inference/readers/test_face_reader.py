@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mfn.inference.reader import SCORE_RULE, Reader, choose_to_refine, confirmed_score
+from mfn.inference.readers.face_reader import SCORE_RULE, Reader, choose_to_refine, confirmed_score
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.cells import CELL_SIZE, FRONTAL_6D, IDENTITY_SIZE, SLICES
 from mfn.structures.faces import Faces

@@ -1,0 +1,1 @@
+"""Networks that read a face once more, from the picture's own pixels: the face reader, and the eye reader."""

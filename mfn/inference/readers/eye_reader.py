@@ -1,0 +1,93 @@
+"""`EyeReader`: reads lids, gaze, squint and opening of each eye of faces whose place and pose are known.
+
+Letters: N faces, E = 2 N eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfn.inference.sessions.devices import CPU, Provider
+from mfn.inference.sessions.onnx_session import check_eye_reader, open_session
+from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, cut_crops, eye_frames
+from mfn.structures.faces import Faces
+from mfn.structures.head_model import default_head_model
+from retarget.io.images import Image
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_BATCH = 128
+HIDDEN_DIRECTION = 0.77
+"""An eye keeps its values where the face is turned so far, sine of the yaw, that the nose hides it: 50 degrees."""
+MIN_SIDE_PX = 5.0
+"""An eye keeps its values where its crop has a smaller side in the picture: a face of about 15 px."""
+
+
+class EyeReader:
+    """Reads the eyes of faces."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        """Wrap a session of ONNX Runtime. Most programs use `Predictor`, which loads an eye reader itself.
+
+        Args:
+            session: A network with inputs `image` (E, 32, 32, 3) uint8 RGB and `direction` (E, 3), and output `eyes` (E, 7).
+        """
+        self.session = session
+        self.model = default_head_model()
+
+    @classmethod
+    def load(cls, path: Path, threads: int = 0, providers: Sequence[Provider] = (CPU,)) -> EyeReader:
+        """Load an eye reader.
+
+        Args:
+            path: An ONNX file that `mfn export` made of an `EyeReader`.
+            threads: CPU cores that one call uses; 0 for all.
+            providers: Execution providers of ONNX Runtime, the preferred one first.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is another network.
+        """
+        session = open_session(path, threads, providers)
+        check_eye_reader(path, session)
+        return cls(session)
+
+    def refine(self, picture: Image, faces: Faces, count: int | None = None) -> Faces:
+        """Replace the shapes of the eyes of faces by those that are read in crops of each eye.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            faces: N faces in px of the picture. Only those with `refined` set are read.
+            count: Number of faces whose eyes the network reads, K, for a fixed time: the first K, and empty crops if there are fewer.
+                None: all faces.
+        """
+        rows = np.flatnonzero(faces.refined)[:count]
+        if not len(rows) and not count:
+            return faces
+        frames = eye_frames(faces[rows], self.model)
+        weights = self._run(cut_crops(picture, frames.matrix, EYE_CROP_PX), frames.direction, 2 * (count or 0))
+        seen = (frames.direction[:, 0] < HIDDEN_DIRECTION) & (frames.side_px >= MIN_SIDE_PX)
+        expression = faces.expression.copy()
+        for side, columns in enumerate(EYE_COLUMNS):
+            read = np.flatnonzero(seen[side::2])
+            expression[np.ix_(rows[read], columns)] = weights[side::2][read]
+        return faces.replace(expression=expression)
+
+    def _run(self, crops: NDArray[np.uint8], direction: NDArray[np.float32], pad_to: int) -> NDArray[np.float32]:
+        """Run the network on crops (E, 32, 32, 3) in batches -> weights (E, 7) in [0, 1]."""
+        count = len(crops)
+        if count < pad_to:
+            crops = np.concatenate([crops, np.zeros((pad_to - count, *crops.shape[1:]), np.uint8)])
+            direction = np.concatenate([direction, np.zeros((pad_to - count, 3), np.float32)])
+        parts = [
+            self.session.run(None, {"image": crops[i : i + _BATCH], "direction": direction[i : i + _BATCH]})[0]
+            for i in range(0, len(crops), _BATCH)
+        ]
+        raw = np.concatenate([np.zeros((0, len(EYE_SHAPES)), np.float32), *parts])[:count]
+        return np.asarray(1 / (1 + np.exp(-raw)), np.float32)

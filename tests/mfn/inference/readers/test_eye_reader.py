@@ -1,0 +1,106 @@
+"""The eye reader: whose eyes it reads, and where the values go."""
+
+import numpy as np
+import pytest
+
+from mfn.inference.readers.eye_reader import EyeReader
+from mfn.structures.camera import rotation_from_euler
+from mfn.structures.cells import IDENTITY_SIZE
+from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, cut_crops, eye_frames
+from mfn.structures.faces import Faces
+from mfn.structures.head_model import HeadModel
+from retarget.arkit import EXPRESSION_NAMES
+
+PICTURE = np.full((300, 400, 3), 90, np.uint8)
+BLINKS = [EXPRESSION_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
+
+
+class Brightness:
+    """A network that takes bright eyes for shut ones."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def run(self, _: None, feed: dict) -> list:
+        assert len(feed["direction"]) == len(feed["image"]) and feed["image"].shape[1:] == (EYE_CROP_PX, EYE_CROP_PX, 3)
+        self.seen.append(len(feed["image"]))
+        raw = np.zeros((len(feed["image"]), len(EYE_SHAPES)), np.float32)
+        middle = feed["image"][:, 12:20, 12:20].astype(np.float32).mean((1, 2, 3))
+        raw[:, 0] = np.where(middle > 150, 8, -8)
+        return [raw]
+
+
+def faces_at(yaw_deg: float = 0.0, roll_deg: float = 0.0, count: int = 1, scale: float = 800.0) -> Faces:
+    return Faces(
+        image=np.zeros(count),
+        box=np.tile([150, 80, 260, 220], (count, 1)),
+        score=np.full(count, 0.9),
+        rotation=np.tile(rotation_from_euler(np.deg2rad([0, yaw_deg, roll_deg])), (count, 1, 1)),
+        scale=np.full(count, scale),
+        center=np.tile([200, 150], (count, 1)),
+        identity=np.zeros((count, IDENTITY_SIZE)),
+        expression=np.full((count, 51), 0.3),
+        track=np.full(count, -1),
+        refined=np.ones(count, bool),
+    )
+
+
+def lit(faces: Faces, eye: int) -> np.ndarray:
+    """The picture with a bright spot on the left (0) or right (1) eye of the first face."""
+    matrix = eye_frames(faces, HeadModel.load()).matrix[eye]
+    x, y = np.linalg.solve(matrix[:, :2], np.array([EYE_CROP_PX / 2] * 2) - matrix[:, 2]).astype(int)
+    picture = PICTURE.copy()
+    picture[y - 12 : y + 12, x - 12 : x + 12] = 255
+    return picture
+
+
+@pytest.mark.parametrize("roll", [0.0, 60.0, 180.0])
+@pytest.mark.parametrize("eye", [0, 1])
+def test_each_eye_is_read_by_itself(eye, roll):
+    faces = faces_at(roll_deg=roll)
+    found = EyeReader(Brightness()).refine(lit(faces, eye), faces)
+    assert found.expression[0, BLINKS[eye]] > 0.99 and found.expression[0, BLINKS[1 - eye]] < 0.01
+    others = np.setdiff1d(np.arange(51), EYE_COLUMNS)
+    np.testing.assert_array_equal(found.expression[0, others], faces.expression[0, others])
+
+
+def test_the_right_eye_is_mirrored_and_lies_on_the_other_side():
+    frames = eye_frames(faces_at(yaw_deg=20), HeadModel.load())
+    left, right = np.linalg.det(frames.matrix[:, :, :2])
+    assert left > 0 > right and left == pytest.approx(-right)
+    assert frames.direction[0, 0] == pytest.approx(-frames.direction[1, 0]) and frames.direction[0, 2] < -0.9
+    centers = [np.linalg.solve(m[:, :2], np.array([16, 16]) - m[:, 2]) for m in frames.matrix]
+    assert centers[0][0] > centers[1][0], "the subject's left eye lies on the right of the picture"
+    assert cut_crops(PICTURE, frames.matrix, EYE_CROP_PX).shape == (2, EYE_CROP_PX, EYE_CROP_PX, 3)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_eye_behind_the_nose_keeps_its_value(sign):
+    faces = faces_at(yaw_deg=70.0 * sign)
+    found = EyeReader(Brightness()).refine(PICTURE, faces)
+    kept = np.flatnonzero(found.expression[0, BLINKS] == faces.expression[0, BLINKS])
+    hidden = int(np.argmax(eye_frames(faces, HeadModel.load()).direction[:, 0]))
+    assert kept.tolist() == [hidden]
+
+
+def test_tiny_faces_and_faces_that_were_not_read_keep_their_values():
+    tiny = faces_at(scale=60.0)
+    assert EyeReader(Brightness()).refine(PICTURE, tiny) == tiny
+    unread = faces_at().replace(refined=np.zeros(1, bool))
+    session = Brightness()
+    assert EyeReader(session).refine(PICTURE, unread) == unread and not session.seen
+
+
+def test_a_fixed_number_of_eyes_is_read():
+    session = Brightness()
+    reader = EyeReader(session)
+    found = reader.refine(PICTURE, faces_at(count=5), 3)
+    assert session.seen == [6] and (found.expression[:3, BLINKS[0]] < 0.01).all() and (found.expression[3:, BLINKS[0]] > 0.2).all()
+    assert len(reader.refine(PICTURE, faces_at(count=0), 3)) == 0 and session.seen == [6, 6]
+    reader.refine(PICTURE, faces_at(count=100))
+    assert session.seen[2:] == [128, 72]
+
+
+def test_other_networks_are_no_eye_readers(spots):
+    with pytest.raises(ValueError, match=r"spots.onnx: expected an eye reader, `image` uint8 \(E, 32, 32, 3\), `direction`"):
+        EyeReader.load(spots)

@@ -1,0 +1,84 @@
+"""The training of the eye reader: the crops, how they are drawn, and that it learns."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from lightning.pytorch import Trainer  # noqa: E402
+
+from mfn.models.export.to_onnx import write_onnx  # noqa: E402
+from mfn.models.eye_reader import EyeReader  # noqa: E402
+from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES  # noqa: E402
+from mfn.training.optimizer import OneCycle  # noqa: E402
+from mfn.training.packs.reader import Pack  # noqa: E402
+from mfn.training.single_face.eyes import STORED_PX, EyeBatches, EyeModule, Eyes, augment, cut_eyes, strength  # noqa: E402
+from tests.helpers.faces import random_faces  # noqa: E402
+
+
+def a_pack(count: int = 6) -> Pack:
+    faces = random_faces(count).replace(image=np.arange(count), center=np.full((count, 2), 60), scale=np.full(count, 500))
+    pictures = [np.random.default_rng(i).integers(0, 256, (120, 120, 3)).astype(np.uint8) for i in range(count)]
+    labeled = np.arange(count) != 2
+    return Pack("p", pictures, faces, labeled, np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+
+
+def test_both_eyes_of_labeled_faces_are_cut():
+    pack = a_pack()
+    eyes = cut_eyes([pack, a_pack(3)], [3.0, 1.0])
+    assert eyes.crops.shape == (14, STORED_PX, STORED_PX, 3) and eyes.crops.dtype == np.uint8
+    np.testing.assert_array_equal(eyes.shapes[0], pack.faces.expression[0, EYE_COLUMNS[0]])
+    np.testing.assert_array_equal(eyes.shapes[1], pack.faces.expression[0, EYE_COLUMNS[1]])
+    plain = eyes.weight / strength(eyes.shapes)
+    assert plain[:10].sum() == pytest.approx(3) and plain[10:].sum() == pytest.approx(1)
+    with pytest.raises(ValueError, match="expected packs with labeled faces, got none"):
+        cut_eyes([], [])
+
+
+def test_eyes_that_show_something_are_drawn_more_often():
+    shapes = np.zeros((2, len(EYE_SHAPES)), np.float32)
+    shapes[1, 0] = 0.9
+    assert strength(shapes).tolist() == [1, 6]
+    eyes = Eyes(np.zeros((2, STORED_PX, STORED_PX, 3), np.uint8), np.zeros((2, 3), np.float32), shapes, strength(shapes))
+    batch = next(iter(EyeBatches(eyes, 700, 0)))
+    assert batch.picture.shape == (700, 3, STORED_PX, STORED_PX) and 540 < int((batch.shapes[:, 0] > 0.5).sum()) < 660
+    assert [len(b.shapes) for b in EyeBatches(cut_eyes([a_pack()], [1.0]), 4, 0, once=True)] == [4, 4, 2]
+
+
+def test_augmented_crops_keep_their_middle():
+    torch.manual_seed(0)
+    picture = torch.zeros(64, 3, STORED_PX, STORED_PX, dtype=torch.uint8)
+    middle = slice(STORED_PX // 2 - 5, STORED_PX // 2 + 5)
+    picture[:, :, middle, middle] = 255
+    batch = next(iter(EyeBatches(cut_eyes([a_pack()], [1.0]), 64, 0)))._replace(picture=picture)
+    x, direction = augment(batch)
+    assert x.shape == (64, 3, EYE_CROP_PX, EYE_CROP_PX) and 0 <= x.min() and x.max() <= 255
+    assert (x[:, :, 12:20, 12:20].mean((1, 2, 3)) > x[:, :, :4, :4].mean((1, 2, 3))).float().mean() > 0.9
+    assert 0 < (direction - batch.direction).abs().mean() < 0.1
+
+
+def test_it_learns_whether_an_eye_is_bright_and_is_exported(tmp_path):
+    torch.manual_seed(0)
+    bright = np.arange(64) % 2
+    crops = np.where(bright[:, None, None, None], 200, 60).astype(np.uint8) * np.ones((1, STORED_PX, STORED_PX, 3), np.uint8)
+    shapes = np.zeros((64, len(EYE_SHAPES)), np.float32)
+    shapes[:, 0] = bright
+    eyes = Eyes(crops, np.tile(np.float32([0, 0, -1]), (64, 1)), shapes, np.ones(64))
+    module = EyeModule(EyeReader((8, 8, 8), 16), OneCycle(learning_rate=0.01, steps=40, warmup=1))
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=1, limit_train_batches=40, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0,
+    )
+    loader = torch.utils.data.DataLoader
+    trainer.fit(module, loader(EyeBatches(eyes, 32, 0), batch_size=None), loader(EyeBatches(eyes, 16, 0, once=True), batch_size=None))
+    figures = trainer.callback_metrics
+    assert figures["val/eyeBlink_r"] > 0.9 and figures["val/wink_gain"] > 0.4
+    write_onnx(module.network.eval(), tmp_path / "eyes.onnx")
+    from mfn.inference.readers.eye_reader import EyeReader as Reader
+
+    session = Reader.load(tmp_path / "eyes.onnx", threads=1).session
+    images, direction = crops[:3, :EYE_CROP_PX, :EYE_CROP_PX], np.tile(np.float32([0, 0, -1]), (3, 1))
+    with torch.no_grad():
+        expected = module.network(torch.from_numpy(images).permute(0, 3, 1, 2).float(), torch.from_numpy(direction)).numpy()
+    np.testing.assert_allclose(session.run(None, {"image": images, "direction": direction})[0], expected, atol=0.02)
