@@ -21,7 +21,7 @@ MAX_TILE_AREA_PX = 2 << 20  # of the network input: at most 0.5 GB of feature ma
 OVERLAP_FACES = 3.6  # overlap of tiles, in heights of the smallest face that the network finds
 MARGIN_PX = 16  # between a face and an inner border of its tile, px of the network input
 SHARED_SIZES = 1.2  # a scale reports faces up to this times the smallest face of the next scale
-FILLED = 4 / 3  # in the smallest copy of the picture, its shorter side is this times the largest face of the network's range
+FILLED = 1.65  # in the smallest copy of the picture, its shorter side is this times the largest face of the network's range
 MIN_OWN = 0.85  # a scale that is not the first reports faces from this times the smallest face that the network finds
 MIN_FACES_ACROSS = 4.0  # the shorter side of a picture is at least this times the smallest wanted face
 

@@ -16,6 +16,7 @@ SHIPPED = {
     "sfn": "configs/sfn/default.yaml",
     "single_shot": "configs/others/single_shot.yaml",
     "face_reader": "configs/others/face_reader.yaml",
+    "eye_reader": "configs/others/eye_reader.yaml",
 }
 
 
