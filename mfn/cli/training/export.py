@@ -58,8 +58,9 @@ def _export(arguments: Sequence[str]) -> int:
     if not form.is_plain:
         print(f"wrote {out}: a network for another runtime; docs/guides/devices.md has the commands")
         return EXIT_DONE
-    use = "a face reader; `mfn quantize`" if hasattr(network, "crop_size_px") else f"the network for --weights {out}; `mfn quantize`"
-    print(f"wrote {out}: {use} makes it twice as fast")
+    kind = getattr(network, "kind", "")
+    use = {"cell": "a face reader; `mfn quantize` makes it twice as fast", "eyes": "an eye reader"}
+    print(f"wrote {out}: {use.get(kind, f'the network for --weights {out}; `mfn quantize` makes it twice as fast')}")
     return EXIT_DONE
 
 
