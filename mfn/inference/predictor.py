@@ -151,7 +151,8 @@ class Predictor:
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: 16 px
                 in pictures; in frames of clips a share of the frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
-            reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader.
+            reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network
+                without metadata, of an older version or of others, gets a reader only by its path.
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
             device: "cpu", "cuda", "coreml", "directml", "openvino", "tensorrt" or "rocm"; "cuda:1" is the second GPU. None: the CPU.
@@ -166,8 +167,8 @@ class Predictor:
             raise ValueError(f"expected a number of threads, or 0 for all cores, got {threads}")
         chosen = choose_providers(device, providers)
         session = open_session(model.path, threads, chosen)
-        check_multi_face(model.path, session)
-        path = default_reader() if reader is True else Path(reader) if reader else None
+        known = check_multi_face(model.path, session) is not None
+        path = (default_reader() if known else None) if reader is True else Path(reader) if reader else None
         predictor = cls(session, min_face_px=min_face_px, score=score)
         if path:
             eyes = default_eye_reader()

@@ -2,7 +2,7 @@
 
 Each cell of four strides (8 to 64) predicts objectness, box, pose, identity and expression, as `mfn.models.mfn` does. That network runs its
 backbone on the picture at full, half and quarter size; this one computes a feature pyramid from a stem of stride 4, which costs about half
-the multiplications per pixel. It is meant to find and place faces; `mfn.models.face_reader` then reads the expression from crops.
+the multiplications per pixel. It is meant to find and place faces; `mfn.models.readers.face_reader` then reads the expression from crops.
 
 Status: an experiment. After 128,000 scenes it still finds fewer faces than MFN, so no shipped file holds it.
 """

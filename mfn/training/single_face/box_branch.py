@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torchmetrics.classification import BinaryAUROC
 
-from mfn.models.face_reader import FaceReader
+from mfn.models.readers.face_reader import FaceReader
 from mfn.structures.cells import SLICES
 from mfn.training.checkpoints import load_matching, read_state
 from mfn.training.device.photometric_augment import degrade, jitter_colors

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from mfn.models.face_reader import FaceReader
+from mfn.models.readers.face_reader import FaceReader
 from mfn.structures.crop_geometry import CROP_CELLS, cut_crops
 from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.files import atomic_write

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from mfn.models.eye_reader import EyeReader
+from mfn.models.readers.eye_reader import EyeReader
 from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, cut_crops, eye_frames
 from mfn.structures.head_model import default_head_model
 from mfn.training.checkpoints import load_matching, read_state

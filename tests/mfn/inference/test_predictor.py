@@ -257,7 +257,7 @@ class FixedReader:
 def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):
     session = FixedReader()
     predictor = Predictor.load(spots, min_face_px=48, threads=1)
-    predictor.reader = Reader(session, 64)
+    predictor.reader, predictor.eye_reader = Reader(session, 64), None
     predictor.metadata = replace(predictor.metadata, reader_batch=2)
     picture = spotted(768, 1280, (10, 20), (30, 60), (30, 20))
     still, frame = predictor(picture), predictor(picture, video=True)

@@ -3,7 +3,7 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-from mfn.models.face_reader import FaceReader  # noqa: E402
+from mfn.models.readers.face_reader import FaceReader  # noqa: E402
 from mfn.models.single_shot import SingleShot, Stem  # noqa: E402
 from mfn.structures.cells import CELL_SIZE, grid  # noqa: E402
 

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from mfn.inference.model_zoo import READER_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.inference.sessions import devices
 from mfn.inference.sessions.devices import CPU, DEVICES, Provider, choose_providers, start_session
@@ -101,7 +102,9 @@ def test_the_plugin_of_openvino_reads_the_same_faces(spots):
     pytest.importorskip("onnxruntime_ep_openvino", reason="needs the extra openvino")
     picture = np.zeros((96, 160, 3), np.uint8)
     picture[16:24, 32:40] = 255
-    ours, theirs = (Predictor.load(spots, min_face_px=24, threads=1, device=device)(picture) for device in ("cpu", "openvino"))
+    ours, theirs = (
+        Predictor.load(spots, min_face_px=24, reader=READER_WEIGHTS, threads=1, device=device)(picture) for device in ("cpu", "openvino")
+    )
     assert len(ours) == len(theirs) == 1 and theirs.refined.all()
     np.testing.assert_allclose(theirs.box, ours.box, atol=0.5)
     np.testing.assert_allclose(theirs.expression, ours.expression, atol=0.05)  # 8-bit values are rounded at other places

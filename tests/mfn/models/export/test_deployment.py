@@ -11,7 +11,7 @@ import onnxruntime  # noqa: E402
 from mfn.inference.predictor import Predictor  # noqa: E402
 from mfn.models.export.deployment import OnnxForm  # noqa: E402
 from mfn.models.export.to_onnx import write_onnx  # noqa: E402
-from mfn.models.face_reader import FaceReader  # noqa: E402
+from mfn.models.readers.face_reader import FaceReader  # noqa: E402
 from mfn.structures.network_metadata import Size  # noqa: E402
 from tests.helpers.training import tiny_mfn  # noqa: E402
 

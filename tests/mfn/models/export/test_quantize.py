@@ -165,7 +165,7 @@ def test_the_command_and_its_error_messages(plain, tmp_path, capsys):
 
 def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, head_model):
     from mfn.inference.readers.face_reader import Reader
-    from mfn.models.face_reader import FaceReader
+    from mfn.models.readers.face_reader import FaceReader
     from tests.helpers.faces import random_faces
 
     torch.manual_seed(0)

@@ -12,7 +12,7 @@ pytest.importorskip("lightning")
 
 from lightning.pytorch import Trainer  # noqa: E402
 
-from mfn.models.face_reader import FaceReader  # noqa: E402
+from mfn.models.readers.face_reader import FaceReader  # noqa: E402
 from mfn.structures.cells import CELL_SIZE, read_boxes  # noqa: E402
 from mfn.training.optimizer import OneCycle  # noqa: E402
 from mfn.training.single_face.box_branch import BoxBranchModule  # noqa: E402

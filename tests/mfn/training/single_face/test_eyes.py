@@ -9,7 +9,7 @@ pytest.importorskip("lightning")
 from lightning.pytorch import Trainer  # noqa: E402
 
 from mfn.models.export.to_onnx import write_onnx  # noqa: E402
-from mfn.models.eye_reader import EyeReader  # noqa: E402
+from mfn.models.readers.eye_reader import EyeReader  # noqa: E402
 from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES  # noqa: E402
 from mfn.training.optimizer import OneCycle  # noqa: E402
 from mfn.training.packs.reader import Pack  # noqa: E402
