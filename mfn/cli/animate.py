@@ -27,8 +27,7 @@ from retarget.io.command_line import (
     seconds,
     whole_number,
 )
-from retarget.io.interrupt import GracefulInterrupt
-from retarget.io.progress import Progress
+from retarget.io.progress import GracefulInterrupt, Progress
 from retarget.io.scene_arguments import add_scene_arguments
 from retarget.rig.joints.find import JointNames
 from retarget.rig.names.response import AREA_NAMES, parse_strength

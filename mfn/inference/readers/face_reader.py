@@ -41,7 +41,7 @@ _MIN_PROBABILITY = 1e-6
 
 
 class ScoreRule(NamedTuple):
-    """How the score and the box of a face follow from both networks. Chosen by experiments/accuracy/score_rule.py.
+    """How the score and the box of a face follow from both networks. Chosen by experiments/accuracy/ablation/score_rule.py.
 
     The probability of a face is sigmoid(dense * d + crop * c + bias) of the logits d of the multi-face network and c of the reader.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.accuracy.runtimes import difference, run_onnxruntime, run_openvino
+from experiments.speed.runtimes import difference, run_onnxruntime, run_openvino
 
 
 @pytest.fixture

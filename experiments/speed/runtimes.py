@@ -1,10 +1,10 @@
 """Compare what other runtimes compute from an exported network with what ONNX Runtime computes.
 
-    python -m experiments.accuracy.runtimes reader=reader-fixed.onnx --litert reader=litert/reader-fixed_float32.tflite
+    python -m experiments.speed.runtimes reader=reader-fixed.onnx --litert reader=litert/reader-fixed_float32.tflite
 
 Each NAME=FILE.onnx has a fixed shape (`mfn export --batch`, for the network of whole pictures also `--size`). It runs on the same random
 pixels in ONNX Runtime, in OpenVINO where the package is installed, and in LiteRT where a converted file is given. The script writes the
-largest and the mean difference to experiments/results/accuracy/runtimes.json.
+largest and the mean difference to experiments/results/speed/runtimes.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from experiments.common import RESULTS, Figures, make_parser, save_report, split_named
 
-RESULT = RESULTS / "accuracy" / "runtimes.json"
+RESULT = RESULTS / "speed" / "runtimes.json"
 Output = NDArray[np.float32]
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from retarget.io.interrupt import GracefulInterrupt
+from retarget.io.progress import GracefulInterrupt
 
 
 def test_ctrl_c_is_a_request_that_is_taken_once():

@@ -1,11 +1,11 @@
 """Choose how the scores and boxes of the multi-face network and of the face reader are combined (`ScoreRule`).
 
-    python -m experiments.accuracy.score_rule --data ../shared/data --network large
+    python -m experiments.accuracy.ablation.score_rule --data ../shared/data --network large
 
 The photos are held out from training: every 25th photo of crowds with hand-drawn boxes, at its own size and smaller, and every fifth
 photo without faces. For each weight of the reader's logit and each share of its box, the script reports the average precision at
 an IoU of 0.4; and for the rule in use, recall and precision for several limits of the sum of the logits, with the number of
-photos without faces in which a face is found. The script writes experiments/results/accuracy/score_rule.json.
+photos without faces in which a face is found. The script writes experiments/results/ablation/score_rule.json.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mfn.inference.readers.face_reader import SCORE_RULE
 from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.images import Image
 
-RESULT = RESULTS / "accuracy" / "score_rule.json"
+RESULT = RESULTS / "ablation" / "score_rule.json"
 SHRINKS = (1.0, 0.4, 0.25)
 EVERY_BACKGROUND = 5
 MIN_SCORE = 0.04
