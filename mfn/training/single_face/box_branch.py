@@ -74,8 +74,8 @@ class BoxBranchModule(LightningModule):
         return total
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Stop the training at the end of the schedule."""
-        self.trainer.should_stop = self.global_step >= self.schedule.steps
+        """Stop the training at the end of a schedule that has one of its own."""
+        self.trainer.should_stop |= self.schedule.is_over(self.global_step)
 
     def validation_step(self, batch: CandidateBatch, _: int) -> None:
         """Log the losses, and the area under the ROC curve of the score, of held-out candidates."""
@@ -88,4 +88,4 @@ class BoxBranchModule(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and the schedule."""
-        return self.schedule.configure(self)
+        return self.schedule.configure(self, self.schedule.length(self.trainer))

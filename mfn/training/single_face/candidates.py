@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from mfn.models.readers.face_reader import FaceReader
 from mfn.structures.crop_geometry import CROP_CELLS, cut_crops
+from mfn.training.data.workers import EndlessBatches
 from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
@@ -146,16 +147,18 @@ class CandidateBatches(IterableDataset[CandidateBatch]):
         self.candidates, self.pictures, self.batch_size, self.seed, self.augment = candidates, pictures, batch_size, seed, augment
 
     def __iter__(self) -> Iterator[CandidateBatch]:
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([self.seed, info.id if info else 0])
         if not self.augment:
+            rng = np.random.default_rng(self.seed)
             rows = np.arange(len(self.candidates.score))
             yield from (self.batch(rows[i : i + self.batch_size], rng) for i in range(0, len(rows), self.batch_size))
             return
         faces, others = np.flatnonzero(self.candidates.is_face), np.flatnonzero(~self.candidates.is_face)
         count = round(FACE_SHARE * self.batch_size)
-        while True:
-            yield self.batch(np.r_[rng.choice(faces, count), rng.choice(others, self.batch_size - count)], rng)
+
+        def draw(rng: np.random.Generator) -> CandidateBatch:
+            return self.batch(np.r_[rng.choice(faces, count), rng.choice(others, self.batch_size - count)], rng)
+
+        yield from EndlessBatches(draw, self.seed)
 
     def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> CandidateBatch:
         """Return the crops of some candidates."""

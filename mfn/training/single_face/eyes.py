@@ -21,7 +21,7 @@ from mfn.models.readers.eye_reader import EyeReader
 from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, cut_crops, eye_frames
 from mfn.structures.head_model import default_head_model
 from mfn.training.checkpoints import load_matching, read_state
-from mfn.training.data.workers import worker_rng
+from mfn.training.data.workers import EndlessBatches
 from mfn.training.device.photometric_augment import degrade, jitter_colors
 from mfn.training.losses.terms import expression_gain
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
@@ -116,9 +116,8 @@ class EyeBatches(IterableDataset[EyeBatch]):
         if self.once:
             yield from (self._batch(np.arange(i, min(i + self.batch_size, count))) for i in range(0, count, self.batch_size))
             return
-        rng, total = worker_rng(self.seed), np.cumsum(self.eyes.weight)
-        while True:
-            yield self._batch(np.searchsorted(total, rng.random(self.batch_size) * total[-1]))
+        total = np.cumsum(self.eyes.weight)
+        yield from EndlessBatches(lambda rng: self._batch(np.searchsorted(total, rng.random(self.batch_size) * total[-1])), self.seed)
 
     def _batch(self, rows: NDArray[np.int64]) -> EyeBatch:
         crops, direction, shapes = (torch.from_numpy(values[rows]) for values in self.eyes[:3])
@@ -212,8 +211,8 @@ class EyeModule(LightningModule):
         return total
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Stop the training at the end of the schedule."""
-        self.trainer.should_stop = self.global_step >= self.schedule.steps
+        """Stop the training at the end of a schedule that has one of its own."""
+        self.trainer.should_stop |= self.schedule.is_over(self.global_step)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the eyes of the last validation."""
@@ -241,4 +240,4 @@ class EyeModule(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and the schedule."""
-        return self.schedule.configure(self)
+        return self.schedule.configure(self, self.schedule.length(self.trainer))
