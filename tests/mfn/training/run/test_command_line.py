@@ -13,7 +13,7 @@ pytest.importorskip("lightning")
 import yaml  # noqa: E402
 
 from mfn.training.checkpoints import read_state  # noqa: E402
-from tests.helpers.training_runs import CONFIGS, DATA, QUIET, SCENES, fewer_backgrounds, run_folders, train  # noqa: E402
+from tests.mfn.training.run.runs import CONFIGS, DATA, QUIET, SCENES, fewer_backgrounds, run_folders, train  # noqa: E402
 
 FOUR_STEPS = ["--trainer.max_steps=4", "--trainer.limit_train_batches=2"]
 

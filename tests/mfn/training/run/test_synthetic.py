@@ -8,7 +8,7 @@ pytest.importorskip("onnx")
 from mfn.cli.main import main  # noqa: E402
 from retarget.io.images import write_image  # noqa: E402
 from tests.helpers.training import two_face_scene  # noqa: E402
-from tests.helpers.training_runs import SCENES, fewer_backgrounds, train  # noqa: E402
+from tests.mfn.training.run.runs import SCENES, fewer_backgrounds, train  # noqa: E402
 
 
 def test_training_without_a_photo(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mfn.cli.main import main
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[4] / "configs"
 NETWORK = [
     "--model.network.backbone.widths=[8,8,16,16,16]",
     "--model.network.context=[16,16]",
