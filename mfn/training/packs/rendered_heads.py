@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,12 @@ def run_in_processes(work: Callable[[int], Any], numbers: Sequence[int], process
         _generator()
     results = []
     context = multiprocessing.get_context("fork" if can_fork else "spawn")
-    with Progress() as progress, context.Pool(min(processes or cores(), len(numbers)), _limit_threads) as pool:
+    # Not multiprocessing.Pool: its end may wait forever for a worker that it starts anew at that moment.
+    pool = ProcessPoolExecutor(min(processes or cores(), len(numbers)), context, _limit_threads)
+    with Progress() as progress, pool:
         progress.note(f"rendering {what}; later runs read them from there")
         show = progress.bar("parts")
-        for result in pool.imap(work, numbers):
+        for result in pool.map(work, numbers):
             results.append(result)
             show(len(results), len(numbers))
     return results
