@@ -10,6 +10,7 @@ from experiments.speed import devices, drawing, rig, runtime, speed_accuracy
 from experiments.speed.engine import rate
 from experiments.speed.large_picture import CELL_PX, measure, scatter
 from mfn.inference.predictor import Predictor
+from mfn.structures.network_metadata import NetworkMetadata, Size
 from retarget import load_rig
 from retarget.rig.avatars import find_avatar
 from tests.helpers.experiments import one_face
@@ -105,8 +106,12 @@ def test_the_people_of_the_drawing_stand_side_by_side():
     assert len(take) == len(drawing.NAMES) and (np.diff(take.translation[:, 0]) > 0).all()
 
 
-def test_devices_are_measured_or_said_to_be_missing(spots):
-    options = argparse.Namespace(weights=spots, batches=[1, 2], seconds=0.0)
+def test_devices_are_measured_or_said_to_be_missing(spots, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(spots)  # with metadata, so that the face reader takes part
+    onnx.helper.set_model_props(model, NetworkMetadata("multi_face", Size(160, 96)).to_props())
+    onnx.save(model, str(tmp_path / "named.onnx"))
+    options = argparse.Namespace(weights=str(tmp_path / "named.onnx"), batches=[1, 2], seconds=0.0)
     frame = np.zeros((90, 160, 3), np.uint8)
     found = {device: devices.measure_device(device, options, frame, spots) for device in ("cpu", "rocm")}
     names = ["network, batch 1", "network, batch 2", "face reader, 64 crops, frames", "predictor, frames", "float32 network, fixed shape"]
