@@ -142,7 +142,7 @@ class Studio:
             ssl_certfile=options.certificate, ssl_keyfile=options.key, ssl_verify=False, max_file_size=limits.max_bytes, footer_links=[],
             run_history=False, enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False, state_session_capacity=1000,
             app_kwargs={"middleware": [Middleware(Gate, uploads=self.folder, limits=limits)]},
-            _frontend=False,  # else a machine that needs 3 s for the first answer is told to share the page on the internet
+            _frontend=False,  # without it, Gradio stops where the server needs more than 3 s for its first answer
             **look(),
         )  # fmt: skip
         try:
