@@ -139,11 +139,24 @@ def test_a_phone_is_wide_enough(browser, studio, tmp_path):
             assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0], tab
 
 
-def test_a_clip_becomes_a_video_and_a_scene(browser, studio, clip, tmp_path):
+@pytest.fixture
+def moving_clip(tmp_path) -> Path:
+    """Write a clip of one second at 20 frames/s with a white spot that goes to the right."""
+    path = tmp_path / "moving.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20.0, (640, 384))
+    for i in range(20):
+        frame = np.full((384, 640, 3), i * 4, np.uint8)
+        frame[80:120, 160 + i : 200 + i] = 255
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def test_a_clip_becomes_a_video_and_a_scene(browser, studio, moving_clip, tmp_path):
     pytest.importorskip("av", reason="writing a video needs PyAV")
     with visit(browser, studio) as page:
         page.get_by_role("tab", name="Clip").click()
-        drop(page, "clip", Path(clip))
+        drop(page, "clip", moving_clip)
         page.get_by_text("2 people found").wait_for()
         for number in (0, 1):
             page.locator(f"#clip-keep-{number} input").uncheck()
