@@ -100,3 +100,7 @@ def test_ci_runs_every_check():
     text = script.read_text(encoding="utf-8")
     assert script.stat().st_mode & 0o100
     assert all(word in text for word in (".[dev]", "ruff", "mypy", "lint-imports", "mkdocs", ".ci/package", "pytest"))
+    (nightly,) = (line for line in text.splitlines() if line.startswith("[[") and "--nightly" in line)
+    for given, passed in (("--nightly -x tests", "--slow -x tests"), ("-x tests", "-x tests"), ("", "")):
+        command = ["bash", "-euc", f'{nightly}\necho "$@"', "run", *given.split()]
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == passed
