@@ -6,7 +6,7 @@ A pack SOURCE consists of
                         picture of each face with landmarks of MediaPipe; `box_scale` and `box_score` are missing in a
                         pack of hand-drawn boxes;
     LABELS/SOURCE.npz   `face`, `rotation`, `scale`, `center`, `identity`, `expression`, `box` and `ok`, as `mfn annotate` and
-                        `experiments/labels/fit.py` write them.
+                        `experiments/labels/fit.py` write them; of rendered heads also `track`, the number of the person.
 """
 
 from __future__ import annotations
@@ -71,10 +71,17 @@ class Pack:
     def held_out(self) -> NDArray[np.bool_]:
         """Return (P,) True for the pictures that are for validation.
 
-        Where none of them or all of them would hold faces, they are chosen among the pictures with faces. A single picture with faces is
-        for training.
+        In a pack of rendered heads, whose people are known, these are all pictures of some people. Else they are single pictures. Where
+        none of them or all of them would hold faces, they are chosen among the pictures with faces. A single picture with faces is for
+        training.
         """
         held = held_out(len(self.pictures))
+        people = np.unique(self.faces.track)
+        if len(people) > 1 and people[0] >= 0:
+            held[:] = False
+            chosen = people[1:][held_out(len(people) - 1)]
+            held[self.faces.image[np.isin(self.faces.track, chosen)]] = True
+            return held
         shown = np.unique(self.faces.image)
         if len(shown) and held[shown].all() | (~held[shown]).all():
             held[:] = False
@@ -195,7 +202,7 @@ def _read_labels(path: Path | None, face_picture: NDArray[np.int32]) -> tuple[Fa
     faces = Faces(
         image=face_picture[values["face"]],
         score=np.ones(count, np.float32),
-        track=np.full(count, -1, np.int32),
+        track=values["track"].astype(np.int32) if "track" in values else np.full(count, -1, np.int32),
         **{key: values[key].astype(np.float32) for key in ("box", "rotation", "scale", "center", "identity", "expression")},
     )
     return faces, values["ok"].astype(bool)

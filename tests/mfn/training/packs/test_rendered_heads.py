@@ -35,6 +35,12 @@ def test_heads_are_rendered_once_and_do_not_depend_on_the_number_of_processes(he
         assert np.array_equal(first, second)
 
 
+def test_a_person_is_in_one_part_only(heads):
+    pack = heads.read()
+    people = [set(pack.select(pack.held_out() == held).faces.track.tolist()) for held in (False, True)]
+    assert people == [{0}, {1}]
+
+
 def test_other_settings_are_another_pack(heads):
     assert len({heads.name, RenderedHeads(heads.count, size_px=64).name, RenderedHeads(heads.count, size_px=48, seed=1).name}) == 3
     with pytest.raises(ValueError, match="count of 1 or more"):
