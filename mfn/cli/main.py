@@ -23,6 +23,12 @@ VERBS = {
     ),
     "validate": Verb("--config FILE.yaml", "measure a network on the validation data", "mfn.cli.training.train", "train"),
     "test": Verb("--config FILE.yaml", "measure a network on the test data", "mfn.cli.training.train", "train"),
+    "predict": Verb(
+        "PHOTOS... --config FILE.yaml --ckpt_path FILE.ckpt",
+        "the faces that a training checkpoint finds",
+        "mfn.cli.training.predict",
+        "train",
+    ),
     "export": Verb(
         "--config FILE.yaml --checkpoint FILE.ckpt",
         "convert a training checkpoint to an ONNX file for --weights",

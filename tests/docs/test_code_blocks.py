@@ -15,7 +15,7 @@ import pytest
 from tests.docs.pages import PAGES, ROOT, blocks, name_of
 
 ONLY_OPTIONS = {  # commands that need a webcam, another program, a data set or hours: only their options are checked
-    ("mfn", name) for name in ("live", "studio", "pick", "fit", "validate", "test", "export", "quantize", "annotate", "bench")
+    ("mfn", name) for name in ("live", "studio", "pick", "fit", "validate", "test", "predict", "export", "quantize", "annotate", "bench")
 } | {("retarget", "stream"), ("retarget", "record")}
 NOT_OURS = {"openssl", "git", "cd", "lint-imports", "npx", "npm"}
 _ran: set[str] = set()

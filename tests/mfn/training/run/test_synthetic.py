@@ -1,5 +1,7 @@
 """`mfn fit --config configs/mfn/synthetic.yaml` needs no photo, and what it trains is exported and finds faces."""
 
+import json
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -21,3 +23,8 @@ def test_training_without_a_photo(tmp_path, monkeypatch):
     write_image(tmp_path / "photo.png", two_face_scene().picture)
     assert main(["detect", "photo.png", "--weights", "own.onnx"]) == 0
     assert (tmp_path / "photo.faces.json").is_file()
+    trained = ["--config", str(config), "--ckpt_path", str(checkpoint)]
+    assert main(["predict", "photo.png", *trained, "--score", "0", "--out", "predictions"]) == 0
+    assert json.loads((tmp_path / "predictions" / "photo.faces.json").read_text())["faces"]
+    assert main(["predict", "photo.png", *trained, "--score", "0", "--out", "faces.csv"]) == 0
+    assert len((tmp_path / "faces.csv").read_text().splitlines()) > 1

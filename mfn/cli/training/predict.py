@@ -1,0 +1,76 @@
+"""`mfn predict`: the faces that a training checkpoint finds in photos, without an export by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mfn.cli.detect import DetectOutput, detect
+from mfn.cli.main import PROGRAM
+from mfn.cli.options import add_network, add_quiet, load_predictor
+from mfn.cli.training.train import require_training
+from mfn.inference.predictor import Predictor
+from retarget.io.command_line import EXIT_BAD_INPUT, EXIT_DONE
+from retarget.io.progress import Progress
+
+TABLES = (".parquet", ".csv", ".jsonl")
+_DESCRIPTION = (
+    "Find every face of photos with the network of a training. Writes NAME.faces.json for each photo, as `mfn detect`, or one table, as "
+    "`mfn batch`. The network runs as `mfn export` would write it, followed by the readers that ship."
+)
+
+
+def main(verb: str, arguments: Sequence[str]) -> int:
+    """Run `mfn predict` and return the exit code."""
+    parser = PROGRAM.parser(verb, _DESCRIPTION)
+    parser.add_argument("pictures", nargs="+", metavar="PHOTOS", help="picture files, patterns, or folders with their subfolders")
+    text = "configuration of the training, such as RUN/config.yaml; repeat the option for every file, in the same order"
+    parser.add_argument("--config", action="append", required=True, metavar="FILE.yaml", help=text)
+    text = "checkpoint that the training wrote, or a .safetensors file"
+    parser.add_argument("--ckpt_path", "--checkpoint", required=True, metavar="FILE.ckpt", help=text)
+    text = "folder to write into, or a table: a name that ends in .parquet, .csv or .jsonl (default: the current directory)"
+    parser.add_argument("--out", default=".", metavar="FOLDER", help=text)
+    add_quiet(parser)
+    add_network(parser)
+    options = parser.parse_args(arguments)
+    require_training()
+    with TemporaryDirectory() as folder:
+        options.weights = str(Path(folder) / "network.onnx")
+        with Progress(options.quiet) as progress:
+            progress.stage("loading the checkpoint")
+            _export([Path(config) for config in options.config], Path(options.ckpt_path), Path(options.weights))
+        if options.out.lower().endswith(TABLES):
+            options.threads = options.threads or 1  # each of the processes has one
+            return _write_table(load_predictor(options), options.pictures, options.out, options.quiet)
+        return detect(load_predictor(options), options.pictures, DetectOutput(options.out, ("json",)), options.quiet)
+
+
+def _export(configs: Sequence[Path], checkpoint: Path, out: Path) -> None:
+    """Write the network of a checkpoint as an ONNX file.
+
+    Raises:
+        ValueError: The network finds no faces, because it reads one face of a crop.
+    """
+    from mfn.models.export.to_onnx import write_onnx  # loads torch
+    from mfn.models.mfn import MFN
+    from mfn.training.checkpoints import load_network
+
+    network = load_network(configs, checkpoint)
+    if not isinstance(network, MFN):
+        raise ValueError(
+            f"{checkpoint}: expected a multi-face network, got {type(network).__name__}, which needs the boxes of the faces; "
+            "export it with `mfn export`, and give the boxes to mfn.SingleFace"
+        )
+    write_onnx(network, out)
+
+
+def _write_table(predictor: Predictor, pictures: Sequence[str], out: str, quiet: bool) -> int:
+    """Write the table of `mfn batch` and return the exit code."""
+    from mfn.batch.run import BatchOptions, run_batch
+    from mfn.batch.sources import list_pictures
+
+    summary = run_batch(predictor, [picture.path for picture in list_pictures(pictures).pictures], out, BatchOptions())
+    if not quiet:
+        print(f"wrote {out}: {summary.faces} faces of {summary.pictures} pictures, {summary.failures} failures")
+    return EXIT_BAD_INPUT if summary.failures and not summary.pictures else EXIT_DONE
