@@ -71,12 +71,15 @@ def read_landmark_pack(data: Path, source: str) -> LandmarkPack:
 
     Raises:
         FileNotFoundError: There is no such pack.
+        ValueError: It holds no landmarks.
     """
     path = data / "faces" / f"{source}.npz"
     if not path.is_file():
         raise FileNotFoundError(f"expected a pack at {path}: give --data the folder that holds faces/SOURCE.npz")
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
+    if "face_landmarks" not in arrays:
+        raise ValueError(f"{path}: expected MediaPipe's landmarks of faces, got boxes or pictures only; label the photos with `mfn annotate`")
     names = (data / "mediapipe_blendshapes.txt").read_text().split()
     points = arrays["face_landmarks"].astype(np.float32) * arrays["landmark_scale"]
     expression = scores_to_expression(arrays["face_blendshapes"].astype(np.float32) / 255, names)

@@ -68,3 +68,12 @@ def test_a_grid_fills_its_last_row():
     assert grid.shape == (4, 4, 3) and grid[::2, ::2, 0].tolist() == [[0, 1], [2, 255]]
     with pytest.raises(ValueError, match="at least one"):
         common.picture_grid([], 2)
+
+
+def test_packs_are_chosen_by_name():
+    parser = common.make_parser("")
+    common.add_packs_option(parser, {"lfw": 0.5})
+    assert common.packs_of(parser.parse_args([])) == {"lfw": 0.5}
+    assert common.packs_of(parser.parse_args(["--pack", "mine=0.7", "--pack", "other"])) == {"mine": 0.7, "other": 1.0}
+    with pytest.raises(SystemExit, match="expected NAME=SHARE with a share above 0"):
+        common.packs_of(parser.parse_args(["--pack", "mine=none"]))

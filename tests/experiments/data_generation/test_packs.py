@@ -5,7 +5,8 @@ import numpy as np
 from experiments.data_generation import expressions, heads, profiles
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
-from mfn.training.packs.reader import Pack
+from mfn.training.packs.reader import Pack, read_pack
+from mfn.training.packs.writer import write_pack
 from retarget.io.images import decode_image, encode_jpeg
 from tests.helpers.experiments import numbered_pictures, one_face
 
@@ -27,6 +28,14 @@ def test_faces_that_are_turned_far_are_not_edited():
     faces = Faces.concatenate([one_face((0, 0, 60, 90)).replace(image=np.array([i])) for i in range(3)])
     pack = pack_with(faces.replace(rotation=rotation_from_euler(angles)), np.ones(3, bool), 3)
     assert expressions.editable_faces(pack).tolist() == [0]
+
+
+def test_photos_that_are_held_out_for_validation_are_not_edited(tmp_path):
+    faces = Faces.concatenate([one_face((0, 0, 9, 9))] * 20).replace(image=np.arange(20))
+    write_pack(tmp_path, "photos", [encode_jpeg(picture) for picture in numbered_pictures(20)], faces)
+    whole = read_pack(tmp_path, tmp_path / "labels", "photos")
+    used = profiles.training_pack(tmp_path, tmp_path / "labels", "photos").faces.image
+    assert len(used) and not whole.held_out()[used].any() and whole.held_out().any()
 
 
 def test_ctrl_c_keeps_the_heads_that_are_done():

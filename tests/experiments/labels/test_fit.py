@@ -123,3 +123,11 @@ def test_a_pack_is_read_with_calibrated_expressions(tmp_path):
     assert sources_with_faces(tmp_path) == ["a"]
     with pytest.raises(FileNotFoundError, match="--data"):
         read_landmark_pack(tmp_path, "b")
+    with pytest.raises(ValueError, match=r"only_pictures\.npz: expected MediaPipe's landmarks of faces"):
+        read_landmark_pack(tmp_path, "only_pictures")
+
+
+def test_a_folder_without_packs_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["fit", "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "labels")])
+    with pytest.raises(SystemExit, match="nowhere: expected packs with landmarks in faces/, got none"):
+        fit.main()

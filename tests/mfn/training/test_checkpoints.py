@@ -50,6 +50,12 @@ def test_matching_tensors_are_copied():
         load_matching(network, {"x": torch.zeros(1)})
 
 
+def test_counters_of_batches_are_no_weights():
+    normalized = torch.nn.ModuleDict({"norm": torch.nn.BatchNorm1d(4)})
+    with pytest.raises(ValueError, match="expected tensors with names and shapes of ModuleDict's 5, got none among 1"):
+        load_matching(normalized, {"norm.num_batches_tracked": torch.tensor(7)})
+
+
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.ckpt: expected weights to start from"):
         read_state(tmp_path / "none.ckpt")
