@@ -7,7 +7,7 @@ crop, its stride a quarter of the side.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,33 +52,69 @@ class Branch(nn.Sequential):
         super().__init__(nn.Flatten(), first, nn.ReLU(), out)
 
 
-class SFN(nn.Module):
-    """Predict pose from global, identity from regional and expression from local features.
+class Maps(NamedTuple):
+    """The last map of each branch, each (B, branch, DEEPEST_SIDE, DEEPEST_SIDE)."""
+
+    pose: Tensor
+    identity: Tensor
+    expression: Tensor
+
+
+class BranchMaps(nn.Module):
+    """Compute the feature maps of SFN: global ones for the pose, regional ones for identity, local ones for the expression.
+
+    The systems that SFN is compared with can read the same maps and start from SFN's weights, whose names are the same. What is
+    compared then is what a network predicts, and by which loss it learns.
 
     Args:
         backbone: Feature maps of the strides 2 to 32.
         branch: Channels of the last map of each branch.
-        hidden: Width of the hidden layer of each branch.
         multi_scale: False for the ablation's single-scale variant: every branch reads the deepest map only. It has as many weights.
     """
 
-    kind: ClassVar[NetworkKind] = "parameters"
-
-    def __init__(self, backbone: Backbone, branch: int = 96, hidden: int = 192, multi_scale: bool = True) -> None:
+    def __init__(self, backbone: Backbone, branch: int = 96, multi_scale: bool = True) -> None:
         super().__init__()
-        self.backbone, self.multi_scale = backbone, multi_scale
+        self.backbone, self.branch, self.multi_scale = backbone, branch, multi_scale
         _, c4, c8, c16, c32 = backbone.widths
         block, half = backbone.block, branch // 2
         self.global_map = ConvBNReLU(c32, branch, 1)
-        self.pose = Branch(branch, hidden, BRANCHES["pose"])
-        self.identity = Branch(branch, hidden, BRANCHES["identity"])
-        self.expression = Branch(branch, hidden, BRANCHES["expression"], bias=EXPRESSION_BIAS)
         if multi_scale:
             self.regional = nn.ModuleList([Down(block, c8, half), Down(block, half + c16, branch)])
             self.local = nn.ModuleList([Down(block, c4, half), Down(block, half + c8, half), Down(block, half + c16, branch)])
         else:
             self.regional = nn.ModuleList([ConvBNReLU(c32, branch), ConvBNReLU(branch, branch)])
             self.local = nn.ModuleList([ConvBNReLU(c32, branch), ConvBNReLU(branch, branch)])
+
+    def maps(self, picture: Tensor) -> Maps:
+        """Return the maps of crops (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255."""
+        _, m4, m8, m16, m32 = self.backbone(picture / 64.0)
+        if self.multi_scale:
+            regional = self.regional[1](torch.cat([self.regional[0](m8), m16], 1))
+            local = self.local[1](torch.cat([self.local[0](m4), m8], 1))
+            local = self.local[2](torch.cat([local, m16], 1))
+        else:
+            regional = self.regional[1](self.regional[0](m32))
+            local = self.local[1](self.local[0](m32))
+        return Maps(self.global_map(m32), regional, local)
+
+
+class SFN(BranchMaps):
+    """Predict pose from global, identity from regional and expression from local features.
+
+    Args:
+        backbone: Feature maps of the strides 2 to 32.
+        branch: Channels of the last map of each branch.
+        hidden: Width of the hidden layer of each branch.
+        multi_scale: As of `BranchMaps`.
+    """
+
+    kind: ClassVar[NetworkKind] = "parameters"
+
+    def __init__(self, backbone: Backbone, branch: int = 96, hidden: int = 192, multi_scale: bool = True) -> None:
+        super().__init__(backbone, branch, multi_scale)
+        self.pose = Branch(branch, hidden, BRANCHES["pose"])
+        self.identity = Branch(branch, hidden, BRANCHES["identity"])
+        self.expression = Branch(branch, hidden, BRANCHES["expression"], bias=EXPRESSION_BIAS)
 
     def forward(self, picture: Tensor) -> Tensor:
         """Predict the parameters of one face for each crop.
@@ -89,15 +125,66 @@ class SFN(nn.Module):
         Returns:
             (B, PARAMETER_SIZE) raw parameters.
         """
-        _, m4, m8, m16, m32 = self.backbone(picture / 64.0)
-        if self.multi_scale:
-            regional = self.regional[1](torch.cat([self.regional[0](m8), m16], 1))
-            local = self.local[1](torch.cat([self.local[0](m4), m8], 1))
-            local = self.local[2](torch.cat([local, m16], 1))
-        else:
-            regional = self.regional[1](self.regional[0](m32))
-            local = self.local[1](self.local[0](m32))
-        return torch.cat([self.pose(self.global_map(m32)), self.identity(regional), self.expression(local)], 1)
+        maps = self.maps(picture)
+        return torch.cat([self.pose(maps.pose), self.identity(maps.identity), self.expression(maps.expression)], 1)
+
+
+class BranchFeatures(BranchMaps):
+    """Compute the hidden layer of SFN's three branches.
+
+    Args:
+        backbone: Feature maps of the strides 2 to 32.
+        branch: Channels of the last map of each branch.
+        hidden: Width of the hidden layer of each branch.
+    """
+
+    def __init__(self, backbone: Backbone, branch: int = 96, hidden: int = 256) -> None:
+        super().__init__(backbone, branch)
+        self.features_size = 3 * hidden
+        self.pose, self.identity, self.expression = (
+            nn.Sequential(nn.Flatten(), nn.Linear(branch * DEEPEST_SIDE**2, hidden), nn.ReLU()) for _ in range(3)
+        )
+
+    def features(self, picture: Tensor) -> Tensor:
+        """Return the features (B, features_size) of crops (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255."""
+        maps = self.maps(picture)
+        return torch.cat([self.pose(maps.pose), self.identity(maps.identity), self.expression(maps.expression)], 1)
+
+
+class BranchRegressor(BranchFeatures):
+    """Predict all parameters with one linear layer on the features of SFN's three branches.
+
+    It implements `mfn.models.crop_regressor.CropRegressor`.
+
+    Args:
+        backbone: Feature maps of the strides 2 to 32.
+        branch: Channels of the last map of each branch.
+        hidden: Width of the hidden layer of each branch.
+    """
+
+    kind: ClassVar[NetworkKind] = "parameters"
+
+    def __init__(self, backbone: Backbone, branch: int = 96, hidden: int = 256) -> None:
+        super().__init__(backbone, branch, hidden)
+        self.out = parameter_layer(self.features_size)
+
+    def predict(self, features: Tensor) -> Tensor:
+        """Return the raw parameters (B, PARAMETER_SIZE) for features (B, features_size)."""
+        raw: Tensor = self.out(features)
+        return raw
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Return the raw parameters (B, PARAMETER_SIZE) of crops (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255."""
+        return self.predict(self.features(picture))
+
+
+def parameter_layer(features: int) -> nn.Linear:
+    """Make a linear layer that predicts the parameters; it starts with a frontal, nearly neutral face."""
+    layer = nn.Linear(features, PARAMETER_SIZE)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)
+    nn.init.constant_(layer.bias[-BRANCHES["expression"] :], EXPRESSION_BIAS)
+    return layer
 
 
 class Regressor(nn.Module):
@@ -115,10 +202,7 @@ class Regressor(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.features_size = backbone.widths[-1] * DEEPEST_SIDE**2
-        self.out = nn.Linear(self.features_size, PARAMETER_SIZE)
-        nn.init.normal_(self.out.weight, std=0.01)
-        nn.init.zeros_(self.out.bias)
-        nn.init.constant_(self.out.bias[-BRANCHES["expression"] :], EXPRESSION_BIAS)
+        self.out = parameter_layer(self.features_size)
 
     def features(self, picture: Tensor) -> Tensor:
         """Return the features (B, features_size) of crops (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255."""

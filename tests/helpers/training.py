@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from mfn.models.backbone import Backbone
-from mfn.models.dense_landmarks import DenseLandmarks
+from mfn.models.dense_landmarks import BranchDenseLandmarks, DenseLandmarks
 from mfn.models.mfn import MFN
 from mfn.models.position_map import PositionMap
-from mfn.models.sfn import SFN, Regressor
+from mfn.models.sfn import SFN, BranchRegressor, Regressor
 from mfn.structures.cells import (
     IDENTITY_SIZE,
     PARAMETER_FIELDS,
@@ -65,8 +65,10 @@ def tiny_crop_networks() -> dict:
         "fire": SFN(tiny_backbone("fire"), 16, 16),
         "single scale": SFN(tiny_backbone(), 16, 16, multi_scale=False),
         "regressor": Regressor(tiny_backbone()),
-        "position map": PositionMap(tiny_backbone(), (16, 16, 8, 8)),
+        "branch regressor": BranchRegressor(tiny_backbone(), 16, 16),
+        "position map": PositionMap(tiny_backbone(), (16, 16, 8, 8), 16),
         "dense": DenseLandmarks(0.25),
+        "branch dense": BranchDenseLandmarks(tiny_backbone(), 16, 16),
     }
 
 

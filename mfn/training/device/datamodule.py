@@ -98,15 +98,19 @@ class CropRecipe:
     Args:
         size: Side of a crop, px.
         min_px: Faces whose longer side is shorter are left out.
+        roll_rad: Standard deviation of the rotation of a crop. The reader of upright crops has a small one. A network that reads
+            the box of a tilted face, such as SFN, needs a larger one.
+        wide_share: Share of the crops that are rotated by any angle up to 0.8 rad.
     """
 
-    def __init__(self, size: int = 64, min_px: float = 40.0) -> None:
-        self.size, self.min_px = size, min_px
+    def __init__(self, size: int = 64, min_px: float = 40.0, roll_rad: float = 0.15, wide_share: float = 0.15) -> None:
+        self.size, self.min_px, self.roll_rad, self.wide_share = size, min_px, roll_rad, wide_share
 
     def planner(self, data: DeviceData, faces: NDArray[np.bool_]) -> CropPlanner:
         """Make the planner that draws from some of the faces (M,) of the data."""
         model, library = default_head_model(), data.library.restrict(faces & data.library.large_enough(self.min_px))
-        return CropPlanner(library, data.background_sizes, model.identity_mirror, model.boxes, self.size)
+        ranges = {"roll_rad": self.roll_rad, "wide_share": self.wide_share}
+        return CropPlanner(library, data.background_sizes, model.identity_mirror, model.boxes, self.size, **ranges)
 
     def compose(self, plan: CropPlan, data: DeviceData) -> CropBatch:
         """Sample the crops of a plan, on the device of the plan."""

@@ -12,6 +12,7 @@ from mfn.structures.cells import (  # noqa: E402
 )
 from mfn.structures.crop_geometry import CROP_SIZE  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
+from mfn.training.checkpoints import load_matching  # noqa: E402
 from mfn.training.single_face.losses import (  # noqa: E402
     read_crops,
 )
@@ -24,11 +25,24 @@ MODEL = HeadModel.load()
 @pytest.mark.parametrize("name", list(tiny_crop_networks()))
 def test_networks_give_what_is_read(name):
     given = tiny_crop_networks()[name].eval()(torch.zeros(2, 3, CROP_SIZE, CROP_SIZE))
-    shapes = {"position map": (2, 3, MAP_SIZE, MAP_SIZE), "dense": (2, 520, 3)}
+    shapes = {"position map": (2, 3, MAP_SIZE, MAP_SIZE), "dense": (2, 520, 3), "branch dense": (2, 520, 3)}
     assert given.shape == shapes.get(name, (2, PARAMETER_SIZE))
     if name not in shapes:
         told = read_crops(given)
         assert (told["expression"] < 0.15).all() and torch.allclose(told["rotation"], torch.diag(torch.tensor([1.0, -1, -1])), atol=0.3)
+
+
+@pytest.mark.parametrize("name", ["branch regressor", "position map", "branch dense"])
+def test_the_systems_beside_sfn_start_from_its_weights(name):
+    networks = tiny_crop_networks()
+    sfn, other = networks["sfn"], networks[name]
+    for parameter in sfn.parameters():
+        torch.nn.init.uniform_(parameter)
+    copied = load_matching(other, sfn.state_dict())
+    shared = [key for key in other.state_dict() if not key.startswith(("out.", "stages.", "landmarks."))]
+    assert copied == len(shared)
+    for key in shared:
+        assert torch.equal(other.state_dict()[key], sfn.state_dict()[key]), key
 
 
 def test_the_single_scale_twin_is_as_large():
