@@ -79,7 +79,7 @@ def read_landmark_pack(data: Path, source: str) -> LandmarkPack:
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     if "face_landmarks" not in arrays:
-        raise ValueError(f"{path}: expected MediaPipe's landmarks of faces, got boxes or pictures only; label the photos with `mfn annotate`")
+        raise ValueError(f"{path}: expected MediaPipe's landmarks of faces, got boxes or pictures only; label photos with `mfn annotate`")
     names = (data / "mediapipe_blendshapes.txt").read_text().split()
     points = arrays["face_landmarks"].astype(np.float32) * arrays["landmark_scale"]
     expression = scores_to_expression(arrays["face_blendshapes"].astype(np.float32) / 255, names)
