@@ -40,6 +40,7 @@ def test_extras():
     assert requirements("stream") == {"python-osc"} and requirements("gl") == {"moderngl"}
     assert requirements("openvino") == {"onnxruntime", "onnxruntime-ep-openvino"}
     assert requirements("studio") == {"gradio", "av"}
+    assert requirements("heads") == {"scipy", "h5py"} and requirements("render") == {"easypytorch3d", "torch"}
     assert requirements("batch") == {"ray", "pyarrow", "fsspec"}
     assert {"pytest", "import-linter", "build"} <= requirements("dev") and "mkdocs-material" in requirements("docs")
 

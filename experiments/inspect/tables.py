@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from experiments.inspect.people_table import people
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
@@ -265,7 +267,7 @@ TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, face_size),
-        *(eyelids, single_face, sfn_ablation, tddfa, engine, drawing, tracking),
+        *(eyelids, single_face, sfn_ablation, tddfa, engine, drawing, tracking, people),
     )
 }
 

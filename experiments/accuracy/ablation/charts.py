@@ -2,7 +2,7 @@
 
     python -m experiments.accuracy.ablation.charts
 
-The script reads experiments/results/{ablation/mfn_ablation, accuracy/video_auc, speed/runtime, speed/runtime_small}.json
+The script reads experiments/results/{ablation/mfn_ablation, video/video_auc, speed/runtime, speed/runtime_small}.json
 and writes charts.md and four PNGs into experiments/results/ablation:
 
 (a) NME of single-scale MFN with the labels of a single-scale SFN, with those of a multi-scale SFN, and of multi-scale MFN;
@@ -125,7 +125,7 @@ def runtime_chart(folder: Path, small: Figures, large: Figures) -> str:
 def draw_charts(results: Path, folder: Path) -> str:
     """Draw all charts into a folder and return the page that shows them."""
     runs = read(results, "ablation/mfn_ablation")["runs"]
-    networks = read(results, "accuracy/video_auc")["networks"]
+    networks = read(results, "video/video_auc")["networks"]
     small, large = read(results, "speed/runtime_small"), read(results, "speed/runtime")
     sections = (
         ("(a) Points, by the scales of the labeler and of MFN (short runs)", "chart_nme.png", nme_chart(folder, runs)),

@@ -1,12 +1,12 @@
 """Measure the area under the NME curve on video frames, in three scenarios, as the MFN poster's chart does.
 
-    python -m experiments.accuracy.video_auc mfn-large=large mfn-small=small sfn=mfn/weights/sfn.onnx --eval ../shared/eval
+    python -m experiments.video.video_auc mfn-large=large mfn-small=small sfn=mfn/weights/sfn.onnx --eval ../shared/eval
 
 No training saw the people in these frames. The curve is the share of faces whose aligned NME (from the evaluation's own
 score.py) lies below a limit. Its area is taken from 0 to 8 % and divided by 8 %, so that 1 is perfect. A missed face
 lies below no limit. Scenarios: the frames as they are; dark (a third of the light, with camera noise); far and moving
 (the face at 40 px, with motion blur). A network of one face reads the boxes that MFN large finds in the same frames.
-The script writes experiments/results/accuracy/video_auc.json and prints Markdown.
+The script writes experiments/results/video/video_auc.json and prints Markdown.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from retarget.io.images import Image
 
-RESULT = RESULTS / "accuracy" / "video_auc.json"
+RESULT = RESULTS / "video" / "video_auc.json"
 LIMIT_PERCENT = 8.0
 LIGHT, DARK_NOISE_LEVELS = 0.33, 7.0
 FAR_PX, BLUR_PX = 40.0, 3  # size of the face, length of the motion

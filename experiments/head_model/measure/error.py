@@ -1,6 +1,6 @@
 """Measure the distance between ICT-FaceKit's face surface and ours over random identities and expressions.
 
-    python -m experiments.head_model.error --ict ict_facekit.npz
+    python -m experiments.head_model.measure.error --ict ict_facekit.npz
 
 Each random head has ICT identity weights from N(0, 1). Each expression weight is uniform in [0, 1] with probability
 0.15, else 0. Our head gets the same expression weights and the identity that fits the skin best by least squares; the
@@ -27,7 +27,7 @@ from mfn.structures.head_model import DEFAULT_FILE, HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 
 SKIN = ("face", "lids", "lips", "brows", "ears", "scalp", "neck", "nostrils")
-RESULT = RESULTS / "head_model" / "head_model.json"
+RESULT = RESULTS / "head_model" / "measure" / "head_model.json"
 
 
 def eye_midpoint_m(ict: Ict) -> Floats:

@@ -6,19 +6,21 @@ Head frame: x to the subject's left, y up, z out of the face; meters; the origin
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.camera import project
-from mfn.structures.mediapipe_points import OVAL
-from mfn.weights import weights_path
+from mfn.structures.head_model.box import face_box
+from mfn.structures.head_model.coefficient_map import CoefficientMap, MapOptions, fit_map
+from mfn.structures.head_model.file import DEFAULT_FILE, read_head_file
+from mfn.structures.head_model.readers.bfm import read_bfm
+from mfn.structures.head_model.readers.flame import read_flame
+from mfn.structures.head_model.readers.ict import read_ict
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write
 
@@ -27,14 +29,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 LandmarkSet = Literal["ibug68", "mediapipe478", "dense520"]
-FORMAT = 1
-DEFAULT_FILE = weights_path("head_model.npz")
-_FOREHEAD = 0.155  # how far a face's box reaches above the mesh, relative to the height from chin to forehead
-_SIDE_INSET = 0.022  # how far the box's sides lie inside the mesh, relative to its width
 
 
 class LandmarkBasis(NamedTuple):
-    """A landmark set as a small linear model: mean (L, 3), identity (I, L, 3), expression (51, L, 3), in meters."""
+    """A landmark set as a small linear model: mean (L, 3), identity (I, L, 3), expression (E, L, 3), in meters."""
 
     mean: Floats
     identity: Floats
@@ -43,21 +41,22 @@ class LandmarkBasis(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class HeadModel:
-    """A linear head model. V vertices, T triangles, I identity components, L landmarks.
+    """A linear head model. V vertices, T triangles, I identity components, E expression components, L landmarks.
 
     Attributes:
         mean: (V, 3) mean head in meters.
-        identity_basis: (I, V, 3) meters per standard deviation. Every component is symmetric or antisymmetric.
-        expression_basis: (51, V, 3) meters at weight 1, in the order of `EXPRESSION_NAMES`.
+        identity_basis: (I, V, 3) meters per standard deviation. Every component of the shipped model is symmetric or antisymmetric.
+        expression_basis: (E, V, 3) meters at weight 1. The shipped model has 51, in the order of `EXPRESSION_NAMES`.
         triangles: (T, 3) int32, counter-clockwise seen from outside; those of the mouth interior, seen from inside the mouth.
         uv: (V, 2) in [0, 1] on the chart of the face (u to the subject's left, v down); -1 for vertices outside the chart.
         mirror: (V,) int32, each vertex's twin on the other side.
-        identity_mirror: (I,) +1 or -1, the sign that a horizontal flip gives to each coefficient.
+        identity_mirror: (I,) +1 or -1, the sign that a horizontal flip gives to each coefficient; 0 where a flip mixes components.
         region: (V,) uint8 index into `region_names`.
         region_names: Names of the regions.
         landmark_sets: Name -> (vertices (L, 3) int32, weights (L, 3)): barycentric points on the surface.
         mediapipe478_spread: (478,) meters, uncertainty of the position of each MediaPipe point on the surface.
         explained_variance: Share of the skin's variance over the sampled identities that the I components explain.
+        expression_names: Names of the E expression components.
     """
 
     mean: Floats
@@ -72,13 +71,17 @@ class HeadModel:
     landmark_sets: dict[str, tuple[NDArray[np.int32], Floats]]
     mediapipe478_spread: Floats
     explained_variance: float = 1.0
+    expression_names: tuple[str, ...] = EXPRESSION_NAMES
     _basis: Floats = field(init=False, repr=False)
     _flat_landmarks: dict[str, tuple[Floats, Floats]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.mean)
-        basis = np.concatenate([self.identity_basis, self.expression_basis]).reshape(-1, count * 3)
-        object.__setattr__(self, "_basis", np.ascontiguousarray(basis, np.float32))
+        basis = np.concatenate([self.identity_basis, self.expression_basis], dtype=np.float32)
+        object.__setattr__(self, "_basis", basis.reshape(-1, count * 3))
+        split = len(self.identity_basis)
+        for name, part in (("identity_basis", basis[:split]), ("expression_basis", basis[split:])):
+            object.__setattr__(self, name, part)  # views: large models are held once
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> HeadModel:
@@ -91,17 +94,61 @@ class HeadModel:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not a head model of this format.
         """
-        source = Path(path) if path is not None else DEFAULT_FILE
-        if not source.is_file():
-            raise FileNotFoundError(f"{source}: no such head model file; experiments/head_model/build.py makes it")
-        try:
-            with np.load(source, allow_pickle=False) as file:
-                data = {name: file[name] for name in file.files}
-            if int(data["format"]) != FORMAT:
-                raise ValueError(f"format {int(data['format'])}, this version reads {FORMAT}")
-            return _from_arrays(data)
-        except (KeyError, ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
-            raise ValueError(f"{source}: not a head model of format {FORMAT} ({error})") from error
+        return cls(**read_head_file(Path(path) if path is not None else DEFAULT_FILE))
+
+    @classmethod
+    def from_bfm(cls, path: str | Path) -> HeadModel:
+        """Read the Basel Face Model: 2009 (`01_MorphableModel.mat`), 2017 or 2019 (`model2017-1_….h5`, `model2019_….h5`).
+
+        Expressions are principal components; the model of 2009 has none. Raises as `from_flame` does.
+        """
+        return cls(**read_bfm(Path(path)))
+
+    @classmethod
+    def from_flame(cls, path: str | Path, identity_components: int = 300) -> HeadModel:
+        """Read FLAME from its `.pkl` or `.npz` file. No code of the file is executed.
+
+        Args:
+            path: The file.
+            identity_components: How many of the shape components are identity; the others are expression. 300 in the published files.
+
+        Returns:
+            The model. The first nine expressions turn jaw and eyes: radians about x, y and z, made linear. FLAME's own follow.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is not such a model, or asks for code to be run.
+            ImportError: If SciPy or h5py is missing: `pip install '.[heads]'`.
+        """
+        return cls(**read_flame(Path(path), identity_components))
+
+    @classmethod
+    def from_ict(cls, folder: str | Path) -> HeadModel:
+        """Read ICT-FaceKit's folder `FaceXModel` of .obj files. Its expressions become ARKit's 51. Raises as `from_flame` does."""
+        return cls(**read_ict(Path(folder)))
+
+    def first_components(self, identity: int, expression: int | None = None) -> HeadModel:
+        """Keep the first components of identity, and of expression (None: all), to save memory and time."""
+        sizes = (len(self.identity_basis), len(self.expression_basis))
+        wanted = (identity, sizes[1] if expression is None else expression)
+        if any(not 0 <= count <= size for count, size in zip(wanted, sizes, strict=True)):
+            raise ValueError(f"expected up to {sizes[0]} identity and {sizes[1]} expression components, got {wanted[0]} and {wanted[1]}")
+        return replace(
+            self,
+            identity_basis=self.identity_basis[: wanted[0]].copy(),
+            identity_mirror=self.identity_mirror[: wanted[0]],
+            expression_basis=self.expression_basis[: wanted[1]].copy(),
+            expression_names=self.expression_names[: wanted[1]],
+        )
+
+    def map_to(self, target: HeadModel, options: MapOptions | None = None) -> CoefficientMap:
+        """Fit a map from the coefficients of this model to those of another one. See `fit_map`."""
+        return fit_map(self, target, options)
+
+    @property
+    def has_blendshapes(self) -> bool:
+        """Whether the expressions are ARKit's blendshapes, with weights from 0 to 1; else they are components of any sign."""
+        return self.expression_names == EXPRESSION_NAMES
 
     @property
     def identity_size(self) -> int:
@@ -120,14 +167,14 @@ class HeadModel:
 
         Args:
             identity: (N, I) coefficients in standard deviations.
-            expression: (N, 51) weights in [0, 1], in the order of `EXPRESSION_NAMES`.
+            expression: (N, E) weights in the order of `expression_names`.
 
         Returns:
             (N, V, 3) vertices in meters, head frame.
         """
         identity, expression = np.asarray(identity, np.float32), np.asarray(expression, np.float32)
         count = len(identity)
-        sizes = self.identity_size, len(EXPRESSION_NAMES)
+        sizes = self.identity_size, len(self.expression_names)
         for name, value, size in zip(("identity", "expression"), (identity, expression), sizes):
             if value.shape != (count, size):
                 raise ValueError(f"{name}: expected shape ({count}, {size}), got {value.shape}")
@@ -225,59 +272,3 @@ class HeadModel:
 def default_head_model() -> HeadModel:
     """Return the shipped head model. It is read once and shared: do not write into its arrays."""
     return HeadModel.load()
-
-
-def face_box(landmarks: NDArray[np.floating[Any]]) -> Floats:
-    """Compute the boxes of faces from MediaPipe's landmarks: the definition of a box everywhere in this project.
-
-    Args:
-        landmarks: (N, 478, 2 or more) px, the head model's "mediapipe478" in the picture.
-
-    Returns:
-        (N, 4) float32, x1 y1 x2 y2 in px.
-
-    The box is that of a common face detector (YuNet, median IoU 0.91), but it follows from the head, so that it stays consistent when the
-    head turns. The forehead is extended along the line from the chin, and the sides are moved in a little.
-    """
-    if landmarks.ndim != 3 or landmarks.shape[1] != 478 or landmarks.shape[2] < 2:
-        raise ValueError(f"landmarks: expected shape (N, 478, 2 or more), got {landmarks.shape}")
-    points = np.asarray(landmarks[..., :2], np.float32)
-    upward = points[:, OVAL[0]] - points[:, OVAL[18]]
-    hairline = points[:, [*OVAL[:6], *OVAL[-5:]]] + _FOREHEAD * upward[:, None]
-    outline = np.concatenate([points, hairline], axis=1)
-    low, high = outline.min(1), outline.max(1)
-    inset = _SIDE_INSET * (high - low) * np.array([1, 0], np.float32)
-    return np.concatenate([low + inset, high - inset], axis=1)
-
-
-def round_to_grid(basis: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int16], Floats]:
-    """Round a basis (K, V, 3) to 16-bit integers. Returns the integers and the value (K,) of one count of each component."""
-    step = np.maximum(np.abs(basis).reshape(len(basis), -1).max(1), 1e-12) / 32767
-    return np.rint(basis / step[:, None, None]).astype(np.int16), step.astype(np.float32)
-
-
-def _from_arrays(data: dict[str, NDArray[Any]]) -> HeadModel:
-    def basis(name: str) -> Floats:
-        return np.asarray(data[name].astype(np.float32) * data[f"{name}_step"][:, None, None], np.float32)
-
-    if tuple(data["expression_names"]) != EXPRESSION_NAMES:
-        raise ValueError("expected ARKit's 51 expression names, got others")
-    names = [key.removeprefix("landmark_vertex_") for key in data if key.startswith("landmark_vertex_")]
-    sets = {
-        n: (data[f"landmark_vertex_{n}"].astype(np.int32), data[f"landmark_weight_{n}"].astype(np.float32))
-        for n in names
-    }
-    return HeadModel(
-        mean=data["mean"].astype(np.float32),
-        identity_basis=basis("identity"),
-        expression_basis=basis("expression"),
-        triangles=data["triangles"].astype(np.int32),
-        uv=data["uv"].astype(np.float32),
-        mirror=data["mirror"].astype(np.int32),
-        identity_mirror=data["identity_mirror"].astype(np.float32),
-        region=data["region"].astype(np.uint8),
-        region_names=tuple(str(name) for name in data["region_names"]),
-        landmark_sets=sets,
-        mediapipe478_spread=data["mediapipe478_spread"].astype(np.float32),
-        explained_variance=float(data["explained_variance"]),
-    )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.accuracy.evaluation_sets import EvaluationSet, load_score
-from experiments.accuracy.video_auc import (
+from experiments.video.video_auc import (
     SCENARIOS,
     area,
     dark,

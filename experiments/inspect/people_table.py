@@ -1,0 +1,42 @@
+"""The table of errors by group of people, for `experiments.inspect.tables`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.common import markdown_table
+
+REPORT = Path(__file__).parents[1] / "results" / "accuracy" / "fairness.json"
+_MIN_FACES = 20  # a mean over fewer says nothing
+
+
+def people() -> str:
+    """Return found share, error of the points, blink and smile for each group, sex and age band."""
+    report = json.loads(REPORT.read_text(encoding="utf-8"))
+    rows = [["all", *_cells(report["all"])], ["held out of training", *_cells(report["held_out"])]]
+    for field in ("group", "sex", "age"):
+        rows += [[name, *_cells(bands)] for name, bands in report[field].items()]
+    head = ["people", "found upright / turned / profile, %", "NME upright, %", "NME turned, %", "blink", "smile", "open eyes called closed, %"]
+    return markdown_table(head, rows)
+
+
+def _cells(bands: dict[str, Any]) -> list[str]:
+    """Return the cells of one row; blink, smile and closed eyes are those of upright faces."""
+    found = " / ".join(f"{100 * bands[yaw]['found']['value']:.1f}" if bands[yaw] else "–" for yaw in ("upright", "turned", "profile"))
+    upright, turned = bands["upright"], bands["turned"]
+    cells = [_with_interval(upright, "nme", 1), _with_interval(turned, "nme", 1)]
+    cells += [_with_interval(upright, name, 1, with_bias=True) for name in ("blink", "smile")]
+    return [found, *cells, _with_interval(upright, "closed_wrong", 100)]
+
+
+def _with_interval(band: dict[str, Any], name: str, factor: float, with_bias: bool = False) -> str:
+    figures = band.get(name)
+    if not figures or figures["n"] < _MIN_FACES:
+        return "–"
+    if with_bias:
+        return f"{figures['value']:.3f} ({figures['bias']:+.3f})"
+    digits = 1 if factor > 1 else 2
+    low, high = (f"{factor * x:.{digits}f}" for x in figures["interval"])
+    return f"{factor * figures['value']:.{digits}f} ({low} to {high})"
