@@ -18,7 +18,8 @@ def people() -> str:
     rows = [["all", *_cells(report["all"])], ["held out of training", *_cells(report["held_out"])]]
     for field in ("group", "sex", "age"):
         rows += [[name, *_cells(bands)] for name, bands in report[field].items()]
-    head = ["people", "found upright / turned / profile, %", "NME upright, %", "NME turned, %", "blink", "smile", "open eyes called closed, %"]
+    head = ["people", "found upright / turned / profile, %", *(f"NME {yaw}, %" for yaw in ("upright", "turned"))]
+    head += ["blink", "smile", "open eyes called closed, %"]
     return markdown_table(head, rows)
 
 
