@@ -102,7 +102,18 @@ def digests_of(weights: Weights) -> str | dict[str, str | list[str]]:
     return {name: sha256(path) if isinstance(path, Path) else [sha256(p) for p in path] for name, path in weights.items()}
 
 
-def write_report(path: Path, script: str, figures: Mapping[str, Any], weights: Weights | None = None) -> None:
+def kept_rows(options: argparse.Namespace, measured: Iterable[str]) -> tuple[Figures, dict[str, str]]:
+    """Return figures and digests of the networks in the report `options.out` that are not measured again, with `options.keep`."""
+    if not options.keep or not options.out.is_file():
+        return {}, {}
+    known = json.loads(options.out.read_text(encoding="utf-8"))
+    names = [name for name in known["networks"] if name not in set(measured)]
+    return {name: known["networks"][name] for name in names}, {name: known["weights_sha256"][name] for name in names}
+
+
+def write_report(
+    path: Path, script: str, figures: Mapping[str, Any], weights: Weights | None = None, kept: Mapping[str, str] | None = None
+) -> None:
     """Write a JSON report, whole or not at all.
 
     The header names the script as a module, the digests of the weights and the CPU seconds of the process. It has no
@@ -113,27 +124,40 @@ def write_report(path: Path, script: str, figures: Mapping[str, Any], weights: W
         script: The script's `__file__`.
         figures: What was measured.
         weights: The file or files of the networks that were measured.
+        kept: Digests of networks whose figures are those of an earlier run.
     """
     module = Path(script).resolve().relative_to(Path(__file__).resolve().parents[1]).with_suffix("")
     report: Figures = {"script": ".".join(module.parts)}
     if weights is not None:
-        report["weights_sha256"] = digests_of(weights)
+        report["weights_sha256"] = with_kept(weights, kept)
     report["cpu_seconds"] = round(time.process_time(), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, (json.dumps(report | dict(figures), indent=1) + "\n").encode())
 
 
-def save_report(options: argparse.Namespace, script: str, figures: Mapping[str, Any], weights: Weights | None = None) -> None:
-    """Write the report to `options.out`, or with `options.check` compare it with the report that lies there.
+def with_kept(weights: Weights, kept: Mapping[str, str] | None) -> str | dict[str, str | list[str]]:
+    """Return the digests of the networks that were measured, and those of the others."""
+    digests = digests_of(weights)
+    return {**(kept or {}), **digests} if isinstance(digests, dict) else digests
+
+
+def save_report(
+    options: argparse.Namespace,
+    script: str,
+    figures: Mapping[str, Any],
+    weights: Weights | None = None,
+    kept: Mapping[str, str] | None = None,
+) -> None:
+    """Write the report to `options.out`, or with `options.check` compare it with the report that lies there. See `write_report`.
 
     Raises:
         SystemExit: With `--check`, a figure that is not a time differs. The message lists the differences.
     """
     if not options.check:
-        write_report(options.out, script, figures, weights)
+        write_report(options.out, script, figures, weights, kept)
         return
     known = json.loads(options.out.read_text(encoding="utf-8"))
-    measured = dict(figures) if weights is None else {"weights_sha256": digests_of(weights)} | dict(figures)
+    measured = dict(figures) if weights is None else {"weights_sha256": with_kept(weights, kept)} | dict(figures)
     found = differences(known, json.loads(json.dumps(measured)))
     if found:
         raise SystemExit(f"{options.out}: {len(found)} figures differ\n" + "\n".join(found))

@@ -33,7 +33,16 @@ from experiments.accuracy.evaluation_sets import (
     read_clip,
     read_evaluation_set,
 )
-from experiments.common import RESULTS, Figures, add_eval_option, make_parser, markdown_table, save_report, split_named
+from experiments.common import (
+    RESULTS,
+    Figures,
+    add_eval_option,
+    kept_rows,
+    make_parser,
+    markdown_table,
+    save_report,
+    split_named,
+)
 from mfn.inference.predictor import Predictor
 from mfn.inference.single_face import SingleFace
 from mfn.structures.crop_geometry import CROP_SIZE
@@ -245,6 +254,7 @@ def main() -> None:
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("networks", nargs="+", help="NAME=FILE.onnx; NAME*2=FILE.onnx reads two crops")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with backgrounds.tar")
+    parser.add_argument("--keep", action="store_true", help="keep the figures of the networks of the report that are not given here")
     add_eval_option(parser)
     args = parser.parse_args()
     networks = {name: Path(path) for name, path in split_named(args.networks).items()}
@@ -253,7 +263,8 @@ def main() -> None:
         rows[name] = measure(path, 2 if name.endswith("*2") else 1, material, score)
         print(name, json.dumps(rows[name]), flush=True)
     print(table(rows))
-    save_report(args, __file__, {"networks": rows}, networks)
+    others, digests = kept_rows(args, rows)
+    save_report(args, __file__, {"networks": others | rows}, networks, digests)
 
 
 if __name__ == "__main__":

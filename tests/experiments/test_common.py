@@ -77,3 +77,17 @@ def test_packs_are_chosen_by_name():
     assert common.packs_of(parser.parse_args(["--pack", "mine=0.7", "--pack", "other"])) == {"mine": 0.7, "other": 1.0}
     with pytest.raises(SystemExit, match="expected NAME=SHARE with a share above 0"):
         common.packs_of(parser.parse_args(["--pack", "mine=none"]))
+
+
+def test_figures_of_other_networks_are_kept_with_their_digests(tmp_path):
+    new, out = tmp_path / "new.onnx", tmp_path / "report.json"
+    new.write_bytes(b"new")
+    out.write_text(json.dumps({"weights_sha256": {"a": "1", "b": "2"}, "networks": {"a": {"nme": 3}, "b": {"nme": 4}}}))
+    options = common.make_parser("", out).parse_args([])
+    for keep, names in ((True, ["a", "b"]), (False, ["b"])):
+        options.keep = keep
+        rows, digests = common.kept_rows(options, ["b"])
+        common.save_report(options, common.__file__, {"networks": rows | {"b": {"nme": 2}}}, {"b": new}, digests)
+        report = json.loads(out.read_text())
+        assert list(report["networks"]) == list(report["weights_sha256"]) == names
+        assert report["networks"]["b"]["nme"] == 2 and report["weights_sha256"]["b"] == common.sha256(new)
