@@ -4,7 +4,8 @@
 
 The pictures are rendered heads. `scenes` are those of `SceneDataModule`, which worker processes compose; `planned scenes` and `planned
 crops` those of `DeviceDataModule`, composed by OpenCV as on a machine without a GPU. The step is that of the default MFN on scenes of the
-same size, forward and backward, on one core. The script writes experiments/results/speed/loader.json.
+same size, forward and backward. All runs in one thread, and its own CPU time counts, so that other work on the machine changes little.
+The script writes experiments/results/speed/loader.json.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ SIZE, BATCH, CROP_PX, CROPS = 256, 8, 64, 256
 
 
 def per_second(work: Callable[[], object], items: int, seconds: float) -> float:
-    """Return how many items a second a function makes that makes `items` each time; the first call is not counted."""
+    """Return how many items a function makes in a second of CPU time, that makes `items` each time; the first call is not counted."""
     work()
-    start, calls = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
+    start, calls = time.process_time(), 0
+    while time.process_time() - start < seconds:
         work()
         calls += 1
-    return round(items * calls / (time.perf_counter() - start), 1)
+    return round(items * calls / (time.process_time() - start), 1)
 
 
 def planned(module: DeviceDataModule) -> Callable[[], object]:
@@ -62,7 +63,7 @@ def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--heads", type=int, default=400, help="number of rendered heads")
-    parser.add_argument("--seconds", type=float, default=20, help="time for each figure")
+    parser.add_argument("--seconds", type=float, default=20, help="CPU time for each figure")
     parser.add_argument("--rendered", type=Path, default=Path("runs/rendered"), help="folder in which the heads are kept")
     options = parser.parse_args()
     limit_threads(0)
