@@ -5,7 +5,10 @@ It needs the extra `annotate` (`pip install '.[annotate]'`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +67,20 @@ def find_model(download: bool = True, on_note: Callable[[str], None] = lambda te
     except (OSError, ValueError) as error:
         raise FileNotFoundError(f"{MODEL_NAME}: MediaPipe's model file could not be downloaded ({error}); {by_hand}") from error
     return kept
+
+
+@contextmanager
+def without_stderr() -> Iterator[None]:
+    """Drop what is written to the process's standard error, also by C++: MediaPipe writes ten lines that mean nothing to its user."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 @dataclass(frozen=True)
@@ -221,7 +238,8 @@ class Landmarker:
             min_face_presence_confidence=self._min_confidence,
         )
         try:
-            return self._vision.FaceLandmarker.create_from_options(options)
+            with without_stderr():
+                return self._vision.FaceLandmarker.create_from_options(options)
         except RuntimeError as error:
             raise ValueError(
                 f"{self._path}: not MediaPipe's face_landmarker.task ({error}); download it from {MODEL_URL}"

@@ -1,13 +1,14 @@
 """MediaPipe's landmarker in several views, and the messages for a missing or wrong model file."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mfn.fitting.landmarker
-from mfn.fitting.landmarker import LandmarkResult, View, bounding_boxes, find_model, mirror_scores
+from mfn.fitting.landmarker import LandmarkResult, View, bounding_boxes, find_model, mirror_scores, without_stderr
 from retarget.arkit import EXPRESSION_NAMES
 
 SHARED = Path(__file__).parents[3].parent / "shared"
@@ -28,6 +29,14 @@ def test_results_are_joined_and_selected() -> None:
     assert len(joined) == 3 and len(LandmarkResult.concatenate([])) == 0
     np.testing.assert_array_equal(joined[[2]].points, second.points)
     np.testing.assert_array_equal(joined[np.array([True, True, False])].scores, first.scores)
+
+
+def test_lines_of_other_libraries_are_dropped_for_a_while(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="seen"), without_stderr():
+        os.write(2, b"W0000 noise")
+        raise ValueError("seen")
+    os.write(2, b"news")
+    assert capfd.readouterr().err == "news"
 
 
 def test_bounding_boxes() -> None:
