@@ -45,7 +45,7 @@ class DenseLandmarks(nn.Module):
 
 
 class BranchDenseLandmarks(BranchFeatures):
-    """Regress 520 landmarks from the features of SFN's three branches.
+    """Regress 520 landmarks from the features of SFN's three branches. It implements `mfn.models.crop_regressor.CropRegressor`.
 
     Args:
         backbone: Feature maps of the strides 2 to 32.
@@ -62,7 +62,11 @@ class BranchDenseLandmarks(BranchFeatures):
         nn.init.constant_(last.bias, MIDDLE)
         self.landmarks = nn.Sequential(nn.Linear(self.features_size, hidden), nn.ReLU(), last)
 
+    def predict(self, features: Tensor) -> Tensor:
+        """Return the landmarks (B, 520, 3) for features (B, features_size), as `DenseLandmarks` does for crops."""
+        landmarks: Tensor = self.landmarks(features)
+        return landmarks.unflatten(1, (LANDMARKS, 3))
+
     def forward(self, picture: Tensor) -> Tensor:
         """Predict landmarks, as `DenseLandmarks` does."""
-        landmarks: Tensor = self.landmarks(self.features(picture))
-        return landmarks.unflatten(1, (LANDMARKS, 3))
+        return self.predict(self.features(picture))

@@ -10,6 +10,8 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from mfn.models.crop_regressor import FEATURES_NDIM, predict
+from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.training.checkpoints import load_matching, read_state
 from mfn.training.data.batch import CropBatch
 from mfn.training.metrics.crops import CropFigures
@@ -55,13 +57,12 @@ class MetaJointModule(LightningModule):
         self.save_hyperparameters(ignore=["network"])
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Return parameters (B, PARAMETER_SIZE) float32 for crops (B, 3, S, S) RGB, 0 to 255."""
-        output: Tensor = self.network(picture.to(memory_format=torch.channels_last)).float()
-        return output
+        """Return parameters (B, PARAMETER_SIZE) float32 for crops (B, 3, S, S) RGB, 0 to 255, or for features (B, F) of crops."""
+        return predict(self.network, picture)
 
     def _loss(self, network: nn.Module, loss: TddfaLoss, batch: CropBatch) -> Tensor:
         picture, target = batch
-        raw = network(picture.float().to(memory_format=torch.channels_last)).float()
+        raw = predict(network, picture)
         with torch.autocast(raw.device.type, enabled=False):
             return torch.stack(list(loss(raw, target).values())).sum()
 
@@ -100,9 +101,9 @@ class MetaJointModule(LightningModule):
 
     def _measure(self, batch: CropBatch, stage: str) -> None:
         picture, target = batch
-        raw = self(picture.float())
+        raw = self(picture)
         self.log(f"{stage}/loss", self.vdc(raw, target)["vdc"], prog_bar=True, batch_size=len(picture), sync_dist=True)
-        self.figures.update(raw, target, picture.shape[-1])
+        self.figures.update(raw, target, CROP_SIZE if picture.ndim == FEATURES_NDIM else picture.shape[-1])
 
     def validation_step(self, batch: CropBatch, _: int) -> None:
         """Measure a batch of fixed crops."""

@@ -12,7 +12,8 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from mfn.models.crop_regressor import CropRegressor
+from mfn.models.crop_regressor import FEATURES_NDIM, CropRegressor, predict
+from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.training.checkpoints import load_matching, read_state
 from mfn.training.data.batch import CropBatch, CropTargets
 from mfn.training.metrics.crops import CropFigures
@@ -62,15 +63,15 @@ class SingleFaceModule(LightningModule):
             self.landmark_targets = TddfaLoss("vdc")
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Return the network's output as float32 for crops (B, 3, S, S) RGB, 0 to 255."""
-        output: Tensor = self.network(picture.to(memory_format=torch.channels_last)).float()
-        return output
+        """Return the network's output as float32 for crops (B, 3, S, S) RGB, 0 to 255, or for features (B, F) of crops."""
+        return predict(self.network, picture)
 
     def _step(self, batch: CropBatch, stage: str) -> Tensor:
         picture, target = batch
         picture = picture.float()
         if self.landmark_regression and stage == "train":
-            features = self.network.features(picture.to(memory_format=torch.channels_last))
+            cached = picture.ndim == FEATURES_NDIM
+            features = picture if cached else self.network.features(picture.to(memory_format=torch.channels_last))
             raw, landmarks = self.network.predict(features).float(), self.landmarks(features).float()
         else:
             raw, landmarks = self(picture), None
@@ -79,7 +80,7 @@ class SingleFaceModule(LightningModule):
             if landmarks is not None:
                 terms = terms | {"landmark_regression": self.landmark_regression * self._landmark_error(landmarks, target)}
         if stage != "train":
-            self.figures.update(raw, target, picture.shape[-1])
+            self.figures.update(raw, target, CROP_SIZE if picture.ndim == FEATURES_NDIM else picture.shape[-1])
         total = torch.stack(list(terms.values())).sum()
         self.log(f"{stage}/loss", total, prog_bar=True, batch_size=len(picture), sync_dist=stage != "train")
         self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=len(picture), sync_dist=stage != "train")

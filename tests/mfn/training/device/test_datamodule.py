@@ -1,29 +1,11 @@
 """Batches that are planned on the CPU and composed on the device."""
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from mfn.training.device.datamodule import CropRecipe, DeviceDataModule, SceneRecipe  # noqa: E402
-from mfn.training.packs.reader import Pack, held_out  # noqa: E402
-from mfn.training.packs.sources import PackSources, TrainingPictures  # noqa: E402
-from tests.helpers.training import MODEL, random_faces  # noqa: E402
-
-COUNT = 56
-
-
-@pytest.fixture
-def sources(monkeypatch, tmp_path) -> PackSources:
-    """A pack of colored pictures with one labeled face each, and white photos without faces."""
-    count = COUNT
-    faces = random_faces(count)
-    faces = faces.replace(box=MODEL.boxes(faces))
-    pictures = [np.full((200, 220, 3), 40 + number % 100, np.uint8) for number in range(count)]
-    pack = Pack("p", pictures, faces, np.ones(count, bool), np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
-    photos = [np.full((60, 60, 3), 255, np.uint8)] * 2
-    monkeypatch.setattr(PackSources, "read", lambda self: TrainingPictures([pack], [1.0], photos))
-    return PackSources(tmp_path, tmp_path, {"p": 1.0})
+from mfn.training.packs.reader import held_out  # noqa: E402
 
 
 def test_scenes_have_pictures_and_targets(sources):
@@ -49,7 +31,7 @@ def test_validation_batches_are_fixed_and_of_other_pictures(sources):
     assert len(first) == 2 and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     held = {int(plan.picture[i]) for plan in module.val_dataloader() for i in range(4)}
     drawn = {int(i) for i in next(iter(module.train_dataloader())).picture}
-    assert all(held_out(COUNT)[number] for number in held) and not held & drawn
+    assert all(held_out(len(module.data.library.pictures))[number] for number in held) and not held & drawn
 
 
 def test_a_scene_of_another_size_is_refused():
