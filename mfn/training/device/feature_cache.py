@@ -78,7 +78,8 @@ class FeatureCache(LightningDataModule):
     def _features_of(self, plan: Any, network: Any) -> dict[str, Tensor]:
         """Return features (B, F) in float16, and the targets, for the plan of a batch."""
         assert self.crops.data is not None
-        picture, target = self.crops.recipe.compose(plan, self.crops.data)
+        composed: Any = self.crops.recipe.compose(plan, self.crops.data)
+        picture, target = composed
         return {"features": features_of(network, picture).half().cpu(), **target}
 
     def train_dataloader(self) -> DataLoader[CropBatch]:
@@ -90,7 +91,7 @@ class FeatureCache(LightningDataModule):
     def val_dataloader(self) -> DataLoader[CropBatch]:
         """Return the crops of validation."""
         parts = torch.arange(len(self.tensors["val.features"])).split(self.batch_size)
-        return DataLoader([self._batch("val", rows) for rows in parts], batch_size=None)  # type: ignore[arg-type]  # a list is enough
+        return DataLoader([self._batch("val", rows) for rows in parts], batch_size=None)
 
     def _batch(self, part: Part, rows: Tensor) -> CropBatch:
         """Return some of the features (B, F) float32 of a part, and their targets."""
