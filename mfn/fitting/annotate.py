@@ -51,6 +51,8 @@ class AnnotateOptions:
     quiet: bool = False
     #: Also fit the colors of the photos (`mfn.fitting.photometric`, needs PyTorch3D).
     photometric: bool = False
+    #: Some faces wink: keep the lids of each eye as they are fitted, errors included (`mfn.fitting.expression_prior.even_eyes`).
+    winks: bool = False
 
 
 class AnnotationModels(NamedTuple):
@@ -118,7 +120,7 @@ def annotate(
             folder.rmdir()
         raise ValueError(f"none of {len(paths)} photos could be read, so nothing was written")
     pack = gather_parts(parts)
-    labels = fit_labels(pack, parts, one_person_a_folder=options.people == "folder", photometric=options.photometric)
+    labels = fit_labels(pack, parts, one_person_a_folder=options.people == "folder", photometric=options.photometric, winks=options.winks)
     write_pack(out, parts, pack, labels)
     shutil.rmtree(folder)
     if not options.quiet:

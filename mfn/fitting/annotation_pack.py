@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ def gather_parts(parts: Sequence[Path]) -> Arrays:
     }
 
 
-def fit_labels(pack: Arrays, parts: Sequence[Path], one_person_a_folder: bool, photometric: bool) -> Arrays:
+def fit_labels(pack: Arrays, parts: Sequence[Path], one_person_a_folder: bool, photometric: bool, winks: bool = False) -> Arrays:
     """Fit the head model to the landmarks of all faces.
 
     Args:
@@ -78,12 +79,14 @@ def fit_labels(pack: Arrays, parts: Sequence[Path], one_person_a_folder: bool, p
         parts: the part files, which hold the photos.
         one_person_a_folder: the photos of a folder show one person, who gets one identity.
         photometric: also fit the colors of the photos.
+        winks: keep the lids of each eye as they are fitted; otherwise both eyes get the same.
 
     Returns:
         The arrays of the labels' file: pose, identity, expression and box of each face, whether it was accepted, and its person.
     """
     import torch
 
+    from mfn.fitting.expression_prior import even_eyes
     from mfn.fitting.fit_basis import basis_from_head_model
     from mfn.fitting.fitter import fit_people, fit_to_faces, label_confidence
     from mfn.structures.head_model import HeadModel
@@ -103,6 +106,8 @@ def fit_labels(pack: Arrays, parts: Sequence[Path], one_person_a_folder: bool, p
     rotation = (FRONTAL @ pack["face_transform"][:, :3, :3]).astype(np.float32)
     quality = label_confidence(found, points, torch.from_numpy(rotation))
     names = ("rotation", "scale", "center", "identity", "expression", "residual")
+    if not winks:
+        found = replace(found, expression=even_eyes(found.expression, found.rotation))
     return {name: getattr(found, name).numpy() for name in names} | {
         "box": fit_to_faces(found, model).box,
         "ok": quality.ok.numpy(),

@@ -131,3 +131,34 @@ def shape_prior(
     precision = torch.block_diag(identity_precision * torch.eye(identity_size), jaw.T @ expression_precision @ jaw)
     gaze_precision = torch.cat([no_identity, closed / CLOSED_EYE_SIGMA**2], 1)
     return ShapePrior(precision, torch.cat([no_identity, center], 1), gaze_precision)
+
+
+def even_eyes(expression: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    """Give both eyes of each face the same lids and the same direction of gaze: the mean of both, in which the nearer eye counts more.
+
+    Args:
+        expression: (N, 51) in [0, 1].
+        rotation: (N, 3, 3) head to camera.
+
+    Returns:
+        (N, 51).
+
+    Landmarks of the two lids of one photo often disagree: with light from one side, behind glasses, in turned faces. Of 7,300 faces of the
+    packs, 8 % had lids that differ by more than 0.3, and of 60 of these that were looked at, none winked. A network that learns such labels
+    sees winks where there are none. Real winks come from edited photos and rendered heads, whose labels are known.
+    """
+    farther = rotation[:, 2, 0]  # how much farther away the left eye is: the sine of the yaw
+    left = (0.5 - farther / 1.2).clamp(0, 1)
+    weight = torch.stack([left, 1 - left], 1)
+
+    def columns(shape: str) -> list[int]:
+        return [EXPRESSION_NAMES.index(f"{shape}{side}") for side in ("Left", "Right")]
+
+    out = expression.clone()
+    for shape in ("eyeBlink", "eyeLookDown", "eyeLookUp", "eyeSquint", "eyeWide"):
+        out[:, columns(shape)] = (weight * expression[:, columns(shape)]).sum(1, keepdim=True)
+    outward = expression[:, columns("eyeLookOut")] - expression[:, columns("eyeLookIn")]
+    to_the_left = (weight * outward * outward.new_tensor([1.0, -1.0])).sum(1, keepdim=True)
+    outward = to_the_left * outward.new_tensor([1.0, -1.0])
+    out[:, columns("eyeLookOut")], out[:, columns("eyeLookIn")] = outward.clamp(min=0), (-outward).clamp(min=0)
+    return out

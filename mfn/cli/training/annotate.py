@@ -36,6 +36,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     add_hidden(parser, "--second-look", "--no-second-look", dest="multi_view", action=argparse.BooleanOptionalAction)
     text = "also fit the colors of the photo, not only its landmarks (needs PyTorch3D)"
     parser.add_argument("--photometric", action="store_true", help=text)
+    text = "some faces wink: keep the lids of each eye as they are fitted; otherwise both eyes get the mean, which is mostly truer"
+    parser.add_argument("--winks", action="store_true", help=text)
     add_quiet(parser)
     add_network(parser, score=_SCORE)
     options = parser.parse_args(arguments)
@@ -45,6 +47,6 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     with Progress(options.quiet) as progress:
         landmarker = options.landmarker or str(find_model(options.download, progress.note))
         settings = AnnotateOptions(
-            landmarker, options.multi_view, options.max_side, options.people, options.quiet, options.photometric
+            landmarker, options.multi_view, options.max_side, options.people, options.quiet, options.photometric, options.winks
         )
         return annotate(load_predictor(options), options.photos, options.out, settings, progress.bar("photos"))

@@ -1,8 +1,15 @@
 """The prior keeps lips in order, ignores the gaze of closed eyes and couples what moves together."""
 
+import pytest
 import torch
 
-from mfn.fitting.expression_prior import closed_eyes, expression_prior_precision, jaw_coordinates, shape_prior
+from mfn.fitting.expression_prior import (
+    closed_eyes,
+    even_eyes,
+    expression_prior_precision,
+    jaw_coordinates,
+    shape_prior,
+)
 from retarget.arkit import EXPRESSION_NAMES
 
 INDEX = {name: k for k, name in enumerate(EXPRESSION_NAMES)}
@@ -50,3 +57,26 @@ def test_prior_of_all_unknowns() -> None:
     assert torch.equal(prior.precision[:3, :3], 4 * torch.eye(3)) and (prior.precision[:3, 3:] == 0).all()
     assert torch.allclose(prior.center[:, 3:] @ jaw_coordinates().T, scores)
     assert (prior.center[:, :3] == 0).all() and (prior.gaze_precision == 0).all()
+
+
+def turned_left(sine: float) -> torch.Tensor:
+    """Return the rotation of a head whose left eye is farther away by `sine`."""
+    cosine = (1 - sine**2) ** 0.5
+    return torch.tensor([[[cosine, 0, sine], [0, -1, 0], [sine, 0, -cosine]]])
+
+
+def test_both_eyes_get_the_same_lids_and_gaze() -> None:
+    weights = torch.zeros(1, 51)
+    for name, value in {"eyeBlinkLeft": 0.2, "eyeBlinkRight": 0.6, "eyeLookOutLeft": 0.5, "eyeLookOutRight": 0.1, "jawOpen": 0.3}.items():
+        weights[0, EXPRESSION_NAMES.index(name)] = value
+
+    def read(rotation: torch.Tensor) -> dict[str, float]:
+        return dict(zip(EXPRESSION_NAMES, even_eyes(weights, rotation)[0].tolist(), strict=True))
+
+    front = read(turned_left(0.0))
+    assert front["eyeBlinkLeft"] == pytest.approx(0.4) and front["eyeBlinkRight"] == pytest.approx(0.4)
+    assert front["eyeLookOutLeft"] == pytest.approx(0.2) and front["eyeLookInRight"] == pytest.approx(0.2)
+    assert front["eyeLookOutRight"] == 0 and front["eyeLookInLeft"] == 0 and front["jawOpen"] == pytest.approx(0.3)
+    side = read(turned_left(0.9))
+    assert side["eyeBlinkLeft"] == pytest.approx(0.6) and side["eyeBlinkRight"] == pytest.approx(0.6), "only the nearer, right eye counts"
+    assert side["eyeLookOutRight"] == pytest.approx(0.1) and side["eyeLookInLeft"] == pytest.approx(0.1)
