@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mfn.inference.model_zoo import MODELS, default_eye_reader, default_reader
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
 
@@ -111,6 +112,24 @@ def kept_rows(options: argparse.Namespace, measured: Iterable[str]) -> tuple[Fig
     return {name: known["networks"][name] for name in names}, {name: known["weights_sha256"][name] for name in names}
 
 
+def digests_of_readers(weights: Weights) -> dict[str, str]:
+    """Return the digests of the readers that ship, if one of the networks is a shipped one, which `Predictor` runs with them."""
+    files = [weights] if isinstance(weights, Path) else [path for path in weights.values() if isinstance(path, Path)]
+    shipped = {model.path.resolve() for model in MODELS.values()}
+    if not any(path.resolve() in shipped for path in files):
+        return {}
+    readers = {"reader": default_reader(), "eyes": default_eye_reader()}
+    return {name: sha256(path) for name, path in readers.items() if path is not None}
+
+
+def header_of(weights: Weights | None, kept: Mapping[str, str] | None = None) -> Figures:
+    """Return the entries of a report that say which networks were measured. `kept`: digests of networks of an earlier run."""
+    if weights is None:
+        return {}
+    readers = digests_of_readers(weights)
+    return {"weights_sha256": with_kept(weights, kept)} | ({"readers_sha256": readers} if readers else {})
+
+
 def write_report(
     path: Path, script: str, figures: Mapping[str, Any], weights: Weights | None = None, kept: Mapping[str, str] | None = None
 ) -> None:
@@ -127,9 +146,7 @@ def write_report(
         kept: Digests of networks whose figures are those of an earlier run.
     """
     module = Path(script).resolve().relative_to(Path(__file__).resolve().parents[1]).with_suffix("")
-    report: Figures = {"script": ".".join(module.parts)}
-    if weights is not None:
-        report["weights_sha256"] = with_kept(weights, kept)
+    report: Figures = {"script": ".".join(module.parts)} | header_of(weights, kept)
     report["cpu_seconds"] = round(time.process_time(), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, (json.dumps(report | dict(figures), indent=1) + "\n").encode())
@@ -157,7 +174,7 @@ def save_report(
         write_report(options.out, script, figures, weights, kept)
         return
     known = json.loads(options.out.read_text(encoding="utf-8"))
-    measured = dict(figures) if weights is None else {"weights_sha256": with_kept(weights, kept)} | dict(figures)
+    measured = header_of(weights, kept) | dict(figures)
     found = differences(known, json.loads(json.dumps(measured)))
     if found:
         raise SystemExit(f"{options.out}: {len(found)} figures differ\n" + "\n".join(found))

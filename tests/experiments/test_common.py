@@ -27,6 +27,15 @@ def test_digests_of_named_files_and_of_lists_of_files(tmp_path):
     assert common.digests_of({"x": file, "y": [file, file]}) == {"x": empty, "y": [empty, empty]}
 
 
+def test_a_report_of_a_shipped_network_names_the_readers_that_ran_with_it(tmp_path, shipped):
+    common.write_report(tmp_path / "a.json", common.__file__, {}, {"large": shipped})
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert report["readers_sha256"] == {name: common.sha256(shipped.with_name(f"{name}.onnx")) for name in ("reader", "eyes")}
+    other = tmp_path / "other.onnx"
+    other.write_bytes(b"abc")
+    assert common.digests_of_readers({"other": other, "many": [other]}) == {}
+
+
 def test_check_accepts_the_same_figures_and_other_times(tmp_path, capsys):
     parser = common.make_parser("A script.", tmp_path / "report.json")
     figures = {"ap": 0.5, "nan": float("nan"), "rows": [{"n": 1, "cpu_seconds": 2.0}], "detect_ms": {"1": 3.0}}
