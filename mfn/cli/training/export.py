@@ -59,8 +59,8 @@ def _export(arguments: Sequence[str]) -> int:
         print(f"wrote {out}: a network for another runtime; docs/guides/devices.md has the commands")
         return EXIT_DONE
     kind = getattr(network, "kind", "")
-    use = {"cell": "a face reader; `mfn quantize` makes it twice as fast", "eyes": "an eye reader"}
-    print(f"wrote {out}: {use.get(kind, f'the network for --weights {out}; `mfn quantize` makes it twice as fast')}")
+    use = {"cell": "a face reader", "eyes": "an eye reader"}
+    print(f"wrote {out}: {use.get(kind, f'the network for --weights {out}')}; `mfn quantize` makes it twice as fast")
     return EXIT_DONE
 
 
@@ -84,7 +84,7 @@ def size(text: str) -> Size:
 
 
 def _quantize(arguments: Sequence[str]) -> int:
-    text = "Convert a multi-face network or a face reader to 8-bit integers: twice as fast on a CPU, and half as large."
+    text = "Convert a multi-face network, a face reader or an eye reader to 8-bit integers: twice as fast on a CPU, and half as large."
     parser = PROGRAM.parser("quantize", text)
     parser.add_argument("source", metavar="NETWORK.onnx", help="file that `mfn export` wrote")
     text = "pictures like those it will see, which set the ranges: files, directories, or .tar archives"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +20,8 @@ from mfn.inference.letterbox import MAX_ENLARGEMENT, letterbox_image, make_lette
 from mfn.inference.predictor import Predictor
 from mfn.models.export.pack_columns import pack_columns
 from mfn.models.export.to_onnx import store_weights_fp16
-from mfn.structures.crop_geometry import cut_crops, upright_frames
+from mfn.structures.crop_geometry import EYE_CROP_PX, cut_crops, eye_frames, upright_frames
+from mfn.structures.faces import Faces
 from mfn.structures.head_model import default_head_model
 from mfn.structures.network_metadata import NetworkMetadata
 from retarget.io.files import atomic_write
@@ -29,18 +30,20 @@ from retarget.io.images import Image
 if TYPE_CHECKING:
     import onnx
 
+_Inputs = dict[str, NDArray[Any]]
+
 # No "Concat": then all numbers of a cell would have 8 bits, which alone raised NME by 20 %.
 QUANTIZED_OPS = ("Conv", "Relu", "Add")
 
 
 def quantize(source: Path, out: Path, pictures: Sequence[Image]) -> None:
-    """Quantize a multi-face network or a face reader. The output is written completely or not at all.
+    """Quantize a multi-face network, a face reader or an eye reader. The output is written completely or not at all.
 
     Args:
         source: ONNX file of `mfn export`.
         out: File to write.
         pictures: Calibration pictures (H, W, 3) uint8 RGB, of the kind that the network will see. For a multi-face network they are
-            letterboxed to its own input size. For a face reader, crops of the faces are cut that the shipped network finds in them.
+            letterboxed to its own input size. For a reader, crops of the faces or eyes are cut that the shipped network finds in them.
 
     Raises:
         ValueError: No pictures, no faces in them, a file that is not an ONNX file, or a network that `mfn export` of this version did not
@@ -74,8 +77,8 @@ def _read_metadata(model: onnx.ModelProto, source: Path) -> NetworkMetadata:
     metadata = NetworkMetadata.from_props({prop.key: prop.value for prop in model.metadata_props})
     if metadata is None:
         raise ValueError(f"{source}: expected a network with metadata, got a file of an older version; run `mfn export` again")
-    if metadata.kind not in ("multi_face", "cell"):
-        raise ValueError(f"{source}: expected a multi-face network or a face reader, got one of the kind {metadata.kind!r}")
+    if metadata.kind not in _INPUTS:
+        raise ValueError(f"{source}: expected a multi-face network, a face reader or an eye reader, got one of the kind {metadata.kind!r}")
     return metadata
 
 
@@ -95,7 +98,7 @@ def _quantize_static(model: onnx.ModelProto, metadata: NetworkMetadata, pictures
         quantize_static(
             str(prepared),
             str(part),
-            _CalibrationReader(_letterboxed(pictures, metadata) if metadata.kind == "multi_face" else _face_crops(pictures, metadata)),
+            _CalibrationReader(_INPUTS[metadata.kind](pictures, metadata)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTIZED_OPS),
             nodes_to_exclude=_float_nodes(graph, metadata),
@@ -185,34 +188,54 @@ class _CalibrationReader:
     """The inputs from which ONNX Runtime finds the scales.
 
     Args:
-        images: Inputs (B, H, W, 3) uint8 RGB of the network.
+        inputs: Arrays by name of the input.
     """
 
-    def __init__(self, images: Iterator[Image]) -> None:
-        self._inputs = ({"image": image} for image in images)
+    def __init__(self, inputs: Iterator[_Inputs]) -> None:
+        self._inputs = inputs
 
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+    def get_next(self) -> _Inputs | None:
         """Return the next input by name, or None at the end."""
         return next(self._inputs, None)
 
 
-def _letterboxed(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[Image]:
+def _letterboxed(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[_Inputs]:
     for picture in pictures:
         height, width = picture.shape[:2]
         factor = min((metadata.input_size.width * metadata.input_size.height / (height * width)) ** 0.5, MAX_ENLARGEMENT)
         box = make_letterbox(height, width, factor, metadata.input_multiple)
-        yield letterbox_image(picture, box)[None]
+        yield {"image": letterbox_image(picture, box)[None]}
 
 
-def _face_crops(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[Image]:
-    predictor, head_model, side, count = Predictor.load(reader=False), default_head_model(), metadata.input_size.width, 0
+def _face_crops(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[_Inputs]:
+    head_model, side = default_head_model(), metadata.input_size.width
+    for picture, faces in _found_faces(pictures):
+        yield {"image": cut_crops(picture, upright_frames(faces, head_model, side).matrix, side)}
+
+
+def _eye_crops(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[_Inputs]:
+    head_model = default_head_model()
+    for picture, faces in _found_faces(pictures):
+        frames = eye_frames(faces, head_model)
+        yield {"image": cut_crops(picture, frames.matrix, EYE_CROP_PX), "direction": frames.direction}
+
+
+def _found_faces(pictures: Sequence[Image]) -> Iterator[tuple[Image, Faces]]:
+    predictor, count = Predictor.load(reader=False), 0
     for picture in pictures:
         faces = predictor(picture)
         count += len(faces)
         if len(faces):
-            yield cut_crops(picture, upright_frames(faces, head_model, side).matrix, side)
+            yield picture, faces
     if not count:
         raise ValueError("expected calibration pictures with faces, found none in them")
+
+
+_INPUTS: Mapping[str, Callable[[Sequence[Image], NetworkMetadata], Iterator[_Inputs]]] = {
+    "multi_face": _letterboxed,
+    "cell": _face_crops,
+    "eyes": _eye_crops,
+}
 
 
 def _restore_fp32_constants(model: onnx.ModelProto) -> None:

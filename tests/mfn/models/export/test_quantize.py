@@ -195,6 +195,36 @@ def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, hea
         quantize(tmp_path / "reader.onnx", tmp_path / "none.onnx", list(photos(2)))
 
 
+def test_an_eye_reader_is_exported_quantized_and_read(tmp_path, monkeypatch):
+    from mfn.inference.readers.eye_reader import EyeReader as Reader
+    from mfn.models.readers.eye_reader import EyeReader
+    from tests.helpers.faces import random_faces
+
+    torch.manual_seed(0)
+    network = EyeReader((8, 16, 16), 16).eval()
+    torch.nn.init.normal_(network.correction.weight)
+    write_onnx(network, tmp_path / "eyes.onnx")
+    faces = random_faces(5).replace(center=np.full((5, 2), 64))
+
+    class Finder:
+        """Finds the same faces in every picture."""
+
+        @staticmethod
+        def load(reader: bool) -> object:
+            return lambda picture: faces
+
+    monkeypatch.setattr("mfn.models.export.quantize.Predictor", Finder)
+    quantize(tmp_path / "eyes.onnx", tmp_path / "int8.onnx", list(photos(2)))
+    rng = np.random.default_rng(0)
+    crops, direction = rng.integers(0, 256, (6, 32, 32, 3)).astype(np.uint8), rng.normal(size=(6, 3)).astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float(), torch.from_numpy(direction)).numpy()
+    assert np.abs(expected).mean() > 0.1
+    for name, tolerance in (("eyes", 0.02), ("int8", 0.3)):
+        session = Reader.load(tmp_path / f"{name}.onnx").session
+        np.testing.assert_allclose(session.run(None, {"image": crops, "direction": direction})[0], expected, atol=tolerance)
+
+
 def test_other_networks_are_no_face_readers(spots):
     from mfn.inference.readers.face_reader import Reader
 
