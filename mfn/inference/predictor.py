@@ -239,7 +239,7 @@ class Predictor:
         found = self._find(picture, passes)
         if self.reader is None:
             return found.faces
-        faces = self.reader.refine(picture, found.faces, found.height_px, self.metadata.reader_rule, count)
+        faces = self.reader.refine(picture, found.faces, found.height_px, count)
         faces = faces[faces.score >= self.score]
         faces = faces[merge(faces.box, faces.score, np.ones(len(faces)))]
         return faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count)

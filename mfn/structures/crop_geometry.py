@@ -186,13 +186,14 @@ def cut_crops(picture: NDArray[np.uint8], matrices: NDArray[np.float64], size_px
     low = np.clip(np.floor(corners.min(2)).astype(int) - step, 0, np.maximum(limit - step, 0))
     high = np.clip(np.ceil(corners.max(2)).astype(int) + step, np.minimum(low + step, limit), limit)
     high = np.minimum(low + np.maximum((high - low) // step, 1) * step, limit)  # a multiple of `step`, except in tiny pictures
-    for crop, matrix, times, (x1, y1), (x2, y2) in zip(crops, matrices, halvings.tolist(), low.tolist(), high.tolist(), strict=True):
+    scaled = linear * 2.0 ** halvings[:, None, None]
+    # OpenCV counts from the centers of pixels, we count from their edges.
+    start = offset + (linear @ low[:, :, None])[:, :, 0] + 0.5 * scaled.sum(2) - 0.5
+    warps = np.concatenate([scaled, start[:, :, None]], 2)
+    for crop, warp, times, (x1, y1), (x2, y2) in zip(crops, warps, halvings.tolist(), low.tolist(), high.tolist(), strict=True):
         part = picture[y1:y2, x1:x2]
         for _ in range(times):
             part = cv2.resize(part, (max(part.shape[1] // 2, 1), max(part.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA)
-        a = matrix[:, :2] * 2**times
-        # OpenCV counts from the centers of pixels, we count from their edges.
-        warp = np.column_stack([a, matrix[:, 2] + matrix[:, :2] @ [x1, y1] + a @ [0.5, 0.5] - 0.5])
         cv2.warpAffine(part, warp, (size_px, size_px), crop, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
     return crops
 

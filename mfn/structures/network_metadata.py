@@ -47,27 +47,7 @@ class FaceRange(NamedTuple):
     max_px: float = 300.0
 
 
-class ReaderRule(NamedTuple):
-    """Which values of a face the face reader replaces: those of faces below a height in px of the multi-face network's input.
-
-    0 keeps the multi-face network's values for all faces; infinity replaces them for all.
-
-    Attributes:
-        pose_px: For rotation, scale and center.
-        identity_px: For the identity.
-        expression_px: For the expression.
-        mean_px: Taller faces get the mean of both for what is replaced, except for the eyes: the multi-face network reads tall faces
-            as well as the reader does.
-    """
-
-    pose_px: float = 0.0
-    identity_px: float = 0.0
-    expression_px: float = float("inf")
-    mean_px: float = 80.0
-
-
 DEFAULT_FACE_RANGE = FaceRange()
-DEFAULT_READER_RULE = ReaderRule()
 
 
 @dataclass(frozen=True)
@@ -81,7 +61,6 @@ class NetworkMetadata:
         strides: Strides of a multi-face network's cells in px of its input, in the order of its output.
         input_multiple: Both sides of a multi-face network's input are multiples of this, in px.
         face_range: Which faces a multi-face network finds.
-        reader_rule: Which values of a multi-face network the face reader replaces.
         reader_batch: Number of faces of a frame that the face reader reads in one call.
     """
 
@@ -91,7 +70,6 @@ class NetworkMetadata:
     strides: tuple[int, ...] = STRIDES
     input_multiple: int = INPUT_MULTIPLE
     face_range: FaceRange = DEFAULT_FACE_RANGE
-    reader_rule: ReaderRule = DEFAULT_READER_RULE
     reader_batch: int = 64
 
     def to_props(self) -> dict[str, str]:
@@ -104,7 +82,6 @@ class NetworkMetadata:
             "strides": ",".join(map(str, self.strides)),
             "input_multiple": str(self.input_multiple),
             "face_range": ",".join(map(str, self.face_range)),
-            "reader_rule": ",".join(map(str, self.reader_rule)),
             "reader_batch": str(self.reader_batch),
         }
 
@@ -138,28 +115,21 @@ class NetworkMetadata:
             strides=tuple(int(value) for value in _numbers(props, "strides", STRIDES, whole=True)),
             input_multiple=int(_numbers(props, "input_multiple", (INPUT_MULTIPLE,), 1, whole=True)[0]),
             face_range=FaceRange(*_numbers(props, "face_range", DEFAULT_FACE_RANGE, len(DEFAULT_FACE_RANGE))),
-            reader_rule=_reader_rule(props),
             reader_batch=int(_numbers(props, "reader_batch", (cls.reader_batch,), 1, whole=True)[0]),
         )
 
 
-def _reader_rule(props: Mapping[str, str]) -> ReaderRule:
-    """Read the reader's rule. Files from before `mean_px` have three numbers."""
-    count = 3 if props.get("reader_rule", "").count(",") == 2 else len(DEFAULT_READER_RULE)
-    return ReaderRule(*_numbers(props, "reader_rule", DEFAULT_READER_RULE, count, zero=True))
-
-
 def _numbers(
-    props: Mapping[str, str], name: str, default: Sequence[float], count: int | None = None, whole: bool = False, zero: bool = False
+    props: Mapping[str, str], name: str, default: Sequence[float], count: int | None = None, whole: bool = False
 ) -> list[float]:
-    """Read an entry of numbers separated by commas: `count` of them, each above 0 (with `zero`, 0 or more)."""
+    """Read an entry of numbers separated by commas: `count` of them, each above 0."""
     text = props.get(name, ",".join(map(str, default)))
     parts = text.split(",")
     try:
         numbers = [float(int(part)) if whole else float(part) for part in parts]
     except ValueError:
         numbers = []
-    if not numbers or len(numbers) != (count or len(numbers)) or not all(n > 0 or (zero and n == 0) for n in numbers):
-        wanted = f"{count or 'one or more'} {'whole ' if whole else ''}number{'' if count == 1 else 's'} {'from' if zero else 'above'} 0"
+    if not numbers or len(numbers) != (count or len(numbers)) or not all(n > 0 for n in numbers):
+        wanted = f"{count or 'one or more'} {'whole ' if whole else ''}number{'' if count == 1 else 's'} above 0"
         raise ValueError(f"network metadata: expected {name} to be {wanted}, separated by commas, got {text!r}")
     return numbers

@@ -23,14 +23,14 @@ from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import default_reader, find_model
 from mfn.inference.nms import SAME_FACE_IOU, nms
 from mfn.inference.predictor import Predictor
-from mfn.inference.readers.face_reader import SCORE_RULE
+from mfn.inference.readers.face_reader import CANDIDATE_SCORE, SCORE_RULE
 from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.images import Image
 
 RESULT = RESULTS / "ablation" / "score_rule.json"
 SHRINKS = (1.0, 0.4, 0.25)
 EVERY_BACKGROUND = 5
-MIN_SCORE = 0.04
+MIN_SCORE = CANDIDATE_SCORE
 CROP_WEIGHTS = (0.0, 0.5, 0.7, 1.0, 1.4)
 BOX_SHARES = (0.0, 0.5, 0.75, 1.0)
 LIMITS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)

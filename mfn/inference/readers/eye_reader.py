@@ -28,9 +28,6 @@ HIDDEN_DIRECTION = 0.77
 MIN_SIDE_PX = 5.0
 """An eye keeps its values where its crop has a smaller side in the picture: a face of about 15 px."""
 
-HALF_SHUT, SHUT, UNSURE_SHARE = 0.4, 0.8, 0.5
-"""Two lids may differ fully where one of them has at least SHUT. Where both are below HALF_SHUT, UNSURE_SHARE of the difference is kept."""
-
 
 class EyeReader:
     """Reads the eyes of faces."""
@@ -39,7 +36,8 @@ class EyeReader:
         """Wrap a session of ONNX Runtime. Most programs use `Predictor`, which loads an eye reader itself.
 
         Args:
-            session: A network with inputs `image` (E, 32, 32, 3) uint8 RGB and `direction` (E, 3), and output `eyes` (E, 7).
+            session: A network with inputs `image` (E, 32, 32, 3) uint8 RGB and `direction` (E, 3), and output `eyes` (E, 7): the left and
+                the right eye of each face, one after the other.
         """
         self.session = session
         self.model = default_head_model()
@@ -76,8 +74,6 @@ class EyeReader:
         frames = eye_frames(faces[rows], self.model)
         weights = self._run(cut_crops(picture, frames.matrix, EYE_CROP_PX), frames.direction, 2 * (count or 0))
         seen = (frames.direction[:, 0] < HIDDEN_DIRECTION) & (frames.side_px >= MIN_SIDE_PX)
-        both = np.flatnonzero(seen[0::2] & seen[1::2])
-        weights[2 * both, 0], weights[2 * both + 1, 0] = calm_lids(weights[2 * both, 0], weights[2 * both + 1, 0])
         expression = faces.expression.copy()
         for side, columns in enumerate(EYE_COLUMNS):
             read = np.flatnonzero(seen[side::2])
@@ -96,21 +92,3 @@ class EyeReader:
         ]
         raw = np.concatenate([np.zeros((0, len(EYE_SHAPES)), np.float32), *parts])[:count]
         return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
-
-
-def calm_lids(left: NDArray[np.float32], right: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Reduce the difference of two lids where neither is shut.
-
-    Args:
-        left, right: (N,) eyeBlink of each eye.
-
-    Returns:
-        Both lids, (N,) each. Their mean stays.
-
-    Eyes that are narrow in the sun are hard to tell from shut ones, each for itself, and a face would wink that does not. In a wink one lid
-    is shut. The constants were chosen on held-out photos, by the error of the lids.
-    """
-    shut = np.clip((np.maximum(left, right) - HALF_SHUT) / (SHUT - HALF_SHUT), 0, 1)
-    kept = UNSURE_SHARE + (1 - UNSURE_SHARE) * shut * shut * (3 - 2 * shut)
-    middle, half = (left + right) / 2, (left - right) / 2 * kept
-    return np.asarray(middle + half, np.float32), np.asarray(middle - half, np.float32)

@@ -9,7 +9,7 @@ Letters: N faces, S side of a crop in px, K faces in a batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from mfn.inference.sessions.devices import CPU, Provider
 from mfn.inference.sessions.onnx_session import check_reader, open_session
-from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, MAX_LOGIT, SLICES, read_cells
+from mfn.structures.cells import CELL_SIZE, MAX_LOGIT, SLICES, read_cells
 from mfn.structures.crop_geometry import CROP_CELLS, boxes_from_crops, cut_crops, faces_from_crops, upright_frames
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import default_head_model
-from mfn.structures.network_metadata import ReaderRule
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 
@@ -31,13 +30,39 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 _MAX_LEFT_ROLL_DEG = 50.0  # a face that is still turned by more in its crop is read again, in a crop that is turned
-_AVERAGED = {
-    "identity": np.arange(IDENTITY_SIZE),
-    "expression": np.array([i for i, name in enumerate(EXPRESSION_NAMES) if not name.startswith("eye")]),
-}
-"""The columns of which tall faces get the mean. The multi-face network hardly sees winks, so eyes are the reader's alone."""
-_POSE = ("rotation", "scale", "center")
+_EYES = np.array([name.startswith("eye") for name in EXPRESSION_NAMES])
 _MIN_PROBABILITY = 1e-6
+
+
+class Share(NamedTuple):
+    """Share of the face reader in a value, 0 to 1, by the height of the face in px of the multi-face network's input.
+
+    From `small_px` to `tall_px` it goes evenly with the logarithm of the height.
+
+    Attributes:
+        small_px, small: Faces up to this height, and their share.
+        tall_px, tall: Faces from this height on, and their share.
+    """
+
+    small_px: float
+    small: float
+    tall_px: float
+    tall: float
+
+    def at(self, height_px: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the shares for heights (N,)."""
+        log = np.log(np.maximum(height_px, 1.0))
+        return np.asarray(np.interp(log, np.log([self.small_px, self.tall_px]), [self.small, self.tall]), np.float32)
+
+
+POSE_SHARE = Share(small_px=50, small=0.72, tall_px=120, tall=0.35)
+IDENTITY_SHARE = Share(small_px=50, small=0.5, tall_px=120, tall=0.5)
+EXPRESSION_SHARE = Share(small_px=60, small=1.0, tall_px=110, tall=0.5)
+"""Except for the eyes: the multi-face network hardly sees winks, so eyes are the reader's alone.
+
+Two networks that see a face at different resolutions make different errors, and the mean of both has the smallest. The shares of pose and
+identity were chosen by experiments/accuracy/ablation/reader_share.py.
+"""
 
 
 class ScoreRule(NamedTuple):
@@ -56,8 +81,8 @@ class ScoreRule(NamedTuple):
     box: float
 
 
-SCORE_RULE = ScoreRule(dense=1.0, crop=0.7, bias=-0.9, box=0.75)
-CANDIDATE_SCORE = 0.1
+SCORE_RULE = ScoreRule(dense=1.0, crop=1.0, bias=-1.25, box=0.75)
+CANDIDATE_SCORE = 0.05
 """Smallest probability by the multi-face network of what the reader looks at."""
 
 
@@ -114,18 +139,15 @@ class Reader:
         reader.weights = path
         return reader
 
-    def refine(
-        self, picture: Image, faces: Faces, input_height_px: NDArray[np.float32], rule: ReaderRule, count: int | None = None
-    ) -> Faces:
-        """Read faces in their crops: decide how sure they are, place their boxes, and replace values by those that were read.
+    def refine(self, picture: Image, faces: Faces, input_height_px: NDArray[np.float32], count: int | None = None) -> Faces:
+        """Read faces in their crops: decide how sure they are, place their boxes, and average values with those that were read.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
             faces: N faces in px of the picture.
             input_height_px: (N,) height of each face in the input of the multi-face network that found it.
-            rule: Which values are replaced.
             count: Number of crops that the network reads, K, for a time that does not depend on the number of faces: the surest faces
-                (see `choose_to_refine`), and empty crops if there are fewer. None: all faces.
+                (see `choose_to_refine`), and empty crops if there are fewer. None: all faces, and turned ones twice.
 
         Returns:
             The faces in the same order, with `refined` set for those that were read.
@@ -133,40 +155,44 @@ class Reader:
         rows = np.arange(len(faces)) if count is None else choose_to_refine(faces, count)
         if not len(rows) and not count:
             return faces
-        reading = self.read(picture, faces[rows], count or 0)
-        changes = _replaced(faces, rows, reading.faces, input_height_px, rule)
-        changes |= {"refined": faces.refined.copy(), "score": faces.score.copy(), "box": faces.box.copy()}
-        changes["refined"][rows] = True
-        changes["score"][rows] = confirmed_score(faces.score[rows], reading.logit)
-        changes["box"][rows] += np.float32(SCORE_RULE.box) * (reading.box - faces.box[rows])
-        return faces.replace(**changes)
+        reading = self.read(picture, faces[rows], count)
+        mixed = mix(faces[rows], reading.faces, input_height_px[rows]).replace(
+            refined=np.ones(len(rows), np.bool_),
+            score=confirmed_score(faces.score[rows], reading.logit),
+            box=faces.box[rows] + np.float32(SCORE_RULE.box) * (reading.box - faces.box[rows]),
+        )
+        order = np.arange(len(faces))
+        order[rows] = len(faces) + np.arange(len(rows))
+        return Faces.concatenate([faces, mixed])[order]
 
-    def read(self, picture: Image, faces: Faces, pad_to: int = 0) -> Reading:
+    def read(self, picture: Image, faces: Faces, count: int | None = None) -> Reading:
         """Read the crops of faces.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
             faces: N faces in px of the picture.
-            pad_to: Smallest number of crops that the network is run with.
+            count: Number of crops with which the network is run, once. None: as many as needed.
 
-        A face that is still turned in its crop, such as one that the multi-face network took for upright, is read again upright.
+        A face that is still turned in its crop, such as one that the multi-face network took for upright, is read again upright. If the
+        second reading contradicts the first, or there is none because of `count`, the face keeps its pose.
         """
-        found = self._read_once(picture, faces, pad_to)
+        found = self._read_once(picture, faces, count or 0)
         turned = np.flatnonzero(_angle_between_deg(found.faces.rotation, faces.rotation) > _MAX_LEFT_ROLL_DEG)
-        if not len(turned):
-            return found
+        if not len(turned) or count is not None:
+            return replace(found, faces=_take_pose(found.faces, turned, faces))
         again = self._read_once(picture, found.faces[turned])
         agrees = _angle_between_deg(again.faces.rotation, found.faces.rotation[turned]) < _MAX_LEFT_ROLL_DEG
         rows = np.arange(len(found.logit))
         rows[turned[agrees]] = len(rows) + np.flatnonzero(agrees)
         both = Reading(
-            Faces.concatenate([found.faces, again.faces]),
+            Faces.concatenate([_take_pose(found.faces, turned[~agrees], faces), again.faces]),
             np.concatenate([found.logit, again.logit]),
             np.concatenate([found.box, again.box]),
         )
         return both.select(rows)
 
     def _read_once(self, picture: Image, faces: Faces, pad_to: int = 0) -> Reading:
+        """Read the crops of faces in one call. `pad_to`: smallest number of crops that the network is run with."""
         frames = upright_frames(faces, self.model, self.size_px)
         raw = self._run(cut_crops(picture, frames.matrix, self.size_px), pad_to)
         middle = np.full((len(raw), 2), self.size_px / 2, np.float32)
@@ -190,21 +216,40 @@ def confirmed_score(score: NDArray[np.float32], logit: NDArray[np.float32], rule
     return np.asarray(1 / (1 + np.exp(-both)), np.float32)
 
 
-def _replaced(
-    faces: Faces, rows: NDArray[np.int64], read: Faces, input_height_px: NDArray[np.float32], rule: ReaderRule
-) -> dict[str, NDArray[Any]]:
-    """Return the fields of faces in which the values of some rows are replaced by those of `read`, as `rule` says."""
-    limits = {**dict.fromkeys(_POSE, rule.pose_px), "identity": rule.identity_px, "expression": rule.expression_px}
-    changes: dict[str, NDArray[Any]] = {}
-    tall = input_height_px[rows] > rule.mean_px
-    for name, limit in limits.items():
-        changes[name], replaced = getattr(faces, name).copy(), input_height_px[rows] < limit
-        changes[name][rows[replaced]] = getattr(read, name)[replaced]
-        if name in _AVERAGED:
-            both = replaced & tall
-            mean = 0.5 * (getattr(faces, name)[rows[both]] + getattr(read, name)[both])
-            changes[name][np.ix_(rows[both], _AVERAGED[name])] = mean[:, _AVERAGED[name]]
-    return changes
+def mix(found: Faces, read: Faces, input_height_px: NDArray[np.float32]) -> Faces:
+    """Average the pose, identity and expression of N faces as the multi-face network found them and as the reader read them.
+
+    Args:
+        found: N faces.
+        read: The same faces.
+        input_height_px: (N,) see `Share`.
+
+    A face whose roll the reader corrected keeps the reader's pose: two opposite poses have no mean.
+    """
+    pose, identity, expression = (share.at(input_height_px)[:, None] for share in (POSE_SHARE, IDENTITY_SHARE, EXPRESSION_SHARE))
+    pose = np.where(_angle_between_deg(read.rotation, found.rotation)[:, None] > _MAX_LEFT_ROLL_DEG, np.float32(1), pose)
+    expression = np.where(_EYES, np.float32(1), expression)
+    return found.replace(
+        rotation=_nearest_rotation(found.rotation + pose[:, :, None] * (read.rotation - found.rotation)),
+        scale=found.scale * (read.scale / found.scale) ** pose[:, 0],
+        center=found.center + pose * (read.center - found.center),
+        identity=found.identity + identity * (read.identity - found.identity),
+        expression=found.expression + expression * (read.expression - found.expression),
+    )
+
+
+def _nearest_rotation(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rotations (N, 3, 3) that are nearest to matrices (N, 3, 3), which are means of two rotations."""
+    u, _, v = np.linalg.svd(matrix.astype(np.float64))
+    return np.asarray(u @ v, np.float32)
+
+
+def _take_pose(faces: Faces, rows: NDArray[np.int64], other: Faces) -> Faces:
+    """Return faces of which some rows have the pose of the same rows of `other`."""
+    changes = {name: getattr(faces, name).copy() for name in ("rotation", "scale", "center")}
+    for name, values in changes.items():
+        values[rows] = getattr(other, name)[rows]
+    return faces.replace(**changes)
 
 
 def _angle_between_deg(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

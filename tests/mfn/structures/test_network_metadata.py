@@ -2,7 +2,7 @@
 
 import pytest
 
-from mfn.structures.network_metadata import FORMAT, FaceRange, NetworkMetadata, ReaderRule, Size
+from mfn.structures.network_metadata import FORMAT, FaceRange, NetworkMetadata, Size
 
 
 def test_metadata_is_read_back():
@@ -17,7 +17,6 @@ def test_all_entries_are_read_back():
         strides=(8, 16, 32, 64, 128),
         input_multiple=32,
         face_range=FaceRange(8.0, 700.5),
-        reader_rule=ReaderRule(60, 0, float("inf"), 90),
         reader_batch=16,
     )
     assert NetworkMetadata.from_props(metadata.to_props()) == metadata
@@ -26,12 +25,6 @@ def test_all_entries_are_read_back():
 def test_an_older_file_has_the_default_strides():
     old = NetworkMetadata.from_props({"format": "1", "kind": "multi_face", "input_size": "864x496"})
     assert old == NetworkMetadata("multi_face", Size(864, 496)) and old.strides == (8, 16, 32, 64)
-
-
-def test_an_older_reader_rule_has_three_numbers():
-    props = NetworkMetadata("parameters", Size(128, 128)).to_props() | {"reader_rule": "5.0,0.0,inf"}
-    metadata = NetworkMetadata.from_props(props)
-    assert metadata is not None and metadata.reader_rule == ReaderRule(5, 0, float("inf"))
 
 
 def test_a_file_without_metadata_has_none():
@@ -47,7 +40,6 @@ def test_a_file_without_metadata_has_none():
         ({"strides": "8,x"}, "expected strides to be one or more whole numbers above 0, .* got '8,x'"),
         ({"input_multiple": "0"}, "expected input_multiple to be 1 whole number above 0, .* got '0'"),
         ({"face_range": "8"}, "expected face_range to be 2 numbers above 0, .* got '8'"),
-        ({"reader_rule": "nan,0,1,2"}, "expected reader_rule to be 4 numbers from 0, .* got 'nan,0,1,2'"),
     ],
 )
 def test_wrong_entries_are_refused(change, message):

@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 
-from mfn.inference.readers.face_reader import SCORE_RULE, Reader, choose_to_refine, confirmed_score
+from mfn.inference.readers.face_reader import POSE_SHARE, SCORE_RULE, Reader, choose_to_refine, confirmed_score, mix
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.cells import CELL_SIZE, FRONTAL_6D, IDENTITY_SIZE, SLICES
 from mfn.structures.faces import Faces
-from mfn.structures.network_metadata import ReaderRule
 from retarget.arkit import EXPRESSION_NAMES
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)
-ALL = ReaderRule(np.inf, np.inf, np.inf, np.inf)
 
 
 class Session:
@@ -54,33 +52,45 @@ def test_the_pose_is_read_upright_and_turned_back():
     np.testing.assert_allclose(found.expression, 0.5)
 
 
-def test_the_rule_says_which_values_are_replaced():
+def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes():
     faces = faces_at(0, 0, 0)
-    heights = np.array([10, 50, 90], np.float32)
-    found = Reader(Session(), 64).refine(PICTURE, faces, heights, ReaderRule(pose_px=20, identity_px=60, mean_px=80))
+    heights = np.array([20, 77.46, 500], np.float32)
+    read = Reader(Session(), 64).read(PICTURE, faces).faces
+    found = Reader(Session(), 64).refine(PICTURE, faces, heights)
     assert found.refined.all()
-    np.testing.assert_allclose(found.expression[:2], 0.5)
     jaw, blink = EXPRESSION_NAMES.index("jawOpen"), EXPRESSION_NAMES.index("eyeBlinkLeft")
-    np.testing.assert_allclose(found.expression[2, jaw], 0.5 * (0.5 + faces.expression[2, jaw]), err_msg="a tall face gets the mean")
-    np.testing.assert_allclose(found.expression[2, blink], 0.5, err_msg="but the reader's eyes")
-    assert (found.identity[:, 0] == [0, 0, 1]).all()
-    assert (found.scale != faces.scale).tolist() == [True, False, False] == (found.center != faces.center).all(1).tolist()
+    np.testing.assert_allclose(found.expression[:, jaw], [0.5, 0.4579, 0.4], rtol=1e-3)
+    np.testing.assert_allclose(found.expression[:, blink], 0.5, rtol=1e-5)
+    np.testing.assert_allclose(found.identity[:, 0], 0.5 * (faces.identity[:, 0] + read.identity[:, 0]), rtol=1e-5)
+    middle = (POSE_SHARE.small + POSE_SHARE.tall) / 2  # 77.46 px lie halfway between 50 and 120 px in steps of equal ratio
+    shares = np.array([POSE_SHARE.small, middle, POSE_SHARE.tall])
+    np.testing.assert_allclose(found.center, faces.center + shares[:, None] * (read.center - faces.center), rtol=1e-3)
+    np.testing.assert_allclose(np.log(found.scale), np.log(faces.scale) + shares * np.log(read.scale / faces.scale), rtol=1e-3)
+
+
+def test_rotations_are_averaged_unless_the_reader_corrects_the_roll():
+    faces = faces_at(0, 0)
+    read = faces.replace(rotation=rotation_from_euler(np.deg2rad([[0, 20, 0], [0, 0, 170]])))
+    mixed = mix(faces, read, np.full(2, 1000, np.float32))
+    assert mixed.pitch_yaw_roll_deg[0, 1] == pytest.approx(20 * POSE_SHARE.tall, abs=0.3)
+    assert mixed.pitch_yaw_roll_deg[1, 2] == pytest.approx(170, abs=0.1)
+    np.testing.assert_allclose(mixed.rotation @ mixed.rotation.swapaxes(1, 2), np.tile(np.eye(3), (2, 1, 1)), atol=1e-5)
 
 
 def test_crops_are_padded_to_a_fixed_number():
     session = Session()
     reader = Reader(session, 32)
-    assert len(reader.refine(PICTURE, faces_at(0, 0), np.ones(2), ALL, 5)) == 2
-    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), ALL, 5)) == 0
+    assert len(reader.refine(PICTURE, faces_at(0, 0), np.ones(2), 5)) == 2
+    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), 5)) == 0
     assert [crops.shape for crops in session.seen] == [(5, 32, 32, 3)] * 2
-    assert len(reader.refine(PICTURE, faces_at(*[0.0] * 130), np.ones(130), ALL)) == 130
+    assert len(reader.refine(PICTURE, faces_at(*[0.0] * 130), np.ones(130))) == 130
     assert [len(crops) for crops in session.seen[2:]] == [64, 64, 2]
-    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), ALL)) == 0 and len(session.seen) == 5
+    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0))) == 0 and len(session.seen) == 5
 
 
 def test_only_the_surest_faces_are_read():
     faces = faces_at(*[0.0] * 7)
-    found = Reader(Session(), 32).refine(PICTURE, faces, np.ones(7), ALL, 3)
+    found = Reader(Session(), 32).refine(PICTURE, faces, np.ones(7), 3)
     assert found.refined.tolist() == [True] * 3 + [False] * 4 and found.track.tolist() == faces.track.tolist()
     assert found[3:] == faces[3:] and (found.expression[:3] == 0.5).all()
 
@@ -91,8 +101,11 @@ def test_a_face_that_is_turned_in_its_crop_is_read_again():
     assert len(session.seen) == 2 and found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1)
     contradicting = Session(80, 90)  # the second reading does not confirm the first
     found = Reader(contradicting, 64).read(PICTURE, faces_at(20)).faces
-    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1) and len(contradicting.seen) == 2
+    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(20, abs=0.1) and len(contradicting.seen) == 2
     assert len(Reader(session, 64).read(PICTURE, faces_at(0)[[]]).logit) == 0
+    in_time = Session(80, 0)  # a fixed number of crops is read once
+    found = Reader(in_time, 64).read(PICTURE, faces_at(20), 4).faces
+    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(20, abs=0.1) and [len(crops) for crops in in_time.seen] == [4]
 
 
 def test_the_surest_then_the_largest_faces_are_chosen():
@@ -106,7 +119,7 @@ def test_the_surest_then_the_largest_faces_are_chosen():
 def test_both_networks_decide_how_sure_a_face_is():
     faces = faces_at(0, 0, 0)
     for logit in (-4.0, 0.0, 4.0):
-        found = Reader(Session(logit=logit), 64).refine(PICTURE, faces, np.ones(3), ALL, 2)
+        found = Reader(Session(logit=logit), 64).refine(PICTURE, faces, np.ones(3), 2)
         dense = np.log(faces.score[:2] / (1 - faces.score[:2]))
         expected = 1 / (1 + np.exp(-(SCORE_RULE.dense * dense + SCORE_RULE.crop * logit + SCORE_RULE.bias)))
         np.testing.assert_allclose(found.score[:2], expected, rtol=1e-4)
@@ -125,5 +138,5 @@ def test_the_box_is_placed_anew(roll):
     down = [0, side / 4] if roll == 0 else [-side / 4, 0]  # the crop's y axis points from the forehead to the chin
     np.testing.assert_allclose(middle - before, down, atol=0.02 * side)
     np.testing.assert_allclose(moved.box[0, 2:] - moved.box[0, :2], [side / 2, side], rtol=1e-3)
-    refined = Reader(Session(box=(0, 1, np.log(0.5), 0)), 64).refine(PICTURE, faces, np.ones(1), ALL)
+    refined = Reader(Session(box=(0, 1, np.log(0.5), 0)), 64).refine(PICTURE, faces, np.ones(1))
     np.testing.assert_allclose(refined.box, faces.box + SCORE_RULE.box * (moved.box - faces.box), rtol=1e-5)

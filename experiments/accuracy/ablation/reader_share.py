@@ -1,0 +1,133 @@
+"""Choose how much the face reader counts beside the multi-face network in the pose and the identity of a face (`Share`).
+
+    python -m experiments.accuracy.ablation.reader_share --data ../shared/data --labels labels
+
+The photos are held out from training and have labels. Each is read at its own size and with the face made HEIGHTS_PX high. For each
+share of the pose, and of the identity, the script reports the mean distance of the head's 68 points from those of the label,
+in percent of the face's size, for all faces and by yaw. It writes experiments/results/ablation/reader_share.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.common import RESULTS, Figures, add_packs_option, make_parser, packs_of, save_report
+from mfn.inference.model_zoo import default_reader, find_model
+from mfn.inference.predictor import Predictor
+from mfn.inference.readers import face_reader
+from mfn.inference.readers.face_reader import Share, mix
+from mfn.structures.boxes import box_iou
+from mfn.structures.faces import Faces
+from mfn.structures.head_model import HeadModel
+from mfn.training.packs.reader import read_pack
+from retarget.io.images import Image
+
+RESULT = RESULTS / "ablation" / "reader_share.json"
+PACKS = ("youtube", "lfw", "masks_without", "expressions")
+HEIGHTS_PX = (None, 120.0, 60.0, 30.0)
+SHARES = (0.0, 0.25, 0.33, 0.5, 0.72, 1.0)
+YAW_LIMITS_DEG = (0, 30, 60, 180)
+SAME_FACE_IOU = 0.25
+MAX_FACES = 70  # of a pack
+
+
+class Looked(NamedTuple):
+    """One face as the multi-face network found it, as the reader read it, and its label. `input_px`: its height in the input."""
+
+    found: Faces
+    read: Faces
+    label: Faces
+    input_px: NDArray[np.float32]
+
+
+def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | None) -> Looked | None:
+    """Let both networks read the face of a label. None if it is not found.
+
+    Args:
+        predictor: Multi-face network and face reader.
+        picture: (H, W, 3) uint8 RGB.
+        label: One face.
+        height_px: Height to which the face is shrunk or enlarged. None: as it is.
+    """
+    if height_px is not None:
+        factor = height_px / float(label.box[0, 3] - label.box[0, 1])
+        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+        label = label.replace(box=label.box * factor, scale=label.scale * factor, center=label.center * factor)
+    assert predictor.reader is not None
+    found = predictor._find(picture, predictor.passes(*picture.shape[:2]))
+    overlap = box_iou(label.box, found.faces.box)[0]
+    if overlap.max(initial=0) < SAME_FACE_IOU:
+        return None
+    row = [int(overlap.argmax())]
+    return Looked(found.faces[row], predictor.reader.read(picture, found.faces[row]).faces, label, found.height_px[row])
+
+
+def errors(looked: Sequence[Looked], model: HeadModel, pose: Share, identity: Share) -> NDArray[np.float64]:
+    """Return the NME of each face in percent, for shares of pose and identity."""
+    result = []
+    with patch.multiple(face_reader, POSE_SHARE=pose, IDENTITY_SHARE=identity):
+        for one in looked:
+            mixed = mix(one.found, one.read, one.input_px)
+            off = model.landmarks(mixed, "ibug68")[0, :, :2] - model.landmarks(one.label, "ibug68")[0, :, :2]
+            size = np.sqrt(np.prod(one.label.box[0, 2:] - one.label.box[0, :2]))
+            result.append(np.linalg.norm(off, axis=1).mean() / size * 100)
+    return np.array(result)
+
+
+def by_yaw(error: NDArray[np.float64], yaw_deg: NDArray[np.float64]) -> Figures:
+    """Return the means of all faces and by yaw."""
+    figures: Figures = {"all": round(float(error.mean()), 3)}
+    for low, high in zip(YAW_LIMITS_DEG, YAW_LIMITS_DEG[1:], strict=False):
+        rows = (yaw_deg >= low) & (yaw_deg < high)
+        if rows.any():
+            figures[f"{low}-{high}"] = round(float(error[rows].mean()), 3)
+    return figures
+
+
+def constant(share: float) -> Share:
+    """Return the same share for all heights."""
+    return Share(1, share, 2, share)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = make_parser(__doc__, RESULT)
+    parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
+    parser.add_argument("--labels", type=Path, required=True, help="folder of the labels")
+    parser.add_argument("--network", default="large", help="the multi-face network")
+    parser.add_argument("--reader", type=Path, default=default_reader(), help="the face reader, an ONNX file")
+    add_packs_option(parser, dict.fromkeys(PACKS, 1.0))
+    args = parser.parse_args()
+    predictor, model = Predictor.load(args.network, reader=args.reader, threads=1), HeadModel.load()
+    faces: list[tuple[Image, Faces]] = []
+    for name in packs_of(args):
+        pack = read_pack(args.data / "faces", args.labels, name)
+        pack = pack.select(pack.held_out())
+        rows = np.flatnonzero(pack.has_labels)
+        first = rows[np.unique(pack.faces.image[rows], return_index=True)[1]][:MAX_FACES]
+        faces += [(pack.pictures[pack.faces.image[row]], pack.faces[[row]]) for row in first]
+    figures: Figures = {}
+    for height in HEIGHTS_PX:
+        looked = [one for picture, label in faces if (one := look(predictor, picture, label, height)) is not None]
+        yaw = np.abs([one.label.pitch_yaw_roll_deg[0, 1] for one in looked])
+        title = "own size" if height is None else f"{height:g} px"
+        figures[title] = {
+            "faces": len(looked),
+            "height in the input, median": round(float(np.median([one.input_px[0] for one in looked])), 1),
+            "pose": {str(share): by_yaw(errors(looked, model, constant(share), face_reader.IDENTITY_SHARE), yaw) for share in SHARES},
+            "identity": {str(share): by_yaw(errors(looked, model, face_reader.POSE_SHARE, constant(share)), yaw) for share in SHARES},
+            "shares in use": by_yaw(errors(looked, model, face_reader.POSE_SHARE, face_reader.IDENTITY_SHARE), yaw),
+        }
+        print(title, figures[title], flush=True)
+    save_report(args, __file__, {"sizes": figures}, {"network": find_model(args.network).path, "reader": args.reader})
+
+
+if __name__ == "__main__":
+    main()
