@@ -1,6 +1,7 @@
-"""The training of the eye reader: crops of single eyes with their labels, and the training system.
+"""The training of the eye reader: crops of the eyes of faces with their labels, and the training system.
 
-`mfn fit --config configs/others/eye_reader.yaml`. Letters: E eyes, B eyes in a batch, S side of a crop in px.
+`mfn fit --config configs/others/eye_reader.yaml`. Letters: E eyes, B eyes in a batch, S side of a crop in px. Eyes come in pairs: the left
+and the right eye of a face, one after the other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, c
 from mfn.structures.head_model import default_head_model
 from mfn.training.checkpoints import load_matching, read_state
 from mfn.training.data.workers import EndlessBatches
+from mfn.training.device.eye_effects import cast_shadows, choose_swaps, match_colors, put_on_glasses
 from mfn.training.device.photometric_augment import degrade, jitter_colors
 from mfn.training.losses.terms import expression_gain
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
@@ -41,11 +43,12 @@ STRONG = {
 """Shape -> label from which an eye is drawn more often, and how much more."""
 ROLL_STD_RAD, LOG_ZOOM_STD, SHIFT_STD, DIRECTION_STD = 0.12, 0.1, 0.035, 0.06
 LOW_RESOLUTION_SHARE, LOW_RESOLUTION_PX = 0.4, (6, 24)  # share of the crops that are shown with so few px
-WINK = 0.45  # difference of the labels of two lids
+WINK, EVEN = 0.45, 0.15  # difference of the labels of two lids
+FALSE_WINK = 0.3  # difference that is read of even lids
 
 
 class EyeBatch(NamedTuple):
-    """B eyes.
+    """B eyes of B / 2 faces.
 
     Attributes:
         picture: (B, 3, S, S) uint8 RGB, S = STORED_PX: with a margin.
@@ -65,7 +68,7 @@ class Eyes(NamedTuple):
         crops: (E, S, S, 3) uint8 RGB.
         direction: (E, 3) direction in which the face looks, in the frame of the crop.
         shapes: (E, 7) labels.
-        weight: (E,) how often each is drawn.
+        weight: (E / 2,) how often each face is drawn.
     """
 
     crops: NDArray[np.uint8]
@@ -89,7 +92,7 @@ def cut_eyes(packs: list[Pack], weights: list[float]) -> Eyes:
             faces = pack.faces[labeled[pack.faces.image[labeled] == number]]
             frames = eye_frames(faces, model, STORED_PX, SHOWN)
             shapes = np.stack([faces.expression[:, columns] for columns in EYE_COLUMNS], 1).reshape(-1, len(EYE_SHAPES))
-            parts.append(Eyes(cut_crops(pack.pictures[number], frames.matrix, STORED_PX), frames.direction, shapes, np.ones(len(shapes))))
+            parts.append(Eyes(cut_crops(pack.pictures[number], frames.matrix, STORED_PX), frames.direction, shapes, np.ones(len(faces))))
         share = weight / max(sum(len(part.weight) for part in parts[start:]), 1)
         parts[start:] = [part._replace(weight=part.weight * share * strength(part.shapes)) for part in parts[start:]]
     if not parts:
@@ -98,28 +101,29 @@ def cut_eyes(packs: list[Pack], weights: list[float]) -> Eyes:
 
 
 def strength(shapes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return how much more often eyes (E, 7) are drawn for what they show. Most labels are near rest."""
+    """Return how much more often faces are drawn for what their eyes (E, 7) show -> (E / 2,). Most labels are near rest."""
     more = np.ones(len(shapes))
     for name, (limit, factor) in STRONG.items():
         more += factor * (shapes[:, EYE_SHAPES.index(name)] > limit)
-    return more
+    return more.reshape(-1, 2).max(1)
 
 
 class EyeBatches(IterableDataset[EyeBatch]):
-    """Batches of eyes: endless and drawn by weight, or, with `once`, each eye once."""
+    """Batches of the eyes of faces: endless and drawn by weight, or, with `once`, each face once. `batch_size`: eyes, an even number."""
 
     def __init__(self, eyes: Eyes, batch_size: int, seed: int, once: bool = False) -> None:
-        self.eyes, self.batch_size, self.seed, self.once = eyes, batch_size, seed, once
+        self.eyes, self.faces, self.seed, self.once = eyes, batch_size // 2, seed, once
 
     def __iter__(self) -> Iterator[EyeBatch]:
         count = len(self.eyes.weight)
         if self.once:
-            yield from (self._batch(np.arange(i, min(i + self.batch_size, count))) for i in range(0, count, self.batch_size))
+            yield from (self._batch(np.arange(i, min(i + self.faces, count))) for i in range(0, count, self.faces))
             return
         total = np.cumsum(self.eyes.weight)
-        yield from EndlessBatches(lambda rng: self._batch(np.searchsorted(total, rng.random(self.batch_size) * total[-1])), self.seed)
+        yield from EndlessBatches(lambda rng: self._batch(np.searchsorted(total, rng.random(self.faces) * total[-1])), self.seed)
 
-    def _batch(self, rows: NDArray[np.int64]) -> EyeBatch:
+    def _batch(self, faces: NDArray[np.int64]) -> EyeBatch:
+        rows = (2 * faces[:, None] + [0, 1]).reshape(-1)
         crops, direction, shapes = (torch.from_numpy(values[rows]) for values in self.eyes[:3])
         return EyeBatch(crops.permute(0, 3, 1, 2), direction, shapes)
 
@@ -153,8 +157,21 @@ class EyeData(LightningDataModule):
         return DataLoader(self.val, batch_size=None)
 
 
+def swap_eyes(batch: EyeBatch) -> EyeBatch:
+    """Give some faces one eye of another face, in their own colors."""
+    source = choose_swaps(batch.direction, batch.shapes[:, 0])
+    swapped = (source != torch.arange(len(source), device=source.device)).nonzero()[:, 0]
+    picture = batch.picture.clone()
+    partner = swapped + 1 - 2 * (swapped % 2)
+    picture[swapped] = match_colors(batch.picture[source[swapped]].float(), batch.picture[partner].float()).to(picture.dtype)
+    return EyeBatch(picture, batch.direction[source], batch.shapes[source])
+
+
 def augment(batch: EyeBatch) -> tuple[Tensor, Tensor]:
-    """Turn, zoom, shift, blur and light eyes at random -> crops (B, 3, 32, 32) and directions (B, 3)."""
+    """Turn, zoom, shift, blur and light eyes at random -> crops (B, 3, 32, 32) and directions (B, 3).
+
+    Shadows and what lenses mirror differ between the two eyes of a face; light, colors, noise and resolution are those of one photo.
+    """
     count, device = len(batch.picture), batch.picture.device
     roll = ROLL_STD_RAD * torch.randn(count, device=device)
     zoom = torch.exp(LOG_ZOOM_STD * torch.randn(count, device=device)) / SHOWN
@@ -163,49 +180,67 @@ def augment(batch: EyeBatch) -> tuple[Tensor, Tensor]:
     where[:, :, 2] = 2 * SHIFT_STD / SHOWN * torch.randn(count, 2, device=device)
     grid = F.affine_grid(where, [count, 3, EYE_CROP_PX, EYE_CROP_PX], align_corners=False)
     x = F.grid_sample(batch.picture.float(), grid, align_corners=False, padding_mode="border")
+    x = cast_shadows(put_on_glasses(x))
     side = int(torch.randint(LOW_RESOLUTION_PX[0], LOW_RESOLUTION_PX[1] + 1, ()))
     low = F.interpolate(F.interpolate(x, size=(side, side), mode="area"), size=x.shape[2:], mode="bilinear")
-    chosen = torch.rand(count, 1, 1, 1, device=device) < LOW_RESOLUTION_SHARE
-    x = degrade(jitter_colors(torch.where(chosen, low, x)))
+    chosen = (torch.rand(count // 2, 1, 1, 1, device=device) < LOW_RESOLUTION_SHARE).repeat_interleave(2, 0)
+    both = torch.where(chosen, low, x).unflatten(0, (-1, 2))
+    photo = degrade(jitter_colors(torch.cat([both[:, 1].flip(3), both[:, 0]], 3)))  # the right eye as it lies in the photo, beside the left
+    x = torch.stack([photo[..., EYE_CROP_PX:], photo[..., :EYE_CROP_PX].flip(3)], 1).flatten(0, 1)
     return x, batch.direction + DIRECTION_STD * torch.randn_like(batch.direction)
 
 
 class EyeModule(LightningModule):
-    """Train an eye reader with the distance of the weights, and with a penalty on gains below 1 over the batch.
+    """Train an eye reader with the distance of the weights, of the differences between two eyes, and with a penalty on gains below 1.
+
+    What one eye alone tells is trained too, so that the features of each eye do not come to lean on the other.
 
     Args:
         network: The eye reader.
         schedule: Optimizer and learning rate.
         gain: Weight of the penalty.
+        difference: Weight of the differences between the left and the right eye.
         weights: Weights to start from: safetensors or a checkpoint.
     """
 
     def __init__(
-        self, network: EyeReader, schedule: OneCycle = DEFAULT_SCHEDULE, gain: float = 0.3, weights: Path | None = None
+        self,
+        network: EyeReader,
+        schedule: OneCycle = DEFAULT_SCHEDULE,
+        gain: float = 0.3,
+        difference: float = 2.0,
+        weights: Path | None = None,
     ) -> None:
         super().__init__()
         if weights is not None:
             load_matching(network, read_state(Path(weights)))
         self.network = network.to(memory_format=torch.channels_last)
-        self.schedule, self.gain = schedule, gain
+        self.schedule, self.gain, self.difference = schedule, gain, difference
 
     def forward(self, picture: Tensor, direction: Tensor) -> Tensor:
         """Return the weights (B, 7) in [0, 1] for crops (B, 3, 32, 32) and directions (B, 3)."""
-        raw: Tensor = self.network(picture.float().contiguous(memory_format=torch.channels_last), direction)
-        return raw.float().sigmoid()
+        return self.both(picture, direction)[1]
 
-    def losses(self, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Return the weighted losses of weights (B, 7)."""
-        slope, counts = expression_gain(predicted, target)
+    def both(self, picture: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights (B, 7) of each eye by itself, and those in sight of the other eye."""
+        alone, together = self.network.both(picture.float().contiguous(memory_format=torch.channels_last), direction)
+        return alone.float().sigmoid(), together.float().sigmoid()
+
+    def losses(self, alone: Tensor, together: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Return the weighted losses of the weights (B, 7) of each eye by itself and of those in sight of the other eye."""
+        slope, counts = expression_gain(together, target)
         lack = (1 - slope).clamp(min=0).square() * counts
         return {
-            "shapes": 4 * F.smooth_l1_loss(predicted, target, beta=0.1),
+            "alone": 2 * F.smooth_l1_loss(alone, target, beta=0.1),
+            "shapes": 4 * F.smooth_l1_loss(together, target, beta=0.1),
+            "difference": self.difference * F.smooth_l1_loss(_left_minus_right(together), _left_minus_right(target), beta=0.1),
             "gain": self.gain * lack.sum() / counts.sum().clamp(min=1),
         }
 
     def training_step(self, batch: EyeBatch, _: int) -> Tensor:
         """Compute the loss of a batch."""
-        terms = self.losses(self(*augment(batch)), batch.shapes)
+        batch = swap_eyes(batch)
+        terms = self.losses(*self.both(*augment(batch)), batch.shapes)
         total = torch.stack(list(terms.values())).sum()
         self.log("train/loss", total, prog_bar=True, batch_size=len(batch.picture))
         return total
@@ -225,19 +260,26 @@ class EyeModule(LightningModule):
         self._seen.append((self(inner, batch.direction), batch.shapes))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the error, correlation and gain of each shape, and how much of the difference of two lids is read where one winks."""
+        """Log the error, correlation and gain of each shape, and of two lids how much of a wink is read and how often a false one."""
         predicted, target = (torch.cat(values) for values in zip(*self._seen, strict=True))
         self.log("val/l1", (predicted - target).abs().mean())
         for column, name in enumerate(EYE_SHAPES):
             p, t = predicted[:, column] - predicted[:, column].mean(), target[:, column] - target[:, column].mean()
             self.log(f"val/{name}_r", (p * t).sum() / (p.norm() * t.norm()).clamp(min=1e-6))
             self.log(f"val/{name}_gain", (p * t).sum() / t.square().sum().clamp(min=1e-6))
-        lids, true = predicted[:, 0].reshape(-1, 2), target[:, 0].reshape(-1, 2)
-        difference = true[:, 0] - true[:, 1]
-        winks = difference.abs() > WINK
+        read, true = _left_minus_right(predicted)[:, 0], _left_minus_right(target)[:, 0]
+        winks, even = true.abs() > WINK, true.abs() < EVEN
         if winks.any():
-            self.log("val/wink_gain", ((lids[:, 0] - lids[:, 1]) / difference)[winks].mean())
+            self.log("val/wink_gain", (read / true)[winks].mean())
+        if even.any():
+            self.log("val/false_winks", (read[even].abs() > FALSE_WINK).float().mean())
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and the schedule."""
         return self.schedule.configure(self, self.schedule.length(self.trainer))
+
+
+def _left_minus_right(shapes: Tensor) -> Tensor:
+    """Return the difference of the shapes (B, 7) of both eyes of each face -> (B / 2, 7)."""
+    left, right = shapes.unflatten(0, (-1, 2)).unbind(1)
+    return left - right

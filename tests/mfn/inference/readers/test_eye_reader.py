@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mfn.inference.readers.eye_reader import EyeReader, calm_lids
+from mfn.inference.readers.eye_reader import EyeReader
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, cut_crops, eye_frames
@@ -104,10 +104,3 @@ def test_a_fixed_number_of_eyes_is_read():
 def test_other_networks_are_no_eye_readers(spots):
     with pytest.raises(ValueError, match=r"spots.onnx: expected an eye reader, `image` uint8 \(E, 32, 32, 3\), `direction`"):
         EyeReader.load(spots)
-
-
-def test_lids_differ_fully_only_where_one_is_shut():
-    left, right = calm_lids(np.float32([0.95, 0.6, 0.3, 0.1, 0.9]), np.float32([0.05, 0.1, 0.0, 0.1, 0.9]))
-    assert (left[0], right[0]) == pytest.approx((0.95, 0.05)), "a wink stays"
-    assert left[1] - right[1] == pytest.approx(0.375) and left[1] + right[1] == pytest.approx(0.7)
-    assert left[2:].tolist() == pytest.approx([0.225, 0.1, 0.9]) and right[2:].tolist() == pytest.approx([0.075, 0.1, 0.9])
