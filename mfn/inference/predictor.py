@@ -34,7 +34,7 @@ from mfn.inference.nms import merge
 from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
 from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
-from mfn.inference.second_pass import SURE_SCORE, faces_in_picture, stretch_dim, views
+from mfn.inference.second_pass import SURE_IN_VIEW, SURE_SCORE, faces_in_picture, stretch_dim, views
 from mfn.inference.sessions.devices import choose_providers
 from mfn.inference.sessions.onnx_session import check_multi_face, open_session, read_metadata
 from mfn.structures.cells import IDENTITY_SIZE
@@ -277,7 +277,7 @@ class Predictor:
             for view in group:
                 height, width = view.pixels.shape[:2]
                 found = self._look(view.pixels, plan_passes(height, width, low, self.limits))
-                sure = found.score >= max(SURE_SCORE, self.score)
+                sure = found.score >= max(SURE_IN_VIEW, self.score)
                 if found.score[sure].sum() > best.score.sum():
                     best = faces_in_picture(found[sure], view)
             if best is not unsure:

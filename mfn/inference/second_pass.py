@@ -16,8 +16,8 @@ from mfn.structures.cells import PAD_GRAY
 from mfn.structures.faces import Faces
 from retarget.io.images import Image
 
-SURE_SCORE = 0.7
-"""Views are tried where no face reaches this probability. The same holds for faces in views, which give a picture five chances of a false
+SURE_SCORE, SURE_IN_VIEW = 0.7, 0.85
+"""Views are tried where no face reaches SURE_SCORE. A face in a view needs SURE_IN_VIEW: views give a picture five chances of a false
 face instead of one."""
 _MIN_RANGE = 96  # pictures whose values span less are stretched; of 255
 _QUANTILES = (0.5, 99.5)  # percent of the values that the range leaves out below and above

@@ -81,7 +81,7 @@ class ScoreRule(NamedTuple):
     box: float
 
 
-SCORE_RULE = ScoreRule(dense=1.0, crop=1.0, bias=-1.25, box=0.75)
+SCORE_RULE = ScoreRule(dense=1.0, crop=1.0, bias=-1.35, box=0.75)
 CANDIDATE_SCORE = 0.05
 """Smallest probability by the multi-face network of what the reader looks at."""
 

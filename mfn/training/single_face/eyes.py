@@ -105,7 +105,7 @@ def strength(shapes: NDArray[np.float32]) -> NDArray[np.float64]:
     more = np.ones(len(shapes))
     for name, (limit, factor) in STRONG.items():
         more += factor * (shapes[:, EYE_SHAPES.index(name)] > limit)
-    return more.reshape(-1, 2).max(1)
+    return np.asarray(more.reshape(-1, 2).max(1))
 
 
 class EyeBatches(IterableDataset[EyeBatch]):
