@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -16,6 +18,13 @@ def main(args: Sequence[str]) -> None:
     Args:
         args: Subcommand and options, such as `fit --config configs/mfn/default.yaml`.
     """
+    _drop_noise()
     # Weights and moments that decay towards zero become denormal numbers, with which a CPU computes a hundred times slower.
     torch.set_flush_denormal(True)
     LightningCLI(args=list(args), save_config_callback=RunConfig)
+
+
+def _drop_noise() -> None:
+    """Drop lines of Lightning that say nothing about the training: an advertisement, and a warning about its own code."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "litlogger" not in record.getMessage())
+    warnings.filterwarnings("ignore", message=".*LeafSpec")

@@ -129,5 +129,6 @@ def test_two_processes(place):
     environment = {**os.environ, "PYTHONPATH": str(CONFIGS.parent), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert not [noise for noise in ("litlogger", "LeafSpec") if noise in done.stdout + done.stderr]
     (folder,) = run_folders(place / "runs" / "two")
     assert any(row["val/box_ap50"] for row in figures(folder))
