@@ -31,7 +31,7 @@ class FeatureCache(LightningDataModule):
         crops: Draws the crops.
         count: Number of crops whose features are computed.
         batch_size: Crops in a batch.
-        file: Where the features are kept for the next training that starts from the same weights.
+        folder: Where the features are kept for the next training that starts from the same weights; a file for each number of features.
         seed: Seed of the batches.
     """
 
@@ -40,11 +40,11 @@ class FeatureCache(LightningDataModule):
         crops: DeviceDataModule,
         count: int = 12000,
         batch_size: int = 64,
-        file: Path = Path("runs/features.safetensors"),
+        folder: Path = Path("runs/features"),
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.crops, self.count, self.batch_size, self.file, self.seed = crops, count, batch_size, file, seed
+        self.crops, self.count, self.batch_size, self.folder, self.seed = crops, count, batch_size, folder, seed
         self.tensors: dict[str, Tensor] = {}
 
     def setup(self, stage: str | None = None) -> None:
@@ -58,7 +58,8 @@ class FeatureCache(LightningDataModule):
         network = self.trainer.lightning_module.network
         if not isinstance(network, CropRegressor):
             raise ValueError(f"data: expected a network with `features` and `predict`, got {type(network).__name__}")
-        probe, path = probe_features(network), Path(self.file)
+        probe = probe_features(network)
+        path = Path(self.folder) / f"{probe.shape[1]}.safetensors"
         self.tensors = read_features(path, probe, self.count)
         if not self.tensors:
             self.tensors = {"probe": probe, **self._computed("train", network), **self._computed("val", network)}

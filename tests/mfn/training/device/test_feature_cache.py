@@ -34,7 +34,7 @@ def train(sources, tmp_path):
 
     def run(system):
         crops = DeviceDataModule(sources, CropRecipe(128, min_px=1), batch_size=4, workers=0, validation=1)
-        data = FeatureCache(crops, count=6, batch_size=3, file=tmp_path / "features.safetensors")
+        data = FeatureCache(crops, count=6, batch_size=3, folder=tmp_path)
         Trainer(max_epochs=1, limit_train_batches=3, accelerator="cpu", default_root_dir=tmp_path, **QUIET).fit(system, data)
         return data
 
