@@ -36,7 +36,7 @@ from retarget.rig.rig import Rig
 Floats = NDArray[np.floating]
 
 _MAX_LAYERS = 4  # transparent surfaces behind one another
-_SURFACE_PROGRAMS = (("depth", False), ("first", False), ("first", True), ("later", False), ("later", True))
+_SURFACE_PROGRAMS = (("first", False), ("first", True), ("later", False), ("later", True))
 _ROUND_UP_PX = 128  # sizes of buffers are multiples of this, so that they are seldom made again
 
 _local = threading.local()  # a context belongs to its thread
@@ -89,6 +89,13 @@ class _Targets(NamedTuple):
     sum: Any
     background: Any
     picture: Any
+
+
+def _front_first(rig: Rig, keep: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.int64]]]:
+    """Return the materials and their triangles (T, 3), those nearest to the viewer first: what they hide is then not colored."""
+    front = rig.mesh.rest_positions() @ rig.front_rotation[2]
+    parts = [(int(number), rig.mesh.triangles[keep & (rig.mesh.material == number)]) for number in np.unique(rig.mesh.material[keep])]
+    return sorted(parts, key=lambda part: -float(front[part[1]].max()))
 
 
 class OpenGlDrawer:
@@ -169,12 +176,11 @@ class OpenGlDrawer:
         moved = (moving, "3f 3f", "in_position", "in_normal")
         content = {False: [(still, "2x4 4f", "in_color"), moved], True: [(still, "2f 4f", "in_uv", "in_color"), moved]}
         surfaces = []
-        for number in np.unique(mesh.material[keep]).tolist():
-            corners = mesh.triangles[keep & (mesh.material == number)].astype(np.int32)
+        for number, triangles in _front_first(rig, keep):
+            corners = triangles.astype(np.int32)
             order, has_texture = self._gl.buffer(corners.tobytes()), bool(rig.materials[number].mips)
             programs = {kind: self._surfaces[kind, has_texture] for kind in ("first", "later")}
             arrays = {kind: self._gl.vertex_array(program, content[has_texture], order) for kind, program in programs.items()}
-            arrays["depth"] = self._gl.vertex_array(self._surfaces["depth", False], [(moving, "3f 3x4", "in_position")], order)
             surfaces.append((number, arrays))
         return _RigBuffers(weakref.ref(rig), np.unique(mesh.triangles[keep]), moving, surfaces, {})
 
@@ -210,7 +216,7 @@ class OpenGlDrawer:
             self._targets.background.release()
 
     def _colors(self, size: tuple[int, int]) -> Any:
-        return self._gl.texture(size, 4, dtype="f4")
+        return self._gl.texture(size, 4, dtype="f2")
 
     def _depth(self, size: tuple[int, int]) -> Any:
         depth = self._gl.depth_texture(size)
@@ -233,8 +239,6 @@ class OpenGlDrawer:
             gl.enable_only(gl.DEPTH_TEST)
             before.depth_attachment.use(1)
             targets.sum.color_attachments[0].use(2)
-            if layer == 0:
-                self._draw_depths(buffers, materials, target)
             self._draw_surfaces(buffers, materials, levels, "later" if layer else "first")
             if is_transparent:
                 targets.sum.use()
@@ -245,18 +249,8 @@ class OpenGlDrawer:
                 self._add.render(vertices=3)
         return (targets.sum if is_transparent else targets.layers[0]).color_attachments[0]
 
-    def _draw_depths(self, buffers: _RigBuffers, materials: list[Material], target: Any) -> None:
-        """Find the nearest surface of each sample first, so that no hidden surface is colored."""
-        target.color_mask = (False,) * 4
-        self._gl.depth_func = "<"
-        for number, arrays in buffers.surfaces:
-            self._cull(materials[number])
-            arrays["depth"].render()
-        target.color_mask = (True,) * 4
-
     def _draw_surfaces(self, buffers: _RigBuffers, materials: list[Material], levels: dict[int, int], kind: str) -> None:
-        """Color the surfaces of a layer. kind: "first" (the nearest depths are known) or "later"."""
-        self._gl.depth_func = "<=" if kind == "first" else "<"
+        """Color the surfaces of a layer. kind: "first" or "later"."""
         for number, arrays in buffers.surfaces:
             material = materials[number]
             program = self._surfaces[kind, bool(material.mips)]

@@ -20,13 +20,10 @@ uniform vec2 size;    // of the window, in pixels
 uniform float focal;
 uniform vec2 depths;  // nearest and farthest, in meters
 in vec3 in_position;  // glTF's axes: the camera looks along -z
-invariant gl_Position;
-#ifdef HAS_COLOR
 in vec3 in_normal;    // x right, y down, z away
 in vec4 in_color;
 out vec3 normal;
 out vec4 color;
-#endif
 #ifdef HAS_TEXTURE
 in vec2 in_uv;
 out vec2 uv;
@@ -37,10 +34,8 @@ void main() {
     vec2 pixel_times_depth = center * depth + focal * vec2(in_position.x, -in_position.y);
     float z = ((depths.y + depths.x) * depth - 2.0 * depths.y * depths.x) / (depths.y - depths.x);
     gl_Position = vec4(2.0 * pixel_times_depth / size - depth, z, depth);
-#ifdef HAS_COLOR
     normal = in_normal;
     color = in_color;
-#endif
 #ifdef HAS_TEXTURE
     uv = in_uv;
 #endif
@@ -107,25 +102,19 @@ void main() {{
 }}
 """
 
-_DEPTH_FRAGMENT = """
-void main() {
-}
-"""
-
 
 def surface_shaders(kind: str, has_texture: bool) -> tuple[str, str]:
     """Return the vertex and the fragment shader of a surface.
 
     Args:
-        kind: "depth" finds the nearest surface only; "first" colors it; "later" colors what lies behind it, and looks at what
-            is drawn already.
+        kind: "first" colors the nearest surface; "later" colors what lies behind it, and looks at what is drawn already.
         has_texture: Whether its color comes from a texture too.
 
     Each variant has only what it needs: a driver without a GPU runs both sides of every `if`.
     """
-    defined = {"HAS_COLOR": kind != "depth", "HAS_TEXTURE": has_texture, "IS_BEHIND": kind == "later"}
+    defined = {"HAS_TEXTURE": has_texture, "IS_BEHIND": kind == "later"}
     start = "#version 450\n" + "".join(f"#define {name}\n" for name, value in defined.items() if value)
-    return start + _SURFACE_VERTEX, start + (_DEPTH_FRAGMENT if kind == "depth" else _SURFACE_FRAGMENT)
+    return start + _SURFACE_VERTEX, start + _SURFACE_FRAGMENT
 
 
 FULL_SCREEN_VERTEX = """
@@ -161,8 +150,12 @@ void main() {
         result = vec4(behind, 1.0);
         return;
     }
-    behind = mix(pow((behind + 0.055) / 1.055, vec3(2.4)), behind / 12.92, lessThanEqual(behind, vec3(0.04045)));
-    vec3 mixed = clamp(light.rgb + behind * (1.0 - light.a), 0.0, 1.0);
+    vec3 mixed = light.rgb;
+    if (light.a < 1.0) {
+        behind = mix(pow((behind + 0.055) / 1.055, vec3(2.4)), behind / 12.92, lessThanEqual(behind, vec3(0.04045)));
+        mixed += behind * (1.0 - light.a);
+    }
+    mixed = clamp(mixed, 0.0, 1.0);
     mixed = mix(1.055 * pow(mixed, vec3(1.0 / 2.4)) - 0.055, mixed * 12.92, lessThanEqual(mixed, vec3(0.0031308)));
     result = vec4(mixed, 1.0);
 }
