@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 
 from experiments.common import RESULTS, Figures, add_eval_option, make_parser, save_report
 from experiments.video.simulated_crowds import NOBODY
-from experiments.video.trackers import NO_TRACK, Measured, Tracker, all_trackers, standard_measures
+from experiments.video.trackers import NO_TRACK, Measured, Tracker, all_trackers, mfn_without_looks, standard_measures
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.video.reader import read_frames
 from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
+from mfn.video.tracking.looks import LooksOfClip
 
 RESULT = RESULTS / "video" / "labelled_clips.json"
 LABELS = Path(__file__).with_suffix(".csv")
@@ -42,6 +43,7 @@ class LabelledClip(NamedTuple):
     person: NDArray[np.int64]  # (N,) NOBODY for a false detection
     time_s: NDArray[np.float64]  # (F,)
     cuts: NDArray[np.bool_]  # (F,)
+    looks: NDArray[np.float32]  # (N, K)
 
 
 def read_labels(path: Path = LABELS) -> list[dict[str, str]]:
@@ -65,16 +67,17 @@ def person_of(faces: Faces, clip: str, labels: Sequence[dict[str, str]]) -> NDAr
 
 def detect(path: Path, predictor: Predictor, labels: Sequence[dict[str, str]]) -> LabelledClip:
     """Detect the faces of a clip and label them."""
-    found, times, change, last = [Faces.empty()], [], [], None
+    found, times, change, last, looks = [Faces.empty()], [], [], None, LooksOfClip()
     for number, (time_s, frame) in enumerate(read_frames(path)):
-        faces = predictor(frame)
+        faces = predictor(frame, video=True)
+        looks.add(frame, faces, time_s)
         found.append(faces.replace(image=np.full(len(faces), number, np.int32)))
         current = thumbnail(frame)
         times.append(time_s)
         change.append(thumbnail_change(last, current))
         last = current
     faces = Faces.concatenate(found)
-    return LabelledClip(faces, person_of(faces, path.stem, labels), np.array(times), shot_boundaries(np.array(change)))
+    return LabelledClip(faces, person_of(faces, path.stem, labels), np.array(times), shot_boundaries(np.array(change)), looks.numbers())
 
 
 def load(path: Path, predictor: Predictor, labels: Sequence[dict[str, str]], cache: Path | None) -> LabelledClip:
@@ -82,34 +85,36 @@ def load(path: Path, predictor: Predictor, labels: Sequence[dict[str, str]], cac
     file = None if cache is None else cache / f"{path.stem}.npz"
     if file is not None and file.is_file():
         with np.load(file) as data:
-            faces = Faces(**{name: data[name] for name in data.files if name not in ("time_s", "cuts")})
-            return LabelledClip(faces, person_of(faces, path.stem, labels), data["time_s"], data["cuts"])
+            faces = Faces(**{name: data[name] for name in data.files if name not in ("time_s", "cuts", "looks")})
+            return LabelledClip(faces, person_of(faces, path.stem, labels), data["time_s"], data["cuts"], data["looks"])
     clip = detect(path, predictor, labels)
     if file is not None:
         arrays = {name: getattr(clip.faces, name) for name in ("image", "box", "score", "rotation", "scale", "center", "identity")}
-        np.savez(file, expression=clip.faces.expression, track=clip.faces.track, time_s=clip.time_s, cuts=clip.cuts, **arrays)
+        arrays |= {"expression": clip.faces.expression, "track": clip.faces.track}
+        np.savez(file, time_s=clip.time_s, cuts=clip.cuts, looks=clip.looks, **arrays)
     return clip
 
 
 def montage(clips: Sequence[LabelledClip]) -> LabelledClip:
     """Cut clips into shots of SHOT_S and put them behind one another, the first shot of each clip first."""
     shots = [(int(second // SHOT_S), index) for index, clip in enumerate(clips) for second in np.arange(0, clip.time_s[-1], SHOT_S)]
-    faces, person, times, cuts, end_s = [Faces.empty()], [], list[float](), list[bool](), 0.0
+    faces, person, looks, times, cuts, end_s = [Faces.empty()], [], [], list[float](), list[bool](), 0.0
     for number, index in sorted(shots):
         clip = clips[index]
         frames = np.flatnonzero((clip.time_s >= number * SHOT_S) & (clip.time_s < (number + 1) * SHOT_S))
         rows = np.isin(clip.faces.image, frames)
         faces.append(clip.faces[rows].replace(image=clip.faces.image[rows] - frames[0] + len(times)))
         person.append(clip.person[rows])
+        looks.append(clip.looks[rows])
         cuts += [bool(times)] + [False] * (len(frames) - 1)
         times += (clip.time_s[frames] - clip.time_s[frames[0]] + end_s).tolist()
         end_s = times[-1] + float(np.median(np.diff(clip.time_s)))
-    return LabelledClip(Faces.concatenate(faces), np.concatenate(person), np.array(times), np.array(cuts))
+    return LabelledClip(Faces.concatenate(faces), np.concatenate(person), np.array(times), np.array(cuts), np.concatenate(looks))
 
 
 def track(tracker: Tracker, clip: LabelledClip) -> Measured:
     """Track a clip."""
-    return Measured(clip.faces.image.astype(np.int64), clip.person, tracker(clip.faces, clip.time_s, clip.cuts))
+    return Measured(clip.faces.image.astype(np.int64), clip.person, tracker(clip.faces, clip.time_s, clip.cuts, clip.looks))
 
 
 def count_tracks(measured: Measured) -> int:
@@ -129,7 +134,7 @@ def main() -> None:
     clips = {name: load(args.eval / "clips" / f"{name}.mp4", predictor, labels, args.cache) for name in names}
     together = montage(list(clips.values()))
     figures: Figures = {}
-    for name, tracker in all_trackers().items():
+    for name, tracker in (all_trackers() | {"mfn without looks": mfn_without_looks}).items():
         measured = {clip: track(tracker, found) for clip, found in clips.items()}
         figures[name] = {
             "tracks": {clip: count_tracks(result) for clip, result in measured.items()},

@@ -19,8 +19,8 @@ BYTETRACK_SETTINGS = {  # apart from its own: our detector's threshold instead o
     "bytetrack, activation .55, buffer 45": {"track_activation_threshold": 0.55, "high_conf_det_threshold": 0.55, "lost_track_buffer": 45},
 }
 
-Tracker = Callable[[Faces, NDArray[np.float64], NDArray[np.bool_]], NDArray[np.int64]]
-"""From faces (N, by frame), times (F,) in s and shot boundaries (F,) to the track (N,) of each face, NO_TRACK for none."""
+Tracker = Callable[[Faces, NDArray[np.float64], NDArray[np.bool_], NDArray[np.float32] | None], NDArray[np.int64]]
+"""From faces (N, by frame), times (F,) in s, shot boundaries (F,) and looks (N, K) to the track (N,) of each face, NO_TRACK for none."""
 
 
 class Measured(NamedTuple):
@@ -31,15 +31,24 @@ class Measured(NamedTuple):
     track: NDArray[np.int64]  # NO_TRACK for a dropped face
 
 
-def mfn(faces: Faces, time_s: NDArray[np.float64], cuts: NDArray[np.bool_]) -> NDArray[np.int64]:
+def mfn(
+    faces: Faces, time_s: NDArray[np.float64], cuts: NDArray[np.bool_], looks: NDArray[np.float32] | None = None
+) -> NDArray[np.int64]:
     """Track with `mfn.video.tracking.clip_tracker`."""
     # The row number travels along as one more expression weight, so that the kept rows are known.
     numbered = faces.expression.astype(np.float64).copy()
     numbered[:, 0] = np.arange(len(faces))
-    kept = track_clip(faces.replace(expression=numbered), time_s, cuts)
+    kept = track_clip(faces.replace(expression=numbered), time_s, cuts, looks=looks)
     track = np.full(len(faces), NO_TRACK, np.int64)
     track[kept.expression[:, 0].astype(np.int64)] = kept.track
     return track
+
+
+def mfn_without_looks(
+    faces: Faces, time_s: NDArray[np.float64], cuts: NDArray[np.bool_], looks: NDArray[np.float32] | None = None
+) -> NDArray[np.int64]:
+    """Track by identity and motion alone."""
+    return mfn(faces, time_s, cuts)
 
 
 def bytetrack(settings: dict[str, Any]) -> Tracker:
@@ -54,7 +63,9 @@ def bytetrack(settings: dict[str, Any]) -> Tracker:
     except ImportError as error:
         raise ImportError("ByteTrack needs the package trackers: pip install '.[dev]'") from error
 
-    def run(faces: Faces, time_s: NDArray[np.float64], cuts: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def run(
+        faces: Faces, time_s: NDArray[np.float64], cuts: NDArray[np.bool_], looks: NDArray[np.float32] | None = None
+    ) -> NDArray[np.int64]:
         rate = 1 / float(np.median(np.diff(time_s)))
         tracker, track = ByteTrackTracker(frame_rate=rate, **settings), np.full(len(faces), NO_TRACK, np.int64)
         for frame in range(len(time_s)):

@@ -40,7 +40,7 @@ def measure(tracker: Tracker, case: Case, frames: int, seeds: Sequence[int]) -> 
     for seed in seeds:
         clip = simulate(case.people, frames, seed, case.cuts, case.false, case.dialogue)
         start = time.perf_counter()
-        track = tracker(clip.faces, np.arange(frames) / FPS, clip.new_shot)
+        track = tracker(clip.faces, np.arange(frames) / FPS, clip.new_shot, None)
         seconds += time.perf_counter() - start
         clips.append(Measured(clip.faces.image.astype(np.int64), clip.person, track))
     return {**standard_measures(clips), "ms_per_frame": round(1e3 * seconds / len(seeds) / frames, 2)}

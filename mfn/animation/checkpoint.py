@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
+from mfn.video.tracking.looks import LOOKS_FILE
 from retarget.io.files import atomic_write
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class ClipDetections:
     """(F,) time of each frame, seconds."""
     change: NDArray[np.float64]
     """(F,) change of each frame to the one before it (see `mfn.video.shots.thumbnail_change`)."""
+    looks: NDArray[np.float32]
+    """(N, K) how faces look (see `mfn.video.tracking.looks`), NaN where they were not looked at."""
     complete: bool
     """Whether these are all frames of the clip."""
 
@@ -48,7 +51,7 @@ def detection_key(source: str, predictor: Predictor, start_s: float = 0.0, end_s
     """Describe what detections depend on: the clip and the part of it, the network's weights and its options."""
     state = os.stat(source)
     network: list[object] = [predictor.min_face_px, predictor.score]
-    files = (predictor.weights, predictor.reader.weights if predictor.reader else None)
+    files = (predictor.weights, predictor.reader.weights if predictor.reader else None, LOOKS_FILE)
     network += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file is not None]
     return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network, start_s, end_s])
 
@@ -57,7 +60,7 @@ def save_detections(folder: Path, key: str, detections: ClipDetections) -> None:
     """Write a checkpoint, whole or not at all. The folder is made if it is missing."""
     folder.mkdir(exist_ok=True)
     arrays = {name: getattr(detections.faces, name) for name in _FACE_FIELDS}
-    arrays |= {"time_s": detections.time_s, "change": detections.change}
+    arrays |= {"time_s": detections.time_s, "change": detections.change, "looks": detections.looks}
     arrays |= {"whole": np.array(detections.complete), "key": np.array(key)}
     atomic_write(folder / _FILE, lambda temporary: np.savez(temporary, allow_pickle=False, **arrays))
 
@@ -81,7 +84,7 @@ def load_detections(folder: Path, key: str) -> ClipDetections | None:
         with np.load(folder / _FILE, allow_pickle=False) as data:
             saved_key = str(data["key"])
             faces = Faces(**{name: data[name] for name in _FACE_FIELDS})
-            detections = ClipDetections(faces, data["time_s"], data["change"], bool(data["whole"]))
+            detections = ClipDetections(faces, data["time_s"], data["change"], data["looks"], bool(data["whole"]))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError):
         raise ValueError(f"{folder}: this checkpoint is damaged; leave out --resume to start again") from None
     if saved_key != key:

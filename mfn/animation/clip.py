@@ -38,6 +38,7 @@ from mfn.video.one_euro import smooth_faces
 from mfn.video.reader import Clip, probe, read_frames
 from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
 from mfn.video.tracking.clip_tracker import track_clip
+from mfn.video.tracking.looks import LooksOfClip
 from mfn.video.writer import require_pyav
 from retarget.io.files import make_folder
 from retarget.performance.calibrate import apply_calibration, calibrate
@@ -152,7 +153,7 @@ def track_people(detections: ClipDetections, options: AnimateOptions) -> Faces:
         options: `people` is used.
     """
     cuts = shot_boundaries(detections.change)
-    faces = track_clip(detections.faces, detections.time_s, cuts, options.people)
+    faces = track_clip(detections.faces, detections.time_s, cuts, options.people, looks=detections.looks)
     return smooth_faces(faces, detections.time_s, cuts)
 
 
@@ -180,13 +181,13 @@ def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDet
     """Detect the faces of every frame that `before` lacks, until the clip ends or the user stops the run."""
     if before is not None and before.complete:
         return before
-    parts, times, changes = [Faces.empty()], list[float](), list[float]()
+    parts, times, changes, looks = [Faces.empty()], list[float](), list[float](), LooksOfClip()
     if before is not None:
-        parts, times, changes = [before.faces], before.time_s.tolist(), before.change.tolist()
+        parts, times, changes, looks = [before.faces], before.time_s.tolist(), before.change.tolist(), LooksOfClip([before.looks])
     known, previous, complete = len(times), None, True
 
     def so_far(complete: bool) -> ClipDetections:
-        return ClipDetections(Faces.concatenate(parts), np.array(times), np.array(changes), complete)
+        return ClipDetections(Faces.concatenate(parts), np.array(times), np.array(changes), looks.numbers(), complete)
 
     for number, (time_s, image) in enumerate(read_frames(job.source, job.options.start_s, job.options.end_s)):
         if job.hooks.should_stop():
@@ -198,6 +199,7 @@ def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDet
         if number >= known:
             faces = job.predictor(image, video=True)
             parts.append(faces.replace(image=np.full(len(faces), number)))
+            looks.add(image, faces, time_s)
             times.append(time_s)
             changes.append(thumbnail_change(previous, small))
             job.hooks.on_frame(number + 1, job.clip.frames)

@@ -1,9 +1,11 @@
-"""Join the tracklets of one person, before and after a gap or a cut, by identity, position and motion.
+"""Join the tracklets of one person, before and after a gap or a cut, by identity, looks, position and motion.
 
-Letters: N faces, T tracklets, I identity coefficients.
+Letters: N faces, T tracklets, I identity coefficients, K numbers that describe looks.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from mfn.structures.faces import Faces
 from mfn.video.tracking.likeness import Likeness, mean_identities, spans
 from mfn.video.tracking.link import FrameTimes, Links, coasting_s, position_and_size
+from mfn.video.tracking.looks import Looks, mean_looks
 
 JOIN_THRESHOLD = 0.0
 """Log likelihood ratio above which two tracklets are joined."""
@@ -19,11 +22,18 @@ READY_THRESHOLD = -6.0
 
 _RETURN_PROBABILITY = 0.7  # that a person who returns is near the predicted position
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+
+
+class SeenLooks(NamedTuple):
+    """How each face looks (N, K), NaN where it was not looked at, and what compares looks."""
+
+    numbers: NDArray[np.float32]
+    compare: Looks
 
 
 def join_tracklets(
-    faces: Faces, links: Links, times: FrameTimes, likeness: Likeness, people: int | None = None
+    faces: Faces, links: Links, times: FrameTimes, likeness: Likeness, people: int | None = None, looks: SeenLooks | None = None
 ) -> NDArray[np.int64]:
     """Join the tracklets of one person, the most likely pair first. Tracklets that overlap in time are never joined.
 
@@ -33,47 +43,82 @@ def join_tracklets(
         times: When the frames were taken.
         likeness: Compares identities. The means of joined tracklets are merged.
         people: How many people there are. None: unknown.
+        looks: Compares people of different shots too. None: identities alone do.
 
     Returns:
         (N,) number of the person of each face, in the order of appearance.
     """
-    _, which, faces_in = np.unique(links.tracklet, return_inverse=True, return_counts=True)
-    tracklets = remaining = len(faces_in)
-    mean, count = mean_identities(faces.identity, which, faces_in), faces_in.astype(np.float64)
-    first, last = spans(faces.image, which, tracklets)
-    disjoint = (first[:, None] > last) | (first > last[:, None])
-    gap = _gap_likelihood(faces, which, links.speed, times, likeness)
-    apart = times.shot[last][:, None] != times.shot[first][None]
-    apart = np.where(first[None] > last[:, None], apart, apart.T)
-    owner = np.arange(tracklets)
-
-    def score(rows: NDArray[np.int64]) -> Floats:
-        squared = likeness.squared_distance(mean[rows], mean)
-        ratio = likeness.identity(squared, count[rows, None], count[None], apart[rows])
-        return np.where(disjoint[rows], ratio + gap[rows], -np.inf)
-
-    table = score(np.arange(tracklets))
-    while (best := table.max(initial=-np.inf)) > READY_THRESHOLD:
+    _, which = np.unique(links.tracklet, return_inverse=True)
+    table = _Table(faces, which, times, likeness, looks, _gap_likelihood(faces, which, links.speed, times, likeness))
+    owner, remaining = np.arange(len(table.count)), len(table.count)
+    while (best := table.score.max(initial=-np.inf)) > READY_THRESHOLD:
         if best <= JOIN_THRESHOLD and (people is None or remaining <= people):
             break
-        one, other = sorted(np.unravel_index(table.argmax(), table.shape))
+        one, other = sorted(np.unravel_index(table.score.argmax(), table.score.shape))
         owner[owner == other] = one
-        mean[one] = (mean[one] * count[one] + mean[other] * count[other]) / (count[one] + count[other])
-        count[one] += count[other]
-        disjoint[one] &= disjoint[other]
-        disjoint[:, one] = disjoint[one]
-        disjoint[other], disjoint[:, other] = False, False
-        gap[one] = np.maximum(gap[one], gap[other])
-        gap[:, one] = gap[one]
-        apart[one] &= apart[other]
-        apart[:, one] = apart[one]
-        table[other], table[:, other] = -np.inf, -np.inf
-        table[one] = score(np.array([one]))[0]
-        table[:, one] = table[one]
+        table.merge(int(one), int(other))
         remaining -= 1
     person = owner[which]
     _, begins, back = np.unique(person, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(begins))[back], np.int64)
+
+
+class _Table:
+    """Scores of all pairs of tracklets, and what they are made of.
+
+    What different shots add to the variance of a person's mean becomes less with each further shot that the mean is made of.
+    """
+
+    def __init__(
+        self, faces: Faces, which: NDArray[Any], times: FrameTimes, likeness: Likeness, looks: SeenLooks | None, gap: Floats
+    ) -> None:
+        faces_in = np.bincount(which)
+        tracklets = len(faces_in)
+        self.likeness, self.gap = likeness, gap
+        self.mean, self.count = mean_identities(faces.identity, which, faces_in), faces_in.astype(np.float64)
+        self.shots = np.ones(tracklets)
+        self.compare = None if looks is None else looks.compare
+        self.looks = np.zeros((tracklets, 0)) if looks is None else mean_looks(looks.numbers, which, tracklets)
+        first, last = spans(faces.image, which, tracklets)
+        self.disjoint = (first[:, None] > last) | (first > last[:, None])
+        apart = times.shot[last][:, None] != times.shot[first][None]
+        self.apart = np.where(first[None] > last[:, None], apart, apart.T)
+        self.score = self._scores(np.arange(tracklets))
+
+    def merge(self, one: int, other: int) -> None:
+        """Make one tracklet of two."""
+        weight = self.count[[one, other]]
+        self.mean[one] = weight @ self.mean[[one, other]] / weight.sum()
+        self.looks[one] = _mean_of_known(self.looks[[one, other]], weight)
+        self.count[one] += self.count[other]
+        if self.apart[one, other]:
+            self.shots[one] += self.shots[other]
+        self.disjoint[one] &= self.disjoint[other]
+        self.disjoint[:, one] = self.disjoint[one]
+        self.disjoint[other], self.disjoint[:, other] = False, False
+        self.gap[one] = np.maximum(self.gap[one], self.gap[other])
+        self.gap[:, one] = self.gap[one]
+        self.apart[one] &= self.apart[other]
+        self.apart[:, one] = self.apart[one]
+        self.score[other], self.score[:, other] = -np.inf, -np.inf
+        self.score[one] = self._scores(np.array([one]))[0]
+        self.score[:, one] = self.score[one]
+
+    def _scores(self, rows: NDArray[np.int64]) -> Floats:
+        """Compare some tracklets (n,) with all: (n, T) log likelihood ratio, -inf where both are seen at once."""
+        squared = self.likeness.squared_distance(self.mean[rows], self.mean)
+        shots, other_shots = self.shots[rows, None], self.shots[None]
+        shot_share = np.where(self.apart[rows], 1 / shots + 1 / other_shots, 0.0)
+        ratio = self.likeness.identity(squared, self.count[rows, None], self.count[None], shot_share) + self.gap[rows]
+        if self.compare is not None:
+            ratio += np.where(self.apart[rows], self.compare.ratio(self.looks[rows, None], self.looks[None], shots, other_shots), 0.0)
+        return np.where(self.disjoint[rows], ratio, -np.inf)
+
+
+def _mean_of_known(values: Floats, weight: Floats) -> Floats:
+    """Return the weighted mean of those of two rows (2, K) that are known."""
+    known = np.isfinite(values).all(1)
+    return np.asarray(weight[known] @ values[known] / weight[known].sum() if known.any() else values[0])
 
 
 def _gap_likelihood(faces: Faces, which: NDArray[np.int64], speed: Floats, times: FrameTimes, likeness: Likeness) -> Floats:

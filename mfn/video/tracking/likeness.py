@@ -47,14 +47,14 @@ class Likeness:
         a, b = one / np.sqrt(self.error), other / np.sqrt(self.error)
         return np.asarray(np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T, 0))
 
-    def identity(self, distance: Floats, count: Floats, other_count: Floats, other_shot: NDArray[Any] | bool = False) -> Floats:
+    def identity(self, distance: Floats, count: Floats, other_count: Floats, shot_share: Floats | float = 0.0) -> Floats:
         """Compare identities.
 
         Args:
             distance: (n, T) `squared_distance` of two mean identities.
             count: Number of images that the first mean is made of; broadcast to (n, T).
             other_count: The same of the second mean.
-            other_shot: (n, T) whether the two were seen in different shots.
+            shot_share: (n, T) what different shots add to the variance of a difference, in units of what one adds; 0 in one shot.
 
         Returns:
             (n, T) log likelihood ratio.
@@ -62,7 +62,7 @@ class Likeness:
         The coefficients of a face are correlated: their errors and differences lie in about four dimensions. So the ratio
         for independent coefficients is scaled down.
         """
-        same = _error_share(count) + _error_share(other_count) + 2 * _SHOT_BIAS * np.asarray(other_shot, np.float64)
+        same = _error_share(count) + _error_share(other_count) + _SHOT_BIAS * np.asarray(shot_share, np.float64)
         ratio = float(np.median(self.between / self.error)) if len(self.error) else 0.0
         other = same + 2 * ratio
         independent = 0.5 * len(self.error) * np.log(other / same) - 0.5 * distance * (1 / same - 1 / other)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.video import identity, simulated_crowds, smoothing, trackers, tracking
+from experiments.video import identity, looks, simulated_crowds, smoothing, trackers, tracking
 from mfn.structures.faces import Faces
 from retarget.geometry.rotations import rotation_about
 from tests.helpers.experiments import one_face
@@ -106,3 +106,28 @@ def test_a_blink_survives_smoothing_and_jitter_does_not():
     assert figures["peak"] > 0.8 and 0 <= figures["closing_delay_frames"] < 1
     result = smoothing.measure(np.zeros((8, 8, 3), np.uint8), 40, lambda picture: one_face((100, 100, 200, 220)))
     assert set(result) == {"raw", "smoothed", "reduction", "blink"} and result["raw"]["weight"] == 0
+
+
+def test_what_is_learned_of_looks_tells_left_out_people_apart():
+    random = np.random.default_rng(0)
+    people, frames, samples = 60, 4, 160
+    person = np.repeat(np.arange(people), frames)
+    video = np.tile(np.repeat([0, 1], frames // 2), people)
+    shape = random.normal(0, 1, (12, samples))  # people differ in twelve of many dimensions
+    values = random.normal(0, 1, (people, 12))[person] @ shape + random.normal(0, 1, (people * frames, samples))
+    portraits = looks.Portraits(values, np.char.add("p", person.astype(str)), video)
+    part, numbers = looks.parts_of(portraits.person), np.zeros((len(person), looks.NUMBERS))
+    for number in range(looks.PARTS):
+        own = part == number
+        numbers[own] = looks.learn_without_part(portraits, part, number)(values[own])
+    learned, figures = looks.to_looks(looks.learn(portraits), numbers, looks.all_pairs(portraits, part))
+    assert min(figures["area_under_curve"].values()) > 0.95 and learned.share > 0
+    assert figures["median_ratio"]["other_person"] < 0 < figures["median_ratio"]["other_video"]
+
+
+@pytest.mark.parametrize(
+    "pack, name, expected",
+    [("lfw", "Ann_Lee/Ann_Lee_0002.jpg", ("ann_lee", 7)), ("youtube", "Ann_Lee_31.jpg", ("ann_lee", 3))],
+)
+def test_names_of_pictures_tell_person_and_video(pack, name, expected):
+    assert looks.split_name(pack, name, 7) == expected
