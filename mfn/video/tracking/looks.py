@@ -96,7 +96,7 @@ class Looks:
             differ = same + 2 * between
             squared = (one[..., number] - other[..., number]) ** 2
             total = total + 0.5 * (np.log(differ / same) - squared * (1 / same - 1 / differ))
-        return np.nan_to_num(self.share * total, nan=0.0)
+        return np.asarray(np.nan_to_num(self.share * total, nan=0.0))
 
 
 @lru_cache(maxsize=1)
