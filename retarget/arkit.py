@@ -56,6 +56,14 @@ ARKIT_NAMES: tuple[str, ...] = (
 EXPRESSION_NAMES: tuple[str, ...] = ARKIT_NAMES[:51]
 """The 51 coefficients without `tongueOut`."""
 
+ANTAGONISTS: tuple[tuple[str, str], ...] = (
+    ("mouthLeft", "mouthRight"),
+    ("jawLeft", "jawRight"),
+    *((f"eyeLookIn{side}", f"eyeLookOut{side}") for side in ("Left", "Right")),
+    *((f"eyeLookUp{side}", f"eyeLookDown{side}") for side in ("Left", "Right")),
+)
+"""Pairs of shapes that move the same points in opposite directions."""
+
 EYE_TURN_RAD = (0.52, 0.44)
 """Rotation of an eye to the side, and up or down, when eyeLook* is 1: 30 and 25 degrees."""
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from mfn.fitting.blendshape_calibration import values_by_prefix
-from retarget.arkit import EXPRESSION_NAMES
+from retarget.arkit import ANTAGONISTS, EXPRESSION_NAMES
 
 CLOSED_EYE_SIGMA = 0.05  # standard deviation of the gaze of a closed eye
 SHARED_DEVIATION = 0.5  # share of a deviation from the scores that correlated shapes have in common
@@ -24,14 +24,6 @@ _DEVIATION: Mapping[str, float] = {
     "cheekPuff": 0.04, "cheekSquint": 0.08, "noseSneer": 0.08,
 }  # fmt: skip
 _DEFAULT_DEVIATION = 0.2
-
-ANTAGONISTS: tuple[tuple[str, str], ...] = (
-    ("mouthLeft", "mouthRight"),
-    ("jawLeft", "jawRight"),
-    *((f"eyeLookIn{side}", f"eyeLookOut{side}") for side in ("Left", "Right")),
-    *((f"eyeLookUp{side}", f"eyeLookDown{side}") for side in ("Left", "Right")),
-)
-"""Pairs of shapes that move the same points in opposite directions."""
 
 
 def jaw_coordinates(dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -32,6 +32,7 @@ from mfn.inference.model_zoo import (
 )
 from mfn.inference.nms import merge
 from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
+from mfn.inference.readers.antagonists import cancel_antagonists
 from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
 from mfn.inference.second_pass import SURE_IN_VIEW, SURE_SCORE, faces_in_picture, stretch_dim, views
@@ -242,7 +243,7 @@ class Predictor:
         faces = self.reader.refine(picture, found.faces, found.height_px, count)
         faces = faces[faces.score >= self.score]
         faces = faces[merge(faces.box, faces.score, np.ones(len(faces)))]
-        return faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count)
+        return cancel_antagonists(faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count))
 
     def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
         """Find the faces of a picture in all tiles of all passes, each face once, best score first."""
