@@ -262,7 +262,8 @@ def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):
     picture = spotted(768, 1280, (10, 20), (30, 60), (30, 20))
     still, frame = predictor(picture), predictor(picture, video=True)
     assert session.seen == [3, 2] and still.refined.tolist() == [True] * 3 and frame.refined.sum() == 2
-    np.testing.assert_allclose(still.expression, 0.5)
+    np.testing.assert_allclose(still.expression_of("jawOpen"), 0.5)
+    np.testing.assert_array_equal(still.expression_of("jawLeft"), 0, err_msg="jawLeft and jawRight cancel")
     assert (frame.expression[~frame.refined] < 0.1).all() and same(
         still.replace(refined=frame.refined)[frame.refined], frame[frame.refined]
     )
