@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mfn.inference.model_zoo import MODELS, default_eye_reader, default_reader
 from retarget.io.files import atomic_write
@@ -20,6 +21,7 @@ from retarget.io.images import Image
 RESULTS = Path(__file__).parent / "results"
 
 Figures = dict[str, Any]
+_RESAMPLES = 1000  # of a bootstrap
 _HEADER_KEYS = ("script",)
 _TIMING = re.compile(r"second|minute|fastest|(^|[_/ ])(ms|us)([_/ ]|$)")
 
@@ -196,6 +198,22 @@ def differences(known: Any, measured: Any, where: str = "") -> list[str]:
         return [d for i, (a, b) in enumerate(zip(known, measured, strict=True)) for d in differences(a, b, f"{where}/{i}")]
     same = known == measured or (known != known and measured != measured)  # NaN is not equal to itself
     return [] if same or _TIMING.search(where) else [f"{where}: was {known}, is {measured}"]
+
+
+def share_with_interval(values: NDArray[np.float64]) -> Figures:
+    """Return the share of ones with Wilson's 95 % interval."""
+    n, z = len(values), 1.96
+    p = float(values.mean())
+    center, spread = (p + z * z / (2 * n)) / (1 + z * z / n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return {"value": round(p, 4), "interval": [round(max(float(center - spread), 0), 4), round(min(float(center + spread), 1), 4)], "n": n}
+
+
+def mean_with_interval(values: NDArray[np.float64], seed: int = 0) -> Figures:
+    """Return the mean with a 95 % interval of a bootstrap."""
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(0, len(values), (_RESAMPLES, len(values)))].mean(1)
+    interval = [round(float(x), 4) for x in np.percentile(means, [2.5, 97.5])]
+    return {"value": round(float(values.mean()), 4), "interval": interval, "n": len(values)}
 
 
 def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.accuracy.evaluation_sets import read_tar
-from experiments.common import RESULTS, Figures, make_parser, save_report
+from experiments.common import RESULTS, Figures, make_parser, mean_with_interval, save_report, share_with_interval
 from experiments.labels.bench import TASK
 from mfn.batch.attributes.measure import weighted
 from mfn.batch.attributes.thresholds import default_thresholds
@@ -52,7 +52,6 @@ MIN_HEIGHT = 0.25  # of the picture
 FACE_SHARE = 0.67  # side of the face in FairFace's crops, whose margin is a quarter of the face on each side
 VIEWS = (View(), View(1.6))
 CLEAR_NO = {"eyes_closed": 0.3, "smile": 0.15}  # the landmarker's weights up to here are a clear no
-RESAMPLES = 1000
 Floats = NDArray[np.float64]
 
 
@@ -160,37 +159,21 @@ def read_faces(pictures: Sequence[Image], predictor: Predictor, landmarker: Land
     return Reading(*np.array(rows, np.float64).reshape(len(rows), 6).T)
 
 
-def share(values: Floats) -> Figures:
-    """Return the share of ones with Wilson's 95 % interval."""
-    n, z = len(values), 1.96
-    p = float(values.mean())
-    center, spread = (p + z * z / (2 * n)) / (1 + z * z / n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return {"value": round(p, 4), "interval": [round(max(float(center - spread), 0), 4), round(min(float(center + spread), 1), 4)], "n": n}
-
-
-def mean(values: Floats, seed: int = 0) -> Figures:
-    """Return the mean with a 95 % interval of a bootstrap."""
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(1)
-    interval = [round(float(x), 4) for x in np.percentile(means, [2.5, 97.5])]
-    return {"value": round(float(values.mean()), 4), "interval": interval, "n": len(values)}
-
-
 def summarize(reading: Reading, rows: NDArray[np.bool_], landmarks: bool) -> Figures:
     """Summarize the chosen pictures (P,) bool; without `landmarks` the found share only."""
     if not rows.any():
         return {}
-    figures: Figures = {"found": share(reading.found[rows])}
+    figures: Figures = {"found": share_with_interval(reading.found[rows])}
     if not landmarks:
         return figures
     kept = {name: values[rows][np.isfinite(values[rows])] for name, values in reading._asdict().items()}
     if len(kept["nme"]):
-        figures["nme"] = mean(kept["nme"])
+        figures["nme"] = mean_with_interval(kept["nme"])
         for name in ("blink", "smile"):
-            figures[name] = mean(np.abs(kept[name])) | {"bias": round(float(kept[name].mean()), 4)}
+            figures[name] = mean_with_interval(np.abs(kept[name])) | {"bias": round(float(kept[name].mean()), 4)}
     for name in ("closed_wrong", "smile_wrong"):
         if len(kept[name]):
-            figures[name] = share(kept[name])
+            figures[name] = share_with_interval(kept[name])
     return figures
 
 

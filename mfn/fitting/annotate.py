@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.fitting.annotation_pack import fit_labels, gather_parts, labels_path, save_arrays, write_pack
+from mfn.fitting.annotation_pack import LabelRules, fit_labels, gather_parts, labels_path, save_arrays, write_pack
 from retarget.io.files import make_folder, one_line_error
 from retarget.io.images import Image, encode_jpeg, find_images, read_image
 
@@ -49,10 +49,12 @@ class AnnotateOptions:
     people: People = "unknown"
     #: Print no summary.
     quiet: bool = False
-    #: Also fit the colors of the photos (`mfn.fitting.photometric`, needs PyTorch3D).
+    #: Also fit the colors of the photos (`mfn.fitting.photometric`).
     photometric: bool = False
     #: Some faces wink: keep the lids of each eye as they are fitted, errors included (`mfn.fitting.expression_prior.even_eyes`).
     winks: bool = False
+    #: Label by MediaPipe alone: neither our networks nor priors that were learned from research photos take part.
+    mediapipe_only: bool = False
 
 
 class AnnotationModels(NamedTuple):
@@ -93,13 +95,15 @@ def annotate(
     Raises:
         ValueError: an option is not valid, or no photo could be read.
         FileNotFoundError: the landmarker's file or a photo does not exist.
-        ImportError: MediaPipe or PyTorch3D is missing.
+        ImportError: MediaPipe is missing.
     """
     from mfn.fitting.landmarker import Landmarker
     from mfn.inference.single_face import SingleFace
     from mfn.structures.head_model import HeadModel
 
     out = Path(out)
+    if options.mediapipe_only:
+        predictor = None
     _check_options(out, options)
     paths = find_images(photos)
     parts, errors = [], []
@@ -120,7 +124,8 @@ def annotate(
             folder.rmdir()
         raise ValueError(f"none of {len(paths)} photos could be read, so nothing was written")
     pack = gather_parts(parts)
-    labels = fit_labels(pack, parts, one_person_a_folder=options.people == "folder", photometric=options.photometric, winks=options.winks)
+    rules = LabelRules(options.people == "folder", options.photometric, options.winks, learned=not options.mediapipe_only)
+    labels = fit_labels(pack, parts, rules)
     write_pack(out, parts, pack, labels)
     shutil.rmtree(folder)
     if not options.quiet:
@@ -140,9 +145,10 @@ def _check_options(out: Path, options: AnnotateOptions) -> None:
     if not low <= options.max_side_px <= high:
         raise ValueError(f"--max-side {options.max_side_px}: expected {low} to {high} px")
     if options.photometric:
-        from mfn.fitting.photometric import check_pytorch3d
+        from mfn.fitting.photometric import INSTALL_HINT, has_pytorch3d
 
-        check_pytorch3d()
+        if not has_pytorch3d():
+            print(f"mfn: --photometric goes on without priors on the mesh: {INSTALL_HINT}", file=sys.stderr)
 
 
 def _annotate_photo(path: Path, folder: Path, models: AnnotationModels, options: AnnotateOptions) -> Path:

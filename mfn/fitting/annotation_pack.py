@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,15 +71,29 @@ def gather_parts(parts: Sequence[Path]) -> Arrays:
     }
 
 
-def fit_labels(pack: Arrays, parts: Sequence[Path], one_person_a_folder: bool, photometric: bool, winks: bool = False) -> Arrays:
+class LabelRules(NamedTuple):
+    """How labels are fitted.
+
+    Attributes:
+        one_person_a_folder: the photos of a folder show one person, who gets one identity.
+        photometric: also fit the colors of the photos.
+        winks: keep the lids of each eye as they are fitted; otherwise both eyes get the same.
+        learned: use the priors that were learned from research photos (`teacher.npz`, `people.npz`).
+    """
+
+    one_person_a_folder: bool = False
+    photometric: bool = False
+    winks: bool = False
+    learned: bool = True
+
+
+def fit_labels(pack: Arrays, parts: Sequence[Path], rules: LabelRules) -> Arrays:
     """Fit the head model to the landmarks of all faces.
 
     Args:
         pack: from `gather_parts`.
         parts: the part files, which hold the photos.
-        one_person_a_folder: the photos of a folder show one person, who gets one identity.
-        photometric: also fit the colors of the photos.
-        winks: keep the lids of each eye as they are fitted; otherwise both eyes get the same.
+        rules: how.
 
     Returns:
         The arrays of the labels' file: pose, identity, expression and box of each face, whether it was accepted, and its person.
@@ -92,21 +106,21 @@ def fit_labels(pack: Arrays, parts: Sequence[Path], one_person_a_folder: bool, p
     from mfn.structures.head_model import HeadModel
 
     model = HeadModel.load()
-    basis = basis_from_head_model(model)
+    basis = basis_from_head_model(model, learned=rules.learned)
     count = len(pack["face_picture"])
     points = torch.from_numpy(pack["face_landmarks"].astype(np.float32) * pack["landmark_scale"])
     expression = np.zeros((0, len(EXPRESSION_NAMES)), np.float32)
     if count:
         scores = pack["face_blendshapes"].astype(np.float32) / 255
         expression = scores_to_expression(scores, pack["blendshape_names"].tolist())
-    person = _people_by_folder(pack) if one_person_a_folder else np.full(count, -1)
+    person = _people_by_folder(pack) if rules.one_person_a_folder else np.full(count, -1)
     found = fit_people(points, torch.from_numpy(expression), torch.from_numpy(person), basis)
-    if photometric:
+    if rules.photometric:
         found = _refine_by_color(found, pack["face_picture"], parts, model, basis)
     rotation = (FRONTAL @ pack["face_transform"][:, :3, :3]).astype(np.float32)
     quality = label_confidence(found, points, torch.from_numpy(rotation))
     names = ("rotation", "scale", "center", "identity", "expression", "residual")
-    if not winks:
+    if not rules.winks:
         found = replace(found, expression=even_eyes(found.expression, found.rotation))
     return {name: getattr(found, name).numpy() for name in names} | {
         "box": fit_to_faces(found, model).box,

@@ -29,6 +29,7 @@ def files(tmp_path_factory, head_model) -> Path:
     from mfn.synthesis.crowd import backdrop, paint_crowd, random_crowd
     from retarget.autorig.source_head import load_source_head
     from tests.helpers.heads import make_head
+    from tests.helpers.meshes import SmallHead, write_flame_pickle
 
     folder = tmp_path_factory.mktemp("files")
     random = np.random.default_rng(3)
@@ -44,6 +45,10 @@ def files(tmp_path_factory, head_model) -> Path:
     writer.release()
     shutil.copy(ROOT / "avatars" / "robot.glb", folder / "character.glb")
     make_head(load_source_head()).write(folder)
+    identity = np.zeros((300, *head_model.mean.shape))  # as many as FLAME has
+    identity[: head_model.identity_size] = head_model.identity_basis
+    flame = SmallHead(head_model.mean, identity, head_model.expression_basis, head_model.triangles)
+    write_flame_pickle(folder / "flame2023.pkl", flame, expressions=50)
     return folder
 
 

@@ -123,9 +123,9 @@ def flame_arrays(head: SmallHead, expressions: int = 10) -> dict[str, np.ndarray
     }
 
 
-def write_flame_pickle(path: Path, head: SmallHead, changes: dict[str, object] | None = None) -> Path:
+def write_flame_pickle(path: Path, head: SmallHead, changes: dict[str, object] | None = None, expressions: int = 10) -> Path:
     """Write `generic_model.pkl` as old Pythons do: protocol 2, chumpy's arrays, a sparse matrix, NumPy's old module names."""
-    arrays: dict[str, object] = dict(flame_arrays(head))
+    arrays: dict[str, object] = dict(flame_arrays(head, expressions))
     modules = {name: ModuleType(name) for name in ("chumpy", "chumpy.ch")}
     kind = type("Ch", (), {"__module__": "chumpy.ch", "__qualname__": "Ch"})
     modules["chumpy.ch"].Ch = kind  # type: ignore[attr-defined]

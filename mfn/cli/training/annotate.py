@@ -34,10 +34,12 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     text = "whether to detect each face in several views and average them: slower, but finds more and is more stable"
     parser.add_argument("--multi-view", action=argparse.BooleanOptionalAction, default=True, help=text)
     add_hidden(parser, "--second-look", "--no-second-look", dest="multi_view", action=argparse.BooleanOptionalAction)
-    text = "also fit the colors of the photo, not only its landmarks (needs PyTorch3D)"
+    text = "also fit the colors of the photo, not only its landmarks (with priors on the mesh if PyTorch3D is installed)"
     parser.add_argument("--photometric", action="store_true", help=text)
     text = "some faces wink: keep the lids of each eye as they are fitted; otherwise both eyes get the mean, which is mostly truer"
     parser.add_argument("--winks", action="store_true", help=text)
+    text = "label by MediaPipe alone, without our networks and learned priors: for weights that a company may ship (configs/mfn/free.yaml)"
+    parser.add_argument("--mediapipe-only", action="store_true", help=text)
     add_quiet(parser)
     add_network(parser, score=_SCORE)
     options = parser.parse_args(arguments)
@@ -47,6 +49,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     with Progress(options.quiet) as progress:
         landmarker = options.landmarker or str(find_model(options.download, progress.note))
         settings = AnnotateOptions(
-            landmarker, options.multi_view, options.max_side, options.people, options.quiet, options.photometric, options.winks
+            landmarker, options.multi_view, options.max_side, options.people, options.quiet, options.photometric, options.winks,
+            options.mediapipe_only,
         )
-        return annotate(load_predictor(options), options.photos, options.out, settings, progress.bar("photos"))
+        predictor = None if options.mediapipe_only else load_predictor(options)
+        return annotate(predictor, options.photos, options.out, settings, progress.bar("photos"))

@@ -12,11 +12,10 @@ from experiments.accuracy.fairness import (
     by_yaw,
     compare,
     draw_pictures,
-    mean,
     middle_face,
     read_people,
-    share,
 )
+from experiments.common import mean_with_interval, share_with_interval
 from mfn.structures.faces import Faces
 from tests.helpers.faces import random_faces
 
@@ -52,12 +51,12 @@ def test_each_group_gives_as_many_pictures() -> None:
 
 
 def test_intervals_hold_the_value() -> None:
-    figures = share(np.array([1.0] * 9 + [0.0]))
+    figures = share_with_interval(np.array([1.0] * 9 + [0.0]))
     low, high = figures["interval"]
     assert figures["value"] == 0.9 and low == pytest.approx(0.596, abs=1e-3) and high == pytest.approx(0.982, abs=1e-3)  # Wilson
-    assert share(np.ones(5))["interval"][1] == 1
+    assert share_with_interval(np.ones(5))["interval"][1] == 1
     values = np.random.default_rng(0).normal(3, 1, 400)
-    figures = mean(values)
+    figures = mean_with_interval(values)
     width = figures["interval"][1] - figures["interval"][0]
     assert figures["value"] == round(float(values.mean()), 4) and width == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.15)
 
@@ -89,4 +88,4 @@ def test_yaws_stand_apart() -> None:
     figures = by_yaw(reading, np.ones(4, bool), yaw)
     assert figures["upright"]["found"]["value"] == 0.5 and figures["upright"]["nme"]["value"] == 2
     assert figures["turned"]["smile"] == {"value": 0.4, "interval": [0.4, 0.4], "n": 1, "bias": -0.4}
-    assert figures["profile"] == {"found": share(found[2:3])} and "closed_wrong" not in figures["upright"]
+    assert figures["profile"] == {"found": share_with_interval(found[2:3])} and "closed_wrong" not in figures["upright"]

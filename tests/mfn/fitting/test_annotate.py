@@ -105,3 +105,15 @@ def test_wrong_input_is_reported(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none of 1 photos"):
         annotate(None, [str(photos / "bad.png")], tmp_path / "faces.npz", QUICK)
     assert not list(tmp_path.glob("faces*"))
+
+
+def test_mediapipe_alone_uses_nothing_learned(photos: Path, tmp_path: Path) -> None:
+    """The predictor is not asked, and the labels are those of a fit without the learned priors."""
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("the network was asked")
+
+    annotate(refuse, [str(photos)], tmp_path / "free.npz", replace(QUICK, mediapipe_only=True))  # type: ignore[arg-type]
+    annotate(None, [str(photos)], tmp_path / "usual.npz", QUICK)
+    free, usual = (np.load(tmp_path / "labels" / f"{name}.npz") for name in ("free", "usual"))
+    assert free["ok"].all() and np.abs(free["identity"] - usual["identity"]).max() > 0.01

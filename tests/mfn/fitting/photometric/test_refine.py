@@ -1,6 +1,6 @@
-"""Photometric refinement moves a displaced head back to its photo; PyTorch3D and our rasterizer agree where it is installed."""
+"""Photometric refinement moves a displaced head back to its photo, with and without PyTorch3D."""
 
-import importlib.util
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mfn.fitting.annotate import AnnotateOptions, annotate
+from mfn.fitting.annotate import AnnotateOptions, _check_options
 from mfn.fitting.fit_basis import FitBasis, basis_from_head_model
 from mfn.fitting.fitter import FitResult, fitted_points
 from mfn.fitting.gauss_newton import rotation_from_vector
@@ -16,7 +16,6 @@ from mfn.fitting.photometric import (
     PhotometricOptions,
     harmonics,
     rasterize_numpy,
-    rasterize_pytorch3d,
     refine,
     shade_by_region,
 )
@@ -27,7 +26,6 @@ from mfn.structures.head_model import HeadModel
 from retarget.geometry.mesh import vertex_normals
 from retarget.render.rasterizer import rasterize
 
-PYTORCH3D = importlib.util.find_spec("pytorch3d") is not None
 SIDE = 24
 TETRAHEDRON = torch.tensor([[4.3, 3.2, 5.0], [20.1, 6.4, 2.0], [9.7, 19.8, 3.0], [12.0, 9.0, -4.0]])
 TRIANGLES = torch.tensor([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
@@ -55,19 +53,6 @@ def test_rasterizer_agrees_with_ours_and_follows_the_points() -> None:
     where.backward()  # fixed values move against their vertices, as a texture drawn on them would
     assert points.grad is not None and points.grad[0, :, 0].sum() == pytest.approx(-float(inside.sum()), rel=1e-3)
     assert rasterize_numpy(points[:0], TRIANGLES, SIDE)[0].shape == (0, SIDE, SIDE)
-
-
-@pytest.mark.skipif(not PYTORCH3D, reason="needs PyTorch3D, which has no wheels on PyPI (see mfn.fitting.photometric.INSTALL_HINT)")
-def test_pytorch3d_agrees_with_ours() -> None:
-    found = []
-    for rasterizer in (rasterize_numpy, rasterize_pytorch3d):
-        points = torch.stack([TETRAHEDRON, TETRAHEDRON + 1.5]).requires_grad_()
-        triangle, barycentric = rasterizer(points, TRIANGLES, SIDE)
-        inside = triangle >= 0
-        (barycentric * torch.tensor([1.0, 2.0, 4.0]))[inside].sum().backward()
-        found.append((triangle, barycentric[inside].detach(), points.grad[..., :2]))  # type: ignore[index]
-    assert torch.equal(found[0][0], found[1][0])
-    assert torch.allclose(found[0][1], found[1][1], atol=1e-3) and torch.allclose(found[0][2], found[1][2], atol=1e-2)
 
 
 def test_normals_are_those_of_the_rasterizer(model: HeadModel) -> None:
@@ -118,8 +103,21 @@ def test_no_faces(model: HeadModel, basis: FitBasis) -> None:
         refine(none, [np.zeros((8, 8, 3), np.uint8)], model, basis)
 
 
-@pytest.mark.skipif(PYTORCH3D, reason="PyTorch3D is installed: nothing is missing")
-def test_without_pytorch3d_the_error_has_an_install_hint(tmp_path: Path) -> None:
-    with pytest.raises(ImportError, match=r"pip install .*pytorch3d") as caught:
-        annotate(None, ["photo.jpg"], tmp_path / "faces.npz", AnnotateOptions(photometric=True))
-    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
+def test_without_pytorch3d_one_line_says_what_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch3d", None)
+    _check_options(tmp_path / "faces.npz", AnnotateOptions(photometric=True))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "without priors on the mesh" in said and "pip install '.[render]'" in said
+
+
+def test_without_pytorch3d_colors_are_fitted(model: HeadModel, basis: FitBasis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch3d", None)
+    one = FitResult(
+        torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None], torch.tensor([300.0]), torch.tensor([[32.0, 28.0]]),
+        torch.zeros(1, 64), torch.zeros(1, 51), torch.zeros(1),
+    )  # fmt: skip
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    found = refine(one, [picture], model, basis, options=PhotometricOptions(steps=2, side=32))
+    assert not torch.equal(found.identity, one.identity) and torch.isfinite(found.identity).all()
