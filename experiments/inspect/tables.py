@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.inspect.people_table import people
+from experiments.inspect.photometric_table import photometric
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "results"
@@ -267,7 +268,7 @@ TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, face_size),
-        *(eyelids, single_face, sfn_ablation, tddfa, engine, drawing, tracking, people),
+        *(eyelids, single_face, sfn_ablation, tddfa, engine, drawing, tracking, people, photometric),
     )
 }
 
