@@ -1,7 +1,7 @@
 """Features of crops, computed once by the network that trains, so that only what comes after them has to run in each step.
 
-A network whose first layers are trained already, such as one that starts from SFN, learns its last layers this way in minutes on one CPU
-core. The crops are drawn once, with their augmentation.
+A network whose first layers are trained already, such as one that starts from SFN, learns its last layers this way with little work on a CPU
+The crops are drawn once, with their augmentation.
 """
 
 from __future__ import annotations
