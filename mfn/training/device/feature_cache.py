@@ -1,6 +1,6 @@
 """Features of crops, computed once by the network that trains, so that only what comes after them has to run in each step.
 
-A network whose first layers are trained already, such as one that starts from SFN, learns its last layers this way with little work on a CPU
+A network whose first layers are trained already, such as one that starts from SFN, learns its last layers this way with little work.
 The crops are drawn once, with their augmentation.
 """
 
