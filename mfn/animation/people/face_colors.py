@@ -25,15 +25,18 @@ _CHEEKS_AND_FOREHEAD = (50, 280, 101, 330, 205, 425, 151, 108, 337)
 _FOREHEAD_TOP, _CHIN = 10, 152
 _IRISES = ((468, (469, 470, 471, 472)), (473, (474, 475, 476, 477)))
 _PATCH = 0.045  # half of a skin patch, in face heights
-_HAIR_FROM, _HAIR_TO, _HAIR_HALF_WIDTH = 0.06, 0.14, 0.18  # above the top of the forehead, in face heights
+_HAIR_FROM, _HAIR_TO, _HAIR_HALF_WIDTH = 0.04, 0.24, 0.34  # a half ellipse above the top of the forehead, in face heights
 _MIN_FACE_PX, _MIN_IRIS_PX = 24.0, 2.5
 _MIN_PIXELS = 12
-_BALD = 14.0  # CIELAB distance between "hair" and skin below which no hair is seen; then the brows tell its color
+_BALD = 16.0  # CIELAB distance from the skin below which a pixel above the forehead is skin
+_HAIR_SHARE = 0.25  # where fewer pixels there are hair, the brows tell its color
 _LIGHTNESS = {"skin": (46.0, 87.0), "hair": (12.0, 78.0), "iris": (34.0, 66.0)}
 _CHROMA = {"skin": (21.0, 34.0), "hair": (3.0, 38.0), "iris": (10.0, 42.0)}
+_GRAY, _ANY_HAIR_HUE_DEG = 10.0, (10.0, 105.0)
 _SKIN_HUE_DEG, _HAIR_HUE_DEG = (48.0, 70.0), (30.0, 85.0)
-_SKIN_LIGHTNESS, _EXPOSURE_SHARE = 76.0, 0.5
-"""Half of the difference between this lightness and that of the people of a picture counts as its light. Characters are drawn in shade."""
+_SKIN_LIGHTNESS, _EXPOSURE_SHARE, _MOST_EXPOSURE = 76.0, 0.5, 8.0
+"""Half of the difference between this lightness and that of the people of a picture counts as its light, but no more than the third
+number: dark skin stays dark. Characters are drawn in shade."""
 _CHROMA_GAIN = {"skin": 1.25, "hair": 1.2, "iris": 1.6}
 """Drawn in soft light, colors look paler than in a picture."""
 
@@ -52,7 +55,7 @@ def face_colors(image: Image, faces: Faces, model: HeadModel) -> list[Colors]:
     gain = _white_balance(image)
     found = [_lab_of(image, gain, points) for points in model.landmarks(faces, "mediapipe478")[..., :2]]
     skins = [lab["skin"][0] for lab in found if "skin" in lab]
-    lighter = _EXPOSURE_SHARE * (_SKIN_LIGHTNESS - float(np.median(skins))) if skins else 0.0
+    lighter = float(np.clip(_EXPOSURE_SHARE * (_SKIN_LIGHTNESS - np.median(skins)), -_MOST_EXPOSURE, _MOST_EXPOSURE)) if skins else 0.0
     light = {"skin": np.array([lighter, 0, 0])}
     return [Colors(**{role: _handsome(lab + light.get(role, 0.0), role) for role, lab in labs.items()}) for labs in found]
 
@@ -73,16 +76,27 @@ def _lab_of(image: Image, gain: Floats, points: Floats) -> dict[str, Floats]:
     skin = _median(np.concatenate([_patch(image, points[k], radius) for k in _CHEEKS_AND_FOREHEAD]), gain, (35, 85))
     if skin is None:
         return {}
-    across = np.array([-up[1], up[0]])
-    grid = np.meshgrid(np.linspace(_HAIR_FROM, _HAIR_TO, 12), np.linspace(-_HAIR_HALF_WIDTH, _HAIR_HALF_WIDTH, 16))
-    steps = np.stack(grid, -1).reshape(-1, 2)
-    places = points[_FOREHEAD_TOP] + steps[:, :1] * up + steps[:, 1:] * across
-    hair = _median(_at(image, places), gain, (20, 80))
-    if hair is None or np.linalg.norm(hair - skin) < _BALD:
+    hair = _hair(image, points, gain, skin)
+    if hair is None:
         hair = _median(np.concatenate([_patch(image, points[k], radius / 2) for k in BROWS]), gain, (5, 35))
     irises = [_iris(image, points, *iris) for iris in _IRISES]
     iris = _median(np.concatenate(irises), gain, (25, 75))
     return {role: lab for role, lab in zip(ROLES, (skin, hair, iris), strict=True) if lab is not None}
+
+
+def _hair(image: Image, points: Floats, gain: Floats, skin: Floats) -> Floats | None:
+    """Return the CIELAB color of what is no skin above the forehead of a face (478, 2); None if that is little."""
+    up = points[_FOREHEAD_TOP] - points[_CHIN]
+    across = np.array([-up[1], up[0]])
+    grid = np.meshgrid(np.linspace(_HAIR_FROM, _HAIR_TO, 20), np.linspace(-_HAIR_HALF_WIDTH, _HAIR_HALF_WIDTH, 30))
+    steps = np.stack(grid, -1).reshape(-1, 2)
+    steps = steps[((steps / (_HAIR_TO, _HAIR_HALF_WIDTH)) ** 2).sum(1) <= 1]
+    pixels = _at(image, points[_FOREHEAD_TOP] + steps[:, :1] * up + steps[:, 1:] * across)
+    lab = linear_to_lab(np.clip(srgb_to_linear(pixels / 255.0) * gain, 0, 1))
+    chroma, hue_deg = np.hypot(lab[:, 1], lab[:, 2]), np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
+    may_be_hair = (chroma < _GRAY) | ((hue_deg > _ANY_HAIR_HUE_DEG[0]) & (hue_deg < _ANY_HAIR_HUE_DEG[1]))  # else it is the background
+    is_hair = may_be_hair & (np.linalg.norm(lab - skin, axis=1) >= _BALD)
+    return _median(pixels[is_hair], gain, (20, 80)) if is_hair.sum() >= _HAIR_SHARE * len(steps) else None
 
 
 def _iris(image: Image, points: Floats, center: int, ring: tuple[int, ...]) -> NDArray[np.uint8]:

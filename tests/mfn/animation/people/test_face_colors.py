@@ -79,6 +79,21 @@ def test_who_is_bald_has_the_hair_of_the_brows(model: HeadModel) -> None:
     assert lab(face_colors(picture, one_face(), model)[0].hair)[0] < 45
 
 
+def test_a_high_forehead_and_the_background_are_no_hair(model: HeadModel) -> None:
+    skin, hair = (215, 165, 140), (70, 45, 30)
+    picture = painted(model, skin, hair, (60, 60, 60))
+    plain = lab(face_colors(picture, one_face(), model)[0].hair)
+    top = int(model.landmarks(one_face(), "mediapipe478")[0, 10, 1])
+    picture[top - 25 : top] = skin
+    picture[top - 60 : top, 60:160] = (20, 40, 170)  # a blue wall beside the head
+    assert np.linalg.norm(lab(face_colors(picture, one_face(), model)[0].hair) - plain) < 6
+
+
+def test_dark_skin_stays_dark_where_everybody_is_dark(model: HeadModel) -> None:
+    colors = face_colors(painted(model, (110, 70, 50), (25, 20, 18), (70, 45, 30)), one_face(), model)[0]
+    assert lab(colors.skin)[0] < 48
+
+
 def test_small_faces_and_faces_outside_the_picture_have_no_colors(model: HeadModel) -> None:
     picture = np.full((SIZE, SIZE, 3), 128, np.uint8)
     assert face_colors(picture, one_face(scale=60.0), model) == [Colors()]
