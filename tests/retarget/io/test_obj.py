@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import retarget.io.obj as obj
-from retarget.io.obj import read_obj
+from retarget.io.obj import read_obj, read_obj_positions
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nv 0.5 2 0\n"
 
@@ -79,3 +79,13 @@ def test_no_file(tmp_path):
         read_obj(tmp_path / "gone.obj")
     with pytest.raises(ValueError, match="is a directory"):
         read_obj(tmp_path)
+
+
+def test_positions_alone(tmp_path):
+    path = tmp_path / "head.obj"
+    path.write_text("# a head\nv 1 2 3\nvn 0 0 1\nv 4 5.5 -6e-1 0.2 0.2 0.2\nf 1 2 1\n")
+    assert read_obj_positions(path).tolist() == [[1, 2, 3], [4, 5.5, -0.6]]
+    for text in ("f 1 2 3\n", "v 1 2\n", "v 1 2 x\n", "v 1 2 nan\n"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"head\.obj"):
+            read_obj_positions(path)
