@@ -82,7 +82,7 @@ def render_frames(group: GroupPhoto, frames: int, seed: int, predictor: Predicto
     images = [group.render(faces) for faces in moving_faces(group.faces, frames, seed)]
     time_s = np.arange(2 * frames) / FPS
     # Two rounds: the second one starts with a smoothing filter that already moves, so the repetition has no jump.
-    found = [predictor(image) for image in images] * 2
+    found = [predictor(image, video=True) for image in images] * 2
     together = Faces.concatenate([faces.replace(image=np.full(len(faces), k)) for k, faces in enumerate(found)])
     tracked = smooth_faces(track_clip(together, time_s), time_s)
     focal_px = default_focal_px(*group.size)
