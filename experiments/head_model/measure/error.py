@@ -3,7 +3,7 @@
     python -m experiments.head_model.measure.error --ict ict_facekit.npz
 
 Each random head has ICT identity weights from N(0, 1). Each expression weight is uniform in [0, 1] with probability
-0.15, else 0. Our head gets the same expression weights and the identity that fits the skin best by least squares; the
+0.15, else 0. Our head gets the same expressions, in its own units, and the identity that fits the skin best by least squares; the
 front of the face has a higher weight in this fit. The distance is measured from ICT's vertices of the face front
 ("narrow_face") to the closest point of our surface.
 
@@ -33,6 +33,7 @@ from mfn.structures.head_model import DEFAULT_FILE, HeadModel
 from retarget.arkit import EXPRESSION_NAMES
 
 SKIN = ("face", "lids", "lips", "brows", "ears", "scalp", "neck", "nostrils")
+SAME_PLACE_M = 0.003  # a triangle of ours further from ICT's front is not part of it
 RESULT = RESULTS / "head_model" / "measure" / "head_model.json"
 
 
@@ -94,6 +95,7 @@ def random_heads(ict: Ict, model: HeadModel, heads: int, seed: int, mouth_close:
     weight = np.where(model.region_mask("face", "lids", "lips", "brows")[skin_mask], 1.0, 0.3)[:, None]
     solve = np.linalg.pinv((model.identity_basis[:, skin_mask] * weight).reshape(model.identity_size, -1).T)
     to_ours = solve @ (samples * weight).reshape(len(samples), -1).T  # (I, 100)
+    units = expression_units(np.stack([where.interpolate(shape / 100) for shape in ict.expression]), model, skin_mask)
     for _ in range(heads):
         weights = rng.standard_normal(len(ict.identity))
         count = len(model.expression_basis)
@@ -102,8 +104,14 @@ def random_heads(ict: Ict, model: HeadModel, heads: int, seed: int, mouth_close:
         theirs = ict.mean + np.tensordot(weights, ict.identity, 1)
         theirs = theirs + np.tensordot(expression, ict.expression, 1) - weights @ shift
         identity = (to_ours @ weights)[None].astype(np.float32)
-        ours = model.vertices(identity, expression[None].astype(np.float32))[0].astype(float)
+        ours = model.vertices(identity, (units * expression)[None].astype(np.float32))[0].astype(float)
         yield HeadPair(theirs / 100 - origin, ours)
+
+
+def expression_units(samples: Floats, model: HeadModel, skin_mask: Bools) -> Floats:
+    """Return the weight (51,) at which our shape is nearest to ICT's full one: ours are in ARKit's units, ICT's (51, S, 3) are not."""
+    shapes = model.expression_basis[:, skin_mask].reshape(len(samples), -1).astype(float)
+    return np.asarray((shapes * samples.reshape(len(samples), -1)).sum(1) / np.maximum((shapes**2).sum(1), 1e-12))
 
 
 def distances_mm(ict: Ict, model: HeadModel, heads: int, seed: int, mouth_close: bool) -> Floats:
@@ -126,8 +134,8 @@ def compare_fronts(ict: Ict, model: HeadModel, heads: int, seed: int) -> dict[st
     triangles = ict.triangles(0, ict.ranges["narrow_face"][1])
     theirs = triangles[inside[triangles].all(1)]
     skin = skin_triangles(model)
-    near, _ = closest_points(model.mean[skin].mean(1), ict.mean / 100 - eye_midpoint_m(ict), triangles)
-    front = inside[near.corners].all(1) & ~innermost_rows(model)[skin].any(1)
+    near, distance = closest_points(model.mean[skin].mean(1), ict.mean / 100 - eye_midpoint_m(ict), triangles)
+    front = inside[near.corners].all(1) & (distance < SAME_PLACE_M) & ~innermost_rows(model)[skin].any(1)
     pairs = [pair[:2] for pair in random_heads(ict, model, heads, seed, mouth_close=False)]
     return surface_figures(pairs, theirs, skin[front], seed)
 
