@@ -6,7 +6,7 @@ Letters: S shots, P people.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ PENALTIES: dict[str, float] = {
     "no smile": 0.2,
 }
 """Problem of a person in a shot -> how much it weighs. Unknown weighs nothing."""
+_FLAGS = {"eyes_closed": "eyes", "looking_at_camera": "gaze", "smile": "smile"}  # flag -> what is unknown if it is empty
 _REGULAR = 0.5  # people in a smaller share of the shots are passers-by and do not count
 _RELATIVE_SHARPNESS = 0.7  # of the person's sharpest shot; less is blurred
 
@@ -38,10 +39,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class Appearance:
-    """A person in a shot: the row of the face in the shot, -1 if it was not found, and what is wrong."""
+    """A person in a shot: the row of the face in the shot, -1 if it was not found, what is wrong, and what is unknown."""
 
     face: int
     problems: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
     @property
     def penalty(self) -> float:
@@ -120,7 +122,8 @@ def _appearance(shot: Shot, face: int, sharpest: float, thresholds: Thresholds) 
         "looks away": shot.columns["looking_at_camera"][face] is False,
         "no smile": shot.columns["smile"][face] is False,
     }
-    return Appearance(face, tuple(problem for problem, true in states.items() if true))
+    unknown = tuple(word for flag, word in _FLAGS.items() if shot.columns[flag][face] is None)
+    return Appearance(face, tuple(problem for problem, true in states.items() if true), unknown)
 
 
 def _forgive_serious_groups(found: list[list[Appearance]]) -> None:
@@ -128,7 +131,7 @@ def _forgive_serious_groups(found: list[list[Appearance]]) -> None:
     for p in range(len(found[0]) if found else 0):
         if all("no smile" in people[p].problems or people[p].face < 0 for people in found):
             for people in found:
-                people[p] = Appearance(people[p].face, tuple(x for x in people[p].problems if x != "no smile"))
+                people[p] = replace(people[p], problems=tuple(x for x in people[p].problems if x != "no smile"))
 
 
 def _from_left(shots: Sequence[Shot], found: Sequence[Sequence[Appearance]], order: Sequence[int]) -> list[int]:

@@ -33,7 +33,8 @@ tr.best td { background: #e7f5ea } .people td { vertical-align: top; text-align:
 .people td { white-space: normal; max-width: 8rem }
 .people th { cursor: default; text-align: left }
 img { width: 112px; height: 112px; border-radius: 6px; display: block; border: 3px solid #2f9e51 }
-img.bad { border-color: #d1383d } img.minor { border-color: #e0a52b } .none { color: #6a737d } small { color: #57606a }
+img.bad { border-color: #d1383d } img.minor { border-color: #e0a52b }
+img.unknown { border-color: #9aa4af } .none { color: #6a737d } small { color: #57606a }
 @media (prefers-color-scheme: dark) { body { color: #e6edf3; background: #0d1117 } th { background: #1b222b }
  th, td { border-color: #30363d } tr.best td { background: #12301b } small, .none { color: #9aa4af } }
 </style></head><body>
@@ -42,7 +43,7 @@ img.bad { border-color: #d1383d } img.minor { border-color: #e0a52b } .none { co
 <div class="wide"><table id="shots"><thead><tr>$heads</tr></thead><tbody>$rows</tbody></table></div>
 <h2>People, from the left</h2>
 <p><small>Green: nothing wrong. Yellow: looks away or does not smile. Red: eyes closed, hidden, blurred.
-What is too small or hidden is unknown and is not held against a shot.</small></p>
+Gray: a face that is too small, turned away or hidden. What is unknown there is not held against a shot.</small></p>
 <div class="wide"><table class="people"><thead><tr><th>shot</th>$people</tr></thead><tbody>$crops</tbody></table></div>
 <script>
 document.querySelectorAll("#shots th").forEach((head, column) => head.addEventListener("click", () => {
@@ -79,8 +80,15 @@ def advice(ranking: Ranking) -> list[str]:
             others = ranking.better_shots(number, problem)
             better = f" Better: {', '.join(others[:3])}." if others else " No shot is better."
             lines.append(f"Person {number + 1} from the left: {problem}.{better}")
-    if len(lines) == 1:
-        lines.append("Nothing is wrong with anybody in it." if ranking.people[best] else "No person is in most of the shots.")
+    unknown = [str(number) for number, person in enumerate(ranking.people[best], 1) if person.unknown]
+    if not ranking.people[best]:
+        lines.append("No person is in most of the shots.")
+    elif len(lines) == 1 and not unknown:
+        lines.append("Nothing is wrong with anybody in it.")
+    elif len(lines) == 1:
+        lines.append("Nothing wrong was found in it.")
+    if unknown:
+        lines.append(f"Too small, turned away or hidden, so look yourself (numbers from the left): {', '.join(unknown)}.")
     return lines
 
 
@@ -89,7 +97,10 @@ def ranking_json(ranking: Ranking) -> str:
     shots: list[dict[str, Any]] = []
     for rank, s in enumerate(ranking.order, 1):
         seen = enumerate(ranking.people[s], 1)
-        people = [{"person": p, "face": a.face if a.face >= 0 else None, "problems": list(a.problems)} for p, a in seen]
+        people = [
+            {"person": p, "face": a.face if a.face >= 0 else None, "problems": list(a.problems), "unknown": list(a.unknown)}
+            for p, a in seen
+        ]
         shots.append({"rank": rank, "shot": ranking.shots[s].name, "penalty": ranking.penalty[s], "people": people})
     return json.dumps({"format": 1, "shots": shots, "advice": advice(ranking)}, indent=1, ensure_ascii=False) + "\n"
 
@@ -127,8 +138,12 @@ def _cell(pixels: Image, boxes: NDArray[np.float32], person: Appearance) -> str:
     """Return a cell with the crop of a person and what is wrong."""
     if person.face < 0:
         return '<td class="none">not found</td>'
-    kind = "" if not person.problems else "minor" if set(person.problems) <= {"looks away", "no smile"} else "bad"
-    text = html.escape(", ".join(person.problems) or "fine")
+    if person.problems:
+        kind = "minor" if set(person.problems) <= {"looks away", "no smile"} else "bad"
+    else:
+        kind = "unknown" if person.unknown else ""
+    unknown = f"unknown: {', '.join(person.unknown)}" if person.unknown else ""
+    text = html.escape("; ".join(filter(None, (", ".join(person.problems), unknown))) or "fine")
     data = base64.b64encode(encode_jpeg(crop_square(pixels, boxes[person.face]), _JPEG_QUALITY)).decode()
     return f'<td><img class="{kind}" src="data:image/jpeg;base64,{data}" alt="{text}"><small>{text}</small></td>'
 

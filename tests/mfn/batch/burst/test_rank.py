@@ -55,6 +55,18 @@ def test_unknown_is_not_held_against_a_shot():
     assert rank_shots([make_shot("a", **unknown), make_shot("b")], THRESHOLDS).penalty == [0, 0]
 
 
+def test_unknown_is_not_called_fine():
+    away = make_shot("a", looking_at_camera={1: None}, eyes_closed={1: None}, sharpness=dict.fromkeys(range(4), 0.6))
+    ranking = rank_shots([away, make_shot("b")], THRESHOLDS)
+    assert ranking.people[0][1].unknown == ("eyes", "gaze") and ranking.people[0][0].unknown == ()
+    said = advice(ranking)[1:]
+    assert said == ["Nothing wrong was found in it.", "Too small, turned away or hidden, so look yourself (numbers from the left): 2."]
+    assert json.loads(ranking_json(ranking))["shots"][0]["people"][1]["unknown"] == ["eyes", "gaze"]
+    page = report_page(ranking, lambda s: np.zeros((240, 900, 3), np.uint8))
+    assert page.count("<small>fine</small>") == 7 and page.count("<small>unknown: eyes, gaze</small>") == 1
+    assert page.count('class="unknown"') == 1
+
+
 def test_somebody_who_never_smiles_does_not_tell_shots_apart():
     serious = {"smile": {0: False}}
     assert rank_shots([make_shot("a", **serious), make_shot("b", **serious)], THRESHOLDS).penalty == [0, 0]
@@ -81,7 +93,7 @@ def test_text_and_json(ranking):
         "Person 4 from the left: eyes closed. Better: blink.jpg, blurred.jpg.",
     ]
     shots = json.loads(ranking_json(ranking))["shots"]
-    assert [s["rank"] for s in shots] == [1, 2, 3, 4] and shots[2]["people"][3] == {"person": 4, "face": None, "problems": ["missing"]}
+    assert [s["rank"] for s in shots] == [1, 2, 3, 4] and shots[2]["people"][3] == {"person": 4, "face": None, "problems": ["missing"], "unknown": []}
 
 
 def test_the_page_is_one_file_with_a_crop_for_each_face(ranking):
