@@ -217,13 +217,14 @@ class ClipTab:
                     buttons = [gr.DownloadButton(name, interactive=False, size="md") for name in ("Video (.mp4)", "3D scene (.glb)")]
         outputs = [status, cards, video, *buttons]
         on_drop(file, with_toast(self.sessions, self.on_upload), [network, start, end], outputs, **settings)
-        again.click(with_toast(self.sessions, self.on_again), [network, start, end], outputs, **settings)
+        again.click(with_toast(self.sessions, self.on_again), [network, start, end], outputs, show_progress_on=file, **settings)
         stop.click(with_toast(self.sessions, self.on_stop), queue=False, api_visibility="private")
 
         def draw_cards(shown: list[dict[str, Any]], own_names: list[str]) -> None:
             with gr.Row(elem_id="clip-people"):
                 controls = {control for card in shown for control in draw_card(card, [*AVATAR_NAMES, *own_names])}
-            write.click(with_toast(self.sessions, self.on_write), {calibrate, likeness, *controls}, [video, *buttons], **settings)
+            call, chosen = with_toast(self.sessions, self.on_write), {calibrate, likeness, *controls}
+            write.click(call, chosen, [video, *buttons], show_progress_on=video, **settings)
 
         with people:
             gr.render(inputs=[cards, own])(draw_cards)

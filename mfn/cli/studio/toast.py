@@ -34,8 +34,12 @@ def with_toast(sessions: Sessions, call: Callable[P, R]) -> Callable[P, R]:
 
 
 def on_drop(file: gr.File, call: Callable[..., Any], inputs: list[Any], outputs: list[Any], **settings: Any) -> None:
-    """Call a function with each file that the user drops, and make room for the next file even if this one was bad."""
-    file.upload(call, [file, *inputs], [file, *outputs], **settings).failure(None, js="() => null", outputs=file, api_visibility="private")
+    """Call a function with each file that the user drops, and make room for the next file even if this one was bad.
+
+    Progress and errors cover the place of the file alone: what was shown before stays to be seen.
+    """
+    dropped = file.upload(call, [file, *inputs], [file, *outputs], show_progress_on=file, **settings)
+    dropped.failure(None, js="() => null", outputs=file, api_visibility="private")
 
 
 def without_folders(line: str, root: str) -> str:

@@ -96,6 +96,8 @@ def test_bad_files_are_one_line(browser, studio, tmp_path):
     with visit(browser, studio) as page:
         drop(page, "photo", paper)
         toast(page, "paper.pdf: ")
+        shown = page.locator("#photo-status, #photo-overlay, #photo-drawn, #photo-scene")
+        assert shown.count() == 4 and not shown.get_by_text("Error", exact=True).count()
         drop(page, "photo", large)
         toast(page, "size")
         drop(page, "photo", tmp_path / "nobody.png")
