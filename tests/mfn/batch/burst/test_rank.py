@@ -93,7 +93,8 @@ def test_text_and_json(ranking):
         "Person 4 from the left: eyes closed. Better: blink.jpg, blurred.jpg.",
     ]
     shots = json.loads(ranking_json(ranking))["shots"]
-    assert [s["rank"] for s in shots] == [1, 2, 3, 4] and shots[2]["people"][3] == {"person": 4, "face": None, "problems": ["missing"], "unknown": []}
+    assert [s["rank"] for s in shots] == [1, 2, 3, 4]
+    assert shots[2]["people"][3] == {"person": 4, "face": None, "problems": ["missing"], "unknown": []}
 
 
 def test_the_page_is_one_file_with_a_crop_for_each_face(ranking):
