@@ -6,7 +6,8 @@ As an add-on: Edit > Preferences > Add-ons > Install from Disk, then File > Impo
 the text editor and press Run. Needs nothing but Blender: tested with 4.5, written for 3.4 and newer.
 
 It sets frame rate, frame range, picture size and camera; puts the footage on a plane behind the characters, with its sound;
-adds light from all sides; makes one action for each character; drops curves and keyframes that are not needed.
+adds light from all sides; makes one action for each character; drops curves and keyframes that are not needed. The cube, lamp and
+camera of a new file are removed.
 """
 
 import importlib
@@ -44,6 +45,7 @@ def import_scene(path: str, footage: str | None = None, tolerance: float = TOLER
     Without `footage` it is the picture or clip that the scene names; `plain` shows none. Tolerance 0 keeps every keyframe.
     """
     facts, scene = read_facts(path), bpy.context.scene
+    remove_startup_objects()
     fps = float(facts.get("fps", scene.render.fps))
     before = set(bpy.data.objects)
     # Importers disagree on what fps_base does, so the import runs at a whole rate, and keyframes are moved afterwards.
@@ -63,6 +65,16 @@ def import_scene(path: str, footage: str | None = None, tolerance: float = TOLER
     if footage:
         objects += add_footage(footage, objects, facts)
     return objects
+
+
+def remove_startup_objects() -> None:
+    """Remove the cube, the lamp and the camera of a new Blender file, if nothing else is there: the scene's camera stands in the cube."""
+    if {thing.name for thing in bpy.data.objects} != {"Cube", "Light", "Camera"}:
+        return
+    for kind, name in ((bpy.data.meshes, "Cube"), (bpy.data.lights, "Light"), (bpy.data.cameras, "Camera")):
+        data = bpy.data.objects[name].data
+        bpy.data.objects.remove(bpy.data.objects[name])
+        kind.remove(data)
 
 
 def import_gltf(path: str) -> Any:
