@@ -24,8 +24,16 @@ PROBE = '''
 import json, sys
 sys.path.insert(0, sys.argv[-3])
 import bpy, blender_import
+startup = []
 if sys.argv[-2].endswith(".glb"):
-    bpy.ops.wm.read_factory_settings()  # a new file, with its cube, lamp and camera
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    startup.append(sorted(thing.name for thing in bpy.data.objects))
+    blender_import.remove_startup_objects()
+    startup.append([len(kind) for kind in (bpy.data.objects, bpy.data.meshes, bpy.data.lights, bpy.data.cameras)])
+    bpy.ops.mesh.primitive_cube_add()
+    blender_import.remove_startup_objects()
+    startup.append([thing.name for thing in bpy.data.objects])
+    bpy.ops.wm.read_homefile(use_empty=True)
     blender_import.import_scene(sys.argv[-2])
 else:
     bpy.ops.wm.read_homefile(use_empty=True)
@@ -34,7 +42,7 @@ scene = bpy.context.scene
 facts = {"fps": scene.render.fps / scene.render.fps_base, "range": [scene.frame_start, scene.frame_end]}
 facts["size"] = [scene.render.resolution_x, scene.render.resolution_y]
 facts["camera"] = scene.camera and scene.camera.name
-facts["cameras"] = len(bpy.data.cameras)
+facts["startup"] = startup
 facts["light"] = sorted(light.energy for light in bpy.data.lights)
 facts["world"] = scene.world is not None
 facts["objects"] = sorted(thing.name for thing in bpy.data.objects if thing.type == "MESH")
@@ -102,7 +110,7 @@ def test_a_scene_is_ready_to_render(take, tmp_path):
     facts = probe(tmp_path / "scene.glb", tmp_path)
     assert facts["fps"] == pytest.approx(FPS) and facts["range"] == [0, FRAMES - 1] and facts["size"] == [64, 48]
     assert facts["camera"] == "camera" and facts["world"] and facts["light"][-1] == pytest.approx(2000 / 683, rel=1e-3)
-    assert facts["cameras"] == 1, "that of a new file is gone, and so are its lamp and its cube, in which the camera would stand"
+    assert facts["startup"] == [["Camera", "Cube", "Light"], [0, 0, 0, 0], ["Cube"]], "what a new file holds goes, what a user adds stays"
     assert facts["objects"] == ["footage", "robot 1", "robot 3"] and facts["actions"] == ["robot 1", "robot 3"]
     assert facts["footage"] == [0, START_FRAME]
     weights = {name.split('"')[1]: curve for name, curve in facts["curves"].items() if name.startswith("robot 1|key")}
