@@ -90,7 +90,7 @@ def measure_set(data: EvaluationSet, predictor: Callable[[Image], Faces], model:
     rotation = np.full((len(found), 3, 3), np.nan)
     for i, face in enumerate(found):
         if len(face):
-            predicted[i], rotation[i] = model.landmarks(face, "ibug68")[0, :, :2], face.rotation[0]
+            predicted[i], rotation[i] = model.landmarks(face, "photo68")[0, :, :2], face.rotation[0]
     raw = score.nme(predicted, data.points)
     enough = np.isfinite(raw).sum() >= MIN_FACES_TO_ALIGN
     aligned = score.aligned_nme(predicted, data.points) if enough else np.full(len(raw), np.nan)

@@ -114,7 +114,7 @@ def measure(read: FaceReader, data: EvaluationSet, model: HeadModel, score: Scor
             picture, factor = change(frame, face_px[i])
             face = read(picture, data.points[i] * factor)
             if len(face):
-                predicted[i] = model.landmarks(face, "ibug68")[0, :, :2] / factor
+                predicted[i] = model.landmarks(face, "photo68")[0, :, :2] / factor
         auc = area(score.aligned_nme(predicted, data.points))
         figures[scenario] = {"auc": round(auc, 4), "missed": int(np.isnan(predicted[:, 0, 0]).sum())}
     return figures

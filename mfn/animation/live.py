@@ -51,6 +51,8 @@ class LiveOptions:
     """VMC: which names the expressions have (see `retarget.performance.stream.avatar_for`)."""
     avatars: Sequence[str] = ()
     """Characters shown in the window. Empty: meshes of the faces."""
+    background: tuple[int, int, int] | None = None
+    """Color behind the characters in the window, RGB from 0 to 255. None: the camera's picture."""
     seconds: float | None = None
     """When to stop. None: never."""
     quiet: bool = False
@@ -69,7 +71,7 @@ def live(predictor: Predictor, source: str, options: LiveOptions) -> None:
         ValueError: An option is wrong, or the source delivers no image.
     """
     rigs = [load_rig(find_avatar(name)) for name in options.avatars]
-    window = PreviewWindow(f"mfn live {source}", rigs) if WINDOW in options.to else None
+    window = PreviewWindow(f"mfn live {source}", rigs, options.background) if WINDOW in options.to else None
     senders = open_senders(options)
     frames = None
     predictor(np.zeros((64, 64, 3), np.uint8), video=True)  # the first call is slow

@@ -27,18 +27,20 @@ _ALTERNATIVE = "use --to vmc or --to livelink, or `mfn animate` to write a file"
 class PreviewWindow:
     """Window that shows images until the user presses q or Esc, or closes it. The key n asks for a neutral face."""
 
-    def __init__(self, title: str, rigs: Sequence[Rig] = ()) -> None:
+    def __init__(self, title: str, rigs: Sequence[Rig] = (), background: tuple[int, int, int] | None = None) -> None:
         """Prepare the window. It opens with the first image.
 
         Args:
             title: Title of the window.
             rigs: Characters to show; people take them in turn. Empty: meshes of the faces.
+            background: Color that replaces the camera's picture, RGB from 0 to 255. No text is then drawn, so that another program can
+                record the window and remove the color. None: the camera's picture.
 
         Raises:
             ValueError: There is no display.
         """
         check_display()
-        self._title, self._rigs = title, rigs
+        self._title, self._rigs, self._background = title, rigs, background
         self._opened = self._neutral_asked = False
 
     def show(self, picture: Image, faces: Faces, take: Take, focal_px: float, line: str) -> bool:
@@ -56,8 +58,9 @@ class PreviewWindow:
         """
         import cv2
 
-        shown = draw_people(picture, faces, take, focal_px, self._rigs)
-        draw_corner_text(shown, line)
+        shown = draw_people(picture, faces, take, focal_px, self._rigs, self._background)
+        if self._background is None:
+            draw_corner_text(shown, line)
         try:
             cv2.imshow(self._title, np.ascontiguousarray(shown[:, :, ::-1]))
             key = cv2.waitKey(1) & 0xFF
@@ -81,7 +84,9 @@ class PreviewWindow:
             cv2.destroyAllWindows()
 
 
-def draw_people(picture: Image, faces: Faces, take: Take, focal_px: float, rigs: Sequence[Rig] = ()) -> Image:
+def draw_people(
+    picture: Image, faces: Faces, take: Take, focal_px: float, rigs: Sequence[Rig] = (), background: tuple[int, int, int] | None = None
+) -> Image:
     """Draw the people of a live image on a copy of it, which is made smaller if it is large.
 
     Args:
@@ -90,6 +95,7 @@ def draw_people(picture: Image, faces: Faces, take: Take, focal_px: float, rigs:
         take: The same people in the scene.
         focal_px: Focal length of the camera, px.
         rigs: Characters; people take them in turn. Empty: meshes of the faces.
+        background: Color that replaces the picture, RGB from 0 to 255; characters then show their whole bodies. None: the picture.
     """
     import cv2
 
@@ -98,9 +104,11 @@ def draw_people(picture: Image, faces: Faces, take: Take, focal_px: float, rigs:
         size = (round(picture.shape[1] * factor), round(picture.shape[0] * factor))
         picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
         faces = faces.replace(box=faces.box * factor, center=faces.center * factor, scale=faces.scale * factor)
+    if background is not None:
+        picture = np.full_like(picture, background)
     if not rigs:
         return draw_faces(picture, faces, default_head_model())
-    return render_scene(take, rigs, picture.shape[1], picture.shape[0], focal_px * factor, picture)
+    return render_scene(take, rigs, picture.shape[1], picture.shape[0], focal_px * factor, picture, whole_body=background is not None)
 
 
 def check_display() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mfn.animation.live import TARGETS, WINDOW, LiveOptions, live
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_avatar, add_network, add_quiet, load_predictor
-from retarget.io.command_line import EXIT_DONE, number_in, one_of, whole_number
+from retarget.io.command_line import EXIT_DONE, color, number_in, one_of, whole_number
 
 _MAX_PORT = 65535
 _DESCRIPTION = (
@@ -32,6 +32,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     text = "stop after this number of seconds (default: never)"
     parser.add_argument("--seconds", type=number_in(0, above=True), default=None, metavar="S", help=text)
     add_avatar(parser, "meshes of the faces; only the window shows avatars")
+    text = "window: color behind the people, six hexadecimal digits, such as 00ff00 for green (default: the camera's picture)"
+    parser.add_argument("--background", type=color, default=None, metavar="COLOR", help=text)
     add_quiet(parser)
     add_network(parser, "small")
     options = parser.parse_args(arguments)
@@ -42,6 +44,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         people=options.people,
         names=options.names,
         avatars=options.avatar,
+        background=options.background,
         seconds=options.seconds,
         quiet=options.quiet,
     )

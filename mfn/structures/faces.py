@@ -184,7 +184,8 @@ class Faces:
         """Compute landmarks with the shipped head model.
 
         Args:
-            name: "ibug68", "mediapipe478" or "dense520".
+            name: "ibug68" (the 68 points as ICT-FaceKit places them), "photo68" (as annotators of photos place them), "mediapipe478" or
+                "dense520".
 
         Returns:
             (N, L, 3): x y in px of the picture, and depth on the same scale; smaller is nearer.

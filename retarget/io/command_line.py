@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import string
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
@@ -113,6 +114,15 @@ def numbers(text: str) -> list[int]:
     if min(values) < 0:
         raise argparse.ArgumentTypeError(f"{text!r}: expected whole numbers from 0, separated by commas, such as 0,3")
     return values
+
+
+def color(text: str) -> tuple[int, int, int]:
+    """Return the red, green and blue of an option's value, 0 to 255 each: six hexadecimal digits, with # or without."""
+    digits = text.removeprefix("#")
+    if len(digits) != 2 * 3 or not all(digit in string.hexdigits for digit in digits):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a color of six hexadecimal digits, such as 00ff00 for green")
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
 
 
 def seconds(text: str) -> float:

@@ -16,6 +16,7 @@ from retarget.arkit import EXPRESSION_NAMES
 Floats = NDArray[np.float32]
 FORMAT = 1
 DEFAULT_FILE = weights_path("head_model.npz")
+PHOTO68_FILE = weights_path("photo68.npz")  # a landmark set that was learned: experiments/labels/photo_points.py
 
 
 def read_head_file(path: Path) -> dict[str, Any]:
@@ -43,6 +44,14 @@ def read_head_file(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not a head model of format {FORMAT} ({error})") from error
 
 
+def read_photo_points(vertices: int) -> dict[str, tuple[NDArray[np.int32], Floats]]:
+    """Return the learned landmark set "photo68", or nothing if it belongs to a mesh with another number of vertices."""
+    with np.load(PHOTO68_FILE, allow_pickle=False) as file:
+        if int(file["vertices"]) != vertices:
+            return {}
+        return {"photo68": (file["vertex"].astype(np.int32), file["weight"].astype(np.float32))}
+
+
 def round_to_grid(basis: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int16], Floats]:
     """Round a basis (K, V, 3) to 16-bit integers. Returns the integers and the value (K,) of one count of each component."""
     step = np.maximum(np.abs(basis).reshape(len(basis), -1).max(1), 1e-12) / 32767
@@ -60,6 +69,7 @@ def _from_arrays(data: dict[str, NDArray[Any]]) -> dict[str, Any]:
         n: (data[f"landmark_vertex_{n}"].astype(np.int32), data[f"landmark_weight_{n}"].astype(np.float32))
         for n in names
     }
+    sets |= read_photo_points(len(data["mean"]))
     return {
         "mean": data["mean"].astype(np.float32),
         "identity_basis": basis("identity"),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mfn.structures.faces import Faces
 
 Floats = NDArray[np.float32]
-LandmarkSet = Literal["ibug68", "mediapipe478", "dense520"]
+LandmarkSet = Literal["ibug68", "photo68", "mediapipe478", "dense520"]
 
 
 class LandmarkBasis(NamedTuple):
@@ -182,7 +182,7 @@ class HeadModel:
         return self.mean + moved.reshape(count, len(self.mean), 3)
 
     def landmark_basis(self, name: str) -> LandmarkBasis:
-        """Return a landmark set ("ibug68", "mediapipe478" or "dense520") as a linear model of its own."""
+        """Return a landmark set ("ibug68", "photo68", "mediapipe478" or "dense520") as a linear model of its own."""
         vertex, weight = self._landmarks(name)
         share = weight[..., None]
         mean, identity, expression = (
@@ -195,7 +195,7 @@ class HeadModel:
 
         Args:
             faces: N faces.
-            name: "ibug68", "mediapipe478" or "dense520".
+            name: "ibug68", "photo68", "mediapipe478" or "dense520".
 
         Returns:
             (N, L, 3): x y in px of the picture, and depth on the same scale; smaller is nearer.

@@ -46,6 +46,13 @@ def test_large_images_are_shrunk(screen, head_model):
     assert screen.shown[0].shape == (540, 960, 3)
 
 
+def test_a_background_replaces_the_picture_and_the_text(screen, head_model):
+    show(PreviewWindow("x", background=(1, 2, 3)))
+    assert (screen.shown[0] == (3, 2, 1)).all()  # OpenCV takes BGR
+    show(PreviewWindow("x"))
+    assert screen.shown[1].max() > 200
+
+
 def test_characters_need_no_head_model(monkeypatch, screen):
     monkeypatch.setattr(preview_window, "default_head_model", lambda: pytest.fail("not needed"))
     PreviewWindow("x", rigs=[object()]).close()  # type: ignore[list-item]

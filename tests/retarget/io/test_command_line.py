@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from retarget.io.command_line import CommandParser, number_in, one_of, run_command, whole_number
+from retarget.io.command_line import CommandParser, color, number_in, one_of, run_command, whole_number
 
 
 def parser() -> CommandParser:
@@ -10,12 +10,14 @@ def parser() -> CommandParser:
     made.add_argument("--color", type=one_of("red", "green"))
     made.add_argument("--size", type=number_in(0, 1, above=True))
     made.add_argument("--count", type=whole_number(1, 5))
+    made.add_argument("--background", type=color)
     return made
 
 
 def test_good_values_are_parsed():
     options = parser().parse_args(["--color", "red", "--size", "0.5", "--count", "3"])
     assert (options.color, options.size, options.count) == ("red", 0.5, 3)
+    assert [parser().parse_args(["--background", text]).background for text in ("00ff01", "#FF8000")] == [(0, 255, 1), (255, 128, 0)]
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,8 @@ def test_good_values_are_parsed():
         (["--size", "nan"], "nan: expected a number"),
         (["--size", "big"], "'big': expected a number"),
         (["--count", "9"], "9: expected a whole number, 1 to 5"),
+        (["--background", "green"], "'green': expected a color of six hexadecimal digits, such as 00ff00 for green"),
+        (["--background", "00ff0é"], "expected a color of six hexadecimal digits"),
         (["--count", "1.5"], "'1.5': expected a whole number, 1 to 5"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 from mfn.structures.camera import FRONTAL, mirror_center, mirror_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import DEFAULT_FILE, HeadModel, round_to_grid
+from mfn.structures.head_model.file import read_head_file
 from retarget.arkit import EXPRESSION_NAMES, MIRROR
 from retarget.geometry.rotations import rotation_about
 
@@ -124,7 +125,7 @@ def test_the_origin_is_between_the_eyes_for_every_identity(model):
 
 
 def test_landmark_positions_are_plausible(model):
-    for name, count in (("ibug68", 68), ("mediapipe478", 478), ("dense520", 520)):
+    for name, count in (("ibug68", 68), ("photo68", 68), ("mediapipe478", 478), ("dense520", 520)):
         mean, identity, expression = model.landmark_basis(name)
         assert mean.shape == (count, 3) and identity.shape == (model.identity_size, count, 3)
         assert np.isfinite(mean).all() and np.isfinite(identity).all() and np.isfinite(expression).all()
@@ -139,6 +140,23 @@ def test_landmark_positions_are_plausible(model):
     mediapipe = model.landmark_basis("mediapipe478")[0]
     assert mediapipe[473, 0] > 0.02 and mediapipe[468, 0] < -0.02  # left and right iris
     assert np.linalg.norm(mediapipe[4] - points[30]) < 0.01 and np.linalg.norm(mediapipe[152] - points[8]) < 0.015
+
+
+def test_learned_points_are_those_of_ict_but_for_the_jaw_line(model):
+    ict, photo = (model.landmark_basis(name)[0] for name in ("ibug68", "photo68"))
+    apart = np.linalg.norm(ict - photo, axis=1)
+    assert apart[17:].max() < 0.012 and 0.005 < apart[:17].mean() < 0.03
+    assert np.allclose(photo[16::-1][:, 0], -photo[:17, 0], atol=1e-4) and np.allclose(photo[27:31, 0], 0, atol=1e-4)
+    assert photo[:, 1].argmin() == 8 and (np.diff(photo[:9, 0]) > 0).all()
+
+
+def test_learned_points_belong_to_one_mesh(tmp_path, head_model):
+    with np.load(DEFAULT_FILE, allow_pickle=False) as file:
+        arrays = dict(file)
+    arrays["mean"] = np.concatenate([arrays["mean"], arrays["mean"][:1]])
+    np.savez(tmp_path / "other.npz", **arrays)
+    assert "photo68" in head_model.landmark_sets
+    assert "photo68" not in read_head_file(tmp_path / "other.npz")["landmark_sets"]
 
 
 def test_dense_points_are_distinct(model):
