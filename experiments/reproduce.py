@@ -78,18 +78,24 @@ def sources_of(config: str, options: argparse.Namespace) -> dict[str, float]:
 def data_options(config: str, options: argparse.Namespace) -> list[str]:
     """Return the options that name the data of a training."""
     packs = json.dumps(sources_of(config, options))
-    planned = "face_reader" in config or "crowds" in config  # by the data module that composes on the device
+    planned = "reader" in config or "crowds" in config  # by the data modules that compose on the device
     before = "--data.sources." if planned else "--data."
     return [f"{before}folder={options.data}", f"{before}labels={options.out / 'labels'}",
             f"{before}weights={packs}" if planned else f"--data.sources={packs}"]  # fmt: skip
 
 
 def training(name: str, configs: Sequence[str], options: argparse.Namespace, *more: str) -> Command:
-    """Return the command of a training, whose folder is OUT/NAME/run. It goes on from its last checkpoint."""
+    """Return the command of a training on packs, whose folder is OUT/NAME/run. It goes on from its last checkpoint."""
+    validation = [] if "eye_reader" in configs[0] else ["--data.validation=2"]  # all held-out eyes are one batch
+    quick = [*TRAIN_QUICKLY, *validation, "--trainer.enable_progress_bar=false"] if options.quick else []
+    return fitting(name, configs, options, *data_options(configs[0], options), *quick, *more)
+
+
+def fitting(name: str, configs: Sequence[str], options: argparse.Namespace, *more: str) -> Command:
+    """Return the command of a training that is told its data."""
     given = [part for config in configs for part in ("--config", str(CONFIGS / config))]
     folder = [f"--trainer.logger.save_dir={options.out}", f"--trainer.logger.name={name}", "--trainer.logger.version=run"]
-    quick = [*TRAIN_QUICKLY, "--data.validation=2", "--trainer.enable_progress_bar=false"] if options.quick else []
-    return module("mfn", "fit", *given, *folder, *data_options(configs[0], options), *quick, *more)
+    return module("mfn", "fit", *given, *folder, *more)
 
 
 def checkpoint(name: str, options: argparse.Namespace) -> Path:
@@ -137,18 +143,20 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
         yield Stage("crowds", "MFN on photos of crowds with hand-drawn boxes", (crowds,), 400)
         last = "crowds"
     yield Stage("reader", "the face reader", (training("reader", ["others/face_reader.yaml"], options),), 600)
-    mfn = ("--config", out / last / "run" / "config.yaml", "--checkpoint", checkpoint(last, options))
-    reader = ("--config", out / "reader" / "run" / "config.yaml", "--checkpoint", checkpoint("reader", options))
-    exports = (
-        module("mfn", "export", *mfn, "--mirror-tta", "--out", out / "large.onnx"),
-        module("mfn", "export", *mfn, "--refinement-steps", 1, "--out", out / "small.onnx"),
-        module("mfn", "export", *reader, "--out", out / "reader-float.onnx"),
-    )
-    yield Stage("export", "ONNX files", exports, 2)
+    yield Stage("eyes", "the eye reader", (training("eyes", ["others/eye_reader.yaml"], options),), 60)
+    large = module("mfn", "export", *trained(last, options), "--mirror-tta", "--out", out / "large.onnx")
+    exports = [large, module("mfn", "export", *trained(last, options), "--refinement-steps", 1, "--out", out / "small.onnx")]
+    reader = "reader"
+    if not options.quick:
+        yield candidate_stage(large, options)
+        reader = "candidates"
+    for network, name in ((reader, "reader"), ("eyes", "eyes")):
+        exports.append(module("mfn", "export", *trained(network, options), "--out", out / f"{name}-float.onnx"))
+    yield Stage("export", "ONNX files", tuple(exports), 2)
     names = PHOTO_PACKS if options.quick else ("lfw", "youtube", "masks_without")
     tars = [*(options.data / "faces" / f"{name}.tar" for name in names), options.data / "backgrounds.tar"]
     few = ("--max-pictures", 4) if options.quick else ()
-    shipped = {"large": "mfn", "small": "mfn-small", "reader-float": "reader"}
+    shipped = {"large": "mfn", "small": "mfn-small", "reader-float": "reader", "eyes-float": "eyes"}
     integers = tuple(module("mfn", "quantize", out / f"{a}.onnx", *tars, "--out", out / f"{b}.onnx", *few) for a, b in shipped.items())
     yield Stage("quantization", "networks of 8-bit integers", integers, 20)
     config = ("--config", out / last / "run" / "config.yaml")
@@ -160,6 +168,27 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
             for name in ("mfn", "mfn-small")
         ]  # fmt: skip
     yield Stage("tables", "figures of the new networks, in logs/tables.log and results", tuple(measure), 10)
+
+
+def trained(name: str, options: argparse.Namespace) -> tuple[object, ...]:
+    """Return the options of `mfn export` for a training of this run."""
+    return "--config", options.out / name / "run" / "config.yaml", "--checkpoint", checkpoint(name, options)
+
+
+def candidate_stage(export: Command, options: argparse.Namespace) -> Stage:
+    """Return the stage that teaches the face reader which candidates of MFN are faces.
+
+    Args:
+        export: Exports MFN as OUT/large.onnx, whose candidates are collected.
+        options: The command line.
+    """
+    data, out = options.data, options.out
+    collect = module("experiments.data_generation.candidates", "--data", data, "--out", out / "candidates.npz", "--network", out / "large.onnx")
+    files = [f"--data.candidates={out / 'candidates.npz'}", f"--data.scenes={data / 'scenes' / 'scenes.tar'}",
+             f"--data.backgrounds={data / 'backgrounds.tar'}"]  # fmt: skip
+    start = f"--model.weights={checkpoint('reader', options)}"
+    learn = fitting("candidates", ["others/candidates.yaml"], options, *files, start)
+    return Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 60)
 
 
 def stages_of(options: argparse.Namespace) -> list[Stage]:

@@ -66,6 +66,10 @@ def test_stages_use_the_folders_that_are_given(capsys):
     packs = sources_of("mfn/crowds.yaml", options)
     assert {"D/scenes/scenes", "O/profiles/profiles", "lfw"} <= packs.keys() and not any(name.startswith("runs") for name in packs)
     assert any("experiments.accuracy.benchmarks" in command for command in stages["tables"].commands)
+    weights = [part for command in stages["candidates"].commands for part in command if part.startswith("--model.weights=")]
+    assert weights == ["--model.weights=O/reader/run/checkpoints/last.ckpt"]
+    assert any("O/candidates/run/config.yaml" in command for command in stages["export"].commands)
+    assert "candidates" not in [stage.name for stage in stages_of(parse_arguments(["--quick"]))]
     main(["--quick", "--list"])
     assert "simulated" not in capsys.readouterr().err
     with pytest.raises(SystemExit, match="--from: expected one of data, labels"):
@@ -76,6 +80,6 @@ def test_stages_use_the_folders_that_are_given(capsys):
 def test_the_whole_recipe_quickly(tmp_path, capsys):
     main(["--quick"])
     made = tmp_path / "runs" / "quick"
-    assert all((made / name).is_file() for name in ("mfn.onnx", "mfn-small.onnx", "reader.onnx"))
+    assert all((made / name).is_file() for name in ("mfn.onnx", "mfn-small.onnx", "reader.onnx", "eyes.onnx"))
     main(["--quick"])
     assert capsys.readouterr().out.count("done before") == len(stages_of(parse_arguments(["--quick"])))

@@ -2,8 +2,8 @@
 
     python -m experiments.speed.batch.cost PHOTOS
 
-PHOTOS is a folder of pictures. Each of the first --pictures is read as it is, and once more scaled up to --megapixels and saved as JPEG.
-The script measures the CPU time of reading and decoding, of the network, and of all that `mfn batch` adds, on one core; and the size of the
+PHOTOS is a folder of pictures. Each of the first --pictures is read as it is. A quarter of them is also scaled up to --megapixels, saved as JPEG
+and read twice: with the smallest face that `mfn batch` looks for by default, and with --min-face. The script measures the CPU time of reading and decoding, of the network, and of all that `mfn batch` adds, on one core; and the size of the
 tables of all pictures as one Parquet part. From these it computes the core hours and the terabytes of a billion photos. It writes
 experiments/results/speed/batch/cost.json.
 """
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="folder of pictures")
     parser.add_argument("--pictures", type=int, default=60, help="number of pictures")
     parser.add_argument("--megapixels", type=float, default=12.0, help="size of the large photos")
+    parser.add_argument("--min-face", type=float, default=60.0, metavar="PX", help="smallest face of the large photos, second reading")
     parser.add_argument("--weights", default="large", help="network")
     args = parser.parse_args()
     import cv2
@@ -100,14 +101,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         large_paths = [scaled_up(path, args.megapixels, Path(folder)) for path in paths[: max(1, args.pictures // 4)]]
         large = measure_photos(predictor, large_paths, Rows())
+        large_faces = measure_photos(Predictor.load(args.weights, threads=1, min_face_px=args.min_face), large_paths, Rows())
     small = measure_photos(predictor, paths, rows)
     face_bytes = len(encode_rows(rows.faces, FACE_COLUMNS, "parquet")) / max(1, len(rows.faces))
     picture_bytes = len(encode_rows(rows.pictures, PICTURE_COLUMNS, "parquet")) / len(rows.pictures)
     name = f"{args.megapixels:g} megapixels"
-    computed = {"as they are": projection(small, face_bytes, picture_bytes), name: projection(large, face_bytes, picture_bytes)}
-    figures = {
-        "as they are": small,
-        name: large,
+    photos = {"as they are": small, name: large, f"{name}, faces from {args.min_face:g} px": large_faces}
+    computed = {key: projection(photo, face_bytes, picture_bytes) for key, photo in photos.items()}
+    figures = photos | {
         "faces": len(rows.faces),
         "parquet_bytes_a_face": round(face_bytes),
         "parquet_bytes_a_picture": round(picture_bytes),
