@@ -34,7 +34,6 @@ FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif"
 FORMATS |= {".jp2": "JPEG2000", ".avif": "AVIF", ".ppm": "PPM"}
 SIDE_PX = 40
 CHANGES = 6  # most changes of a file
-INSPECT_EVERY = 10  # one rig for so many pictures: a rig is larger
 
 
 def seeds() -> dict[str, bytes]:
@@ -116,7 +115,7 @@ def figures_of(run: Run, count: int) -> Figures:
 def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__, RESULT)
-    parser.add_argument("--files", type=int, default=10000, help="number of damaged pictures")
+    parser.add_argument("--files", type=int, default=10000, help="number of damaged pictures, and of damaged rigs")
     parser.add_argument("--weights", default="small", help="network")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -134,7 +133,7 @@ def main() -> None:
         figures["mfn detect"] = figures_of(detect, args.files)
         figures["mfn detect"] |= {"read": len(list((folder / "out").rglob("*.json"))), "refused": detect.errors.count("mfn: ")}
         print(figures["mfn detect"], flush=True)
-        figures["retarget inspect"] = inspect_rigs(folder, args.files // INSPECT_EVERY)
+        figures["retarget inspect"] = inspect_rigs(folder, args.files)
         print(figures["retarget inspect"], flush=True)
     save_report(args, __file__, figures, {args.weights: find_model(args.weights).path})
     lost = any(figures[k]["read"] + figures[k]["refused"] != args.files for k in ("mfn batch", "mfn detect"))

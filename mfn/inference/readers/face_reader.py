@@ -21,6 +21,7 @@ from mfn.inference.sessions.onnx_session import check_reader, open_session
 from mfn.structures.cells import CELL_SIZE, MAX_LOGIT, SLICES, read_cells
 from mfn.structures.crop_geometry import CROP_CELLS, boxes_from_crops, cut_crops, faces_from_crops, upright_frames
 from mfn.structures.faces import Faces
+from mfn.structures.flip import cell_flip
 from mfn.structures.head_model import default_head_model
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
@@ -120,6 +121,7 @@ class Reader:
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
         self.model = default_head_model()
+        self._flip = cell_flip(self.model.identity_mirror)
 
     @classmethod
     def load(cls, path: Path, threads: int = 0, providers: Sequence[Provider] = (CPU,)) -> Reader:
@@ -147,7 +149,7 @@ class Reader:
             faces: N faces in px of the picture.
             input_height_px: (N,) height of each face in the input of the multi-face network that found it.
             count: Number of crops that the network reads, K, for a time that does not depend on the number of faces: the surest faces
-                (see `choose_to_refine`), and empty crops if there are fewer. None: all faces, and turned ones twice.
+                (see `choose_to_refine`), and empty crops if there are fewer. None: all faces, more exactly (see `read`).
 
         Returns:
             The faces in the same order, with `refined` set for those that were read.
@@ -171,12 +173,13 @@ class Reader:
         Args:
             picture: (H, W, 3) uint8 RGB.
             faces: N faces in px of the picture.
-            count: Number of crops with which the network is run, once. None: as many as needed.
+            count: Number of crops with which the network is run, once. None: as many as needed; and each crop is also read mirrored, and
+                the values are the mean of both.
 
         A face that is still turned in its crop, such as one that the multi-face network took for upright, is read again upright. If the
         second reading contradicts the first, or there is none because of `count`, the face keeps its pose.
         """
-        found = self._read_once(picture, faces, count or 0)
+        found = self._read_once(picture, faces, count)
         turned = np.flatnonzero(_angle_between_deg(found.faces.rotation, faces.rotation) > _MAX_LEFT_ROLL_DEG)
         if not len(turned) or count is not None:
             return replace(found, faces=_take_pose(found.faces, turned, faces))
@@ -191,16 +194,19 @@ class Reader:
         )
         return both.select(rows)
 
-    def _read_once(self, picture: Image, faces: Faces, pad_to: int = 0) -> Reading:
-        """Read the crops of faces in one call. `pad_to`: smallest number of crops that the network is run with."""
+    def _read_once(self, picture: Image, faces: Faces, count: int | None = None) -> Reading:
+        """Read the crops of faces, in one call if there is a `count`; otherwise in two, for the crops and for their mirror images."""
         frames = upright_frames(faces, self.model, self.size_px)
-        raw = self._run(cut_crops(picture, frames.matrix, self.size_px), pad_to)
+        crops = cut_crops(picture, frames.matrix, self.size_px)
+        raw = self._run(crops, count or 0)
+        if count is None:
+            raw = (raw + self._run(crops[:, :, ::-1])[:, self._flip.order] * self._flip.sign) / 2
         middle = np.full((len(raw), 2), self.size_px / 2, np.float32)
         cell = read_cells(raw, middle, np.full(len(raw), self.size_px / CROP_CELLS, np.float32))
         logit = np.clip(raw[:, SLICES["score"].start], -MAX_LOGIT, MAX_LOGIT)
         return Reading(faces.replace(**faces_from_crops(cell, frames)), logit, boxes_from_crops(cell["box"], frames))
 
-    def _run(self, crops: NDArray[np.uint8], pad_to: int) -> NDArray[np.float32]:
+    def _run(self, crops: NDArray[np.uint8], pad_to: int = 0) -> NDArray[np.float32]:
         """Run the network on crops (N, S, S, 3) in batches -> (N, CELL_SIZE)."""
         count = len(crops)
         if count < pad_to:

@@ -261,10 +261,10 @@ def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):
     predictor.metadata = replace(predictor.metadata, reader_batch=2)
     picture = spotted(768, 1280, (10, 20), (30, 60), (30, 20))
     still, frame = predictor(picture), predictor(picture, video=True)
-    assert session.seen == [3, 2] and still.refined.tolist() == [True] * 3 and frame.refined.sum() == 2
+    assert session.seen == [3, 3, 2] and still.refined.tolist() == [True] * 3 and frame.refined.sum() == 2
     np.testing.assert_allclose(still.expression_of("jawOpen"), 0.5)
     np.testing.assert_array_equal(still.expression_of("jawLeft"), 0, err_msg="jawLeft and jawRight cancel")
     assert (frame.expression[~frame.refined] < 0.1).all() and same(
         still.replace(refined=frame.refined)[frame.refined], frame[frame.refined]
     )
-    assert len(predictor(np.zeros((768, 1280, 3), np.uint8), video=True)) == 0 and session.seen == [3, 2, 2]
+    assert len(predictor(np.zeros((768, 1280, 3), np.uint8), video=True)) == 0 and session.seen == [3, 3, 2, 2]

@@ -84,8 +84,17 @@ def test_crops_are_padded_to_a_fixed_number():
     assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), 5)) == 0
     assert [crops.shape for crops in session.seen] == [(5, 32, 32, 3)] * 2
     assert len(reader.refine(PICTURE, faces_at(*[0.0] * 130), np.ones(130))) == 130
-    assert [len(crops) for crops in session.seen[2:]] == [64, 64, 2]
-    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0))) == 0 and len(session.seen) == 5
+    assert [len(crops) for crops in session.seen[2:]] == [64, 64, 2] * 2, "the crops, then their mirror images"
+    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0))) == 0 and len(session.seen) == 8
+
+
+def test_a_picture_is_also_read_mirrored():
+    session = Session(30, -10)  # the second roll is that of the mirror image
+    found = Reader(session, 64).read(PICTURE, faces_at(20)).faces
+    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(40, abs=0.5), "20 of the crop and the mean of 30 and 10"
+    np.testing.assert_array_equal(session.seen[1], session.seen[0][:, :, ::-1])
+    in_time = Reader(Session(30, -10), 64).read(PICTURE, faces_at(20), 1).faces
+    assert in_time.pitch_yaw_roll_deg[0, 2] == pytest.approx(50, abs=0.1)
 
 
 def test_only_the_surest_faces_are_read():
@@ -96,12 +105,12 @@ def test_only_the_surest_faces_are_read():
 
 
 def test_a_face_that_is_turned_in_its_crop_is_read_again():
-    session = Session(80, 0)
+    session = Session(80, -80, 0, 0)
     found = Reader(session, 64).read(PICTURE, faces_at(20)).faces
-    assert len(session.seen) == 2 and found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1)
-    contradicting = Session(80, 90)  # the second reading does not confirm the first
+    assert len(session.seen) == 4 and found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1)
+    contradicting = Session(80, -80, 90, -90)  # the second reading does not confirm the first
     found = Reader(contradicting, 64).read(PICTURE, faces_at(20)).faces
-    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(20, abs=0.1) and len(contradicting.seen) == 2
+    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(20, abs=0.1) and len(contradicting.seen) == 4
     assert len(Reader(session, 64).read(PICTURE, faces_at(0)[[]]).logit) == 0
     in_time = Session(80, 0)  # a fixed number of crops is read once
     found = Reader(in_time, 64).read(PICTURE, faces_at(20), 4).faces
