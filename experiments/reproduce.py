@@ -183,8 +183,9 @@ def candidate_stage(export: Command, options: argparse.Namespace) -> Stage:
         options: The command line.
     """
     data, out = options.data, options.out
-    collect = module("experiments.data_generation.candidates", "--data", data, "--out", out / "candidates.npz", "--network", out / "large.onnx")
-    files = [f"--data.candidates={out / 'candidates.npz'}", f"--data.scenes={data / 'scenes' / 'scenes.tar'}",
+    found = out / "candidates.npz"
+    collect = module("experiments.data_generation.candidates", "--data", data, "--out", found, "--network", out / "large.onnx")
+    files = [f"--data.candidates={found}", f"--data.scenes={data / 'scenes' / 'scenes.tar'}",
              f"--data.backgrounds={data / 'backgrounds.tar'}"]  # fmt: skip
     start = f"--model.weights={checkpoint('reader', options)}"
     learn = fitting("candidates", ["others/candidates.yaml"], options, *files, start)

@@ -185,6 +185,7 @@ def single_face() -> str:
         "sfn*2": "SFN, mean of two crops",
         "mobileface": "MobileFace",
         "prnet": "PRNet",
+        "dense520-branches": "520 points, SFN's features",
         "dense520": "520 points, MobileNetV2",
         "tddfa": "3DDFA_V2, meta-joint",
     }

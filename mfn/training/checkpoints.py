@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,10 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor, nn
 
+from retarget.io.files import atomic_write
+
 RUN_OPTIONS = {"ckpt_path", "weights_only", "verbose", "return_predictions"}  # of `fit`, `validate`, `test` and `predict`
+BASE_FILE, BASE_TENSORS = "base", "base_tensors"  # notes of a safetensors file: the base's name, and a JSON list of the tensors it gives
 NETWORK_PREFIX = "network."  # of the names in a checkpoint of a training system, which also holds other modules
 
 
@@ -17,13 +21,15 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """Read the weights of a network.
 
     Args:
-        path: A safetensors file, or a Lightning checkpoint (.ckpt) of a training system with a module `network`.
+        path: A safetensors file, or a Lightning checkpoint (.ckpt) of a training system with a module `network`. A safetensors file that
+            `write_state` wrote with a base holds some of the tensors; the others come from the base, in the same folder.
 
     Returns:
         Name of each tensor in the network -> tensor; floating-point tensors are float32.
 
     Raises:
-        FileNotFoundError: No such file.
+        FileNotFoundError: No such file, or its base is missing.
+        KeyError: The base lacks a tensor.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected weights to start from, a .safetensors or .ckpt file; no such file")
@@ -31,10 +37,37 @@ def read_state(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         state = {name.removeprefix(NETWORK_PREFIX): value for name, value in state.items() if name.startswith(NETWORK_PREFIX)}
     else:
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
-        state = load_file(path)
+        with safe_open(path, "pt") as file:
+            note = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no dictionary
+        if BASE_FILE in note:
+            base = read_state(path.with_name(note[BASE_FILE]))
+            state |= {name: base[name] for name in json.loads(note[BASE_TENSORS])}
     return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def write_state(path: Path, state: dict[str, Tensor], base: Path | None = None) -> int:
+    """Write the weights of a network as a safetensors file, in float16.
+
+    Args:
+        path: The file.
+        state: Name -> tensor.
+        base: A state in the same folder, such as that of the network whose layers were kept. Tensors that it has too are left out.
+
+    Returns:
+        The number of tensors in the file.
+    """
+    from safetensors.torch import save
+
+    small = {name: (value.half() if value.is_floating_point() else value).contiguous() for name, value in state.items()}
+    known = read_state(base) if base else {}
+    same = [name for name, value in small.items() if name in known and torch.equal(known[name], value.to(known[name].dtype))]
+    own = {name: value for name, value in small.items() if name not in same}
+    note = {BASE_FILE: base.name, BASE_TENSORS: json.dumps(same)} if base else None
+    atomic_write(path, save(own, note))
+    return len(own)
 
 
 def load_matching(network: nn.Module, state: dict[str, Tensor]) -> int:

@@ -2,9 +2,10 @@
 
     python -m experiments.speed.batch.cost PHOTOS
 
-PHOTOS is a folder of pictures. Each of the first --pictures is read as it is. A quarter of them is also scaled up to --megapixels, saved as JPEG
-and read twice: with the smallest face that `mfn batch` looks for by default, and with --min-face. The script measures the CPU time of reading and decoding, of the network, and of all that `mfn batch` adds, on one core; and the size of the
-tables of all pictures as one Parquet part. From these it computes the core hours and the terabytes of a billion photos. It writes
+PHOTOS is a folder of pictures. Each of the first --pictures is read as it is. A quarter of them is also scaled up to --megapixels, saved
+as JPEG and read twice: with the smallest face that `mfn batch` looks for by default, and with --min-face. The script measures the CPU time
+of reading and decoding, of the network, and of all that `mfn batch` adds, on one core; and the size of the tables of all pictures as one
+Parquet part. From these it computes the core hours and the terabytes of a billion photos. It writes
 experiments/results/speed/batch/cost.json.
 """
 

@@ -8,12 +8,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 pytest.importorskip("safetensors")
 
-from mfn.training.checkpoints import load_matching, load_network, read_state  # noqa: E402
+from mfn.training.checkpoints import load_matching, load_network, read_state, write_state  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = {
     "mfn": "configs/mfn/default.yaml",
     "sfn": "configs/sfn/default.yaml",
+    "dense520": "configs/others/dense520_branches.yaml",
     "single_shot": "configs/others/single_shot.yaml",
     "face_reader": "configs/others/face_reader.yaml",
     "eye_reader": "configs/others/eye_reader.yaml",
@@ -40,6 +41,20 @@ def test_a_checkpoint_gives_the_weights_of_its_network(tmp_path):
     torch.save({"state_dict": {**weights, "loss.basis": torch.zeros(3)}}, tmp_path / "w.ckpt")
     state = read_state(tmp_path / "w.ckpt")
     assert set(state) == set(module().state_dict()) and all(v.dtype == torch.float32 for v in state.values())
+
+
+def test_a_state_leaves_out_what_its_base_has(tmp_path):
+    base, network = module(), module()
+    network["first"].load_state_dict(base["first"].state_dict())
+    write_state(tmp_path / "base.safetensors", base.state_dict())
+    assert write_state(tmp_path / "own.safetensors", network.state_dict(), tmp_path / "base.safetensors") == 2
+    state = read_state(tmp_path / "own.safetensors")
+    assert set(state) == set(network.state_dict())
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(state[name], value.half().float(), rtol=0, atol=0)
+    (tmp_path / "base.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"base\.safetensors"):
+        read_state(tmp_path / "own.safetensors")
 
 
 def test_matching_tensors_are_copied():
