@@ -187,7 +187,8 @@ def single_face() -> str:
         "prnet": "PRNet",
         "dense520-branches": "520 points, SFN's features",
         "dense520": "520 points, MobileNetV2",
-        "tddfa": "3DDFA_V2, meta-joint",
+        "tddfa-vdc-landmarks": "3DDFA_V2, VDC and landmark regression, SFN's features",
+        "tddfa": "3DDFA_V2, meta-joint, SFN's features",
     }
     return markdown(head, [_single_face_row(name, read("accuracy/single_face")["networks"][key]) for key, name in names.items()])
 
@@ -234,7 +235,6 @@ def tddfa() -> str:
         "tddfa-fwpdc": "fast WPDC",
         "tddfa-vdc": "VDC",
         "tddfa-vdc-landmarks": "VDC and landmark regression",
-        "tddfa-vdc-frames": "VDC, clips of 4 frames",
         "tddfa": "meta-joint of fast WPDC and VDC",
     }
     rows = [_single_face_row(name, read("accuracy/single_face")["networks"][key])[:6] for key, name in names.items()]

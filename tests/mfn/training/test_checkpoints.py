@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[3]
 SHIPPED = {
     "mfn": "configs/mfn/default.yaml",
     "sfn": "configs/sfn/default.yaml",
+    "tddfa": "configs/tddfa/branches.yaml",
     "dense520": "configs/others/dense520_branches.yaml",
     "single_shot": "configs/others/single_shot.yaml",
     "face_reader": "configs/others/face_reader.yaml",
