@@ -1,6 +1,6 @@
 """Keep the weights of a training as a small state in experiments/weights.
 
-    python -m experiments.keep_state runs/single/version_0/checkpoints/last.ckpt experiments/weights/tddfa.safetensors \\
+    python -m experiments.weights.keep_state runs/single/version_0/checkpoints/last.ckpt experiments/weights/tddfa.safetensors \\
         --base experiments/weights/sfn.safetensors
 
 Weights are written in float16. With --base, tensors that this state of the same folder has too are left out: a network whose first layers
