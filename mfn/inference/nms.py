@@ -95,28 +95,27 @@ def merge(box: NDArray[Any], score: NDArray[Any], fit: NDArray[Any]) -> NDArray[
 
     Returns:
         The kept rows, best score first. Of the detections of one face, the one with the best score x fit is kept.
-
-    It compares one row at a time, so that memory grows with the number of rows and not with its square.
     """
-    remaining = np.argsort(-score * fit, kind="stable")
-    kept = []
-    while len(remaining):
-        first, remaining = remaining[0], remaining[1:]
-        kept.append(first)
-        remaining = remaining[_shared(box[first], box[remaining])[0] <= SAME_FACE_IOU]
-    rows = np.array(kept, np.int64)
-    size, part = (box[:, 2:] - box[:, :2]).max(1), np.zeros(len(rows), bool)
-    for row in rows:
-        smaller = (size[rows] < PART_SIZE * size[row]) & (PART_SIZE * score[rows] <= score[row])
-        part |= smaller & (_shared(box[row], box[rows])[1] > PART_INSIDE)
-    rows = rows[~part]
+    box = np.asarray(box, np.float32)
+    rows = np.flatnonzero(nms(box, score * fit, SAME_FACE_IOU))
+    rows = rows[~is_part(box[rows], score[rows])]
     return rows[np.argsort(-score[rows], kind="stable")]
 
 
-def _shared(one: NDArray[Any], box: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the intersection of a box (4,) with N others (N, 4): as share (N,) of the union, and as share (N,) of the other's area."""
-    sides = np.maximum(np.minimum(one[2:], box[:, 2:]) - np.maximum(one[:2], box[:, :2]), 0)
-    areas = np.maximum(box[:, 2:] - box[:, :2], 0).prod(1)
-    both = sides.prod(1)
-    union = np.maximum(one[2:] - one[:2], 0).prod() + areas - both
-    return both / np.maximum(union, 1e-12), both / np.maximum(areas, 1e-12)
+def is_part(box: NDArray[Any], score: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which boxes (N,) lie in a much larger box that is about as sure: an eye or a mouth that was taken for a face.
+
+    Args:
+        box: (N, 4) x1 y1 x2 y2 in px.
+        score: (N,) probabilities.
+    """
+    pairs = find_overlaps(box, 0.0)
+    face, part = pairs.first, pairs.second
+    size = (box[:, 2:] - box[:, :2]).max(1)
+    smaller = (size[part] < PART_SIZE * size[face]) & (PART_SIZE * score[part] <= score[face])
+    face, part = face[smaller], part[smaller]
+    both = np.maximum(np.minimum(box[face, 2:], box[part, 2:]) - np.maximum(box[face, :2], box[part, :2]), 0).prod(1)
+    area = np.maximum(box[part, 2:] - box[part, :2], 0).prod(1)
+    result = np.zeros(len(box), bool)
+    result[part[both > PART_INSIDE * area]] = True
+    return result

@@ -15,6 +15,7 @@ SHIPPED = {
     "mfn": "configs/mfn/default.yaml",
     "sfn": "configs/sfn/default.yaml",
     "tddfa": "configs/tddfa/branches.yaml",
+    "prnet": "configs/others/prnet.yaml",
     "dense520": "configs/others/dense520_branches.yaml",
     "single_shot": "configs/others/single_shot.yaml",
     "face_reader": "configs/others/face_reader.yaml",
