@@ -200,7 +200,8 @@ class Reader:
         crops = cut_crops(picture, frames.matrix, self.size_px)
         raw = self._run(crops, count or 0)
         if count is None:
-            raw = (raw + self._run(crops[:, :, ::-1])[:, self._flip.order] * self._flip.sign) / 2
+            mirrored = self._run(crops[:, :, ::-1])[:, self._flip.order] * self._flip.sign
+            raw = np.asarray((raw + mirrored) / 2, np.float32)
         middle = np.full((len(raw), 2), self.size_px / 2, np.float32)
         cell = read_cells(raw, middle, np.full(len(raw), self.size_px / CROP_CELLS, np.float32))
         logit = np.clip(raw[:, SLICES["score"].start], -MAX_LOGIT, MAX_LOGIT)

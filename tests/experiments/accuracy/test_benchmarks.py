@@ -23,7 +23,7 @@ def score(tmp_path):
 def faces_at_their_points() -> tuple[list[Faces], np.ndarray]:
     """Return faces whose boxes surround their 68 points, and the points (COUNT, 68, 2)."""
     faces = [one_face((100, 100, 200, 220)) for _ in range(COUNT)]
-    points = [MODEL.landmarks(face, "ibug68")[0, :, :2] for face in faces]
+    points = [MODEL.landmarks(face, "photo68")[0, :, :2] for face in faces]
     return [
         face.replace(box=np.concatenate([p.min(0), p.max(0)])[None]) for face, p in zip(faces, points, strict=True)
     ], np.array(points)

@@ -38,7 +38,7 @@ def test_scenarios_change_light_and_size():
 def test_a_face_read_in_the_small_frame_is_scaled_back(tmp_path):
     (tmp_path / "score.py").write_text(SCORE)
     face = one_face((40, 40, 120, 140))
-    points = MODEL.landmarks(face, "ibug68")[:, :, :2].astype(float)
+    points = MODEL.landmarks(face, "photo68")[:, :, :2].astype(float)
 
     def read(picture, true):
         factor = true.mean() / points.mean()
