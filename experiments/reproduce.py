@@ -92,7 +92,7 @@ def training(name: str, configs: Sequence[str], options: argparse.Namespace, *mo
 
 
 def fitting(name: str, configs: Sequence[str], options: argparse.Namespace, *more: str) -> Command:
-    """Return the command of a training that is told its data."""
+    """Return the command of a training whose options name its data."""
     given = [part for config in configs for part in ("--config", str(CONFIGS / config))]
     folder = [f"--trainer.logger.save_dir={options.out}", f"--trainer.logger.name={name}", "--trainer.logger.version=run"]
     return module("mfn", "fit", *given, *folder, *more)
