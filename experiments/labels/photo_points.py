@@ -1,4 +1,4 @@
-"""Learn where on our head the 68 points lie that annotators set on photos, and write them as the landmark set photo68.
+"""Learn where on our head the 68 points lie that a landmark program set on photos, and write them as the landmark set photo68.
 
     python -m experiments.labels.photo_points --data ../shared/data --labels runs/labels
     python -m experiments.labels.photo_points --data ../shared/data --labels runs/labels --write
@@ -31,7 +31,7 @@ from retarget.io.files import atomic_write
 RESULT = RESULTS / "labels" / "photo_points.json"
 JAW = range(17)
 CHIN = 8  # 0 to 7 lie on the subject's right side, 9 to 16 on the left
-AHEAD_DEG, AWAY_DEG, TURNED_DEG = 15.0, 5.0, 40.0
+AHEAD_DEG, AWAY_DEG, TURNED_DEG = 15.0, 5.0, 40.0  # largest yaw: of a face that looks ahead; away from a jaw point; of any face
 MAX_ERROR = 0.15  # of the face's size; above it, the points belong to another face of the picture
 STEPS = 6  # of the weights inside a triangle
 RINGS = 2  # triangles around the best vertex that are searched

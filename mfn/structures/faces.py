@@ -184,7 +184,7 @@ class Faces:
         """Compute landmarks with the shipped head model.
 
         Args:
-            name: "ibug68" (the 68 points as ICT-FaceKit places them), "photo68" (as annotators of photos place them), "mediapipe478" or
+            name: "ibug68" (the 68 points as ICT-FaceKit places them), "photo68" (as landmark programs place them), "mediapipe478" or
                 "dense520".
 
         Returns:
