@@ -1,10 +1,12 @@
-"""Choose how much the face reader counts beside the multi-face network in the pose and the identity of a face (`Share`).
+"""Choose how much the face reader counts beside the multi-face network in pose, identity and expression of a face (`Share`).
 
     python -m experiments.accuracy.ablation.reader_share --data ../shared/data --labels labels
 
 The photos are held out from training and have labels. Each is read at its own size and with the face made HEIGHTS_PX high. For each
 share of the pose, and of the identity, the script reports the mean distance of the head's 68 points from those of the label,
-in percent of the face's size, for all faces and by yaw. It writes experiments/results/ablation/reader_share.json.
+in percent of the face's size, for all faces and by yaw. For each share of the expression, without the eyes, it reports the mean
+error of a weight, and the means of correlation and gain (slope of the regression line) over the shapes that vary.
+It writes experiments/results/ablation/reader_share.json.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.accuracy.expression.laid_faces import follow
 from experiments.common import RESULTS, Figures, add_packs_option, make_parser, packs_of, save_report
 from mfn.inference.model_zoo import default_reader, find_model
 from mfn.inference.predictor import Predictor
@@ -27,15 +30,18 @@ from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.training.packs.reader import read_pack
+from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 
 RESULT = RESULTS / "ablation" / "reader_share.json"
 PACKS = ("youtube", "lfw", "masks_without", "expressions")
 HEIGHTS_PX = (None, 120.0, 60.0, 30.0)
-SHARES = (0.0, 0.25, 0.33, 0.5, 0.72, 1.0)
+SHARES = (0.0, 0.25, 0.33, 0.5, 0.72, 0.85, 1.0)
 YAW_LIMITS_DEG = (0, 30, 60, 180)
 SAME_FACE_IOU = 0.25
 MAX_FACES = 70  # of a pack
+MIN_SPREAD = 0.03  # a shape that varies less in the labels has no meaningful correlation
+NOT_EYES = np.array([not name.startswith("eye") for name in EXPRESSION_NAMES])
 
 
 class Looked(NamedTuple):
@@ -81,6 +87,17 @@ def errors(looked: Sequence[Looked], model: HeadModel, pose: Share, identity: Sh
     return np.array(result)
 
 
+def follow_labels(looked: Sequence[Looked], expression: Share) -> Figures:
+    """Return error, correlation and gain of the expression weights except those of the eyes, for a share of the expression."""
+    with patch.object(face_reader, "EXPRESSION_SHARE", expression):
+        mixed = np.concatenate([mix(one.found, one.read, one.input_px).expression for one in looked])[:, NOT_EYES]
+    label = np.concatenate([one.label.expression for one in looked])[:, NOT_EYES]
+    varies = np.flatnonzero(label.std(0) > MIN_SPREAD)
+    pairs = np.array([follow(label[:, k], mixed[:, k]) for k in varies])
+    r, gain = pairs.mean(0).round(3).tolist()
+    return {"error": round(float(np.abs(mixed - label).mean()), 4), "r": r, "gain": gain}
+
+
 def by_yaw(error: NDArray[np.float64], yaw_deg: NDArray[np.float64]) -> Figures:
     """Return the means of all faces and by yaw."""
     figures: Figures = {"all": round(float(error.mean()), 3)}
@@ -123,7 +140,9 @@ def main() -> None:
             "height in the input, median": round(float(np.median([one.input_px[0] for one in looked])), 1),
             "pose": {str(share): by_yaw(errors(looked, model, constant(share), face_reader.IDENTITY_SHARE), yaw) for share in SHARES},
             "identity": {str(share): by_yaw(errors(looked, model, face_reader.POSE_SHARE, constant(share)), yaw) for share in SHARES},
-            "shares in use": by_yaw(errors(looked, model, face_reader.POSE_SHARE, face_reader.IDENTITY_SHARE), yaw),
+            "expression": {str(share): follow_labels(looked, constant(share)) for share in SHARES},
+            "shares in use": by_yaw(errors(looked, model, face_reader.POSE_SHARE, face_reader.IDENTITY_SHARE), yaw)
+            | follow_labels(looked, face_reader.EXPRESSION_SHARE),
         }
         print(title, figures[title], flush=True)
     save_report(args, __file__, {"sizes": figures}, {"network": find_model(args.network).path, "reader": args.reader})

@@ -8,6 +8,7 @@ death of an actor or a node replaces them. Ray Data decides when an actor gets i
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -82,6 +83,7 @@ def _connect(workers: int, address: str) -> Any:
         raise ImportError("this needs Ray: pip install '.[batch]'; or use --engine processes") from None
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # it describes each plan and each actor pool, even to the console
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     if address:
         options = {"address": address, "log_to_driver": False, "logging_level": "ERROR"}

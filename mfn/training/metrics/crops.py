@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mfn.inference.single_face import nearest_points, sample_position_map
-from mfn.structures.cells import PARAMETER_FIELDS, read_parameters
+from mfn.structures.cells import PARAMETER_FIELDS, PARAMETER_SIZE, read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel, default_head_model
@@ -26,13 +26,14 @@ class CropFigures(nn.Module):
         """Add a batch.
 
         Args:
-            raw: The network's output: parameters (B, K), dense landmarks (B, 520, 3) or position maps (B, 3, M, M).
+            raw: The network's output: parameters or cells (B, K), dense landmarks (B, 520, 3) or position maps (B, 3, M, M).
             target: PARAMETER_FIELDS in px of the crops.
             size_px: Side of the crops.
         """
         model, values = self.faces.model, raw.float().cpu().numpy()
         true = _faces({name: target[name].float().cpu().numpy() for name in PARAMETER_FIELDS}, model)
         if values.ndim == 2:
+            values = values[:, -PARAMETER_SIZE:]  # a cell ends with its parameters
             center = np.full((len(values), 2), size_px / 2, np.float32)
             self.faces.update(true, _faces(read_parameters(values, center, np.full(len(values), size_px / CROP_CELLS, np.float32)), model))
             return
