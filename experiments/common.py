@@ -239,7 +239,7 @@ def pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise ImportError("drawing a chart needs Matplotlib: pip install '.[dev]'") from error
+        raise ImportError('drawing a chart needs Matplotlib: pip install ".[dev]"') from error
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

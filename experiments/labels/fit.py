@@ -44,7 +44,7 @@ from experiments.accuracy.evaluation_sets import load_score
 from experiments.common import Figures, make_parser, write_report
 from experiments.labels.landmark_packs import Arrays, LandmarkPack, read_landmark_pack, sources_with_faces
 from mfn.fitting.blendshape_calibration import scores_to_expression
-from mfn.fitting.expression_prior import even_eyes
+from mfn.fitting.expression_prior import even_eyes, look_down
 from mfn.fitting.fit_basis import FitBasis, basis_from_head_model
 from mfn.fitting.fitter import FitResult, fit_people, fit_to_faces, label_confidence
 from mfn.fitting.landmarker import HARD_VIEWS, VIEWS, Landmarker, LandmarkResult
@@ -142,7 +142,7 @@ def detector_iou(box: NDArray[Any], arrays: Arrays) -> NDArray[np.float64]:
 
 def labels_of(found: FitResult, pack: LandmarkPack, model: HeadModel) -> Arrays:
     """Return the arrays of a label file, without the fingerprint."""
-    found = replace(found, expression=even_eyes(found.expression, found.rotation))
+    found = replace(found, expression=look_down(even_eyes(found.expression, found.rotation), pack.expression))
     labels: Arrays = {name: getattr(found, name).numpy() for name in FitResult.__dataclass_fields__}
     labels["box"] = fit_to_faces(found, model).box
     ok, confidence = label_confidence(found, pack.points, pack.rotation())

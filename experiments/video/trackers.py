@@ -61,7 +61,7 @@ def bytetrack(settings: dict[str, Any]) -> Tracker:
         from supervision import Detections
         from trackers import ByteTrackTracker
     except ImportError as error:
-        raise ImportError("ByteTrack needs the package trackers: pip install '.[dev]'") from error
+        raise ImportError('ByteTrack needs the package trackers: pip install ".[dev]"') from error
 
     def run(
         faces: Faces, time_s: NDArray[np.float64], cuts: NDArray[np.bool_], looks: NDArray[np.float32] | None = None
@@ -120,7 +120,7 @@ def standard_measures(clips: Sequence[Measured]) -> Figures:
     try:
         import motmetrics
     except ImportError as error:
-        raise ImportError("IDF1 and MOTA need motmetrics: pip install '.[dev]'") from error
+        raise ImportError('IDF1 and MOTA need motmetrics: pip install ".[dev]"') from error
     names = ["idf1", "mota", "num_switches", "num_misses", "num_false_positives"]
     summary = motmetrics.metrics.create().compute_many([events(clip) for clip in clips], metrics=names, generate_overall=True)
     overall = summary.loc["OVERALL"]

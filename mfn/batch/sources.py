@@ -117,7 +117,7 @@ def url_file_system(url: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError:
-        raise ImportError(f"{url}: reading URLs needs the extra batch: pip install '.[batch]'") from None
+        raise ImportError(f'{url}: reading URLs needs the extra batch: pip install ".[batch]"') from None
     try:
         system, inner = fsspec.core.url_to_fs(url)
     except ImportError as error:

@@ -100,7 +100,7 @@ def fit_labels(pack: Arrays, parts: Sequence[Path], rules: LabelRules) -> Arrays
     """
     import torch
 
-    from mfn.fitting.expression_prior import even_eyes
+    from mfn.fitting.expression_prior import even_eyes, look_down
     from mfn.fitting.fit_basis import basis_from_head_model
     from mfn.fitting.fitter import fit_people, fit_to_faces, label_confidence
     from mfn.structures.head_model import HeadModel
@@ -122,6 +122,7 @@ def fit_labels(pack: Arrays, parts: Sequence[Path], rules: LabelRules) -> Arrays
     names = ("rotation", "scale", "center", "identity", "expression", "residual")
     if not rules.winks:
         found = replace(found, expression=even_eyes(found.expression, found.rotation))
+    found = replace(found, expression=look_down(found.expression, torch.from_numpy(expression)))
     return {name: getattr(found, name).numpy() for name in names} | {
         "box": fit_to_faces(found, model).box,
         "ok": quality.ok.numpy(),

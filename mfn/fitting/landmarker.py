@@ -1,6 +1,6 @@
 """MediaPipe's Face Landmarker, the pseudo-label model: landmarks of all faces, or of one face in several views.
 
-It needs the extra `annotate` (`pip install '.[annotate]'`).
+It needs the extra `annotate` (`pip install ".[annotate]"`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
 MODEL_NAME = "face_landmarker.task"
 MODEL_URL = f"https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/{MODEL_NAME}"
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
-NO_MEDIAPIPE = "annotating needs MediaPipe: pip install '.[annotate]'"
+NO_MEDIAPIPE = 'annotating needs MediaPipe: pip install ".[annotate]"'
 CROP_PX = 320
 SAME_FACE_IOU = 0.3
 _POINTS, _SCORES = 478, 52

@@ -34,7 +34,7 @@ MODELS: dict[str, Model] = {
 DEFAULT_MODEL: ModelName = "large"
 """The model for pictures and clips, in Python and on the command line."""
 LIVE_MODEL: ModelName = "small"
-"""The model for webcams: five times as fast, but it misses small faces."""
+"""The model for webcams: three times as fast, but it misses small faces."""
 DEFAULT_WEIGHTS = MODELS[DEFAULT_MODEL].path
 SINGLE_FACE_WEIGHTS = weights_path("sfn.onnx")
 READER_WEIGHTS = weights_path("reader.onnx")

@@ -147,7 +147,7 @@ class Predictor:
         """Load a network.
 
         Args:
-            weights: "large" for pictures and clips, "small" for webcams (five times as fast, but it misses small faces), or the path of
+            weights: "large" for pictures and clips, "small" for webcams (three times as fast, but it misses small faces), or the path of
                 an ONNX file made by `mfn export`.
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: 16 px
                 in pictures; in frames of clips a share of the frame's shorter side that the model sets.

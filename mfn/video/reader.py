@@ -1,6 +1,6 @@
 """Read clips frame by frame, in constant memory.
 
-PyAV is used where it is installed (`pip install '.[video]'`), OpenCV otherwise, and Pillow for animated images. Times are
+PyAV is used where it is installed (`pip install ".[video]"`), OpenCV otherwise, and Pillow for animated images. Times are
 the time stamps of the file, from 0 at the first image, also where the frame rate varies.
 """
 

@@ -1,4 +1,4 @@
-"""Write clips through PyAV (`pip install '.[video]'`): H.264 with the given time stamps, and the sound of a source clip.
+"""Write clips through PyAV (`pip install ".[video]"`): H.264 with the given time stamps, and the sound of a source clip.
 
 Images are written in segments. Each segment is a complete file, and segments are joined without encoding again. So
 what is done is kept when the work is stopped.
@@ -38,7 +38,7 @@ class _Packet(NamedTuple):
 def require_pyav() -> None:
     """Raise ImportError unless PyAV is installed. OpenCV cannot write sound or time stamps."""
     if not has_pyav():
-        raise ImportError("writing a video needs PyAV: pip install '.[video]'")
+        raise ImportError('writing a video needs PyAV: pip install ".[video]"')
 
 
 class SegmentWriter:

@@ -1,4 +1,4 @@
-"""Make a glTF rig with ARKit's 52 shapes from a head mesh that has none: what `retarget rig` does.
+"""Make a glTF rig with ARKit's 52 shapes (tongueOut is empty) from a head mesh that has none: what `retarget rig` does.
 
 Letters: V vertices of the mesh, T triangles.
 """

@@ -13,7 +13,7 @@ PROGRAM = Program(
         "inspect": Verb("RIG", "list what each of ARKit's 52 coefficients moves in a character", "retarget.cli.inspect"),
         "animate": Verb("TAKE [RIG...]", "write a scene of animated characters", "retarget.cli.animate"),
         "render": Verb("TAKE [RIG...]", "draw one moment as an image", "retarget.cli.render"),
-        "convert": Verb("TAKE --out FILE", "write a take as .npz, .jsonl, .csv or .txt", "retarget.cli.convert"),
+        "convert": Verb("TAKE --out FILE", "write a take as .npz, .jsonl, .csv, .txt or .vrma", "retarget.cli.convert"),
         "calibrate": Verb("TAKE", "subtract each person's neutral face", "retarget.cli.calibrate"),
         "rig": Verb("MESH --landmarks POINTS.json", "make ARKit's shapes for a head mesh that has none", "retarget.cli.rig", "rig"),
         "stream": Verb("TAKE", "play a take to VTuber programs or Unreal", "retarget.cli.stream", "stream"),

@@ -23,7 +23,7 @@ def require_scipy() -> None:
     try:
         import scipy  # noqa: F401
     except ImportError:
-        raise ImportError("making shapes for a mesh needs SciPy: pip install '.[rig]'") from None
+        raise ImportError('making shapes for a mesh needs SciPy: pip install ".[rig]"') from None
 
 
 def vertex_normals(vertices: NDArray[AnyFloat], triangles: NDArray[np.integer]) -> NDArray[AnyFloat]:

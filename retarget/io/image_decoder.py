@@ -157,7 +157,7 @@ def _decode_heic(data: bytes, name: str) -> Image:
     try:
         import pillow_heif
     except ImportError:
-        hint = "pip install '.[heic]', or save it as JPEG or PNG"
+        hint = 'pip install ".[heic]", or save it as JPEG or PNG'
         raise ImportError(f"{name}: reading a HEIC image needs pillow-heif: {hint}") from None
     try:
         header = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=True)

@@ -68,7 +68,7 @@ class Program:
         """Return the help, made from the verbs."""
         lines = [f"usage: {self.name} COMMAND [options]", "", self.description, ""]
         for name, verb in self.verbs.items():
-            extra = f"  (pip install '.[{verb.extra}]')" if verb.extra else ""
+            extra = f'  (pip install ".[{verb.extra}]")' if verb.extra else ""
             command = f"{name} {verb.arguments}".strip()
             is_long = len(command) > _SUMMARY_COLUMN - 2
             gap = f"\n{' ' * (_SUMMARY_COLUMN + 2)}" if is_long else " " * (_SUMMARY_COLUMN - len(command))

@@ -96,7 +96,7 @@ def encode_bundles(coefficients: Floats, rotation: Floats, time_s: float, avatar
     try:
         from pythonosc.osc_message_builder import OscMessageBuilder
     except ImportError:
-        raise ImportError("VMC needs python-osc: pip install '.[stream]'") from None
+        raise ImportError('VMC needs python-osc: pip install ".[stream]"') from None
 
     encoded = []
     for address, arguments in _messages(np.asarray(coefficients), rotation, time_s, avatar):

@@ -1,1 +1,1 @@
-"""Draw characters into an image on the CPU, without OpenGL."""
+"""Draw characters into an image, with NumPy or OpenGL."""

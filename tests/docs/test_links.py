@@ -31,7 +31,7 @@ def test_files_that_are_named_exist(page):
 
 @pytest.mark.parametrize("module", ["tables", "layers"])
 def test_generated_parts_are_up_to_date(module):
-    pytest.importorskip("grimp", reason="the layers are read by import-linter's grimp: pip install '.[dev]'")
+    pytest.importorskip("grimp", reason="the layers are read by import-linter's grimp: pip install \".[dev]\"")
     command = [sys.executable, "-m", f"experiments.inspect.{module}", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

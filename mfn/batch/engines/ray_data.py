@@ -80,7 +80,7 @@ def _connect(workers: int, address: str) -> Any:
         import ray
         import ray.data
     except ImportError:
-        raise ImportError("this needs Ray: pip install '.[batch]'; or use --engine processes") from None
+        raise ImportError('this needs Ray: pip install ".[batch]"; or use --engine processes') from None
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # it describes each plan and each actor pool, even to the console

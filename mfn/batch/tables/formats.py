@@ -38,7 +38,7 @@ def require_format(form: FileFormat) -> None:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
-            raise ImportError("Parquet needs the extra batch: pip install '.[batch]'; .csv and .jsonl need nothing more") from None
+            raise ImportError('Parquet needs the extra batch: pip install ".[batch]"; .csv and .jsonl need nothing more') from None
 
 
 def encode_rows(rows: Sequence[Row], columns: Sequence[Column], form: FileFormat) -> bytes:

@@ -36,7 +36,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn studio` and return the exit code."""
     options = parse(verb, arguments)
     if find_spec("gradio") is None:
-        raise ImportError("the page needs Gradio: pip install '.[studio]'")
+        raise ImportError('the page needs Gradio: pip install ".[studio]"')
     if bool(options.certificate) != bool(options.key):
         raise ValueError("--certificate and --key: give both or none")
     for file in filter(None, (options.certificate, options.key)):

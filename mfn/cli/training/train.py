@@ -16,7 +16,7 @@ _DESCRIPTIONS = {
 }
 _EPILOG = (
     "Every value of a configuration file is an option too, such as --trainer.max_steps 100 or --data.folder DATA. "
-    "mfn %s --help lists them all once the train extra is installed: pip install '.[train]'"
+    'mfn %s --help lists them all once the train extra is installed: pip install ".[train]"'
 )
 
 
@@ -47,4 +47,4 @@ def require_training() -> None:
     """Raise ImportError unless the train extra is installed."""
     missing = missing_packages()
     if missing:
-        raise ImportError(f"this command needs {' and '.join(missing)}: pip install '.[train]'")
+        raise ImportError(f"this command needs {' and '.join(missing)}: pip install \".[train]\"")

@@ -13,7 +13,7 @@ Rasterizer = Callable[[torch.Tensor, torch.Tensor, int], Rasterized]
 (N, S, S) int64, -1 for none, and barycentric weights (N, S, S, 3) that are differentiable by the points."""
 
 
-INSTALL_HINT = "PyTorch3D is missing: pip install '.[render]' (a third party's wheels for torch 2.12), or build it from source"
+INSTALL_HINT = "PyTorch3D is missing: pip install \".[render]\" (a third party's wheels for torch 2.12), or build it from source"
 
 
 def has_pytorch3d() -> bool:

@@ -51,11 +51,11 @@ def _instead(package: str) -> str:
 
 DEVICES: dict[str, Device] = {
     "cpu": Device(CPU_PROVIDER, "pip install onnxruntime"),
-    "cuda": Device("CUDAExecutionProvider", "for NVIDIA GPUs: " + _instead("'onnxruntime-gpu[cuda,cudnn]'")),
+    "cuda": Device("CUDAExecutionProvider", "for NVIDIA GPUs: " + _instead('"onnxruntime-gpu[cuda,cudnn]"')),
     "coreml": Device("CoreMLExecutionProvider", "Core ML is part of onnxruntime on macOS only: pip install onnxruntime"),
     "directml": Device("DmlExecutionProvider", "for GPUs on Windows: " + _instead("onnxruntime-directml")),
-    "openvino": Device(_OPENVINO, "for Intel CPUs, GPUs and NPUs on Linux or Windows: pip install '.[openvino]'"),
-    "tensorrt": Device("TensorrtExecutionProvider", "for NVIDIA GPUs: " + _instead("'onnxruntime-gpu[cuda,cudnn]' tensorrt")),
+    "openvino": Device(_OPENVINO, 'for Intel CPUs, GPUs and NPUs on Linux or Windows: pip install ".[openvino]"'),
+    "tensorrt": Device("TensorrtExecutionProvider", "for NVIDIA GPUs: " + _instead('"onnxruntime-gpu[cuda,cudnn]" tensorrt')),
     "rocm": Device("ROCMExecutionProvider", "for AMD GPUs on Linux: " + _instead("onnxruntime-rocm")),
 }
 """Devices by name. `docs/guides/devices.md` says which of them were run."""

@@ -118,7 +118,7 @@ def fit_map(source: HeadModel, target: HeadModel, options: MapOptions | None = N
         try:
             matches = match_surfaces(source, target)
         except ImportError:
-            raise ImportError("laying two heads on each other needs SciPy: pip install '.[heads]'") from None
+            raise ImportError('laying two heads on each other needs SciPy: pip install ".[heads]"') from None
     difference = matches.frame.apply(_on_surface(source.mean[None], matches)[0]) - target.mean[matches.vertex]
     turned = matches.frame.rotation.T
     identity, offset = (

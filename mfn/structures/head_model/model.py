@@ -118,7 +118,7 @@ class HeadModel:
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is not such a model, or asks for code to be run.
-            ImportError: If SciPy or h5py is missing: `pip install '.[heads]'`.
+            ImportError: If SciPy or h5py is missing: `pip install ".[heads]"`.
         """
         return cls(**read_flame(Path(path), identity_components))
 

@@ -14,7 +14,7 @@ from retarget.io.image_decoder import upright
 from retarget.io.images import Image
 
 _MARGIN_MS = 100  # OpenCV rounds time stamps
-_MORE_KINDS = "pip install '.[video]' reads more kinds"
+_MORE_KINDS = 'pip install ".[video]" reads more kinds'
 
 
 def probe(path: str | Path) -> Clip:

@@ -205,4 +205,4 @@ def _forget_extensions(document: Document) -> None:
 
 
 def _missing(kind: str, package: str) -> str:
-    return f"its meshes are {kind}-compressed; reading them needs {package}: pip install '.[codecs]'"
+    return f'its meshes are {kind}-compressed; reading them needs {package}: pip install ".[codecs]"'

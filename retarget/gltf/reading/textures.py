@@ -71,7 +71,7 @@ def find_picture(glb: Glb, reference: Any) -> Picture:
 def _kind(data: bytes) -> str:
     """Name what cannot be read."""
     kind = next((name for name, marks in _KINDS.items() if marks.match(data)), "unknown format")
-    return f"{kind}, which needs pip install '.[codecs]'" if kind == "KTX2" and not has_decoder() else kind
+    return f'{kind}, which needs pip install ".[codecs]"' if kind == "KTX2" and not has_decoder() else kind
 
 
 def read_texture(glb: Glb, reference: Document | None) -> tuple[Image, ...]:

@@ -186,7 +186,7 @@ def test_without_pyav_a_video_is_refused_and_the_rest_works(clip, spots, tmp_pat
     arguments = ["animate", clip, "--weights", str(spots), "--min-face", "24", "--quiet", "--out"]
     assert main([*arguments, str(tmp_path / "x.mp4")]) == 1
     err = capsys.readouterr().err
-    assert "pip install '.[video]'" in err and err.count("\n") == 1
+    assert 'pip install ".[video]"' in err and err.count("\n") == 1
     assert main([*arguments, str(tmp_path / "x.npz"), "--calibrate"]) == 0
 
 

@@ -50,7 +50,7 @@ def test_training_without_its_extra_is_one_line():
     for call in ("['fit', '--config', 'x.yaml']", "['export', '--config', 'a', '--checkpoint', 'b']"):
         done = without_torch(f"from mfn.cli.main import main\nsys.exit(main({call}))")
         assert done.returncode == 1 and done.stderr.count("\n") == 1
-        assert done.stderr == "mfn: this command needs torch and lightning: pip install '.[train]'\n"
+        assert done.stderr == 'mfn: this command needs torch and lightning: pip install ".[train]"\n'
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from mfn.fitting.expression_prior import (
     even_eyes,
     expression_prior_precision,
     jaw_coordinates,
+    look_down,
     shape_prior,
 )
 from retarget.arkit import EXPRESSION_NAMES
@@ -80,3 +81,30 @@ def test_both_eyes_get_the_same_lids_and_gaze() -> None:
     side = read(turned_left(0.9))
     assert side["eyeBlinkLeft"] == pytest.approx(0.6) and side["eyeBlinkRight"] == pytest.approx(0.6), "only the nearer, right eye counts"
     assert side["eyeLookOutRight"] == pytest.approx(0.1) and side["eyeLookInLeft"] == pytest.approx(0.1)
+
+
+def test_eyes_that_look_down_are_told_from_shut_ones() -> None:
+    fitted, scores = torch.zeros(3, 51), torch.zeros(3, 51)
+    values = {  # fitted blink, down and up, scores of blink and down
+        "half-shut by the fit": (0.6, 0.1, 0.0, 0.6, 0.6),
+        "shut": (1.0, 0.0, 0.0, 1.0, 0.8),
+        "ahead": (0.05, 0.0, 0.2, 0.0, 0.0),
+    }
+    for row, (blink, down, up, blink_score, down_score) in enumerate(values.values()):
+        for side in ("Left", "Right"):
+            for shape, value in (("eyeBlink", blink), ("eyeLookDown", down), ("eyeLookUp", up), ("jawOpen", 0.3)):
+                fitted[row, INDEX.get(f"{shape}{side}", INDEX["jawOpen"])] = value
+            scores[row, INDEX[f"eyeBlink{side}"]], scores[row, INDEX[f"eyeLookDown{side}"]] = blink_score, down_score
+    told = look_down(fitted, scores)
+    down, blink = told[:, INDEX["eyeLookDownLeft"]], told[:, INDEX["eyeBlinkRight"]]
+    assert down[0] == pytest.approx(0.48) and blink[0] == pytest.approx(0.6 - 0.75 * 0.38), "the lid stays where it is"
+    assert torch.allclose(told[1:], fitted[1:], atol=1e-6), "shut eyes and eyes that look ahead keep what was fitted"
+    assert told[0, INDEX["jawOpen"]] == fitted[0, INDEX["jawOpen"]]
+
+
+def test_looking_down_cancels_looking_up() -> None:
+    fitted, scores = torch.zeros(1, 51), torch.zeros(1, 51)
+    fitted[0, INDEX["eyeLookUpLeft"]] = 0.1
+    scores[0, INDEX["eyeLookDownLeft"]] = 0.5
+    told = look_down(fitted, scores)
+    assert told[0, INDEX["eyeLookDownLeft"]] == pytest.approx(0.3) and told[0, INDEX["eyeLookUpLeft"]] == 0

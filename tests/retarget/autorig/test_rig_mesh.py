@@ -172,4 +172,4 @@ def test_too_many_vertices(folder, monkeypatch, capsys):
 def test_without_scipy(folder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "scipy", None)
     assert main(["rig", "head.obj", "--landmarks", "points.json"]) == 1
-    assert "pip install '.[rig]'" in capsys.readouterr().err
+    assert 'pip install ".[rig]"' in capsys.readouterr().err

@@ -104,7 +104,7 @@ def test_the_same_picture_in_a_format_that_is_read_is_taken(tmp_path):
 def test_a_missing_decoder_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("retarget.gltf.reading.ktx2.find_spec", lambda name: None)
     glb = with_picture({"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}, KTX2, "image/ktx2", "KHR_texture_basisu")
-    assert "skin (KTX2, which needs pip install '.[codecs]')" in drawn(glb, tmp_path)[1][0]
+    assert 'skin (KTX2, which needs pip install ".[codecs]")' in drawn(glb, tmp_path)[1][0]
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow does not read AVIF")

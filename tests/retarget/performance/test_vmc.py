@@ -23,7 +23,7 @@ from retarget.performance.vmc import (
 from tests.helpers.characters import make_take
 from tests.helpers.vrms import make_new, make_old
 
-pytest.importorskip("pythonosc", reason="VMC is sent with python-osc: pip install '.[stream]'")
+pytest.importorskip("pythonosc", reason='VMC is sent with python-osc: pip install ".[stream]"')
 
 
 def receive(send, ports=1):

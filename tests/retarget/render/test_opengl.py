@@ -18,7 +18,7 @@ from retarget.rig.load import load_rig
 from tests.helpers.characters import ball, make_body, make_take
 
 if shared_drawer() is None:
-    pytest.skip("needs moderngl (pip install '.[gl]') and OpenGL, on Linux by EGL", allow_module_level=True)
+    pytest.skip('needs moderngl (pip install ".[gl]") and OpenGL, on Linux by EGL', allow_module_level=True)
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8).repeat(3, 0).repeat(3, 1)  # 180 x 240
 

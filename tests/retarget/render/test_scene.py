@@ -22,7 +22,7 @@ def drawer(request, monkeypatch):
     """Run every test with both ways to draw."""
     found = shared_drawer() if request.param == "opengl" else None
     if request.param == "opengl" and found is None:
-        pytest.skip("needs moderngl (pip install '.[gl]') and OpenGL, on Linux by EGL")
+        pytest.skip('needs moderngl (pip install ".[gl]") and OpenGL, on Linux by EGL')
     monkeypatch.setattr("retarget.render.scene.shared_drawer", lambda: found)
 
 

@@ -18,7 +18,7 @@ from mfn.structures.head_model.readers.foreign import MorphableModel, component_
 from retarget.io.files import check_file
 
 _MAX_BYTES = 1 << 31
-_MISSING = "reading the Basel Face Model needs SciPy and h5py: pip install '.[heads]'"
+_MISSING = 'reading the Basel Face Model needs SciPy and h5py: pip install ".[heads]"'
 
 
 class _Part(NamedTuple):

@@ -132,7 +132,7 @@ def _twins(mean: NDArray[np.float64]) -> NDArray[np.int64]:
     try:
         from scipy.spatial import cKDTree
     except ImportError:
-        raise ImportError("reading other head models needs SciPy: pip install '.[heads]'") from None
+        raise ImportError('reading other head models needs SciPy: pip install ".[heads]"') from None
     middle = (mean[:, 0].min() + mean[:, 0].max()) / 2
     mirrored = mean * [-1, 1, 1] + [2 * middle, 0, 0]
     return np.asarray(cKDTree(mean).query(mirrored)[1], np.int64)

@@ -25,7 +25,7 @@ def test_this_machine_only_unless_asked():
 def test_without_gradio_the_extra_is_named(monkeypatch, capsys):
     monkeypatch.setattr(command, "find_spec", lambda name: None)
     assert main(["studio"]) == 1
-    assert capsys.readouterr().err == "mfn: the page needs Gradio: pip install '.[studio]'\n"
+    assert capsys.readouterr().err == 'mfn: the page needs Gradio: pip install ".[studio]"\n'
 
 
 @needs_gradio

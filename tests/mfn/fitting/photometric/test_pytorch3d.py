@@ -5,7 +5,7 @@ import pytest
 import torch
 
 pytestmark = pytest.mark.render
-transforms = pytest.importorskip("pytorch3d.transforms", reason="needs PyTorch3D: pip install '.[render]'")
+transforms = pytest.importorskip("pytorch3d.transforms", reason='needs PyTorch3D: pip install ".[render]"')
 pytest.importorskip("pytorch3d._C", reason="needs PyTorch3D with its compiled part")
 
 from pytorch3d.renderer import FoVOrthographicCameras, PerspectiveCameras  # noqa: E402

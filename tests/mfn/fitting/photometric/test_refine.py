@@ -109,7 +109,7 @@ def test_without_pytorch3d_one_line_says_what_is_left_out(
     monkeypatch.setitem(sys.modules, "pytorch3d", None)
     _check_options(tmp_path / "faces.npz", AnnotateOptions(photometric=True))
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "without priors on the mesh" in said and "pip install '.[render]'" in said
+    assert said.count("\n") == 1 and "without priors on the mesh" in said and 'pip install ".[render]"' in said
 
 
 def test_without_pytorch3d_colors_are_fitted(model: HeadModel, basis: FitBasis, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from tests.helpers.compressed import DRACO, MESHOPT, with_draco, with_meshopt, w
 
 needs_codecs = pytest.mark.skipif(
     not (find_spec("meshoptimizer") and find_spec("DracoPy")),
-    reason="compressed meshes are read with the extra: pip install '.[codecs]'",
+    reason='compressed meshes are read with the extra: pip install ".[codecs]"',
 )
 
 
