@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
@@ -44,6 +45,8 @@ def files(tmp_path_factory, head_model) -> Path:
         writer.write(np.roll(image, 2 * shift, axis=1)[..., ::-1])
     writer.release()
     shutil.copy(ROOT / "avatars" / "robot.glb", folder / "character.glb")
+    frames = [{"time": n / 30, "coefficients": {"jawOpen": 0.02 * n, "eyeBlinkLeft": 0.1}} for n in range(30)]
+    (folder / "take.json").write_text(json.dumps({"fps": 30, "frames": frames}), encoding="utf-8")
     make_head(load_source_head()).write(folder)
     identity = np.zeros((300, *head_model.mean.shape))  # as many as FLAME has
     identity[: head_model.identity_size] = head_model.identity_basis
