@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mfn.animation.clip import animate_clip
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
-from mfn.animation.output import IMAGE_SUFFIXES, SCENE_SUFFIX, SCENE_SUFFIXES, TAKE_SUFFIXES, VIDEO_SUFFIX
+from mfn.animation.output import (
+    IMAGE_SUFFIXES,
+    SCENE_SUFFIX,
+    SCENE_SUFFIXES,
+    TAKE_SUFFIXES,
+    VIDEO_SUFFIX,
+    picture_beside,
+)
 from mfn.animation.photo import animate_photo
 from mfn.inference.predictor import Predictor
 from mfn.video.reader import is_clip
 from retarget.animation.scene import check_output
-from retarget.io.files import same_file
+from retarget.io.files import make_folder, same_file
 from retarget.rig.avatars import DEFAULT_AVATAR, find_avatar
 from retarget.rig.load import load_rigs
+
+_SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def animate(predictor: Predictor, source: str, options: AnimateOptions, hooks: Hooks | None = None) -> AnimateResult:
@@ -37,12 +47,13 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions, hooks: H
     clip = is_clip(source)
     _check_options(source, out, options, clip)
     avatars = [] if out.suffix.lower() in TAKE_SUFFIXES else [find_avatar(name) for name in options.avatars or [DEFAULT_AVATAR]]
-    if any(same_file(out, avatar) for avatar in avatars):
-        raise ValueError(f"{out}: this is the file of the avatar; choose another name with --out")
+    _check_no_overwriting(source, out, options, avatars, clip)
     rigs = load_rigs(avatars, options.maps if avatars else (), options.joints, options.strength)
     hooks = hooks or Hooks()
     for remark in dict.fromkeys(f"{rig.glb.path}: {remark}" for rig in rigs for remark in rig.remarks):
         hooks.on_remark(remark)
+    if options.people_sheet is not None:
+        make_folder(options.people_sheet.parent)
     if not clip:
         return animate_photo(predictor, source, rigs, out, options, hooks)
     return animate_clip(predictor, source, rigs, out, options, hooks)
@@ -58,8 +69,6 @@ def _check_options(source: str, out: Path, options: AnimateOptions, clip: bool) 
         check_output(out)
     if out.is_dir():
         raise ValueError(f"{out}: expected a file to write, but this is a directory")
-    if same_file(out, source):
-        raise ValueError(f"{out}: this is the input; choose another name with --out")
     if options.focal_px is not None and not options.focal_px > 0:
         raise ValueError(f"--focal {options.focal_px}: expected a focal length above 0 px")
     if not 0 <= options.tolerance < 1:
@@ -74,8 +83,31 @@ def _check_options(source: str, out: Path, options: AnimateOptions, clip: bool) 
         raise ValueError(f"--end {options.end_s:g}: expected a time after --start {options.start_s:g}")
     if options.calibrate and options.neutral is not None:
         raise ValueError("--calibrate and --neutral: choose one; both say what a face at rest is")
-    for other in (options.neutral, options.people_sheet):
-        if other is not None and same_file(out, other):
-            raise ValueError(f"{out}: this file is named twice; choose another name with --out")
-    if options.people_sheet is not None and same_file(options.people_sheet, source):
-        raise ValueError(f"{options.people_sheet}: this is the input; choose another name for the sheet")
+    sheet = options.people_sheet
+    if sheet is not None and sheet.suffix.lower() not in _SHEET_SUFFIXES:
+        raise ValueError(f"--people-sheet {sheet}: expected an image file that ends in {', '.join(_SHEET_SUFFIXES)}")
+    if sheet is not None and sheet.is_dir():
+        raise ValueError(f"--people-sheet {sheet}: expected a file to write, but this is a directory")
+
+
+def _check_no_overwriting(source: str, out: Path, options: AnimateOptions, avatars: Sequence[Path], clip: bool) -> None:
+    """Raise ValueError where a file to write is one that is read, or one that is written as well."""
+    read: list[tuple[str | Path, str]] = [(source, "the input"), *((avatar, "the file of the avatar") for avatar in avatars)]
+    read += [] if options.neutral is None else [(options.neutral, "the photo of --neutral")]
+    read += [(file, "the file of --map") for file in options.maps]
+    written = [(out, "--out")]
+    if not clip and out.suffix.lower() in SCENE_SUFFIXES:
+        written.append((picture_beside(out), "--out"))
+    if options.people_sheet is not None:
+        if any(_same_place(options.people_sheet, file) for file, _ in written):
+            raise ValueError(f"{options.people_sheet}: --out and --people-sheet both write this file; choose another name for one of them")
+        written.append((options.people_sheet, "--people-sheet"))
+    for file, option in written:
+        for other, what in read:
+            if same_file(file, other):
+                raise ValueError(f"{file}: this is {what}, which would be overwritten; choose another name with {option}")
+
+
+def _same_place(first: Path, second: Path) -> bool:
+    """Return whether both paths name one file, which need not exist."""
+    return same_file(first, second) or first.resolve() == second.resolve()

@@ -10,9 +10,8 @@ from mfn.animation.options import AnimateOptions
 from retarget.animation.scene import SceneOptions, write_scene_files
 from retarget.animation.surroundings import Camera
 from retarget.animation.vrma import write_vrma
-from retarget.io.files import same_file
 from retarget.io.images import Image, write_image
-from retarget.io.scene_arguments import ExpressionKind
+from retarget.io.scene_arguments import CHARACTERS_SUFFIX, ExpressionKind
 from retarget.performance import files as take_files
 from retarget.performance.take import Take
 from retarget.render.scene import render_scene
@@ -54,7 +53,7 @@ class WriteOptions:
     plain: bool = False
     """Draw the characters on a plain background, with their bodies."""
     source: str | Path | None = None
-    """The input file, which is never overwritten."""
+    """The input file. A scene notes its name and its place."""
     scene: SceneOptions = SceneOptions()  # noqa: RUF009  # immutable
     """How a scene is written. Camera and footage are those above."""
     expressions: ExpressionKind = "preset"
@@ -77,13 +76,21 @@ class WriteOptions:
         )  # fmt: skip
 
 
+def picture_beside(scene: Path) -> Path:
+    """Return the picture that is written beside a scene of a photo.
+
+    It never has the name of the scene with .png alone, because a photo of the user may have that name.
+    """
+    return scene.with_suffix(CHARACTERS_SUFFIX)
+
+
 def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions) -> list[Path]:
     """Write a take in the format that the suffix of `out` names.
 
     Args:
         take: The performance. Its actors take the rigs in turn.
         rigs: The characters; unused for a performance file.
-        out: .glb for a scene (with `options.image` also a .png beside it), .png or .jpg for an image, or .npz,
+        out: .glb for a scene (with `options.image` also the file `picture_beside`), .png or .jpg for an image, or .npz,
             .jsonl or .csv for the performance alone.
         options: The camera, and how to write.
 
@@ -104,9 +111,7 @@ def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions
         footage = None if options.source is None else Path(options.source)
         settings = replace(options.scene, camera=camera, footage_file=footage)
         written += write_scene_files(take, rigs, out, settings)
-        image_file = out.with_suffix(".png")
-        if options.source is not None and same_file(image_file, options.source):
-            image_file = image_file.with_name(image_file.stem + ".characters.png")
+        image_file = picture_beside(out)
     if options.image is not None:
         background = None if options.plain else options.image
         size = options.width, options.height

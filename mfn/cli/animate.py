@@ -35,7 +35,7 @@ from retarget.rig.names.response import AREA_NAMES, parse_strength
 _SHEET = "the people with their numbers, for --drop"
 _DESCRIPTION = (
     "Put characters in the places of the people in a picture or clip. Writes NAME.glb, a 3D scene, and of a picture also "
-    "NAME.png. Ctrl-C stops a clip and keeps what is done; --resume continues it."
+    "NAME.characters.png. Ctrl-C stops a clip and keeps what is done; --resume continues it."
 )
 
 
@@ -95,12 +95,12 @@ def _parser(verb: str) -> CommandParser:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     parser.add_argument("input", metavar="PICTURE|CLIP", help="a picture or a video")
     add_avatar(parser)
-    text = "X.glb (of a picture also X.png) or X.png; of a clip also X.mp4, with its sound; X.fbx or X.blend where Blender is "
+    text = "X.glb (of a picture also X.characters.png) or X.png; of a clip also X.mp4, with its sound; X.fbx or X.blend where Blender is "
     text += "installed; or the performance alone: X.npz, X.jsonl, or, with one file for each person, X.csv (Live Link Face), X.txt (iFacialMocap) or "
     text += "X.vrma (VRM animation) (default: NAME.glb in the current directory)"
     parser.add_argument("--out", default=None, metavar="FILE", help=text)
     add_focal(parser)
-    parser.add_argument("--plain", action="store_true", help="draw X.png on a plain background instead of over the photo")
+    parser.add_argument("--plain", action="store_true", help="draw the picture on a plain background instead of over the photo")
     add_scene_arguments(parser)
     text = "clips: subtract each person's neutral expression, as the clip shows it"
     parser.add_argument("--calibrate", action="store_true", help=text)

@@ -87,7 +87,7 @@ def demo(predictor: Predictor, out: str | Path, people: int, seed: int, avatars:
         if len(faces):
             focal_px = default_focal_px(*SIZE)
             settings = WriteOptions(width=SIZE[0], height=SIZE[1], focal_px=focal_px, image=image)
-            written += write_take(faces_to_take(faces, SIZE, focal_px), rigs, out / "crowd.characters.glb", settings)
+            written += write_take(faces_to_take(faces, SIZE, focal_px), rigs, out / "crowd.glb", settings)
             characters = read_image(out / "crowd.characters.png")
             write_image(out / "demo.png", stack_with_captions([(image, CAPTIONS[0]), (characters, CAPTIONS[1])]))
             written.append(out / "demo.png")

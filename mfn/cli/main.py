@@ -10,7 +10,7 @@ VERBS = {
     "detect": Verb("PICTURES...", "find every face: a table, NAME.faces.json and NAME.faces.png", "mfn.cli.detect"),
     "batch": Verb("PHOTOS_OR_URLS... --out FACES.parquet", "the faces of many photos as a table", "mfn.cli.batch"),
     "pick": Verb("SHOTS...", "the best shot of a group: who blinks, smiles, looks away", "mfn.cli.pick"),
-    "animate": Verb("PICTURE|CLIP", "put characters in the places of the people: NAME.glb and NAME.png", "mfn.cli.animate"),
+    "animate": Verb("PICTURE|CLIP", "put characters in the places of the people: NAME.glb, NAME.characters.png", "mfn.cli.animate"),
     "live": Verb("CAMERA|CLIP", "drive VTuber programs, Unreal or a window; camera 0 is the first", "mfn.cli.live"),
     "studio": Verb("", "a page in the browser: photos, clips, webcam and characters", "mfn.cli.studio.command", "studio"),
     "demo": Verb("", "try everything without a photo, on a rendered crowd of known faces", "mfn.cli.demo"),

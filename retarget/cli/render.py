@@ -20,6 +20,7 @@ from retarget.cli.options import (
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
 from retarget.io.progress import Progress
+from retarget.io.scene_arguments import CHARACTERS_SUFFIX
 
 _DESCRIPTION = "Draw the characters of one moment of a take as an image."
 _FACES_SUFFIX = ".faces.json"
@@ -56,7 +57,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 def _default_output(take: Path) -> Path:
     """Where to write without --out. `mfn detect` writes NAME.faces.png beside NAME.faces.json: keep it."""
     if take.name.lower().endswith(_FACES_SUFFIX):
-        return take.with_name(take.name[: -len(_FACES_SUFFIX)] + ".characters.png")
+        return take.with_name(take.name[: -len(_FACES_SUFFIX)] + CHARACTERS_SUFFIX)
     return take.with_suffix(".png")
 
 

@@ -9,6 +9,8 @@ from retarget.io.command_line import CommandParser, number_in
 DEFAULT_TOLERANCE = 0.002
 DEFAULT_LIGHT_LUX = 2000.0
 """Illuminance of the main light: that of an overcast day. Blender's importer makes a sun of 2.9 W/m² of it."""
+CHARACTERS_SUFFIX = ".characters.png"
+"""Suffix of a picture of the characters where the name alone may be that of a photo."""
 ExpressionKind = Literal["preset", "arkit"]
 
 

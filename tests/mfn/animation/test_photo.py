@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mfn.cli.main import main
-from retarget.gltf.document import read_glb
+from retarget.gltf.document import read_glb, write_glb
 from retarget.io.images import write_image
 from retarget.rig.avatars import avatar_folder
+from tests.helpers.skeletons import TARGETS, make_character
 
 
 @pytest.fixture
@@ -40,11 +41,11 @@ def test_a_scene_and_a_picture(place, spots, capsys):
     assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "out/scene.glb"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "2 people"
-    assert [line.split(": ")[0] for line in lines[1:]] == ["wrote out/scene.glb", "wrote out/scene.png"]
+    assert [line.split(": ")[0] for line in lines[1:]] == ["wrote out/scene.glb", "wrote out/scene.characters.png"]
     assert "Blender" in lines[1]
-    assert names(place / "out") == {"scene.glb", "scene.png"}
+    assert names(place / "out") == {"scene.glb", "scene.characters.png"}
     assert len(nodes_of(place / "out/scene.glb")) >= 2
-    before, after = cv2.imread("crowd.png"), cv2.imread("out/scene.png")
+    before, after = cv2.imread("crowd.png"), cv2.imread("out/scene.characters.png")
     changed = (before != after).any(axis=2)
     for x, y in ((328, 168), (968, 488)):  # a character where each person is, and nothing elsewhere
         assert changed[y - 10 : y + 10, x - 10 : x + 10].mean() > 0.9
@@ -68,17 +69,48 @@ def test_options_of_a_scene_reach_it(place, spots):
     assert "JawOpen" in vrma["expressions"]["custom"] and not vrma["expressions"].get("preset")
 
 
-def test_the_default_name_does_not_overwrite_the_photo(place, spots):
-    """crowd.png in the same directory is an input, so its picture of characters needs another name."""
+@pytest.mark.parametrize("photo", ["crowd.png", "crowd.jpg"])
+def test_no_photo_is_overwritten(place, spots, photo):
+    """Neither the input nor another photo of its name."""
     before = (place / "crowd.png").read_bytes()
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--quiet"]) == 0
+    if photo != "crowd.png":
+        write_image(photo, cv2.imread("crowd.png"))
+    assert main(["animate", photo, "--weights", str(spots), "--min-face", "48", "--quiet"]) == 0
     assert (place / "crowd.png").read_bytes() == before
-    assert names(place) == {"crowd.png", "crowd.glb", "crowd.characters.png"}
+    assert names(place) == {"crowd.png", photo, "crowd.glb", "crowd.characters.png"}
 
 
-def test_out_may_not_be_the_input(place, spots, capsys):
-    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "./crowd.png"]) == 1
-    assert "this is the input" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--out", "./crowd.png"], "crowd.png: this is the input, which would be overwritten; choose another name with --out"),
+        (["--out", "rest.png", "--neutral", "rest.png"], "this is the photo of --neutral, which would be overwritten"),
+        (["--out", "rest.glb", "--neutral", "rest.characters.png"], "rest.characters.png: this is the photo of --neutral"),
+        (["--out", "a.glb", "--avatar", "a.glb"], "a.glb: this is the file of the avatar"),
+        (["--people-sheet", "rest.png", "--neutral", "rest.png"], "choose another name with --people-sheet"),
+        (["--people-sheet", "crowd.png"], "crowd.png: this is the input, which would be overwritten"),
+        (["--people-sheet", "new.characters.png", "--out", "new.glb"], "--out and --people-sheet both write this file"),
+        (["--people-sheet", "./new.png", "--out", "new.png"], "--out and --people-sheet both write this file"),
+        (["--people-sheet", "who.xyz"], "--people-sheet who.xyz: expected an image file that ends in .png, .jpg"),
+        (["--people-sheet", "folder.png"], "--people-sheet folder.png: expected a file to write, but this is a directory"),
+    ],
+)
+def test_what_is_read_is_never_written(place, spots, capsys, options, error):
+    for name in ("rest.png", "rest.characters.png"):
+        (place / name).write_bytes((place / "crowd.png").read_bytes())
+    (place / "folder.png").mkdir()
+    write_glb(make_character(TARGETS), "a.glb")
+    before = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", *options]) == 1
+    err = capsys.readouterr().err
+    assert error in err and err.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()} == before
+
+
+def test_the_folder_of_the_sheet_is_made(place, spots):
+    """Before the faces are looked for: of a clip that takes long."""
+    run = ["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--quiet", "--out", "x.npz"]
+    assert main([*run, "--people-sheet", "new/who.png"]) == 0 and (place / "new" / "who.png").is_file()
 
 
 def test_a_picture_alone_on_plain_ground(place, spots):

@@ -81,7 +81,7 @@ def test_the_demo_finds_its_people(head_model, shipped, tmp_path, monkeypatch, c
         "crowd.png",
         "crowd.faces.json",
         "crowd.faces.png",
-        "crowd.characters.glb",
+        "crowd.glb",
         "crowd.characters.png",
         "demo.png",
     }
