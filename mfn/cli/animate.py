@@ -96,8 +96,8 @@ def _parser(verb: str) -> CommandParser:
     parser.add_argument("input", metavar="PICTURE|CLIP", help="a picture or a video")
     add_avatar(parser)
     text = "X.glb (of a picture also X.characters.png) or X.png; of a clip also X.mp4, with its sound; X.fbx or X.blend where Blender is "
-    text += "installed; or the performance alone: X.npz, X.jsonl, or, with one file for each person, X.csv (Live Link Face), X.txt (iFacialMocap) or "
-    text += "X.vrma (VRM animation) (default: NAME.glb in the current directory)"
+    text += "installed; or the performance alone: X.npz, X.jsonl, or, with one file for each person, "
+    text += "X.csv (Live Link Face), X.txt (iFacialMocap) or X.vrma (VRM animation) (default: NAME.glb in the current directory)"
     parser.add_argument("--out", default=None, metavar="FILE", help=text)
     add_focal(parser)
     parser.add_argument("--plain", action="store_true", help="draw the picture on a plain background instead of over the photo")

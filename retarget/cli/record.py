@@ -9,29 +9,37 @@ from pathlib import Path
 from retarget.cli.options import add_quiet
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in, whole_number
+from retarget.io.files import make_folder
 
 _DESCRIPTION = "Record a take from the phone app iFacialMocap, until Ctrl-C. Phone and computer must be in one network."
 
 
 def main(verb: str, arguments: Sequence[str]) -> int:
-    """Run `retarget record` and return the exit code. What came before Ctrl-C is written."""
+    """Run `retarget record` and return the exit code. What came before Ctrl-C or before an error is written."""
     options = _parser(verb).parse_args(arguments)
     from retarget.performance.files import WRITE_SUFFIXES, write_take
     from retarget.performance.ifacialmocap import Sample, receive, samples_to_take
 
-    if Path(options.out).suffix.lower() not in WRITE_SUFFIXES:
-        raise ValueError(f"{options.out}: expected a take's file name that ends in {', '.join(WRITE_SUFFIXES)}")
+    out = Path(options.out)
+    if out.suffix.lower() not in WRITE_SUFFIXES:
+        raise ValueError(f"{out}: expected a take's file name that ends in {', '.join(WRITE_SUFFIXES)}")
+    if out.is_dir():
+        raise ValueError(f"{out}: expected a file to write, but this is a directory")
+    make_folder(out.parent)  # a recording cannot be repeated, so what could fail at its end fails now
     if not options.quiet:
         print(f"waiting for {options.phone}; Ctrl-C ends the recording")
     samples: list[Sample] = []
-    with suppress(KeyboardInterrupt):  # the usual end of a recording; extend() would lose what came before
-        for sample in receive(options.phone, options.seconds, options.port):
-            samples.append(sample)
+    try:
+        with suppress(KeyboardInterrupt):  # the usual end of a recording; extend() would lose what came before
+            for sample in receive(options.phone, options.seconds, options.port):
+                samples.append(sample)
+    finally:
+        if samples:
+            files = write_take(samples_to_take(samples), out)
+            if not options.quiet:
+                print(f"wrote {files[0]}: {len(samples)} samples, {samples[-1].time_s:.1f} s")
     if not samples:
         raise ValueError(f"{options.phone}: nothing came (is the app open, and is this the address that it shows?)")
-    files = write_take(samples_to_take(samples), options.out)
-    if not options.quiet:
-        print(f"wrote {files[0]}: {len(samples)} samples, {samples[-1].time_s:.1f} s")
     return EXIT_DONE
 
 

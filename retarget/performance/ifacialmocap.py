@@ -16,6 +16,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ DataVersion = Literal[1, 2]
 _EYE_ANGLES_RAD = (0.60, 0.60, 0.56, 0.56)  # in, out, down, up at coefficient 1, as phones report them
 _START = "iFacialMocap_sahuasouryya9218sauhuiayeta91555dy3719|sendDataVersion=v2"  # asks the app for data
 _ASK_AGAIN_S = 2.0
+_RETRY_S = 0.1
 _TCP_END = "___iFacialMocap"  # ends each sample that comes over TCP
 _VALUE = re.compile(r"([A-Za-z_]+)[-&](-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)")
 _MAX_DATAGRAM_BYTES = 65535
@@ -142,6 +144,8 @@ def receive(phone: str, seconds: float | None, port: int = DEFAULT_PORT, listen:
 
     Raises:
         ValueError: The phone's address is not known, or another program has the port.
+
+    While the network is away it goes on asking, so that a short break of the Wi-Fi does not end a recording.
     """
     target = open_udp(phone, port)
     with target.socket as listener:
@@ -156,7 +160,8 @@ def receive(phone: str, seconds: float | None, port: int = DEFAULT_PORT, listen:
             if start_s is not None and seconds is not None and now_s - start_s >= seconds:
                 return
             if now_s - asked_s > _ASK_AGAIN_S:
-                listener.sendto(_START.encode(), target.address)
+                with suppress(OSError):  # the network is away: ask again later
+                    listener.sendto(_START.encode(), target.address)
                 asked_s = now_s
             sample = _next_sample(listener)
             if sample is not None:
@@ -229,5 +234,8 @@ def _next_sample(listener: socket.socket) -> Sample | None:
     """Wait for a datagram. None if none came, or if it is no sample."""
     try:
         return decode(listener.recv(_MAX_DATAGRAM_BYTES).decode())
-    except (TimeoutError, ConnectionError, UnicodeDecodeError, ValueError):
+    except (TimeoutError, UnicodeDecodeError, ValueError):
+        return None
+    except OSError:  # the network is away: try again later
+        time.sleep(_RETRY_S)
         return None

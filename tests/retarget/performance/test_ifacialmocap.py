@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from retarget.performance.files import read_take, write_take
 from retarget.performance.ifacialmocap import decode, encode, from_text, receive
 from retarget.performance.stream import open_sender
 from retarget.performance.take import Take
+from retarget.performance.udp import UdpTarget
 from tests.helpers.characters import make_take
 
 # A short sample in the form that the app's page for developers shows: the subject looks down and a little inwards.
@@ -160,6 +163,52 @@ def test_receiving():
     assert first.time_s == 0 <= second.time_s and first.coefficients[ARKIT_NAMES.index("jawOpen")] == pytest.approx(0.12)
 
 
+class BrokenNetwork:
+    """A socket that cannot send; between two samples it cannot receive either."""
+
+    def __init__(self):
+        self.asked, self.received = 0, iter([PHONE.encode(), OSError(errno.ENETDOWN, "Network is down"), PHONE.encode()])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def bind(self, address):
+        pass
+
+    def settimeout(self, seconds):
+        pass
+
+    def sendto(self, data, address):
+        self.asked += 1
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    def recv(self, size):
+        if isinstance(received := next(self.received), bytes):
+            return received
+        raise received
+
+
+def test_a_break_of_the_network_ends_no_recording(monkeypatch):
+    network = BrokenNetwork()
+    monkeypatch.setattr("retarget.performance.ifacialmocap.open_udp", lambda host, port: UdpTarget(network, (host, port)))
+    monkeypatch.setattr("retarget.performance.ifacialmocap._ASK_AGAIN_S", 0)
+    assert len(list(islice(receive("127.0.0.2", None), 2))) == 2 and network.asked > 1
+
+
+def test_what_came_before_an_error_is_written(tmp_path, monkeypatch):
+    def failing(*_):
+        yield decode(PHONE)._replace(time_s=0.0)
+        raise RuntimeError
+
+    monkeypatch.setattr("retarget.performance.ifacialmocap.receive", failing)
+    with pytest.raises(RuntimeError):
+        main(["record", str(tmp_path / "new" / "take.npz"), "--phone", "127.0.0.2"])
+    assert len(read_take(tmp_path / "new" / "take.npz")) == 1
+
+
 def test_record(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("retarget.performance.ifacialmocap.receive", partial(receive, listen="127.0.0.1"))
     port = free_port()
@@ -176,6 +225,12 @@ def test_record(tmp_path, capsys, monkeypatch):
 def test_record_refuses(tmp_path, capsys):
     assert main(["record", str(tmp_path / "a.wav"), "--phone", "127.0.0.1"]) == 1
     assert "ends in .npz" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert main(["record", str(tmp_path / "file" / "a.npz"), "--phone", "127.0.0.1"]) == 1
+    assert "file: expected a directory to write into" in capsys.readouterr().err
+    (tmp_path / "folder.npz").mkdir()
+    assert main(["record", str(tmp_path / "folder.npz"), "--phone", "127.0.0.1"]) == 1
+    assert "folder.npz: expected a file to write, but this is a directory" in capsys.readouterr().err
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", 0))
         port = str(other.getsockname()[1])
