@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.common import make_parser
-from mfn.animation.bridge import default_focal_px
 from mfn.video.reader import read_frames
 from retarget import Rig, Take, load_rig, render_scene
 from retarget.arkit import ARKIT_NAMES
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.images import Image, write_image
 from retarget.performance.files import read_take
 from retarget.rig.avatars import AVATAR_NAMES, find_avatar

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.common import make_parser
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_faces
@@ -24,6 +24,7 @@ from mfn.video.reader import read_frames
 from mfn.video.tracking.clip_tracker import track_clip
 from retarget import Rig, load_rig, render_scene
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.images import Image, write_image
 from retarget.rig.avatars import find_avatar
 

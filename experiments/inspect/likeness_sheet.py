@@ -14,11 +14,12 @@ import numpy as np
 
 from experiments.common import make_parser
 from experiments.inspect.clip_strip import SIDE_PX, crop_face
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.animation.people.looks import people_of_image, personal_rigs
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from retarget import Rig, load_rig, render_scene
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.images import Image, read_image, write_image
 from retarget.rig.avatars import AVATAR_NAMES, find_avatar
 

@@ -17,7 +17,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -26,6 +26,7 @@ from mfn.synthesis.group_photo import GroupPhoto, make_group_photo
 from mfn.video.one_euro import smooth_faces
 from mfn.video.tracking.clip_tracker import track_clip
 from retarget.geometry.rotations import rotation_about
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.files import atomic_write, make_folder
 from retarget.io.images import Image, write_image
 from retarget.render.scene import render_scene

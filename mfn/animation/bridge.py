@@ -7,17 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.structures import camera
 from mfn.structures.faces import Faces
+from retarget.geometry.rotations import matrix_to_quaternion
+from retarget.geometry.weak_perspective import default_focal_px, place_heads
 from retarget.performance.take import Footage, Take
-
-_FOCAL_PER_SIDE = 1.2
-"""Assumed focal length, in units of the longer side of the image: a field of view of 45 degrees, as phones have."""
-
-
-def default_focal_px(width: int, height: int) -> float:
-    """Return the focal length (px) that is assumed for an image of unknown camera."""
-    return _FOCAL_PER_SIDE * max(width, height)
 
 
 def faces_to_take(
@@ -39,33 +32,19 @@ def faces_to_take(
     Raises:
         ValueError: The size is not (width, height).
 
-    A weak-perspective rotation is relative to the ray from the camera to the face. In the scene it is relative to the
-    axis of the camera. So each rotation is multiplied by the rotation from the axis to the ray.
+    The faces are placed by `place_heads`.
     """
     if len(size) != 2:
         raise ValueError(f"size: expected (width, height), such as image.shape[1::-1], got {len(size)} values")
     focal_px = default_focal_px(*size) if focal_px is None else focal_px
-    position = camera.translation(faces, focal_px, size)
-    rotation = camera.rotation_to_gltf(_rotation_to_ray(position) @ faces.rotation)
+    heads = place_heads(faces.rotation, faces.scale, faces.center, size, focal_px)
     tracked = faces.track >= 0
     own_actor = np.arange(len(faces)) + (faces.track.max(initial=-1) + 1)
     return Take(
         time_s=np.zeros(len(faces)) if time_s is None else np.asarray(time_s, np.float64)[faces.image],
         actor=np.where(tracked, faces.track, own_actor).astype(np.int32),
         coefficients=np.concatenate([faces.expression, np.zeros((len(faces), 1), np.float32)], 1),
-        rotation=camera.quaternion_from_rotation(rotation),
-        translation=camera.to_gltf(position),
+        rotation=matrix_to_quaternion(heads.rotation).astype(np.float32),
+        translation=heads.translation.astype(np.float32),
         footage=Footage(int(size[0]), int(size[1]), float(focal_px)),
     )
-
-
-def _rotation_to_ray(position: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the smallest rotations (N, 3, 3) from the optical axis (0, 0, 1) to the directions of positions (N, 3).
-
-    All positions have z > 0, because everybody stands in front of the camera.
-    """
-    length = np.maximum(np.linalg.norm(position, axis=1, keepdims=True), 1e-9)
-    x, y, z = (position / length).astype(np.float64).T
-    k = 1 / (1 + z)
-    rows = [[1 - x * x * k, -x * y * k, x], [-x * y * k, 1 - y * y * k, y], [-x, -y, z]]
-    return np.stack([np.stack(row, -1) for row in rows], -2)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.animation.checkpoint import (
     ClipDetections,
     checkpoint_folder,
@@ -40,6 +40,7 @@ from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
 from mfn.video.tracking.clip_tracker import track_clip
 from mfn.video.tracking.looks import LooksOfClip
 from mfn.video.writer import require_pyav
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.files import make_folder
 from retarget.performance.calibrate import apply_calibration, calibrate
 from retarget.rig.rig import Rig

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.animation.preview_window import PreviewWindow
 from mfn.inference.predictor import Predictor
 from mfn.video.tracking.online_tracker import Tracker
 from mfn.video.webcam import NewestFrame, is_camera, open_source
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.suggest import did_you_mean
 from retarget.performance.calibrate import StreamCalibration
 from retarget.performance.stream import PROGRAMS, avatar_for, open_sender

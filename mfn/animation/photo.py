@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.animation.options import AnimateOptions, AnimateResult, Hooks
 from mfn.animation.output import WriteOptions, write_take
 from mfn.animation.people.choose import choose_people, neutral_calibration, read_neutral, write_people_sheet
 from mfn.animation.people.looks import people_of_image, personal_rigs
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.files import make_folder
 from retarget.io.images import Image, read_image
 from retarget.performance.calibrate import apply_calibration

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.animation.output import PURPOSES, WriteOptions, write_take
 from mfn.cli.detect import faces_json
 from mfn.cli.main import PROGRAM
@@ -21,6 +21,7 @@ from mfn.structures.head_model import HeadModel
 from mfn.structures.metrics import landmark_nme, match_faces
 from mfn.synthesis.captions import stack_with_captions
 from mfn.synthesis.group_photo import make_group_photo
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.command_line import EXIT_DONE, whole_number
 from retarget.io.files import atomic_write, make_folder
 from retarget.io.images import read_image, write_image

@@ -1,4 +1,4 @@
-"""The weak-perspective camera, head rotations, and every change of axes.
+"""The weak-perspective camera and head rotations. `retarget.geometry.weak_perspective` places heads in a scene.
 
 This is the only place in `mfn` where signs and axes are written down. The module itself needs NumPy only.
 
@@ -10,15 +10,12 @@ A face that looks straight into the camera has R = `FRONTAL`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.geometry.rotations import OPENCV_TO_GLTF, matrix_to_quaternion, rotation_about
-
-if TYPE_CHECKING:
-    from mfn.structures.faces import Faces
+from retarget.geometry.rotations import OPENCV_TO_GLTF, rotation_about
 
 Floats = NDArray[np.floating[Any]]
 Array = Any
@@ -99,35 +96,3 @@ def mirror_center(center: Floats, width: Floats | float) -> Floats:
     out = np.array(center, copy=True)
     out[..., 0] = width - out[..., 0]
     return out
-
-
-def translation(faces: Faces, focal_px: float, size: tuple[float, float] | None = None) -> NDArray[np.float32]:
-    """Place the heads before a pinhole camera.
-
-    Args:
-        faces: N faces.
-        focal_px: Focal length in px.
-        size: Width and height of the picture in px; the optical axis meets its middle. None: the axis meets pixel (0, 0).
-
-    Returns:
-        (N, 3) positions of the heads' origins in meters, camera frame, with depth = focal_px / scale.
-    """
-    depth = focal_px / np.maximum(faces.scale, 1e-6)
-    middle = np.zeros(2, np.float32) if size is None else np.asarray(size, np.float32) / 2
-    offset = (faces.center - middle) / focal_px
-    return np.concatenate([offset * depth[:, None], depth[:, None]], 1).astype(np.float32)
-
-
-def to_gltf(vectors: Floats) -> Floats:
-    """Convert vectors (..., 3) from the camera frame to the glTF frame (x right, y up, z towards the viewer), or back."""
-    return np.asarray(np.asarray(vectors) * np.diagonal(FRONTAL))
-
-
-def rotation_to_gltf(rotation: Floats) -> Floats:
-    """Convert rotations (..., 3, 3) from head-to-camera to head-to-glTF-scene. A frontal face becomes the identity."""
-    return np.asarray(FRONTAL @ np.asarray(rotation))
-
-
-def quaternion_from_rotation(rotation: Floats) -> NDArray[np.float32]:
-    """Convert rotations (..., 3, 3) to unit quaternions (..., 4), x y z w with w >= 0."""
-    return np.asarray(matrix_to_quaternion(rotation), np.float32)

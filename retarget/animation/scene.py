@@ -79,7 +79,7 @@ def write_scene(
         path: The .glb or .gltf file to write; .fbx or .blend where Blender is installed.
         width: Width of the picture in px, for the camera. None: as the take states it, else 1280.
         height: Height of the picture in px. None: as the take states it, else 720.
-        focal_px: Focal length in px. None: as the take states it, else the longer side of the picture.
+        focal_px: Focal length in px. None: as the take states it, else 1.2 times the longer side of the picture.
         tolerance: As in `SceneOptions`, which has more options for `write_scene_file`.
 
     Raises:

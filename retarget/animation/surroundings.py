@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.geometry.rotations import affine_matrix, matrix_to_quaternion
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.gltf.document import Document, Glb, add
 from retarget.performance.take import Footage
 from retarget.rig.rig import Rig
@@ -55,7 +56,7 @@ def camera_of_footage(
     default = (footage.width or 0, footage.height or 0) if known else _DEFAULT_SIZE_PX
     width, height = default[0] if width is None else width, default[1] if height is None else height
     if focal_px is None:
-        focal_px = float(max(width, height))
+        focal_px = default_focal_px(width, height)
         if footage.focal_px is not None:
             focal_px = footage.focal_px * (width / footage.width if footage.width else 1)
     return Camera(width, height, focal_px)

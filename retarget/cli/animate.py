@@ -13,10 +13,10 @@ from retarget.cli.options import (
     add_rig_options,
     add_take,
     avatar_paths,
-    camera_of,
     find_footage,
     load_characters,
     output_path,
+    read_take_and_camera,
 )
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser
@@ -31,11 +31,10 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     options = _parser(verb).parse_args(arguments)
     from retarget.animation.scene import SceneOptions, check_output, write_scene_files
     from retarget.animation.vrma import SUFFIX, write_vrma
-    from retarget.performance.files import read_take
 
     with Progress(options.quiet) as progress:
         progress.stage(f"reading {options.take}")
-        take = read_take(options.take)
+        take, camera = read_take_and_camera(options)
         paths = avatar_paths(options)
         out = output_path(options.out, Path(options.take).with_suffix(".glb"), options.take, *paths)
         if out.suffix.lower() == SUFFIX:
@@ -44,7 +43,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
             check_output(out)
             rigs = load_characters(paths, options, progress.note)
             settings = SceneOptions(
-                camera=camera_of(options, take.footage),
+                camera=camera,
                 footage_file=find_footage(options, take.footage),
                 fps=options.fps,
                 tolerance=options.tolerance,

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from retarget.io.command_line import number_in, whole_number
 from retarget.io.files import check_file, same_file
@@ -15,7 +15,7 @@ from retarget.rig.names.response import AREA_NAMES, parse_strength
 
 if TYPE_CHECKING:
     from retarget.animation.surroundings import Camera
-    from retarget.performance.take import Footage
+    from retarget.performance.take import Footage, Take
     from retarget.rig.rig import Rig
 
 _MAX_SIDE_PX = 1 << 15
@@ -62,7 +62,7 @@ def add_picture(parser: argparse.ArgumentParser) -> None:
         text = f"{name} of the picture that the take was made from, px (default: that of the take, else {side})"
         parser.add_argument(f"--{name}", type=whole_number(1, _MAX_SIDE_PX), metavar="PX", help=text)
     focal = number_in(0, _MAX_FOCAL_PX, above=True)
-    text = "focal length of the camera in px, if you know it (default: that of the take, else the longer side of the picture)"
+    text = "focal length of the camera in px, if you know it (default: that of the take, else 1.2 times the longer side)"
     parser.add_argument("--focal", type=focal, metavar="PX", help=text)
     parser.add_argument("--focal-px", type=focal, dest="focal", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
@@ -83,6 +83,31 @@ def camera_of(options: argparse.Namespace, footage: Footage, background: tuple[i
     if max(footage.width or 0, footage.height or 0) > _MAX_SIDE_PX:
         footage = replace(footage, width=None, height=None)
     return camera_of_footage(footage, width, height, options.focal)
+
+
+class TakeAndCamera(NamedTuple):
+    """A take, and the camera that saw it."""
+
+    take: Take
+    camera: Camera
+
+
+def read_take_and_camera(options: argparse.Namespace, background: tuple[int, ...] | None = None) -> TakeAndCamera:
+    """Read the take, and return it with the camera of `camera_of`.
+
+    Args:
+        options: The options of `add_take` and `add_picture`.
+        background: See `camera_of`.
+
+    --focal is in px of the camera's picture. It also places the faces of a `.faces.json` file, in px of its own picture.
+    """
+    from retarget.performance.files import read_take
+
+    take = read_take(options.take)
+    camera = camera_of(options, take.footage, background)
+    if options.focal is not None and Path(options.take).suffix.lower() in (".json", ".jsonl"):
+        take = read_take(options.take, focal_px=options.focal * (take.footage.width or camera.width) / camera.width)
+    return TakeAndCamera(take, camera)
 
 
 def find_footage(options: argparse.Namespace, footage: Footage) -> Path | None:

@@ -13,9 +13,9 @@ from retarget.cli.options import (
     add_rig_options,
     add_take,
     avatar_paths,
-    camera_of,
     load_characters,
     output_path,
+    read_take_and_camera,
 )
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
@@ -32,7 +32,6 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     import numpy as np
 
     from retarget.io.images import read_image, write_image
-    from retarget.performance.files import read_take
     from retarget.render.scene import render_scene
 
     paths = avatar_paths(options)
@@ -40,12 +39,12 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     out = output_path(options.out, _default_output(Path(options.take)), *inputs)
     with Progress(options.quiet) as progress:
         progress.stage(f"reading {options.take}")
-        take, rigs = read_take(options.take), load_characters(paths, options, progress.note)
+        background = read_image(options.background) if options.background else None
+        take, camera = read_take_and_camera(options, None if background is None else background.shape)
+        rigs = load_characters(paths, options, progress.note)
         if len(take):
             wanted_s = take.time_s.min() + options.time
             take = take[take.time_s == take.time_s[np.abs(take.time_s - wanted_s).argmin()]]
-        background = read_image(options.background) if options.background else None
-        camera = camera_of(options, take.footage, None if background is None else background.shape)
         progress.stage(f"drawing {out}")
         image = render_scene(take, rigs, *camera, background, options.whole_body)
         write_image(out, image)

@@ -113,10 +113,12 @@ def rotation_about(axis: Axis, angle: ArrayLike) -> Floats:
 
 
 def rotation_between(start: Floats, end: Floats) -> NDArray[np.float64]:
-    """Return the shortest rotation (3, 3) from one unit vector (3,) to another, which is not its opposite."""
-    axis, cosine = np.cross(start, end), float(start @ end)
-    skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]], np.float64)
-    return np.asarray(np.eye(3) + skew + skew @ skew / (1 + cosine), np.float64)
+    """Return the shortest rotations (..., 3, 3) from unit vectors (..., 3) to others, which are not their opposites."""
+    cosine = np.asarray((start * end).sum(-1), np.float64)
+    x, y, z = np.moveaxis(np.cross(start, end).astype(np.float64), -1, 0)
+    zero = np.zeros_like(x)
+    skew = np.stack([np.stack(row, -1) for row in ([zero, -z, y], [z, zero, -x], [-y, x, zero])], -2)
+    return np.asarray(np.eye(3) + skew + skew @ skew / (1 + cosine)[..., None, None], np.float64)
 
 
 def scale_rotation(rotation: ArrayLike, fraction: float) -> NDArray[np.float64]:

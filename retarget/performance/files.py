@@ -20,13 +20,16 @@ READ_SUFFIXES = (".npz", ".csv", ".json", ".jsonl", ".txt")
 WRITE_SUFFIXES = (".npz", ".csv", ".jsonl", ".txt")
 
 
-def read_take(path: str | os.PathLike[str], code_rate: float | None = None) -> Take:
+def read_take(path: str | os.PathLike[str], code_rate: float | None = None, focal_px: float | None = None) -> Take:
     """Read a take from a file.
 
     Args:
         path: A .npz (`Take.save`), .csv (Live Link Face), .json or .jsonl (see `json_reader`) or .txt file
             (iFacialMocap). A file with another suffix is read as .npz if it is an archive.
         code_rate: Frames a second of the time codes of a .csv file. None: found from the file.
+        focal_px: Focal length of the camera of a .json or .jsonl file, px of its picture; it places the faces that
+            `mfn detect` wrote. None: as the file states it, else 1.2 times the longer side of the picture. In other files
+            people have their places.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -36,7 +39,7 @@ def read_take(path: str | os.PathLike[str], code_rate: float | None = None) -> T
     if suffix == ".csv":
         return read_csv(path, code_rate=code_rate)
     if suffix in (".json", ".jsonl"):
-        return read_json(path)
+        return read_json(path, focal_px=focal_px)
     if suffix == ".txt":
         check_file(path, "iFacialMocap samples, one a line")
         try:

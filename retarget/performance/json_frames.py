@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.geometry.rotations import OPENCV_TO_GLTF, matrix_to_quaternion, nearest_rotation, rotation_between
+from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
+from retarget.geometry.weak_perspective import default_focal_px, place_heads
 
 Json = dict[str, Any]
 
@@ -100,8 +101,12 @@ def coefficients_of(face: Json, names: list[str] | None) -> NDArray[np.float64] 
     return (total / np.maximum(count, 1)).clip(0, 1) if count.any() else None
 
 
-def pose_of(face: Json) -> Pose:
+def pose_of(face: Json, focal_px: float | None = None) -> Pose:
     """Return the pose of a face in the axes of `Take`, as far as the file has it.
+
+    Args:
+        face: One face of a frame.
+        focal_px: Focal length of the camera, px. None: `default_focal_px`. It places faces of a weak-perspective pose.
 
     MediaPipe's matrices are in centimeters and ARKit's transforms in meters; both already have the axes of `Take`.
     Faces of `mfn detect` have a weak-perspective pose: see `_weak_perspective_pose`.
@@ -114,22 +119,20 @@ def pose_of(face: Json) -> Pose:
             matrix = matrix if is_row_major else matrix.T
             return Pose(matrix_to_quaternion(nearest_rotation(matrix)), matrix[:3, 3] * unit_m)
     if {"rotation", "scale", "center", "size"} <= set(face):
-        return _weak_perspective_pose(face)
+        return _weak_perspective_pose(face, focal_px)
     rotation = _numbers(face["rotation"], 4) if "rotation" in face else None
     return Pose(rotation, _numbers(face["translation"], 3) if "translation" in face else None)
 
 
-def _weak_perspective_pose(face: Json) -> Pose:
-    """The pose of a face that `mfn detect` wrote: scale in px per meter, center in px, rotation to a camera with y down.
-
-    The focal length is taken as the longer side of the picture. A weak-perspective rotation is relative to the ray
-    from the camera to the face, so it is turned from the optical axis to that ray.
-    """
+def _weak_perspective_pose(face: Json, focal_px: float | None) -> Pose:
+    """Place a face that `mfn detect` wrote: scale in px per meter, center in px, rotation to a camera with y down."""
     size, center, scale = _numbers(face["size"], 2), _numbers(face["center"], 2), _numbers(face["scale"], 1)
-    place = np.append((center - size / 2) * (1, -1), -size.max()) / max(float(scale[0]), 1e-6)
-    to_ray = rotation_between(np.array([0.0, 0.0, -1.0]), place / np.linalg.norm(place))
-    turn = to_ray @ OPENCV_TO_GLTF @ _numbers(face["rotation"], 9).reshape(3, 3)
-    return Pose(matrix_to_quaternion(nearest_rotation(turn)), place)
+    focal_px = default_focal_px(*size) if focal_px is None else focal_px
+    if not focal_px > 0:
+        raise ValueError(f"a picture of {size[0]:g} x {size[1]:g} px")
+    rotation = nearest_rotation(_numbers(face["rotation"], 9).reshape(3, 3))
+    head = place_heads(rotation, scale[0], center, size, focal_px)
+    return Pose(matrix_to_quaternion(head.rotation), head.translation)
 
 
 def number_of(value: Any) -> float:

@@ -49,12 +49,13 @@ class FacesDocument:
     arrays: dict[str, NDArray[Any]]
 
 
-def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
+def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float | None = None) -> Take:
     """Read a take from a .json or .jsonl file.
 
     Args:
         path: The file.
         fps: Frames a second, for files that state neither times nor a rate.
+        focal_px: Focal length of the camera, px of the file's picture. None: as the file states it, else `default_focal_px`.
 
     Returns:
         The take. People whose position is not in the file stand side by side, one meter in front of the camera.
@@ -69,12 +70,13 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
         if not text.strip() and Path(path).suffix.lower() == ".jsonl":
             return Take.empty()
         data = _parse(text)
+        footage = _footage(data, focal_px)
         if isinstance(data, dict) and set(_FACES_FORMAT_KEYS) <= set(data) and not data["faces"]:
-            return replace(Take.empty(), footage=_footage(data))  # `mfn detect` found no face
-        samples = list(_samples(data, fps))
+            return replace(Take.empty(), footage=footage)  # `mfn detect` found no face
+        samples = list(_samples(data, fps, footage.focal_px))
         if not samples and data:
             raise ValueError("no face in it has one of ARKit's 52 coefficients (such as jawOpen)")
-        return replace(_to_take(samples), footage=_footage(data))
+        return replace(_to_take(samples), footage=footage)
     except ValueError as error:
         raise ValueError(f"{path}: not a take as JSON ({' '.join(str(error).split())[:200]})") from None
     except RecursionError:
@@ -85,11 +87,11 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0) -> Take:
         ) from None
 
 
-def _footage(data: Any) -> Footage:
+def _footage(data: Any, focal_px: float | None) -> Footage:
     """The footage that a file states: "footage" in our JSON lines, the picture of a `.faces.json` file, or a rate."""
     first = data[0] if isinstance(data, list) and data else data
     if not isinstance(first, dict):
-        return Footage()
+        return Footage(focal_px=focal_px)
     stated = first.get("footage")
     if not isinstance(stated, dict):
         rate = next((first[key] for key in _RATE_KEYS if key in first), None)
@@ -98,6 +100,7 @@ def _footage(data: Any) -> Footage:
     found = {key: stated[key] for key, kind in kinds.items() if isinstance(stated.get(key), kind)}
     known = {key: value for key, value in found.items() if not isinstance(value, bool) and 0 < value < MAX_NUMBER}
     name = stated.get("name")
+    known |= {} if focal_px is None else {"focal_px": focal_px}
     return Footage(**known, name=name if isinstance(name, str) else None)
 
 
@@ -164,7 +167,7 @@ class _Sample(NamedTuple):
     translation: NDArray[np.float64] | None
 
 
-def _samples(data: Any, fps: float) -> Iterator[_Sample]:
+def _samples(data: Any, fps: float, focal_px: float | None) -> Iterator[_Sample]:
     """Every face of the file that has at least one of ARKit's coefficients."""
     names: list[str] | None = None
     if isinstance(data, dict):
@@ -187,7 +190,7 @@ def _samples(data: Any, fps: float) -> Iterator[_Sample]:
             coefficients = coefficients_of(face, names)
             if coefficients is not None:
                 actor = int(number_of(face.get("actor", frame.get("actor", index))))
-                pose = pose_of(face)
+                pose = pose_of(face, focal_px)
                 yield _Sample(time_s, actor, coefficients, pose.rotation, pose.translation)
 
 

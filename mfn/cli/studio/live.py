@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.animation.live import LiveStatistics
 from mfn.animation.preview_window import draw_people
 from mfn.cli.studio.models import Models
@@ -19,6 +19,7 @@ from mfn.cli.studio.toast import with_toast
 from mfn.inference.model_zoo import LIVE_MODEL
 from mfn.inference.predictor import Predictor
 from mfn.video.tracking.online_tracker import Tracker
+from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.image_decoder import check_image_size, image_size
 from retarget.io.images import Image, decode_image
 from retarget.performance.calibrate import StreamCalibration

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from mfn.animation.bridge import default_focal_px, faces_to_take
+from mfn.animation.bridge import faces_to_take
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
+from retarget.geometry.weak_perspective import default_focal_px
 
 SIZE = (1280, 720)
 

@@ -101,32 +101,3 @@ def test_two_mirrors_are_the_identity_and_one_mirrors_the_projection():
     )
     assert np.allclose(other[..., 0], width - picture[..., 0])
     assert np.allclose(other[..., 1:], picture[..., 1:])
-
-
-def test_translation_of_a_hand_computed_case():
-    faces = one_face(camera.FRONTAL, scale=500.0, center=(150.0, 60.0))
-    assert np.allclose(camera.translation(faces, 1000.0, (100, 120)), [[0.2, 0.0, 2.0]])
-    assert np.allclose(camera.translation(faces, 1000.0), [[0.3, 0.12, 2.0]])
-    assert camera.translation(faces[np.zeros(1, bool)], 1000.0, (100, 120)).shape == (0, 3)
-
-
-def test_gltf_frame():
-    assert np.allclose(camera.to_gltf(np.array([1.0, 2, 3])), [1, -2, -3])
-    assert np.allclose(camera.rotation_to_gltf(camera.FRONTAL), np.eye(3))
-
-
-def test_quaternion_matches_rotation():
-    rotation = random_rotations(50)
-    rotation[0], rotation[1], rotation[2] = np.diag([1, -1, -1]), np.diag([-1, 1, -1]), np.diag([-1, -1, 1])
-    x, y, z, w = camera.quaternion_from_rotation(rotation).astype(np.float64).T
-    back = np.stack(
-        [
-            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], -1),
-            np.stack([2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], -1),
-            np.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], -1),
-        ],
-        -2,
-    )
-    assert np.allclose(back, rotation, atol=1e-5)
-    assert (w >= 0).all()
-    assert camera.quaternion_from_rotation(np.zeros((0, 3, 3))).shape == (0, 4)

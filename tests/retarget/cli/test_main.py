@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from retarget.cli import main
+from retarget.cli.animate import _parser
+from retarget.cli.options import read_take_and_camera
 from retarget.cli.program import PROGRAM
 from retarget.gltf.document import read_glb, write_glb
 from retarget.io.images import read_image, write_image
@@ -197,6 +199,19 @@ def test_focal_is_the_cameras(take_path, face_path, tmp_path):
         assert main(["animate", str(take_path), str(face_path), option, "900", "--height", "600"]) == 0
         fields.append(read_glb(tmp_path / "take.glb").document["cameras"][0]["perspective"]["yfov"])
     assert fields == [pytest.approx(2 * np.arctan(300 / 900))] * 2
+
+
+@pytest.mark.parametrize("options", [[], ["--focal", "300"], ["--focal", "150", "--width", "32", "--height", "24"]])
+def test_the_focal_length_also_places_the_faces(face_path, tmp_path, options):
+    """So that the camera shows each character where the face was, with whatever focal length and size."""
+    face = {"rotation": [1, 0, 0, 0, -1, 0, 0, 0, -1], "scale": 20.0, "center": [56, 12], "expression": {"jawOpen": 0.4}}
+    take = tmp_path / "a.faces.json"
+    take.write_text(json.dumps({"width": 64, "height": 48, "faces": [face]}), encoding="utf-8")
+    read, camera = read_take_and_camera(_parser("animate").parse_args([str(take), str(face_path), *options]))
+    x, y, z = read.translation[0]
+    shown = np.array([camera.width / 2 - camera.focal_px * x / z, camera.height / 2 + camera.focal_px * y / z])
+    np.testing.assert_allclose(shown * 64 / camera.width, [56, 12], rtol=1e-5)
+    assert -z == pytest.approx((300 if options else 1.2 * 64) / 20)
 
 
 @pytest.mark.parametrize("verb", PROGRAM.verbs)

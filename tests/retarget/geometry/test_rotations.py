@@ -89,6 +89,8 @@ def test_rotation_between_turns_one_vector_to_the_other() -> None:
     turn = rotation_between(start, end)
     np.testing.assert_allclose(turn @ start, end, atol=1e-12)
     assert np.linalg.norm(matrix_to_rotation_vector(turn)) == pytest.approx(np.arccos(start @ end))
+    np.testing.assert_allclose(rotation_between(start, np.stack([end, start])), [turn, np.eye(3)], atol=1e-12)
+    assert rotation_between(start, np.zeros((0, 3))).shape == (0, 3, 3)
 
 
 def test_rotation_about_a_point_keeps_the_point() -> None:

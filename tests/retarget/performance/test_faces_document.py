@@ -48,9 +48,25 @@ def test_no_faces_keep_the_size_of_the_identity():
 def test_it_is_a_take_too(tmp_path):
     (tmp_path / "a.faces.json").write_text(make_text(), encoding="utf-8")
     take = read_take(tmp_path / "a.faces.json")
-    np.testing.assert_allclose(take.translation, [[0, 0, -640 / 200]] * 2, atol=1e-6)
+    np.testing.assert_allclose(take.translation, [[0, 0, -1.2 * 640 / 200]] * 2, atol=1e-6)
     np.testing.assert_allclose(np.abs(take.rotation), [[0, 0, 0, 1]] * 2, atol=1e-6)
     assert take.coefficients[0, 50] == pytest.approx(0.5) and take.actor.tolist() == [0, 1]
+    far = read_take(tmp_path / "a.faces.json", focal_px=3000)
+    np.testing.assert_allclose(far.translation, [[0, 0, -15]] * 2, atol=1e-6)
+    assert far.footage.focal_px == 3000 and read_take(tmp_path / "a.faces.json").footage.focal_px is None
+
+
+def test_both_packages_place_a_face_alike(tmp_path):
+    """The take that `mfn` makes of faces is the one that `retarget` reads from their file."""
+    faces_to_take = pytest.importorskip("mfn.animation.bridge").faces_to_take
+    faces = pytest.importorskip("mfn.structures.faces").Faces(**parse_faces_document(make_text()).arrays)
+    faces = faces.replace(center=np.array([[20.0, 400.0], [600.0, 30.0]]))
+    written = {"width": 640, "height": 480, **json.loads(faces.to_json())}
+    (tmp_path / "a.faces.json").write_text(json.dumps(written), encoding="utf-8")
+    for focal_px in (None, 900.0):
+        read, made = read_take(tmp_path / "a.faces.json", focal_px=focal_px), faces_to_take(faces, (640, 480), focal_px)
+        np.testing.assert_allclose(read.translation, made.translation, rtol=1e-5)
+        np.testing.assert_allclose(read.rotation, made.rotation, atol=1e-5)
 
 
 def test_a_picture_without_faces_is_an_empty_take(tmp_path):

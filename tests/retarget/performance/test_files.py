@@ -220,7 +220,7 @@ def test_faces_of_a_picture(tmp_path):
     up = np.diag([1.0, -1, -1]).tolist()  # straight into the camera
     faces = [{"score": 0.9, "rotation": up, "scale": 1000.0, "center": [x, 260], "expression": {"jawOpen": 0.5}} for x in (640, 840)]
     take = read_take(wrote(tmp_path, {"picture": "a.jpg", "width": 1280, "height": 720, "faces": faces}))
-    np.testing.assert_allclose(take.translation, [[0, 0.1, -1.28], [0.2, 0.1, -1.28]], rtol=1e-6)
+    np.testing.assert_allclose(take.translation, [[0, 0.1, -1.536], [0.2, 0.1, -1.536]], rtol=1e-6)
     directions = quaternion_to_matrix(take.rotation)[:, :, 2]  # towards the camera, from wherever they stand
     np.testing.assert_allclose(directions, -take.translation / np.linalg.norm(take.translation, axis=1, keepdims=True), atol=1e-6)
     assert take.actor.tolist() == [0, 1] and take.coefficients[:, JAW].tolist() == [0.5, 0.5]

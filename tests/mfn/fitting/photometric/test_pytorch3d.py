@@ -15,10 +15,16 @@ from mfn.fitting.fitter import FitResult  # noqa: E402
 from mfn.fitting.gauss_newton import rotation_from_vector  # noqa: E402
 from mfn.fitting.photometric import PhotometricOptions, rasterize_numpy, rasterize_pytorch3d, refine  # noqa: E402
 from mfn.fitting.photometric.mesh_prior import uneven_movement  # noqa: E402
-from mfn.structures.camera import FRONTAL, project, quaternion_from_rotation, rotation_from_euler, translation  # noqa: E402
+from mfn.structures.camera import FRONTAL, project, rotation_from_euler  # noqa: E402
 from mfn.structures.cells import rotation_from_rows  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from retarget.geometry.rotations import quaternion_to_matrix, rotation_about, rotation_vector_to_matrix  # noqa: E402
+from retarget.geometry.rotations import (  # noqa: E402
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+    rotation_about,
+    rotation_vector_to_matrix,
+)
+from retarget.geometry.weak_perspective import place_heads  # noqa: E402
 from tests.helpers.faces import random_faces  # noqa: E402
 from tests.helpers.meshes import sphere  # noqa: E402
 
@@ -38,7 +44,7 @@ def test_rotation_vectors() -> None:
 def test_quaternions() -> None:
     """Theirs have the real part first."""
     rotation = transforms.random_rotations(30)
-    ours = quaternion_from_rotation(rotation.numpy())
+    ours = matrix_to_quaternion(rotation.numpy())
     theirs = transforms.standardize_quaternion(transforms.matrix_to_quaternion(rotation)).numpy()
     assert np.allclose(ours, theirs[:, [1, 2, 3, 0]], atol=1e-5)
     assert np.allclose(quaternion_to_matrix(ours), rotation, atol=1e-5)
@@ -75,10 +81,11 @@ def test_weak_perspective_is_an_orthographic_camera() -> None:
     assert np.allclose(ours, theirs, atol=0.05)
 
 
-def test_translation_places_heads_before_a_pinhole_camera() -> None:
+def test_heads_stand_before_a_pinhole_camera() -> None:
     """A head's origin appears where the faces have their center."""
     faces = random_faces(4)
-    place = torch.from_numpy(translation(faces, 900.0, (640.0, 480.0)))
+    heads = place_heads(faces.rotation, faces.scale, faces.center, (640.0, 480.0), 900.0)
+    place = torch.from_numpy(heads.translation * np.diagonal(FRONTAL)).float()
     size = torch.tensor([[480.0, 640.0]])
     camera = PerspectiveCameras(
         focal_length=900.0, principal_point=((320.0, 240.0),), R=TO_PYTORCH3D[None], T=torch.zeros(1, 3), in_ndc=False, image_size=size
