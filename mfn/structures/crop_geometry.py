@@ -1,7 +1,7 @@
 """The square crops that the networks of one face or eye read: where they lie in the picture, and how they are cut out.
 
 SFN reads crops of CROP_SIZE px around boxes. The face reader reads smaller crops in which the faces stand upright. The eye reader reads
-crops of single eyes: the left eye upright, the right one mirrored so that it looks like a left one.
+crops of single eyes: the left eye upright, the right one mirrored so that it looks like a left one. `face_tile` is a crop for people.
 Letters: N boxes or faces, E = 2 N eyes, left and right of each face, S = `CROP_SIZE`.
 """
 
@@ -35,6 +35,7 @@ EYE_COLUMNS = np.array([[EXPRESSION_NAMES.index(shape + side) for shape in EYE_S
 _CORNERS = ((42, 45), (36, 39))  # of the left and the right eye, among the 68 landmarks
 _MIN_GAIN = 0.6  # crops that shrink the picture more than this are shrunk by area first
 _OVERSAMPLE = 1.2
+_TILE_MARGIN = 0.35  # of the box, on each side of a tile
 
 
 def crop_windows(boxes: NDArray[Any]) -> NDArray[np.float32]:
@@ -238,3 +239,39 @@ def eye_frames(faces: Faces, model: HeadModel, size_px: int = EYE_CROP_PX, shown
     return EyeFrames(
         np.stack(matrices, 1).reshape(-1, 2, 3), np.stack(directions, 1).reshape(-1, 3).astype(np.float32), np.repeat(side_px, 2)
     )
+
+
+def face_tile(picture: NDArray[np.uint8], box: NDArray[Any], side_px: int) -> NDArray[np.uint8]:
+    """Return a square picture of a face with some space around it, for people to look at.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        box: (4,) the face's box, px.
+        side_px: Side of the square.
+
+    Returns:
+        (side_px, side_px, 3). What lies outside the picture is gray, so that a face at its border keeps its form.
+    """
+    import cv2
+
+    side = float(max(box[2] - box[0], box[3] - box[1], 2)) * (1 + 2 * _TILE_MARGIN)
+    corner = (box[:2] + box[2:]) / 2 - side / 2
+    factor = side_px / side
+    if factor < 0.5:  # a plain warp would alias: the part is scaled down by area first
+        low = np.clip(np.floor(corner), 0, None).astype(int)
+        high = np.clip(np.ceil(corner + side), 0, None).astype(int)
+        part = picture[low[1] : high[1], low[0] : high[0]]
+        if part.size:
+            inner = np.maximum(np.rint(np.array(part.shape[1::-1]) * 1.5 * factor), 1).astype(int)
+            gain = inner / part.shape[1::-1]
+            picture = np.asarray(cv2.resize(part, inner.tolist(), interpolation=cv2.INTER_AREA), np.uint8)
+            return _warp_tile(picture, (corner - low) * gain, factor / gain, side_px)
+    return _warp_tile(picture, corner, np.full(2, factor), side_px)
+
+
+def _warp_tile(picture: NDArray[np.uint8], corner: NDArray[Any], factor: NDArray[Any], side_px: int) -> NDArray[np.uint8]:
+    """Return the square whose upper left corner lies at `corner` (2,) px, scaled by `factor` (2,)."""
+    import cv2
+
+    matrix = np.array([[factor[0], 0, -factor[0] * corner[0]], [0, factor[1], -factor[1] * corner[1]]], np.float64)
+    return np.asarray(cv2.warpAffine(picture, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128)), np.uint8)

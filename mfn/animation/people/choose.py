@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mfn.animation.bridge import faces_to_take
 from mfn.inference.predictor import Predictor
+from mfn.structures.crop_geometry import face_tile
 from mfn.structures.faces import Faces
 from mfn.video.reader import read_frames
 from mfn.video.tracking.linear_assignment import linear_assignment
@@ -19,7 +20,6 @@ from retarget.io.images import Image, read_image, write_image
 from retarget.performance.calibrate import Calibration, calibration_from_neutral
 
 _TILE_PX, _TILES = 112, 6
-_MARGIN = 0.35  # of the height of a face, on each side
 _LABEL_PX = 64
 
 
@@ -135,7 +135,7 @@ def write_people_sheet(path: Path, frames: dict[int, Image], faces: Faces) -> No
         own = faces[faces.track == track]
         label = np.full((_TILE_PX, _LABEL_PX, 3), 255, np.uint8)
         cv2.putText(label, str(track), (8, _TILE_PX // 2 + 12), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (0, 0, 0), 2, cv2.LINE_AA)
-        tiles = [_crop(frames[int(own.image[i])], own.box[i]) for i in _spread(len(own)) if int(own.image[i]) in frames]
+        tiles = [face_tile(frames[int(own.image[i])], own.box[i], _TILE_PX) for i in _spread(len(own)) if int(own.image[i]) in frames]
         blank = [np.full((_TILE_PX, _TILE_PX, 3), 255, np.uint8)] * (_TILES - len(tiles))
         rows.append(np.concatenate([label, *tiles, *blank], 1))
     write_image(path, np.concatenate(rows))
@@ -166,7 +166,7 @@ def portraits(source: str, faces: Faces, start_s: float, end_s: float | None) ->
     best = {int(track): int(np.argmax(np.where(faces.track == track, faces.scale, 0))) for track in np.unique(faces.track)}
     frames = _read_numbered(source, {int(faces.image[row]) for row in best.values()}, start_s, end_s)
     rows = {track: row for track, row in best.items() if int(faces.image[row]) in frames}
-    return {track: _crop(frames[int(faces.image[row])], faces.box[row]) for track, row in rows.items()}
+    return {track: face_tile(frames[int(faces.image[row])], faces.box[row], _TILE_PX) for track, row in rows.items()}
 
 
 def _read_numbered(source: str, wanted: set[int], start_s: float, end_s: float | None) -> dict[int, Image]:
@@ -183,15 +183,3 @@ def _read_numbered(source: str, wanted: set[int], start_s: float, end_s: float |
 def _spread(count: int) -> list[int]:
     """Return up to `_TILES` numbers below `count`, evenly spread."""
     return sorted({int(i) for i in (np.arange(_TILES) + 0.5) * count / _TILES})
-
-
-def _crop(image: Image, box: NDArray[np.float32]) -> Image:
-    """Cut the square around a face, and resize it to `_TILE_PX`."""
-    import cv2
-
-    half = float(box[3] - box[1]) * (0.5 + _MARGIN)
-    center = (box[:2] + box[2:]) / 2
-    height, width = image.shape[:2]
-    x1, y1 = (int(v) for v in np.clip(center - half, 0, (width - 1, height - 1)))
-    x2, y2 = (int(v) for v in np.clip(center + half, (x1 + 1, y1 + 1), (width, height)))
-    return np.asarray(cv2.resize(image[y1:y2, x1:x2], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA), np.uint8)

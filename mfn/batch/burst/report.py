@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.batch.burst.rank import PENALTIES, Appearance, Ranking
+from mfn.structures.crop_geometry import face_tile
 from retarget.io.images import Image, encode_jpeg
 
-CROP_PX = 112
-_MARGIN = 0.35  # of the box on each side of a crop
+_TILE_PX = 112
 _JPEG_QUALITY = 80
 _SHORT = {"eyes closed": "blink", "looks away": "away"}  # heads of the columns of the text table
 
@@ -144,29 +144,5 @@ def _cell(pixels: Image, boxes: NDArray[np.float32], person: Appearance) -> str:
         kind = "unknown" if person.unknown else ""
     unknown = f"unknown: {', '.join(person.unknown)}" if person.unknown else ""
     text = html.escape("; ".join(filter(None, (", ".join(person.problems), unknown))) or "fine")
-    data = base64.b64encode(encode_jpeg(crop_square(pixels, boxes[person.face]), _JPEG_QUALITY)).decode()
+    data = base64.b64encode(encode_jpeg(face_tile(pixels, boxes[person.face], _TILE_PX), _JPEG_QUALITY)).decode()
     return f'<td><img class="{kind}" src="data:image/jpeg;base64,{data}" alt="{text}"><small>{text}</small></td>'
-
-
-def crop_square(pixels: Image, box: NDArray[np.float32]) -> Image:
-    """Return a square crop (CROP_PX, CROP_PX, 3) around a box; what lies outside the picture is gray."""
-    import cv2
-
-    side = float(max(box[2] - box[0], box[3] - box[1], 2)) * (1 + 2 * _MARGIN)
-    corner = (box[:2] + box[2:]) / 2 - side / 2
-    factor = CROP_PX / side
-    if factor < 0.5:  # a plain warp would alias: the part is scaled down by area first
-        low = np.clip(np.floor(corner), 0, None).astype(int)
-        high = np.ceil(corner + side).astype(int)
-        part = pixels[low[1] : high[1], low[0] : high[0]]
-        small = cv2.resize(part, None, fx=1.5 * factor, fy=1.5 * factor, interpolation=cv2.INTER_AREA) if part.size else part
-        return _warp(np.asarray(small, np.uint8), (corner - low) * 1.5 * factor, 1 / 1.5) if small.size else _warp(pixels, corner, factor)
-    return _warp(pixels, corner, factor)
-
-
-def _warp(pixels: Image, corner: NDArray[Any], factor: float) -> Image:
-    """Return the square of CROP_PX whose upper left corner lies at `corner` px, scaled by `factor`."""
-    import cv2
-
-    matrix = np.array([[factor, 0, -factor * corner[0]], [0, factor, -factor * corner[1]]], np.float64)
-    return np.asarray(cv2.warpAffine(pixels, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128)), np.uint8)

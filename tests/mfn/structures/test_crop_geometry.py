@@ -9,6 +9,7 @@ from mfn.structures.crop_geometry import (
     crop_matrix,
     crop_windows,
     cut_crops,
+    face_tile,
     faces_from_crops,
     upright_frames,
 )
@@ -117,3 +118,24 @@ def test_crops_that_shrink_do_not_alias():
         and outside.shape == (2, 64, 64, 3)
         and cut_crops(picture, np.zeros((0, 2, 3)), 64).shape == (0, 64, 64, 3)
     )
+
+
+@pytest.mark.parametrize("size", [20, 400, 3000])
+def test_tiles_show_the_box_in_the_middle(size):
+    picture = np.zeros((size * 2, size * 2, 3), np.uint8)
+    picture[size // 2 : size + size // 2, size // 2 : size + size // 2] = 255
+    tile = face_tile(picture, np.array([size // 2, size // 2, size + size // 2, size + size // 2], np.float32), 112)
+    assert tile.shape == (112, 112, 3)
+    assert (tile > 127).all(-1).mean() == pytest.approx((1 / 1.7) ** 2, abs=0.03)
+    for far in (-9e3, 9e3):
+        assert (face_tile(picture, np.array([far, far, far + 1e3, far + 1e3], np.float32), 112) == 128).all()
+
+
+@pytest.mark.parametrize("size", [20, 400, 3000])
+def test_a_face_at_the_border_keeps_its_form(size):
+    """Half of it lies outside the picture: that half of the tile is gray, and the other half is not stretched."""
+    picture = np.zeros((size * 2, size * 2, 3), np.uint8)
+    picture[size // 2 : size + size // 2, : size // 2] = 255
+    tile = face_tile(picture, np.array([-size // 2, size // 2, size // 2, size + size // 2], np.float32), 112)
+    assert (tile[:, :50] == 128).all()
+    assert (tile > 200).all(-1).mean() == pytest.approx((1 / 1.7) ** 2 / 2, abs=0.02)

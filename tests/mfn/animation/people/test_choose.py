@@ -51,7 +51,8 @@ def test_the_sheet_has_a_row_for_each_person(tmp_path):
     write_people_sheet(tmp_path / "sheet.png", dict.fromkeys(range(10), picture), three_people())
     sheet = read_image(tmp_path / "sheet.png")
     rows = np.split(sheet, 3)
-    assert rows[2][:, 70:, 1].mean() > 100 and rows[0][40:70, 70:100].max() == 0 and (rows[0][:, :64] < 50).any()
+    assert rows[2][:, 70:, 1].mean() > 100 and rows[0][40:70, 100:130].max() == 0 and (rows[0][:, :64] < 50).any()
+    assert (rows[0][:, 64:90] == 128).all(), "what lies outside the picture is gray; the face is not stretched over it"
 
 
 def test_everybody_gets_the_neutral_face_that_is_most_like_theirs():

@@ -5,7 +5,7 @@ import pytest
 
 from mfn.batch.attributes.thresholds import Threshold, Thresholds
 from mfn.batch.burst.rank import PENALTIES, Shot, rank_shots
-from mfn.batch.burst.report import advice, crop_square, ranking_json, ranking_table, report_page
+from mfn.batch.burst.report import advice, ranking_json, ranking_table, report_page
 from tests.mfn.batch.burst.test_people import shot as faces_of
 
 THRESHOLDS = Thresholds(dict.fromkeys(("eyes_closed", "smile", "looking_at_camera"), Threshold(0.5, 10, 90, 0.8)), 0.2)
@@ -106,13 +106,3 @@ def test_the_page_is_one_file_with_a_crop_for_each_face(ranking):
 def test_names_are_escaped():
     page = report_page(rank_shots([make_shot("<b>.jpg"), make_shot("x")], THRESHOLDS), lambda s: np.zeros((9, 9, 3), np.uint8))
     assert "<b>" not in page and "&lt;b&gt;.jpg" in page
-
-
-@pytest.mark.parametrize("size", [20, 400, 3000])
-def test_crops_show_the_box_in_the_middle(size):
-    picture = np.zeros((size * 2, size * 2, 3), np.uint8)
-    picture[size // 2 : size + size // 2, size // 2 : size + size // 2] = 255
-    crop = crop_square(picture, np.array([size // 2, size // 2, size + size // 2, size + size // 2], np.float32))
-    assert crop.shape == (112, 112, 3)
-    assert (crop > 127).all(-1).mean() == pytest.approx((1 / 1.7) ** 2, abs=0.03)
-    assert (crop_square(picture, np.array([-9e3, -9e3, -8e3, -8e3], np.float32)) == 128).all()
