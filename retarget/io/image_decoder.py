@@ -221,7 +221,7 @@ def _to_rgb(pixels: NDArray[Any]) -> Image:
 
     if pixels.dtype != np.uint8:
         full = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "iu" else 1.0
-        pixels = cv2.convertScaleAbs(np.nan_to_num(pixels), alpha=255.0 / full)
+        pixels = cv2.convertScaleAbs(np.nan_to_num(pixels).clip(0, full), alpha=255.0 / full)  # it would take the absolute value
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.shape[2] in (2, 4):

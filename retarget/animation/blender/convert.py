@@ -58,7 +58,7 @@ def write_with_blender(glb: Glb, path: Path, tolerance: float, footage: Path | N
         footage: The picture or clip behind the characters.
 
     Raises:
-        ValueError: Blender is not installed or fails. The message is one line.
+        ValueError: Blender is not installed, fails, or takes longer than an hour. The message is one line.
     """
     command = require_blender(path)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,9 +68,13 @@ def write_with_blender(glb: Glb, path: Path, tolerance: float, footage: Path | N
         def run(target: Path) -> None:
             arguments = ["--", str(scene), str(target.resolve()), "--tolerance", str(tolerance)]
             arguments += [] if footage is None else ["--footage", str(footage.resolve())]
-            done = subprocess.run(
-                [*command, str(_SCRIPT), *arguments], capture_output=True, text=True, timeout=_MAX_SECONDS, check=False
-            )
+            try:
+                done = subprocess.run(
+                    [*command, str(_SCRIPT), *arguments], capture_output=True, text=True, timeout=_MAX_SECONDS, check=False
+                )
+            except subprocess.TimeoutExpired:
+                hint = "write a shorter part, or .glb, and import that in Blender"
+                raise ValueError(f"{path}: Blender did not write it within {_MAX_SECONDS} s ({hint})") from None
             if done.returncode or not target.stat().st_size:
                 lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
                 raise ValueError(f"{path}: Blender could not write it ({lines[-1][:200]})")

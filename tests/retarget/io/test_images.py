@@ -76,8 +76,8 @@ def test_16_bit_is_scaled(tmp_path, suffix, channels):
 
 
 def test_float_tiff_is_0_to_1(tmp_path):
-    (tmp_path / "a.tiff").write_bytes(encoded(".tiff", np.array([[0, 0.5, 1, 7]], np.float32)))
-    assert read_image(tmp_path / "a.tiff")[0, :, 0].tolist() == [0, 128, 255, 255]
+    (tmp_path / "a.tiff").write_bytes(encoded(".tiff", np.array([[0, 0.5, 1, 7, -0.5, -7]], np.float32)))
+    assert read_image(tmp_path / "a.tiff")[0, :, 0].tolist() == [0, 128, 255, 255, 0, 0]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])

@@ -149,6 +149,16 @@ def test_a_failing_blender_leaves_nothing(take, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_blender_that_hangs_is_one_line(take, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(convert, "blender_command", lambda: ["python3", "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(convert, "_MAX_SECONDS", 0.2)
+    take.save(tmp_path / "take.npz")
+    assert main(["animate", str(tmp_path / "take.npz"), "robot", "--out", str(tmp_path / "a.fbx"), "--quiet"]) == 1
+    error = capsys.readouterr().err
+    assert "a.fbx: Blender did not write it within 0.2 s" in error and error.count("\n") == 1
+    assert not (tmp_path / "a.fbx").exists()
+
+
 @pytest.mark.parametrize(("program", "is_python"), [("/opt/blender/blender", False), ("/opt/venv/bin/python3", True)])
 def test_the_environment_names_blender(program, is_python, monkeypatch):
     monkeypatch.setenv("BLENDER", program)
