@@ -1,4 +1,4 @@
-"""Names and order of ARKit's 52 face coefficients, and which of them change places in a mirror.
+"""Names and order of ARKit's 52 face coefficients, which of them change places in a mirror, and how they turn the eyes.
 
 The order is that of Live Link Face's network packets. `tongueOut` is last, so that the 51 others are the first 51. "Left" is the
 subject's left.
@@ -7,6 +7,9 @@ subject's left.
 from __future__ import annotations
 
 import re
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 _EYE = ("eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide")
 
@@ -64,8 +67,11 @@ ANTAGONISTS: tuple[tuple[str, str], ...] = (
 )
 """Pairs of shapes that move the same points in opposite directions."""
 
-EYE_TURN_RAD = (0.52, 0.44)
-"""Rotation of an eye to the side, and up or down, when eyeLook* is 1: 30 and 25 degrees."""
+EYE_TURN_RAD = (0.52, 0.52, 0.44, 0.44)
+"""How far a character's eye turns in, out, down and up when eyeLook* is 1: 30 degrees to the side, 25 up or down."""
+
+PHONE_EYE_TURN_RAD = (0.60, 0.60, 0.56, 0.56)
+"""The same as phones report it: slopes of their recordings. What phone apps write and send has these angles."""
 
 LONGEST_NAME = 128
 """Of longer names only this many characters at the end are compared."""
@@ -110,3 +116,22 @@ def canonical_name(name: str) -> str | None:
     parts = re.split(r"[.:|/]", name[-LONGEST_NAME:])
     keys = [_key(name[-LONGEST_NAME:]), *(_key(".".join(parts[k:])) for k in range(1, len(parts)))]
     return next((_BY_KEY[key] for key in keys if key in _BY_KEY), None)
+
+
+def eye_angles(coefficients: ArrayLike, at_one_rad: ArrayLike) -> NDArray[np.float64]:
+    """Compute how far the eyes turn by the weights eyeLook*.
+
+    Args:
+        coefficients: (N, 52) in ARKIT_NAMES order.
+        at_one_rad: (4,) radians in, out, down and up at coefficient 1, such as EYE_TURN_RAD.
+
+    Returns:
+        (N, 2, 2) radians of the left and the right eye: to the subject's left, and down.
+    """
+    given = np.asarray(coefficients, np.float64)
+    inwards, outwards, down, up = np.asarray(at_one_rad, np.float64)
+    angles = []
+    for side, sign in (("Left", 1), ("Right", -1)):
+        look = {way: given[:, ARKIT_NAMES.index(f"eyeLook{way}{side}")] for way in ("In", "Out", "Down", "Up")}
+        angles.append([sign * (look["Out"] * outwards - look["In"] * inwards), look["Down"] * down - look["Up"] * up])
+    return np.moveaxis(np.array(angles), 2, 0)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from retarget.animation.frames import frame_rate, to_frames
 from retarget.animation.keyframes import reduce_linear, reduce_rotations
-from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
+from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD, eye_angles
 from retarget.geometry.rotations import matrix_to_quaternion, quaternion_to_matrix, rotation_about, scale_rotation
 from retarget.gltf.accessors import add_accessor
 from retarget.gltf.document import Document, Glb, add, write_glb
@@ -156,10 +156,7 @@ def _expressions(
 
 def _gaze(coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
     """(K, 3, 3) mean direction of both eyes relative to the head: yaw to the subject's left, pitch down."""
-    value = {name: coefficients[:, k].astype(np.float64) for k, name in enumerate(ARKIT_NAMES)}
-    left = value["eyeLookOutLeft"] - value["eyeLookInLeft"] + value["eyeLookInRight"] - value["eyeLookOutRight"]
-    down = value["eyeLookDownLeft"] - value["eyeLookUpLeft"] + value["eyeLookDownRight"] - value["eyeLookUpRight"]
-    yaw, pitch = left / 2 * EYE_TURN_RAD[0], down / 2 * EYE_TURN_RAD[1]
+    yaw, pitch = eye_angles(coefficients, EYE_TURN_RAD).mean(axis=1).T
     result: NDArray[np.float64] = rotation_about("y", yaw) @ rotation_about("x", pitch)
     return result
 

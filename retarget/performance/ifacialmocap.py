@@ -22,16 +22,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES, canonical_name
+from retarget.arkit import ARKIT_NAMES, PHONE_EYE_TURN_RAD, canonical_name, eye_angles
 from retarget.geometry.rotations import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.performance.take import Take
-from retarget.performance.udp import PortPerPerson, eye_angles, open_udp
+from retarget.performance.udp import PortPerPerson, open_udp
 
 DEFAULT_PORT = 49983
 FRAMES_PER_SECOND = 60
 DataVersion = Literal[1, 2]
 
-_EYE_ANGLES_RAD = (0.60, 0.60, 0.56, 0.56)  # in, out, down, up at coefficient 1, as phones report them
 _START = "iFacialMocap_sahuasouryya9218sauhuiayeta91555dy3719|sendDataVersion=v2"  # asks the app for data
 _ASK_AGAIN_S = 2.0
 _RETRY_S = 0.1
@@ -57,7 +56,7 @@ def encode(take: Take, row: int, version: DataVersion = 1) -> str:
         percents = percents.clip(0)
     fields = [f"{_app_name(name)}{mark}{value}" for name, value in zip(ARKIT_NAMES, percents.tolist(), strict=True)]
     head = [*_euler_deg(take.rotation[row]), *take.translation[row].tolist()]
-    eyes = np.rad2deg(eye_angles(take.coefficients[row][None], _EYE_ANGLES_RAD)[0]).tolist()
+    eyes = np.rad2deg(eye_angles(take.coefficients[row][None], PHONE_EYE_TURN_RAD)[0]).tolist()
     left, right = ((down, to_left, 0.0) for to_left, down in eyes)
     places = [("=head", head), ("rightEye", right), ("leftEye", left)]
     fields += [f"{name}#{','.join(f'{value:.6f}' for value in values)}" for name, values in places]

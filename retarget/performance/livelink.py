@@ -16,10 +16,10 @@ import uuid
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES
+from retarget.arkit import ARKIT_NAMES, PHONE_EYE_TURN_RAD, eye_angles
 from retarget.geometry.rotations import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.performance.take import Take
-from retarget.performance.udp import eye_angles, open_udp
+from retarget.performance.udp import open_udp
 
 ANGLE_NAMES = (
     *("HeadYaw", "HeadPitch", "HeadRoll"),
@@ -35,7 +35,6 @@ DEFAULT_DISTANCE_M = 1.0
 """Distance from the camera to people whose position is not known."""
 SECONDS_PER_DAY = 86400
 
-_EYE_ANGLES_RAD = (0.60, 0.60, 0.56, 0.56)  # in, out, down, up when eyeLook* is 1: slopes of phone recordings
 _PACKET_VERSION = 6
 _MAX_TEXT_BYTES = 255
 
@@ -76,7 +75,7 @@ def take_to_values(take: Take) -> NDArray[np.float32]:
     """
     angles = np.zeros((len(take), len(ANGLE_NAMES)))
     angles[:, :3] = quaternion_to_angles(take.rotation)
-    eyes = eye_angles(take.coefficients, _EYE_ANGLES_RAD)  # (S, 2 eyes, to the subject's left and down)
+    eyes = eye_angles(take.coefficients, PHONE_EYE_TURN_RAD)  # (S, 2 eyes, to the subject's left and down)
     angles[:, [3, 6]], angles[:, [4, 7]] = -eyes[:, :, 0], eyes[:, :, 1]
     return np.concatenate([take.coefficients, angles], axis=1).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""What all senders share: the interface, a UDP socket, a port for each person, and the angles of the eyes."""
+"""What all senders share: the interface, a UDP socket, and a port for each person."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import socket
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from retarget.arkit import ARKIT_NAMES
 from retarget.performance.take import Take
 
 MAX_PEOPLE = 64
@@ -92,22 +90,3 @@ class PortPerPerson:
             if actor in self._offset:
                 found[row] = (self._address[0], self._address[1] + self._offset[actor])
         return found
-
-
-def eye_angles(coefficients: ArrayLike, at_one_rad: ArrayLike) -> NDArray[np.float64]:
-    """Compute how far the eyes turn.
-
-    Args:
-        coefficients: (N, 52) in ARKIT_NAMES order.
-        at_one_rad: (4,) angles in, out, down and up at coefficient 1.
-
-    Returns:
-        (N, 2, 2) radians of the left and the right eye: to the subject's left, and down.
-    """
-    given = np.asarray(coefficients, np.float64)
-    inwards, outwards, down, up = np.asarray(at_one_rad, np.float64)
-    angles = []
-    for side, sign in (("Left", 1), ("Right", -1)):
-        look = {way: given[:, ARKIT_NAMES.index(f"eyeLook{way}{side}")] for way in ("In", "Out", "Down", "Up")}
-        angles.append([sign * (look["Out"] * outwards - look["In"] * inwards), look["Down"] * down - look["Up"] * up])
-    return np.moveaxis(np.array(angles), 2, 0)

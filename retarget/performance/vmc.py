@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD
+from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD, eye_angles
 from retarget.geometry.rotations import Floats, matrix_to_quaternion, rotation_about
 from retarget.gltf.document import Document
 from retarget.gltf.node_tree import local_matrix, parent_indices, world_matrices
 from retarget.performance.take import Take
-from retarget.performance.udp import PortPerPerson, eye_angles
+from retarget.performance.udp import PortPerPerson
 from retarget.rig.vrm.avatar import humanoid_bones, max_eye_angles_rad, vrm_version
 from retarget.rig.vrm.expressions import VrmExpressions
 from retarget.rig.vrm.sending import ExpressionNames, expressions_by_names, expressions_of_avatar, has_eye_bones
@@ -54,8 +54,7 @@ def usual_avatar(names: ExpressionNames = "vrm0") -> VmcAvatar:
 
     Eye bones are not sent, because their places are not known.
     """
-    limits = np.array([EYE_TURN_RAD[0]] * 2 + [EYE_TURN_RAD[1]] * 2)
-    return VmcAvatar(expressions_by_names(names), {"Head": _USUAL_HEAD_OFFSET_M}, limits)
+    return VmcAvatar(expressions_by_names(names), {"Head": _USUAL_HEAD_OFFSET_M}, np.array(EYE_TURN_RAD))
 
 
 def avatar_of_document(document: Document) -> VmcAvatar:

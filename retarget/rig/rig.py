@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES
+from retarget.arkit import ARKIT_NAMES, eye_angles
 from retarget.geometry.rotations import rotation_about
 from retarget.gltf.document import Glb
 from retarget.gltf.materials import Material, load_materials
@@ -164,12 +164,5 @@ class Rig:
             face). The identity if morph targets move the gaze.
         """
         given = self.response.apply(np.asarray(coefficients, np.float64)) * self.eyes_turn
-        value = {name: given[:, column] for column, name in enumerate(ARKIT_NAMES)}
-        inwards, outwards, down, up = self.eye_angles_rad
-        rotations = []
-        for side, sign in (("Left", 1), ("Right", -1)):
-            # A positive angle about y turns to the subject's left, one about x turns down.
-            y = sign * (value[f"eyeLookOut{side}"] * outwards - value[f"eyeLookIn{side}"] * inwards)
-            x = value[f"eyeLookDown{side}"] * down - value[f"eyeLookUp{side}"] * up
-            rotations.append(rotation_about("y", y) @ rotation_about("x", x))
-        return np.stack(rotations, axis=1)
+        to_left, down = np.moveaxis(eye_angles(given, self.eye_angles_rad), -1, 0)
+        return np.asarray(rotation_about("y", to_left) @ rotation_about("x", down), np.float64)

@@ -64,7 +64,7 @@ def max_eye_angles_rad(document: Document) -> NDArray[np.float64]:
     """
     extensions = document.get("extensions", {})
     new, old = extensions.get("VRMC_vrm", {}).get("lookAt", {}), extensions.get("VRM", {}).get("firstPerson", {})
-    limits = np.array([EYE_TURN_RAD[0]] * 2 + [EYE_TURN_RAD[1]] * 2)
+    limits = np.array(EYE_TURN_RAD)
     for k, direction in enumerate(_EYE_DIRECTIONS):
         vrm0_deg = old.get(f"lookAt{direction}", {}).get("yRange")
         limit_deg = new.get(f"rangeMap{direction}", {}).get("outputScale", vrm0_deg)

@@ -72,7 +72,7 @@ def test_gaze_is_one_direction_and_no_expression(tmp_path):
     _, found, extension = curves(tmp_path / "a.vrma")
     direction = quaternion_to_matrix(found[extension["lookAt"]["node"], "rotation"][1].astype(float))[-1] @ (0, 0, 1)
     yaw, pitch = np.arctan2(direction[0], direction[2]), np.arcsin(-direction[1])
-    assert yaw == pytest.approx(EYE_TURN_RAD[0], abs=1e-5) and pitch == pytest.approx(EYE_TURN_RAD[1], abs=1e-5)
+    assert yaw == pytest.approx(EYE_TURN_RAD[0], abs=1e-5) and pitch == pytest.approx(EYE_TURN_RAD[2], abs=1e-5)
     assert "expressions" not in extension and len(extension["lookAt"]["offsetFromHeadBone"]) == 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -16,6 +17,7 @@ from retarget.cli import main
 from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.performance.files import read_take, write_take
 from retarget.performance.ifacialmocap import decode, encode, from_text, receive
+from retarget.performance.livelink import take_to_values
 from retarget.performance.stream import open_sender
 from retarget.performance.take import Take
 from retarget.performance.udp import UdpTarget
@@ -161,6 +163,17 @@ def test_receiving():
     samples.close()
     thread.join()
     assert first.time_s == 0 <= second.time_s and first.coefficients[ARKIT_NAMES.index("jawOpen")] == pytest.approx(0.12)
+
+
+def test_both_phone_apps_turn_the_eyes_alike():
+    take = make_take(1)
+    coefficients = np.zeros((1, len(ARKIT_NAMES)), np.float32)
+    coefficients[0, [ARKIT_NAMES.index(name) for name in ("eyeLookOutLeft", "eyeLookInRight", "eyeLookDownRight")]] = 1, 0.5, 1
+    take = replace(take, coefficients=coefficients)
+    _, places = published(encode(take, 0), "-")
+    left_yaw, left_pitch, _, right_yaw, right_pitch, _ = np.rad2deg(take_to_values(take)[0, -6:])
+    assert places["leftEye"][:2] == pytest.approx([left_pitch, -left_yaw], abs=1e-4)
+    assert places["rightEye"][:2] == pytest.approx([right_pitch, -right_yaw], abs=1e-4) and left_yaw != 0 != right_pitch
 
 
 class BrokenNetwork:
