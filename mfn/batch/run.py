@@ -18,10 +18,12 @@ from mfn.batch.tables.job import (
     JobFiles,
     Part,
     PartCount,
+    has_job,
     join_parts,
     only_run,
     part_size,
     remove_leftovers,
+    require_free,
     resume_job,
     start_job,
 )
@@ -118,6 +120,8 @@ def run_batch(
     files = JobFiles.of(out)
     if options.resume and files.form != "parquet" and os.path.exists(files.final("faces")) and not os.path.isdir(files.state):
         raise ValueError(f"{files.out}: this job is finished; choose another name to read more pictures")
+    if not has_job(files):
+        require_free(files)  # before the lock makes a folder
     started = time.monotonic()
     with only_run(files):
         job = _open_job(files, predictor, paths, options)

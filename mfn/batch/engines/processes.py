@@ -1,7 +1,7 @@
 """Read the parts of a job in processes of this machine, without Ray.
 
 A process that dies, because of a damaged file or for lack of memory, is replaced. Its part is read again. A picture that ends
-two processes, or takes too long, becomes a failure and is not tried again.
+two processes, or takes too long, becomes a failure and is not tried again. If processes die before they begin a picture, the job ends.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from typing import Any
 
 from mfn.batch.engines.worker import PartReader, Reading
 from mfn.batch.tables.job import Part, PartCount
+from retarget.io.files import one_line_error
 
 TIMEOUT_S = 300.0
 """Longest time for one picture."""
 _DEATHS = 2  # of a process at one picture, until the picture is taken for the cause
 _POLL_S = 0.5
+_GO_ON = "what is done stays, --resume goes on"
 
 
 @dataclass
@@ -35,6 +37,47 @@ class _Worker:
     part: Part | None = None
     place: int = -1
     since: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class _State:
+    """What a run has left to do, and which processes died.
+
+    Attributes:
+        waiting: The parts that no worker has.
+        fatal: Number of a part -> place of a picture in it -> why it is not tried again.
+        deaths: Number of a part and place of a picture -> how many processes died there.
+        failed_starts: Number of a worker -> how many of its processes died at start in a row, since any worker last reported.
+    """
+
+    waiting: deque[Part]
+    fatal: dict[int, dict[int, str]] = field(default_factory=dict)
+    deaths: dict[tuple[int, int], int] = field(default_factory=dict)
+    failed_starts: dict[int, int] = field(default_factory=dict)
+
+    def note_death(self, number: int, worker: _Worker, reason: str) -> None:
+        """Note the death of a worker, and let its part wait again.
+
+        Args:
+            number: Number of the worker.
+            worker: Its process, which has ended.
+            reason: Why it was ended, or ended by itself.
+
+        Raises:
+            ValueError: It died at start, as the one before it.
+        """
+        part, place = worker.part, worker.place
+        if part is not None:
+            self.waiting.appendleft(part)
+        if place < 0:
+            self.failed_starts[number] = self.failed_starts.get(number, 0) + 1
+            if self.failed_starts[number] >= _DEATHS:
+                code = worker.process.exitcode
+                raise ValueError(f"a worker ends while it starts (exit code {code}); use fewer --workers if memory is short; {_GO_ON}")
+        elif part is not None:
+            self.deaths[part.number, place] = self.deaths.get((part.number, place), 0) + 1
+            if self.deaths[part.number, place] >= _DEATHS or "seconds" in reason:
+                self.fatal.setdefault(part.number, {})[place] = reason
 
 
 @dataclass
@@ -57,28 +100,23 @@ class ProcessPool:
         """Read parts and yield what each has, in the order in which they are finished.
 
         Raises:
-            RuntimeError: A worker reports an error that is not a picture's fault, such as a full disk.
+            ValueError: A worker reports an error that is not a picture's fault, such as a full disk, or workers end while they start.
         """
-        waiting, fatal, deaths = deque(parts), dict[int, dict[int, str]](), dict[tuple[int, int], int]()
+        state = _State(deque(parts))
         workers = [self._start() for _ in range(min(self.workers, len(parts)))]
         try:
-            while waiting or any(worker.part for worker in workers):
+            while state.waiting or any(worker.part for worker in workers):
                 for worker in workers:
-                    if worker.part is None and waiting:
-                        self._give(worker, waiting.popleft(), fatal)
+                    if worker.part is None and state.waiting:
+                        self._give(worker, state.waiting.popleft(), state.fatal)
                 for worker in self._ready(workers):
-                    yield from self._receive(worker)
-                for i, worker in enumerate(workers):
+                    yield from self._receive(worker, state)
+                for place, worker in enumerate(workers):
                     reason = self._reason_to_replace(worker)
                     if reason:
-                        part, place = worker.part, worker.place
                         _end(worker)
-                        workers[i] = self._start()
-                        if part is not None:
-                            deaths[part.number, place] = deaths.get((part.number, place), 0) + 1
-                            if place >= 0 and (deaths[part.number, place] >= _DEATHS or "seconds" in reason):
-                                fatal.setdefault(part.number, {})[place] = reason
-                            waiting.appendleft(part)
+                        state.note_death(place, worker, reason)
+                        workers[place] = self._start()
         finally:
             for worker in workers:
                 _end(worker)
@@ -100,16 +138,17 @@ class ProcessPool:
         by_connection = {worker.connection: worker for worker in workers}
         return [by_connection[c] for c in wait(list(by_connection), _POLL_S)]  # type: ignore[index]  # only connections wait here
 
-    def _receive(self, worker: _Worker) -> Iterator[PartCount]:
+    def _receive(self, worker: _Worker, state: _State) -> Iterator[PartCount]:
         """Take the messages of a worker: the place of a picture that it begins, or a finished part."""
         try:
             while worker.connection.poll():
                 message: Any = worker.connection.recv()
+                state.failed_starts.clear()
                 if isinstance(message, PartCount):
                     worker.part = None
                     yield message
                 elif isinstance(message, str):
-                    raise RuntimeError(message)
+                    raise ValueError(f"a worker stopped ({message}); {_GO_ON}")
                 else:
                     worker.place, worker.since = int(message), time.monotonic()
                     self.on_picture()
@@ -136,7 +175,7 @@ def serve(connection: Connection, reading: Reading) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the command has ended
         return
     except Exception as error:
-        connection.send(f"{type(error).__name__}: {error}")
+        connection.send(f"{type(error).__name__}: {one_line_error(error)}")
 
 
 def _end(worker: _Worker) -> None:

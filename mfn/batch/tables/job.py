@@ -121,6 +121,28 @@ class Job:
         return [part for part in self.parts() if part.number not in done]
 
 
+def has_job(files: JobFiles) -> bool:
+    """Return whether a job was begun here and is not finished. A finished job of Parquet tables counts too."""
+    return storage.exists(storage.join(files.state, _JOB))
+
+
+def require_free(files: JobFiles) -> None:
+    """Check that a new job would replace nothing.
+
+    Raises:
+        ValueError: There is a job or one of its tables already.
+    """
+    if has_job(files):
+        raise ValueError(f"{files.out}: a job wrote here before; go on with --resume, or choose another name")
+    for path in map(files.final, TABLES):
+        if files.form == "parquet" and storage.is_folder(path):
+            occupied = bool(set(storage.list_names(path)) - {"_job"})  # the lock of this run may be there
+        else:
+            occupied = storage.exists(path)
+        if occupied:
+            raise ValueError(f"{path}: exists already; choose another name")
+
+
 def start_job(files: JobFiles, paths: Sequence[str], options: Mapping[str, object], part_pictures: int) -> Job:
     """Begin a job and write its manifest.
 
@@ -131,13 +153,9 @@ def start_job(files: JobFiles, paths: Sequence[str], options: Mapping[str, objec
         part_pictures: Largest number of pictures of a part.
 
     Raises:
-        ValueError: There is a job or a file already.
+        ValueError: There is a job or one of its tables already.
     """
-    if storage.read_whole(storage.join(files.state, _JOB)) is not None:
-        raise ValueError(f"{files.out}: a job wrote here before; go on with --resume, or choose another name")
-    occupied = storage.read_whole(files.out) is not None or set(storage.list_names(files.out)) - {"_job"}
-    if files.form == "parquet" and occupied:
-        raise ValueError(f"{files.out}: exists already; choose another name")
+    require_free(files)
     _write_inputs(files, 0, paths)
     content = {"format": FORMAT, "part_pictures": part_pictures, "options": dict(options)}
     storage.write_whole(storage.join(files.state, _JOB), (json.dumps(content, indent=1) + "\n").encode())

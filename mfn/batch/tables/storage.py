@@ -37,6 +37,23 @@ def read_whole(path: str) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
+def exists(path: str) -> bool:
+    """Return whether there is a file or a folder of this name. Nothing of it is read."""
+    if is_url(path):
+        system, inner = url_file_system(path)
+        system.invalidate_cache()
+        return bool(system.exists(inner))
+    return os.path.lexists(path)
+
+
+def is_folder(path: str) -> bool:
+    """Return whether this is a folder, or a prefix of files in a bucket."""
+    if is_url(path):
+        system, inner = url_file_system(path)
+        return bool(system.isdir(inner))
+    return os.path.isdir(path)
+
+
 def list_names(folder: str) -> list[str]:
     """Return the sorted names in a folder or bucket; none if it does not exist."""
     if is_url(folder):

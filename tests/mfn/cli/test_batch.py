@@ -52,6 +52,8 @@ def test_tables_of_a_folder(photos, spots, capsys):
     assert "30 pictures, 30 faces, 1 failures" in out and "wrote faces.csv, faces.pictures.csv and faces.failures.csv" in out
     assert main(command(spots, "photos", "--csv", "faces.csv", "--resume")) == 1
     assert "this job is finished" in capsys.readouterr().err
+    assert main(command(spots, "photos", "--csv", "faces.csv")) == 1
+    assert "faces.csv: exists already" in capsys.readouterr().err and not (photos / "faces.csv.parts").exists()
 
 
 def test_a_run_that_is_killed_again_and_again_gives_what_an_unbroken_run_gives(photos, spots):

@@ -3,6 +3,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from mfn.batch.engines.processes import ProcessPool
 from mfn.batch.engines.worker import Reading
@@ -45,6 +46,31 @@ def test_a_picture_that_ends_its_process_twice_becomes_a_failure(tmp_path):
     counts, failures = run(tmp_path, FragilePredictor(fatal_width=15))
     assert sorted(counts) == [(0, 3, 0, 0), (1, 2, 0, 1), (2, 1, 0, 0)]
     assert "15.png" in failures and "it ended the process that read it (exit code 7)" in failures
+
+
+class DyingPredictor:
+    """Ends each process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+class HopelessPredictor:
+    """Raises an error that is no picture's fault."""
+
+    def __call__(self, pictures: list[np.ndarray]) -> Faces:
+        raise OSError(28, "No space left on device", "faces.jsonl.parts")
+
+
+def test_workers_that_end_while_they_start_end_the_job(tmp_path):
+    with pytest.raises(ValueError, match=r"ends while it starts \(exit code 9\); use fewer --workers .* --resume goes on"):
+        run(tmp_path, DyingPredictor())
+
+
+def test_the_error_of_a_worker_is_one_line(tmp_path):
+    line = r"a worker stopped \(OSError: faces.jsonl.parts: No space left on device\); what is done stays, --resume goes on"
+    with pytest.raises(ValueError, match=line):
+        run(tmp_path, HopelessPredictor())
 
 
 def test_a_picture_that_takes_too_long_becomes_a_failure(tmp_path):

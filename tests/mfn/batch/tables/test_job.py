@@ -96,6 +96,24 @@ def test_a_folder_that_is_no_job_is_not_written_into(tmp_path):
         start_job(JobFiles.of(str(tmp_path / "faces.parquet")), PATHS, OPTIONS, 2)
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("table", ["faces", "pictures", "failures"])
+def test_no_table_is_overwritten(tmp_path, form, table):
+    files = JobFiles.of(str(tmp_path / f"faces.{form}"))
+    with open(files.final(table), "w") as file:
+        file.write("mine")
+    with pytest.raises(ValueError, match=f"{table}.*exists already" if table != "faces" else "exists already"):
+        start_job(files, PATHS, OPTIONS, 2)
+
+
+def test_a_table_in_a_bucket_is_not_overwritten():
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra batch")
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").pipe_file("/taken/faces.pictures.parquet/part-000000.parquet", b"mine")
+    with pytest.raises(ValueError, match=r"faces\.pictures\.parquet: exists already"):
+        start_job(JobFiles.of("memory://taken/faces.parquet"), PATHS, OPTIONS, 2)
+
+
 def test_a_job_in_a_bucket():
     pytest.importorskip("pyarrow", reason="Parquet needs the extra batch")
     files = JobFiles.of("memory://bucket/faces.parquet/")
