@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
 from mfn.video.tracking.looks import LOOKS_FILE
-from retarget.io.files import atomic_write
+from retarget.io.files import atomic_write, file_digest
 
 if TYPE_CHECKING:
     from mfn.inference.predictor import Predictor
@@ -48,11 +47,9 @@ def checkpoint_folder(out: Path) -> Path:
 
 
 def detection_key(source: str, predictor: Predictor, start_s: float = 0.0, end_s: float | None = None) -> str:
-    """Describe what detections depend on: the clip and the part of it, the network's weights and its options."""
+    """Describe what detections depend on: the clip and the part of it, the networks and their options."""
     state = os.stat(source)
-    network: list[object] = [predictor.min_face_px, predictor.score]
-    files = (predictor.weights, predictor.reader.weights if predictor.reader else None, LOOKS_FILE)
-    network += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file is not None]
+    network = [predictor.fingerprint(), file_digest(LOOKS_FILE)]
     return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network, start_s, end_s])
 
 

@@ -7,6 +7,7 @@ has drawn.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from mfn.animation.options import AnimateOptions, Hooks
 from mfn.structures.faces import Faces
 from mfn.video.reader import Clip, read_frames
 from mfn.video.writer import SegmentWriter, concat_segments
+from retarget.io.files import file_digest
 from retarget.io.images import Image
 from retarget.performance.take import Take
 from retarget.render.scene import render_scene
@@ -93,10 +95,18 @@ def draw_video(job: VideoJob, hooks: Hooks) -> int:
 
 def _drawing_key(job: VideoJob) -> str:
     """Name what the drawn frames depend on: segments with another key are not used again."""
-    options, take = job.options, job.tracked.take
-    drawn_with = options.avatars, options.maps, tuple(options.joints), options.plain
-    content = repr((take.time_s.tobytes(), take.coefficients.tobytes(), job.tracked.focal_px, drawn_with, options.likeness))
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
+    options, take, faces = job.options, job.tracked.take, job.tracked.faces
+    digest = hashlib.sha256()
+    for array in (take.time_s, take.actor, take.coefficients, take.rotation, take.translation, faces.image):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    for rig in job.rigs:  # with all that was read: a .gltf file has its surfaces in others
+        digest.update(json.dumps(rig.glb.document, sort_keys=True, default=str).encode())
+        digest.update(rig.glb.binary)
+    part = options.start_s, options.end_s, os.path.getsize(job.source), job.clip.width, job.clip.height
+    maps = [file_digest(file) for file in options.maps]
+    answer = tuple(options.joints), sorted(options.strength.items()), options.likeness
+    digest.update(repr((part, job.tracked.focal_px, options.plain, maps, answer)).encode())
+    return digest.hexdigest()[:12]
 
 
 def _drawn_frames(job: VideoJob, first: int) -> Iterator[tuple[float, Image]]:

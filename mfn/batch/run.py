@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mfn.batch.attributes.thresholds import FILE as THRESHOLDS
@@ -27,13 +25,13 @@ from mfn.batch.tables.job import (
     resume_job,
     start_job,
 )
+from retarget.io.files import file_digest
 from retarget.io.image_decoder import MAX_PIXELS
 
 if TYPE_CHECKING:
     from mfn.inference.predictor import Predictor
 
 Engine = Literal["processes", "ray"]
-_PREDICTOR_OPTIONS = ("score", "min_face_px")  # of Predictor: faces depend on them
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def run_batch(
 
 def _open_job(files: JobFiles, predictor: Predictor, paths: Sequence[str], options: BatchOptions) -> Job:
     """Resume the job, or start it if there is none or if that is not wanted."""
-    depends_on = {"network": _network(predictor), "thresholds": _digest(THRESHOLDS), "max_pixels": options.max_pixels}
+    depends_on = {"network": predictor.fingerprint(), "thresholds": file_digest(THRESHOLDS), "max_pixels": options.max_pixels}
     job = resume_job(files, paths, depends_on) if options.resume else None
     if job is not None:
         return job
@@ -179,15 +177,3 @@ def _workers(options: BatchOptions) -> int:
     if options.workers:
         return options.workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _network(predictor: Predictor) -> str:
-    """Describe what faces depend on: the files of the networks and the options of the predictor."""
-    files = getattr(predictor, "weights", None), getattr(getattr(predictor, "reader", None), "weights", None)
-    digests = [_digest(file)[:16] for file in files if file] or ["no file"]
-    options = (f"{name} {getattr(predictor, name)}" for name in _PREDICTOR_OPTIONS if hasattr(predictor, name))
-    return ", ".join((*digests, type(predictor).__name__, *options))
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

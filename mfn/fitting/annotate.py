@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.fitting.annotation_pack import LabelRules, fit_labels, gather_parts, labels_path, save_arrays, write_pack
-from retarget.io.files import make_folder, one_line_error
+from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS
+from retarget.io.files import file_digest, make_folder, one_line_error
 from retarget.io.images import Image, encode_jpeg, find_images, read_image
 
 if TYPE_CHECKING:
@@ -65,12 +66,14 @@ class AnnotationModels(NamedTuple):
         predictor: finds faces that the landmarker misses; None: the landmarker alone.
         single: refines the predictor's faces; None if there is no predictor.
         head_model: the head model of all faces.
+        key: what the landmarks and boxes depend on, see `_key_of_models`.
     """
 
     landmarker: Landmarker
     predictor: Predictor | None
     single: SingleFace | None
     head_model: HeadModel
+    key: str
 
 
 def annotate(
@@ -110,11 +113,11 @@ def annotate(
     with Landmarker(options.landmarker) as landmarker:
         folder = make_folder(out.with_suffix(".parts"))
         single = SingleFace.load() if predictor is not None else None
-        models = AnnotationModels(landmarker, predictor, single, HeadModel.load())
+        models = AnnotationModels(landmarker, predictor, single, HeadModel.load(), _key_of_models(options.landmarker, predictor))
         for number, path in enumerate(paths, 1):
             try:
                 parts.append(_annotate_photo(path, folder, models, options))
-            except (ValueError, OSError, ImportError) as error:
+            except (ValueError, OSError, ImportError, MemoryError) as error:
                 errors.append(one_line_error(error))
             on_photo(number, len(paths))
     for line in errors:
@@ -151,14 +154,20 @@ def _check_options(out: Path, options: AnnotateOptions) -> None:
             print(f"mfn: --photometric goes on without priors on the mesh: {INSTALL_HINT}", file=sys.stderr)
 
 
+def _key_of_models(landmarker: str, predictor: Predictor | None) -> str:
+    """Describe the models: the landmarker's file, and the networks with their options if they take part."""
+    file = file_digest(landmarker) if Path(landmarker).is_file() else landmarker
+    return file if predictor is None else f"{file}, {predictor.fingerprint()}, {file_digest(SINGLE_FACE_WEIGHTS)}"
+
+
 def _annotate_photo(path: Path, folder: Path, models: AnnotationModels, options: AnnotateOptions) -> Path:
     """Return the part file of a photo, and make it if it does not exist.
 
-    The name of the part file depends on the photo's size and time and on the options, so that changed photos are read again.
+    The name of the part file depends on the photo's size and time, on the models and on the options. So changed photos are read again.
     """
     stat = path.stat()
     key = (
-        _PART_FORMAT, path.resolve(), stat.st_size, stat.st_mtime_ns, options.multi_view, options.max_side_px, models.predictor is None,
+        _PART_FORMAT, path.resolve(), stat.st_size, stat.st_mtime_ns, options.multi_view, options.max_side_px, models.key,
     )  # fmt: skip
     part = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.npz"
     if not part.is_file():

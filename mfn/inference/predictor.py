@@ -8,6 +8,7 @@ Letters: B pictures in a batch, H W size of the network input in px, A cells, D 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,7 @@ from mfn.inference.sessions.onnx_session import check_multi_face, open_session, 
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import NetworkMetadata, Size
+from retarget.io.files import file_digest
 from retarget.io.images import Image, as_image
 
 if TYPE_CHECKING:
@@ -189,6 +191,17 @@ class Predictor:
         if self.weights is None:
             raise TypeError("a Predictor made from a session cannot be pickled; use Predictor.load")
         return partial(type(self).load, **self._load_options), ()
+
+    def fingerprint(self) -> str:
+        """Return a line that two predictors share only if they find the same faces: for files that a later run goes on with.
+
+        It holds a digest of the files of all networks, and the options that change results. The device and the number of threads,
+        which change the last digits only, are no part of it. Networks of a session, whose files are unknown, count as equal.
+        """
+        files = [None if part is None else part.weights or "session" for part in (self, self.reader, self.eye_reader)]
+        digests = [file_digest(file) if isinstance(file, Path) else str(file) for file in files]
+        networks = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
+        return f"{networks}, score {self.score:g}, min_face_px {self.min_face_px}, frame_face_px {self.frame_face_px:g}"
 
     def __repr__(self) -> str:
         return f"Predictor({str(self.weights or 'session')!r}, min_face_px={self.min_face_px}, score={self.score})"

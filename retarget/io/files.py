@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -103,6 +104,11 @@ def read_json_object(path: StrPath, expected: str) -> dict[str, Any]:
     if not isinstance(rows, dict):
         raise ValueError(f"{path}: expected an object, {expected}, got a {type(rows).__name__}")
     return rows
+
+
+def file_digest(path: StrPath) -> str:
+    """Return the SHA-256 digest of a file, as hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def similar_file(path: StrPath) -> str:

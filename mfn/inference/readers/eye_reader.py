@@ -40,6 +40,8 @@ class EyeReader:
                 the right eye of each face, one after the other.
         """
         self.session = session
+        self.weights: Path | None = None
+        """The file of the network, if `load` opened it."""
         self.model = default_head_model()
 
     @classmethod
@@ -57,7 +59,9 @@ class EyeReader:
         """
         session = open_session(path, threads, providers)
         check_eye_reader(path, session)
-        return cls(session)
+        reader = cls(session)
+        reader.weights = path
+        return reader
 
     def refine(self, picture: Image, faces: Faces, count: int | None = None) -> Faces:
         """Replace the shapes of the eyes of faces by those that are read in crops of each eye.

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import mfn.fitting.landmarker
-from mfn.fitting.annotate import AnnotateOptions, annotate
+from mfn.fitting.annotate import AnnotateOptions, _key_of_models, annotate
 from mfn.fitting.landmarker import LandmarkResult
 from mfn.structures.camera import project
 from mfn.structures.head_model import HeadModel
@@ -85,6 +85,31 @@ def test_a_stopped_run_continues(photos: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(FakeLandmarker, "__call__", detect)
     assert annotate(None, [str(photos)], out, QUICK) == 0
     assert FakeLandmarker.calls == 3 and out.is_file()  # two before the stop, the third after it
+
+
+def test_photos_are_read_again_with_another_landmarker(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is stopped after the photos, and continued with another model file, has nothing that it can use."""
+    task = tmp_path / "teacher.task"
+    options = replace(QUICK, landmarker=str(task))
+
+    def stop(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mfn.fitting.annotate.write_pack", stop)
+    for content, calls in ((b"one", 3), (b"one", 3), (b"two", 6)):
+        task.write_bytes(content)
+        with pytest.raises(KeyboardInterrupt):
+            annotate(None, [str(photos)], tmp_path / "faces.npz", options)
+        assert FakeLandmarker.calls == calls
+
+
+def test_the_parts_depend_on_the_networks(tmp_path: Path) -> None:
+    class Network:
+        def __init__(self, text: str) -> None:
+            self.fingerprint = lambda: text
+
+    keys = [_key_of_models("none.task", network) for network in (None, Network("score 0.4"), Network("score 0.5"))]
+    assert len(set(keys)) == 3
 
 
 def test_one_folder_is_one_person(photos: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL
+from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL, READER_WEIGHTS
 from mfn.inference.predictor import FailedPicture, PictureWarning, Predictor
 from mfn.inference.readers.face_reader import Reader
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, grid
@@ -193,6 +193,21 @@ def test_a_predictor_can_be_pickled(spots):
     assert copy(picture) == predictor(picture)
     with pytest.raises(TypeError, match=r"use Predictor.load"):
         pickle.dumps(Predictor(predictor.session))
+
+
+def test_the_fingerprint_names_what_faces_depend_on(spots, tmp_path):
+    def fingerprint(**options) -> str:
+        return Predictor.load(spots, **({"min_face_px": 48, "reader": READER_WEIGHTS} | options)).fingerprint()
+
+    assert fingerprint() == fingerprint(threads=1)
+    assert len({fingerprint(), fingerprint(score=0.9), fingerprint(min_face_px=50), fingerprint(reader=False)}) == 4
+    predictor = Predictor.load(spots, min_face_px=48, reader=READER_WEIGHTS)
+    assert "score 0.6" not in predictor.fingerprint() and "min_face_px 48" in predictor.fingerprint()
+    for part in (predictor, predictor.reader, predictor.eye_reader):
+        before, changed = predictor.fingerprint(), tmp_path / "other.onnx"
+        changed.write_bytes(part.weights.read_bytes() + b"more")
+        part.weights = changed
+        assert predictor.fingerprint() != before
 
 
 @pytest.mark.parametrize(
