@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from typing import Any, NamedTuple
 
+from retarget.io.image_decoder import open_header
 from retarget.io.signatures import HEAD_BYTES, image_kind
 
 _EXIF_DIRECTORY = 0x8769
@@ -24,17 +24,13 @@ class Header(NamedTuple):
 
 def read_header(data: bytes) -> Header | None:
     """Return the header of an image file, or None if neither Pillow nor, for HEIC, pillow-heif reads it."""
-    import PIL.Image
-
     try:
         if image_kind(data[:HEAD_BYTES]) == "HEIC":
             import pillow_heif
 
             photo = pillow_heif.open_heif(io.BytesIO(data))
             return Header(photo.size[0] * photo.size[1], _taken(photo.info.get("exif") or b""))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures, which are no danger here: the pixels are not decoded
-            image = PIL.Image.open(io.BytesIO(data))
+        image = open_header(io.BytesIO(data))
     except Exception:  # many types for damaged files, ImportError without the extra
         return None
     return Header(image.width * image.height, _taken(image.info.get("exif") or _png_exif(data)))

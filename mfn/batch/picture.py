@@ -38,6 +38,9 @@ def decode_picture(path: str, max_pixels: int = MAX_PIXELS) -> DecodedPicture:
     """
     data = read_picture_bytes(path)
     header = read_header(data)
+    if header is None and max_pixels < MAX_PIXELS:
+        decode_image(data, path)  # which tells why it cannot be read: it reads the same header first
+        raise ValueError(f"{path}: its size cannot be read, so it may be larger than the limit (see --max-megapixels)")
     if header is not None and header.pixels > max_pixels:
         limit = f"{max_pixels / 1e6:g} megapixels"
         raise ValueError(f"{path}: {header.pixels / 1e6:.1f} megapixels are more than the limit of {limit} (see --max-megapixels)")

@@ -38,7 +38,7 @@ from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
 from mfn.inference.second_pass import SURE_IN_VIEW, SURE_SCORE, faces_in_picture, stretch_dim, views
 from mfn.inference.sessions.devices import choose_providers
-from mfn.inference.sessions.onnx_session import check_multi_face, open_session, read_metadata
+from mfn.inference.sessions.onnx_session import check_multi_face, open_session, read_metadata, run
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import NetworkMetadata, Size
@@ -179,18 +179,27 @@ class Predictor:
             predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
         predictor.weights, predictor.frame_face_px = model.path, model.min_face_px
         options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
-        predictor._load_options = options | {"score": score, "reader": reader, "threads": threads, "providers": chosen}
+        options |= {"reader": path.resolve() if path and reader is not True else bool(reader)}
+        predictor._load_options = options | {"score": score, "threads": threads, "providers": chosen}
         return predictor
 
     def on(self, device: str) -> Predictor:
-        """Load the same network with the same options on another device; see `load`."""
-        return type(self).load(**(self._load_options | {"device": device, "providers": None}))
+        """Load the same network with the same options on another device; see `load`.
+
+        Raises:
+            TypeError: If `load` did not make this predictor, so that its file is unknown.
+        """
+        return type(self).load(**(self._known_options() | {"device": device, "providers": None}))
 
     def __reduce__(self) -> tuple[Callable[[], Predictor], tuple[()]]:
         """Pickle the options of `load`, not the session."""
+        return partial(type(self).load, **self._known_options()), ()
+
+    def _known_options(self) -> dict[str, Any]:
+        """Return the options of `load` that made this predictor."""
         if self.weights is None:
-            raise TypeError("a Predictor made from a session cannot be pickled; use Predictor.load")
-        return partial(type(self).load, **self._load_options), ()
+            raise TypeError("a Predictor made from a session cannot be pickled or loaded again; use Predictor.load")
+        return self._load_options
 
     def fingerprint(self) -> str:
         """Return a line that two predictors share only if they find the same faces: for files that a later run goes on with.
@@ -310,23 +319,20 @@ class Predictor:
         Raises:
             ValueError: If the network fails, for example for lack of memory.
         """
-        try:
-            return np.asarray(self.session.run(["cells"], {"image": image})[0])
-        except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
-            shape = f"{len(image)} x {image.shape[2]} x {image.shape[1]} px"
-            detail = " ".join(str(error).split())[-120:]
-            raise ValueError(f"the network failed on {shape}; if memory is short, look for larger faces only (…{detail})") from None
+        return run(self.session, {"image": image}, "cells")
 
 
 def read_pictures(source: Source | Sequence[Source], bgr: bool, on_error: OnError) -> Iterator[NumberedPicture]:
     """Read one picture or those of a list, one by one. Arguments as for `Predictor.__call__`."""
+    if not callable(on_error) and on_error not in ("warn", "raise"):
+        raise ValueError(f'on_error: expected "warn", "raise" or a function, got {on_error!r}')
     if not isinstance(source, (list, tuple)):
         yield NumberedPicture(0, as_image(cast("Source", source)), bgr and isinstance(source, np.ndarray))
         return
     for index, item in enumerate(source):
         try:
             picture = as_image(item)
-        except (ValueError, OSError, MemoryError) as error:
+        except (ValueError, OSError, ImportError, MemoryError) as error:
             if on_error == "raise":
                 raise
             failure = FailedPicture(index, item, error)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS
 from mfn.inference.sessions.devices import choose_providers
-from mfn.inference.sessions.onnx_session import check_single_face, open_session
+from mfn.inference.sessions.onnx_session import check_single_face, open_session, run
 from mfn.structures.cells import read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH, crop_face, crop_matrix, crop_windows
 from mfn.structures.faces import Faces
@@ -156,7 +156,7 @@ class SingleFace:
         parts = []
         for first in range(0, len(windows), _BATCH):
             crops = np.stack([crop_face(picture, crop_matrix(w)) for w in windows[first : first + _BATCH]])
-            parts.append(self.session.run(None, {"image": crops})[0])
+            parts.append(run(self.session, {"image": crops}))
         return np.concatenate(parts)
 
 

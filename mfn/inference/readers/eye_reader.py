@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.sessions.devices import CPU, Provider
-from mfn.inference.sessions.onnx_session import check_eye_reader, open_session
+from mfn.inference.sessions.onnx_session import check_eye_reader, open_session, run
 from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, cut_crops, eye_frames
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import default_head_model
@@ -91,7 +91,7 @@ class EyeReader:
             crops = np.concatenate([crops, np.zeros((pad_to - count, *crops.shape[1:]), np.uint8)])
             direction = np.concatenate([direction, np.zeros((pad_to - count, 3), np.float32)])
         parts = [
-            self.session.run(None, {"image": crops[i : i + _BATCH], "direction": direction[i : i + _BATCH]})[0]
+            run(self.session, {"image": crops[i : i + _BATCH], "direction": direction[i : i + _BATCH]})
             for i in range(0, len(crops), _BATCH)
         ]
         raw = np.concatenate([np.zeros((0, len(EYE_SHAPES)), np.float32), *parts])[:count]

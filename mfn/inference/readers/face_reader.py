@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.sessions.devices import CPU, Provider
-from mfn.inference.sessions.onnx_session import check_reader, open_session
+from mfn.inference.sessions.onnx_session import check_reader, open_session, run
 from mfn.structures.cells import CELL_SIZE, MAX_LOGIT, SLICES, read_cells
 from mfn.structures.crop_geometry import CROP_CELLS, boxes_from_crops, cut_crops, faces_from_crops, upright_frames
 from mfn.structures.faces import Faces
@@ -212,7 +212,7 @@ class Reader:
         count = len(crops)
         if count < pad_to:
             crops = np.concatenate([crops, np.zeros((pad_to - count, *crops.shape[1:]), np.uint8)])
-        parts = [self.session.run(None, {"image": crops[i : i + _BATCH]})[0] for i in range(0, len(crops), _BATCH)]
+        parts = [run(self.session, {"image": crops[i : i + _BATCH]}) for i in range(0, len(crops), _BATCH)]
         return np.concatenate([np.zeros((0, CELL_SIZE), np.float32), *parts])[:count]
 
 

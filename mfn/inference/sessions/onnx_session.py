@@ -1,10 +1,13 @@
-"""Open the ONNX files of networks, and check them."""
+"""Open the ONNX files of networks, check them, and run them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mfn.inference.sessions.devices import CPU, Provider, start_session
 from mfn.structures.cells import CELL_SIZE
@@ -42,6 +45,26 @@ def open_session(path: Path, threads: int = 0, providers: Sequence[Provider] = (
         raise
     except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
         raise ValueError(f"{path}: not a network that ONNX Runtime can read (expected an .onnx file; {type(error).__name__})") from None
+
+
+def run(session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]], output: str | None = None) -> NDArray[np.float32]:
+    """Run a network.
+
+    Args:
+        session: The network.
+        inputs: Name of each input -> array. `image` is (B, H, W, 3).
+        output: Name of the output to return. None: the first.
+
+    Raises:
+        ValueError: If the network fails, for example for lack of memory.
+    """
+    try:
+        return np.asarray(session.run([output] if output else None, dict(inputs))[0])
+    except Exception as error:  # ONNX Runtime's exceptions share no base but Exception
+        image = inputs["image"]
+        shape = f"{len(image)} x {image.shape[2]} x {image.shape[1]} px"
+        detail = " ".join(str(error).split())[-120:]
+        raise ValueError(f"the network failed on {shape}; if memory is short, look for larger faces only (…{detail})") from None
 
 
 def read_metadata(path: Path, session: onnxruntime.InferenceSession) -> NetworkMetadata | None:

@@ -1,5 +1,6 @@
 import inspect
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,16 @@ def test_bad_pictures_are_collected_or_raised(predictor, recwarn):
         predictor(["missing.jpg"], on_error="raise")
     with pytest.raises(FileNotFoundError):
         predictor("missing.jpg")
+    for source in ("missing.jpg", ["missing.jpg"]):
+        with pytest.raises(ValueError, match='on_error: expected "warn", "raise" or a function, got \'rasie\''):
+            predictor(source, on_error="rasie")
+
+
+def test_a_picture_whose_decoder_is_missing_is_left_out(predictor, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0heicmif1" + bytes(40)
+    with pytest.warns(PictureWarning, match="picture 0 was left out: image: reading a HEIC image needs pillow-heif"):
+        assert len(predictor([heic])) == 0
 
 
 def test_a_predictor_can_be_pickled(spots):
@@ -193,6 +204,18 @@ def test_a_predictor_can_be_pickled(spots):
     assert copy(picture) == predictor(picture)
     with pytest.raises(TypeError, match=r"use Predictor.load"):
         pickle.dumps(Predictor(predictor.session))
+    with pytest.raises(TypeError, match=r"use Predictor.load"):
+        Predictor(predictor.session).on("cpu")
+
+
+def test_a_copy_finds_the_reader_from_another_directory(spots, tmp_path, monkeypatch):
+    (tmp_path / "mine.onnx").write_bytes(READER_WEIGHTS.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    predictor = Predictor.load(spots, reader="mine.onnx", threads=1)
+    monkeypatch.chdir("/")
+    for copy in (pickle.loads(pickle.dumps(predictor)), predictor.on("cpu")):
+        assert copy.reader.weights == tmp_path / "mine.onnx"
+    assert pickle.loads(pickle.dumps(Predictor.load(spots, reader=False))).reader is None
 
 
 def test_the_fingerprint_names_what_faces_depend_on(spots, tmp_path):

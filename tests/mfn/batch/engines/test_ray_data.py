@@ -35,5 +35,5 @@ def test_a_part_that_ended_three_actors_is_read_in_a_process_of_its_own(reading,
 
 def test_without_ray_one_line_names_the_extra(reading, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(ImportError, match=r"pip install "\.\[batch\]""):
+    with pytest.raises(ImportError, match=r'pip install "\.\[batch\]"'):
         next(run_on_ray(reading, [], 1, ""))
