@@ -29,23 +29,44 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: No such file, or its base is missing.
-        KeyError: The base lacks a tensor.
+        ValueError: The file is damaged or of another kind, or its base lacks a tensor.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected weights to start from, a .safetensors or .ckpt file; no such file")
-    if path.suffix == ".ckpt":
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        state = {name.removeprefix(NETWORK_PREFIX): value for name, value in state.items() if name.startswith(NETWORK_PREFIX)}
-    else:
-        from safetensors import safe_open
+    state = _read_checkpoint(path) if path.suffix == ".ckpt" else _read_safetensors(path)
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
 
+
+def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the module `network` in a Lightning checkpoint."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for damaged files
+        raise ValueError(f"{path}: not a checkpoint that can be read (damaged or cut off? {type(error).__name__})") from None
+    if not isinstance(saved, dict) or not isinstance(saved.get("state_dict"), dict):
+        raise ValueError(f"{path}: expected a checkpoint that `mfn fit` wrote, got a file without state_dict")
+    return {name.removeprefix(NETWORK_PREFIX): value for name, value in saved["state_dict"].items() if name.startswith(NETWORK_PREFIX)}
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file and those that its base gives."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
         with safe_open(path, "pt") as file:
             note = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no dictionary
-        if BASE_FILE in note:
-            base = read_state(path.with_name(note[BASE_FILE]))
-            state |= {name: base[name] for name in json.loads(note[BASE_TENSORS])}
-    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+        shared = json.loads(note.get(BASE_TENSORS, "[]"))
+    except (SafetensorError, ValueError) as error:
+        detail = " ".join(str(error).split())[:80]
+        raise ValueError(f"{path}: not a .safetensors file that can be read (damaged or cut off? {detail})") from None
+    if BASE_FILE in note:
+        base = read_state(path.with_name(note[BASE_FILE]))
+        missing = [name for name in shared if name not in base]
+        if missing:
+            raise ValueError(f"{path}: expected the tensor {missing[0]} in its base {note[BASE_FILE]}, which is another file now")
+        state |= {name: base[name] for name in shared}
+    return state
 
 
 def write_state(path: Path, state: dict[str, Tensor], base: Path | None = None) -> int:
@@ -104,7 +125,7 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The weights are not those of this network.
+        ValueError: The weights are not those of this network, or a file is damaged.
     """
     from lightning.pytorch.cli import LightningCLI
 
@@ -116,8 +137,9 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
     with TemporaryDirectory() as folder:
         args = [part for config in configs for part in ("--config", str(_without_run_options(config, Path(folder))))]
         network: nn.Module = LightningCLI(run=False, args=args, save_config_callback=None).model.network
+    state = read_state(checkpoint)
     try:
-        network.load_state_dict(read_state(checkpoint))
+        network.load_state_dict(state)
     except RuntimeError as error:
         names = ", ".join(str(config) for config in configs)
         raise ValueError(f"{checkpoint}: expected weights of the network of {names}; give every --config of that training") from error
@@ -131,8 +153,12 @@ def _without_run_options(config: Path, folder: Path) -> Path:
     """
     import yaml
 
-    text = config.read_text()
-    values = yaml.safe_load(text)
+    text = config.read_text(encoding="utf-8")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        detail = " ".join(str(error).split())[-100:]
+        raise ValueError(f"{config}: not a YAML configuration that can be read (…{detail})") from None
     if not isinstance(values, dict) or not RUN_OPTIONS & values.keys():
         return config
     copy = folder / f"{len(list(folder.iterdir()))}.yaml"

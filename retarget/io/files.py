@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ StrPath = str | os.PathLike[str]
 
 MAX_FILE_BYTES = 1 << 30
 MAX_JSON_OBJECT_BYTES = 1 << 20
+_LONGEST_SUFFIX = 32  # bytes; what is longer is no suffix that a program knows
 
 
 def atomic_write(path: StrPath, content: bytes | Callable[[Path], object]) -> None:
@@ -28,9 +30,10 @@ def atomic_write(path: StrPath, content: bytes | Callable[[Path], object]) -> No
     Raises:
         FileNotFoundError: The folder does not exist.
         ValueError: The path is a folder or a device.
+        OSError: The file cannot be written. The message has its name.
 
     The temporary file lies in the same folder and has the same suffix, because NumPy, PyAV and ONNX choose the format by
-    the suffix. It is removed if writing fails.
+    the suffix. It is removed if writing fails. A new file has the permissions that the umask leaves; a replaced one keeps its own.
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -39,18 +42,21 @@ def atomic_write(path: StrPath, content: bytes | Callable[[Path], object]) -> No
         raise ValueError(f"{target}: is a directory (expected a file name)")
     if target.exists() and not target.is_file():
         raise ValueError(f"{target}: is not a regular file (expected a file name)")
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem[:100]}.", suffix=target.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    suffix = target.suffix if len(os.fsencode(target.suffix)) <= _LONGEST_SUFFIX else ""
+    temporary = target.with_name(f".{secrets.token_hex(8)}{suffix}")
     try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # the system subtracts the umask
         if isinstance(content, bytes):
             temporary.write_bytes(content)
         else:
             content(temporary)
-        temporary.chmod(0o644)
+        if target.exists():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(temporary) and error.filename2 is None:
+            raise OSError(error.errno, error.strerror, str(target)) from None
         raise
 
 

@@ -82,6 +82,50 @@ def test_missing_files_are_named(tmp_path):
         load_network([ROOT / "configs/mfn/default.yaml"], tmp_path / "none.ckpt")
 
 
+def test_a_damaged_checkpoint_is_one_line(tmp_path):
+    whole = tmp_path / "whole.ckpt"
+    torch.save({"state_dict": {"network.x": torch.zeros(1000)}}, whole)
+    for name, content in (("cut", whole.read_bytes()[:900]), ("empty", b""), ("text", b"no checkpoint")):
+        (tmp_path / f"{name}.ckpt").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}\.ckpt: not a checkpoint that can be read"):
+            read_state(tmp_path / f"{name}.ckpt")
+    torch.save({"weights": 1}, whole)
+    with pytest.raises(ValueError, match=r"whole\.ckpt: expected a checkpoint that `mfn fit` wrote, got a file without state_dict"):
+        read_state(whole)
+
+
+def test_damaged_safetensors_are_one_line(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_state(path, module().state_dict())
+    for content in (path.read_bytes()[:100], b""):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.safetensors: not a \.safetensors file that can be read"):
+            read_state(path)
+
+
+def test_a_base_that_is_another_file_now_is_named(tmp_path):
+    base = module()
+    write_state(tmp_path / "base.safetensors", base.state_dict())
+    write_state(tmp_path / "own.safetensors", base.state_dict(), tmp_path / "base.safetensors")
+    write_state(tmp_path / "base.safetensors", {"other": torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"own\.safetensors: expected the tensor .* in its base base\.safetensors"):
+        read_state(tmp_path / "own.safetensors")
+
+
+def test_a_damaged_checkpoint_is_not_called_that_of_another_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "cut.ckpt").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(ValueError, match=r"cut\.ckpt: not a checkpoint that can be read"):
+        load_network([Path("configs/sfn/default.yaml")], tmp_path / "cut.ckpt")
+
+
+def test_a_broken_configuration_is_named(tmp_path):
+    (tmp_path / "broken.yaml").write_text("model: [1, 2\ndata: }")
+    (tmp_path / "a.ckpt").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"broken\.yaml: not a YAML configuration that can be read"):
+        load_network([tmp_path / "broken.yaml"], tmp_path / "a.ckpt")
+
+
 def test_weights_of_another_network_are_refused(monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(ValueError, match="expected weights of the network of configs"):

@@ -25,7 +25,29 @@ def test_atomic_write_of_bytes_replaces_the_file(tmp_path: Path) -> None:
     atomic_write(target, b"new")
     assert target.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["result.bin"]
-    assert target.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such permissions")
+def test_atomic_write_heeds_the_umask_and_keeps_the_mode_of_a_file(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        atomic_write(tmp_path / "new.bin", b"")
+        (tmp_path / "old.bin").write_bytes(b"old")
+        (tmp_path / "old.bin").chmod(0o604)
+        atomic_write(tmp_path / "old.bin", b"new")
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("new.bin", "old.bin")] == [0o640, 0o604]
+
+
+def test_atomic_write_names_the_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("retarget.io.files.os.open", refuse)
+    with pytest.raises(PermissionError) as caught:
+        atomic_write(tmp_path / "result.bin", b"data")
+    assert one_line_error(caught.value) == f"{tmp_path / 'result.bin'}: Permission denied"
 
 
 def test_atomic_write_calls_the_function_with_a_path_of_the_same_suffix(tmp_path: Path) -> None:
@@ -50,9 +72,9 @@ def test_atomic_write_keeps_the_old_file_if_writing_fails(tmp_path: Path) -> Non
 
 
 def test_atomic_write_accepts_a_long_name(tmp_path: Path) -> None:
-    target = tmp_path / ("a" * 250 + ".bin")
-    atomic_write(target, b"data")
-    assert target.read_bytes() == b"data"
+    for name in ("a" * 250 + ".bin", "ä" * 124 + ".json", "a." + "b" * 250):
+        atomic_write(tmp_path / name, b"data")
+        assert (tmp_path / name).read_bytes() == b"data"
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_heic_without_its_extra_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="a truncated or damaged HEIC image"):
         read_image(tmp_path / "a.heic")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    with pytest.raises(ImportError, match=r"a\.heic: reading a HEIC image needs pillow-heif: pip install '\.\[heic\]'"):
+    with pytest.raises(ImportError, match=r'a\.heic: reading a HEIC image needs pillow-heif: pip install "\.\[heic\]"'):
         read_image(tmp_path / "a.heic")
 
 

@@ -48,7 +48,7 @@ def test_a_missing_device_names_what_to_install(monkeypatch, device):
 def test_openvino_without_its_plugin_names_the_extra(monkeypatch):
     has(monkeypatch)
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime_ep_openvino", None)
-    with pytest.raises(ValueError, match=r"no OpenVINOExecutionProvider.*pip install '\.\[openvino\]'"):
+    with pytest.raises(ValueError, match=r'no OpenVINOExecutionProvider.*pip install "\.\[openvino\]"'):
         choose_providers("openvino")
 
 
