@@ -15,7 +15,7 @@ from retarget.io.files import check_file, decode_text
 from retarget.io.images import IMAGE_SUFFIXES, MAX_BYTES
 
 STDIN = "-"
-_OWN_OUTPUT = re.compile(r"\.(faces|characters)\.(json|png|jpg)$|\.report\.html$")
+_OWN_OUTPUT = re.compile(r"\.(faces|characters)\.(json|png|jpg)$|\.report\.html$|\.glb$", re.IGNORECASE)
 _PATTERN = re.compile(r"[*?\[]")
 _NAMED_SKIPPED = 8  # skipped files that a message names
 
@@ -70,7 +70,7 @@ def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
 
     Raises:
         FileNotFoundError: A pattern matches nothing, or a list does not exist.
-        ValueError: A folder has no picture.
+        ValueError: A folder has no picture, or a name is empty.
         ImportError: A URL needs a package that is missing.
     """
     listing = Listing()
@@ -137,6 +137,8 @@ def _read_list(source: str) -> list[str]:
 
 
 def _expand(name: str, skipped: list[str]) -> Iterator[PictureName]:
+    if not name:
+        raise ValueError("an empty name (expected a picture, a folder or a pattern)")
     if is_url(name):
         yield from _expand_url(name, skipped)
     elif os.path.isdir(name):
@@ -198,5 +200,5 @@ def _is_picture(path: str) -> bool:
 
 
 def _is_ours(path: str) -> bool:
-    """Return whether a file is an output of ours, or of the system, that nobody wants to hear about."""
+    """Return whether a file is an output of our commands, or of the system, that nobody wants to hear about."""
     return bool(_OWN_OUTPUT.search(path)) or PurePosixPath(path).name in ("Thumbs.db", "desktop.ini")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mfn.fitting.annotation_pack import LabelRules, fit_labels, gather_parts, labels_path, save_arrays, write_pack
 from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS
 from retarget.io.files import file_digest, make_folder, one_line_error
-from retarget.io.images import Image, encode_jpeg, find_images, read_image
+from retarget.io.images import Image, encode_jpeg, read_image
 
 if TYPE_CHECKING:
     from mfn.fitting.landmarker import Landmarker
@@ -87,7 +87,7 @@ def annotate(
 
     Args:
         predictor: finds faces that the landmarker misses; None: the landmarker alone.
-        photos: files, or folders for the pictures in them.
+        photos: files.
         out: the .npz file to write.
         options: see `AnnotateOptions`.
         on_photo: called after each photo with the number of finished photos and their total.
@@ -108,7 +108,7 @@ def annotate(
     if options.mediapipe_only:
         predictor = None
     _check_options(out, options)
-    paths = find_images(photos)
+    paths = [Path(photo) for photo in photos]
     parts, errors = [], []
     with Landmarker(options.landmarker) as landmarker:
         folder = make_folder(out.with_suffix(".parts"))

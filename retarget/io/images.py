@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,14 +41,9 @@ IMAGE_SUFFIXES = (
     ".ppm",
 )
 """Suffixes of the images that are found in a folder. A file that is named is read whatever its suffix."""
-OVERLAY_SUFFIX = ".faces.png"
-"""Suffix of the drawings that `mfn detect` writes. They are not found in a folder."""
-_OWN_SUFFIXES = (OVERLAY_SUFFIX, ".faces.jpg", ".faces.json", ".glb")  # what our commands write beside images
-_NAMED_FILES = 5  # of the skipped files in a warning
 
 _PNG_COMPRESSION = 3  # of 0 to 9
-
-_log = logging.getLogger(__name__)
+_LONGEST_SIDE_PX = {".jpg": 65_500, ".jpeg": 65_500, ".jpe": 65_500, ".webp": 16_383}  # of libjpeg and of WebP
 
 
 def read_image(path: StrPath) -> Image:
@@ -93,42 +86,6 @@ def as_image(source: StrPath | bytes | Image | PillowImage) -> Image:
     return source
 
 
-def find_images(names: Iterable[StrPath]) -> list[Path]:
-    """Replace folders by the images in them.
-
-    Args:
-        names: Files and folders. Files are returned as they are.
-
-    Returns:
-        The paths. Images of a folder are sorted by name. Subfolders, hidden files and files of our own commands are
-        left out. Other files that are not images are left out too, and named in a `logging` warning.
-
-    Raises:
-        ValueError: A folder has no images.
-    """
-    paths: list[Path] = []
-    for folder in map(Path, names):
-        if not folder.is_dir():
-            paths.append(folder)
-            continue
-        visible = (path for path in sorted(folder.iterdir()) if not path.is_dir() and not path.name.startswith("."))
-        files = [path for path in visible if not path.name.lower().endswith(_OWN_SUFFIXES)]
-        images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-        if not images:
-            raise ValueError(f"{folder}: a directory without images ({' '.join(IMAGE_SUFFIXES[:6])} …)")
-        _warn_of_skipped(folder, [path.name for path in files if path not in images])
-        paths += images
-    return paths
-
-
-def _warn_of_skipped(folder: Path, names: list[str]) -> None:
-    """Log one warning that names the files of a folder that are not read."""
-    if names:
-        more = f" and {len(names) - _NAMED_FILES} more" if len(names) > _NAMED_FILES else ""
-        files = "1 file that is" if len(names) == 1 else f"{len(names)} files that are"
-        _log.warning("%s: skipped %s not an image: %s%s", folder, files, ", ".join(names[:_NAMED_FILES]), more)
-
-
 def write_image(path: StrPath, image: Image) -> None:
     """Write an image file whole or not at all.
 
@@ -137,11 +94,15 @@ def write_image(path: StrPath, image: Image) -> None:
         image: (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: The suffix names no format that can be written.
+        ValueError: The suffix names no format that can be written, or the image is larger than the format allows.
     """
     import cv2
 
     suffix = Path(path).suffix
+    limit = _LONGEST_SIDE_PX.get(suffix.lower())
+    if limit is not None and max(image.shape[:2]) > limit:
+        size = f"{image.shape[1]} x {image.shape[0]} px"
+        raise ValueError(f"{path}: {size}, but a side of a {suffix} image has at most {limit:,} px: use .png")
     options = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION] if suffix.lower() == ".png" else []
     try:
         done, data = cv2.imencode(suffix.lower() or ".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)

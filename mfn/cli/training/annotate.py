@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from mfn.cli.main import PROGRAM
@@ -20,7 +21,7 @@ _DESCRIPTION = (
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `mfn annotate` and return the exit code."""
     parser = PROGRAM.parser(verb, _DESCRIPTION)
-    parser.add_argument("photos", nargs="+", help="picture files, or directories of pictures")
+    parser.add_argument("photos", nargs="+", help="picture files, patterns, or directories, which are searched with their subdirectories")
     parser.add_argument("--out", required=True, metavar="X.npz", help="the pack to write")
     text = "model file of MediaPipe's face landmarker (default: face_landmarker.task of the current directory; else it is downloaded once)"
     parser.add_argument("--landmarker", metavar="FILE", help=text)
@@ -43,9 +44,13 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     add_quiet(parser)
     add_network(parser, score=_SCORE)
     options = parser.parse_args(arguments)
+    from mfn.batch.sources import list_pictures
     from mfn.fitting.annotate import AnnotateOptions, annotate  # loads torch
     from mfn.fitting.landmarker import find_model
 
+    listing = list_pictures(options.photos)
+    if listing.skipped and not options.quiet:
+        print(listing.skipped_line(), file=sys.stderr)
     with Progress(options.quiet) as progress:
         landmarker = options.landmarker or str(find_model(options.download, progress.note))
         settings = AnnotateOptions(
@@ -53,4 +58,4 @@ def main(verb: str, arguments: Sequence[str]) -> int:
             options.mediapipe_only,
         )
         predictor = None if options.mediapipe_only else load_predictor(options)
-        return annotate(predictor, options.photos, options.out, settings, progress.bar("photos"))
+        return annotate(predictor, [photo.path for photo in listing.pictures], options.out, settings, progress.bar("photos"))

@@ -15,7 +15,7 @@ from mfn.cli.training.train import require_training
 from mfn.models.export.deployment import MAX_OPSET, MIN_OPSET, OPSET
 from mfn.structures.network_metadata import Size
 from retarget.io.command_line import EXIT_DONE, whole_number
-from retarget.io.images import Image, as_image, find_images
+from retarget.io.images import Image, as_image
 from retarget.io.progress import Progress
 
 _MAX_REFINEMENT_STEPS = 9
@@ -87,7 +87,7 @@ def _quantize(arguments: Sequence[str]) -> int:
     text = "Convert a multi-face network, a face reader or an eye reader to 8-bit integers: twice as fast on a CPU, and half as large."
     parser = PROGRAM.parser("quantize", text)
     parser.add_argument("source", metavar="NETWORK.onnx", help="file that `mfn export` wrote")
-    text = "pictures like those it will see, which set the ranges: files, directories, or .tar archives"
+    text = "pictures like those it will see, which set the ranges: files, directories with their subdirectories, or .tar archives"
     parser.add_argument("pictures", nargs="+", help=text)
     parser.add_argument("--out", default="mfn-int8.onnx", metavar="FILE", help="file to write (default: %(default)s)")
     text = "number of pictures to use (default: %(default)s)"
@@ -120,11 +120,13 @@ def sample_pictures(names: Sequence[str], count: int) -> list[Image]:
     Returns:
         Images (H, W, 3) uint8 RGB.
     """
+    from mfn.batch.sources import list_pictures
     from mfn.training.packs.reader import read_pictures  # loads torch
 
     chosen: list[Image] = []
     for name in names:
-        source: Sequence[Any] = read_pictures(Path(name)) if name.endswith(".tar") else find_images([name])
+        files = [] if name.endswith(".tar") else [picture.path for picture in list_pictures([name]).pictures]
+        source: Sequence[Any] = files or read_pictures(Path(name))
         share = min(max(count // len(names), 1), len(source))
         chosen += [as_image(source[i]) for i in np.linspace(0, len(source) - 1, share).astype(int)]
     return chosen

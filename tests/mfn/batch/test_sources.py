@@ -21,7 +21,7 @@ def test_a_folder_is_read_with_its_subfolders_and_skipped_files_are_named(photos
 
 
 def test_hidden_files_and_our_own_outputs_are_left_out_silently(photos):
-    for name in (".hidden.png", "b.faces.png", "b.faces.json", "Thumbs.db", "group.report.html"):
+    for name in (".hidden.png", "b.faces.png", "b.faces.json", "Thumbs.db", "group.report.html", "b.characters.png", "B.FACES.PNG", "B.glb"):
         (photos / "photos" / name).write_bytes(b"x")
     (photos / "photos" / ".cache").mkdir()
     (photos / "photos" / ".cache" / "e.png").write_bytes(b"x")
@@ -34,6 +34,11 @@ def test_patterns_lists_and_files_give_each_picture_once(photos, monkeypatch):
     assert paths("photos/b.png", lists=["list.txt"]) == ["photos/b.png", *FOUND[2:]]
     monkeypatch.setattr("sys.stdin", io.StringIO("photos/a.png\n"))
     assert paths(lists=["-"]) == ["photos/a.png"]
+
+
+def test_an_empty_name_is_one_line():
+    with pytest.raises(ValueError, match=r"an empty name \(expected a picture, a folder or a pattern\)"):
+        list_pictures([""])
 
 
 def test_a_file_is_taken_whatever_its_suffix(photos):

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import mfn.fitting.landmarker
+from mfn.cli.main import main
+from mfn.cli.training.export import sample_pictures
 from mfn.fitting.annotate import AnnotateOptions, _key_of_models, annotate
 from mfn.fitting.landmarker import LandmarkResult
 from mfn.structures.camera import project
@@ -56,12 +58,16 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def files(folder: Path) -> list[str]:
+    return sorted(map(str, folder.iterdir()))
+
+
 QUICK = AnnotateOptions("teacher.task", multi_view=False, quiet=True)
 
 
 def test_pack_is_read_back(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "mine" / "faces.npz"
-    assert annotate(None, [str(photos)], out, QUICK) == 0
+    assert annotate(None, files(photos), out, QUICK) == 0
     assert "bad.png" in capsys.readouterr().err
     pack = read_pack(out.parent, out.parent / "labels", "faces")
     assert len(pack.pictures) == 3 and pack.pictures[0].shape == (200, 220, 3)
@@ -80,10 +86,10 @@ def test_a_stopped_run_continues(photos: Path, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(FakeLandmarker, "__call__", stop)
     with pytest.raises(KeyboardInterrupt):
-        annotate(None, [str(photos)], out, QUICK)
+        annotate(None, files(photos), out, QUICK)
     assert not out.exists()
     monkeypatch.setattr(FakeLandmarker, "__call__", detect)
-    assert annotate(None, [str(photos)], out, QUICK) == 0
+    assert annotate(None, files(photos), out, QUICK) == 0
     assert FakeLandmarker.calls == 3 and out.is_file()  # two before the stop, the third after it
 
 
@@ -99,7 +105,7 @@ def test_photos_are_read_again_with_another_landmarker(photos: Path, tmp_path: P
     for content, calls in ((b"one", 3), (b"one", 3), (b"two", 6)):
         task.write_bytes(content)
         with pytest.raises(KeyboardInterrupt):
-            annotate(None, [str(photos)], tmp_path / "faces.npz", options)
+            annotate(None, files(photos), tmp_path / "faces.npz", options)
         assert FakeLandmarker.calls == calls
 
 
@@ -113,7 +119,7 @@ def test_the_parts_depend_on_the_networks(tmp_path: Path) -> None:
 
 
 def test_one_folder_is_one_person(photos: Path, tmp_path: Path) -> None:
-    annotate(None, [str(photos)], tmp_path / "faces.npz", replace(QUICK, people="folder"))
+    annotate(None, files(photos), tmp_path / "faces.npz", replace(QUICK, people="folder"))
     with np.load(tmp_path / "labels" / "faces.npz") as labels:
         assert (labels["person"] == labels["person"][0]).all()
         assert np.abs(labels["identity"][0] - labels["identity"][1]).max() < 0.3  # it may vary a little
@@ -121,12 +127,12 @@ def test_one_folder_is_one_person(photos: Path, tmp_path: Path) -> None:
 
 def test_wrong_input_is_reported(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="npz"):
-        annotate(None, [str(photos)], tmp_path / "faces.json", QUICK)
+        annotate(None, files(photos), tmp_path / "faces.json", QUICK)
     with pytest.raises(ValueError, match="expected unknown or folder"):
-        annotate(None, [str(photos)], tmp_path / "faces.npz", replace(QUICK, people="all"))
+        annotate(None, files(photos), tmp_path / "faces.npz", replace(QUICK, people="all"))
     for side in (0, 4000):  # 4000 px do not fit into 16 bits of 0.1 px
         with pytest.raises(ValueError, match=f"--max-side {side}: expected 64 to 3000 px"):
-            annotate(None, [str(photos)], tmp_path / "faces.npz", replace(QUICK, max_side_px=side))
+            annotate(None, files(photos), tmp_path / "faces.npz", replace(QUICK, max_side_px=side))
     with pytest.raises(ValueError, match="none of 1 photos"):
         annotate(None, [str(photos / "bad.png")], tmp_path / "faces.npz", QUICK)
     assert not list(tmp_path.glob("faces*"))
@@ -138,7 +144,23 @@ def test_mediapipe_alone_uses_nothing_learned(photos: Path, tmp_path: Path) -> N
     def refuse(*arguments: object) -> None:
         raise AssertionError("the network was asked")
 
-    annotate(refuse, [str(photos)], tmp_path / "free.npz", replace(QUICK, mediapipe_only=True))  # type: ignore[arg-type]
-    annotate(None, [str(photos)], tmp_path / "usual.npz", QUICK)
+    annotate(refuse, files(photos), tmp_path / "free.npz", replace(QUICK, mediapipe_only=True))  # type: ignore[arg-type]
+    annotate(None, files(photos), tmp_path / "usual.npz", QUICK)
     free, usual = (np.load(tmp_path / "labels" / f"{name}.npz") for name in ("free", "usual"))
     assert free["ok"].all() and np.abs(free["identity"] - usual["identity"]).max() > 0.01
+
+
+def test_the_command_leaves_out_rendered_characters(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (photos / "0.png").rename(photos / "0.characters.png")
+    (photos / "more").mkdir()
+    (photos / "2.png").rename(photos / "more" / "2.png")
+    read: list[str] = []
+    monkeypatch.setattr("mfn.fitting.annotate.annotate", lambda predictor, paths, *rest: read.extend(paths) or 0)
+    main(["annotate", str(photos), "--out", str(tmp_path / "faces.npz"), "--mediapipe-only", "--landmarker", "teacher.task"])
+    assert [Path(path).relative_to(photos).as_posix() for path in read] == ["1.png", "bad.png", "more/2.png"]
+
+
+def test_quantize_leaves_out_rendered_characters(photos: Path) -> None:
+    (photos / "bad.png").unlink()
+    (photos / "2.png").rename(photos / "2.characters.png")
+    assert len(sample_pictures([str(photos)], 100)) == 2

@@ -1,7 +1,6 @@
 import struct
 import sys
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,7 +8,7 @@ import PIL.Image
 import pytest
 
 from retarget.io.image_decoder import MAX_PIXELS, decode_image, decode_rgba, image_size
-from retarget.io.images import add_jpeg_artifacts, as_image, encode_jpeg, find_images, read_image, write_image
+from retarget.io.images import add_jpeg_artifacts, as_image, encode_jpeg, read_image, write_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -300,24 +299,11 @@ def test_arrays_are_given_back_as_they_are():
     assert as_image(picture) is picture
 
 
-def test_directories_become_their_pictures(tmp_path, caplog):
-    for name in ("b.JPG", "a.png", "phone.HEIC", "a.faces.png", "a.faces.json", "a.glb", ".hidden.png"):
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "holidays.jpg").mkdir()
-    found = find_images([tmp_path, Path("else.tif"), tmp_path / "notes.txt"])
-    assert [p.name for p in found] == ["a.png", "b.JPG", "phone.HEIC", "else.tif", "notes.txt"]
-    assert not caplog.records
-    with pytest.raises(ValueError, match="a directory without images"):
-        find_images([tmp_path / "empty"])
-
-
-@pytest.mark.parametrize(("others", "words"), [(1, "skipped 1 file that is not an image: 0.mov"), (7, "4.mov and 2 more")])
-def test_skipped_files_of_a_directory_are_named(tmp_path, others, words, caplog):
-    for name in ("a.png", *(f"{i}.mov" for i in range(others))):
-        (tmp_path / name).write_bytes(b"x")
-    assert [p.name for p in find_images([tmp_path])] == ["a.png"]
-    assert len(caplog.records) == 1 and words in caplog.records[0].getMessage()
+@pytest.mark.parametrize(("suffix", "limit"), [(".jpg", "65,500"), (".JPEG", "65,500"), (".webp", "16,383")])
+def test_an_image_that_is_too_long_for_its_format(tmp_path, suffix, limit):
+    with pytest.raises(ValueError, match=rf"1 x 70000 px, but a side of a {suffix} image has at most {limit} px: use .png"):
+        write_image(tmp_path / f"a{suffix}", np.zeros((70_000, 1, 3), np.uint8))
+    write_image(tmp_path / "a.png", np.zeros((70_000, 1, 3), np.uint8))
 
 
 def test_write_then_read(tmp_path):
