@@ -17,7 +17,7 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.visualize import draw_boxes, draw_faces
 from mfn.structures.camera import pitch_yaw_roll_deg
 from mfn.structures.faces import Faces
-from mfn.structures.faces_json import PictureInfo
+from mfn.structures.faces_files import PictureInfo
 from mfn.structures.head_model import default_head_model
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.command_line import whole_number

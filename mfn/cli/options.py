@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from mfn.inference.decode import SCORE
 from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS
 from mfn.inference.predictor import SMALLEST_FACE_PX, Predictor
 from mfn.inference.sessions.devices import DEVICES
 from retarget.io.command_line import number_in, whole_number
-from retarget.io.suggest import did_you_mean
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR
 
 _LARGEST_FOCAL_PX = 1e6
@@ -30,8 +28,8 @@ def add_network(parser: argparse.ArgumentParser, weights: str = DEFAULT_MODEL, s
     frames = " or ".join(f"{model.min_face_px:.0f} ({name})" for name, model in MODELS.items())
     text += f"(default: {MIN_FACE_PX:.0f} in photos; in frames of 720 px height {frames}, in proportion in others)"
     parser.add_argument("--min-face", type=number_in(SMALLEST_FACE_PX, _LARGEST_FACE_PX), default=None, metavar="PX", help=text)
-    text = "model: large, small (faster in clips and live, where it finds large faces only), or an .onnx file of your own (default: %(default)s)"
-    parser.add_argument("--weights", default=weights, metavar="NAME", help=text)
+    text = "model: large, small (faster in clips and live, where it finds large faces only), or an .onnx file of your own "
+    parser.add_argument("--weights", default=weights, metavar="NAME", help=text + "(default: %(default)s)")
     text = "CPU cores to use, 0 for all (default: %(default)s)"
     parser.add_argument("--threads", type=whole_number(0), default=0, metavar="N", help=text)
     text = f"what runs the network: {', '.join(DEVICES)}; cuda:1 is the second GPU; docs/guides/devices.md says what each needs "
@@ -63,9 +61,6 @@ def load_predictor(options: argparse.Namespace) -> Predictor:
         FileNotFoundError: There is no such model.
         ValueError: There is no such device, or its package is not installed.
     """
-    if options.weights not in MODELS and not Path(options.weights).is_file():
-        expected = f"{', '.join(MODELS)}, or an .onnx file"
-        raise FileNotFoundError(f"{options.weights}: no such file (expected {expected}){did_you_mean(options.weights, MODELS)}")
     if options.threads > 0:
         import cv2
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mfn.weights import weights_path
+from retarget.io.suggest import did_you_mean
 
 ModelName = Literal["small", "large"]
 
@@ -56,7 +57,8 @@ def find_model(weights: str | Path) -> Model:
     if str(weights) in MODELS:
         return MODELS[str(weights)]
     if not Path(weights).is_file():
-        raise FileNotFoundError(f"{weights}: no such file; expected {', '.join(MODELS)} or a network's .onnx file")
+        expected = f"{', '.join(MODELS)}, or an .onnx file"
+        raise FileNotFoundError(f"{weights}: no such file (expected {expected}){did_you_mean(str(weights), MODELS)}")
     return Model(Path(weights), MODELS[DEFAULT_MODEL].min_face_px)
 
 

@@ -108,8 +108,9 @@ class SingleFace:
         return faces.replace(box=self.model.boxes(faces))
 
     def refine(self, picture: Source, faces: Faces) -> Faces:
-        """Predict faces of one picture again, each from its own crop. `image`, `score` and `track` are kept."""
-        return self(picture, faces.box).replace(image=faces.image, score=faces.score, track=faces.track)
+        """Predict faces of one picture again, each from its own crop: `refined` is set. `image`, `score` and `track` are kept."""
+        refined = np.ones(len(faces), np.bool_)
+        return self(picture, faces.box).replace(image=faces.image, score=faces.score, track=faces.track, refined=refined)
 
     def landmarks(self, picture: Source, boxes: NDArray[Any], name: str = "ibug68") -> NDArray[np.float32]:
         """Predict landmarks of the faces in boxes, with a network of any of the three kinds.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.camera import pitch_yaw_roll_deg
-from mfn.structures.faces_json import FORMAT, PictureInfo, faces_to_dict
+from mfn.structures.faces_files import PictureInfo, faces_to_dict, read_npz, write_npz
 from mfn.structures.head_model import default_head_model
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.io.files import atomic_write
 from retarget.io.suggest import did_you_mean
 from retarget.performance.json_reader import parse_faces_document
 
@@ -207,9 +203,7 @@ class Faces:
 
     def save(self, path: str | Path) -> None:
         """Write a .npz file of the ten arrays, whole or not at all."""
-        memory = io.BytesIO()
-        np.savez_compressed(memory, allow_pickle=False, **{"format": np.array(FORMAT, np.int32), **self._arrays()})
-        atomic_write(Path(path), memory.getvalue())
+        write_npz(Path(path), self._arrays())
 
     @classmethod
     def load(cls, path: str | Path) -> Faces:
@@ -217,20 +211,13 @@ class Faces:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is not a file of faces.
+            ValueError: If it is not a file of faces, or one of another format.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
+        arrays = read_npz(Path(path), FIELD_NAMES)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                arrays = {name: data[name] for name in FIELD_NAMES if name in data}
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, TypeError, ValueError, AttributeError, RuntimeError):
-            raise ValueError(f"{path}: not a readable .npz file of faces") from None
-        missing = [name for name in FIELD_NAMES if name not in arrays and name != "refined"]  # which older files lack
-        if missing:
-            raise ValueError(f"{path}: not a file of faces: {', '.join(missing)} missing")
-        return cls(**arrays)
+            return cls(**arrays)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     def to_dict(self, picture: PictureInfo | None = None) -> dict[str, Any]:
         """Return the faces as dicts, lists and Python numbers, one dict a face: the content of a `.faces.json` file.

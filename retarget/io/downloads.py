@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from retarget.io.files import atomic_write
@@ -32,11 +33,14 @@ def download_file(url: str, path: Path, sha256: str) -> None:
         sha256: The hexadecimal digest of the right content.
 
     Raises:
-        OSError: There is no connection, or no such file.
+        OSError: There is no connection, no such file, or the connection ended too early.
         ValueError: Something else arrived. Nothing is written.
     """
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-        content: bytes = answer.read()
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+            content: bytes = answer.read()
+    except HTTPException as error:  # such as IncompleteRead, which is no OSError
+        raise OSError(f"{url}: the download was cut off ({type(error).__name__}); try again") from None
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
         raise ValueError(f"expected a file with the SHA-256 {sha256}, got one with {digest}")

@@ -29,6 +29,8 @@ _NAME_KEYS = ("names", "facsNames", "blendShapeNames", "blendshapeNames", "blend
 _RATE_KEYS = ("fps", "exportFps", "frameRate", "frame_rate")
 _SPACING_M = 0.35  # between neighbors, where the file has no positions
 
+FACES_FORMAT = 1
+"""Number of the format of `.faces.json` files that is read."""
 _FACES_FORMAT_KEYS = ("format", "identity_size", "faces")
 _FACE_FIELDS = ("image", "box", "score", "rotation", "scale", "center", "identity", "track")
 
@@ -71,7 +73,10 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float |
             return Take.empty()
         data = _parse(text)
         footage = _footage(data, focal_px)
-        if isinstance(data, dict) and set(_FACES_FORMAT_KEYS) <= set(data) and not data["faces"]:
+        is_document = isinstance(data, dict) and set(_FACES_FORMAT_KEYS) <= set(data)
+        if is_document:
+            _check_format(data)
+        if is_document and not data["faces"]:
             return replace(Take.empty(), footage=footage)  # `mfn detect` found no face
         samples = list(_samples(data, fps, footage.focal_px))
         if not samples and data:
@@ -114,13 +119,14 @@ def parse_faces_document(text: str) -> FacesDocument:
         All fields of the faces as arrays with a leading N. N = 0 is legal.
 
     Raises:
-        ValueError: The text is not JSON, or a field is missing.
+        ValueError: The text is not JSON, a field is missing, or it has another format.
     """
     try:
         data = _parse(text)
         missing = [key for key in _FACES_FORMAT_KEYS if key not in data]
         if missing:
             raise ValueError(f"{', '.join(missing)} missing")
+        _check_format(data)
         rows = data["faces"]
         arrays = {name: np.array([row[name] for row in rows]) for name in _FACE_FIELDS}
         arrays["refined"] = np.array([row.get("refined", False) for row in rows], bool)  # older files lack it
@@ -128,8 +134,14 @@ def parse_faces_document(text: str) -> FacesDocument:
         if not rows:
             arrays = _empty_fields(int(data["identity_size"]))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"not faces as JSON: {type(error).__name__} {error}") from None
+        detail = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
+        raise ValueError(f"not faces as JSON: {detail}") from None
     return FacesDocument(data.get("width"), data.get("height"), arrays)
+
+
+def _check_format(document: dict[str, Any]) -> None:
+    if document["format"] != FACES_FORMAT:
+        raise ValueError(f"format {document['format']!r:.20}, this version reads {FACES_FORMAT}")
 
 
 def _empty_fields(identity_size: int) -> dict[str, NDArray[Any]]:

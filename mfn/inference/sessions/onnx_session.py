@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _MULTI_FACE_INPUT = [("image", "tensor(uint8)", 4)]
+_OTHER_USES: dict[NetworkKind, str] = {
+    "cell": "a face reader: use it as Predictor.load(NETWORK, reader=FILE)",
+    "eyes": "an eye reader: Predictor.load opens the one that ships by itself",
+}
+"""What to do with a network that is neither a multi-face network nor one for `SingleFace`."""
 
 
 def open_session(path: Path, threads: int = 0, providers: Sequence[Provider] = (CPU,)) -> onnxruntime.InferenceSession:
@@ -86,7 +91,8 @@ def check_multi_face(path: Path, session: onnxruntime.InferenceSession) -> Netwo
     """
     metadata = read_metadata(path, session)
     if metadata is not None and metadata.kind != "multi_face":
-        raise ValueError(f"{path}: expected a multi-face network, got one of kind {metadata.kind}; load it with SingleFace.load")
+        use = _OTHER_USES.get(metadata.kind, "load it with SingleFace.load")
+        raise ValueError(f"{path}: expected a multi-face network, got one of kind {metadata.kind}; {use}")
     inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
     outputs = [(o.name, o.shape[-1] if o.shape else None) for o in session.get_outputs()]
     if inputs != _MULTI_FACE_INPUT or not outputs or outputs[0][0] != OUTPUT_NAMES["multi_face"]:

@@ -21,7 +21,8 @@ def test_a_folder_is_read_with_its_subfolders_and_skipped_files_are_named(photos
 
 
 def test_hidden_files_and_our_own_outputs_are_left_out_silently(photos):
-    for name in (".hidden.png", "b.faces.png", "b.faces.json", "Thumbs.db", "group.report.html", "b.characters.png", "B.FACES.PNG", "B.glb"):
+    drawn = ("b.faces.png", "b.faces.json", "group.report.html", "b.characters.png", "B.FACES.PNG", "B.glb")
+    for name in (".hidden.png", "Thumbs.db", *drawn):
         (photos / "photos" / name).write_bytes(b"x")
     (photos / "photos" / ".cache").mkdir()
     (photos / "photos" / ".cache" / "e.png").write_bytes(b"x")

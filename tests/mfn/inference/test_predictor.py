@@ -277,6 +277,10 @@ def test_metadata_is_read_from_the_file(spots, tmp_path):
     onnx.save(model, str(tmp_path / "other.onnx"))
     with pytest.raises(ValueError, match=r"expected a multi-face network, got one of kind parameters; load it with SingleFace"):
         Predictor.load(tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match=r"got one of kind cell; a face reader: use it as Predictor.load\(NETWORK, reader=FILE\)"):
+        Predictor.load(READER_WEIGHTS)
+    with pytest.raises(FileNotFoundError, match=r"lagre: no such file \(expected small, large, or an .onnx file\); did you mean 'large'"):
+        Predictor.load("lagre")
 
 
 class FixedReader:

@@ -48,6 +48,12 @@ def test_results_are_in_px_of_the_picture(exported):
     np.testing.assert_allclose(one.expression[0], faces.expression[1], atol=1e-4)
 
 
+def test_refined_faces_are_marked(exported):
+    single, picture = SingleFace.load(exported["sfn"][0]), np.zeros((300, 400, 3), np.uint8)
+    faces = single(picture, np.array([[150, 100, 310, 280.0]]))
+    assert not faces.refined.any() and single.refine(picture, faces).refined.all()
+
+
 @pytest.mark.parametrize("name", ["position map", "dense"])
 def test_landmark_networks_return_landmarks(exported, name):
     single = SingleFace.load(exported[name][0])

@@ -11,7 +11,7 @@ import pytest
 
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import FIELD_NAMES, Faces
-from mfn.structures.faces_json import PictureInfo
+from mfn.structures.faces_files import PictureInfo
 from retarget.arkit import EXPRESSION_NAMES
 
 
@@ -135,6 +135,22 @@ def test_other_npz_and_missing_file(tmp_path):
         Faces.load(tmp_path / "x.npz")
     with pytest.raises(FileNotFoundError, match="no such file"):
         Faces.load(tmp_path / "y.npz")
+
+
+def test_files_of_another_format_are_refused(tmp_path):
+    faces, path = some_faces(2), tmp_path / "x.npz"
+    np.savez(path, format=np.int32(99), **{name: getattr(faces, name) for name in FIELD_NAMES})
+    with pytest.raises(ValueError, match=r"x\.npz: format 99, this version reads 1"):
+        Faces.load(path)
+    with pytest.raises(ValueError, match="not faces as JSON: format 99, this version reads 1"):
+        Faces.from_json(faces.to_json().replace('"format": 1', '"format": 99'))
+
+
+def test_an_array_of_a_wrong_shape_names_the_file(tmp_path):
+    faces, path = some_faces(2), tmp_path / "x.npz"
+    np.savez(path, **{name: getattr(faces, name) for name in FIELD_NAMES if name != "score"}, score=np.zeros(5))
+    with pytest.raises(ValueError, match=r"x\.npz: Faces\.score: expected shape \(2\)"):
+        Faces.load(path)
 
 
 def test_pickles_are_never_loaded(tmp_path):

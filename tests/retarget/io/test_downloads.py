@@ -1,6 +1,8 @@
 """Downloads: complete and checked, or nothing."""
 
 import hashlib
+import io
+from http.client import IncompleteRead
 
 import pytest
 
@@ -15,6 +17,16 @@ def test_a_download_is_checked(tmp_path):
     assert not out.exists()
     download_file(source.as_uri(), out, hashlib.sha256(b"abc").hexdigest())
     assert out.read_bytes() == b"abc"
+
+
+def test_a_download_that_is_cut_off_is_an_oserror(tmp_path, monkeypatch):
+    class CutOff(io.BytesIO):
+        def read(self, *_):
+            raise IncompleteRead(b"abc", 10)
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: CutOff())
+    with pytest.raises(OSError, match=r"https://x/y: the download was cut off \(IncompleteRead\); try again"):
+        download_file("https://x/y", tmp_path / "y", "0" * 64)
 
 
 @pytest.mark.parametrize(("platform", "part"), [("linux", ".cache"), ("darwin", "Library"), ("win32", "AppData")])

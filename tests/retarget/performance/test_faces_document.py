@@ -97,6 +97,16 @@ def test_other_files_are_refused(text, message):
         parse_faces_document(text)
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_another_format_is_refused(count, tmp_path):
+    text = make_text(count, format=99)
+    with pytest.raises(ValueError, match="not faces as JSON: format 99, this version reads 1"):
+        parse_faces_document(text)
+    (tmp_path / "a.faces.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"a\.faces\.json: not a take as JSON \(format 99, this version reads 1\)"):
+        read_take(tmp_path / "a.faces.json")
+
+
 def test_mfn_writes_what_is_read():
     faces = pytest.importorskip("mfn.structures.faces").Faces
     document = parse_faces_document(make_text())

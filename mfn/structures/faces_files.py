@@ -1,4 +1,4 @@
-"""The `.faces.json` format: faces as JSON text, with names that people can read.
+"""The files of faces: `.npz`, which holds the arrays of `Faces`, and `.faces.json`, with names that people can read.
 
     {"picture": "crowd.jpg", "width": 1280, "height": 720,        only if the picture is known
      "format": 1, "identity_size": 64,
@@ -9,7 +9,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +21,11 @@ from numpy.typing import NDArray
 
 from mfn.structures.camera import pitch_yaw_roll_deg
 from retarget.arkit import EXPRESSION_NAMES
+from retarget.io.files import atomic_write
+from retarget.performance.json_reader import FACES_FORMAT
 
-FORMAT = 1
+FORMAT = FACES_FORMAT
+"""Number of the format of both files."""
 _POSE = ("pitch", "yaw", "roll")
 _POSE_DIGITS = 2
 
@@ -29,6 +36,43 @@ class PictureInfo(NamedTuple):
     picture: str
     width: int
     height: int
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write the arrays of `Faces` as an .npz file, whole or not at all."""
+    memory = io.BytesIO()
+    np.savez_compressed(memory, allow_pickle=False, **{"format": np.array(FORMAT, np.int32), **arrays})  # type: ignore[arg-type]
+    atomic_write(path, memory.getvalue())
+
+
+def read_npz(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read what `write_npz` wrote.
+
+    Args:
+        path: The file.
+        names: The arrays to read.
+
+    Returns:
+        Name -> array. `refined` may be missing: older files lack it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a file of faces, or one of another format.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: data[name] for name in names if name in data}
+            form = int(data["format"]) if "format" in data else FORMAT
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, TypeError, ValueError, AttributeError, RuntimeError):
+        raise ValueError(f"{path}: not a readable .npz file of faces") from None
+    if form != FORMAT:
+        raise ValueError(f"{path}: format {form}, this version reads {FORMAT}")
+    missing = [name for name in names if name not in arrays and name != "refined"]
+    if missing:
+        raise ValueError(f"{path}: not a file of faces: {', '.join(missing)} missing")
+    return arrays
 
 
 def faces_to_dict(arrays: Mapping[str, NDArray[Any]], picture: PictureInfo | None = None) -> dict[str, Any]:
