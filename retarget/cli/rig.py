@@ -10,7 +10,9 @@ from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser
 from retarget.io.progress import Progress
 
-_DESCRIPTION = "Make ARKit's shapes for a head mesh that has none, by deformation transfer from our head model: 51 that move; tongueOut stays empty."
+_DESCRIPTION = (
+    "Make ARKit's shapes for a head mesh that has none, by deformation transfer from our head model: 51 that move; tongueOut stays empty."
+)
 _LANDMARKS = (
     "Landmarks (left is the subject's left). Required: noseTip, chin, and for Left and Right eyeOuter, eyeInner and "
     "mouthCorner, such as eyeOuterLeft. Recommended: noseBridge, noseBase, foreheadTop, upperLip and lowerLip (middle of the "
