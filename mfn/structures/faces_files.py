@@ -41,7 +41,7 @@ class PictureInfo(NamedTuple):
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write the arrays of `Faces` as an .npz file, whole or not at all."""
     memory = io.BytesIO()
-    np.savez_compressed(memory, allow_pickle=False, **{"format": np.array(FORMAT, np.int32), **arrays})  # type: ignore[arg-type]
+    np.savez_compressed(memory, allow_pickle=False, **{"format": np.array(FORMAT, np.int32), **arrays})
     atomic_write(path, memory.getvalue())
 
 
