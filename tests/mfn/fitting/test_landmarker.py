@@ -117,5 +117,5 @@ def test_a_wrong_or_missing_download_says_where_to_get_it(server) -> None:
 
 def test_mediapipe_is_asked_for_before_the_download(server, monkeypatch) -> None:
     monkeypatch.setattr(mfn.fitting.landmarker, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"pip install '\.\[annotate\]'"):
+    with pytest.raises(ImportError, match=r'pip install "\.\[annotate\]"'):
         find_model()

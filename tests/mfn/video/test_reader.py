@@ -237,7 +237,7 @@ def test_a_codec_that_opencv_lacks_names_the_extra(tmp_path, monkeypatch):
     path = make_mp4(tmp_path / "a.mp4", TIMES)
     monkeypatch.setattr(video, "has_pyav", lambda: False)
     monkeypatch.setattr(opencv, "open_capture", lambda source: Undecodable())
-    with pytest.raises(ValueError, match=r"without a picture that can be read \(pip install '\.\[video\]'"):
+    with pytest.raises(ValueError, match=r'without a picture that can be read \(pip install "\.\[video\]"'):
         probe(path)
 
 

@@ -260,5 +260,5 @@ def test_refuses(monkeypatch):
     with pytest.raises(ValueError, match="ports up to 65535"):
         VmcSender(port=65535, people=2)
     monkeypatch.setitem(__import__("sys").modules, "pythonosc.osc_message_builder", None)
-    with pytest.raises(ImportError, match=r"pip install '\.\[stream\]'"):
+    with pytest.raises(ImportError, match=r'pip install "\.\[stream\]"'):
         VmcSender()

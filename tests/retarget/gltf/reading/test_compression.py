@@ -70,7 +70,7 @@ def test_without_the_extra_one_line_names_it(change, package, tmp_path, monkeypa
     pytest.importorskip(package)
     write_packed(change(make_face()), tmp_path / "a.glb")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=rf"a\.glb: .*-compressed; reading them needs {package}: pip install '\.\[codecs\]'"):
+    with pytest.raises(ImportError, match=rf'a\.glb: .*-compressed; reading them needs {package}: pip install "\.\[codecs\]"'):
         load_rig(tmp_path / "a.glb")
 
 

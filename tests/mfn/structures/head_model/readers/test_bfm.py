@@ -85,5 +85,5 @@ def test_bad_files_give_one_line(tmp_path: Path) -> None:
 def test_a_missing_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_bfm_2017(tmp_path / "model.h5", HEAD)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"pip install '.\[heads\]'"):
+    with pytest.raises(ImportError, match=r'pip install ".\[heads\]"'):
         HeadModel.from_bfm(path)
