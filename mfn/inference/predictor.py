@@ -286,7 +286,7 @@ class Predictor:
 
     def _find_in_tile(self, picture: Image, tile: Tile, factor: float) -> Faces:
         """Find the faces of a part of a picture, in px of the picture."""
-        lowest = self.score if self.reader is None else CANDIDATE_SCORE  # so that faces do not depend on `score`, only their number
+        lowest = self.score if self.reader is None else min(self.score, CANDIDATE_SCORE)
         box = make_letterbox(tile.height, tile.width, factor, self.limits.multiple, self.limits.fixed_size)
         pixels = letterbox_image(picture[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width], box)
         raw = decode(self.cells(pixels[None]), box.height, box.width, score=lowest, strides=self.metadata.strides)
