@@ -72,7 +72,7 @@ def packs_of(options: argparse.Namespace) -> dict[str, float]:
 
 def add_networks_argument(parser: argparse.ArgumentParser) -> None:
     """Add the multi-face networks that are measured; by default the two shipped ones."""
-    parser.add_argument("networks", nargs="*", default=["large=large", "small=small"], help="NAME=FILE.onnx, or NAME=large, NAME=small")
+    parser.add_argument("networks", nargs="*", default=["large=large"], help="NAME=FILE.onnx, or NAME=large")
 
 
 def split_named(arguments: Iterable[str]) -> dict[str, str]:

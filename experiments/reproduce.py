@@ -144,11 +144,11 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
         last = "crowds"
     yield Stage("reader", "the face reader", (training("reader", ["others/face_reader.yaml"], options),), 600)
     yield Stage("eyes", "the eye reader", (training("eyes", ["others/eye_reader.yaml"], options),), 60)
-    large = module("mfn", "export", *trained(last, options), "--mirror-tta", "--out", out / "large.onnx")
-    exports = [large, module("mfn", "export", *trained(last, options), "--refinement-steps", 1, "--out", out / "small.onnx")]
+    multi_face = module("mfn", "export", *trained(last, options), "--mirror-tta", "--out", out / "mfn-float.onnx")
+    exports = [multi_face]
     reader = "reader"
     if not options.quick:
-        yield candidate_stage(large, options)
+        yield candidate_stage(multi_face, options)
         reader = "candidates"
     for network, name in ((reader, "reader"), ("eyes", "eyes")):
         exports.append(module("mfn", "export", *trained(network, options), "--out", out / f"{name}-float.onnx"))
@@ -156,17 +156,14 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     names = PHOTO_PACKS if options.quick else ("lfw", "youtube", "masks_without")
     tars = [*(options.data / "faces" / f"{name}.tar" for name in names), options.data / "backgrounds.tar"]
     few = ("--max-pictures", 4) if options.quick else ()
-    shipped = {"large": "mfn", "small": "mfn-small", "reader-float": "reader", "eyes-float": "eyes"}
-    integers = tuple(module("mfn", "quantize", out / f"{a}.onnx", *tars, "--out", out / f"{b}.onnx", *few) for a, b in shipped.items())
+    shipped = ("mfn", "reader", "eyes")
+    integers = tuple(module("mfn", "quantize", out / f"{n}-float.onnx", *tars, "--out", out / f"{n}.onnx", *few) for n in shipped)
     yield Stage("quantization", "networks of 8-bit integers", integers, 20)
     config = ("--config", out / last / "run" / "config.yaml")
     measure = [module("mfn", "validate", *config, "--ckpt_path", checkpoint(last, options), "--trainer.logger=false")]
     if options.eval:
-        measure += [
-            module("experiments.accuracy.benchmarks", "--eval", options.eval, "--weights", out / f"{name}.onnx",
-                   "--out", out / "results" / f"{name}.json")
-            for name in ("mfn", "mfn-small")
-        ]  # fmt: skip
+        files = ("--weights", out / "mfn.onnx", "--out", out / "results" / "mfn.json")
+        measure.append(module("experiments.accuracy.benchmarks", "--eval", options.eval, *files))
     yield Stage("tables", "figures of the new networks, in logs/tables.log and results", tuple(measure), 10)
 
 
@@ -179,12 +176,12 @@ def candidate_stage(export: Command, options: argparse.Namespace) -> Stage:
     """Return the stage that teaches the face reader which candidates of MFN are faces.
 
     Args:
-        export: Exports MFN as OUT/large.onnx, whose candidates are collected.
+        export: Exports MFN as OUT/mfn-float.onnx, whose candidates are collected.
         options: The command line.
     """
     data, out = options.data, options.out
     found = out / "candidates.npz"
-    collect = module("experiments.data_generation.candidates", "--data", data, "--out", found, "--network", out / "large.onnx")
+    collect = module("experiments.data_generation.candidates", "--data", data, "--out", found, "--network", out / "mfn-float.onnx")
     files = [f"--data.candidates={found}", f"--data.scenes={data / 'scenes' / 'scenes.tar'}",
              f"--data.backgrounds={data / 'backgrounds.tar'}"]  # fmt: skip
     start = f"--model.weights={checkpoint('reader', options)}"

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mfn.animation.bridge import faces_to_take as faces_to_take
-    from mfn.inference.predictor import FailedPicture as FailedPicture
-    from mfn.inference.predictor import PictureWarning as PictureWarning
+    from mfn.inference.picture_sources import FailedPicture as FailedPicture
+    from mfn.inference.picture_sources import PictureWarning as PictureWarning
     from mfn.inference.predictor import Predictor as Predictor
     from mfn.inference.single_face import SingleFace as SingleFace
     from mfn.inference.visualize import draw as draw
@@ -36,10 +36,10 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "EXPRESSION_NAMES": "retarget.arkit",
-    "FailedPicture": "mfn.inference.predictor",
+    "FailedPicture": "mfn.inference.picture_sources",
     "Faces": "mfn.structures.faces",
     "HeadModel": "mfn.structures.head_model",
-    "PictureWarning": "mfn.inference.predictor",
+    "PictureWarning": "mfn.inference.picture_sources",
     "Predictor": "mfn.inference.predictor",
     "SingleFace": "mfn.inference.single_face",
     "Tracker": "mfn.video.tracking.online_tracker",

@@ -1,7 +1,7 @@
 """Measure 68 landmarks and head pose on three photo sets that no training saw.
 
     python -m experiments.accuracy.benchmarks --eval ../shared/eval
-    python -m experiments.accuracy.benchmarks --eval ../shared/eval --weights small --out experiments/results/accuracy/accuracy_small.json
+    python -m experiments.accuracy.benchmarks --eval ../shared/eval --weights new.onnx --out runs/accuracy.json
 
 The network finds the faces itself; a face it misses is counted as missed. A picture is missed when no predicted box has
 an IoU of 0.25 or more with the box of the true points. `nme` and `aligned_nme` come from the evaluation's own score.py.

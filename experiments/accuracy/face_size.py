@@ -1,9 +1,9 @@
-"""Measure MFN large, MFN small and SFN on the same faces at sizes from 16 to 300 px.
+"""Measure MFN and SFN on the same faces at sizes from 16 to 300 px.
 
     python -m experiments.accuracy.face_size --backgrounds ../shared/data/backgrounds.tar --clips ../shared/eval/clips
 
-The size of a face is the square root of the area of its box in the picture that the predictor gets: a square of 448 px,
-which large resizes to 496 px and small to 288 px. There are two kinds of faces, each at all sizes: heads with shoulders
+The size of a face is the square root of the area of its box in the picture that the predictor gets: a square of 448 px.
+There are two kinds of faces, each at all sizes: heads with shoulders
 drawn by `mfn.synthesis.heads`, with exact labels, and frames of clips. For frames no truth is known; the reference is
 SFN's prediction on the frame at full size, so the figures measure agreement with it. The reduced picture is laid
 somewhere on a photo without faces. Frames are also laid in rows of copies, because a small face gets a higher score
@@ -50,7 +50,7 @@ SHAPES = {
     "eyeBlink": ("eyeBlinkLeft", "eyeBlinkRight"),
     "mouthSmile": ("mouthSmileLeft", "mouthSmileRight"),
 }
-NETWORKS = ("large", "small", "SFN")
+NETWORKS = ("large", "SFN")
 
 
 class Sample(NamedTuple):
@@ -74,14 +74,13 @@ class Networks(NamedTuple):
     """Hold the networks that are measured."""
 
     large: Predictor
-    small: Predictor
     single: SingleFace
 
     def read(self, sample: Sample) -> dict[str, Faces]:
         """Return each network's prediction for the sample's face: one row, or none if it is missed."""
         box = sample.face.box[0]
-        large, small = (face_at(predictor(sample.picture), box, MIN_IOU) for predictor in (self.large, self.small))
-        return dict(zip(NETWORKS, (large, small, self.single(sample.picture, large.box)), strict=True))
+        large = face_at(self.large(sample.picture), box, MIN_IOU)
+        return dict(zip(NETWORKS, (large, self.single(sample.picture, large.box)), strict=True))
 
 
 class Laid(NamedTuple):
@@ -226,13 +225,13 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 def table(kind: str, rows: Mapping[str, Figures]) -> str:
-    """Return a Markdown table with one line a size; each cell holds large / small / SFN."""
+    """Return a Markdown table with one line a size; each cell holds large / SFN."""
     keys = ("recall", "error", *SHAPES, "nme")
     lines = []
     for size, row in rows.items():
         cells = [" / ".join("–" if row[n][k] is None else f"{row[n][k]:.3g}" for n in NETWORKS) for k in keys]
         lines.append([size, f"{row['compared']} of {row['faces']}", *cells])
-    return markdown_table([f"{kind}, large / small / SFN", "compared", *keys], lines)
+    return markdown_table([f"{kind}, large / SFN", "compared", *keys], lines)
 
 
 def draw_curves(path: Path, results: Mapping[str, Mapping[str, Figures]]) -> None:
@@ -273,7 +272,7 @@ def main() -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    networks = Networks(Predictor.load("large", threads=1), Predictor.load("small", threads=1), SingleFace.load(threads=1))
+    networks = Networks(Predictor.load("large", threads=1), SingleFace.load(threads=1))
     model = networks.single.model
     heads = Busts(model, read_pictures(args.backgrounds, every=3) if args.backgrounds else [], images_per_person=2)
     laid = {"drawn heads": lay_all(draw_samples(heads, args.count), networks, heads)}
@@ -291,7 +290,7 @@ def main() -> None:
         draw_curves(args.plot, results)
     if args.sheet:
         write_image(args.sheet, np.concatenate([np.concatenate(row, 1) for rows in laid.values() for row in rows.sheet]))
-    weights = {"large": MODELS["large"].path, "small": MODELS["small"].path, "SFN": SINGLE_FACE_WEIGHTS}
+    weights = {"large": MODELS["large"].path, "SFN": SINGLE_FACE_WEIGHTS}
     save_report(args, __file__, {"picture": [SIDE_PX, SIDE_PX]} | results, weights)
 
 

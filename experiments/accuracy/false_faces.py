@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.common import RESULTS, Figures, make_parser, save_report
-from mfn.inference.model_zoo import MODELS
+from mfn.inference.model_zoo import DEFAULT_MODEL, DEFAULT_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.training.packs.reader import read_pictures
 from retarget.io.images import Image
@@ -34,11 +34,10 @@ def main() -> None:
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--backgrounds", type=Path, required=True, help="tar of photos without faces")
     args = parser.parse_args()
-    photos, networks = read_pictures(args.backgrounds, EVERY), {}
-    for name in MODELS:
-        networks[name] = count_false_faces(Predictor.load(name, score=min(SCORES), threads=1), photos)
-        print(name, networks[name])
-    save_report(args, __file__, {"networks": networks}, {name: model.path for name, model in MODELS.items()})
+    photos = read_pictures(args.backgrounds, EVERY)
+    networks = {DEFAULT_MODEL: count_false_faces(Predictor.load(score=min(SCORES), threads=1), photos)}
+    print(networks)
+    save_report(args, __file__, {"networks": networks}, {DEFAULT_MODEL: DEFAULT_WEIGHTS})
 
 
 if __name__ == "__main__":

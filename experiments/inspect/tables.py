@@ -18,12 +18,12 @@ from typing import Any
 
 from experiments.inspect.people_table import people
 from experiments.inspect.photometric_table import photometric
+from mfn.inference.model_zoo import MODELS
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
 PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-NETWORKS = {"small": "mfn-small.onnx", "large": "mfn.onnx"}
 FOUND_SHARE = 0.9  # of the faces of one height that must be found for the height to count as found
 YAWS = ("0-30", "30-60", "60+")
 _SINGLE_FACE_HEAD = ["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression"]
@@ -37,12 +37,12 @@ def read(name: str) -> Any:
 
 
 def ours() -> dict[str, Any]:
-    """Return the accuracy of both shipped networks: name -> set -> figures."""
-    return {"large": read("accuracy/accuracy")["sets"], "small": read("accuracy/accuracy_small")["sets"]}
+    """Return the accuracy of the shipped network: set -> figures."""
+    return dict(read("accuracy/accuracy")["sets"])
 
 
 def runtimes() -> dict[str, Any]:
-    """Return the run times of both shipped networks: name -> figures."""
+    """Return the run times of both models: name -> figures."""
     return {"large": read("speed/runtime"), "small": read("speed/runtime_small")}
 
 
@@ -52,29 +52,28 @@ def markdown(head: list[str], rows: Rows) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def smallest_face_px(name: str) -> int:
-    """Return the least height at which a network finds FOUND_SHARE of the faces, of video frames of 448 px."""
+def smallest_face_px() -> int:
+    """Return the least height at which the network finds FOUND_SHARE of the faces, of video frames of 448 px."""
     frames = read("accuracy/face_size")["frames, agreement with SFN at full size"]
     heights = sorted(int(key.split()[0]) for key in frames)
-    return next(px for px in heights if frames[f"{px} px"][name]["recall"] >= FOUND_SHARE)
+    return next(px for px in heights if frames[f"{px} px"]["large"]["recall"] >= FOUND_SHARE)
 
 
 def models() -> str:
-    """Return the table of the two networks."""
+    """Return the table of the two models."""
     rows = []
-    for name, file in NETWORKS.items():
-        size_mb = (ROOT / "mfn" / "weights" / file).stat().st_size / 1e6
+    for name, model in MODELS.items():
         times = runtimes()[name]
-        share = f"{smallest_face_px(name)} px in a picture of 448 px"
-        found = f"{times['found']['200']} of 200"
-        rows.append([f"`{name}`", f"`{file}`", f"{size_mb:.1f}", f"{times['to_rig_ms']['10']:.0f}", found, share])
-    return markdown(["network", "file", "MB", "ms a frame, one CPU core", "found of 40 px in a frame", "smallest face"], rows)
+        found = [f"{times['found'][count]} of {count}" for count in ("100", "200")]
+        rows.append([f"`{name}`", f"{times['to_rig_ms']['10']:.0f}", *found, f"{model.min_face_px:.0f} px", f"{model.frame_faces} faces"])
+    head = ["model", "ms a frame, one CPU core", "found of 60 px", "found of 40 px", "looks for faces from", "reads closely"]
+    return markdown(head, rows)
 
 
 def accuracy_short() -> str:
     """Return the aligned NME of ours and of peers, a column a set."""
     rows = []
-    for name, sets in (*read("peers")["accuracy"].items(), *((f"**mfn {name}**", sets) for name, sets in ours().items())):
+    for name, sets in (*read("peers")["accuracy"].items(), ("**mfn**", ours())):
         missed = sum(figures["missed"] for figures in sets.values())
         of = sum(figures["pictures"] for figures in sets.values())
         rows.append([name, *(f"{figures['aligned_nme all']:.2f}" for figures in sets.values()), f"{missed} of {of}"])
@@ -85,7 +84,7 @@ def accuracy() -> str:
     """Return aligned and raw NME by set and, on AFLW2000-3D, by yaw."""
     head = ["aligned (raw) NME, %", "aflw2000 yaw 0–30 / 30–60 / 60+ / all", "missed", "facesynthetics", "missed", "youtube68", "missed"]
     rows = []
-    for name, sets in (*read("peers")["accuracy"].items(), *((f"**MFN {name}**", sets) for name, sets in ours().items())):
+    for name, sets in (*read("peers")["accuracy"].items(), ("**MFN**", ours())):
         row = [name]
         for key, figures in sets.items():
             bands = [f"aligned_nme {band}" for band in YAWS] if key == "aflw2000" else []
@@ -94,20 +93,18 @@ def accuracy() -> str:
         rows.append(row)
     sfn = read("accuracy/single_face")["networks"]["sfn"]
     row = ["SFN, one crop for each of MFN's boxes"]
-    for key in ours()["large"]:
+    for key in ours():
         bands = [f"{key} aligned {band}" for band in YAWS] if key == "aflw2000" else []
         text = " / ".join(f"{sfn[band]:.2f}" for band in [*bands, f"{key} aligned all"])
-        pictures = ours()["large"][key]["pictures"]
+        pictures = ours()[key]["pictures"]
         row += [f"{text} ({sfn[f'{key} raw all']:.2f})", f"{sfn[f'{key} missed']} of {pictures}"]
     return markdown(head, [*rows, row])
 
 
 def pose() -> str:
     """Return the errors of the three angles on AFLW2000-3D."""
-    rows = []
-    for name, sets in ours().items():
-        figures = sets["aflw2000"]["pose_error_all_within_99_deg"]
-        rows.append([name, *(f"{figures[key]:.1f}" for key in ("pitch", "yaw", "roll", "mean")), str(figures["faces"])])
+    figures = ours()["aflw2000"]["pose_error_all_within_99_deg"]
+    rows = [["MFN", *(f"{figures[key]:.1f}" for key in ("pitch", "yaw", "roll", "mean")), str(figures["faces"])]]
     return markdown(["mean error, degrees", "pitch", "yaw", "roll", "mean", "faces"], rows)
 
 
@@ -138,10 +135,7 @@ def false_faces() -> str:
     """Return how many of the photos without faces get a false one."""
     figures = read("accuracy/false_faces")["networks"]
     scores = list(figures["large"]["with a false face, by score"])
-    rows = [
-        [name, *(str(figures[name]["with a false face, by score"][s]) for s in scores), str(figures[name]["photos"])]
-        for name in NETWORKS
-    ]
+    rows = [["MFN", *(str(figures["large"]["with a false face, by score"][s]) for s in scores), str(figures["large"]["photos"])]]
     return markdown(["photos with a false face, by score", *scores, "photos"], rows)
 
 
@@ -160,11 +154,7 @@ def face_size() -> str:
     sizes = read("accuracy/face_size")
     heights = list(sizes["drawn heads"])
     kinds = {"drawn heads": "rendered heads", "frames, agreement with SFN at full size": "video frames, one face"}
-    rows = [
-        [f"{name}, {text}", *(f"{sizes[kind][px][name]['recall']:.2f}" for px in heights)]
-        for kind, text in kinds.items()
-        for name in ("large", "small")
-    ]
+    rows = [[text, *(f"{sizes[kind][px]['large']['recall']:.2f}" for px in heights)] for kind, text in kinds.items()]
     return markdown(["share found in pictures of 448 px, by face height", *heights], rows)
 
 

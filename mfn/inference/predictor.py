@@ -9,13 +9,10 @@ Letters: B pictures in a batch, H W size of the network input in px, A cells, D 
 from __future__ import annotations
 
 import hashlib
-import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +30,7 @@ from mfn.inference.model_zoo import (
 )
 from mfn.inference.nms import merge
 from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
+from mfn.inference.picture_sources import read_pictures
 from mfn.inference.readers.antagonists import cancel_antagonists
 from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
@@ -43,44 +41,16 @@ from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import NetworkMetadata, Size
 from retarget.io.files import file_digest
-from retarget.io.images import Image, as_image
+from retarget.io.images import Image
 
 if TYPE_CHECKING:
     import onnxruntime
-    from PIL.Image import Image as PillowImage
 
+    from mfn.inference.picture_sources import OnError, Source
     from mfn.inference.sessions.devices import ProviderLike
-
-    Source = str | os.PathLike[str] | bytes | NDArray[np.uint8] | PillowImage
-    OnError = Literal["warn", "raise"] | Callable[["FailedPicture"], object]
 
 SMALLEST_FACE_PX = 4.0  # smaller faces cannot be asked for
 _NO_METADATA = NetworkMetadata("multi_face", Size(640, 384))
-
-
-@dataclass(frozen=True)
-class FailedPicture:
-    """A picture of a list that could not be read: its place in the list, counted from 0, the item of the list, and why."""
-
-    index: int
-    source: Any
-    error: Exception
-
-
-class PictureWarning(UserWarning):
-    """Warns that a picture of a list was left out."""
-
-    def __init__(self, failure: FailedPicture) -> None:
-        super().__init__(f"picture {failure.index} was left out: {failure.error}")
-        self.failure = failure
-
-
-class NumberedPicture(NamedTuple):
-    """A picture that was read: its place in the list, (h, w, 3) uint8, and whether its channels are BGR."""
-
-    number: int
-    pixels: Image
-    bgr: bool
 
 
 class _Found(NamedTuple):
@@ -127,6 +97,8 @@ class Predictor:
         """The file of the network, if `load` opened it."""
         self.frame_face_px = MODELS[DEFAULT_MODEL].min_face_px
         """Smallest face to find in frames of 720 px, where `min_face_px` is None."""
+        self.frame_faces = MODELS[DEFAULT_MODEL].frame_faces
+        """Number of faces of a frame that the readers read."""
         self.metadata = read_metadata(Path("network"), session) or _NO_METADATA
         self._load_options: dict[str, Any] = {}
         height, width = session.get_inputs()[0].shape[1:3]
@@ -149,8 +121,8 @@ class Predictor:
         """Load a network.
 
         Args:
-            weights: "large" for pictures and clips, "small" for webcams (three times as fast, but it misses small faces), or the path of
-                an ONNX file made by `mfn export`.
+            weights: "large", "small" for webcams, or the path of an ONNX file made by `mfn export`. Both names are the same network.
+                In frames, "small" looks for larger faces and reads fewer of them closely, which takes half the time.
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: 16 px
                 in pictures; in frames of clips a share of the frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
@@ -177,7 +149,7 @@ class Predictor:
             eyes = default_eye_reader()
             predictor.reader = Reader.load(path, threads, chosen)
             predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
-        predictor.weights, predictor.frame_face_px = model.path, model.min_face_px
+        predictor.weights, predictor.frame_face_px, predictor.frame_faces = model
         options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
         options |= {"reader": path.resolve() if path and reader is not True else bool(reader)}
         predictor._load_options = options | {"score": score, "threads": threads, "providers": chosen}
@@ -210,7 +182,8 @@ class Predictor:
         files = [None if part is None else part.weights or "session" for part in (self, self.reader, self.eye_reader)]
         digests = [file_digest(file) if isinstance(file, Path) else str(file) for file in files]
         networks = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
-        return f"{networks}, score {self.score:g}, min_face_px {self.min_face_px}, frame_face_px {self.frame_face_px:g}"
+        frames = f"frames {self.frame_face_px:g} px, {self.frame_faces} faces"
+        return f"{networks}, score {self.score:g}, min_face_px {self.min_face_px}, {frames}"
 
     def __repr__(self) -> str:
         return f"Predictor({str(self.weights or 'session')!r}, min_face_px={self.min_face_px}, score={self.score})"
@@ -252,7 +225,7 @@ class Predictor:
         """Find and read the faces of a picture (H, W, 3) uint8 RGB."""
         picture = stretch_dim(picture)
         passes = self.passes(picture.shape[0], picture.shape[1], video)
-        found = self._look(picture, passes, self.metadata.reader_batch if video else None)
+        found = self._look(picture, passes, self.frame_faces if video else None)
         if not video and not (found.score >= SURE_SCORE).any():
             found = self._look_at_views(picture, passes[0].factor, found)
         return found
@@ -320,25 +293,3 @@ class Predictor:
             ValueError: If the network fails, for example for lack of memory.
         """
         return run(self.session, {"image": image}, "cells")
-
-
-def read_pictures(source: Source | Sequence[Source], bgr: bool, on_error: OnError) -> Iterator[NumberedPicture]:
-    """Read one picture or those of a list, one by one. Arguments as for `Predictor.__call__`."""
-    if not callable(on_error) and on_error not in ("warn", "raise"):
-        raise ValueError(f'on_error: expected "warn", "raise" or a function, got {on_error!r}')
-    if not isinstance(source, (list, tuple)):
-        yield NumberedPicture(0, as_image(cast("Source", source)), bgr and isinstance(source, np.ndarray))
-        return
-    for index, item in enumerate(source):
-        try:
-            picture = as_image(item)
-        except (ValueError, OSError, ImportError, MemoryError) as error:
-            if on_error == "raise":
-                raise
-            failure = FailedPicture(index, item, error)
-            if callable(on_error):
-                on_error(failure)
-            else:
-                warnings.warn(PictureWarning(failure), stacklevel=3)
-            continue
-        yield NumberedPicture(index, picture, bgr and isinstance(item, np.ndarray))

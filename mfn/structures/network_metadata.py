@@ -61,7 +61,6 @@ class NetworkMetadata:
         strides: Strides of a multi-face network's cells in px of its input, in the order of its output.
         input_multiple: Both sides of a multi-face network's input are multiples of this, in px.
         face_range: Which faces a multi-face network finds.
-        reader_batch: Number of faces of a frame that the face reader reads in one call.
     """
 
     kind: NetworkKind
@@ -70,7 +69,6 @@ class NetworkMetadata:
     strides: tuple[int, ...] = STRIDES
     input_multiple: int = INPUT_MULTIPLE
     face_range: FaceRange = DEFAULT_FACE_RANGE
-    reader_batch: int = 64
 
     def to_props(self) -> dict[str, str]:
         """Return the entries for an ONNX model's `metadata_props`."""
@@ -82,7 +80,6 @@ class NetworkMetadata:
             "strides": ",".join(map(str, self.strides)),
             "input_multiple": str(self.input_multiple),
             "face_range": ",".join(map(str, self.face_range)),
-            "reader_batch": str(self.reader_batch),
         }
 
     @classmethod
@@ -115,7 +112,6 @@ class NetworkMetadata:
             strides=tuple(int(value) for value in _numbers(props, "strides", STRIDES, whole=True)),
             input_multiple=int(_numbers(props, "input_multiple", (INPUT_MULTIPLE,), 1, whole=True)[0]),
             face_range=FaceRange(*_numbers(props, "face_range", DEFAULT_FACE_RANGE, len(DEFAULT_FACE_RANGE))),
-            reader_batch=int(_numbers(props, "reader_batch", (cls.reader_batch,), 1, whole=True)[0]),
         )
 
 

@@ -25,7 +25,7 @@ from retarget.io.files import atomic_write
 
 MIN_FP16_NUMBERS = 256  # smaller tensors, such as biases and shapes, stay in float32
 MAX_REFINEMENT_STEPS = 9
-_OWN_ENTRIES = ("float_modules", "strides", "input_multiple", "face_range", "reader_batch")
+_OWN_ENTRIES = ("float_modules", "strides", "input_multiple", "face_range")
 PLAIN = OnnxForm()
 EXAMPLE_SIDE_PX = 384  # side of the picture that the exporter traces a multi-face network with
 
@@ -91,7 +91,7 @@ def network_metadata(network: nn.Module, input_size: tuple[int, int] | None = No
 
     Args:
         network: A network with the class attribute `kind`, and with attributes of the names of `NetworkMetadata` where their defaults
-            do not fit: `float_modules`, `strides`, `input_multiple`, `face_range`, `reader_batch`.
+            do not fit: `float_modules`, `strides`, `input_multiple`, `face_range`.
         input_size: (width, height) for a multi-face network; by default the class attribute `input_size`. None for a network of one crop.
 
     Raises:

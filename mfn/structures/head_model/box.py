@@ -27,10 +27,9 @@ def face_box(landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """
     if landmarks.ndim != 3 or landmarks.shape[1] != 478 or landmarks.shape[2] < 2:
         raise ValueError(f"landmarks: expected shape (N, 478, 2 or more), got {landmarks.shape}")
-    points = np.asarray(landmarks[..., :2], np.float32)
-    upward = points[:, OVAL[0]] - points[:, OVAL[18]]
-    hairline = points[:, [*OVAL[:6], *OVAL[-5:]]] + _FOREHEAD * upward[:, None]
-    outline = np.concatenate([points, hairline], axis=1)
-    low, high = outline.min(1), outline.max(1)
+    points = np.ascontiguousarray(landmarks[..., :2].swapaxes(1, 2), np.float32)  # points last: minima are ten times as fast
+    upward = points[:, :, OVAL[0]] - points[:, :, OVAL[18]]
+    hairline = points[:, :, [*OVAL[:6], *OVAL[-5:]]] + _FOREHEAD * upward[:, :, None]
+    low, high = np.minimum(points.min(2), hairline.min(2)), np.maximum(points.max(2), hairline.max(2))
     inset = _SIDE_INSET * (high - low) * np.array([1, 0], np.float32)
     return np.concatenate([low + inset, high - inset], axis=1)

@@ -41,10 +41,10 @@ def test_labels_move_with_the_picture(size, alone):
 
 
 class Exact:
-    """Stand in for `Networks`: large finds every face, small none."""
+    """Stand in for `Networks`: large finds every face, SFN none."""
 
     def read(self, sample):
-        return dict(zip(NETWORKS, (sample.face, sample.face[[]], sample.face), strict=True))
+        return dict(zip(NETWORKS, (sample.face, sample.face[[]]), strict=True))
 
 
 def test_all_sizes_are_laid_and_read():
@@ -53,17 +53,17 @@ def test_all_sizes_are_laid_and_read():
     assert isinstance(laid, Laid) and [len(faces) for faces in laid.target.values()] == [2] * 9
     assert len(laid.sheet) == 1 and len(laid.sheet[0]) == 9
     row = compare(laid.target[16], laid.predicted[16], MODEL)
-    assert (row["large"]["recall"], row["small"]["recall"], row["compared"]) == (1.0, 0.0, 2)
-    assert "| 16 px | 2 of 2 | 1 / 0 / 1 |" in table("drawn heads", {"16 px": row})
+    assert (row["large"]["recall"], row["SFN"]["recall"], row["compared"]) == (1.0, 0.0, 2)
+    assert "| 16 px | 2 of 2 | 1 / 0 |" in table("drawn heads", {"16 px": row})
 
 
 def test_only_networks_that_find_half_are_compared():
     target = [one_face((0, 0, 10, 10))] * 4
     none = target[0][[]]
-    predicted = {"large": [*target[:3], none], "small": [target[0], none, none, none]}
+    predicted = {"large": [*target[:3], none], "SFN": [target[0], none, none, none]}
     row = compare(target, predicted, MODEL)
-    assert (row["compared"], row["large"]["recall"], row["small"]["recall"]) == (3, 0.75, 0.25)
-    assert row["large"]["error"] == 0 and row["large"]["nme"] == 0 and row["small"]["error"] is None
+    assert (row["compared"], row["large"]["recall"], row["SFN"]["recall"]) == (3, 0.75, 0.25)
+    assert row["large"]["error"] == 0 and row["large"]["nme"] == 0 and row["SFN"]["error"] is None
     assert compare(target, {"large": [none] * 4}, MODEL)["error_of_median"] is None
 
 

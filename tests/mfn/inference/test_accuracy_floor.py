@@ -54,14 +54,6 @@ FLOORS = {
         nme_percent=2.3,
         correlation={"eyeBlink": 0.70, "eyeWide": 0.35, "jawOpen": 0.80, "mouthSmile": 0.65},  # eyeWide 0.42
     ),
-    "small": Floor(
-        found=23,
-        false=1,
-        box_iou=0.75,
-        rotation_deg=6.5,
-        nme_percent=5.0,
-        correlation={"eyeBlink": 0.70, "eyeWide": 0.35, "jawOpen": 0.75, "mouthSmile": 0.60},  # eyeWide 0.43
-    ),
 }
 
 

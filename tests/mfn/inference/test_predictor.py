@@ -2,14 +2,14 @@ import inspect
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL, READER_WEIGHTS
-from mfn.inference.predictor import FailedPicture, PictureWarning, Predictor
+from mfn.inference.picture_sources import FailedPicture, PictureWarning
+from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import Reader
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, grid
 from mfn.structures.faces import Faces
@@ -300,7 +300,7 @@ def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):
     session = FixedReader()
     predictor = Predictor.load(spots, min_face_px=48, threads=1)
     predictor.reader, predictor.eye_reader = Reader(session, 64), None
-    predictor.metadata = replace(predictor.metadata, reader_batch=2)
+    predictor.frame_faces = 2
     picture = spotted(768, 1280, (10, 20), (30, 60), (30, 20))
     still, frame = predictor(picture), predictor(picture, video=True)
     assert session.seen == [3, 3, 2] and still.refined.tolist() == [True] * 3 and frame.refined.sum() == 2

@@ -17,7 +17,6 @@ def test_all_entries_are_read_back():
         strides=(8, 16, 32, 64, 128),
         input_multiple=32,
         face_range=FaceRange(8.0, 700.5),
-        reader_batch=16,
     )
     assert NetworkMetadata.from_props(metadata.to_props()) == metadata
 
