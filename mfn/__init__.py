@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mfn.animation.bridge import faces_to_take as faces_to_take
-    from mfn.inference.picture_sources import FailedPicture as FailedPicture
-    from mfn.inference.picture_sources import PictureWarning as PictureWarning
+    from mfn.inference.input.picture_sources import FailedPicture as FailedPicture
+    from mfn.inference.input.picture_sources import PictureWarning as PictureWarning
     from mfn.inference.predictor import Predictor as Predictor
+    from mfn.inference.readers.frame_memory import FrameMemory as FrameMemory
     from mfn.inference.single_face import SingleFace as SingleFace
     from mfn.inference.visualize import draw as draw
     from mfn.structures.faces import Faces as Faces
@@ -36,10 +37,11 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "EXPRESSION_NAMES": "retarget.arkit",
-    "FailedPicture": "mfn.inference.picture_sources",
+    "FailedPicture": "mfn.inference.input.picture_sources",
     "Faces": "mfn.structures.faces",
+    "FrameMemory": "mfn.inference.readers.frame_memory",
     "HeadModel": "mfn.structures.head_model",
-    "PictureWarning": "mfn.inference.picture_sources",
+    "PictureWarning": "mfn.inference.input.picture_sources",
     "Predictor": "mfn.inference.predictor",
     "SingleFace": "mfn.inference.single_face",
     "Tracker": "mfn.video.tracking.online_tracker",
@@ -54,6 +56,7 @@ __all__ = [  # a literal list, so that type checkers and editors know it; a test
     "EXPRESSION_NAMES",
     "Faces",
     "FailedPicture",
+    "FrameMemory",
     "HeadModel",
     "PictureWarning",
     "Predictor",

@@ -167,6 +167,18 @@ def eyelids() -> str:
     return markdown(["eyeBlink on 202 labeled faces", "AUC", "median, closed", "median, open"], rows)
 
 
+def crowd_turns() -> str:
+    """Return what a crowd's expressions gain when the readers take turns."""
+    people = read("video/crowd_turns")["people"]
+    names = {"by itself": "each frame by itself", "in turns": "in turns", "all read": "all faces read in each frame"}
+    rows = [
+        [count, name, *(f"{ways[key][figure]:.{digits}f}" for figure, digits in (("found", 2), ("error", 3), ("r", 2), ("gain", 2)))]
+        for count, ways in people.items()
+        for key, name in names.items()
+    ]
+    return markdown(["people in the frame", "16 of them are read", "found", "error of a weight", "correlation", "gain"], rows)
+
+
 def single_face() -> str:
     """Return the table of the networks that read one crop a face."""
     head = [*_SINGLE_FACE_HEAD, "jitter, still / clips, %", "MB", "ms"]
@@ -258,7 +270,7 @@ def tracking() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
-        *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, face_size),
+        *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, crowd_turns, face_size),
         *(eyelids, single_face, sfn_ablation, tddfa, engine, drawing, tracking, people, photometric),
     )
 }

@@ -33,10 +33,11 @@ from mfn.animation.people.choose import (
 )
 from mfn.animation.people.looks import people_of_clip, personal_rigs
 from mfn.inference.predictor import Predictor
+from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.structures.faces import Faces
 from mfn.video.one_euro import smooth_faces
 from mfn.video.reader import Clip, probe, read_frames
-from mfn.video.shots import shot_boundaries, thumbnail, thumbnail_change
+from mfn.video.shots import may_be_cut, shot_boundaries, thumbnail, thumbnail_change
 from mfn.video.tracking.clip_tracker import track_clip
 from mfn.video.tracking.looks import LooksOfClip
 from mfn.video.writer import require_pyav
@@ -185,7 +186,7 @@ def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDet
     parts, times, changes, looks = [Faces.empty()], list[float](), list[float](), LooksOfClip()
     if before is not None:
         parts, times, changes, looks = [before.faces], before.time_s.tolist(), before.change.tolist(), LooksOfClip([before.looks])
-    known, previous, complete = len(times), None, True
+    known, previous, complete, memory = len(times), None, True, FrameMemory()
 
     def so_far(complete: bool) -> ClipDetections:
         return ClipDetections(Faces.concatenate(parts), np.array(times), np.array(changes), looks.numbers(), complete)
@@ -198,11 +199,14 @@ def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDet
             continue
         small = thumbnail(image)
         if number >= known:
-            faces = job.predictor(image, video=True)
+            change = thumbnail_change(previous, small)
+            if may_be_cut(change):
+                memory = FrameMemory()  # other people now stand at the same places
+            faces = job.predictor(image, video=True, memory=memory)
             parts.append(faces.replace(image=np.full(len(faces), number)))
             looks.add(image, faces, time_s)
             times.append(time_s)
-            changes.append(thumbnail_change(previous, small))
+            changes.append(change)
             job.hooks.on_frame(number + 1, job.clip.frames)
             if (number + 1) % _CHECKPOINT_FRAMES == 0:
                 save_detections(job.folder, key, so_far(complete=False))

@@ -18,6 +18,7 @@ import numpy as np
 from mfn.animation.bridge import faces_to_take
 from mfn.animation.preview_window import PreviewWindow
 from mfn.inference.predictor import Predictor
+from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.video.tracking.online_tracker import Tracker
 from mfn.video.webcam import NewestFrame, is_camera, open_source
 from retarget.geometry.weak_perspective import default_focal_px
@@ -116,12 +117,12 @@ def _listen(neutral_asked: threading.Event) -> None:
 
 def _run(session: _Session, seconds: float | None) -> None:
     """Process the newest frame, again and again."""
-    tracker, calibration, number, start = Tracker(), StreamCalibration(), -1, time.perf_counter()
+    tracker, memory, calibration, number, start = Tracker(), FrameMemory(), StreamCalibration(), -1, time.perf_counter()
     while seconds is None or time.perf_counter() - start < seconds:
         frame = session.frames.after(number)
         if frame is None:
             return
-        faces = tracker.update(session.predictor(frame.picture, video=True), frame.time_s)
+        faces = tracker.update(session.predictor(frame.picture, video=True, memory=memory), frame.time_s)
         size = (frame.picture.shape[1], frame.picture.shape[0])
         focal_px = default_focal_px(*size)
         take = calibration.update(faces_to_take(faces, size, focal_px, np.array([frame.time_s])))

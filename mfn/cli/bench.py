@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_network, load_predictor
-from mfn.inference.letterbox import make_letterbox
+from mfn.inference.input.letterbox import make_letterbox
 from mfn.inference.predictor import Predictor
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.appearance import palette_appearances

@@ -18,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.decode import SCORE, decode
-from mfn.inference.letterbox import letterbox_image, make_letterbox, unletterbox
+from mfn.inference.input.letterbox import letterbox_image, make_letterbox, unletterbox
+from mfn.inference.input.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
+from mfn.inference.input.picture_sources import read_pictures
+from mfn.inference.input.second_pass import SURE_IN_VIEW, SURE_SCORE, faces_in_picture, stretch_dim, views
 from mfn.inference.model_zoo import (
     DEFAULT_MODEL,
     MIN_FACE_PX,
@@ -29,12 +32,10 @@ from mfn.inference.model_zoo import (
     find_model,
 )
 from mfn.inference.nms import merge
-from mfn.inference.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
-from mfn.inference.picture_sources import read_pictures
 from mfn.inference.readers.antagonists import cancel_antagonists
 from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
-from mfn.inference.second_pass import SURE_IN_VIEW, SURE_SCORE, faces_in_picture, stretch_dim, views
+from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.inference.sessions.devices import choose_providers
 from mfn.inference.sessions.onnx_session import check_multi_face, open_session, read_metadata, run
 from mfn.structures.cells import IDENTITY_SIZE
@@ -46,7 +47,7 @@ from retarget.io.images import Image
 if TYPE_CHECKING:
     import onnxruntime
 
-    from mfn.inference.picture_sources import OnError, Source
+    from mfn.inference.input.picture_sources import OnError, Source
     from mfn.inference.sessions.devices import ProviderLike
 
 SMALLEST_FACE_PX = 4.0  # smaller faces cannot be asked for
@@ -189,7 +190,13 @@ class Predictor:
         return f"Predictor({str(self.weights or 'session')!r}, min_face_px={self.min_face_px}, score={self.score})"
 
     def __call__(
-        self, source: Source | Sequence[Source], *, video: bool = False, bgr: bool = False, on_error: OnError = "warn"
+        self,
+        source: Source | Sequence[Source],
+        *,
+        video: bool = False,
+        memory: FrameMemory | None = None,
+        bgr: bool = False,
+        on_error: OnError = "warn",
     ) -> Faces:
         """Find all faces of one picture or of a list of pictures.
 
@@ -197,6 +204,8 @@ class Predictor:
             source: A path, the bytes of an image file, a Pillow image, or an array (H, W, 3) uint8 RGB; or a list of them.
             video: Whether the pictures are frames of a clip or camera. Then the time does not depend on the number of faces: the reader
                 reads a fixed number of them, the surest ones, and no second pass follows where no sure face was found.
+            memory: Remembers the last frames of one video, whose frames are given in order: in a crowd of more faces than the readers
+                read, the faces then take turns. None: each frame is read by itself.
             bgr: Whether arrays are BGR, as OpenCV reads them. It does not apply to the other sources.
             on_error: What happens if a picture of a list cannot be read. "warn" leaves it out with a `PictureWarning`; "raise" raises
                 its error; a function is called with a `FailedPicture`, for example the `append` of your own list.
@@ -211,7 +220,7 @@ class Predictor:
         """
         found = [Faces.empty(IDENTITY_SIZE)]
         for number, picture, is_bgr in read_pictures(source, bgr, on_error):
-            faces = self._predict(np.ascontiguousarray(picture[..., ::-1]) if is_bgr else picture, video)
+            faces = self._predict(np.ascontiguousarray(picture[..., ::-1]) if is_bgr else picture, video, memory if video else None)
             found.append(faces.replace(image=np.full(len(faces), number)))
         return Faces.concatenate(found)
 
@@ -221,24 +230,31 @@ class Predictor:
         default = max(SMALLEST_FACE_PX, share * min(height, width)) if video else MIN_FACE_PX
         return plan_passes(height, width, self.min_face_px or default, self.limits)
 
-    def _predict(self, picture: Image, video: bool) -> Faces:
+    def _predict(self, picture: Image, video: bool, memory: FrameMemory | None) -> Faces:
         """Find and read the faces of a picture (H, W, 3) uint8 RGB."""
         picture = stretch_dim(picture)
         passes = self.passes(picture.shape[0], picture.shape[1], video)
-        found = self._look(picture, passes, self.frame_faces if video else None)
+        found = self._look(picture, passes, self.frame_faces if video else None, memory)
         if not video and not (found.score >= SURE_SCORE).any():
             found = self._look_at_views(picture, passes[0].factor, found)
         return found
 
-    def _look(self, picture: Image, passes: Sequence[Pass], count: int | None = None) -> Faces:
+    def _look(
+        self, picture: Image, passes: Sequence[Pass], count: int | None = None, memory: FrameMemory | None = None
+    ) -> Faces:
         """Find the faces of a picture and read them, best score first. `count`: see `Reader.refine`."""
         found = self._find(picture, passes)
         if self.reader is None:
             return found.faces
-        faces = self.reader.refine(picture, found.faces, found.height_px, count)
-        faces = faces[faces.score >= self.score]
-        faces = faces[merge(faces.box, faces.score, np.ones(len(faces)))]
-        return cancel_antagonists(faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count))
+        rows = None if memory is None or count is None else memory.choose(found.faces, count)
+        faces = self.reader.refine(picture, found.faces, found.height_px, count, rows)
+        faces = faces if memory is None else memory.recall(faces)
+        reported = faces.score >= self.score
+        faces, first_score = faces[reported], found.faces.score[reported]
+        # A crop around a part of a face may be as sure, but what is read there is wrong: the better placed candidate is kept.
+        faces = faces[merge(faces.box, faces.score, first_score)]
+        faces = cancel_antagonists(faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count))
+        return faces if memory is None else memory.finish(faces)
 
     def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
         """Find the faces of a picture in all tiles of all passes, each face once, best score first."""

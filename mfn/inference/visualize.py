@@ -18,7 +18,7 @@ from retarget.io.images import Image, as_image
 from retarget.render import rasterizer, shading
 
 if TYPE_CHECKING:
-    from mfn.inference.picture_sources import Source
+    from mfn.inference.input.picture_sources import Source
 
 TINTS = np.array(
     [

@@ -58,7 +58,8 @@ class Faces:
         identity: (N, I) float32, coefficients of the head model in standard deviations.
         expression: (N, 51) float32 in [0, 1], ARKit weights in the order of `EXPRESSION_NAMES`.
         track: (N,) int32, number of the person; -1 if unknown.
-        refined: (N,) bool, whether a second network read the face in a crop of its own, which is more exact. Default: False.
+        refined: (N,) bool, whether a second network read the face in a crop of its own, which is more exact; in a crowd of a video this may
+            have been one of the last frames (`mfn.FrameMemory`). Default: False.
     """
 
     image: NDArray[np.int32]

@@ -35,6 +35,11 @@ def thumbnail_change(previous: NDArray[np.float32] | None, current: NDArray[np.f
     return 0.0 if previous is None else float(np.abs(current - previous).mean())
 
 
+def may_be_cut(change: float) -> bool:
+    """Return whether a frame may begin a new shot, by its `thumbnail_change` alone. Fast camera motion changes as much."""
+    return change > _MIN_CHANGE
+
+
 def shot_boundaries(change: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Mark the first frame of every new shot.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL
 from mfn.inference.predictor import Predictor
+from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.structures.faces import Faces
 from mfn.video.tracking.online_tracker import Tracker
 from mfn.video.webcam import is_camera, open_source
@@ -48,6 +49,7 @@ def track(video: Video, predictor: Predictor | None = None, *, smooth: bool = Tr
 
 
 def _tracked(frames: Iterator[tuple[float, Image]], predictor: Predictor, tracker: Tracker) -> Iterator[Faces]:
+    memory = FrameMemory()
     for number, (time_s, image) in enumerate(frames):
-        faces = tracker.update(predictor(image, video=True), time_s)
+        faces = tracker.update(predictor(image, video=True, memory=memory), time_s)
         yield faces.replace(image=np.full(len(faces), number, np.int32))

@@ -18,6 +18,7 @@ from mfn.cli.studio.sessions import Session, Sessions
 from mfn.cli.studio.toast import with_toast
 from mfn.inference.model_zoo import LIVE_MODEL
 from mfn.inference.predictor import Predictor
+from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.video.tracking.online_tracker import Tracker
 from retarget.geometry.weak_perspective import default_focal_px
 from retarget.io.image_decoder import check_image_size, image_size
@@ -36,6 +37,7 @@ class Stream:
     """What belongs to the webcam of one user: who is who, the neutral faces, and the speed."""
 
     tracker: Tracker = field(default_factory=Tracker)
+    memory: FrameMemory = field(default_factory=FrameMemory)
     calibration: StreamCalibration = field(default_factory=StreamCalibration)
     statistics: LiveStatistics = field(default_factory=lambda: LiveStatistics(quiet=True))
     last_s: float = 0.0
@@ -50,7 +52,7 @@ class Stream:
             rigs: The characters. Empty: meshes of the faces.
         """
         start_s = time.perf_counter()
-        faces = self.tracker.update(predictor(picture, video=True), time_s)
+        faces = self.tracker.update(predictor(picture, video=True, memory=self.memory), time_s)
         size = picture.shape[1], picture.shape[0]
         focal_px = default_focal_px(*size)
         take = self.calibration.update(faces_to_take(faces, size, focal_px, np.array([time_s])))

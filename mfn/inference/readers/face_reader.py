@@ -141,7 +141,14 @@ class Reader:
         reader.weights = path
         return reader
 
-    def refine(self, picture: Image, faces: Faces, input_height_px: NDArray[np.float32], count: int | None = None) -> Faces:
+    def refine(
+        self,
+        picture: Image,
+        faces: Faces,
+        input_height_px: NDArray[np.float32],
+        count: int | None = None,
+        rows: NDArray[np.int64] | None = None,
+    ) -> Faces:
         """Read faces in their crops: decide how sure they are, place their boxes, and average values with those that were read.
 
         Args:
@@ -150,11 +157,13 @@ class Reader:
             input_height_px: (N,) height of each face in the input of the multi-face network that found it.
             count: Number of crops that the network reads, K, for a time that does not depend on the number of faces: the surest faces
                 (see `choose_to_refine`), and empty crops if there are fewer. None: all faces, more exactly (see `read`).
+            rows: At most K rows of the faces to read, instead of the surest ones.
 
         Returns:
             The faces in the same order, with `refined` set for those that were read.
         """
-        rows = np.arange(len(faces)) if count is None else choose_to_refine(faces, count)
+        if rows is None:
+            rows = np.arange(len(faces)) if count is None else choose_to_refine(faces, count)
         if not len(rows) and not count:
             return faces
         reading = self.read(picture, faces[rows], count)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.letterbox import MAX_ENLARGEMENT, letterbox_image, make_letterbox
+from mfn.inference.input.letterbox import MAX_ENLARGEMENT, letterbox_image, make_letterbox
 from mfn.inference.predictor import Predictor
 from mfn.models.export.pack_columns import pack_columns
 from mfn.models.export.to_onnx import store_weights_fp16

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mfn.inference.input.picture_sources import FailedPicture, PictureWarning
 from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL, READER_WEIGHTS
-from mfn.inference.picture_sources import FailedPicture, PictureWarning
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import Reader
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, grid
@@ -294,6 +294,19 @@ class FixedReader:
         cells = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
         cells[:, SLICES["score"]] = 6  # all of them are faces
         return [cells]
+
+
+def test_of_two_readings_of_one_face_the_better_placed_is_kept(spots, monkeypatch):
+    predictor = Predictor.load(spots, min_face_px=48, threads=1)
+    predictor.reader, predictor.eye_reader = Reader(FixedReader(), 64), None
+    found = predictor._find(spotted(384, 640, (10, 20)), predictor.passes(384, 640))
+    whole = found.faces
+    part = whole.replace(box=whole.box + np.float32([4, 8, -4, -8]), score=whole.score * np.float32(0.1))
+    both = type(found)(Faces.concatenate([part, whole]), np.repeat(found.height_px, 2))
+    monkeypatch.setattr(predictor, "_find", lambda *_: both)
+    monkeypatch.setattr(predictor.reader, "refine", lambda _, faces, *rest: faces.replace(score=np.float32([0.99, 0.95])))
+    faces = predictor._look(np.zeros((384, 640, 3), np.uint8), [])
+    assert len(faces) == 1 and faces.box == pytest.approx(whole.box)
 
 
 def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mfn.cli.main import main
-from mfn.inference.passes import FILLED, MARGIN_PX, MAX_TILE_AREA_PX, OVERLAP_FACES, InputLimits, plan_passes
+from mfn.inference.input.passes import FILLED, MARGIN_PX, MAX_TILE_AREA_PX, OVERLAP_FACES, InputLimits, plan_passes
 from mfn.inference.predictor import Predictor
 from mfn.structures.boxes import box_iou
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid, write_cells
@@ -94,7 +94,7 @@ def check(found: Faces, boxes: np.ndarray, tolerance: float = 2.0) -> None:
 @pytest.fixture
 def small_tiles(monkeypatch) -> None:
     """Read pictures in tiles of a quarter of a megapixel."""
-    monkeypatch.setattr("mfn.inference.passes.MAX_TILE_AREA_PX", 1 << 18)
+    monkeypatch.setattr("mfn.inference.input.passes.MAX_TILE_AREA_PX", 1 << 18)
 
 
 SIZES = (12, 16, 24, 40, 70, 120, 200)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from mfn.inference.input.second_pass import faces_in_picture, stretch_dim, views
 from mfn.inference.predictor import Predictor
-from mfn.inference.second_pass import faces_in_picture, stretch_dim, views
 from mfn.structures.camera import FRONTAL
 from tests.helpers.faces import random_faces
-from tests.mfn.inference.test_passes import Squares, paint
+from tests.mfn.inference.input.test_passes import Squares, paint
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(0.05, 0), (0.15, 191)])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mfn.inference.letterbox import MAX_ENLARGEMENT, Letterbox, letterbox_image, make_letterbox, unletterbox
+from mfn.inference.input.letterbox import MAX_ENLARGEMENT, Letterbox, letterbox_image, make_letterbox, unletterbox
 from mfn.structures.cells import PAD_GRAY
 from mfn.structures.faces import Faces
 from retarget.io.images import Image

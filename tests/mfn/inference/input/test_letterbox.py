@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mfn.inference.letterbox import letterbox_image, make_letterbox, unletterbox
+from mfn.inference.input.letterbox import letterbox_image, make_letterbox, unletterbox
 from mfn.structures.faces import Faces
 
 

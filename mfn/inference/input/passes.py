@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.letterbox import MAX_ENLARGEMENT
+from mfn.inference.input.letterbox import MAX_ENLARGEMENT
 from mfn.structures.network_metadata import FaceRange, Size
 
 MAX_TILE_AREA_PX = 2 << 20  # of the network input: at most 0.5 GB of feature maps
