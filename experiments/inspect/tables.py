@@ -176,7 +176,7 @@ def crowd_turns() -> str:
         for count, ways in people.items()
         for key, name in names.items()
     ]
-    return markdown(["people in the frame", "16 of them are read", "found", "error of a weight", "correlation", "gain"], rows)
+    return markdown(["people in the frame", "16 faces are read", "found", "error of a weight", "correlation", "gain"], rows)
 
 
 def single_face() -> str:

@@ -21,7 +21,17 @@ def main(args: Sequence[str]) -> None:
     _drop_noise()
     # Weights and moments that decay towards zero become denormal numbers, with which a CPU computes a hundred times slower.
     torch.set_flush_denormal(True)
-    LightningCLI(args=list(args), save_config_callback=RunConfig)
+    _CommandLine(args=list(args), save_config_callback=RunConfig)
+
+
+class _CommandLine(LightningCLI):
+    """Lightning's command line, on which the options of the user count also where a training goes on."""
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the options as they are.
+
+        Lightning 2.6 replaces them by those in the checkpoint without a word: a training with more `steps` then ended after the old number.
+        """
 
 
 def _drop_noise() -> None:

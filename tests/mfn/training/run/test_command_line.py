@@ -68,6 +68,16 @@ def test_going_on_from_a_checkpoint_is_the_same_training(whole, place):
             torch.testing.assert_close(value, second[part][name], rtol=1e-3, atol=1e-4, msg=f"{part} {name}")
 
 
+def test_going_on_heeds_a_new_number_of_steps(place):
+    ended = ["--model.schedule.steps=1", "--trainer.limit_train_batches=1", "--trainer.logger.name=ended"]
+    assert train("fit", *SCENES, *ended, "--trainer.max_steps=-1") == 0
+    (checkpoint,) = (place / "runs" / "ended").rglob("last.ckpt")
+    longer = ["--model.schedule.steps=2", "--trainer.limit_train_batches=1", "--trainer.logger.name=longer"]
+    assert train("fit", *SCENES, *longer, "--trainer.max_steps=-1", f"--ckpt_path={checkpoint}") == 0
+    (last,) = (place / "runs" / "longer").rglob("last.ckpt")
+    assert torch.load(last, weights_only=True)["global_step"] == 2
+
+
 def test_validate_and_test_read_a_checkpoint(whole, capsys):
     for verb in ("validate", "test"):
         assert train(verb, *SCENES, f"--ckpt_path={whole / 'checkpoints' / 'last.ckpt'}") == 0
