@@ -71,7 +71,7 @@ def packs_of(options: argparse.Namespace) -> dict[str, float]:
 
 
 def add_networks_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the multi-face networks that are measured; by default the two shipped ones."""
+    """Add the multi-face networks that are measured; by default the shipped one."""
     parser.add_argument("networks", nargs="*", default=["large=large"], help="NAME=FILE.onnx, or NAME=large")
 
 

@@ -24,7 +24,6 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
 PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-FOUND_SHARE = 0.9  # of the faces of one height that must be found for the height to count as found
 YAWS = ("0-30", "30-60", "60+")
 _SINGLE_FACE_HEAD = ["aligned NME, %", "aflw2000 0–30 / 30–60 / 60+", "facesynthetics", "youtube68", "pose, deg", "expression"]
 
@@ -50,13 +49,6 @@ def markdown(head: list[str], rows: Rows) -> str:
     """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def smallest_face_px() -> int:
-    """Return the least height at which the network finds FOUND_SHARE of the faces, of video frames of 448 px."""
-    frames = read("accuracy/face_size")["frames, agreement with SFN at full size"]
-    heights = sorted(int(key.split()[0]) for key in frames)
-    return next(px for px in heights if frames[f"{px} px"]["large"]["recall"] >= FOUND_SHARE)
 
 
 def models() -> str:
@@ -170,13 +162,15 @@ def eyelids() -> str:
 def crowd_turns() -> str:
     """Return what a crowd's expressions gain when the readers take turns."""
     people = read("video/crowd_turns")["people"]
-    names = {"by itself": "each frame by itself", "in turns": "in turns", "all read": "all faces read in each frame"}
+    names = {"by itself": "16, each frame by itself", "in turns": "16, in turns", "all read": "all"}
+    figures = {"found": 2, "too many": 2, "error": 3, "r": 2, "gain": 2, "height jitter, %": 2, "angle jitter, deg": 2}
     rows = [
-        [count, name, *(f"{ways[key][figure]:.{digits}f}" for figure, digits in (("found", 2), ("error", 3), ("r", 2), ("gain", 2)))]
+        [count, name, *(f"{ways[key][figure]:.{digits}f}" for figure, digits in figures.items())]
         for count, ways in people.items()
         for key, name in names.items()
     ]
-    return markdown(["people in the frame", "16 faces are read", "found", "error of a weight", "correlation", "gain"], rows)
+    head = ["people", "faces read in a frame", "found", "too many", "error of a weight", "correlation", "gain"]
+    return markdown([*head, *list(figures)[len(head) - 2 :]], rows)
 
 
 def single_face() -> str:

@@ -1,8 +1,8 @@
-"""Measure accuracy against time for both networks and several smallest faces, on one core.
+"""Measure accuracy against time for both models and several smallest faces, on one core.
 
     python -m experiments.speed.speed_accuracy --eval ../shared/eval --photo crowd.jpg --plot curves.png
 
-`small` and `large` were chosen on this curve. Accuracy is that of experiments.accuracy.benchmarks: aligned NME on three
+The defaults of `small` and `large` are marked. Accuracy is that of experiments.accuracy.benchmarks: aligned NME on three
 sets with the network's own boxes, and misses. AP is that of experiments.accuracy.groups for faces of at least 16 px in
 the picture. Time is that of experiments.speed.runtime: the median of a 1280 x 720 frame with ten faces, from the frame
 to rig weights, one size after the other. The height of the smallest face is one of `mfn.inference.model_zoo.MODELS`: px
@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,59 +31,55 @@ from retarget import Rig, load_rig
 from retarget.io.images import Image
 from retarget.rig.avatars import find_avatar
 
-if TYPE_CHECKING:
-    import onnxruntime
-
 RESULT = RESULTS / "speed" / "speed_accuracy.json"
-MIN_FACES_PX = (96.0, 88.0, 80.0, 66.0, 54.0, 43.0, 36.0, 30.0, 24.0)
+MIN_FACES_PX = (96.0, 72.0, 60.0, 48.0, 36.0, 24.0)
 SCORE, PRECISION_SCORE, MIN_HEIGHT_PX = 0.3, 0.02, 16.0  # as in the two scripts of the accuracy
 WARM_UP_RUNS = 3
-Curves = dict[str, dict[str, Figures]]  # network -> height of the smallest face -> figures
+Curves = dict[str, dict[str, Figures]]  # model -> height of the smallest face -> figures
 
 
 def accuracy(weights: str, folder: Path) -> dict[str, Figures]:
-    """Measure one network for all heights of the smallest face.
+    """Measure one model for all heights of the smallest face.
 
     Args:
         weights: "small", "large" or an ONNX file.
         folder: Folder of the evaluation sets.
     """
-    score, model, session = load_score(folder), HeadModel.load(), Predictor.load(weights, threads=1).session
+    score, model = load_score(folder), HeadModel.load()
     sets = {name: read_evaluation_set(folder, name) for name in EVALUATION_SETS}
     rows = {}
     for height_px in MIN_FACES_PX:
-        predict = make_predictor(session, height_px, SCORE)
+        predict = make_predictor(weights, height_px, SCORE)
         factor = predict.func.passes(HEIGHT, WIDTH, video=True)[0].factor
         row: Figures = {"input": [round(WIDTH * factor), round(HEIGHT * factor)]}
         row["shipped"] = weights in MODELS and MODELS[weights].min_face_px == height_px
         for name, data in sets.items():
             figures = measure_set(data, predict, model, score).figures
             row[name] = {"aligned_nme": figures["aligned_nme all"], "missed": figures["missed"]}
-        detector = make_predictor(session, height_px, PRECISION_SCORE)
+        detector = make_predictor(weights, height_px, PRECISION_SCORE)
         row["groups_ap"] = round(measure_precision(folder / "groups", detector, MIN_HEIGHT_PX), 4)
         rows[f"{height_px:g} px"] = row
         print(weights, height_px, row, flush=True)
     return rows
 
 
-def make_predictor(session: onnxruntime.InferenceSession, height_px: float, score: float) -> partial[Faces]:
+def make_predictor(weights: str, height_px: float, score: float) -> partial[Faces]:
     """Return a function that reads pictures as frames in which faces of `height_px` px of 720 px are the smallest."""
-    predictor = Predictor(session, score=score)
+    predictor = Predictor.load(weights, score=score, threads=1)
     predictor.frame_face_px = height_px
     return partial(predictor, video=True)
 
 
 def median_ms(weights: Sequence[str], frame: Image, rig: Rig, rounds: int) -> dict[str, list[float]]:
-    """Return for each network the median ms of a frame for all heights of the smallest face.
+    """Return for each model the median ms of a frame for all heights of the smallest face.
 
     All rounds of one height follow each other, because ONNX Runtime allocates its memory again for another input.
     """
     medians: dict[str, list[float]] = {}
     for name in weights:
-        session = Predictor.load(name, threads=1).session
         medians[name] = []
         for height_px in MIN_FACES_PX:
-            predictor = make_predictor(session, height_px, SCORE)
+            predictor = make_predictor(name, height_px, SCORE)
             seconds = [time_frame(predictor, rig, frame).rig for _ in range(rounds + WARM_UP_RUNS)]
             medians[name].append(round(float(np.median(seconds[WARM_UP_RUNS:])) * 1e3, 2))
     return medians
@@ -99,7 +94,7 @@ def table(curves: Curves) -> str:
             name = f"**{weights}**" if row["shipped"] else weights
             lines.append([name, size, "x".join(map(str, row["input"])), row["ms"], *cells, f"{row['groups_ap']:.3f}"])
     sets = [f"{name} (missed)" for name in EVALUATION_SETS]
-    return markdown_table(["network", "smallest face", "a frame's input", "ms", *sets, "groups AP"], lines)
+    return markdown_table(["model", "smallest face", "a frame's input", "ms", *sets, "groups AP"], lines)
 
 
 def draw_curves(path: Path, curves: Mapping[str, Mapping[str, Figures]]) -> None:

@@ -1,6 +1,6 @@
 """Measure the area under the NME curve on video frames, in three scenarios, as the MFN poster's chart does.
 
-    python -m experiments.video.video_auc mfn-large=large mfn-small=small sfn=mfn/weights/sfn.onnx --eval ../shared/eval
+    python -m experiments.video.video_auc mfn=large sfn=mfn/weights/sfn.onnx --eval ../shared/eval
 
 No training saw the people in these frames. The curve is the share of faces whose aligned NME (from the evaluation's own
 score.py) lies below a limit. Its area is taken from 0 to 8 % and divided by 8 %, so that 1 is perfect. A missed face

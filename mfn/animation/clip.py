@@ -180,7 +180,10 @@ def faces_to_tracked_take(
 
 
 def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDetections:
-    """Detect the faces of every frame that `before` lacks, until the clip ends or the user stops the run."""
+    """Detect the faces of every frame that `before` lacks, until the clip ends or the user stops the run.
+
+    In a crowd of more faces than are read in a frame, the turns of the readers begin anew after a stop.
+    """
     if before is not None and before.complete:
         return before
     parts, times, changes, looks = [Faces.empty()], list[float](), list[float](), LooksOfClip()

@@ -19,6 +19,7 @@ from mfn.animation.bridge import faces_to_take
 from mfn.animation.preview_window import PreviewWindow
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.frame_memory import FrameMemory
+from mfn.video.shots import CutWatch
 from mfn.video.tracking.online_tracker import Tracker
 from mfn.video.webcam import NewestFrame, is_camera, open_source
 from retarget.geometry.weak_perspective import default_focal_px
@@ -117,11 +118,13 @@ def _listen(neutral_asked: threading.Event) -> None:
 
 def _run(session: _Session, seconds: float | None) -> None:
     """Process the newest frame, again and again."""
-    tracker, memory, calibration, number, start = Tracker(), FrameMemory(), StreamCalibration(), -1, time.perf_counter()
+    tracker, calibration, number, start = Tracker(), StreamCalibration(), -1, time.perf_counter()
+    memory, cuts = FrameMemory(), CutWatch()
     while seconds is None or time.perf_counter() - start < seconds:
         frame = session.frames.after(number)
         if frame is None:
             return
+        memory = FrameMemory() if cuts.is_cut(frame.picture) else memory
         faces = tracker.update(session.predictor(frame.picture, video=True, memory=memory), frame.time_s)
         size = (frame.picture.shape[1], frame.picture.shape[0])
         focal_px = default_focal_px(*size)

@@ -91,7 +91,7 @@ def merge(box: NDArray[Any], score: NDArray[Any], fit: NDArray[Any]) -> NDArray[
     Args:
         box: (N, 4) x1 y1 x2 y2 in px.
         score: (N,) probabilities.
-        fit: (N,) up to 1; lower where the face was small or very large in the network input.
+        fit: (N,) up to 1: how far the place of each detection can be relied on.
 
     Returns:
         The kept rows, best score first. Of the detections of one face, the one with the best score x fit is kept.

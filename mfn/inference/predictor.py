@@ -187,7 +187,8 @@ class Predictor:
         return f"{networks}, score {self.score:g}, min_face_px {self.min_face_px}, {frames}"
 
     def __repr__(self) -> str:
-        return f"Predictor({str(self.weights or 'session')!r}, min_face_px={self.min_face_px}, score={self.score})"
+        file, frames = str(self.weights or "session"), f"{self.frame_face_px:g} px, {self.frame_faces} faces"
+        return f"Predictor({file!r}, min_face_px={self.min_face_px}, score={self.score}, frames: {frames})"
 
     def __call__(
         self,
@@ -203,9 +204,10 @@ class Predictor:
         Args:
             source: A path, the bytes of an image file, a Pillow image, or an array (H, W, 3) uint8 RGB; or a list of them.
             video: Whether the pictures are frames of a clip or camera. Then the time does not depend on the number of faces: the reader
-                reads a fixed number of them, the surest ones, and no second pass follows where no sure face was found.
-            memory: Remembers the last frames of one video, whose frames are given in order: in a crowd of more faces than the readers
-                read, the faces then take turns. None: each frame is read by itself.
+                reads a fixed number of them, the surest ones or in turns (see `memory`), and no second pass follows where no sure
+                face was found.
+            memory: Remembers the last frames of one video, which are given in order: in a crowd of more faces than the readers
+                read, the faces then take turns. Only with `video`. None: each frame is read by itself.
             bgr: Whether arrays are BGR, as OpenCV reads them. It does not apply to the other sources.
             on_error: What happens if a picture of a list cannot be read. "warn" leaves it out with a `PictureWarning`; "raise" raises
                 its error; a function is called with a `FailedPicture`, for example the `append` of your own list.
@@ -215,12 +217,14 @@ class Predictor:
             picture in the list.
 
         Raises:
-            ValueError: If a single picture cannot be read, or if the network fails.
+            ValueError: If a single picture cannot be read, if the network fails, or if there is a `memory` without `video`.
             FileNotFoundError: If a single picture does not exist.
         """
+        if memory is not None and not video:
+            raise ValueError("memory: expected it with video=True, because faces of photos do not take turns; leave it out")
         found = [Faces.empty(IDENTITY_SIZE)]
         for number, picture, is_bgr in read_pictures(source, bgr, on_error):
-            faces = self._predict(np.ascontiguousarray(picture[..., ::-1]) if is_bgr else picture, video, memory if video else None)
+            faces = self._predict(np.ascontiguousarray(picture[..., ::-1]) if is_bgr else picture, video, memory)
             found.append(faces.replace(image=np.full(len(faces), number)))
         return Faces.concatenate(found)
 
@@ -242,19 +246,21 @@ class Predictor:
     def _look(
         self, picture: Image, passes: Sequence[Pass], count: int | None = None, memory: FrameMemory | None = None
     ) -> Faces:
-        """Find the faces of a picture and read them, best score first. `count`: see `Reader.refine`."""
+        """Find the faces of a picture and read them, best score first. `count`: see `Reader.refine`; `memory`: see `__call__`."""
         found = self._find(picture, passes)
         if self.reader is None:
             return found.faces
-        rows = None if memory is None or count is None else memory.choose(found.faces, count)
-        faces = self.reader.refine(picture, found.faces, found.height_px, count, rows)
-        faces = faces if memory is None else memory.recall(faces)
-        reported = faces.score >= self.score
-        faces, first_score = faces[reported], found.faces.score[reported]
-        # A crop around a part of a face may be as sure, but what is read there is wrong: the better placed candidate is kept.
-        faces = faces[merge(faces.box, faces.score, first_score)]
+        turns = memory if count is not None else None
+        chosen = None if turns is None or count is None else turns.choose(found.faces, count, picture.shape[:2])
+        faces = self.reader.refine(picture, found.faces, found.height_px, count, chosen)
+        faces = faces if turns is None else turns.recall(found.faces, faces)
+        sure = np.flatnonzero(faces.score >= self.score)
+        # Of two readings of one face, the one is kept whose candidate the multi-face network was surer of: it is better placed. A crop
+        # around a part of a face may look as sure to the reader, which then reads nonsense.
+        rows = sure[merge(faces.box[sure], faces.score[sure], found.faces.score[sure])]
+        faces = faces[rows]
         faces = cancel_antagonists(faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count))
-        return faces if memory is None else memory.finish(faces)
+        return faces if turns is None else turns.finish(faces, rows, sure)
 
     def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
         """Find the faces of a picture in all tiles of all passes, each face once, best score first."""

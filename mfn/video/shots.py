@@ -40,6 +40,19 @@ def may_be_cut(change: float) -> bool:
     return change > _MIN_CHANGE
 
 
+class CutWatch:
+    """Tells of each frame whether it may begin a new shot."""
+
+    def __init__(self) -> None:
+        """Start without frames."""
+        self._last: NDArray[np.float32] | None = None
+
+    def is_cut(self, image: Image) -> bool:
+        """Compare the next frame (H, W, 3) uint8 with the one before. See `may_be_cut`."""
+        before, self._last = self._last, thumbnail(image)
+        return may_be_cut(thumbnail_change(before, self._last))
+
+
 def shot_boundaries(change: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Mark the first frame of every new shot.
 

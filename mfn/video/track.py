@@ -11,6 +11,7 @@ from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.structures.faces import Faces
+from mfn.video.shots import CutWatch
 from mfn.video.tracking.online_tracker import Tracker
 from mfn.video.webcam import is_camera, open_source
 from retarget.io.images import Image
@@ -49,7 +50,8 @@ def track(video: Video, predictor: Predictor | None = None, *, smooth: bool = Tr
 
 
 def _tracked(frames: Iterator[tuple[float, Image]], predictor: Predictor, tracker: Tracker) -> Iterator[Faces]:
-    memory = FrameMemory()
+    memory, cuts = FrameMemory(), CutWatch()
     for number, (time_s, image) in enumerate(frames):
+        memory = FrameMemory() if cuts.is_cut(image) else memory
         faces = tracker.update(predictor(image, video=True, memory=memory), time_s)
         yield faces.replace(image=np.full(len(faces), number, np.int32))

@@ -17,7 +17,7 @@ from mfn.animation.options import AnimateOptions, Hooks
 from mfn.animation.people.choose import Person, people_of, portraits
 from mfn.cli.studio.limits import check_clip
 from mfn.cli.studio.models import Models
-from mfn.cli.studio.photo import LIKENESS_INFO, NETWORK_INFO
+from mfn.cli.studio.photo import LIKENESS_INFO
 from mfn.cli.studio.sessions import Session, Sessions
 from mfn.cli.studio.toast import on_drop, with_toast
 from mfn.inference.predictor import Predictor
@@ -26,6 +26,7 @@ from retarget.io.images import encode_jpeg
 from retarget.rig.avatars import AVATAR_NAMES, find_avatar
 
 LEAVE_OUT = "leave out"
+NETWORK_INFO = "small is faster: it leaves out the smallest faces, and more than 16 people take turns in being read closely."
 NO_CLIP = "Drop a clip: everybody in it is found first; then you choose who becomes what."
 
 

@@ -15,6 +15,7 @@ from mfn.cli.detect import Drawing, faces_json, summary, table_rows
 from mfn.cli.studio.models import Models
 from mfn.cli.studio.sessions import Session, Sessions
 from mfn.cli.studio.toast import on_drop, with_toast
+from mfn.inference.model_zoo import MODELS
 from mfn.structures.faces import Faces
 from retarget.gltf.document import Glb, read_glb, write_glb
 from retarget.io.files import atomic_write
@@ -24,7 +25,7 @@ from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR
 HEADERS = ["face", "score", "pitch", "yaw", "roll", "expressions"]
 COLUMN_WIDTHS = ["60px", "70px", "70px", "60px", "60px", "480px"]
 LIKENESS_INFO = "How much our characters look like the people."
-NETWORK_INFO = "small is faster, but misses small faces."
+NETWORK_INFO = "In photos small and large do the same."
 _LIGHTS = "KHR_lights_punctual"
 _SHOWN_SIDE_PX = 1600  # of the pictures on the page; files have the size of the photo
 
@@ -135,7 +136,13 @@ class PhotoTab:
                     elem_id="photo-characters",
                 )  # fmt: skip
                 likeness = gr.Slider(0, 1, value=0, step=0.05, label="Likeness", info=LIKENESS_INFO)
-                network = gr.Radio(self.models.names(), value=self.models.default, label="Network", info=NETWORK_INFO)
+                network = gr.Radio(
+                    self.models.names(),
+                    value=self.models.default,
+                    label="Network",
+                    info=NETWORK_INFO,
+                    visible=self.models.default not in MODELS,
+                )
             with gr.Column(scale=2, min_width=300):
                 status = gr.Markdown("Drop a photo: every face becomes a character.", elem_id="photo-status")
                 with gr.Row():

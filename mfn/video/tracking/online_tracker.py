@@ -20,9 +20,9 @@ _FIRST_SLOTS = 256  # there are twice as many as soon as a frame holds more face
 class Tracker:
     """Give each person a stable number, and smooth their motion, one frame after another.
 
-        tracker = Tracker()
+        tracker, memory = Tracker(), FrameMemory()
         for time_s, image in frames:
-            faces = tracker.update(predictor(image, video=True), time_s)
+            faces = tracker.update(predictor(image, video=True, memory=memory), time_s)
 
     Faces are matched to the people of the last frames by the overlap (IoU) of their boxes, the largest first. This is
     the fast tracker for live images. `mfn.video.tracking.clip_tracker` tracks whole clips better: it also uses identity and

@@ -15,7 +15,7 @@ def test_everybody_shows_another_frame_and_goes_on():
     np.testing.assert_array_equal(second, (first + 1) % 10)
 
 
-def test_the_crowd_is_laid_in_cells_and_each_person_is_read_at_the_own_place(one_face):
+def test_the_crowd_is_laid_in_cells_and_each_person_is_read_at_its_own_place(one_face):
     sources = [Source(np.full((40, 40, 3), 10 * i, np.uint8), np.array([10, 10, 30, 30])) for i in range(5)]
 
     def read(frame):
@@ -26,7 +26,9 @@ def test_the_crowd_is_laid_in_cells_and_each_person_is_read_at_the_own_place(one
         face = one_face([*(middle - half), *(middle + half)])
         return face.replace(expression=np.full((1, len(EXPRESSION_NAMES)), level))
 
-    rows = crowd_turns.read_crowd(read, sources, 4, 2)
+    reading = crowd_turns.read_crowd(read, sources, 4, 2)
+    rows = reading.expression
+    assert reading.extra.tolist() == [0, 0] and reading.height[:, 0] == pytest.approx(crowd_turns.FACE_PX)
     assert rows.shape == (2, 4, 51) and np.isnan(rows[:, 1:]).all()
     assert rows[:, 0, 0] == pytest.approx([0.0, 0.1], abs=0.02), "frame 0 shows source 0, frame 1 source 1"
 
@@ -50,6 +52,12 @@ def one_face():
         )
 
     return make
+
+
+def test_jitter_is_the_second_difference():
+    height = np.array([[10.0], [11.0], [12.0], [10.0]])  # steady, then a jump of 3 px against the motion
+    reading = crowd_turns.CrowdReading(np.zeros((4, 1, 51)), height, np.zeros((4, 1, 3)), np.zeros(4, int))
+    assert crowd_turns.jitter(reading)["height jitter, %"] == pytest.approx(100 * 1.5 / 10.75, abs=0.01)
 
 
 def test_faces_that_are_not_found_count_as_such_only():

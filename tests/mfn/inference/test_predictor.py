@@ -11,6 +11,7 @@ from mfn.inference.input.picture_sources import FailedPicture, PictureWarning
 from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL, READER_WEIGHTS
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import Reader
+from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, grid
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import DEFAULT_FACE_RANGE, FaceRange, NetworkMetadata, Size
@@ -294,6 +295,22 @@ class FixedReader:
         cells = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
         cells[:, SLICES["score"]] = 6  # all of them are faces
         return [cells]
+
+
+def test_in_a_video_with_memory_the_readers_take_turns(spots):
+    predictor, memory = Predictor.load(spots, min_face_px=48, threads=1), FrameMemory()
+    predictor.reader, predictor.eye_reader, predictor.frame_faces = Reader(FixedReader(), 64), None, 2
+    picture = spotted(768, 1280, (10, 20), (30, 60), (30, 20))
+    alone = predictor(picture, video=True)
+    first, second = (predictor(picture, video=True, memory=memory) for _ in range(2))
+    assert same(first, alone) and first.refined.sum() == 2
+    assert second.refined.all() and len(second) == 3
+    np.testing.assert_allclose(second.expression_of("jawOpen"), 0.5)
+    assert predictor([picture, picture], video=True, memory=FrameMemory()).refined.sum() == 5, "the frames of a list follow each other"
+    with pytest.raises(ValueError, match="memory: expected it with video=True"):
+        predictor(picture, memory=memory)
+    predictor.reader = None
+    assert len(predictor(picture, video=True, memory=memory)) == 3
 
 
 def test_of_two_readings_of_one_face_the_better_placed_is_kept(spots, monkeypatch):
