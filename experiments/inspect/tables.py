@@ -200,14 +200,24 @@ def _single_face_row(name: str, f: dict[str, Any]) -> list[str]:
 
 def sfn_ablation() -> str:
     """Return what several scales, profiles and synthetic heads change in SFN."""
-    runs = read("ablation/sfn_ablation")
-    columns = [k for k, name in enumerate(runs["columns"]) if name != "aflw2000 aligned all"]
     names = {
         "multi": "multi-scale, 3 seeds",
         "single": "single-scale, 3 seeds",
         "no profiles or heads": "multi-scale, no profiles, no synthetic heads",
         "no heads": "multi-scale, profiles, no synthetic heads",
     }
+    return _scales("ablation/sfn_ablation", names)
+
+
+def sfn_ablation_warm() -> str:
+    """Return what several scales change in SFN whose trunk is trained."""
+    return _scales("ablation/sfn_ablation_warm", {"multi": "multi-scale, 3 seeds", "single": "single-scale, 3 seeds"})
+
+
+def _scales(file: str, names: dict[str, str]) -> str:
+    """Return the table of an ablation of SFN. `names`: run -> row; the first is multi-scale, the second single-scale."""
+    runs = read(file)
+    columns = [k for k, name in enumerate(runs["columns"]) if name != "aflw2000 aligned all"]
     rows = [[name, *(_figure(runs["runs"][key]["mean"][k], k) for k in columns)] for key, name in names.items()]
     gap = runs["against_multi"]["single"]
     differences = [f"{gap[k]['difference']:+.{_digits(k)}f} ± {gap[k]['interval95']:.{_digits(k)}f}" for k in columns]
@@ -265,7 +275,7 @@ TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, crowd_turns, face_size),
-        *(eyelids, single_face, sfn_ablation, tddfa, engine, drawing, tracking, people, photometric),
+        *(eyelids, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking, people, photometric),
     )
 }
 
