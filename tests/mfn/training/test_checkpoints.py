@@ -17,6 +17,7 @@ SHIPPED = {
     "tddfa": "configs/tddfa/branches.yaml",
     "prnet": "configs/others/prnet.yaml",
     "dense520": "configs/others/dense520_branches.yaml",
+    "mobileface": "configs/others/mobileface.yaml",
     "single_shot": "configs/others/single_shot.yaml",
     "face_reader": "configs/others/face_reader.yaml",
     "eye_reader": "configs/others/eye_reader.yaml",
