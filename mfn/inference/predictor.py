@@ -250,17 +250,16 @@ class Predictor:
         found = self._find(picture, passes)
         if self.reader is None:
             return found.faces
-        turns = memory if count is not None else None
-        chosen = None if turns is None or count is None else turns.choose(found.faces, count, picture.shape[:2])
+        chosen = None if memory is None else memory.choose(found.faces, self.frame_faces, picture.shape[:2])
         faces = self.reader.refine(picture, found.faces, found.height_px, count, chosen)
-        faces = faces if turns is None else turns.recall(found.faces, faces)
+        faces = faces if memory is None else memory.recall(found.faces, faces)
         sure = np.flatnonzero(faces.score >= self.score)
         # Of two readings of one face, the multi-face network's score helps to choose the better placed one. A crop around a part of a
         # face may look as sure to the reader, which then reads nonsense. The root was chosen on held-out photos of crowds.
         rows = sure[merge(faces.box[sure], faces.score[sure], np.sqrt(found.faces.score[sure]))]
         faces = faces[rows]
         faces = cancel_antagonists(faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count))
-        return faces if turns is None else turns.finish(faces, rows, sure)
+        return faces if memory is None else memory.finish(faces, rows, sure)
 
     def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
         """Find the faces of a picture in all tiles of all passes, each face once, best score first."""
