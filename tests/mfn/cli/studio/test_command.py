@@ -63,12 +63,16 @@ def test_folders_of_killed_pages_are_deleted(tmp_path, monkeypatch):
 
 @needs_gradio
 def test_the_command_serves_and_leaves_nothing_behind(spots, tmp_path):
-    words = [sys.executable, "-m", "mfn", "studio", "--weights", str(spots), "--threads", "1"]
+    with socket.socket() as free:  # a port of its own: other tests start pages at the same time
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "mfn", "studio", "--weights", str(spots), "--threads", "1", "--port", str(port)]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.getcwd()}
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as running:
         assert running.stdout is not None and running.stderr is not None
         line = running.stdout.readline()
-        assert line.startswith("mfn studio: open http://127.0.0.1:") and list(tmp_path.glob("mfn-studio-*"))
+        assert line.startswith(f"mfn studio: open http://127.0.0.1:{port}"), running.stderr.read()
+        assert list(tmp_path.glob("mfn-studio-*"))
         with urllib.request.urlopen(line.split()[3]) as answer:
             assert answer.headers["content-security-policy"] and b"mfn studio" in answer.read()
         running.send_signal(signal.SIGTERM)
