@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.model_zoo import MODELS, default_eye_reader, default_reader
+from mfn.inference.model_zoo import DEFAULT_MODEL, MODELS, default_eye_reader, default_reader
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
 
@@ -115,12 +115,12 @@ def kept_rows(options: argparse.Namespace, measured: Iterable[str]) -> tuple[Fig
 
 
 def digests_of_readers(weights: Weights) -> dict[str, str]:
-    """Return the digests of the readers that ship, if one of the networks is a shipped one, which `Predictor` runs with them."""
+    """Return the digests of the readers that `Predictor` runs with the networks that ship. Names of free readers begin with "free "."""
     files = [weights] if isinstance(weights, Path) else [path for path in weights.values() if isinstance(path, Path)]
-    shipped = {model.path.resolve() for model in MODELS.values()}
-    if not any(path.resolve() in shipped for path in files):
-        return {}
-    readers = {"reader": default_reader(), "eyes": default_eye_reader()}
+    measured, readers = {path.resolve() for path in files}, {}
+    for name, before in ((DEFAULT_MODEL, ""), ("free", "free ")):
+        if MODELS[name].path.resolve() in measured:
+            readers |= {f"{before}reader": default_reader(name), f"{before}eyes": default_eye_reader(name)}
     return {name: sha256(path) for name, path in readers.items() if path is not None}
 
 

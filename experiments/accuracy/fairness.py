@@ -215,7 +215,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the choice of pictures")
     options = parser.parse_args()
     weights = {"network": find_model(options.network).path}
-    weights |= {name: path for name, path in (("reader", default_reader()), ("eyes", default_eye_reader())) if path}
+    readers = {"reader": default_reader(options.network), "eyes": default_eye_reader(options.network)}
+    weights |= {name: path for name, path in readers.items() if path}
     save_report(options, __file__, measure(options), weights)
 
 

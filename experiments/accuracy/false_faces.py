@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.common import RESULTS, Figures, make_parser, save_report
-from mfn.inference.model_zoo import DEFAULT_MODEL, DEFAULT_WEIGHTS
+from experiments.common import RESULTS, Figures, add_networks_argument, make_parser, save_report, split_named
+from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
 from mfn.training.packs.reader import read_pictures
 from retarget.io.images import Image
@@ -33,11 +33,12 @@ def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--backgrounds", type=Path, required=True, help="tar of photos without faces")
+    add_networks_argument(parser)
     args = parser.parse_args()
-    photos = read_pictures(args.backgrounds, EVERY)
-    networks = {DEFAULT_MODEL: count_false_faces(Predictor.load(score=min(SCORES), threads=1), photos)}
-    print(networks)
-    save_report(args, __file__, {"networks": networks}, {DEFAULT_MODEL: DEFAULT_WEIGHTS})
+    photos, networks = read_pictures(args.backgrounds, EVERY), split_named(args.networks)
+    figures = {name: count_false_faces(Predictor.load(path, score=min(SCORES), threads=1), photos) for name, path in networks.items()}
+    print(figures)
+    save_report(args, __file__, {"networks": figures}, {name: find_model(path).path for name, path in networks.items()})
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def markdown(head: list[str], rows: Rows) -> str:
 def models() -> str:
     """Return the table of the two models."""
     rows = []
-    for name, model in MODELS.items():
-        times = runtimes()[name]
+    for name, times in runtimes().items():
+        model = MODELS[name]
         found = [f"{times['found'][count]} of {count}" for count in ("100", "200")]
         rows.append([f"`{name}`", f"{times['to_rig_ms']['10']:.0f}", *found, f"{model.min_face_px:.0f} px", f"{model.frame_faces} faces"])
     head = ["model", "ms a frame, one CPU core", "found of 60 px", "found of 40 px", "looks for faces from", "reads closely"]

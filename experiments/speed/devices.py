@@ -90,7 +90,7 @@ def measure_device(device: str, options: argparse.Namespace, frame: Image, fixed
         figures["differences from the CPU"] = agreement(predictor.on("cpu")(frame), predictor(frame))
     for batch in options.batches:
         pictures = np.repeat(image[None], batch, 0)
-        figures[f"network, batch {batch}"] = rate(lambda pictures=pictures: predictor.cells(pictures), batch, options.seconds)
+        figures[f"network, batch {batch}"] = rate(lambda pictures=pictures: predictor.finder.cells(pictures), batch, options.seconds)
     reader = predictor.reader
     if reader is not None:
         crops = np.zeros((predictor.frame_faces, reader.size_px, reader.size_px, 3), np.uint8)
@@ -98,7 +98,7 @@ def measure_device(device: str, options: argparse.Namespace, frame: Image, fixed
     figures["predictor, frames"] = rate(lambda: predictor(frame, video=True), 1, options.seconds)
     if fixed is not None:
         whole = Predictor.load(fixed, reader=False, threads=1, device=device)
-        figures["float32 network, fixed shape"] = rate(lambda: whole.cells(image[None]), 1, options.seconds)
+        figures["float32 network, fixed shape"] = rate(lambda: whole.finder.cells(image[None]), 1, options.seconds)
     return figures
 
 

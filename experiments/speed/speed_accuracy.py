@@ -5,7 +5,7 @@
 The defaults of `small` and `large` are marked. Accuracy is that of experiments.accuracy.benchmarks: aligned NME on three
 sets with the network's own boxes, and misses. AP is that of experiments.accuracy.groups for faces of at least 16 px in
 the picture. Time is that of experiments.speed.runtime: the median of a 1280 x 720 frame with ten faces, from the frame
-to rig weights, one size after the other. The height of the smallest face is one of `mfn.inference.model_zoo.MODELS`: px
+to rig weights; models and sizes take turns. The height of the smallest face is one of `mfn.inference.model_zoo.MODELS`: px
 of a frame of 720 px; `input` is the size at which such a frame is read. Portraits and group photos are read at the same
 scale as a frame of their height. The script prints Markdown and writes experiments/results/speed/speed_accuracy.json.
 """
@@ -35,6 +35,7 @@ RESULT = RESULTS / "speed" / "speed_accuracy.json"
 MIN_FACES_PX = (96.0, 72.0, 60.0, 48.0, 36.0, 24.0)
 SCORE, PRECISION_SCORE, MIN_HEIGHT_PX = 0.3, 0.02, 16.0  # as in the two scripts of the accuracy
 WARM_UP_RUNS = 3
+VISITS = 4
 Curves = dict[str, dict[str, Figures]]  # model -> height of the smallest face -> figures
 
 
@@ -73,16 +74,17 @@ def make_predictor(weights: str, height_px: float, score: float) -> partial[Face
 def median_ms(weights: Sequence[str], frame: Image, rig: Rig, rounds: int) -> dict[str, list[float]]:
     """Return for each model the median ms of a frame for all heights of the smallest face.
 
-    All rounds of one height follow each other, because ONNX Runtime allocates its memory again for another input.
+    The rounds come in VISITS parts. In each part all models and heights take turns, so that a machine that becomes slower or faster
+    does so for all. The rounds of one part follow each other, because ONNX Runtime allocates its memory again for another input.
     """
-    medians: dict[str, list[float]] = {}
-    for name in weights:
-        medians[name] = []
-        for height_px in MIN_FACES_PX:
-            predictor = make_predictor(name, height_px, SCORE)
-            seconds = [time_frame(predictor, rig, frame).rig for _ in range(rounds + WARM_UP_RUNS)]
-            medians[name].append(round(float(np.median(seconds[WARM_UP_RUNS:])) * 1e3, 2))
-    return medians
+    predictors = {name: [make_predictor(name, height_px, SCORE) for height_px in MIN_FACES_PX] for name in weights}
+    seconds: dict[str, list[list[float]]] = {name: [[] for _ in MIN_FACES_PX] for name in weights}
+    for _ in range(VISITS):
+        for name, row in predictors.items():
+            for predictor, times in zip(row, seconds[name], strict=True):
+                part = [time_frame(predictor, rig, frame).rig for _ in range(-(-rounds // VISITS) + WARM_UP_RUNS)]
+                times += part[WARM_UP_RUNS:]
+    return {name: [round(float(np.median(times)) * 1e3, 2) for times in row] for name, row in seconds.items()}
 
 
 def table(curves: Curves) -> str:

@@ -36,7 +36,7 @@ class ClipDetections:
     change: NDArray[np.float64]
     """(F,) change of each frame to the one before it (see `mfn.video.shots.thumbnail_change`)."""
     looks: NDArray[np.float32]
-    """(N, K) how faces look (see `mfn.video.tracking.looks`), NaN where they were not looked at."""
+    """(N, K) how faces look (see `mfn.video.tracking.looks`), NaN where they were not looked at. K is 0 if looks are not read."""
     complete: bool
     """Whether these are all frames of the clip."""
 

@@ -155,7 +155,8 @@ def track_people(detections: ClipDetections, options: AnimateOptions) -> Faces:
         options: `people` is used.
     """
     cuts = shot_boundaries(detections.change)
-    faces = track_clip(detections.faces, detections.time_s, cuts, options.people, looks=detections.looks)
+    looks = detections.looks if detections.looks.shape[1] else None
+    faces = track_clip(detections.faces, detections.time_s, cuts, options.people, looks=looks)
     return smooth_faces(faces, detections.time_s, cuts)
 
 
@@ -186,9 +187,11 @@ def _detect(job: _Detection, key: str, before: ClipDetections | None) -> ClipDet
     """
     if before is not None and before.complete:
         return before
-    parts, times, changes, looks = [Faces.empty()], list[float](), list[float](), LooksOfClip()
+    read = not job.predictor.free  # the looks were learned from research photos
+    parts, times, changes, looks = [Faces.empty()], list[float](), list[float](), LooksOfClip(read)
     if before is not None:
-        parts, times, changes, looks = [before.faces], before.time_s.tolist(), before.change.tolist(), LooksOfClip([before.looks])
+        parts, times, changes = [before.faces], before.time_s.tolist(), before.change.tolist()
+        looks = LooksOfClip(read, [before.looks])
     known, previous, complete, memory = len(times), None, True, FrameMemory()
 
     def so_far(complete: bool) -> ClipDetections:

@@ -79,7 +79,7 @@ def time_crowd(predictor: Predictor, people: int, repeats: int) -> Timing:
     picture = crowd_image(people)
     inputs = []
     for part in predictor.passes(*SIZE[::-1], video=True):
-        box = make_letterbox(part.tiles[0].height, part.tiles[0].width, part.factor, predictor.limits.multiple, predictor.limits.fixed_size)
+        box = make_letterbox(part.tiles[0].height, part.tiles[0].width, part.factor, *predictor.finder.limits[:2])
         inputs += [np.zeros((1, box.height, box.width, 3), np.uint8)] * len(part.tiles)
     matrix = np.eye(len(ARKIT_NAMES), _MORPH_TARGETS, dtype=np.float32)
 
@@ -90,7 +90,7 @@ def time_crowd(predictor: Predictor, people: int, repeats: int) -> Timing:
 
     faces = predictor(picture, video=True)
     stages_ms = [
-        median_ms(lambda: [predictor.cells(image) for image in inputs], repeats),
+        median_ms(lambda: [predictor.finder.cells(image) for image in inputs], repeats),
         median_ms(lambda: predictor(picture, video=True), repeats),
         median_ms(lambda: weights(faces.expression), repeats),
     ]

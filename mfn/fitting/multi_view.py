@@ -72,7 +72,7 @@ def detect_faces(
     own = bounding_boxes(first.points)
     missed = boxes[(box_iou(own, boxes) < SAME_FACE_IOU).all(0)] if len(own) and len(boxes) else boxes
     candidates = [[first[[i]], _more_views(image, landmarker, box, views)] for i, box in enumerate(own)]
-    candidates += [[_more_views(image, landmarker, box, (*views, *HARD_VIEWS))] for box in missed]
+    candidates += [[landmarker.detect_in_views(image, box, (*views, *HARD_VIEWS))] for box in missed]
     merged = [consensus(rows) for rows in map(LandmarkResult.concatenate, candidates) if len(rows)]
     results = LandmarkResult.concatenate([result for result, _ in merged])
     return results, np.array([spread for _, spread in merged], np.float32)

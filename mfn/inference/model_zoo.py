@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from mfn.weights import weights_path
 from retarget.io.suggest import did_you_mean
 
-ModelName = Literal["small", "large"]
+ModelName = Literal["small", "large", "free"]
 
 MIN_FACE_PX = 16.0
 """Default height of the smallest face to find in a picture, in px of the picture."""
@@ -16,42 +16,52 @@ REFERENCE_HEIGHT_PX = 720
 """Defaults for frames of clips and cameras are given for frames of this height (their shorter side), and grow with the frame."""
 
 
+SINGLE_FACE_WEIGHTS = weights_path("sfn.onnx")
+READER_WEIGHTS = weights_path("reader.onnx")
+EYE_READER_WEIGHTS = weights_path("eyes.onnx")
+
+
 class Model(NamedTuple):
-    """A multi-face network, and what it does with frames of clips and cameras. Pictures are read alike by all models.
+    """A multi-face network with its readers, and what it does with frames of clips and cameras.
 
     Attributes:
         path: Its ONNX file.
         min_face_px: Default height of the smallest face to find in a frame of `REFERENCE_HEIGHT_PX`, in px of the frame.
         frame_faces: Number of faces of a frame that the readers read, K. It is fixed, so that the time is.
+        reader: ONNX file of its face reader.
+        eye_reader: ONNX file of its eye reader.
+        free: Whether all of these were learned from what a company may use.
     """
 
     path: Path
     min_face_px: float
     frame_faces: int
+    reader: Path = READER_WEIGHTS
+    eye_reader: Path = EYE_READER_WEIGHTS
+    free: bool = False
 
 
 DEFAULT_WEIGHTS = weights_path("mfn.onnx")
 MODELS: dict[str, Model] = {
     "small": Model(DEFAULT_WEIGHTS, 60.0, 16),
     "large": Model(DEFAULT_WEIGHTS, 36.0, 64),
+    "free": Model(weights_path("free/mfn.onnx"), 36.0, 64, weights_path("free/reader.onnx"), weights_path("free/eyes.onnx"), True),
 }
+"""`small` and `large` are the same networks, for research. `free` are others, learned from what a company may use."""
 DEFAULT_MODEL: ModelName = "large"
 """The model for pictures and clips, in Python and on the command line."""
 LIVE_MODEL: ModelName = "small"
 """The model for webcams: twice as fast, because it leaves out the smallest faces and reads fewer of a crowd closely."""
-SINGLE_FACE_WEIGHTS = weights_path("sfn.onnx")
-READER_WEIGHTS = weights_path("reader.onnx")
-EYE_READER_WEIGHTS = weights_path("eyes.onnx")
 
 
 def find_model(weights: str | Path) -> Model:
     """Return the model of a name, or of an ONNX file.
 
     Args:
-        weights: "small", "large", or the path of a multi-face network's ONNX file.
+        weights: "small", "large", "free", or the path of a multi-face network's ONNX file.
 
     Returns:
-        The model. A file gets the defaults for frames of "large".
+        The model. A file gets the readers and the defaults for frames of "large".
 
     Raises:
         FileNotFoundError: If `weights` is neither a name nor a file.
@@ -64,11 +74,15 @@ def find_model(weights: str | Path) -> Model:
     return MODELS[DEFAULT_MODEL]._replace(path=Path(weights))
 
 
-def default_reader() -> Path | None:
-    """Return the file of the face reader that ships, or None in a package without one."""
-    return READER_WEIGHTS if READER_WEIGHTS.is_file() else None
+def default_reader(weights: str | Path = DEFAULT_MODEL) -> Path | None:
+    """Return the file of the face reader that ships with a model, or None in a package without one. `weights`: see `find_model`."""
+    return _existing(find_model(weights).reader)
 
 
-def default_eye_reader() -> Path | None:
-    """Return the file of the eye reader that ships, or None in a package without one."""
-    return EYE_READER_WEIGHTS if EYE_READER_WEIGHTS.is_file() else None
+def default_eye_reader(weights: str | Path = DEFAULT_MODEL) -> Path | None:
+    """Return the file of the eye reader that ships with a model, or None in a package without one. `weights`: see `find_model`."""
+    return _existing(find_model(weights).eye_reader)
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None

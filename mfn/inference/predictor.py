@@ -3,7 +3,7 @@
 A multi-face network finds the faces. Then a face reader reads each of them once more, and an eye reader each eye, from the picture's own
 pixels.
 
-Letters: B pictures in a batch, H W size of the network input in px, A cells, D numbers of a cell.
+Letters: H W size of a picture in px.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mfn.inference.decode import SCORE, decode
-from mfn.inference.input.letterbox import letterbox_image, make_letterbox, unletterbox
-from mfn.inference.input.passes import InputLimits, Pass, Tile, is_owned, longer_side, plan_passes
+from mfn.inference.decode import SCORE
+from mfn.inference.face_finder import FaceFinder
+from mfn.inference.input.passes import Pass, plan_passes
 from mfn.inference.input.picture_sources import read_pictures
 from mfn.inference.input.second_pass import SURE_IN_VIEW, SURE_SCORE, faces_in_picture, stretch_dim, views
 from mfn.inference.model_zoo import (
@@ -37,10 +36,9 @@ from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
 from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.inference.sessions.devices import choose_providers
-from mfn.inference.sessions.onnx_session import check_multi_face, open_session, read_metadata, run
+from mfn.inference.sessions.onnx_session import check_multi_face, open_session
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
-from mfn.structures.network_metadata import NetworkMetadata, Size
 from retarget.io.files import file_digest
 from retarget.io.images import Image
 
@@ -51,14 +49,6 @@ if TYPE_CHECKING:
     from mfn.inference.sessions.devices import ProviderLike
 
 SMALLEST_FACE_PX = 4.0  # smaller faces cannot be asked for
-_NO_METADATA = NetworkMetadata("multi_face", Size(640, 384))
-
-
-class _Found(NamedTuple):
-    """N faces, and the height (N,) of each in the network input that it was found in, px."""
-
-    faces: Faces
-    height_px: NDArray[np.float32]
 
 
 class Predictor:
@@ -91,7 +81,8 @@ class Predictor:
             raise ValueError(f"expected a smallest face of {SMALLEST_FACE_PX:.0f} px or more, got {min_face_px:g}")
         if not 0 <= score <= 1:
             raise ValueError(f"expected a score from 0 to 1, got {score}")
-        self.session = session
+        self.finder = FaceFinder(session)
+        """Finds the faces, which the readers then read; `finder.cells` is the network alone."""
         self.min_face_px, self.score = min_face_px, score
         self.reader, self.eye_reader = reader, eye_reader
         self.weights: Path | None = None
@@ -100,12 +91,9 @@ class Predictor:
         """Smallest face to find in frames of 720 px, where `min_face_px` is None."""
         self.frame_faces = MODELS[DEFAULT_MODEL].frame_faces
         """Number of faces of a frame that the readers read."""
-        self.metadata = read_metadata(Path("network"), session) or _NO_METADATA
+        self.free = False
+        """Whether its networks were learned from what a company may use (see `load`). Then clips are read without `looks.npz`, too."""
         self._load_options: dict[str, Any] = {}
-        height, width = session.get_inputs()[0].shape[1:3]
-        fixed = Size(width, height) if isinstance(height, int) and isinstance(width, int) else None
-        self.limits = InputLimits(self.metadata.input_multiple, fixed, self.metadata.face_range)
-        """What the network takes and finds."""
 
     @classmethod
     def load(
@@ -122,8 +110,9 @@ class Predictor:
         """Load a network.
 
         Args:
-            weights: "large", "small" for webcams, or the path of an ONNX file made by `mfn export`. Both names are the same network.
-                In frames, "small" looks for larger faces and reads fewer of them closely, which takes half the time.
+            weights: "large", "small" for webcams, "free", or the path of an ONNX file made by `mfn export`. The first two are the same
+                network; in frames, "small" looks for larger faces and reads fewer of them closely, which takes half the time. "free"
+                was learned from what a company may use; it is less accurate.
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: 16 px
                 in pictures; in frames of clips a share of the frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
@@ -144,13 +133,14 @@ class Predictor:
         chosen = choose_providers(device, providers)
         session = open_session(model.path, threads, chosen)
         known = check_multi_face(model.path, session) is not None
-        path = (default_reader() if known else None) if reader is True else Path(reader) if reader else None
+        path = (default_reader(weights) if known else None) if reader is True else Path(reader) if reader else None
         predictor = cls(session, min_face_px=min_face_px, score=score)
         if path:
-            eyes = default_eye_reader()
+            eyes = default_eye_reader(weights)
             predictor.reader = Reader.load(path, threads, chosen)
             predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
-        predictor.weights, predictor.frame_face_px, predictor.frame_faces = model
+        predictor.weights, predictor.frame_face_px, predictor.frame_faces = model[:3]
+        predictor.free = model.free and predictor.reader is not None and reader is True
         options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
         options |= {"reader": path.resolve() if path and reader is not True else bool(reader)}
         predictor._load_options = options | {"score": score, "threads": threads, "providers": chosen}
@@ -232,7 +222,7 @@ class Predictor:
         """Return the scales and tiles at which a picture of this size in px is read."""
         share = self.frame_face_px / REFERENCE_HEIGHT_PX
         default = max(SMALLEST_FACE_PX, share * min(height, width)) if video else MIN_FACE_PX
-        return plan_passes(height, width, self.min_face_px or default, self.limits)
+        return plan_passes(height, width, self.min_face_px or default, self.finder.limits)
 
     def _predict(self, picture: Image, video: bool, memory: FrameMemory | None) -> Faces:
         """Find and read the faces of a picture (H, W, 3) uint8 RGB."""
@@ -247,7 +237,7 @@ class Predictor:
         self, picture: Image, passes: Sequence[Pass], count: int | None = None, memory: FrameMemory | None = None
     ) -> Faces:
         """Find the faces of a picture and read them, best score first. `count`: see `Reader.refine`; `memory`: see `__call__`."""
-        found = self._find(picture, passes)
+        found = self.finder.find(picture, passes, self.score if self.reader is None else min(self.score, CANDIDATE_SCORE))
         if self.reader is None:
             return found.faces
         chosen = None if memory is None else memory.choose(found.faces, self.frame_faces, picture.shape[:2])
@@ -261,56 +251,16 @@ class Predictor:
         faces = cancel_antagonists(faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count))
         return faces if memory is None else memory.finish(faces, rows, sure)
 
-    def _find(self, picture: Image, passes: Sequence[Pass]) -> _Found:
-        """Find the faces of a picture in all tiles of all passes, each face once, best score first."""
-        height, width = picture.shape[:2]
-        found, factors = [Faces.empty(IDENTITY_SIZE)], [np.zeros(0, np.float32)]
-        for part in passes:
-            for tile in part.tiles:
-                faces = self._find_in_tile(picture, tile, part.factor)
-                faces = faces[is_owned(faces.box, tile, part, height, width)]
-                found.append(faces)
-                factors.append(np.full(len(faces), part.factor, np.float32))
-        together, factor = Faces.concatenate(found), np.concatenate(factors)
-        if len(found) > 2:
-            size, (low, high) = longer_side(together.box) * factor, self.limits.face_range
-            rows = merge(together.box, together.score, np.minimum(np.minimum(1, size / (2 * low)), high / np.maximum(size, 1)))
-            together, factor = together[rows], factor[rows]
-        return _Found(together, (together.box[:, 3] - together.box[:, 1]) * factor)
-
-    def _find_in_tile(self, picture: Image, tile: Tile, factor: float) -> Faces:
-        """Find the faces of a part of a picture, in px of the picture."""
-        lowest = self.score if self.reader is None else min(self.score, CANDIDATE_SCORE)
-        box = make_letterbox(tile.height, tile.width, factor, self.limits.multiple, self.limits.fixed_size)
-        pixels = letterbox_image(picture[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width], box)
-        raw = decode(self.cells(pixels[None]), box.height, box.width, score=lowest, strides=self.metadata.strides)
-        faces, corner = unletterbox(raw, box), np.array([tile.x, tile.y], np.float32)
-        return faces.replace(box=faces.box + np.tile(corner, 2), center=faces.center + corner)
-
     def _look_at_views(self, picture: Image, factor: float, best: Faces) -> Faces:
         """Look for sure faces in other views of a picture. The first views that hold more than `best` replace it."""
-        unsure, (low, high) = best, self.limits.face_range
+        unsure, (low, high) = best, self.finder.limits.face_range
         for group in views(picture, high, factor):
             for view in group:
                 height, width = view.pixels.shape[:2]
-                found = self._look(view.pixels, plan_passes(height, width, low, self.limits))
+                found = self._look(view.pixels, plan_passes(height, width, low, self.finder.limits))
                 sure = found.score >= max(SURE_IN_VIEW, self.score)
                 if found.score[sure].sum() > best.score[best.score >= SCORE].sum():  # a low `score` changes nothing here
                     best = faces_in_picture(found[sure], view)
             if best is not unsure:
                 return best
         return best
-
-    def cells(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the network alone.
-
-        Args:
-            image: (B, H, W, 3) uint8 RGB.
-
-        Returns:
-            (B, A, D) raw cells; see `mfn.structures.cells`.
-
-        Raises:
-            ValueError: If the network fails, for example for lack of memory.
-        """
-        return run(self.session, {"image": image}, "cells")

@@ -25,7 +25,7 @@ from experiments.common import RESULTS, Figures, add_packs_option, make_parser, 
 from mfn.inference.model_zoo import default_reader, find_model
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers import face_reader
-from mfn.inference.readers.face_reader import Share, mix
+from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Share, mix
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -67,7 +67,7 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
         picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
         label = label.replace(box=label.box * factor, scale=label.scale * factor, center=label.center * factor)
     assert predictor.reader is not None
-    found = predictor._find(picture, predictor.passes(*picture.shape[:2]))
+    found = predictor.finder.find(picture, predictor.passes(*picture.shape[:2]), CANDIDATE_SCORE)
     overlap = box_iou(label.box, found.faces.box)[0]
     if overlap.max(initial=0) < SAME_FACE_IOU:
         return None

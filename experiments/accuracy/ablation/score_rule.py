@@ -58,7 +58,7 @@ def look(predictor: Predictor, picture: Image, true: NDArray[np.float64], shrink
     if shrink < 1:
         picture = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     assert predictor.reader is not None
-    found = predictor._find(picture, predictor.passes(*picture.shape[:2])).faces
+    found = predictor.finder.find(picture, predictor.passes(*picture.shape[:2]), CANDIDATE_SCORE).faces
     reading = predictor.reader.read(picture, found)
     score = np.clip(found.score.astype(float), 1e-6, 1 - 1e-6)
     return Looks(np.log(score / (1 - score)), reading.logit.astype(float), found.box, reading.box, true * shrink)

@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, action="append", help="size of a face in px (may be repeated; default: 60 and 220)")
     args = parser.parse_args()
     predictor = Predictor.load(args.weights, score=0.3, threads=1)
-    predictor.min_face_px = predictor.limits.face_range.min_px  # the network reads the pictures at their own size
+    predictor.min_face_px = predictor.finder.limits.face_range.min_px  # the network reads the pictures at their own size
     packs = [read_pack(args.data / "faces", args.labels, name) for name in PACKS]
     figures: Figures = {}
     for size_px in args.size or (60.0, 220.0):

@@ -108,22 +108,23 @@ def default_looks() -> Looks:
 class LooksOfClip:
     """Looks at the people of a clip every few frames, while it is read."""
 
-    def __init__(self, known: Sequence[NDArray[np.float32]] = ()) -> None:
-        """Go on after the faces that were looked at before: arrays (N, K)."""
+    def __init__(self, read: bool = True, known: Sequence[NDArray[np.float32]] = ()) -> None:
+        """Go on after the faces that were looked at before: arrays (N, K) in `known`. Without `read`, K is 0."""
+        self._looks = default_looks() if read else None
+        self._size = self._looks.size if self._looks is not None else 0
         self._parts, self._last_s = list(known), -np.inf
 
     def add(self, image: Image, faces: Faces, time_s: float) -> None:
         """Look at the faces of the next frame, if it is time."""
-        looks = default_looks()
-        if len(faces) and time_s - self._last_s >= LOOK_EVERY_S:
-            self._parts.append(looks.describe(image, faces))
+        if self._looks is not None and len(faces) and time_s - self._last_s >= LOOK_EVERY_S:
+            self._parts.append(self._looks.describe(image, faces))
             self._last_s = time_s
         else:
-            self._parts.append(np.full((len(faces), looks.size), np.nan, np.float32))
+            self._parts.append(np.full((len(faces), self._size), np.nan, np.float32))
 
     def numbers(self) -> NDArray[np.float32]:
         """Return the numbers (N, K) of all faces so far, NaN where they were not looked at."""
-        return np.concatenate([np.zeros((0, default_looks().size), np.float32), *self._parts])
+        return np.concatenate([np.zeros((0, self._size), np.float32), *self._parts])
 
 
 def mean_looks(looks: Floats, which: NDArray[Any], tracklets: int) -> Floats:

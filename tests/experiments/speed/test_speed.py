@@ -131,3 +131,19 @@ def test_devices_are_compared_with_the_cpu():
 def test_openvino_is_measured_in_its_own_runtime(spots):
     pytest.importorskip("openvino", reason="needs the package openvino")
     assert devices.measure_openvino([spots], np.zeros((90, 160, 3), np.uint8), 0.0)["spots.onnx"]["a_second"] > 0
+
+
+def test_models_and_sizes_take_turns(monkeypatch):
+    order = []
+    monkeypatch.setattr(speed_accuracy, "MIN_FACES_PX", (60.0, 36.0))
+    monkeypatch.setattr(speed_accuracy, "make_predictor", lambda name, height_px, _: f"{name} {height_px:.0f}")
+
+    def time_frame(predictor: str, *_) -> runtime.FrameSeconds:
+        order.append(predictor)
+        return runtime.FrameSeconds(detect=0.0, rig=0.001 * len(order))
+
+    monkeypatch.setattr(speed_accuracy, "time_frame", time_frame)
+    found = speed_accuracy.median_ms(["small", "large"], np.zeros((4, 4, 3), np.uint8), None, rounds=8)
+    each = 8 // speed_accuracy.VISITS + speed_accuracy.WARM_UP_RUNS
+    assert order[::each] == ["small 60", "small 36", "large 60", "large 36"] * speed_accuracy.VISITS
+    assert all(len(times) == 2 for times in found.values()) and found["large"][1] > found["small"][0]

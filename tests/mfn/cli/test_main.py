@@ -81,7 +81,7 @@ def test_wrong_usage_is_2(arguments, message, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["detect", "crowd.png", "--weights", "none.onnx"], "none.onnx: no such file (expected small, large, or an .onnx file)"),
+        (["detect", "crowd.png", "--weights", "none.onnx"], "none.onnx: no such file (expected small, large, free, or an .onnx file)"),
         (["detect", "crowd.png", "--weights", "lrage"], "did you mean 'large'?"),
         (["detect", "crowd.png", "--weights", "crowd.png"], "crowd.png: not a network"),
         (["detect", "crowd.png", "--weights", "SPOTS", "--out", "crowd.png"], "expected a directory"),

@@ -134,9 +134,9 @@ def test_a_network_that_fails_is_one_line(predictor, monkeypatch):
         def run(self, *_):
             raise Exception("Failed to allocate\nmemory")
 
-    monkeypatch.setattr(predictor, "session", Full())
+    monkeypatch.setattr(predictor.finder, "session", Full())
     with pytest.raises(ValueError, match=r"network failed on 1 x 128 x 64 px.*Failed to allocate memory"):
-        predictor.cells(np.zeros((1, 64, 128, 3), np.uint8))
+        predictor.finder.cells(np.zeros((1, 64, 128, 3), np.uint8))
 
 
 def test_every_kind_of_source_gives_the_same_faces(predictor, tmp_path):
@@ -158,7 +158,7 @@ def test_bgr_applies_to_arrays_only(monkeypatch, predictor, tmp_path):
         seen.append(image)
         return np.full((len(image), len(grid(*image.shape[1:3])[0]), CELL_SIZE), -9.0, np.float32)
 
-    monkeypatch.setattr(predictor, "cells", cells)
+    monkeypatch.setattr(predictor.finder, "cells", cells)
     picture = np.zeros((384, 640, 3), np.uint8)
     picture[..., 0] = 200  # red
     write_image(tmp_path / "a.png", picture)
@@ -204,9 +204,9 @@ def test_a_predictor_can_be_pickled(spots):
     picture = spotted(768, 1280, (10, 20))
     assert copy(picture) == predictor(picture)
     with pytest.raises(TypeError, match=r"use Predictor.load"):
-        pickle.dumps(Predictor(predictor.session))
+        pickle.dumps(Predictor(predictor.finder.session))
     with pytest.raises(TypeError, match=r"use Predictor.load"):
-        Predictor(predictor.session).on("cpu")
+        Predictor(predictor.finder.session).on("cpu")
 
 
 def test_a_copy_finds_the_reader_from_another_directory(spots, tmp_path, monkeypatch):
@@ -250,7 +250,7 @@ def test_bad_options_say_what_was_expected(spots, options, message):
 
 
 def test_the_device_is_the_preferred_provider(spots):
-    assert Predictor.load(spots, device="cpu").session.get_providers() == ["CPUExecutionProvider"]
+    assert Predictor.load(spots, device="cpu").finder.session.get_providers() == ["CPUExecutionProvider"]
 
 
 def test_the_same_predictor_on_another_device(spots):
@@ -272,15 +272,15 @@ def test_metadata_is_read_from_the_file(spots, tmp_path):
     onnx.helper.set_model_props(model, metadata.to_props())
     onnx.save(model, str(tmp_path / "named.onnx"))
     predictor = Predictor.load(tmp_path / "named.onnx", min_face_px=16)
-    assert predictor.metadata == metadata and predictor.passes(640, 640)[0].factor == 0.5
-    assert Predictor.load(spots).limits == (16, None, DEFAULT_FACE_RANGE)
+    assert predictor.finder.metadata == metadata and predictor.passes(640, 640)[0].factor == 0.5
+    assert Predictor.load(spots).finder.limits == (16, None, DEFAULT_FACE_RANGE)
     onnx.helper.set_model_props(model, {"format": "1", "kind": "parameters", "input_size": "128x128"})
     onnx.save(model, str(tmp_path / "other.onnx"))
     with pytest.raises(ValueError, match=r"expected a multi-face network, got one of kind parameters; load it with SingleFace"):
         Predictor.load(tmp_path / "other.onnx")
     with pytest.raises(ValueError, match=r"got one of kind cell; a face reader: use it as Predictor.load\(NETWORK, reader=FILE\)"):
         Predictor.load(READER_WEIGHTS)
-    with pytest.raises(FileNotFoundError, match=r"lagre: no such file \(expected small, large, or an .onnx file\); did you mean 'large'"):
+    with pytest.raises(FileNotFoundError, match=r"lagre: no such file \(expected small, large, free, or an .onnx.*; did you mean 'large'"):
         Predictor.load("lagre")
 
 
@@ -316,11 +316,11 @@ def test_in_a_video_with_memory_the_readers_take_turns(spots):
 def test_of_two_readings_of_one_face_the_better_placed_is_kept(spots, monkeypatch):
     predictor = Predictor.load(spots, min_face_px=48, threads=1)
     predictor.reader, predictor.eye_reader = Reader(FixedReader(), 64), None
-    found = predictor._find(spotted(384, 640, (10, 20)), predictor.passes(384, 640))
+    found = predictor.finder.find(spotted(384, 640, (10, 20)), predictor.passes(384, 640), 0.1)
     whole = found.faces
     part = whole.replace(box=whole.box + np.float32([4, 8, -4, -8]), score=whole.score * np.float32(0.1))
     both = type(found)(Faces.concatenate([part, whole]), np.repeat(found.height_px, 2))
-    monkeypatch.setattr(predictor, "_find", lambda *_: both)
+    monkeypatch.setattr(predictor.finder, "find", lambda *_: both)
     monkeypatch.setattr(predictor.reader, "refine", lambda _, faces, *rest: faces.replace(score=np.float32([0.99, 0.95])))
     faces = predictor._look(np.zeros((384, 640, 3), np.uint8), [])
     assert len(faces) == 1 and faces.box == pytest.approx(whole.box)

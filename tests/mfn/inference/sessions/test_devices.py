@@ -113,5 +113,5 @@ def test_the_plugin_of_openvino_reads_the_same_faces(spots):
 def test_a_pickled_predictor_keeps_its_device(spots):
     pytest.importorskip("onnxruntime_ep_openvino", reason="needs the extra openvino")
     copy = pickle.loads(pickle.dumps(Predictor.load(spots, reader=False, threads=1, device="openvino")))
-    assert copy.session.get_providers()[0] == "OpenVINOExecutionProvider"
+    assert copy.finder.session.get_providers()[0] == "OpenVINOExecutionProvider"
     assert devices._openvino_options([Provider("OpenVINOExecutionProvider", (("a", "b"),))], 2)["a"] == "b"

@@ -53,6 +53,6 @@ def test_each_reader_reports_a_network_that_fails(read):
 
 def test_the_multi_face_network_reports_that_it_fails(spots):
     predictor = Predictor.load(spots, min_face_px=48)
-    predictor.session = Broken()
+    predictor.finder.session = Broken()
     with pytest.raises(ValueError, match="the network failed on 1"):
         predictor(PICTURE)

@@ -82,7 +82,7 @@ def test_float16_agrees_and_landmarks_stay_in_float32(files, network, pictures):
 
 def test_a_predictor_reads_pictures_with_a_fixed_network(files):
     predictor = Predictor.load(files["float"], reader=False, threads=1)
-    assert predictor.limits.fixed_size == (96, 64)
+    assert predictor.finder.limits.fixed_size == (96, 64)
     assert predictor(np.zeros((70, 200, 3), np.uint8)).box.shape[1] == 4
 
 

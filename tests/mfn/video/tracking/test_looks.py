@@ -87,8 +87,15 @@ def test_a_clip_is_looked_at_every_few_frames():
         clip.add(picture, one_face() if frame != 6 else Faces.empty(64), frame / 30)
     known = np.isfinite(clip.numbers()).all(1)
     assert known.shape == (12,) and np.flatnonzero(known).tolist() == [0, 6]  # frame 7 comes at once, because 6 had no face
-    later = LooksOfClip([clip.numbers()])
+    later = LooksOfClip(known=[clip.numbers()])
     assert (np.isfinite(later.numbers()).all(1) == known).all()
+
+
+def test_looks_that_may_not_be_read_have_no_numbers(monkeypatch):
+    monkeypatch.setattr("mfn.video.tracking.looks.default_looks", None)
+    clip = LooksOfClip(read=False)
+    clip.add(portrait(*FIRST, 0), one_face(), 0.0)
+    assert clip.numbers().shape == (1, 0)
 
 
 def test_the_mean_of_a_tracklet_leaves_out_what_was_not_looked_at():
