@@ -6,17 +6,10 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("lightning")
-from experiments.reproduce import (  # noqa: E402
-    Stage,
-    continued,
-    is_done,
-    left_minutes,
-    main,
-    parse_arguments,
-    run_all,
-    sources_of,
-    stages_of,
-)
+from experiments.reproduce.__main__ import main, parse_arguments  # noqa: E402
+from experiments.reproduce.free import free_stages  # noqa: E402
+from experiments.reproduce.research import research_stages, sources_of  # noqa: E402
+from experiments.reproduce.stages import Stage, continued, is_done, left_minutes, run_all  # noqa: E402
 
 
 def echo(name: str, text: str, minutes: float = 1) -> Stage:
@@ -61,7 +54,7 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path):
 
 def test_stages_use_the_folders_that_are_given(capsys):
     options = parse_arguments(["--data", "D", "--out", "O", "--eval", "E"])
-    stages = {stage.name: stage for stage in stages_of(options)}
+    stages = {stage.name: stage for stage in research_stages(options)}
     assert list(stages)[:2] == ["labels", "profiles"] and list(stages)[-3:] == ["export", "quantization", "tables"]
     packs = sources_of("mfn/crowds.yaml", options)
     assert {"D/scenes/scenes", "O/profiles/profiles", "lfw"} <= packs.keys() and not any(name.startswith("runs") for name in packs)
@@ -69,11 +62,24 @@ def test_stages_use_the_folders_that_are_given(capsys):
     weights = [part for command in stages["candidates"].commands for part in command if part.startswith("--model.weights=")]
     assert weights == ["--model.weights=O/reader/run/checkpoints/last.ckpt"]
     assert any("O/candidates/run/config.yaml" in command for command in stages["export"].commands)
-    assert "candidates" not in [stage.name for stage in stages_of(parse_arguments(["--quick"]))]
+    assert "candidates" not in [stage.name for stage in research_stages(parse_arguments(["--quick"]))]
     main(["--quick", "--list"])
     assert "simulated" not in capsys.readouterr().err
     with pytest.raises(SystemExit, match="--from: expected one of data, labels"):
         main(["--quick", "--from", "nonsense"])
+
+
+def test_free_networks_are_made_of_nothing_that_is_for_research():
+    options = parse_arguments(["--free", "--data", "D", "--landmarker", "T"])
+    commands = [part for stage in free_stages(options) for command in stage.commands for part in command]
+    assert "--mediapipe-only" in commands and not any("experiments/weights" in part or "lfw" in part for part in commands)
+    assert {part for part in commands if part.startswith("D/")} == {"D/faces/fairface.tar"}
+    starts = [part for part in commands if part.startswith("--model.weights=")]
+    assert starts == [f"--model.weights=runs/free/{name}/run/checkpoints/last.ckpt" for name in ("mfn-first", "face_reader")]
+    packs = [part for part in commands if part.startswith("--data.sources.weights=")]
+    assert len(packs) == 4 and all('"runs/free/faces/fairface"' in part for part in packs)
+    with pytest.raises(SystemExit):
+        parse_arguments(["--free", "--quick"])
 
 
 @pytest.mark.slow
@@ -82,4 +88,4 @@ def test_the_whole_recipe_quickly(tmp_path, capsys):
     made = tmp_path / "runs" / "quick"
     assert all((made / name).is_file() for name in ("mfn.onnx", "reader.onnx", "eyes.onnx"))
     main(["--quick"])
-    assert capsys.readouterr().out.count("done before") == len(stages_of(parse_arguments(["--quick"])))
+    assert capsys.readouterr().out.count("done before") == len(research_stages(parse_arguments(["--quick"])))

@@ -9,19 +9,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("accuracy", "accuracy/ablation", "accuracy/expression", "data_generation", "head_model")
 FOLDERS += ("inspect", "labels", "rigs", "speed", "video")
-FOLDERS += ("speed/batch", "head_model/measure")
+FOLDERS += ("speed/batch", "head_model/measure", "reproduce")
 FILES = [path for folder in ("", *FOLDERS) for path in sorted((ROOT / "experiments" / folder).glob("*.py"))]
 SCRIPTS = [path for path in FILES if "blender" not in path.name and "def main(" in path.read_text(encoding="utf-8")]
 
 
 def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
 def test_help_shows_the_exact_command(path, monkeypatch, capsys):
     name = name_of(path)
-    script = importlib.import_module(name)
+    script = importlib.import_module(name + (".__main__" if path.stem == "__main__" else ""))
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit) as stop:
         script.main()

@@ -1,0 +1,70 @@
+"""The recipe of the networks `free`: what a company may use, from FairFace's photos to integers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from experiments.reproduce.stages import CONFIGS, Command, Stage, checkpoint, fitting, module, trained
+
+FIRST_STEPS = 900  # of the multi-face network, on FairFace alone
+
+
+def free_stages(options: argparse.Namespace) -> list[Stage]:
+    """Return all stages, in order. `options`: the command line; photos come from `data`/faces/fairface.tar."""
+    return [*_data_stages(options), *_network_stages(options)]
+
+
+def _data_stages(options: argparse.Namespace) -> Iterator[Stage]:
+    """Yield the stages up to the training data."""
+    data, out = options.data, options.out
+    task = ("--landmarker", options.landmarker) if options.landmarker else ()
+    unpack = module("tarfile", "-e", data / "faces" / "fairface.tar", out / "photos")
+    label = module("mfn", "annotate", out / "photos", "--out", out / "faces" / "fairface.npz", "--mediapipe-only", *task)
+    yield Stage("fairface", "labels of the photos, by MediaPipe alone", (unpack, label), 30)
+    montages = module("experiments.data_generation.montages", "--pack", out / "faces" / "fairface", "--out", out)
+    yield Stage("montages", "pictures without faces, and crowds", (montages,), 5)
+    takes = ("--takes", data / "arkit_takes.npz") if (data / "arkit_takes.npz").is_file() else ()
+    heads = ("--backgrounds", out / "backgrounds.tar", *takes, "--out", out / "heads", "--count", 3000)
+    yield Stage("heads", "synthetic heads with exact labels", (module("experiments.data_generation.heads", *heads),), 8)
+    pack = ("--data", out, "--labels", out / "faces" / "labels", "--pack", "fairface=1")
+    for name, count in (("profiles", 2500), ("winks", 1500)):
+        command = module(f"experiments.data_generation.{name}", *pack, "--out", out / name, "--count", count)
+        yield Stage(name, f"{count} pictures", (command,), 6)
+
+
+def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
+    """Yield the trainings, and what is made of them."""
+    out = options.out
+    photos = f"--data.sources.weights={json.dumps({str(out / 'faces' / 'fairface'): 1})}"
+    first = fitting("mfn-first", ["free/mfn.yaml"], options, f"--data.sources.folder={out}", photos,
+                    f"--model.schedule.steps={FIRST_STEPS}")  # fmt: skip
+    yield Stage("first", "the multi-face network on photos alone", (first,), 20)
+    yield Stage("mfn", "the multi-face network", (_training("mfn", options, f"--model.weights={checkpoint('mfn-first', options)}"),), 70)
+    yield Stage("reader", "the face reader", (_training("face_reader", options),), 40)
+    yield Stage("eyes", "the eye reader", (_training("eye_reader", options),), 20)
+    export = module("mfn", "export", *trained("mfn", options), "--mirror-tta", "--out", out / "mfn-float.onnx")
+    found = out / "candidates.npz"
+    collect = module("experiments.data_generation.candidates", "--data", out, "--out", found, "--network", out / "mfn-float.onnx")
+    files = [f"--data.candidates={found}", f"--data.scenes={out / 'scenes' / 'scenes.tar'}",
+             f"--data.backgrounds={out / 'backgrounds.tar'}"]  # fmt: skip
+    learn = fitting("candidates", ["free/candidates.yaml"], options, *files, f"--model.weights={checkpoint('face_reader', options)}")
+    yield Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 15)
+    readers = (("candidates", "reader"), ("eye_reader", "eyes"))
+    exports = [module("mfn", "export", *trained(name, options), "--out", out / f"{file}-float.onnx") for name, file in readers]
+    tars = (out / "faces" / "fairface.tar", out / "scenes" / "scenes.tar", "--max-pictures", 96)
+    names = ("mfn", "reader", "eyes")
+    integers = [module("mfn", "quantize", out / f"{name}-float.onnx", *tars, "--out", out / f"{name}.onnx") for name in names]
+    yield Stage("files", "ONNX files of 8-bit integers", (*exports, *integers), 10)
+
+
+def _training(name: str, options: argparse.Namespace, *more: str) -> Command:
+    """Return the command of the training of configs/free/NAME.yaml, on the packs of this run."""
+    config = f"free/{name}.yaml"
+    sources = yaml.safe_load((CONFIGS / config).read_text(encoding="utf-8"))["data"]["init_args"]["sources"]
+    packs = {str(options.out / Path(pack).relative_to("runs/free")): share for pack, share in sources["weights"].items()}
+    return fitting(name, [config], options, f"--data.sources.folder={options.out}", f"--data.sources.weights={json.dumps(packs)}", *more)
