@@ -11,8 +11,6 @@ import yaml
 
 from experiments.reproduce.stages import CONFIGS, Command, Stage, checkpoint, fitting, module, trained
 
-FIRST_STEPS = 900  # of the multi-face network, on FairFace alone
-
 
 def free_stages(options: argparse.Namespace) -> list[Stage]:
     """Return all stages, in order. `options`: the command line; photos come from `data`/faces/fairface.tar."""
@@ -40,11 +38,7 @@ def _data_stages(options: argparse.Namespace) -> Iterator[Stage]:
 def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     """Yield the trainings, and what is made of them."""
     out = options.out
-    photos = f"--data.sources.weights={json.dumps({str(out / 'faces' / 'fairface'): 1})}"
-    first = fitting("mfn-first", ["free/mfn.yaml"], options, f"--data.sources.folder={out}", photos,
-                    f"--model.schedule.steps={FIRST_STEPS}")  # fmt: skip
-    yield Stage("first", "the multi-face network on photos alone", (first,), 20)
-    yield Stage("mfn", "the multi-face network", (_training("mfn", options, f"--model.weights={checkpoint('mfn-first', options)}"),), 70)
+    yield Stage("mfn", "the multi-face network", (_training("mfn", options),), 90)
     yield Stage("reader", "the face reader", (_training("face_reader", options),), 40)
     yield Stage("eyes", "the eye reader", (_training("eye_reader", options),), 20)
     export = module("mfn", "export", *trained("mfn", options), "--mirror-tta", "--out", out / "mfn-float.onnx")
@@ -62,9 +56,9 @@ def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     yield Stage("files", "ONNX files of 8-bit integers", (*exports, *integers), 10)
 
 
-def _training(name: str, options: argparse.Namespace, *more: str) -> Command:
+def _training(name: str, options: argparse.Namespace) -> Command:
     """Return the command of the training of configs/free/NAME.yaml, on the packs of this run."""
     config = f"free/{name}.yaml"
     sources = yaml.safe_load((CONFIGS / config).read_text(encoding="utf-8"))["data"]["init_args"]["sources"]
     packs = {str(options.out / Path(pack).relative_to("runs/free")): share for pack, share in sources["weights"].items()}
-    return fitting(name, [config], options, f"--data.sources.folder={options.out}", f"--data.sources.weights={json.dumps(packs)}", *more)
+    return fitting(name, [config], options, f"--data.sources.folder={options.out}", f"--data.sources.weights={json.dumps(packs)}")

@@ -75,9 +75,9 @@ def test_free_networks_are_made_of_nothing_that_is_for_research():
     assert "--mediapipe-only" in commands and not any("experiments/weights" in part or "lfw" in part for part in commands)
     assert {part for part in commands if part.startswith("D/")} == {"D/faces/fairface.tar"}
     starts = [part for part in commands if part.startswith("--model.weights=")]
-    assert starts == [f"--model.weights=runs/free/{name}/run/checkpoints/last.ckpt" for name in ("mfn-first", "face_reader")]
+    assert starts == ["--model.weights=runs/free/face_reader/run/checkpoints/last.ckpt"]
     packs = [part for part in commands if part.startswith("--data.sources.weights=")]
-    assert len(packs) == 4 and all('"runs/free/faces/fairface"' in part for part in packs)
+    assert len(packs) == 3 and all('"runs/free/faces/fairface"' in part for part in packs)
     with pytest.raises(SystemExit):
         parse_arguments(["--free", "--quick"])
 

@@ -39,7 +39,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     parser.add_argument("--photometric", action="store_true", help=text)
     text = "some faces wink: keep the lids of each eye as they are fitted; otherwise both eyes get the mean, which is mostly truer"
     parser.add_argument("--winks", action="store_true", help=text)
-    text = "label by MediaPipe alone, without our networks and learned priors: for weights that a company may ship (configs/mfn/free.yaml)"
+    text = "label by MediaPipe alone, without our networks and learned priors: for weights that a company may ship (configs/free)"
     parser.add_argument("--mediapipe-only", action="store_true", help=text)
     add_quiet(parser)
     add_network(parser, score=_SCORE)

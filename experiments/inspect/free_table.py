@@ -1,0 +1,57 @@
+"""The table of the networks `free` beside those for research, for `experiments.inspect.tables`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.common import markdown_table
+
+RESULTS = Path(__file__).parents[1] / "results"
+SETS = ("aflw2000", "facesynthetics", "youtube68")
+YAWS = ("0-30", "30-60", "60+", "all")
+
+
+def free() -> str:
+    """Return each figure of `large`, of `free`, and how far `free` is behind."""
+    rows = [_nme(*pair) for pair in zip(_errors("accuracy/accuracy"), _errors("free/accuracy"), strict=True)]
+    crowds = ("parties", "streets", "masks", "wider")
+    rows += [_higher(f"AP: {name}", _ap("accuracy/crowds", "large", name), _ap("free/crowds", "free", name)) for name in crowds]
+    groups = [_read(f"{folder}/groups") for folder in ("accuracy/groups", "free")]
+    rows += [_higher(f"group photos: {key}", groups[0][key], groups[1][key]) for key in ("recall", "precision")]
+    counts = [_read(f"{folder}/false_faces")["networks"][name] for folder, name in (("accuracy", "large"), ("free", "free"))]
+    false = [f"{count['with a false face, by score']['0.55']} of {count['photos']}" for count in counts]
+    rows.append(["photos without faces that get one", *false, ""])
+    winks = [_read(f"{folder}/winks")["networks"][name] for folder, name in (("accuracy/expression", "large"), ("free", "free"))]
+    rows.append(_higher("winks: left minus right", *(w["wink"]["difference"] for w in winks)))
+    clips = [_read(f"{folder}/clips")["networks"][name]["all"] for folder, name in (("accuracy/expression", "large"), ("free", "free"))]
+    rows += [_higher(f"clips: {text}", clips[0][key], clips[1][key]) for key, text in (("correlation", "r"), ("gain", "gain"))]
+    return markdown_table(["", "`large`", "`free`", "`free` is worse by"], rows)
+
+
+def _errors(name: str) -> list[tuple[str, float, int]]:
+    """Return the name of each set, and of each band of yaw, with its aligned NME in percent and the faces that are missed."""
+    found = _read(name)["sets"]
+    bands = [("aflw2000", yaw) for yaw in YAWS] + [(key, "all") for key in SETS[1:]]
+    names = [f"{key}, yaw {yaw}" if key == "aflw2000" else key for key, yaw in bands]
+    return [(name, found[key][f"aligned_nme {yaw}"], found[key]["missed"]) for name, (key, yaw) in zip(names, bands, strict=True)]
+
+
+def _nme(one: tuple[str, float, int], other: tuple[str, float, int]) -> list[str]:
+    """Return the row of an error, of which less is better."""
+    texts = [f"{error:.2f}" + (f" ({missed} missed)" if missed else "") for _, error, missed in (one, other)]
+    return [f"aligned NME, %: {one[0]}", *texts, f"{100 * (other[1] / one[1] - 1):.0f} %"]
+
+
+def _higher(name: str, one: float, other: float) -> list[str]:
+    """Return the row of a figure of which more is better."""
+    return [name, f"{one:.3f}", f"{other:.3f}", f"{100 * (1 - other / one):.0f} %"]
+
+
+def _ap(name: str, detector: str, photos: str) -> float:
+    return float(_read(name)["sets"][photos]["detectors"][detector]["all"]["ap"])
+
+
+def _read(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
