@@ -35,6 +35,7 @@ from mfn.inference.readers.antagonists import cancel_antagonists
 from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
 from mfn.inference.readers.frame_memory import FrameMemory
+from mfn.inference.readers.reading_rules import FREE_RULES
 from mfn.inference.sessions.devices import choose_providers
 from mfn.inference.sessions.onnx_session import check_multi_face, open_session
 from mfn.structures.cells import IDENTITY_SIZE
@@ -140,7 +141,9 @@ class Predictor:
             predictor.reader = Reader.load(path, threads, chosen)
             predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
         predictor.weights, predictor.frame_face_px, predictor.frame_faces = model[:3]
-        predictor.free = model.free and predictor.reader is not None and reader is True
+        predictor.free = model.free and reader is True
+        if predictor.free and predictor.reader is not None:
+            predictor.reader.rules = FREE_RULES
         options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
         options |= {"reader": path.resolve() if path and reader is not True else bool(reader)}
         predictor._load_options = options | {"score": score, "threads": threads, "providers": chosen}

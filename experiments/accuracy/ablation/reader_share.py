@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -22,10 +21,10 @@ from numpy.typing import NDArray
 
 from experiments.accuracy.expression.laid_faces import follow
 from experiments.common import RESULTS, Figures, add_packs_option, make_parser, packs_of, save_report
-from mfn.inference.model_zoo import default_reader, find_model
+from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
-from mfn.inference.readers import face_reader
-from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Share, mix
+from mfn.inference.readers.face_reader import CANDIDATE_SCORE, mix
+from mfn.inference.readers.reading_rules import ReadingRules, Share
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -75,22 +74,20 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
     return Looked(found.faces[row], predictor.reader.read(picture, found.faces[row]).faces, label, found.height_px[row])
 
 
-def errors(looked: Sequence[Looked], model: HeadModel, pose: Share, identity: Share) -> NDArray[np.float64]:
+def errors(looked: Sequence[Looked], model: HeadModel, rules: ReadingRules) -> NDArray[np.float64]:
     """Return the NME of each face in percent, for shares of pose and identity."""
     result = []
-    with patch.multiple(face_reader, POSE_SHARE=pose, IDENTITY_SHARE=identity):
-        for one in looked:
-            mixed = mix(one.found, one.read, one.input_px)
-            off = model.landmarks(mixed, "ibug68")[0, :, :2] - model.landmarks(one.label, "ibug68")[0, :, :2]
-            size = np.sqrt(np.prod(one.label.box[0, 2:] - one.label.box[0, :2]))
-            result.append(np.linalg.norm(off, axis=1).mean() / size * 100)
+    for one in looked:
+        mixed = mix(one.found, one.read, one.input_px, rules)
+        off = model.landmarks(mixed, "ibug68")[0, :, :2] - model.landmarks(one.label, "ibug68")[0, :, :2]
+        size = np.sqrt(np.prod(one.label.box[0, 2:] - one.label.box[0, :2]))
+        result.append(np.linalg.norm(off, axis=1).mean() / size * 100)
     return np.array(result)
 
 
-def follow_labels(looked: Sequence[Looked], expression: Share) -> Figures:
+def follow_labels(looked: Sequence[Looked], rules: ReadingRules) -> Figures:
     """Return error, correlation and gain of the expression weights except those of the eyes, for a share of the expression."""
-    with patch.object(face_reader, "EXPRESSION_SHARE", expression):
-        mixed = np.concatenate([mix(one.found, one.read, one.input_px).expression for one in looked])[:, NOT_EYES]
+    mixed = np.concatenate([mix(one.found, one.read, one.input_px, rules).expression for one in looked])[:, NOT_EYES]
     label = np.concatenate([one.label.expression for one in looked])[:, NOT_EYES]
     varies = np.flatnonzero(label.std(0) > MIN_SPREAD)
     pairs = np.array([follow(label[:, k], mixed[:, k]) for k in varies])
@@ -119,10 +116,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the labels")
     parser.add_argument("--network", default="large", help="the multi-face network")
-    parser.add_argument("--reader", type=Path, default=default_reader(), help="the face reader, an ONNX file")
+    parser.add_argument("--reader", type=Path, help="the face reader, an ONNX file (default: that of the network)")
     add_packs_option(parser, dict.fromkeys(PACKS, 1.0))
     args = parser.parse_args()
-    predictor, model = Predictor.load(args.network, reader=args.reader, threads=1), HeadModel.load()
+    predictor, model = Predictor.load(args.network, reader=args.reader or True, threads=1), HeadModel.load()
+    assert predictor.reader is not None
+    rules = predictor.reader.rules
     faces: list[tuple[Image, Faces]] = []
     for name in packs_of(args):
         pack = read_pack(args.data / "faces", args.labels, name)
@@ -138,14 +137,14 @@ def main() -> None:
         figures[title] = {
             "faces": len(looked),
             "height in the input, median": round(float(np.median([one.input_px[0] for one in looked])), 1),
-            "pose": {str(share): by_yaw(errors(looked, model, constant(share), face_reader.IDENTITY_SHARE), yaw) for share in SHARES},
-            "identity": {str(share): by_yaw(errors(looked, model, face_reader.POSE_SHARE, constant(share)), yaw) for share in SHARES},
-            "expression": {str(share): follow_labels(looked, constant(share)) for share in SHARES},
-            "shares in use": by_yaw(errors(looked, model, face_reader.POSE_SHARE, face_reader.IDENTITY_SHARE), yaw)
-            | follow_labels(looked, face_reader.EXPRESSION_SHARE),
+            "pose": {str(share): by_yaw(errors(looked, model, rules._replace(pose=constant(share))), yaw) for share in SHARES},
+            "identity": {str(share): by_yaw(errors(looked, model, rules._replace(identity=constant(share))), yaw) for share in SHARES},
+            "expression": {str(share): follow_labels(looked, rules._replace(expression=constant(share))) for share in SHARES},
+            "shares in use": by_yaw(errors(looked, model, rules), yaw) | follow_labels(looked, rules),
         }
         print(title, figures[title], flush=True)
-    save_report(args, __file__, {"sizes": figures}, {"network": find_model(args.network).path, "reader": args.reader})
+    weights = {"network": find_model(args.network).path, "reader": predictor.reader.weights or Path()}
+    save_report(args, __file__, {"sizes": figures}, weights)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import default_reader, find_model
 from mfn.inference.nms import SAME_FACE_IOU, nms
 from mfn.inference.predictor import Predictor
-from mfn.inference.readers.face_reader import CANDIDATE_SCORE, SCORE_RULE
+from mfn.inference.readers.face_reader import CANDIDATE_SCORE
+from mfn.inference.readers.reading_rules import RULES
 from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.images import Image
 
@@ -68,7 +69,7 @@ def judge(looks: Sequence[Looks], crop_weight: float, box_share: float) -> tuple
     """Return which detections of several pictures are right, their summed logits, and the number of true boxes."""
     hits, scores = [np.zeros(0, bool)], [np.zeros(0)]
     for one in looks:
-        score = SCORE_RULE.dense * one.dense + crop_weight * one.crop
+        score = RULES.score.dense * one.dense + crop_weight * one.crop
         box = one.dense_box + box_share * (one.crop_box - one.dense_box)
         rows = np.flatnonzero(nms(box, score, SAME_FACE_IOU))
         hits.append(match(box[rows], score[rows], one.true, np.ones(len(one.true), bool), HIT_IOU).hit)
@@ -97,8 +98,8 @@ def main() -> None:
             for weight in CROP_WEIGHTS
             for share in BOX_SHARES
         }
-        hit, score, positives = judge(looks, SCORE_RULE.crop, SCORE_RULE.box)
-        best = [float((SCORE_RULE.dense * one.dense + SCORE_RULE.crop * one.crop).max(initial=-np.inf)) for one in empty]
+        hit, score, positives = judge(looks, RULES.score.crop, RULES.score.box)
+        best = [float((RULES.score.dense * one.dense + RULES.score.crop * one.crop).max(initial=-np.inf)) for one in empty]
         limits = {
             str(limit): {
                 "recall": round(float(hit[score >= limit].sum() / positives), 4),

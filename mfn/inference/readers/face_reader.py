@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mfn.inference.readers.reading_rules import RULES, ReadingRules, ScoreRule
 from mfn.inference.sessions.devices import CPU, Provider
 from mfn.inference.sessions.onnx_session import check_reader, open_session, run
 from mfn.structures.cells import CELL_SIZE, MAX_LOGIT, SLICES, read_cells
@@ -35,54 +36,6 @@ _EYES = np.array([name.startswith("eye") for name in EXPRESSION_NAMES])
 _MIN_PROBABILITY = 1e-6
 
 
-class Share(NamedTuple):
-    """Share of the face reader in a value, 0 to 1, by the height of the face in px of the multi-face network's input.
-
-    From `small_px` to `tall_px` it goes evenly with the logarithm of the height.
-
-    Attributes:
-        small_px, small: Faces up to this height, and their share.
-        tall_px, tall: Faces from this height on, and their share.
-    """
-
-    small_px: float
-    small: float
-    tall_px: float
-    tall: float
-
-    def at(self, height_px: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the shares for heights (N,)."""
-        log = np.log(np.maximum(height_px, 1.0))
-        return np.asarray(np.interp(log, np.log([self.small_px, self.tall_px]), [self.small, self.tall]), np.float32)
-
-
-POSE_SHARE = Share(small_px=50, small=0.72, tall_px=120, tall=0.35)
-IDENTITY_SHARE = Share(small_px=50, small=0.5, tall_px=120, tall=0.5)
-EXPRESSION_SHARE = Share(small_px=60, small=1.0, tall_px=110, tall=0.5)
-"""Except for the eyes: the multi-face network hardly sees winks, so eyes are the reader's alone.
-
-Two networks that see a face at different resolutions make different errors, and the mean of both has the smallest. The shares of pose and
-identity were chosen by experiments/accuracy/ablation/reader_share.py.
-"""
-
-
-class ScoreRule(NamedTuple):
-    """How the score and the box of a face follow from both networks. Chosen by experiments/accuracy/ablation/score_rule.py.
-
-    The probability of a face is sigmoid(dense * d + crop * c + bias) of the logits d of the multi-face network and c of the reader.
-
-    Attributes:
-        dense, crop, bias: See above.
-        box: Share of the reader in the box, 0 to 1.
-    """
-
-    dense: float
-    crop: float
-    bias: float
-    box: float
-
-
-SCORE_RULE = ScoreRule(dense=1.0, crop=1.0, bias=-1.35, box=0.75)
 CANDIDATE_SCORE = 0.05
 """Smallest probability by the multi-face network of what the reader looks at."""
 
@@ -120,6 +73,8 @@ class Reader:
         self.size_px = size_px
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
+        self.rules = RULES
+        """How what it reads is joined with what the multi-face network found."""
         self.model = default_head_model()
         self._flip = cell_flip(self.model.identity_mirror)
 
@@ -167,10 +122,10 @@ class Reader:
         if not len(rows) and not count:
             return faces
         reading = self.read(picture, faces[rows], count)
-        mixed = mix(faces[rows], reading.faces, input_height_px[rows]).replace(
+        mixed = mix(faces[rows], reading.faces, input_height_px[rows], self.rules).replace(
             refined=np.ones(len(rows), np.bool_),
-            score=confirmed_score(faces.score[rows], reading.logit),
-            box=faces.box[rows] + np.float32(SCORE_RULE.box) * (reading.box - faces.box[rows]),
+            score=confirmed_score(faces.score[rows], reading.logit, self.rules.score),
+            box=faces.box[rows] + np.float32(self.rules.score.box) * (reading.box - faces.box[rows]),
         )
         order = np.arange(len(faces))
         order[rows] = len(faces) + np.arange(len(rows))
@@ -225,24 +180,25 @@ class Reader:
         return np.concatenate([np.zeros((0, CELL_SIZE), np.float32), *parts])[:count]
 
 
-def confirmed_score(score: NDArray[np.float32], logit: NDArray[np.float32], rule: ScoreRule = SCORE_RULE) -> NDArray[np.float32]:
+def confirmed_score(score: NDArray[np.float32], logit: NDArray[np.float32], rule: ScoreRule = RULES.score) -> NDArray[np.float32]:
     """Return the probability of a face by both networks, (N,): `score` (N,) by the multi-face network, `logit` (N,) by the reader."""
     score = np.clip(score, _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
     both = rule.dense * np.log(score / (1 - score)) + rule.crop * logit + rule.bias
     return np.asarray(1 / (1 + np.exp(-both)), np.float32)
 
 
-def mix(found: Faces, read: Faces, input_height_px: NDArray[np.float32]) -> Faces:
+def mix(found: Faces, read: Faces, input_height_px: NDArray[np.float32], rules: ReadingRules = RULES) -> Faces:
     """Average the pose, identity and expression of N faces as the multi-face network found them and as the reader read them.
 
     Args:
         found: N faces.
         read: The same faces.
         input_height_px: (N,) see `Share`.
+        rules: The shares of both.
 
     A face whose roll the reader corrected keeps the reader's pose: two opposite poses have no mean.
     """
-    pose, identity, expression = (share.at(input_height_px)[:, None] for share in (POSE_SHARE, IDENTITY_SHARE, EXPRESSION_SHARE))
+    pose, identity, expression = (share.at(input_height_px)[:, None] for share in rules[:3])
     pose = np.where(_angle_between_deg(read.rotation, found.rotation)[:, None] > _MAX_LEFT_ROLL_DEG, np.float32(1), pose)
     expression = np.where(_EYES, np.float32(1), expression)
     return found.replace(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mfn.inference.readers.face_reader import POSE_SHARE, SCORE_RULE, Reader, choose_to_refine, confirmed_score, mix
+from mfn.inference.readers.face_reader import Reader, choose_to_refine, confirmed_score, mix
+from mfn.inference.readers.reading_rules import FREE_RULES, RULES
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.cells import CELL_SIZE, FRONTAL_6D, IDENTITY_SIZE, SLICES
 from mfn.structures.faces import Faces
@@ -62,8 +63,8 @@ def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes():
     np.testing.assert_allclose(found.expression[:, jaw], [0.5, 0.4579, 0.4], rtol=1e-3)
     np.testing.assert_allclose(found.expression[:, blink], 0.5, rtol=1e-5)
     np.testing.assert_allclose(found.identity[:, 0], 0.5 * (faces.identity[:, 0] + read.identity[:, 0]), rtol=1e-5)
-    middle = (POSE_SHARE.small + POSE_SHARE.tall) / 2  # 77.46 px lie halfway between 50 and 120 px in steps of equal ratio
-    shares = np.array([POSE_SHARE.small, middle, POSE_SHARE.tall])
+    middle = (RULES.pose.small + RULES.pose.tall) / 2  # 77.46 px lie halfway between 50 and 120 px in steps of equal ratio
+    shares = np.array([RULES.pose.small, middle, RULES.pose.tall])
     np.testing.assert_allclose(found.center, faces.center + shares[:, None] * (read.center - faces.center), rtol=1e-3)
     np.testing.assert_allclose(np.log(found.scale), np.log(faces.scale) + shares * np.log(read.scale / faces.scale), rtol=1e-3)
 
@@ -72,9 +73,18 @@ def test_rotations_are_averaged_unless_the_reader_corrects_the_roll():
     faces = faces_at(0, 0)
     read = faces.replace(rotation=rotation_from_euler(np.deg2rad([[0, 20, 0], [0, 0, 170]])))
     mixed = mix(faces, read, np.full(2, 1000, np.float32))
-    assert mixed.pitch_yaw_roll_deg[0, 1] == pytest.approx(20 * POSE_SHARE.tall, abs=0.3)
+    assert mixed.pitch_yaw_roll_deg[0, 1] == pytest.approx(20 * RULES.pose.tall, abs=0.3)
     assert mixed.pitch_yaw_roll_deg[1, 2] == pytest.approx(170, abs=0.1)
     np.testing.assert_allclose(mixed.rotation @ mixed.rotation.swapaxes(1, 2), np.tile(np.eye(3), (2, 1, 1)), atol=1e-5)
+
+
+def test_the_free_reader_alone_says_what_it_read():
+    found = faces_at(0)
+    turned = rotation_from_euler(np.deg2rad([[0, 20, 0]]))
+    read = found.replace(rotation=turned, identity=np.full((1, IDENTITY_SIZE), 0.7), expression=np.full((1, 51), 0.6))
+    mixed = mix(found, read, np.array([200.0]), FREE_RULES)
+    assert mixed.pitch_yaw_roll_deg[0, 1] == pytest.approx(20, abs=0.3)
+    assert mixed.identity == pytest.approx(read.identity) and mixed.expression == pytest.approx(read.expression)
 
 
 def test_crops_are_padded_to_a_fixed_number():
@@ -130,7 +140,7 @@ def test_both_networks_decide_how_sure_a_face_is():
     for logit in (-4.0, 0.0, 4.0):
         found = Reader(Session(logit=logit), 64).refine(PICTURE, faces, np.ones(3), 2)
         dense = np.log(faces.score[:2] / (1 - faces.score[:2]))
-        expected = 1 / (1 + np.exp(-(SCORE_RULE.dense * dense + SCORE_RULE.crop * logit + SCORE_RULE.bias)))
+        expected = 1 / (1 + np.exp(-(RULES.score.dense * dense + RULES.score.crop * logit + RULES.score.bias)))
         np.testing.assert_allclose(found.score[:2], expected, rtol=1e-4)
         assert found.score[2] == faces.score[2], "a face that was not read keeps its score"
     assert confirmed_score(np.array([0.0, 1.0], np.float32), np.zeros(2, np.float32)).tolist() == pytest.approx([0, 1], abs=1e-3)
@@ -148,4 +158,4 @@ def test_the_box_is_placed_anew(roll):
     np.testing.assert_allclose(middle - before, down, atol=0.02 * side)
     np.testing.assert_allclose(moved.box[0, 2:] - moved.box[0, :2], [side / 2, side], rtol=1e-3)
     refined = Reader(Session(box=(0, 1, np.log(0.5), 0)), 64).refine(PICTURE, faces, np.ones(1))
-    np.testing.assert_allclose(refined.box, faces.box + SCORE_RULE.box * (moved.box - faces.box), rtol=1e-5)
+    np.testing.assert_allclose(refined.box, faces.box + RULES.score.box * (moved.box - faces.box), rtol=1e-5)

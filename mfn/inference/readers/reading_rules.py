@@ -1,0 +1,78 @@
+"""How the values of a face follow from the multi-face network, which found it, and from the face reader, which read it once more.
+
+Letters: N faces.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Share(NamedTuple):
+    """Share of the face reader in a value, 0 to 1, by the height of the face in px of the multi-face network's input.
+
+    From `small_px` to `tall_px` it goes evenly with the logarithm of the height.
+
+    Attributes:
+        small_px, small: Faces up to this height, and their share.
+        tall_px, tall: Faces from this height on, and their share.
+    """
+
+    small_px: float
+    small: float
+    tall_px: float
+    tall: float
+
+    def at(self, height_px: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the shares for heights (N,)."""
+        log = np.log(np.maximum(height_px, 1.0))
+        return np.asarray(np.interp(log, np.log([self.small_px, self.tall_px]), [self.small, self.tall]), np.float32)
+
+
+class ScoreRule(NamedTuple):
+    """How the score and the box of a face follow from both networks. Chosen by experiments/accuracy/ablation/score_rule.py.
+
+    The probability of a face is sigmoid(dense * d + crop * c + bias) of the logits d of the multi-face network and c of the reader.
+
+    Attributes:
+        dense, crop, bias: See above.
+        box: Share of the reader in the box, 0 to 1.
+    """
+
+    dense: float
+    crop: float
+    bias: float
+    box: float
+
+
+class ReadingRules(NamedTuple):
+    """The share of the face reader in each value.
+
+    Attributes:
+        pose, identity, expression: Its shares. Of the expression, eyes are always the reader's alone: the multi-face network hardly
+            sees winks.
+        score: How score and box follow.
+
+    Two networks that see a face at different resolutions make different errors, and the mean of both has the smallest, if they are about
+    equally good.
+    """
+
+    pose: Share
+    identity: Share
+    expression: Share
+    score: ScoreRule
+
+
+RULES = ReadingRules(
+    pose=Share(small_px=50, small=0.72, tall_px=120, tall=0.35),
+    identity=Share(small_px=50, small=0.5, tall_px=120, tall=0.5),
+    expression=Share(small_px=60, small=1.0, tall_px=110, tall=0.5),
+    score=ScoreRule(dense=1.0, crop=1.0, bias=-1.35, box=0.75),
+)
+"""Of the networks `small` and `large`. The shares of pose and identity were chosen by experiments/accuracy/ablation/reader_share.py."""
+_ALONE = Share(small_px=50, small=1.0, tall_px=120, tall=1.0)
+FREE_RULES = ReadingRules(_ALONE, _ALONE, _ALONE, RULES.score)
+"""Of the networks `free`, whose multi-face network places faces only roughly."""
