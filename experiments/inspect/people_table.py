@@ -1,4 +1,4 @@
-"""The table of errors by group of people, for `experiments.inspect.tables`."""
+"""The tables of errors by group of people and of the flags of faces, for `experiments.inspect.tables`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,36 @@ from typing import Any
 
 from experiments.common import markdown_table
 
-REPORT = Path(__file__).parents[1] / "results" / "accuracy" / "fairness.json"
+ACCURACY = Path(__file__).parents[1] / "results" / "accuracy"
 _MIN_FACES = 20  # a mean over fewer says nothing
 
 
 def people() -> str:
     """Return found share, error of the points, blink and smile for each group, sex and age band."""
-    report = json.loads(REPORT.read_text(encoding="utf-8"))
+    report = _read("fairness")
     rows = [["all", *_cells(report["all"])], ["held out of training", *_cells(report["held_out"])]]
     for field in ("group", "sex", "age"):
         rows += [[name, *_cells(bands)] for name, bands in report[field].items()]
     head = ["people", "found upright / turned / profile, %", *(f"NME {yaw}, %" for yaw in ("upright", "turned"))]
     head += ["blink", "smile", "open eyes called closed, %"]
     return markdown_table(head, rows)
+
+
+def flags() -> str:
+    """Return precision and recall of each flag by the height at which the network saw the faces, small faces first."""
+    measured = _read("expression/attributes")["flags"]
+    sizes = [size for size, row in measured["smile"]["by_size"].items() if row["yes"]][::-1]
+    cells = {name: [_precision_recall(figures["by_size"][size]) for size in sizes] for name, figures in measured.items()}
+    rows = [[name.replace("_", " "), *row] for name, row in cells.items()]
+    return markdown_table(["precision / recall (faces with the flag)", *sizes], rows)
+
+
+def _precision_recall(row: dict[str, Any]) -> str:
+    return f"{row['precision']:.2f} / {row['recall']:.2f} ({row['yes']})"
+
+
+def _read(name: str) -> Any:
+    return json.loads((ACCURACY / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _cells(bands: dict[str, Any]) -> list[str]:

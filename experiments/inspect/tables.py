@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experiments.inspect.people_table import people
+from experiments.inspect.people_table import flags, people
 from experiments.inspect.photometric_table import photometric
 from mfn.inference.model_zoo import MODELS
 
@@ -275,7 +275,7 @@ TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, crowd_turns, face_size),
-        *(eyelids, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking, people, photometric),
+        *(eyelids, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking, people, flags, photometric),
     )
 }
 
