@@ -36,7 +36,7 @@ HEADING = "# The four charts of the MFN poster, on our data\n\n`python -m experi
 READING = """
 How to read them: (a) and (c) come from one run each. A run has 900 steps, starts from scratch and uses real photos only. Its network lacks
 the last two blocks, the local chain for the pose and the refinement step of today's network. The runs are far from finished (the shipped
-large has 2.7, 3.2 and 2.7 %), so they allow few conclusions. The labels of a multi-scale SFN help on aflw2000 and youtube68, not on
+large has 2.7, 3.3 and 2.7 %), so they allow few conclusions. The labels of a multi-scale SFN help on aflw2000 and youtube68, not on
 rendered heads; several scales of MFN do not help. With an input of 656 x 368 px, three fifths of today's, the same weights had the poster's
 order on aflw2000, so differences of one percent mean nothing. After so few steps the detector alone detects as well as one that also
 learns faces. They were measured with the decoding of their time; (b) and (d) are of today's networks. docs/results.md compares several
