@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("accuracy", "accuracy/ablation", "accuracy/expression", "data_generation", "head_model")
-FOLDERS += ("inspect", "labels", "rigs", "speed", "video")
+FOLDERS += ("inspect", "labels", "rigs", "speed", "video", "weights")
 FOLDERS += ("speed/batch", "head_model/measure", "reproduce")
 FILES = [path for folder in ("", *FOLDERS) for path in sorted((ROOT / "experiments" / folder).glob("*.py"))]
 SCRIPTS = [path for path in FILES if "blender" not in path.name and "def main(" in path.read_text(encoding="utf-8")]
