@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from experiments.inspect.head_table import expression_reach, photometric
 from experiments.inspect.people_table import flags, people
-from experiments.inspect.photometric_table import photometric
 from mfn.inference.model_zoo import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -275,7 +275,8 @@ TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, crowd_turns, face_size),
-        *(eyelids, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking, people, flags, photometric),
+        *(eyelids, flags, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking),
+        *(people, photometric, expression_reach),
     )
 }
 
