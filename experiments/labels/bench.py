@@ -27,10 +27,11 @@ class Bench:
 
     Args:
         shared: Folder with data/ and eval/.
+        labels: Folder of the fitted labels of the packs; None: there are none.
     """
 
-    def __init__(self, shared: Path) -> None:
-        self.shared, self.model = shared, HeadModel.load()
+    def __init__(self, shared: Path, labels: Path | None = None) -> None:
+        self.shared, self.labels, self.model = shared, labels, HeadModel.load()
         self.basis: FitBasis = basis_from_head_model(self.model)
         face = self.model.region_mask("face", "lids", "lips", "brows") & (self.model.mean[:, 2] > FACE_DEPTH_M)
         self.face_basis = self.model.identity_basis[:, face].reshape(self.model.identity_size, -1)

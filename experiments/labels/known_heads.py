@@ -1,9 +1,10 @@
-"""Measure what the label fitter could confuse: on real faces, and on heads whose parameters are known."""
+"""Measure what the label fitter could confuse: on real faces, on their labels, and on heads whose parameters are known."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from experiments.common import Figures
 from experiments.labels.bench import Bench, shape_indices
@@ -18,6 +19,9 @@ CORRELATED = (("jawOpen", "chin_by_identity_mm"), ("jawOpen", "pitch_deg"), ("br
 CHIN = 152  # of MediaPipe's points
 NOISE_MM = 1.5
 PX_PER_M = 1000
+LABELED = ("lfw", "youtube", "expressions", "masks_without")
+PUCKERED, ASIDE = 0.3, 0.1  # weights of mouthPucker, and of mouthLeft and mouthRight
+FUNNELED = (0.1, 0.3)  # MediaPipe's scores of mouthFunnel
 
 
 def degeneracies(bench: Bench, count: int = 200) -> Figures:
@@ -34,6 +38,45 @@ def degeneracies(bench: Bench, count: int = 200) -> Figures:
         "eyeLookDown where eyeBlink > 0.8, median": round(float(np.median(down[blink > 0.8])), 3),
         "known heads": known_heads(bench.basis),
     }
+
+
+def mouths(bench: Bench) -> Figures:
+    """Measure the labels of puckers and funnels: left and right at once, and how strong a funnel is that MediaPipe sees.
+
+    Raises:
+        ValueError: The bench has no labels.
+    """
+    if bench.labels is None:
+        raise ValueError("expected the folder of the labels of the packs: give --labels")
+    names = (bench.shared / "data" / "mediapipe_blendshapes.txt").read_text(encoding="utf-8").split()
+    labels, scores = [], []
+    for source in LABELED:
+        with np.load(bench.labels / f"{source}.npz", allow_pickle=False) as data:
+            ok = data["ok"].astype(bool)
+            labels.append(data["expression"][ok].astype(np.float64))
+            rows = data["face"][ok]
+        with np.load(bench.shared / "data" / "faces" / f"{source}.npz", allow_pickle=False) as data:
+            scores.append(data["face_blendshapes"][rows, names.index("mouthFunnel")] / 255)
+    return mouth_figures(np.concatenate(labels), np.concatenate(scores))
+
+
+def mouth_figures(labels: NDArray[np.float64], funnel_score: NDArray[np.float64]) -> Figures:
+    """Return the figures of `mouths` for labels (N, 51) and MediaPipe's scores of mouthFunnel (N,) in [0, 1]."""
+    pucker, left, right, funnel = labels[:, shape_indices("mouthPucker", "mouthLeft", "mouthRight", "mouthFunnel")].T
+    puckered = pucker > PUCKERED
+    aside = [puckered & (side > ASIDE) for side in (left, right)]
+    figures: Figures = {
+        "faces": len(labels),
+        f"mouthPucker > {PUCKERED}": int(puckered.sum()),
+        f"of them mouthLeft or mouthRight > {ASIDE}": int((aside[0] | aside[1]).sum()),
+        f"of them mouthLeft and mouthRight > {ASIDE}": int((aside[0] & aside[1]).sum()),
+    }
+    for least in FUNNELED:
+        seen = funnel_score > least
+        means = {"mean_score": funnel_score[seen], "mean_label": funnel[seen]}
+        means_of_seen = {key: round(float(value.mean()), 3) if seen.any() else None for key, value in means.items()}
+        figures[f"MediaPipe's mouthFunnel > {least}"] = {"faces": int(seen.sum())} | means_of_seen
+    return figures
 
 
 def known_heads(basis: FitBasis, count: int = 100) -> Figures:

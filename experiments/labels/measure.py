@@ -2,6 +2,7 @@
 
     python -m experiments.labels.measure --shared ../shared
     python -m experiments.labels.measure --shared ../shared --part accuracy
+    python -m experiments.labels.measure --shared ../shared --part mouths --labels runs/labels
 
 The evaluation sets are used to measure only; the fitter's priors come from the training packs
 (experiments.labels.learn_calibration). The distance of two identities is that of their neutral faces: root mean square
@@ -31,7 +32,7 @@ from experiments.accuracy.evaluation_sets import (
 )
 from experiments.common import RESULTS, Figures, make_parser, sha256, write_report
 from experiments.labels.bench import Bench, Detections, fit_landmarks, points68, shape_indices
-from experiments.labels.known_heads import degeneracies
+from experiments.labels.known_heads import degeneracies, mouths
 from mfn.fitting.fitter import fit, fit_people
 from mfn.fitting.landmarker import VIEWS, Landmarker
 from mfn.fitting.multi_view import blend_with_network, detect_faces
@@ -44,6 +45,7 @@ from retarget.arkit import EXPRESSION_NAMES
 RESULT = RESULTS / "labels" / "fitting.json"
 MEASURED_PEOPLE = 150  # the first ones of a pack; experiments.labels.learn_identity_prior may use the others
 HALVED_PEOPLE = 40  # of the youtube pack
+MOVED_AT_REST = 0.03  # a shape with a larger median on faces at rest is never at rest
 # rows of the expressions pack, chosen by looking at the pictures
 EYES_SHUT = (1383, 94, 352, 1402, 103, 2255, 1438, 1536, 1497, 705, 1800, 888)
 EYES_OPEN = (1531, 209, 1596, 1522, 257, 404, 3, 1185, 986, 568, 962, 1347, 738, 1488, 322, 1104, 443, 655)
@@ -188,14 +190,22 @@ def neutral(bench: Bench) -> Figures:
         pack = bench.read_pack(source)
         calm = torch.nonzero(pack.expression.sum(1) < 1.0)[:100, 0]
         weights = fit(pack.points[calm], pack.expression[calm], bench.basis).expression
-        largest = weights.median(0).values
-        figures[source] = {
-            "faces": len(calm),
-            "median_abs": round(float(weights.median()), 4),
-            "mean_abs": round(float(weights.mean()), 4),
-            "largest_median": {EXPRESSION_NAMES[k]: round(float(largest[k]), 3) for k in largest.argsort(descending=True)[:4]},
-        }
+        figures[source] = neutral_figures(weights.numpy())
     return figures
+
+
+def neutral_figures(weights: NDArray[Any]) -> Figures:
+    """Return the figures of expressions (N, 51) of faces at rest; the shapes whose median is not about 0, the largest first."""
+    median = np.median(weights, 0)
+    order = np.argsort(-median, kind="stable")
+    above = {EXPRESSION_NAMES[k]: round(float(median[k]), 3) for k in order if median[k] > MOVED_AT_REST}
+    return {
+        "faces": len(weights),
+        "median_abs": round(float(np.median(weights)), 4),
+        "mean_abs": round(float(weights.mean()), 4),
+        "largest_median": [EXPRESSION_NAMES[order[0]], round(float(median[order[0]]), 3)],
+        f"medians above {MOVED_AT_REST}": above,
+    }
 
 
 def separation(bench: Bench) -> Figures:
@@ -222,6 +232,7 @@ PARTS: dict[str, Callable[[Bench], Figures]] = {
     "neutral": neutral,
     "separation": separation,
     "degeneracies": degeneracies,
+    "mouths": mouths,
 }
 
 
@@ -230,13 +241,14 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data/ and eval/")
     parser.add_argument("--out", type=Path, default=RESULT, help="JSON file of the figures")
+    parser.add_argument("--labels", type=Path, help="folder of the fitted labels of the packs, for the part mouths")
     parser.add_argument("--part", action="append", choices=list(PARTS), help="measure this alone (may be repeated)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    bench = Bench(options.shared)
+    bench = Bench(options.shared, options.labels)
     known = json.loads(options.out.read_text()) if options.out.is_file() else {}
     figures = {name: part for name, part in known.items() if name in PARTS}
-    for name in options.part or PARTS:
+    for name in options.part or [name for name in PARTS if name != "mouths" or options.labels]:
         figures[name] = PARTS[name](bench)
         print(name, json.dumps(figures[name], indent=1), flush=True)
         write_report(options.out, __file__, figures)

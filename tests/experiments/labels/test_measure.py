@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from experiments.labels import learn_calibration, learn_identity_prior, measure  # noqa: E402
 from experiments.labels.bench import Bench, Detections, shape_indices  # noqa: E402
 from experiments.labels.from_network import FIELDS, relabel  # noqa: E402
-from experiments.labels.known_heads import MOVED, known_heads  # noqa: E402
+from experiments.labels.known_heads import MOVED, known_heads, mouth_figures, mouths  # noqa: E402
 from mfn.fitting.landmarker import LandmarkResult  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 from tests.helpers.experiments import numbered_pictures, one_face  # noqa: E402
@@ -55,6 +55,26 @@ def test_known_heads_are_fitted(bench):
     figures = known_heads(bench.basis, count=6)
     assert set(MOVED) <= set(figures["rms_error"]) and max(figures["rms_error"][name] for name in MOVED) < 0.6
     assert figures["rms_error"]["pitch_deg"] < 3
+
+
+def test_shapes_that_are_never_at_rest_are_named():
+    weights = np.zeros((3, len(EXPRESSION_NAMES)))
+    weights[:, shape_indices("jawOpen")[0]], weights[1:, shape_indices("mouthLeft")[0]], weights[2, 0] = 0.05, 0.2, 0.9
+    figures = measure.neutral_figures(weights)
+    assert figures["largest_median"] == ["mouthLeft", 0.2] and figures["faces"] == 3
+    assert list(figures["medians above 0.03"].items()) == [("mouthLeft", 0.2), ("jawOpen", 0.05)]
+
+
+def test_puckers_and_funnels_of_the_labels(bench):
+    labels = np.zeros((4, len(EXPRESSION_NAMES)))
+    labels[:, shape_indices("mouthPucker")[0]] = (0.5, 0.5, 0.5, 0.1)
+    labels[:, shape_indices("mouthLeft")[0]], labels[1:, shape_indices("mouthRight")[0]] = (0.2, 0.2, 0, 0.2), 0.2
+    labels[:, shape_indices("mouthFunnel")[0]] = (0.1, 0.3, 0, 0)
+    figures = mouth_figures(labels, np.array([0.5, 0.4, 0.2, 0]))
+    assert [figures[key] for key in list(figures)[:4]] == [4, 3, 3, 1]
+    assert figures["MediaPipe's mouthFunnel > 0.3"] == {"faces": 2, "mean_score": 0.45, "mean_label": 0.2}
+    with pytest.raises(ValueError, match="give --labels"):
+        mouths(bench)
 
 
 def test_variance_is_split_between_and_within_people():

@@ -1,6 +1,7 @@
 """Eyelids, false faces and expressions that follow their labels."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,22 +53,35 @@ def test_a_face_is_laid_in_the_middle_at_the_wanted_size(size_px):
     np.testing.assert_allclose([rows.mean(), columns.mean()], follow.SIDE_PX / 2, atol=1.5)
 
 
+def test_the_box_lies_where_the_face_is_laid():
+    np.testing.assert_allclose(follow.centered_box(np.array([10, 20, 50, 110.0]), 60), [172, 147, 212, 237])
+
+
 def test_half_strength_is_a_slope_of_half():
     rng = np.random.default_rng(0)
     target = np.zeros((40, 51))
     target[:, 3] = rng.uniform(0, 1, 40)
     figures = follow.compare(target, target / 2)
     assert figures["correlation_slope"] == {EXPRESSION_NAMES[3]: [1.0, 0.5]} and figures["mean_correlation"] == 1
-    assert figures["faces"] == 40 and figures["error"] == pytest.approx(target.mean() / 2, abs=1e-4)
+    assert figures["error"] == pytest.approx(target.mean() / 2, abs=1e-4)
+    assert follow.compare(np.zeros((4, 51)), np.zeros((4, 51)))["mean_correlation"] is None
 
 
-def test_held_out_faces_are_measured_and_misses_counted():
-    faces = Faces.concatenate([one_face((100, 60, 160, 120)).replace(image=np.array([i])) for i in (0, 1, 50)])
-    expression = np.random.default_rng(0).uniform(0, 1, (3, 51)).astype(np.float32)
+def test_held_out_faces_are_measured_by_both_networks_and_misses_counted(monkeypatch):
+    faces = Faces.concatenate([one_face((100, 60, 160, 120)).replace(image=np.array([i])) for i in (0, 1, 48, 96)])
+    expression = np.random.default_rng(0).uniform(0, 1, (4, 51)).astype(np.float32)
     faces = faces.replace(expression=expression)
-    pack = Pack("a", numbered_pictures(51, 200, 300), faces, np.ones(3, bool), np.zeros((0, 4)), np.zeros(0, int))
+    pack = Pack("a", numbered_pictures(120, 200, 300), faces, np.ones(4, bool), np.zeros((0, 4)), np.zeros(0, int))
     middle = follow.SIDE_PX / 2
     near = one_face((middle - 30, middle - 30, middle + 30, middle + 30)).replace(expression=expression[:1])
-    answers = {0: near, 50: near.replace(box=near.box + 100)}  # the second is another face
-    figures = follow.measure([pack], lambda picture: answers[int(picture[192, 192, 0])], 60.0)
-    assert (figures["faces"], figures["missed"], figures["error"]) == (1, 1, 0)
+    answers = {0: near, 48: near.replace(box=near.box + 100), 96: near.replace(expression=expression[3:])}  # the second is another face
+
+    def single(picture, boxes):
+        np.testing.assert_allclose(boxes, near.box)
+        return near.replace(expression=np.ones((1, 51), np.float32))
+
+    monkeypatch.setattr(follow, "read_pack", lambda *place: pack)
+    places = {"photos": [(Path("a"), Path("b"), "c")]}
+    figures = follow.measure(places, follow.Networks(lambda picture: answers[int(picture[192, 192, 0])], single), [60.0])["60 px"]["photos"]
+    assert (figures["faces"], figures["missed"], figures["large"]["error"]) == (2, 1, 0)
+    assert figures["SFN"]["error"] == pytest.approx(float(1 - expression[[0, 3]].mean()), abs=1e-4)
