@@ -99,19 +99,20 @@ class MetaJointModule(LightningModule):
         """Stop the training at the end of a schedule that has one of its own. Lightning counts the steps of both copies."""
         self.trainer.should_stop |= self.schedule.is_over(self.global_step // COPIES)
 
-    def _measure(self, batch: CropBatch, stage: str) -> None:
+    def _measure(self, batch: CropBatch, stage: str) -> Tensor:
         picture, target = batch
         raw = self(picture)
         self.log(f"{stage}/loss", self.vdc(raw, target)["vdc"], prog_bar=True, batch_size=len(picture), sync_dist=True)
         self.figures.update(raw, target, CROP_SIZE if picture.ndim == FEATURES_NDIM else picture.shape[-1])
+        return raw
 
-    def validation_step(self, batch: CropBatch, _: int) -> None:
-        """Measure a batch of fixed crops."""
-        self._measure(batch, "val")
+    def validation_step(self, batch: CropBatch, _: int) -> Tensor:
+        """Measure a batch of fixed crops. Returns the network's output."""
+        return self._measure(batch, "val")
 
-    def test_step(self, batch: CropBatch, _: int) -> None:
-        """Measure a batch of fixed crops."""
-        self._measure(batch, "test")
+    def test_step(self, batch: CropBatch, _: int) -> Tensor:
+        """Measure a batch of fixed crops. Returns the network's output."""
+        return self._measure(batch, "test")
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the validation: val/nme and so on."""

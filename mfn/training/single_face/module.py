@@ -66,7 +66,8 @@ class SingleFaceModule(LightningModule):
         """Return the network's output as float32 for crops (B, 3, S, S) RGB, 0 to 255, or for features (B, F) of crops."""
         return predict(self.network, picture)
 
-    def _step(self, batch: CropBatch, stage: str) -> Tensor:
+    def _step(self, batch: CropBatch, stage: str) -> tuple[Tensor, Tensor]:
+        """Log the losses of a batch. Returns their sum and the network's output."""
         picture, target = batch
         picture = picture.float()
         if self.landmark_regression and stage == "train":
@@ -84,7 +85,7 @@ class SingleFaceModule(LightningModule):
         total = torch.stack(list(terms.values())).sum()
         self.log(f"{stage}/loss", total, prog_bar=True, batch_size=len(picture), sync_dist=stage != "train")
         self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=len(picture), sync_dist=stage != "train")
-        return total
+        return total, raw
 
     def _landmark_error(self, landmarks: Tensor, target: CropTargets) -> Tensor:
         """Compute the mean distance of predicted landmarks (B, 136), in sides of the crop from its center, to the target's 68."""
@@ -93,19 +94,19 @@ class SingleFaceModule(LightningModule):
 
     def training_step(self, batch: CropBatch, _: int) -> Tensor:
         """Compute the loss of a batch."""
-        return self._step(batch, "train")
+        return self._step(batch, "train")[0]
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Stop the training at the end of a schedule that has one of its own."""
         self.trainer.should_stop |= self.schedule.is_over(self.global_step)
 
-    def validation_step(self, batch: CropBatch, _: int) -> None:
-        """Log the losses of a batch of fixed crops."""
-        self._step(batch, "val")
+    def validation_step(self, batch: CropBatch, _: int) -> Tensor:
+        """Log the losses of a batch of fixed crops. Returns the network's output."""
+        return self._step(batch, "val")[1]
 
-    def test_step(self, batch: CropBatch, _: int) -> None:
-        """Log the losses of a batch of fixed crops."""
-        self._step(batch, "test")
+    def test_step(self, batch: CropBatch, _: int) -> Tensor:
+        """Log the losses of a batch of fixed crops. Returns the network's output."""
+        return self._step(batch, "test")[1]
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the validation: val/nme and so on."""
