@@ -35,6 +35,7 @@ class Batch(NamedTuple):
         expression: (M, 51).
         ignore_box: (Q, 4) regions without a target.
         ignore_image: (Q,) long, the scene of each region.
+        hand_drawn: (B,) bool, True if all faces of the scene come from packs with hand-drawn boxes.
     """
 
     picture: Tensor
@@ -48,6 +49,7 @@ class Batch(NamedTuple):
     expression: Tensor
     ignore_box: Tensor
     ignore_image: Tensor
+    hand_drawn: Tensor
 
 
 def collate(scenes: Sequence[Scene]) -> Batch:
@@ -60,6 +62,7 @@ def collate(scenes: Sequence[Scene]) -> Batch:
         has_labels=torch.from_numpy(np.concatenate([s.has_labels for s in scenes])),
         ignore_box=torch.from_numpy(np.concatenate([s.ignore_box for s in scenes]).astype(np.float32)),
         ignore_image=_numbers([len(s.ignore_box) for s in scenes]),
+        hand_drawn=torch.tensor([s.hand_drawn for s in scenes]),
         **fields,
     )
 

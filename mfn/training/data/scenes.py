@@ -75,12 +75,14 @@ class Scene(NamedTuple):
         faces: M faces in px of the picture.
         has_labels: (M,) bool, True if pose, identity and expression are labels; else only the box is.
         ignore_box: (Q, 4) x1 y1 x2 y2 px, regions without a target.
+        hand_drawn: Whether all faces come from packs with hand-drawn boxes.
     """
 
     picture: Image
     faces: Faces
     has_labels: NDArray[np.bool_]
     ignore_box: Boxes
+    hand_drawn: bool = False
 
 
 class SceneComposer:
@@ -142,7 +144,7 @@ class SceneComposer:
             return self._compose_tile(kind, side, rng)
         faces = Faces.concatenate([p.faces for p in placed])
         has_labels, ignored = np.concatenate([p.has_labels for p in placed]), np.concatenate([p.ignore_box for p in placed])
-        return clip_scene(Scene(picture, faces, has_labels, ignored))
+        return clip_scene(Scene(picture, faces, has_labels, ignored, all(p.hand_drawn for p in placed)))
 
     def _background(self, side: int, rng: np.random.Generator) -> Image:
         """Cut a random square from a background photo and resize it to `side` px."""
@@ -220,7 +222,7 @@ class SceneComposer:
         shown = warped_bounds(patch.window, matrix)
         faces = faces.replace(box=np.concatenate([np.maximum(faces.box[:, :2], shown[:2]), np.minimum(faces.box[:, 2:], shown[2:])], 1))
         ignored = np.concatenate([warp_boxes(pack.ignore_box[ignore_rows], matrix), faces.box[partly]])
-        return Scene(canvas, faces[keep], pack.has_labels[rows][keep], ignored)
+        return Scene(canvas, faces[keep], pack.has_labels[rows][keep], ignored, pack.hand_drawn)
 
 
 class _Patch(NamedTuple):
@@ -254,7 +256,8 @@ def join_tiles(tiles: Sequence[Scene], tiles_per_side: int) -> Scene:
     shift = np.repeat(shifts, [len(t.faces) for t in tiles], axis=0)
     faces = faces.replace(box=faces.box + np.tile(shift, 2), center=faces.center + shift)
     ignored = np.concatenate([t.ignore_box + np.tile(s, 2) for t, s in zip(tiles, shifts, strict=True)])
-    return Scene(np.concatenate(rows), faces, np.concatenate([t.has_labels for t in tiles]), ignored)
+    has_labels, hand_drawn = np.concatenate([t.has_labels for t in tiles]), all(t.hand_drawn for t in tiles)
+    return Scene(np.concatenate(rows), faces, has_labels, ignored, hand_drawn)
 
 
 def clip_scene(scene: Scene) -> Scene:
@@ -264,4 +267,5 @@ def clip_scene(scene: Scene) -> Scene:
     clipped = scene.faces.box.clip(0, side)
     keep = (visible >= MIN_VISIBLE) & (box_sizes(clipped) >= MIN_FACE_PX)
     ignored = np.concatenate([scene.ignore_box, clipped[~keep & (visible > 0)]]).clip(0, side)
-    return Scene(scene.picture, scene.faces.replace(box=clipped)[keep], scene.has_labels[keep], ignored)
+    faces = scene.faces.replace(box=clipped)[keep]
+    return scene._replace(faces=faces, has_labels=scene.has_labels[keep], ignore_box=ignored)

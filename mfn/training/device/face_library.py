@@ -34,6 +34,7 @@ class FaceLibrary:
         has_labels: (M,) bool, True if pose, identity and expression are labels; else only the box is.
         ignore_box: (Q, 4) x1 y1 x2 y2 px, regions that may be faces, sorted by picture.
         ignore_image: (Q,) index of the picture of each region.
+        hand_drawn: (P,) bool, True for pictures of packs with hand-drawn boxes.
         first_face: (P + 1,) index of the first face of each picture.
         weights: (M,) how often each face is drawn, relative to the others.
     """
@@ -55,6 +56,7 @@ class FaceLibrary:
         self.faces, self.has_labels = everyone[order], np.concatenate(labels)[order]
         self.weights = np.concatenate(probability)[order]
         self.first_face = np.searchsorted(self.faces.image, np.arange(len(self.pictures) + 1))
+        self.hand_drawn = np.repeat([pack.hand_drawn for pack in packs], [len(pack.pictures) for pack in packs])
         image = np.concatenate(ignored_image).astype(np.int64)
         order = np.argsort(image, kind="stable")
         self.ignore_image, self.ignore_box = image[order], np.concatenate(ignored).astype(np.float32).reshape(-1, 4)[order]

@@ -90,6 +90,7 @@ class _Tiles(NamedTuple):
     has_labels: NDArray[np.bool_]
     ignore_box: NDArray[np.float64]
     ignore_image: NDArray[np.int64]
+    hand_drawn: NDArray[np.bool_]
 
 
 class ScenePlanner:
@@ -123,7 +124,7 @@ class ScenePlanner:
 
     def plan(self, batch: int, rng: np.random.Generator) -> ScenePlan:
         """Draw the plan of a batch."""
-        tiles, parts, ignored, first = [], [], [], 0
+        tiles, parts, ignored, hand_drawn, first = [], [], [], [], 0
         for grid, count in zip(self.grids, self.counts(batch), strict=True):
             if not count:
                 continue
@@ -131,6 +132,7 @@ class ScenePlanner:
             tiles.append(made.plan)
             parts.append((made.faces.replace(image=made.faces.image + first), made.has_labels))
             ignored.append((made.ignore_box, made.ignore_image + first))
+            hand_drawn.append(made.hand_drawn)
             first += count
         faces = Faces.concatenate([f for f, _ in parts])
         order = np.argsort(faces.image, kind="stable")
@@ -141,6 +143,7 @@ class ScenePlanner:
             "has_labels": torch.from_numpy(labels),
             "ignore_box": torch.from_numpy(np.concatenate([b for b, _ in ignored]).astype(np.float32)),
             "ignore_image": torch.from_numpy(np.concatenate([i for _, i in ignored])).long(),
+            "hand_drawn": torch.from_numpy(np.concatenate(hand_drawn)),
         }
         return ScenePlan(tiles, fields)
 
@@ -181,7 +184,8 @@ class ScenePlanner:
             torch.from_numpy(self._background(background, side, rng)),
             torch.tensor(grid.tiles),
         )
-        return _Tiles(plan, faces[keep], labels[keep], boxes, images)
+        by_people, shown = (self.library.hand_drawn[picture] | empty).reshape(count, -1), ~empty.reshape(count, -1)
+        return _Tiles(plan, faces[keep], labels[keep], boxes, images, by_people.all(1) & shown.any(1))
 
     def _place(self, face: Faces, side: float, grid: Grid, rng: np.random.Generator) -> tuple[Array, Array]:
         """Place the drawn faces: return maps (T, 2, 3) from px of the picture to px of the tile, and which are mirrored (T,) bool."""

@@ -22,11 +22,12 @@ class SceneFigures(nn.Module):
     """Accumulate detection, pose, landmarks and expression of the faces of scenes.
 
     Labeled faces that a detection of any score matches enter the figures of `FaceFigures`; all faces and detections those of `BoxFigures`.
+    Scenes whose faces all come from packs with hand-drawn boxes also have figures of their own: drawn_box_ap50 and drawn_box_recall50.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.boxes = BoxFigures()
+        self.boxes, self.drawn_boxes = BoxFigures(), BoxFigures()
         self.faces = FaceFigures(default_head_model())
 
     def update(self, cells: Tensor, batch: Batch) -> Faces:
@@ -43,9 +44,13 @@ class SceneFigures(nn.Module):
         found = decode(cells.float().cpu().numpy(), height, width, score=MIN_SCORE)
         target, labeled = faces_of(batch), batch.has_labels.cpu().numpy()
         ignored, ignored_in = batch.ignore_box.cpu().numpy(), batch.ignore_image.cpu().numpy()
+        hand_drawn, nothing = batch.hand_drawn.cpu().numpy(), np.zeros((0, 4), np.float32)
         for number in range(len(batch.picture)):
             rows, seen = np.flatnonzero(target.image == number), found[found.image == number]
-            self.boxes.update(target.box[rows], ignored[ignored_in == number], seen.box, seen.score)
+            boxes = target.box[rows], ignored[ignored_in == number], seen.box, seen.score
+            self.boxes.update(*boxes)
+            # Processes of a distributed training exchange what they have, so each needs an entry, also of other scenes.
+            self.drawn_boxes.update(*(boxes if hand_drawn[number] else (nothing, nothing, nothing, nothing[:, 0])))
             true = target[rows[labeled[rows]]]
             match = match_faces(true, seen, MIN_IOU)
             self.faces.update(true[match.target], seen[match.pred])
@@ -53,9 +58,10 @@ class SceneFigures(nn.Module):
 
     def compute(self) -> dict[str, Tensor]:
         """Return the figures by name, and begin again."""
-        figures = cast("dict[str, Tensor]", self.boxes.compute() | self.faces.compute())
-        self.boxes.reset()
-        self.faces.reset()
+        drawn = {f"drawn_{name}": value for name, value in self.drawn_boxes.compute().items()}
+        figures = cast("dict[str, Tensor]", self.boxes.compute() | drawn | self.faces.compute())
+        for part in (self.boxes, self.drawn_boxes, self.faces):
+            part.reset()
         return figures
 
 

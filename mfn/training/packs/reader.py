@@ -46,6 +46,7 @@ class Pack:
         has_labels: (M,) bool, True if pose, identity and expression are labels; else only the box is.
         ignore_box: (Q, 4) x1 y1 x2 y2 px, regions that may be faces.
         ignore_image: (Q,) index of the picture of each region.
+        hand_drawn: Whether people drew the boxes. No face has labels then.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Pack:
     has_labels: NDArray[np.bool_]
     ignore_box: NDArray[np.float32]
     ignore_image: NDArray[np.int32]
+    hand_drawn: bool = False
 
     def select(self, pictures: NDArray[np.bool_]) -> Pack:
         """Keep the faces of some pictures.
@@ -66,7 +68,7 @@ class Pack:
         """
         faces, ignored = pictures[self.faces.image], pictures[self.ignore_image]
         kept = self.faces[faces], self.has_labels[faces], self.ignore_box[ignored], self.ignore_image[ignored]
-        return Pack(self.name, self.pictures, *kept)
+        return Pack(self.name, self.pictures, *kept, self.hand_drawn)
 
     def held_out(self) -> NDArray[np.bool_]:
         """Return (P,) True for the pictures that are for validation.
@@ -173,6 +175,7 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
         box_image = data["box_picture"].astype(np.int32)
         box_score = data["box_score"].astype(np.float32) if "box_score" in data else np.ones(len(box), np.float32)
         face_picture = data["face_picture"].astype(np.int32) if "face_picture" in data else np.zeros(0, np.int32)
+        hand_drawn = "box_score" not in data and not len(face_picture)
     if labels is not None and len(face_picture) and not (labels / f"{name}.npz").is_file():
         raise FileNotFoundError(f"{labels / name}.npz: expected labels of the pack {name}; make them with experiments.labels.fit")
     fitted, ok = _read_labels(labels / f"{name}.npz" if labels else None, face_picture)
@@ -184,7 +187,7 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
     ignored = ~matched & ~certain
     faces = Faces.concatenate([fitted, _boxes_only(box[certain], box_image[certain], fitted.identity.shape[1])])
     has_labels = np.concatenate([ok, np.zeros(int(certain.sum()), bool)])
-    return Pack(name, pictures, faces, has_labels, box[ignored], box_image[ignored])
+    return Pack(name, pictures, faces, has_labels, box[ignored], box_image[ignored], hand_drawn)
 
 
 def _read_labels(path: Path | None, face_picture: NDArray[np.int32]) -> tuple[Faces, NDArray[np.bool_]]:

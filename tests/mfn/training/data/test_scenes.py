@@ -1,5 +1,7 @@
 """Composed scenes: their faces lie where the targets say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,14 @@ def test_same_seed_same_scene():
     np.testing.assert_array_equal(a.faces.box, b.faces.box)
 
 
+@pytest.mark.parametrize("shares", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
+def test_a_scene_knows_whether_people_drew_all_its_boxes(shares):
+    near, far = spot_pack(), replace(spot_pack(), hand_drawn=True)
+    composer = SceneComposer([near, far], shares, [np.full((300, 300, 3), 20, np.uint8)], MODEL.identity_mirror, landmark_boxes, 128)
+    known = {composer.compose(np.random.default_rng(seed)).hand_drawn for seed in range(24)}
+    assert known == {(1.0, 0.0): {False}, (0.0, 1.0): {True}, (0.5, 0.5): {False, True}}[shares]
+
+
 def test_kinds_are_a_distribution():
     assert sum(kind.share for kind in SCENE_KINDS.values()) == pytest.approx(1)
 
@@ -45,8 +55,9 @@ def test_a_sheet_is_its_tiles_side_by_side():
     for number in range(4):
         face = random_faces(1, number).replace(box=box, center=np.array([[12.0, 15.0]]))
         picture = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-        tiles.append(Scene(picture, face, np.array([number % 2 == 0]), box + number))
+        tiles.append(Scene(picture, face, np.array([number % 2 == 0]), box + number, hand_drawn=number > 0))
     sheet = join_tiles(list(tiles), 2)
+    assert not sheet.hand_drawn and join_tiles([tile._replace(hand_drawn=True) for tile in tiles], 2).hand_drawn
     for number, tile in enumerate(tiles):
         x, y = 64 * (number % 2), 64 * (number // 2)
         np.testing.assert_array_equal(sheet.picture[y : y + 64, x : x + 64], tile.picture)

@@ -18,15 +18,16 @@ SIZES = np.array([[80, 60], [100, 100]])
 
 
 def library() -> FaceLibrary:
-    """Three pictures with one labeled face each, and one with two boxes and an ignore region."""
+    """Three pictures with one labeled face each, and one with two hand-drawn boxes and an ignore region."""
     labeled = random_faces(3).replace(image=np.arange(3))
     labeled = labeled.replace(box=MODEL.boxes(labeled))
     side = int(labeled.box[:, 2:].max()) + 20
     plain = random_faces(2, seed=1).replace(image=np.zeros(2), box=np.array([[5, 5, 25, 30], [40, 10, 60, 35]]))
     empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
+    ignored = np.array([[62, 2, 78, 20]]), np.zeros(1, np.int32)
     packs = [
         Pack("labeled", [np.zeros((side, side, 3), np.uint8)] * 3, labeled, np.ones(3, bool), *empty),
-        Pack("boxes", [np.zeros((50, 80, 3), np.uint8)], plain, np.zeros(2, bool), np.array([[62, 2, 78, 20]]), np.zeros(1, np.int32)),
+        Pack("boxes", [np.zeros((50, 80, 3), np.uint8)], plain, np.zeros(2, bool), *ignored, True),
     ]
     return FaceLibrary(packs, [3.0, 1.0])
 
@@ -74,6 +75,19 @@ def test_faces_of_a_plan_lie_in_their_scenes():
     assert ((box[:, 2:] - box[:, :2]).prod(1) >= MIN_FACE_PX**2).all()
     assert (image.diff() >= 0).all() and image.min() >= 0 and image.max() < 8
     assert len(plan.faces["ignore_box"]) == len(plan.faces["ignore_image"])
+
+
+def test_scenes_of_hand_drawn_boxes_are_known():
+    grids = (Grid(0.75, 1, 20, 60), Grid(0.25, 2, 12, 30))
+    seen = set()
+    for seed in range(6):
+        plan = scene_planner(grids=grids).plan(16, np.random.default_rng(seed))
+        labeled = set(plan.faces["image"][plan.faces["has_labels"]].tolist())
+        with_boxes = set(plan.faces["image"][~plan.faces["has_labels"]].tolist())
+        drawn = set(plan.faces["hand_drawn"].nonzero()[:, 0].tolist())
+        assert len(plan.faces["hand_drawn"]) == 16 and not drawn & labeled and drawn >= with_boxes - labeled - set(range(12, 16))
+        seen |= {len(drawn) > 0}
+    assert True in seen
 
 
 def test_landmarks_move_with_the_pixels():

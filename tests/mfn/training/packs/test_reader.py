@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 
 from mfn.training.packs.reader import HELD_OUT_EVERY, held_out, locate_pack, read_pack, read_pictures
-from mfn.training.packs.writer import write_pack
+from mfn.training.packs.writer import write_pack, write_pictures
 from retarget.io.images import encode_jpeg
 from tests.helpers.training import random_faces, spot_pack
 
@@ -35,6 +35,15 @@ def test_labels_that_are_missing_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"labels.mine\.npz: expected labels of the pack mine"):
         read_pack(tmp_path, tmp_path / "labels", "mine")
     assert not read_pack(tmp_path, None, "mine").has_labels.any()
+
+
+def test_a_pack_of_boxes_without_scores_is_hand_drawn(tmp_path):
+    pictures = [encode_jpeg(np.zeros((40, 40, 3), np.uint8))] * 3
+    write_pack(tmp_path, "heads", pictures, random_faces(3))
+    write_pictures(tmp_path / "drawn.tar", pictures)
+    np.savez(tmp_path / "drawn.npz", box=np.array([[2, 3, 20, 30]]), box_picture=np.array([1]))
+    drawn, heads = (read_pack(tmp_path, tmp_path / "labels", name) for name in ("drawn", "heads"))
+    assert drawn.hand_drawn and drawn.select(np.ones(3, bool)).hand_drawn and not heads.hand_drawn
 
 
 def test_a_selection_keeps_the_faces_of_its_pictures():
