@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class MultiFaceModule(LightningModule):
         schedule: Optimizer and learning rate.
         loss_weights: Name of a loss -> weight; replaces those of LOSS_WEIGHTS.
         weights: Weights to start from, safetensors such as experiments/weights/mfn.safetensors, or a checkpoint; None for random weights.
+        compile: Whether `mfn fit` compiles the forward pass in front of the refinement with `torch.compile`. It needs a C++ compiler.
 
     Raises:
         ValueError: An unknown name in `loss_weights`.
@@ -60,6 +61,7 @@ class MultiFaceModule(LightningModule):
         schedule: OneCycle = DEFAULT_SCHEDULE,
         loss_weights: dict[str, float] | None = None,
         weights: Path | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         unknown = set(loss_weights or {}) - set(LOSS_WEIGHTS)
@@ -72,6 +74,8 @@ class MultiFaceModule(LightningModule):
         self.loss_weights = {**LOSS_WEIGHTS, **(loss_weights or {})}
         self.face_loss = FaceLoss(default_head_model())
         self.figures = SceneFigures()
+        self.compiles = compile
+        self._forward_features: Callable[[Tensor], Features] | None = None  # compiled
         self.save_hyperparameters(ignore=["network"])
 
     def forward(self, picture: Tensor) -> Tensor:
@@ -147,7 +151,8 @@ class MultiFaceModule(LightningModule):
 
     def _features(self, batch: Batch) -> Features:
         """Compute what the losses read, as float32."""
-        features: Features = self.network.forward_features(batch.picture.float().to(memory_format=torch.channels_last))
+        forward = self._forward_features or self.network.forward_features
+        features: Features = forward(batch.picture.float().to(memory_format=torch.channels_last))
         levels = [level._replace(features=level.features.float()) for level in features.levels]
         return features._replace(fine=features.fine.float(), coarse=features.coarse.float(), levels=levels)
 
@@ -159,6 +164,11 @@ class MultiFaceModule(LightningModule):
         self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size, sync_dist=stage != "train")
         self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size, sync_dist=stage != "train")
         return total
+
+    def on_fit_start(self) -> None:
+        """Compile the network if `compile` says so. The names of its tensors stay."""
+        if self.compiles:  # not network.compile(), which compiles `forward`: training calls `forward_features`
+            self._forward_features = torch.compile(self.network.forward_features)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Compute the loss of a batch."""

@@ -33,9 +33,11 @@ class SingleFaceModule(LightningModule):
         landmark_regression: Weight of 3DDFA_V2's regularizer: a linear layer that predicts the 68 landmarks from the
             features. It is used in training only, and the network has to be a `CropRegressor`. 0 for none.
         weights: Weights to start from, safetensors or a checkpoint, of any network: tensors with the same name and shape are copied.
+        compile: Whether `mfn fit` compiles the forward pass with `torch.compile`. It needs a C++ compiler. Batches of features that were
+            computed before are not compiled: one small layer is left.
 
     Raises:
-        ValueError: `landmark_regression` with a network that is not a `CropRegressor`.
+        ValueError: `landmark_regression` with a network that is not a `CropRegressor`, or with `compile`.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class SingleFaceModule(LightningModule):
         schedule: OneCycle = DEFAULT_SCHEDULE,
         landmark_regression: float = 0.0,
         weights: Path | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if weights is not None:
@@ -52,10 +55,12 @@ class SingleFaceModule(LightningModule):
         self.network: nn.Module = network.to(memory_format=torch.channels_last)
         self.loss = loss
         self.schedule = schedule
-        self.landmark_regression = landmark_regression
+        self.landmark_regression, self.compiles = landmark_regression, compile
         self.figures = CropFigures()
         self.save_hyperparameters(ignore=["network", "loss"])
         if landmark_regression:
+            if compile:
+                raise ValueError("compile: expected false with landmark_regression, which calls the parts of the network one by one")
             if not isinstance(network, CropRegressor):
                 name = type(network).__name__
                 raise ValueError(f"landmark_regression: expected a network with `features` and `predict`, got {name}; set it to 0")
@@ -91,6 +96,11 @@ class SingleFaceModule(LightningModule):
         """Compute the mean distance of predicted landmarks (B, 136), in sides of the crop from its center, to the target's 68."""
         difference = landmarks.unflatten(1, (IBUG_POINTS, 2)) + 0.5 - self.landmark_targets.points(target)[:, :IBUG_POINTS]
         return difference.norm(dim=2).mean()
+
+    def on_fit_start(self) -> None:
+        """Compile the network if `compile` says so. The names of its tensors stay."""
+        if self.compiles:
+            self.network.compile()
 
     def training_step(self, batch: CropBatch, _: int) -> Tensor:
         """Compute the loss of a batch."""
