@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torchvision.ops import generalized_box_iou_loss
 
 from mfn.models.mfn import MFN, Features
 from mfn.models.refiner import build_pyramid
@@ -20,8 +19,8 @@ from mfn.structures.head_model import default_head_model
 from mfn.training.checkpoints import read_state
 from mfn.training.data.batch import Batch
 from mfn.training.losses.face_loss import FaceLoss
-from mfn.training.losses.target_assignment import Assignment, assign_targets
-from mfn.training.losses.terms import paired_box_iou, quality_focal_loss
+from mfn.training.losses.target_assignment import Assignment, assign_targets, cells_of_any
+from mfn.training.losses.terms import generalized_iou_loss, paired_box_iou, quality_focal_loss
 from mfn.training.metrics.scenes import SceneFigures
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
 
@@ -96,7 +95,7 @@ class MultiFaceModule(LightningModule):
         """
         cells = features.cells
         height, width = batch.picture.shape[2:]
-        centers, strides = (torch.from_numpy(x).to(cells.device) for x in grid(height, width))
+        centers, strides = (torch.from_numpy(x).to(cells.device, non_blocking=True) for x in grid(height, width))
         pairs = assign_targets(batch.box, batch.image, centers, strides, len(cells))
         raw = cells[pairs.picture, pairs.cell]  # (P, D)
         center, stride = centers[pairs.cell], strides[pairs.cell]
@@ -106,13 +105,14 @@ class MultiFaceModule(LightningModule):
         count = max(len(raw), 1)
         terms = {
             "score": self._score_loss(cells, pairs, paired_box_iou(pred["box"], target_box), ignored) / count,
-            "box": generalized_box_iou_loss(pred["box"], target_box, reduction="none").sum() / count,
+            "box": generalized_iou_loss(pred["box"], target_box).sum() / count,
         }
-        steps = [self._parameter_losses(pred, batch, pairs.face)]
+        labeled = batch.has_labels[pairs.face].nonzero()[:, 0]
+        steps = [self._parameter_losses(pred, batch, pairs.face, labeled)]
         if self.network.refiner is not None:
             for refined in self._refine(features, pairs, raw[:, PARAMETERS]):
                 pred = read_parameters(refined, center, stride, torch)
-                steps.append(self._parameter_losses(pred, batch, pairs.face))
+                steps.append(self._parameter_losses(pred, batch, pairs.face, labeled))
                 terms |= {f"{name}{len(steps)}": value.detach() for name, value in steps[-1].items()}
         return terms | {name: torch.stack([step[name] for step in steps]).mean() for name in steps[0]}
 
@@ -136,9 +136,15 @@ class MultiFaceModule(LightningModule):
             steps.append(steps[-1] + torch.zeros_like(steps[-1]).index_copy(0, refined, correction))
         return steps[1:]
 
-    def _parameter_losses(self, pred: Mapping[str, Tensor], batch: Batch, face: Tensor) -> dict[str, Tensor]:
-        """Compute the losses of pose, identity and expression over the pairs whose face has these labels."""
-        labeled = batch.has_labels[face]
+    def _parameter_losses(self, pred: Mapping[str, Tensor], batch: Batch, face: Tensor, labeled: Tensor) -> dict[str, Tensor]:
+        """Compute the losses of pose, identity and expression over the pairs whose face has these labels.
+
+        Args:
+            pred: What the cells of the P pairs predict.
+            batch: Pictures and targets.
+            face: (P,) long, the face of each pair.
+            labeled: (L,) long, the pairs whose face has labels. Indices instead of a mask: a GPU need not be waited for again.
+        """
         face = face[labeled]
         pred = {name: value[labeled] for name, value in pred.items()}
         target = {name: getattr(batch, name)[face] for name in PARAMETER_FIELDS}
@@ -220,8 +226,5 @@ def cells_inside(box: Tensor, picture: Tensor, centers: Tensor, pictures: int) -
     Returns:
         (B, A) bool.
     """
-    found = torch.zeros(pictures, len(centers), dtype=torch.bool, device=centers.device)
     inside = ((centers[None] >= box[:, None, :2]) & (centers[None] <= box[:, None, 2:])).all(-1)  # (Q, A)
-    row, cell = inside.nonzero(as_tuple=True)
-    found[picture[row], cell] = True
-    return found
+    return cells_of_any(inside, picture, pictures)

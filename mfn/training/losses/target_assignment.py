@@ -1,5 +1,8 @@
 """The assignment of target faces to the network's cells. It returns indices, never losses.
 
+A GPU works on while the CPU goes ahead; only where the size of a tensor depends on values does the CPU have to wait for it. Here this is so
+once, for the number of pairs.
+
 Letters: B pictures, M target faces of the whole batch, A cells of a picture, P pairs of a face and a cell.
 """
 
@@ -24,7 +27,7 @@ class Assignment(NamedTuple):
     """Pairs of a face and a cell.
 
     Attributes:
-        picture: (P,) long, the picture of each pair.
+        picture: (P,) long, the picture of each pair, sorted.
         cell: (P,) long, the index of the cell in its picture.
         face: (P,) long, the index of the face in the batch.
         ignored: (B, A) bool, cells that are neither face nor background.
@@ -48,10 +51,9 @@ def assign_targets(box: Tensor, image: Tensor, centers: Tensor, strides: Tensor,
         pictures: B.
     """
     cells = len(centers)
-    ignored = torch.zeros(pictures, cells, dtype=torch.bool, device=box.device)
     if len(box) == 0:
         empty = torch.zeros(0, dtype=torch.long, device=box.device)
-        return Assignment(empty, empty, empty, ignored)
+        return Assignment(empty, empty, empty, torch.zeros(pictures, cells, dtype=torch.bool, device=box.device))
     middle = (box[:, :2] + box[:, 2:]) / 2
     size = ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])).clamp(min=1).sqrt()  # (M,)
     span = size[:, None] / strides[None]  # (M, A) size in cells
@@ -62,18 +64,30 @@ def assign_targets(box: Tensor, image: Tensor, centers: Tensor, strides: Tensor,
     offset = ((centers[None] - middle[:, None]).abs() / strides[None, :, None]).amax(-1)  # (M, A) distance in cells
     radius = (RADIUS_SHARE * span).clamp(MIN_RADIUS_CELLS, MAX_RADIUS_CELLS)
     claimed = (span >= smallest) & (span < largest) & (offset <= radius + 1e-4)
-    face, cell = claimed.nonzero(as_tuple=True)
-    order = size[face].argsort(descending=True, stable=True)
-    face, cell = face[order], cell[order]
-    owner = torch.full((pictures * cells,), -1, dtype=torch.long, device=box.device)
-    flat_cell = image[face] * cells + cell
-    owner[flat_cell] = face  # later, smaller faces overwrite earlier ones
-    kept = owner[flat_cell] == face
-    face, cell = face[kept], cell[kept]
+    order = size.argsort(descending=True, stable=True)
+    place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=box.device))  # (M,) of each face in this order
+    claim = torch.where(claimed, place[:, None], -1)  # (M, A)
+    smallest_claim = torch.full((pictures, cells), -1, device=box.device)
+    smallest_claim.scatter_reduce_(0, image[:, None].expand_as(claim), claim, "amax")
     # Cells of a neighboring stride, or just outside the radius, may predict the face or not.
     near = offset <= (radius * IGNORE_RADIUS).clamp(max=0.4 * span.clamp(min=2))
     ambiguous = near & (span > smallest * IGNORE_SIZES[0]) & (span < largest * IGNORE_SIZES[1])
-    m, a = (ambiguous & ~claimed).nonzero(as_tuple=True)
-    ignored[image[m], a] = True
-    ignored[image[face], cell] = False
-    return Assignment(image[face], cell, face, ignored)
+    assigned = smallest_claim >= 0
+    ignored = cells_of_any(ambiguous & ~claimed, image, pictures) & ~assigned
+    picture, cell = assigned.nonzero(as_tuple=True)
+    return Assignment(picture, cell, order[smallest_claim[picture, cell]], ignored)
+
+
+def cells_of_any(chosen: Tensor, image: Tensor, pictures: int) -> Tensor:
+    """Collect the cells that several faces or regions choose.
+
+    Args:
+        chosen: (M, A) bool, the cells of each.
+        image: (M,) long, the picture of each.
+        pictures: B.
+
+    Returns:
+        (B, A) bool.
+    """
+    counts = torch.zeros(pictures, chosen.shape[1], dtype=torch.int32, device=chosen.device)
+    return counts.index_add_(0, image, chosen.int()) > 0

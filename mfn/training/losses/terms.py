@@ -1,7 +1,4 @@
-"""Losses as functions of tensors. P pairs of a predicted and a target face, L landmarks.
-
-The generalized IoU loss of boxes is `torchvision.ops.generalized_box_iou_loss`.
-"""
+"""Losses as functions of tensors. P pairs of a predicted and a target face, L landmarks."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from retarget.arkit import EXPRESSION_NAMES
 
 MIN_SPREAD = 0.02  # a shape whose standard deviation in the batch is smaller has no reliable gain
 RIDGE = 1e-4  # added to the variance
+GIOU_EPSILON = 1e-7  # added to areas that are divided by
 LEFT = [i for i, name in enumerate(EXPRESSION_NAMES) if name.endswith("Left") and len(name) > len("mouthLeft")]
 RIGHT = [EXPRESSION_NAMES.index(EXPRESSION_NAMES[i].removesuffix("Left") + "Right") for i in LEFT]
 
@@ -31,11 +29,39 @@ def paired_box_iou(pred: Tensor, target: Tensor) -> Tensor:
 
     `torchvision.ops.box_iou` computes all P x P pairs, and P is in the thousands.
     """
-    low = torch.maximum(pred[:, :2], target[:, :2])
-    high = torch.minimum(pred[:, 2:], target[:, 2:])
-    intersection = (high - low).clamp(min=0).prod(1)
-    areas = (pred[:, 2:] - pred[:, :2]).prod(1) + (target[:, 2:] - target[:, :2]).prod(1)
-    return intersection / (areas - intersection).clamp(min=1e-6)
+    intersection, union = _intersection_and_union(pred, target)
+    return intersection / union.clamp(min=1e-6)
+
+
+def generalized_iou_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Compute the generalized IoU loss of each predicted box and its own target box.
+
+    Args:
+        pred: (P, 4) x1 y1 x2 y2.
+        target: (P, 4) x1 y1 x2 y2.
+
+    Returns:
+        (P,) in [0, 2].
+
+    Source: Rezatofighi et al., CVPR 2019. The values are those of `torchvision.ops.generalized_box_iou_loss`, whose masks make the CPU wait
+    for a GPU.
+    """
+    intersection, union = _intersection_and_union(pred, target)
+    hull = _areas(torch.cat([torch.minimum(pred[:, :2], target[:, :2]), torch.maximum(pred[:, 2:], target[:, 2:])], 1))
+    return 1 - intersection / (union + GIOU_EPSILON) + (hull - union) / (hull + GIOU_EPSILON)
+
+
+def _intersection_and_union(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the areas (P,) of the intersections and the unions of pairs of boxes (P, 4)."""
+    both = torch.cat([torch.maximum(pred[:, :2], target[:, :2]), torch.minimum(pred[:, 2:], target[:, 2:])], 1)
+    intersection = _areas(both)
+    return intersection, _areas(pred) + _areas(target) - intersection
+
+
+def _areas(box: Tensor) -> Tensor:
+    """Return the areas (P,) of boxes (P, 4); 0 of a box whose corners are in the wrong order."""
+    width, height = (box[:, 2:] - box[:, :2]).clamp(min=0).unbind(1)
+    return width * height  # the gradient of `prod` waits for a GPU
 
 
 def quality_focal_loss(logit: Tensor, quality: Tensor, weight: Tensor, gamma: float = 2.0) -> Tensor:

@@ -5,6 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+
 from mfn.models.mfn import Features  # noqa: E402
 from mfn.structures.cells import (  # noqa: E402
     CELL_SIZE,
@@ -16,6 +18,7 @@ from mfn.structures.faces import Faces  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from mfn.training.data.batch import collate  # noqa: E402
 from mfn.training.data.scenes import Scene  # noqa: E402
+from mfn.training.losses.target_assignment import Assignment, assign_targets  # noqa: E402
 from mfn.training.multi_face import LOSS_WEIGHTS, MultiFaceModule  # noqa: E402
 from tests.helpers.training import tiny_mfn, two_face_scene  # noqa: E402
 
@@ -75,6 +78,58 @@ def test_faces_of_which_only_the_box_is_known_teach_only_the_box():
     system = MultiFaceModule(tiny_mfn()).eval()  # one scene's deepest map is one cell: too little for batch statistics
     terms = system.losses(system.network.forward_features(batch.picture.float()), batch)
     assert terms["box"] > 0 and terms["landmarks"] == 0 and terms["expression"] == 0
+
+
+def some_scenes():
+    """Two scenes with two faces each, of which one has no labels, one covers another, and a region is unsure."""
+    one, two = two_face_scene(0), two_face_scene(1)
+    crowded = two.faces.box.copy()
+    crowded[1] = crowded[0] + [4, 4, -4, -4]
+    two = two._replace(faces=two.faces.replace(box=crowded), ignore_box=np.array([[60, 60, 128, 128]], np.float32))
+    return collate([one._replace(has_labels=np.array([True, False])), two])
+
+
+def paired_one_by_one(box, image, centers, strides, pictures):
+    """The pairs in another order: by face, the smaller ones last; the cells that are ignored, one by one."""
+    found = assign_targets(box, image, centers, strides, pictures)
+    size = (box[:, 2:] - box[:, :2]).prod(1)
+    order = sorted(range(len(found.face)), key=lambda row: (-float(size[found.face[row]]), int(found.face[row]), int(found.cell[row])))
+    return Assignment(*(part[order] for part in found[:3]), found.ignored)
+
+
+def test_the_order_of_the_pairs_changes_no_loss(monkeypatch):
+    system, batch = MultiFaceModule(tiny_mfn(refinement_channels=8)).eval(), some_scenes()
+    features = system.network.forward_features(batch.picture.float())
+    terms = system.losses(features, batch)
+    monkeypatch.setattr("mfn.training.multi_face.assign_targets", paired_one_by_one)
+    again = system.losses(features, batch)
+    assert set(terms) == set(again) and terms["landmarks"] > 0
+    for name, value in terms.items():
+        torch.testing.assert_close(value, again[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+class Waits(TorchDispatchMode):
+    """Count the operators for whose result a CPU waits for the GPU: the size or the value of it depends on values."""
+
+    def __init__(self):
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        masked = name in ("index", "index_put", "index_put_") and any(i is not None and i.dtype == torch.bool for i in args[1])
+        if masked or name in ("nonzero", "masked_select", "_local_scalar_dense"):
+            self.names.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_losses_wait_three_times_for_a_gpu():
+    system, batch = MultiFaceModule(tiny_mfn(refinement_channels=8)), some_scenes()
+    features = system.network.forward_features(batch.picture.float())
+    with Waits() as waits:
+        terms = system.losses(features, batch)
+    torch.stack(list(terms.values())).sum().backward()
+    assert waits.names == ["nonzero"] * 3
 
 
 def test_unsure_regions_ask_nothing():

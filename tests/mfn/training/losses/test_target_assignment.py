@@ -3,7 +3,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mfn.structures.cells import grid  # noqa: E402
-from mfn.training.losses.target_assignment import FACE_CELLS, MAX_RADIUS_CELLS, assign_targets  # noqa: E402
+from mfn.training.losses.target_assignment import (  # noqa: E402
+    FACE_CELLS,
+    IGNORE_RADIUS,
+    IGNORE_SIZES,
+    MAX_RADIUS_CELLS,
+    assign_targets,
+    cells_of_any,
+)
 
 
 def cells(height=256, width=256):
@@ -30,15 +37,48 @@ def slow(box, image, centers, strides):
     return owner
 
 
-def test_same_as_slow():
+def slow_ignored(box, image, centers, strides):
+    """The cells that are neither face nor background, one face and one cell at a time: {(picture, cell)}."""
+    found = set()
+    for f, b in enumerate(box):
+        size = float(((b[2] - b[0]) * (b[3] - b[1])) ** 0.5)
+        for a in range(len(centers)):
+            s = float(strides[a])
+            span, (low, high) = size / s, FACE_CELLS[int(s)]
+            offset = max(abs(float(centers[a][0]) - float(b[0] + b[2]) / 2), abs(float(centers[a][1]) - float(b[1] + b[3]) / 2)) / s
+            reach = min(min(max(0.35 * span, 0.5), MAX_RADIUS_CELLS) * IGNORE_RADIUS, 0.4 * max(span, 2))
+            if offset <= reach and low * IGNORE_SIZES[0] < span < high * IGNORE_SIZES[1]:
+                found.add((int(image[f]), a))
+    return found - set(slow(box, image, centers, strides))
+
+
+def crowd(count=25):
+    """Faces of three pictures, some over others, two of the same size at the same place."""
     rng = torch.Generator().manual_seed(0)
-    corner = torch.rand(25, 2, generator=rng) * 180
-    box = torch.cat([corner, corner + 8 + torch.rand(25, 2, generator=rng) ** 3 * 170], 1)
-    image = torch.randint(0, 3, (25,), generator=rng)
+    corner = torch.rand(count, 2, generator=rng) * 180
+    box = torch.cat([corner, corner + 8 + torch.rand(count, 2, generator=rng) ** 3 * 170], 1)
+    image = torch.randint(0, 3, (count,), generator=rng)
+    box[-1], image[-1] = box[0], image[0]
+    return box, image
+
+
+def test_same_as_slow():
+    box, image = crowd()
     centers, strides = cells()
     found = assign_targets(box, image, centers, strides, 3)
     ours = {(int(p), int(c)): int(f) for p, c, f in zip(found.picture, found.cell, found.face, strict=True)}
-    assert ours == slow(box, image, centers, strides)
+    expected = slow(box, image, centers, strides)
+    of_twins = {cell for cell, face in expected.items() if face == 0}
+    assert of_twins and ours == {cell: len(box) - 1 if cell in of_twins else face for cell, face in expected.items()}
+    assert {tuple(pair) for pair in found.ignored.nonzero().tolist()} == slow_ignored(box, image, centers, strides)
+    assert found.picture.tolist() == sorted(found.picture.tolist())
+
+
+def test_cells_are_collected_by_picture():
+    chosen, image = torch.rand(7, 9, generator=torch.Generator().manual_seed(1)) < 0.3, torch.tensor([2, 0, 2, 2, 0, 2, 2])
+    found = cells_of_any(chosen, image, 3)
+    assert all(torch.equal(found[picture], chosen[image == picture].any(0)) for picture in range(3))
+    assert not cells_of_any(chosen[:0], image[:0], 3).any()
 
 
 def test_every_face_has_a_cell_at_every_size():
