@@ -190,6 +190,9 @@ def parameter_layer(features: int) -> nn.Linear:
 class Regressor(nn.Module):
     """Predict the parameters with one linear layer on the deepest map: the architecture of 3DDFA_V2 and MobileFace.
 
+    It predicts 124 numbers: 9 of the pose, 64 of the identity and 51 of the expression. The published 3DDFA_V2 predicts 62 of another head
+    model: 12, 40 and 10. The same holds for `BranchRegressor`, which stands for it on SFN's features.
+
     It implements `mfn.models.crop_regressor.CropRegressor`.
 
     Args:

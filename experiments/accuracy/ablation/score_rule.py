@@ -2,7 +2,7 @@
 
     python -m experiments.accuracy.ablation.score_rule --data ../shared/data --network large
 
-The photos are held out from training: every 25th photo of crowds with hand-drawn boxes, at its own size and smaller, and every fifth
+The photos are held out from training: every 50th photo of crowds with hand-drawn boxes, at its own size and smaller, and every fifth
 photo without faces. For each weight of the reader's logit and each share of its box, the script reports the average precision at
 an IoU of 0.4; and for the rule in use, recall and precision for several limits of the sum of the logits, with the number of
 photos without faces in which a face is found. The script writes experiments/results/ablation/score_rule.json.

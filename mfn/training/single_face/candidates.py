@@ -188,7 +188,7 @@ class CandidateData(LightningDataModule):
         workers: Processes that cut crops.
         seed: Of the random choices.
 
-    Every 25th photo of the file is for validation (`mfn.training.packs.reader.held_out`, counted among the photos with candidates).
+    Every 50th photo of the file is for validation (`mfn.training.packs.reader.held_out`, counted among the photos with candidates).
     """
 
     def __init__(self, candidates: Path, scenes: Path, backgrounds: Path, batch_size: int = 192, workers: int = 1, seed: int = 0) -> None:

@@ -28,7 +28,7 @@ class MetaJointModule(LightningModule):
     Two copies of the network train for `look_ahead` batches, one with fWPDC, the other with VDC. On the next batch, the
     meta-test, the copy with the smaller VDC wins, and both continue from it. A step costs as much as two.
 
-    Source: Guo et al., ECCV 2020, Algorithm 1.
+    Source: Guo et al., ECCV 2020, Algorithm 1. What is predicted is not as published: see `mfn.models.sfn.Regressor`.
 
     Args:
         network: Takes crops (B, 3, S, S); returns parameters.
