@@ -5,11 +5,12 @@
     python -m experiments.reproduce --free --data data --landmarker face_landmarker.task
     python -m experiments.reproduce --quick
 
-A stage that was finished is skipped, unless its commands changed; --from STAGE does it and all later ones again. A training that was
-stopped goes on from its last checkpoint. Output of the commands is kept in OUT/logs. --quick needs no data: it renders heads that stand
-for photos, and does every stage with a few pictures and steps, in about 15 minutes on two cores. It shows that the recipe runs; its
-networks are of no use. The crowds stage needs the packs `fairface` and `scenes`, which --quick leaves out. --free makes the networks
-`free` instead, from the photos of data/faces/fairface.tar and from what our own code draws.
+A stage that was finished is skipped, unless its commands, their configurations or the networks that they read changed; --from STAGE does
+it and all later ones again, from their beginning. A training that was stopped goes on from its last checkpoint if nothing of that changed.
+Output of the commands is kept in OUT/logs. --quick needs no data: it renders heads that stand for photos, and does every stage with a few
+pictures and steps, in about 15 minutes on two cores. It shows that the recipe runs; its networks are of no use. The crowds stage needs
+the packs `fairface` and `scenes`, which --quick leaves out. --free makes the networks `free` instead, from the photos of
+data/faces/fairface.tar and from what our own code draws.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 from experiments.common import make_parser
 from experiments.reproduce.free import free_stages
 from experiments.reproduce.research import research_stages
-from experiments.reproduce.stages import checkpoint, is_done, run_all
+from experiments.reproduce.stages import forget, is_done, run_all
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> Any:
@@ -55,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{'done' if is_done(stage, options.out) else '    '}  {stage.name:13} {stage.makes}")
         return
     if options.first:
-        for name in names[names.index(options.first) :]:
-            (options.out / "stages" / f"{name}.json").unlink(missing_ok=True)
-            checkpoint(name, options).unlink(missing_ok=True)  # else a training would go on from it
+        for stage in stages[names.index(options.first) :]:
+            forget(stage, options.out)
     run_all(stages, options.out)
 
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
+import yaml
+
+from experiments.common import sha256
 from retarget.io.files import atomic_write
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PYTHON = (sys.executable, "-m")
 SHOWN_LINES = 12  # of the output of a command that failed
+INPUTS = (".yaml", ".ckpt", ".safetensors", ".onnx")  # configurations and networks: what a command reads, apart from data
 
 Command = tuple[str, ...]
+Record = dict[str, Any]
+"""A command, and the digests of the configurations and networks that it reads, by file."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +67,64 @@ def trained(name: str, options: argparse.Namespace) -> tuple[object, ...]:
     return "--config", options.out / name / "run" / "config.yaml", "--checkpoint", checkpoint(name, options)
 
 
+def record_of(command: Command) -> Record:
+    """Return what a command does: the command, and the digests of the files of `INPUTS` that it names."""
+    return {"command": list(command), "files": {str(path): sha256(path) for path in _inputs(command)}}
+
+
+def _inputs(command: Command) -> Iterator[Path]:
+    """Yield the files of `INPUTS` that a command reads, and those that a configuration names, such as ../parts/trainer.yaml."""
+    for before, part in zip(("", *command), command, strict=False):
+        path = Path(part.partition("=")[2] or part)
+        if before != "--out" and path.suffix in INPUTS and path.is_file():
+            yield path
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.suffix == ".yaml" else None
+            named = [path.parent / value for value in (values or {}).values() if isinstance(value, str) and value.endswith(".yaml")]
+            yield from (other for other in named if other.is_file())
+
+
+def is_same(known: Record | list[str], command: Command) -> bool:
+    """Return whether a command is that of a record, and reads the same files. Files that were deleted since then do not count."""
+    if isinstance(known, list):  # of an older version, which kept no digests
+        return known == list(command)
+    return bool(known["command"] == list(command) and record_of(command)["files"].items() <= known["files"].items())
+
+
 def is_done(stage: Stage, out: Path) -> bool:
-    """Return whether a stage was finished with the same commands."""
-    path = out / "stages" / f"{stage.name}.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == [list(command) for command in stage.commands]
+    """Return whether a stage was finished with the same commands, configurations and networks."""
+    known = _read(_done_file(stage, out), [])
+    return len(known) == len(stage.commands) and all(map(is_same, known, stage.commands))
 
 
-def continued(command: Command) -> Command:
-    """Let a training go on from its last checkpoint, if it has one."""
+def forget(stage: Stage, out: Path) -> None:
+    """Let a stage be done again from its beginning."""
+    _done_file(stage, out).unlink(missing_ok=True)
+    for command in stage.commands:
+        if folder := training_folder(command):
+            _running_file(folder).unlink(missing_ok=True)
+
+
+def training_folder(command: Command) -> Path | None:
+    """Return the folder of the run of a training; None for other commands."""
     values = dict(part.removeprefix("--trainer.logger.").split("=", 1) for part in command if part.startswith("--trainer.logger."))
-    last = Path(values.get("save_dir", ""), values.get("name", ""), "run", "checkpoints", "last.ckpt")
-    return (*command, f"--ckpt_path={last}") if values and last.is_file() else command
+    return Path(values["save_dir"], values["name"], values["version"]) if "save_dir" in values else None
+
+
+def started(command: Command) -> Command:
+    """Return how to start a command: a training that was stopped goes on from its last checkpoint.
+
+    A training that was finished, or whose command, configuration or first weights are others now, begins anew: its old checkpoints are
+    deleted.
+    """
+    folder = training_folder(command)
+    if folder is None:
+        return command
+    last, known = folder / "checkpoints" / "last.ckpt", _read(_running_file(folder), None)
+    if known and is_same(known, command):
+        return (*command, f"--ckpt_path={last}") if last.is_file() else command
+    shutil.rmtree(last.parent, ignore_errors=True)
+    _write(_running_file(folder), record_of(command))
+    return command
 
 
 def run_stage(stage: Stage, out: Path) -> None:
@@ -78,19 +133,47 @@ def run_stage(stage: Stage, out: Path) -> None:
     Raises:
         SystemExit: A command failed. The message has the end of its output.
     """
-    log = out / "logs" / f"{stage.name}.log"
+    log, records = out / "logs" / f"{stage.name}.log", []
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        for command in map(continued, stage.commands):
-            output.write(f"$ {' '.join(command)}\n".encode())
-            output.flush()
-            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
-            if done.returncode:
+        for command in stage.commands:
+            records.append(record_of(command))
+            if _run(started(command), output):
                 lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN_LINES:]
                 raise SystemExit("\n".join([*lines, f"{stage.name} failed; all of its output is in {log}. Start again to go on here."]))
-    folder = out / "stages"
-    folder.mkdir(exist_ok=True)
-    atomic_write(folder / f"{stage.name}.json", json.dumps(stage.commands).encode())
+            if folder := training_folder(command):
+                _running_file(folder).unlink(missing_ok=True)
+    _write(_done_file(stage, out), records)
+
+
+def _run(command: Command, output: IO[bytes]) -> int:
+    """Run a command and return its exit code. After Ctrl-C, which reaches it too, it has the time to write its checkpoint."""
+    output.write(f"$ {' '.join(command)}\n".encode())
+    output.flush()
+    with subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+
+
+def _done_file(stage: Stage, out: Path) -> Path:
+    return out / "stages" / f"{stage.name}.json"
+
+
+def _running_file(folder: Path) -> Path:
+    """Return the file with the record of a training that has begun and is not finished."""
+    return folder.with_name("running.json")
+
+
+def _read(path: Path, missing: Any) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else missing
+
+
+def _write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, json.dumps(value, indent=1).encode())
 
 
 def left_minutes(rest: Sequence[Stage], spent: Mapping[str, float], stages: Sequence[Stage]) -> float:

@@ -1,6 +1,7 @@
 """The whole recipe as stages: their order, going on, the time that is left; and, slowly, all of it."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ pytest.importorskip("lightning")
 from experiments.reproduce.__main__ import main, parse_arguments  # noqa: E402
 from experiments.reproduce.free import free_stages  # noqa: E402
 from experiments.reproduce.research import research_stages, sources_of  # noqa: E402
-from experiments.reproduce.stages import Stage, continued, is_done, left_minutes, run_all  # noqa: E402
+from experiments.reproduce.stages import Stage, forget, is_done, left_minutes, record_of, run_all  # noqa: E402
 
 
 def echo(name: str, text: str, minutes: float = 1) -> Stage:
@@ -43,13 +44,81 @@ def test_the_time_that_is_left_follows_this_machine():
     assert left_minutes(stages[1:], {"a": 5.0}, stages) == 25
 
 
-def test_a_training_goes_on_from_its_checkpoint(tmp_path):
-    command = ("mfn", "fit", f"--trainer.logger.save_dir={tmp_path}", "--trainer.logger.name=scenes", "--trainer.logger.version=run")
-    assert continued(command) == command
-    last = tmp_path / "scenes" / "run" / "checkpoints" / "last.ckpt"
-    last.parent.mkdir(parents=True)
-    last.write_bytes(b"")
-    assert continued(command)[-1] == f"--ckpt_path={last}" and continued(("mfn", "export")) == ("mfn", "export")
+TRAINING = """
+import sys
+from pathlib import Path
+last = Path("reader_net/run/checkpoints/last.ckpt")
+last.parent.mkdir(parents=True, exist_ok=True)
+old = ", ".join(path.name for path in last.parent.iterdir())
+with open("calls", "a") as file:
+    file.write("went on\\n" if f"--ckpt_path={last}" in sys.argv else f"began with {old}\\n")
+last.write_bytes(b"state")
+sys.exit(Path("stop").exists())
+"""
+
+
+def training(*more: str) -> Stage:
+    """A stage named `reader` whose training is named `reader_net`. It ends before its time where a file `stop` lies."""
+    folder = ("--trainer.logger.save_dir=.", "--trainer.logger.name=reader_net", "--trainer.logger.version=run")
+    return Stage("reader", "a network", ((sys.executable, "-c", TRAINING, *folder, *more),), 1)
+
+
+def run(stage: Stage, folder: Path, stop: bool = False) -> str:
+    """Run a stage and return what its training did, if it ran."""
+    calls = folder / "calls"
+    calls.unlink(missing_ok=True)
+    if stop:
+        (folder / "stop").touch()
+        with pytest.raises(SystemExit):
+            run_all([stage], Path())
+        (folder / "stop").unlink()
+    else:
+        run_all([stage], Path())
+    return calls.read_text().strip() if calls.exists() else "nothing"
+
+
+def test_a_stopped_training_goes_on_and_a_finished_one_begins_anew(tmp_path):
+    assert run(training(), tmp_path, stop=True) == "began with"
+    assert run(training(), tmp_path, stop=True) == "went on" and not is_done(training(), Path())
+    assert run(training(), tmp_path) == "went on" and run(training(), tmp_path) == "nothing"
+    forget(training(), Path())
+    assert run(training(), tmp_path) == "began with", "the old checkpoint is gone"
+
+
+def test_from_does_a_stage_again_whose_training_has_another_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.reproduce.__main__.free_stages", lambda options: [echo("a", "1"), training()])
+    for _ in range(2):
+        (tmp_path / "calls").unlink(missing_ok=True)
+        main(["--free", "--out", ".", "--from", "reader"])
+        assert (tmp_path / "calls").read_text() == "began with \n" and (tmp_path / "a").read_text() == "1"
+    run(training("--model.steps=3"), tmp_path, stop=True)
+    (tmp_path / "calls").unlink()
+    main(["--free", "--out", ".", "--from", "reader"])
+    assert (tmp_path / "calls").read_text() == "began with \n", "also one that was stopped"
+
+
+def test_a_training_begins_anew_when_its_command_or_a_configuration_changes(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "net.yaml").write_text("trainer: parts/trainer.yaml\nmodel: {steps: 3}\n")
+    (tmp_path / "parts" / "trainer.yaml").write_text("precision: 32-true\n")
+    (tmp_path / "first.ckpt").write_bytes(b"1")
+    stage = training("--config", "net.yaml", "--model.weights=first.ckpt")
+    changes = {"net.yaml": "trainer: parts/trainer.yaml\nmodel: {steps: 4}\n", "parts/trainer.yaml": "precision: 16\n", "first.ckpt": "2"}
+    for name, text in changes.items():
+        assert run(stage, tmp_path, stop=True) == "began with" and run(stage, tmp_path, stop=True) == "went on"
+        (tmp_path / name).write_text(text)
+        assert run(stage, tmp_path) == "began with" and run(stage, tmp_path) == "nothing"
+        (tmp_path / name).write_text(f"{text}\n")
+        assert not is_done(stage, Path())
+    assert run(training("--config", "net.yaml", "--more"), tmp_path) == "began with"
+    (tmp_path / "net.yaml").unlink()
+    assert is_done(training("--config", "net.yaml", "--more"), Path()), "a file that was deleted later does not count"
+
+
+def test_what_a_command_writes_is_no_input(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"")
+    assert list(record_of(("x", "a.onnx", "--out", "a.onnx"))["files"]) == ["a.onnx"]
+    assert not record_of(("x", "--out", "a.onnx"))["files"]
 
 
 def test_stages_use_the_folders_that_are_given(capsys):
