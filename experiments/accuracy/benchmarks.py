@@ -2,15 +2,18 @@
 
     python -m experiments.accuracy.benchmarks --eval ../shared/eval
     python -m experiments.accuracy.benchmarks --eval ../shared/eval --weights new.onnx --out runs/accuracy.json
+    python -m experiments.accuracy.benchmarks --weights new.onnx --reader reader.onnx --eye-reader eyes.onnx --out runs/accuracy.json
 
-The network finds the faces itself; a face it misses is counted as missed. A picture is missed when no predicted box has
-an IoU of 0.25 or more with the box of the true points. `nme` and `aligned_nme` come from the evaluation's own score.py.
-The script prints a Markdown table with two other methods and writes experiments/results/accuracy/accuracy.json.
+A file gets the readers that ship, or those that are named. The network finds the faces itself; a face it misses is counted as
+missed. A picture is missed when no predicted box has an IoU of 0.25 or more with the box of the true points. `nme` and
+`aligned_nme` come from the evaluation's own score.py. The script prints a Markdown table with two other methods and writes
+experiments/results/accuracy/accuracy.json.
 With --check it compares with that file instead.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,6 +40,7 @@ from experiments.common import (
     markdown_table,
     picture_grid,
     save_report,
+    sha256,
 )
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
@@ -163,17 +167,33 @@ def draw_worst(path: Path, results: dict[str, SetResult], model: HeadModel, coun
     write_image(path, picture_grid([np.asarray(tile, np.uint8) for tile in tiles], 6))
 
 
+def load_predictor(options: argparse.Namespace) -> tuple[Predictor, Figures]:
+    """Load the network that is measured, and the readers that are named beside it.
+
+    Returns:
+        The predictor, and for the report the digests of the readers if one was named.
+    """
+    readers = {"reader": options.reader or True, "eye_reader": options.eye_reader or True}
+    predictor = Predictor.load(options.weights, min_face_px=options.min_face, score=options.score, **readers)
+    if options.reader is None and options.eye_reader is None:
+        return predictor, {}
+    files = {"reader": predictor.reader, "eyes": predictor.eye_reader}
+    return predictor, {"readers_sha256": {name: sha256(part.weights) for name, part in files.items() if part and part.weights}}
+
+
 def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__, RESULT)
     add_eval_option(parser)
     parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
+    parser.add_argument("--reader", type=Path, help="ONNX file of the face reader (default: that of --weights)")
+    parser.add_argument("--eye-reader", type=Path, help="ONNX file of the eye reader (default: that of --weights)")
     parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: 16)")
     parser.add_argument("--score", type=float, default=0.3, help="minimum score of a face")
     parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
     args = parser.parse_args()
     score, model, model_file = load_score(args.eval), HeadModel.load(), find_model(args.weights)
-    predictor = Predictor.load(args.weights, min_face_px=args.min_face, score=args.score)
+    predictor, readers = load_predictor(args)
     measured = {name: measure_set(read_evaluation_set(args.eval, name), predictor, model, score) for name in EVALUATION_SETS}
     results = {name: result.figures for name, result in measured.items()}
     print(table(results))
@@ -181,7 +201,8 @@ def main() -> None:
         print(name, "on aflw2000:", results["aflw2000"][name])
     if args.sheet:
         draw_worst(args.sheet, measured, model)
-    save_report(args, __file__, {"min_face_px": args.min_face, "score": args.score, "sets": results}, model_file.path)
+    figures = readers | {"min_face_px": args.min_face, "score": args.score, "sets": results}
+    save_report(args, __file__, figures, model_file.path)
 
 
 if __name__ == "__main__":

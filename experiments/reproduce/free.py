@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from experiments.reproduce.stages import CONFIGS, Command, Stage, checkpoint, fitting, module, trained
+from experiments.reproduce.stages import CONFIGS, Command, Stage, checkpoint, fitting, measuring, module, trained
 
 
 def free_stages(options: argparse.Namespace) -> list[Stage]:
@@ -54,6 +54,8 @@ def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     names = ("mfn", "reader", "eyes")
     integers = [module("mfn", "quantize", out / f"{name}-float.onnx", *tars, "--out", out / f"{name}.onnx") for name in names]
     yield Stage("files", "ONNX files of 8-bit integers", (*exports, *integers), 10)
+    if options.eval:
+        yield Stage("tables", "figures of the new networks, in logs/tables.log and results", measuring("mfn", options), 10)
 
 
 def _training(name: str, options: argparse.Namespace) -> Command:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from experiments.reproduce.stages import CONFIGS, Command, Stage, checkpoint, fitting, module, trained
+from experiments.reproduce.stages import CONFIGS, Command, Stage, checkpoint, fitting, measuring, module, trained
 
 PHOTO_PACKS = {"photos": 6.0}  # of --quick
 GENERATED = ("profiles", "heads", "edits", "winks")
@@ -105,12 +105,7 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     shipped = ("mfn", "reader", "eyes")
     integers = tuple(module("mfn", "quantize", out / f"{n}-float.onnx", *tars, "--out", out / f"{n}.onnx", *few) for n in shipped)
     yield Stage("quantization", "networks of 8-bit integers", integers, 20)
-    config = ("--config", out / last / "run" / "config.yaml")
-    measure = [module("mfn", "validate", *config, "--ckpt_path", checkpoint(last, options), "--trainer.logger=false")]
-    if options.eval:
-        files = ("--weights", out / "mfn.onnx", "--out", out / "results" / "mfn.json")
-        measure.append(module("experiments.accuracy.benchmarks", "--eval", options.eval, *files))
-    yield Stage("tables", "figures of the new networks, in logs/tables.log and results", tuple(measure), 10)
+    yield Stage("tables", "figures of the new networks, in logs/tables.log and results", measuring(last, options), 10)
 
 
 def candidate_stage(export: Command, options: argparse.Namespace) -> Stage:

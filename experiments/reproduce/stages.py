@@ -22,6 +22,8 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 PYTHON = (sys.executable, "-m")
 SHOWN_LINES = 12  # of the output of a command that failed
 INPUTS = (".yaml", ".ckpt", ".safetensors", ".onnx")  # configurations and networks: what a command reads, apart from data
+NETWORKS = {"--weights": "mfn.onnx", "--reader": "reader.onnx", "--eye-reader": "eyes.onnx"}
+"""Option of experiments.accuracy.benchmarks -> file of a recipe."""
 
 Command = tuple[str, ...]
 Record = dict[str, Any]
@@ -65,6 +67,17 @@ def checkpoint(name: str, options: argparse.Namespace) -> Path:
 def trained(name: str, options: argparse.Namespace) -> tuple[object, ...]:
     """Return the options of `mfn export` for a training of this run."""
     return "--config", options.out / name / "run" / "config.yaml", "--checkpoint", checkpoint(name, options)
+
+
+def measuring(name: str, options: argparse.Namespace) -> tuple[Command, ...]:
+    """Return the commands that measure the networks of a run: the multi-face training NAME alone, and with --eval all of them."""
+    config = ("--config", options.out / name / "run" / "config.yaml")
+    validate = module("mfn", "validate", *config, "--ckpt_path", checkpoint(name, options), "--trainer.logger=false")
+    if not options.eval:
+        return (validate,)
+    files = [part for option, file in NETWORKS.items() for part in (option, options.out / file)]
+    figures = ("--out", options.out / "results" / "mfn.json")
+    return validate, module("experiments.accuracy.benchmarks", "--eval", options.eval, *files, *figures)
 
 
 def record_of(command: Command) -> Record:

@@ -97,13 +97,14 @@ class Predictor:
         self._load_options: dict[str, Any] = {}
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913  # what most programs choose from, by name
         cls,
         weights: str | Path = DEFAULT_MODEL,
         *,
         min_face_px: float | None = None,
         score: float = SCORE,
         reader: str | Path | bool = True,
+        eye_reader: str | Path | bool = True,
         threads: int = 0,
         device: str | None = None,
         providers: Sequence[ProviderLike] | None = None,
@@ -119,6 +120,7 @@ class Predictor:
             score: Smallest probability of a face that is reported, 0 to 1.
             reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network
                 without metadata, of an older version or of others, gets a reader only by its path.
+            eye_reader: Whether each eye of the faces that `reader` has read is read too, or the path of an eye reader.
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
             device: "cpu", "cuda", "coreml", "directml", "openvino", "tensorrt" or "rocm"; "cuda:1" is the second GPU. None: the CPU.
@@ -126,7 +128,8 @@ class Predictor:
 
         Raises:
             FileNotFoundError: If there is no such network.
-            ValueError: If the file is another network, an option is not valid, or the device is missing.
+            ValueError: If the file is another network, an option is not valid, the device is missing, or there is the path of an eye
+                reader without a face reader.
         """
         model = find_model(weights)
         if threads < 0:
@@ -135,17 +138,20 @@ class Predictor:
         session = open_session(model.path, threads, chosen)
         known = check_multi_face(model.path, session) is not None
         path = (default_reader(weights) if known else None) if reader is True else Path(reader) if reader else None
+        eyes = default_eye_reader(weights) if eye_reader is True else Path(eye_reader) if eye_reader else None
+        if eyes and not path and eye_reader is not True:
+            raise ValueError(f"eye_reader: expected it with a face reader, which finds the eyes; give reader=FILE too, got {reader}")
         predictor = cls(session, min_face_px=min_face_px, score=score)
         if path:
-            eyes = default_eye_reader(weights)
             predictor.reader = Reader.load(path, threads, chosen)
             predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
         predictor.weights, predictor.frame_face_px, predictor.frame_faces = model[:3]
-        predictor.free = model.free and reader is True
+        predictor.free = model.free and reader is True and isinstance(eye_reader, bool)
         if predictor.free and predictor.reader is not None:
             predictor.reader.rules = FREE_RULES
         options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
         options |= {"reader": path.resolve() if path and reader is not True else bool(reader)}
+        options |= {"eye_reader": eyes.resolve() if eyes and eye_reader is not True else bool(eye_reader)}
         predictor._load_options = options | {"score": score, "threads": threads, "providers": chosen}
         return predictor
 

@@ -127,7 +127,9 @@ def test_stages_use_the_folders_that_are_given(capsys):
     assert list(stages)[:2] == ["labels", "profiles"] and list(stages)[-3:] == ["export", "quantization", "tables"]
     packs = sources_of("mfn/crowds.yaml", options)
     assert {"D/scenes/scenes", "O/profiles/profiles", "lfw"} <= packs.keys() and not any(name.startswith("runs") for name in packs)
-    assert any("experiments.accuracy.benchmarks" in command for command in stages["tables"].commands)
+    benchmark = stages["tables"].commands[-1]
+    assert "experiments.accuracy.benchmarks" in benchmark
+    assert {"O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(benchmark), "the new readers, not those that ship"
     weights = [part for command in stages["candidates"].commands for part in command if part.startswith("--model.weights=")]
     assert weights == ["--model.weights=O/reader/run/checkpoints/last.ckpt"]
     assert any("O/candidates/run/config.yaml" in command for command in stages["export"].commands)
@@ -147,6 +149,9 @@ def test_free_networks_are_made_of_nothing_that_is_for_research():
     assert starts == ["--model.weights=runs/free/face_reader/run/checkpoints/last.ckpt"]
     packs = [part for part in commands if part.startswith("--data.sources.weights=")]
     assert len(packs) == 3 and all('"runs/free/faces/fairface"' in part for part in packs)
+    assert "tables" not in [stage.name for stage in free_stages(options)]
+    tables = free_stages(parse_arguments(["--free", "--data", "D", "--out", "O", "--eval", "E"]))[-1]
+    assert tables.name == "tables" and {"E", "O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(tables.commands[-1])
     with pytest.raises(SystemExit):
         parse_arguments(["--free", "--quick"])
 

@@ -1,10 +1,14 @@
 """A set that is measured with perfect, shifted and missed faces."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 
-from experiments.accuracy.benchmarks import draw_worst, measure_set, pose_error, table
+from experiments.accuracy.benchmarks import draw_worst, load_predictor, measure_set, pose_error, table
 from experiments.accuracy.evaluation_sets import EVALUATION_SETS, EvaluationSet, load_score
+from experiments.common import sha256
+from mfn.inference.model_zoo import DEFAULT_WEIGHTS, EYE_READER_WEIGHTS, READER_WEIGHTS
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -48,6 +52,19 @@ def test_too_few_faces_are_not_aligned(score):
     data = EvaluationSet(numbered_pictures(COUNT), points + [3, 4], None)
     figures = measure_set(data, by_number([faces[0], *(face[[]] for face in faces[1:])]), MODEL, score).figures
     assert np.isnan(figures["aligned_nme all"]) and figures["nme all"] > 1 and "pose_error_deg" not in figures
+
+
+def test_new_networks_are_measured_with_their_own_readers(tmp_path):
+    new = {"weights": DEFAULT_WEIGHTS, "reader": READER_WEIGHTS, "eye_reader": EYE_READER_WEIGHTS}
+    for name, path in new.items():
+        new[name] = tmp_path / f"{name}.onnx"
+        new[name].write_bytes(path.read_bytes())
+    options = Namespace(**new | {"weights": str(new["weights"])}, min_face=None, score=0.3)
+    predictor, digests = load_predictor(options)
+    assert (predictor.reader.weights, predictor.eye_reader.weights) == (new["reader"], new["eye_reader"])
+    assert digests == {"readers_sha256": {"reader": sha256(READER_WEIGHTS), "eyes": sha256(EYE_READER_WEIGHTS)}}
+    shipped, digests = load_predictor(Namespace(weights="large", reader=None, eye_reader=None, min_face=None, score=0.3))
+    assert shipped.reader.weights == READER_WEIGHTS and not digests
 
 
 def test_pose_errors_in_degrees():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mfn.inference.input.picture_sources import FailedPicture, PictureWarning
-from mfn.inference.model_zoo import DEFAULT_MODEL, LIVE_MODEL, READER_WEIGHTS
+from mfn.inference.model_zoo import DEFAULT_MODEL, EYE_READER_WEIGHTS, LIVE_MODEL, READER_WEIGHTS, default_eye_reader
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import Reader
 from mfn.inference.readers.frame_memory import FrameMemory
@@ -217,6 +217,34 @@ def test_a_copy_finds_the_reader_from_another_directory(spots, tmp_path, monkeyp
     for copy in (pickle.loads(pickle.dumps(predictor)), predictor.on("cpu")):
         assert copy.reader.weights == tmp_path / "mine.onnx"
     assert pickle.loads(pickle.dumps(Predictor.load(spots, reader=False))).reader is None
+
+
+def test_an_eye_reader_is_chosen_beside_the_face_reader(spots, tmp_path, monkeypatch):
+    (tmp_path / "eyes.onnx").write_bytes(EYE_READER_WEIGHTS.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    options = {"reader": READER_WEIGHTS, "threads": 1}
+    predictor, plain = Predictor.load(spots, eye_reader="eyes.onnx", **options), Predictor.load(spots, **options)
+    monkeypatch.chdir("/")
+    for copy in (pickle.loads(pickle.dumps(predictor)), predictor.on("cpu")):
+        assert copy.eye_reader.weights == tmp_path / "eyes.onnx" and copy.reader.weights == READER_WEIGHTS.resolve()
+    assert plain.eye_reader.weights == EYE_READER_WEIGHTS and pickle.loads(pickle.dumps(plain)).eye_reader.weights == EYE_READER_WEIGHTS
+    without = Predictor.load(spots, eye_reader=False, **options)
+    assert without.eye_reader is None and pickle.loads(pickle.dumps(without)).eye_reader is None and without.reader is not None
+    monkeypatch.chdir(tmp_path)
+    assert predictor.fingerprint() == plain.fingerprint() != without.fingerprint(), "the same file under another name"
+    for reader in (False, True):  # a network without metadata gets no reader by itself
+        with pytest.raises(ValueError, match="eye_reader: expected it with a face reader"):
+            Predictor.load(spots, reader=reader, eye_reader="eyes.onnx")
+    with pytest.raises(ValueError, match="expected"):
+        Predictor.load(spots, reader=READER_WEIGHTS, eye_reader=READER_WEIGHTS)
+
+
+def test_the_free_networks_are_free_with_their_own_readers_only():
+    if default_eye_reader("free") is None:
+        pytest.skip("the free networks are not here")
+    others = ({"eye_reader": EYE_READER_WEIGHTS}, False), ({"reader": False}, False)
+    for options, free in (({}, True), ({"eye_reader": False}, True), *others):
+        assert Predictor.load("free", threads=1, **options).free == free
 
 
 def test_the_fingerprint_names_what_faces_depend_on(spots, tmp_path):
