@@ -17,11 +17,19 @@ def main(args: Sequence[str]) -> None:
 
     Args:
         args: Subcommand and options, such as `fit --config configs/mfn/default.yaml`.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C. Lightning ends a training and then the program with the exit code of an error.
     """
     _drop_noise()
     # Weights and moments that decay towards zero become denormal numbers, with which a CPU computes a hundred times slower.
     torch.set_flush_denormal(True)
-    _CommandLine(args=list(args), save_config_callback=RunConfig)
+    try:
+        _CommandLine(args=list(args), save_config_callback=RunConfig)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise stop.__context__ from None
+        raise
 
 
 class _CommandLine(LightningCLI):

@@ -1,4 +1,4 @@
-"""The folder of a run: the configuration that it saves, and what it says at the end."""
+"""The folder of a run: the configuration that it saves, the checkpoint after Ctrl-C, and what it says at the end."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ def run_folder(trainer: Trainer) -> Path:
 
 
 class RunConfig(SaveConfigCallback):
-    """Save the configuration of a training into the folder of its run and in its loggers, and say at the end what to do next."""
+    """Save the configuration of a training into the folder of its run and in its loggers, and say at the end what to do next.
+
+    Ctrl-C is such an end, too: the last checkpoint is then of that moment.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options | {"save_to_log_dir": False})
+        self._has_trained = False
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write config.yaml, and give its values to the loggers, such as W&B."""
@@ -39,12 +43,46 @@ class RunConfig(SaveConfigCallback):
         for logger in trainer.loggers:
             logger.log_hyperparams(flat(values))
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Remember that there is something to keep."""
+        self._has_trained = True
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print where the checkpoint is, and the command that exports it."""
+        self._say(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """After Ctrl-C, write the last checkpoint and print what to do next.
+
+        Several processes keep that of the last epoch, because each stops at another place.
+        """
+        if isinstance(exception, KeyboardInterrupt) and self._has_trained:
+            if trainer.world_size == 1 and isinstance(trainer.checkpoint_callback, ModelCheckpoint):
+                save_last(trainer, trainer.checkpoint_callback)
+            self._say(trainer)
+
+    def _say(self, trainer: Trainer) -> None:
         kept = trainer.checkpoint_callback
         if trainer.is_global_zero and isinstance(kept, ModelCheckpoint) and kept.last_model_path:
             command = f"mfn export --config {run_folder(trainer) / CONFIG} --checkpoint {kept.last_model_path} --out own.onnx"
             print(f"wrote {kept.last_model_path}; next: {command}")
+
+
+def save_last(trainer: Trainer, kept: ModelCheckpoint) -> None:
+    """Write the last checkpoint of a training that stops inside an epoch. A training that goes on from it draws the same batches.
+
+    Args:
+        trainer: The trainer.
+        kept: Writes its checkpoints.
+    """
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    for counts in (progress.total, progress.current):  # the batch that was stopped is drawn again
+        counts.ready = counts.started = counts.processed = counts.completed
+    path = Path(kept.last_model_path or Path(kept.dirpath or ".") / f"last{kept.FILE_EXTENSION}")
+    if not kept.last_model_path and path.exists():  # of another run in the same folder
+        path = path.with_stem(f"last-step{trainer.global_step}")
+    kept.last_model_path = str(path)  # in the checkpoint, too: the next one replaces it
+    trainer.save_checkpoint(path)
 
 
 def flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -25,7 +26,23 @@ class WarmWeightAveraging(WeightAveraging):
         if not 0 <= decay < 1:
             raise ValueError(f"decay: expected a number from 0 to below 1, got {decay}")
         self.decay = decay
+        self._is_validating = False
         super().__init__(avg_fn=self._average)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate the average."""
+        super().on_validation_epoch_start(trainer, pl_module)
+        self._is_validating = True
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the weights that are trained."""
+        super().on_validation_epoch_end(trainer, pl_module)
+        self._is_validating = False
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Go on with the weights that are trained, so that a checkpoint that is written now has both at their places."""
+        if self._is_validating:
+            self.on_validation_epoch_end(trainer, pl_module)
 
     def _average(self, averaged: Tensor, current: Tensor, steps: Any) -> Tensor:
         count = torch.as_tensor(steps, dtype=torch.float32, device=current.device)

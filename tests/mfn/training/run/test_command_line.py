@@ -2,8 +2,11 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ pytest.importorskip("lightning")
 import yaml  # noqa: E402
 
 from mfn.training.checkpoints import read_state  # noqa: E402
+from mfn.training.multi_face import MultiFaceModule  # noqa: E402
 from tests.mfn.training.run.runs import CONFIGS, DATA, QUIET, SCENES, fewer_backgrounds, run_folders, train  # noqa: E402
 
 FOUR_STEPS = ["--trainer.max_steps=4", "--trainer.limit_train_batches=2"]
@@ -76,6 +80,42 @@ def test_going_on_heeds_a_new_number_of_steps(place):
     assert train("fit", *SCENES, *longer, "--trainer.max_steps=-1", f"--ckpt_path={checkpoint}") == 0
     (last,) = (place / "runs" / "longer").rglob("last.ckpt")
     assert torch.load(last, weights_only=True)["global_step"] == 2
+
+
+@contextmanager
+def ctrl_c_in(step: str, number: int) -> Iterator[None]:
+    """Stop a training in the nth call of a step of its system, as Ctrl-C does."""
+    original, calls = getattr(MultiFaceModule, step), []
+
+    def stopped(*args):
+        calls.append(step)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    handler = signal.getsignal(signal.SIGINT)  # Lightning ignores the signal from then on
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MultiFaceModule, step, stopped)
+        yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.parametrize(("step", "number", "done"), [("training_step", 4, 3), ("validation_step", 1, 2)])
+def test_a_training_goes_on_from_the_checkpoint_of_ctrl_c(step, number, done, whole, place, capsys):
+    with ctrl_c_in(step, number):
+        assert train("fit", *SCENES, *FOUR_STEPS, f"--trainer.logger.name={step}") == 130
+    (folder,) = run_folders(place / "runs" / step)
+    assert [path.name for path in (folder / "checkpoints").glob("last*")] == ["last.ckpt"]
+    last = folder / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == done
+    assert f"next: mfn export --config {folder.relative_to(place) / 'config.yaml'} --checkpoint" in capsys.readouterr().out
+    assert train("fit", *SCENES, *FOUR_STEPS, f"--trainer.logger.name={step}_rest", f"--ckpt_path={last}") == 0
+    (rest,) = run_folders(place / "runs" / f"{step}_rest")
+    first, second = (torch.load(path / "checkpoints" / "last.ckpt", weights_only=True) for path in (whole, rest))
+    assert second["global_step"] == 4
+    for part in ("state_dict", "current_model_state"):  # the averaged weights, and those that are trained
+        for name, value in first[part].items():
+            torch.testing.assert_close(value, second[part][name], rtol=1e-3, atol=1e-4, msg=f"{part} {name}")
 
 
 def test_validate_and_test_read_a_checkpoint(whole, capsys):
