@@ -113,6 +113,23 @@ def load_matching(network: nn.Module, state: dict[str, Tensor]) -> int:
     return len(shared)
 
 
+def start_from(network: nn.Module, path: Path) -> None:
+    """Copy the tensors of a file that have the same name and shape in a network, and print a line if some of the network's are not there.
+
+    Args:
+        network: The network to copy into.
+        path: Weights that `read_state` reads.
+
+    Raises:
+        FileNotFoundError, ValueError: See `read_state` and `load_matching`.
+    """
+    state, own = read_state(path), network.state_dict()
+    taken = load_matching(network, state)
+    if taken < len(own):
+        missing = {name.split(".")[0]: None for name, value in own.items() if name not in state or state[name].shape != value.shape}
+        print(f"{taken} of {len(own)} tensors taken from {path}; these layers begin anew: {', '.join(missing)}")
+
+
 def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
     """Build the network of a configuration and load its trained weights.
 

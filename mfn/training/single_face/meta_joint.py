@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mfn.models.crop_regressor import FEATURES_NDIM, predict
 from mfn.structures.crop_geometry import CROP_SIZE
-from mfn.training.checkpoints import load_matching, read_state
+from mfn.training.checkpoints import start_from
 from mfn.training.data.batch import CropBatch
 from mfn.training.metrics.crops import CropFigures
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
@@ -47,7 +47,7 @@ class MetaJointModule(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         if weights is not None:
-            load_matching(network, read_state(Path(weights)))
+            start_from(network, Path(weights))
         self.network: nn.Module = network.to(memory_format=torch.channels_last)
         self.other = deepcopy(self.network)
         self.fwpdc, self.vdc = TddfaLoss("fwpdc"), TddfaLoss("vdc")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mfn.models.crop_regressor import FEATURES_NDIM, CropRegressor, predict
 from mfn.structures.crop_geometry import CROP_SIZE
-from mfn.training.checkpoints import load_matching, read_state
+from mfn.training.checkpoints import start_from
 from mfn.training.data.batch import CropBatch, CropTargets
 from mfn.training.metrics.crops import CropFigures
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
@@ -51,7 +51,7 @@ class SingleFaceModule(LightningModule):
     ) -> None:
         super().__init__()
         if weights is not None:
-            load_matching(network, read_state(Path(weights)))
+            start_from(network, Path(weights))
         self.network: nn.Module = network.to(memory_format=torch.channels_last)
         self.loss = loss
         self.schedule = schedule

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 pytest.importorskip("safetensors")
 
-from mfn.training.checkpoints import load_matching, load_network, read_state, write_state  # noqa: E402
+from mfn.training.checkpoints import load_matching, load_network, read_state, start_from, write_state  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = {
@@ -66,6 +66,16 @@ def test_matching_tensors_are_copied():
     torch.testing.assert_close(network["first"].weight, other["first"].weight)
     with pytest.raises(ValueError, match="expected tensors with names and shapes of ModuleDict's 4, got none among 1"):
         load_matching(network, {"x": torch.zeros(1)})
+
+
+def test_a_partial_match_is_told(tmp_path, capsys):
+    network, other = module(2), module(5)
+    write_state(tmp_path / "other.safetensors", other.state_dict())
+    start_from(network, tmp_path / "other.safetensors")
+    assert capsys.readouterr().out == f"2 of 4 tensors taken from {tmp_path / 'other.safetensors'}; these layers begin anew: out\n"
+    torch.testing.assert_close(network["first"].weight, other["first"].weight.half().float())
+    start_from(other, tmp_path / "other.safetensors")
+    assert not capsys.readouterr().out, "all were taken"
 
 
 def test_counters_of_batches_are_no_weights():
