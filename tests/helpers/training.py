@@ -1,5 +1,9 @@
 """Tiny networks, scenes, faces and packs for the tests of networks and training."""
 
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -29,6 +33,15 @@ def tiny_mfn(block: str = "conv", refinement_channels: int = 0) -> MFN:
     """Make a multi-face network with few channels and always the same random weights."""
     torch.manual_seed(0)
     return MFN(Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), refinement_channels=refinement_channels)
+
+
+def first_batches(data: Any, rank: int, done: int) -> list[torch.Tensor]:
+    """Return the pictures of the first four batches that process `rank` draws where a training has had `done` batches."""
+    progress = SimpleNamespace(total=SimpleNamespace(completed=done))
+    data.trainer = SimpleNamespace(global_rank=rank, fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress)))
+    batches = [batch.picture for batch in islice(data.train_dataloader(), 4)]
+    data.trainer = None
+    return batches
 
 
 def two_face_scene(seed: int = 0, side: int = 128) -> Scene:

@@ -16,7 +16,7 @@ from torchmetrics.classification import BinaryAUROC
 
 from mfn.models.readers.face_reader import FaceReader
 from mfn.structures.cells import SLICES
-from mfn.training.checkpoints import load_matching, read_state
+from mfn.training.checkpoints import start_from
 from mfn.training.device.photometric_augment import degrade, jitter_colors
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
 from mfn.training.single_face.candidates import CandidateBatch
@@ -41,12 +41,13 @@ class BoxBranchModule(LightningModule):
     ) -> None:
         super().__init__()
         if weights is not None:
-            load_matching(network, read_state(Path(weights)))
+            start_from(network, Path(weights))
         self.network = network.to(memory_format=torch.channels_last)
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name.startswith(TRAINED))
         self.schedule, self.box_weight = schedule, box_weight
         self.auc = BinaryAUROC()
+        self.save_hyperparameters(ignore=["network"])
 
     def forward(self, picture: Tensor) -> Tensor:
         """Return the score and the box of raw cells, (B, 5) float32, for crops (B, 3, S, S) RGB, 0 to 255."""
@@ -67,24 +68,34 @@ class BoxBranchModule(LightningModule):
         self.network.eval()  # the other modules keep their BatchNorm statistics
         for name in TRAINED:
             getattr(self.network, name).train()
-        terms = self.losses(self(degrade(jitter_colors(batch.picture.float()))), batch)
+        raw = self(degrade(jitter_colors(batch.picture.float())))
+        return self._log_losses(raw, batch, "train")
+
+    def _log_losses(self, raw: Tensor, batch: CandidateBatch, stage: str) -> Tensor:
+        terms, size = self.losses(raw, batch), len(batch.picture)
         total = torch.stack(list(terms.values())).sum()
-        self.log("train/loss", total, prog_bar=True, batch_size=len(batch.picture))
-        self.log_dict({f"train/{name}": value for name, value in terms.items()}, batch_size=len(batch.picture))
+        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size, sync_dist=stage != "train")
+        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size, sync_dist=stage != "train")
         return total
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Stop the training at the end of a schedule that has one of its own."""
         self.trainer.should_stop |= self.schedule.is_over(self.global_step)
 
-    def validation_step(self, batch: CandidateBatch, _: int) -> None:
+    def _measure(self, batch: CandidateBatch, stage: str) -> None:
         """Log the losses, and the area under the ROC curve of the score, of held-out candidates."""
         raw = self(batch.picture)
-        terms, size = self.losses(raw, batch), len(batch.picture)
+        self._log_losses(raw, batch, stage)
         self.auc(raw[:, 0], batch.is_face.long())
-        self.log("val/loss", torch.stack(list(terms.values())).sum(), batch_size=size, sync_dist=True)
-        self.log_dict({f"val/{name}": value for name, value in terms.items()}, batch_size=size, sync_dist=True)
-        self.log("val/auc", self.auc, batch_size=size)
+        self.log(f"{stage}/auc", self.auc, batch_size=len(raw))
+
+    def validation_step(self, batch: CandidateBatch, _: int) -> None:
+        """Measure held-out candidates."""
+        self._measure(batch, "val")
+
+    def test_step(self, batch: CandidateBatch, _: int) -> None:
+        """Measure held-out candidates."""
+        self._measure(batch, "test")
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and the schedule."""

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from mfn.models.readers.face_reader import FaceReader
 from mfn.structures.crop_geometry import CROP_CELLS, cut_crops
-from mfn.training.data.workers import EndlessBatches
+from mfn.training.data.workers import endless_loader
 from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
@@ -133,39 +133,33 @@ def cut_at_resolution(picture: Image, matrix: NDArray[np.float64], side_px: int)
 
 
 class CandidateBatches(IterableDataset[CandidateBatch]):
-    """Endless batches of crops of candidates.
+    """Batches of crops of candidates. `draw` chooses and changes them at random; an iteration gives each candidate once, as it is.
 
     Args:
         candidates: The candidates.
         pictures: The photos of each source.
         batch_size: B.
-        seed: Of the random choices.
-        augment: Whether crops are jittered and shown with fewer px. Without it, `batches` gives each candidate once.
     """
 
-    def __init__(self, candidates: Candidates, pictures: list[list[Image]], batch_size: int, seed: int, augment: bool = True) -> None:
-        self.candidates, self.pictures, self.batch_size, self.seed, self.augment = candidates, pictures, batch_size, seed, augment
+    def __init__(self, candidates: Candidates, pictures: list[list[Image]], batch_size: int) -> None:
+        self.candidates, self.pictures, self.batch_size = candidates, pictures, batch_size
+        self.faces, self.others = np.flatnonzero(candidates.is_face), np.flatnonzero(~candidates.is_face)
 
     def __iter__(self) -> Iterator[CandidateBatch]:
-        if not self.augment:
-            rng = np.random.default_rng(self.seed)
-            rows = np.arange(len(self.candidates.score))
-            yield from (self.batch(rows[i : i + self.batch_size], rng) for i in range(0, len(rows), self.batch_size))
-            return
-        faces, others = np.flatnonzero(self.candidates.is_face), np.flatnonzero(~self.candidates.is_face)
+        rows = np.arange(len(self.candidates.score))
+        yield from (self._batch(rows[i : i + self.batch_size]) for i in range(0, len(rows), self.batch_size))
+
+    def draw(self, rng: np.random.Generator) -> CandidateBatch:
+        """Draw a batch, half of it faces. Crops are jittered, and some are shown with fewer px."""
         count = round(FACE_SHARE * self.batch_size)
+        return self._batch(np.r_[rng.choice(self.faces, count), rng.choice(self.others, self.batch_size - count)], rng)
 
-        def draw(rng: np.random.Generator) -> CandidateBatch:
-            return self.batch(np.r_[rng.choice(faces, count), rng.choice(others, self.batch_size - count)], rng)
-
-        yield from EndlessBatches(draw, self.seed)
-
-    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> CandidateBatch:
-        """Return the crops of some candidates."""
+    def _batch(self, rows: NDArray[np.int64], rng: np.random.Generator | None = None) -> CandidateBatch:
+        """Return the crops of some candidates. `rng`: changes them at random."""
         part = select(self.candidates, rows)
-        matrix = jitter(part.matrix, rng) if self.augment else part.matrix
+        matrix = part.matrix if rng is None else jitter(part.matrix, rng)
         sides = np.ceil(CROP_SIDE_PX * part.shrink / np.sqrt(np.abs(np.linalg.det(matrix[:, :, :2]))))
-        if self.augment:
+        if rng is not None:
             low = rng.random(len(rows)) < LOW_RESOLUTION_SHARE
             sides = np.where(low, np.minimum(sides, CROP_SIDE_PX * rng.uniform(LOWEST_RESOLUTION, 0.7, len(rows))), sides)
         photos = [self.pictures[s][p] for s, p in zip(part.source.tolist(), part.picture.tolist(), strict=True)]
@@ -202,15 +196,14 @@ class CandidateData(LightningDataModule):
         pictures = [read_pictures(scenes), read_pictures(backgrounds)]
         photos, place = np.unique(np.stack([found.source, found.picture]), axis=1, return_inverse=True)
         held = held_out(photos.shape[1])[place]
-        self.train, self.val = (
-            CandidateBatches(select(found, rows), pictures, self.batch_size, self.seed, augment)
-            for rows, augment in ((~held, True), (held, False))
-        )
+        self.train, self.val = (CandidateBatches(select(found, rows), pictures, self.batch_size) for rows in (~held, held))
 
     def train_dataloader(self) -> DataLoader[CandidateBatch]:
-        """Return the endless batches."""
-        return DataLoader(self.train, batch_size=None, num_workers=self.workers)
+        """Return batches without end; processes of a distributed training draw different ones."""
+        return endless_loader(self.train.draw, self.seed, self.workers, self.trainer)
 
     def val_dataloader(self) -> DataLoader[CandidateBatch]:
-        """Return each held-out candidate once."""
+        """Return each held-out candidate once. Every process of a distributed training reads all of them."""
         return DataLoader(self.val, batch_size=None)
+
+    test_dataloader = val_dataloader

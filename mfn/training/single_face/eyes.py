@@ -21,11 +21,12 @@ from torch.utils.data import DataLoader, IterableDataset
 from mfn.models.readers.eye_reader import EyeReader
 from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, cut_crops, eye_frames
 from mfn.structures.head_model import default_head_model
-from mfn.training.checkpoints import load_matching, read_state
-from mfn.training.data.workers import EndlessBatches
+from mfn.training.checkpoints import start_from
+from mfn.training.data.workers import endless_loader
 from mfn.training.device.eye_effects import cast_shadows, choose_swaps, match_colors, put_on_glasses
 from mfn.training.device.photometric_augment import degrade, jitter_colors
 from mfn.training.losses.terms import expression_gain
+from mfn.training.metrics.eyes import eye_figures, left_minus_right
 from mfn.training.optimizer import DEFAULT_SCHEDULE, OneCycle
 from mfn.training.packs.reader import Pack
 from mfn.training.packs.sources import PackSources
@@ -43,8 +44,6 @@ STRONG = {
 """Shape -> label from which an eye is drawn more often, and how much more."""
 ROLL_STD_RAD, LOG_ZOOM_STD, SHIFT_STD, DIRECTION_STD = 0.12, 0.1, 0.035, 0.06
 LOW_RESOLUTION_SHARE, LOW_RESOLUTION_PX = 0.4, (6, 24)  # share of the crops that are shown with so few px
-WINK, EVEN = 0.45, 0.15  # difference of the labels of two lids
-FALSE_WINK = 0.3  # difference that is read of even lids
 
 
 class EyeBatch(NamedTuple):
@@ -109,18 +108,23 @@ def strength(shapes: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 class EyeBatches(IterableDataset[EyeBatch]):
-    """Batches of the eyes of faces: endless and drawn by weight, or, with `once`, each face once. `batch_size`: eyes, an even number."""
+    """Batches of the eyes of faces. `draw` chooses faces by weight; an iteration gives each face once.
 
-    def __init__(self, eyes: Eyes, batch_size: int, seed: int, once: bool = False) -> None:
-        self.eyes, self.faces, self.seed, self.once = eyes, batch_size // 2, seed, once
+    Args:
+        eyes: The eyes.
+        batch_size: Eyes in a batch, an even number.
+    """
+
+    def __init__(self, eyes: Eyes, batch_size: int) -> None:
+        self.eyes, self.faces, self.cumulated = eyes, batch_size // 2, np.cumsum(eyes.weight)
 
     def __iter__(self) -> Iterator[EyeBatch]:
         count = len(self.eyes.weight)
-        if self.once:
-            yield from (self._batch(np.arange(i, min(i + self.faces, count))) for i in range(0, count, self.faces))
-            return
-        total = np.cumsum(self.eyes.weight)
-        yield from EndlessBatches(lambda rng: self._batch(np.searchsorted(total, rng.random(self.faces) * total[-1])), self.seed)
+        yield from (self._batch(np.arange(i, min(i + self.faces, count))) for i in range(0, count, self.faces))
+
+    def draw(self, rng: np.random.Generator) -> EyeBatch:
+        """Draw a batch."""
+        return self._batch(np.searchsorted(self.cumulated, rng.random(self.faces) * self.cumulated[-1]))
 
     def _batch(self, faces: NDArray[np.int64]) -> EyeBatch:
         rows = (2 * faces[:, None] + [0, 1]).reshape(-1)
@@ -142,19 +146,24 @@ class EyeData(LightningDataModule):
         super().__init__()
         self.sources, self.batch_size, self.workers, self.seed = sources, batch_size, workers, seed
 
+    def prepare_data(self) -> None:
+        """Check the packs and render heads; Lightning calls this in one process of each machine."""
+        self.sources.prepare()
+
     def setup(self, stage: str | None = None) -> None:
         """Read the packs and cut their eyes."""
         pictures = self.sources.read()
-        self.train = EyeBatches(cut_eyes(*pictures.part(False)), self.batch_size, self.seed)
-        self.val = EyeBatches(cut_eyes(*pictures.part(True)), self.batch_size, self.seed, once=True)
+        self.train, self.val = (EyeBatches(cut_eyes(*pictures.part(held)), self.batch_size) for held in (False, True))
 
     def train_dataloader(self) -> DataLoader[EyeBatch]:
-        """Return the endless batches."""
-        return DataLoader(self.train, batch_size=None, num_workers=self.workers)
+        """Return batches without end; processes of a distributed training draw different ones."""
+        return endless_loader(self.train.draw, self.seed, self.workers, self.trainer)
 
     def val_dataloader(self) -> DataLoader[EyeBatch]:
-        """Return each held-out eye once."""
+        """Return each held-out eye once. Every process of a distributed training reads all of them, so that correlations are exact."""
         return DataLoader(self.val, batch_size=None)
+
+    test_dataloader = val_dataloader
 
 
 def swap_eyes(batch: EyeBatch) -> EyeBatch:
@@ -213,9 +222,11 @@ class EyeModule(LightningModule):
     ) -> None:
         super().__init__()
         if weights is not None:
-            load_matching(network, read_state(Path(weights)))
+            start_from(network, Path(weights))
         self.network = network.to(memory_format=torch.channels_last)
         self.schedule, self.gain, self.difference = schedule, gain, difference
+        self._seen: list[tuple[Tensor, Tensor]] = []
+        self.save_hyperparameters(ignore=["network"])
 
     def forward(self, picture: Tensor, direction: Tensor) -> Tensor:
         """Return the weights (B, 7) in [0, 1] for crops (B, 3, 32, 32) and directions (B, 3)."""
@@ -233,7 +244,7 @@ class EyeModule(LightningModule):
         return {
             "alone": 2 * F.smooth_l1_loss(alone, target, beta=0.1),
             "shapes": 4 * F.smooth_l1_loss(together, target, beta=0.1),
-            "difference": self.difference * F.smooth_l1_loss(_left_minus_right(together), _left_minus_right(target), beta=0.1),
+            "difference": self.difference * F.smooth_l1_loss(left_minus_right(together), left_minus_right(target), beta=0.1),
             "gain": self.gain * lack.sum() / counts.sum().clamp(min=1),
         }
 
@@ -241,45 +252,48 @@ class EyeModule(LightningModule):
         """Compute the loss of a batch."""
         batch = swap_eyes(batch)
         terms = self.losses(*self.both(*augment(batch)), batch.shapes)
+        return self._log_losses(terms, len(batch.picture), "train")
+
+    def _log_losses(self, terms: dict[str, Tensor], size: int, stage: str) -> Tensor:
         total = torch.stack(list(terms.values())).sum()
-        self.log("train/loss", total, prog_bar=True, batch_size=len(batch.picture))
+        self.log(f"{stage}/loss", total, prog_bar=True, batch_size=size, sync_dist=stage != "train")
+        self.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, batch_size=size, sync_dist=stage != "train")
         return total
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Stop the training at the end of a schedule that has one of its own."""
         self.trainer.should_stop |= self.schedule.is_over(self.global_step)
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget the eyes of the last validation."""
-        self._seen: list[tuple[Tensor, Tensor]] = []
+    def _measure(self, batch: EyeBatch, stage: str) -> None:
+        """Log the losses of held-out eyes, and keep what is read of them."""
+        margin = (STORED_PX - EYE_CROP_PX) // 2
+        inner = batch.picture[:, :, margin : margin + EYE_CROP_PX, margin : margin + EYE_CROP_PX]
+        alone, together = self.both(inner, batch.direction)
+        self._log_losses(self.losses(alone, together, batch.shapes), len(inner), stage)
+        self._seen.append((together, batch.shapes))
 
     def validation_step(self, batch: EyeBatch, _: int) -> None:
         """Read held-out eyes."""
-        margin = (STORED_PX - EYE_CROP_PX) // 2
-        inner = batch.picture[:, :, margin : margin + EYE_CROP_PX, margin : margin + EYE_CROP_PX]
-        self._seen.append((self(inner, batch.direction), batch.shapes))
+        self._measure(batch, "val")
+
+    def test_step(self, batch: EyeBatch, _: int) -> None:
+        """Read held-out eyes."""
+        self._measure(batch, "test")
+
+    def _log_figures(self, stage: str) -> None:
+        """Log the figures of the eyes that were read, and forget them."""
+        predicted, target = (torch.cat(values) for values in zip(*self._seen, strict=True))
+        self._seen.clear()
+        self.log_dict({f"{stage}/{name}": value for name, value in eye_figures(predicted, target).items()}, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the error, correlation and gain of each shape, and of two lids how much of a wink is read and how often a false one."""
-        predicted, target = (torch.cat(values) for values in zip(*self._seen, strict=True))
-        self.log("val/l1", (predicted - target).abs().mean())
-        for column, name in enumerate(EYE_SHAPES):
-            p, t = predicted[:, column] - predicted[:, column].mean(), target[:, column] - target[:, column].mean()
-            self.log(f"val/{name}_r", (p * t).sum() / (p.norm() * t.norm()).clamp(min=1e-6))
-            self.log(f"val/{name}_gain", (p * t).sum() / t.square().sum().clamp(min=1e-6))
-        read, true = _left_minus_right(predicted)[:, 0], _left_minus_right(target)[:, 0]
-        winks, even = true.abs() > WINK, true.abs() < EVEN
-        if winks.any():
-            self.log("val/wink_gain", (read / true)[winks].mean())
-        if even.any():
-            self.log("val/false_winks", (read[even].abs() > FALSE_WINK).float().mean())
+        """Log the figures of the validation: val/l1 and so on."""
+        self._log_figures("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures of the test."""
+        self._log_figures("test")
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Return the optimizer and the schedule."""
         return self.schedule.configure(self, self.schedule.length(self.trainer))
-
-
-def _left_minus_right(shapes: Tensor) -> Tensor:
-    """Return the difference of the shapes (B, 7) of both eyes of each face -> (B / 2, 7)."""
-    left, right = shapes.unflatten(0, (-1, 2)).unbind(1)
-    return left - right

@@ -28,6 +28,7 @@ from mfn.training.single_face.candidates import (  # noqa: E402
     read_candidates,
     write_candidates,
 )
+from tests.helpers.training import first_batches  # noqa: E402
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (90, 120, 3)).astype(np.uint8)
@@ -72,11 +73,10 @@ def test_a_crop_shows_no_more_than_the_small_copy_does():
 
 
 def test_batches_are_half_faces_and_held_out_candidates_come_once():
-    batches = CandidateBatches(some_candidates(), [[PICTURE] * 3] * 2, 10, 0)
-    batch = next(iter(batches))
+    batch = CandidateBatches(some_candidates(), [[PICTURE] * 3] * 2, 10).draw(np.random.default_rng(0))
     assert batch.picture.shape == (10, 3, CROP_SIDE_PX, CROP_SIDE_PX) and batch.picture.dtype == torch.uint8
     assert batch.is_face.tolist() == [1.0] * 5 + [0.0] * 5
-    every = list(CandidateBatches(some_candidates(25), [[PICTURE] * 3] * 2, 10, 0, augment=False))
+    every = list(CandidateBatches(some_candidates(25), [[PICTURE] * 3] * 2, 10))
     assert [len(b.is_face) for b in every] == [10, 10, 5] and sum(b.is_face.sum() for b in every) == 13
 
 
@@ -88,18 +88,31 @@ def test_the_file_comes_back(tmp_path):
         read_candidates(tmp_path / "none.npz")
 
 
-def test_training_changes_the_box_branch_only_and_lowers_its_loss(tmp_path):
-    torch.manual_seed(0)
+@pytest.fixture
+def data(tmp_path) -> CandidateData:
+    """Candidates of three photos."""
     write_candidates(tmp_path / "c.npz", some_candidates())
     (tmp_path / "p.jpg").write_bytes(encode_jpeg(PICTURE))
     with tarfile.open(tmp_path / "p.tar", "w") as tar:
         for number in range(3):
             tar.add(tmp_path / "p.jpg", f"{number}.jpg")
+    data = CandidateData(tmp_path / "c.npz", tmp_path / "p.tar", tmp_path / "p.tar", batch_size=16, workers=0)
+    data.setup()
+    return data
+
+
+def test_each_process_and_each_place_of_a_training_draws_candidates_of_its_own(data):
+    later = {rank: first_batches(data, rank, 2) for rank in (0, 1)}
+    start = first_batches(data, 0, 0)
+    assert all(torch.equal(a, b) for a, b in zip(start[2:], later[0][:2])), "a training that goes on sees what it has not seen"
+    assert not torch.equal(start[0], later[0][0]) and not torch.equal(later[0][0], later[1][0])
+
+
+def test_training_changes_the_box_branch_only_and_lowers_its_loss(data):
+    torch.manual_seed(0)
     network = FaceReader((8, 8, 8, 8), (0, 0, 0, 0), 8, 8)
     module = BoxBranchModule(network, OneCycle(learning_rate=0.01, steps=30, warmup=1))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    data = CandidateData(tmp_path / "c.npz", tmp_path / "p.tar", tmp_path / "p.tar", batch_size=16, workers=0)
-    data.setup()
     held = list(data.val_dataloader())
     assert held and len(data.train.candidates.score) + len(data.val.candidates.score) == 60
 
@@ -109,11 +122,18 @@ def test_training_changes_the_box_branch_only_and_lowers_its_loss(tmp_path):
             return sum(float(sum(module.losses(module(b.picture), b).values())) for b in held)
 
     first = loss()
-    Trainer(
+    trainer = Trainer(
         accelerator="cpu", max_epochs=1, limit_train_batches=30, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
-    ).fit(module, data)
+    )
+    trainer.fit(module, data)
+    validated = dict(trainer.callback_metrics)
     assert loss() < 0.8 * first
+    (tested,) = trainer.test(module, data, verbose=False)
+    assert {name: tested[f"test/{name}"] for name in ("loss", "auc")} == pytest.approx(
+        {name: float(validated[f"val/{name}"]) for name in ("loss", "auc")}
+    )
+    assert module.hparams["box_weight"] == 3.0 and "network" not in module.hparams
     changed = {name.split(".")[0] for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"detection", "box"}
 

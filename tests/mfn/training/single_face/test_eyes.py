@@ -11,10 +11,13 @@ from lightning.pytorch import Trainer  # noqa: E402
 from mfn.models.export.to_onnx import write_onnx  # noqa: E402
 from mfn.models.readers.eye_reader import EyeReader  # noqa: E402
 from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES  # noqa: E402
+from mfn.training.data.workers import endless_loader  # noqa: E402
 from mfn.training.optimizer import OneCycle  # noqa: E402
 from mfn.training.packs.reader import Pack  # noqa: E402
-from mfn.training.single_face.eyes import STORED_PX, EyeBatches, EyeModule, Eyes, augment, cut_eyes, strength  # noqa: E402
+from mfn.training.packs.sources import PackSources, TrainingPictures  # noqa: E402
+from mfn.training.single_face.eyes import STORED_PX, EyeBatches, EyeData, EyeModule, Eyes, augment, cut_eyes, strength  # noqa: E402
 from tests.helpers.faces import random_faces  # noqa: E402
+from tests.helpers.training import first_batches  # noqa: E402
 
 
 def a_pack(count: int = 6) -> Pack:
@@ -41,11 +44,22 @@ def test_faces_whose_eyes_show_something_are_drawn_more_often():
     shapes[3, 0] = 0.9
     assert strength(shapes).tolist() == [1, 6]
     eyes = Eyes(np.zeros((4, STORED_PX, STORED_PX, 3), np.uint8), np.zeros((4, 3), np.float32), shapes, strength(shapes))
-    batch = next(iter(EyeBatches(eyes, 700, 0)))
+    batch = EyeBatches(eyes, 700).draw(np.random.default_rng(0))
     shut = batch.shapes[:, 0] > 0.5
     assert batch.picture.shape == (700, 3, STORED_PX, STORED_PX) and 270 < int(shut.sum()) < 330
     assert not shut[0::2].any(), "left and right stay in order"
-    assert [len(b.shapes) for b in EyeBatches(cut_eyes([a_pack()], [1.0]), 4, 0, once=True)] == [4, 4, 2]
+    assert [len(b.shapes) for b in EyeBatches(cut_eyes([a_pack()], [1.0]), 4)] == [4, 4, 2]
+
+
+def test_each_process_and_each_place_of_a_training_draws_eyes_of_its_own(monkeypatch):
+    monkeypatch.setattr(PackSources, "read", lambda self: TrainingPictures([a_pack(40)], [1.0], []))
+    data = EyeData(PackSources(weights={"p": 1.0}), batch_size=8, seed=3)
+    data.setup()
+    later = {rank: first_batches(data, rank, 2) for rank in (0, 1)}
+    start = first_batches(data, 0, 0)
+    assert all(torch.equal(a, b) for a, b in zip(start[2:], later[0][:2])), "a training that goes on sees what it has not seen"
+    assert not torch.equal(start[0], later[0][0]) and not torch.equal(later[0][0], later[1][0])
+    assert sum(len(batch.shapes) for batch in data.test_dataloader()) == 2 * len(data.val.eyes.weight)
 
 
 def test_augmented_crops_keep_their_middle():
@@ -53,7 +67,7 @@ def test_augmented_crops_keep_their_middle():
     picture = torch.zeros(64, 3, STORED_PX, STORED_PX, dtype=torch.uint8)
     middle = slice(STORED_PX // 2 - 5, STORED_PX // 2 + 5)
     picture[:, :, middle, middle] = 255
-    batch = next(iter(EyeBatches(cut_eyes([a_pack()], [1.0]), 64, 0)))._replace(picture=picture)
+    batch = EyeBatches(cut_eyes([a_pack()], [1.0]), 64).draw(np.random.default_rng(0))._replace(picture=picture)
     x, direction = augment(batch)
     assert x.shape == (64, 3, EYE_CROP_PX, EYE_CROP_PX) and x.min() >= 0 and x.max() <= 255
     assert (x[:, :, 12:20, 12:20].mean((1, 2, 3)) > x[:, :, :4, :4].mean((1, 2, 3))).float().mean() > 0.9
@@ -72,10 +86,13 @@ def test_it_learns_whether_an_eye_is_bright_and_is_exported(tmp_path):
         accelerator="cpu", max_epochs=1, limit_train_batches=40, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
     )
-    loader = torch.utils.data.DataLoader
-    trainer.fit(module, loader(EyeBatches(eyes, 32, 0), batch_size=None), loader(EyeBatches(eyes, 16, 0, once=True), batch_size=None))
-    figures = trainer.callback_metrics
+    held = torch.utils.data.DataLoader(EyeBatches(eyes, 16), batch_size=None)
+    trainer.fit(module, endless_loader(EyeBatches(eyes, 32).draw, 0, 0, trainer), held)
+    figures = dict(trainer.callback_metrics)
     assert figures["val/eyeBlink_r"] > 0.9 and figures["val/wink_gain"] > 0.4
+    (tested,) = trainer.test(module, held, verbose=False)
+    assert tested["test/loss"] == pytest.approx(float(figures["val/loss"])) and tested["test/eyeBlink_r"] > 0.9
+    assert module.hparams["difference"] == 2.0 and "network" not in module.hparams
     write_onnx(module.network.eval(), tmp_path / "eyes.onnx")
     from mfn.inference.readers.eye_reader import EyeReader as Reader
 
