@@ -6,6 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
+import yaml  # noqa: E402
+
 from mfn.models.mfn import MFN  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 
@@ -17,6 +19,13 @@ BASE = "mfn/default.yaml"  # configurations without a seed of their own hold onl
 
 LOGGERS = ("tensorboard.yaml", "wandb.yaml")
 CONFIGS = sorted(str(p.relative_to(ROOT / "configs")) for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != "parts")
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_averages_follow_short_trainings_and_free_networks_train_in_float32(config):
+    text = (ROOT / "configs" / config).read_text()
+    assert "EMAWeightAveraging" not in text, "its average of a short training is mostly the weights that it began with"
+    assert config.split("/")[0] != "free" or yaml.safe_load(text)["trainer"]["precision"] == "32-true"
 
 
 @pytest.mark.parametrize("config", CONFIGS)
