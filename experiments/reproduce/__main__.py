@@ -1,4 +1,4 @@
-"""Make everything that ships again, from labels to quantized networks, as stages that go on where they were stopped.
+"""Make the networks of `large` and `small` again, from labels to quantized networks, as stages that go on where they were stopped.
 
     python -m experiments.reproduce --list
     python -m experiments.reproduce --data data --landmarker face_landmarker.task --eval EVAL
@@ -7,9 +7,9 @@
 
 A stage that was finished is skipped, unless its commands, their configurations or the networks that they read changed; --from STAGE does
 it and all later ones again, from their beginning. A training that was stopped goes on from its last checkpoint if nothing of that changed.
-Output of the commands is kept in OUT/logs. --quick needs no data: it renders heads that stand for photos, and does every stage with a few
-pictures and steps, in about 15 minutes on two cores. It shows that the recipe runs; its networks are of no use. The crowds stage needs
-the packs `fairface` and `scenes`, which --quick leaves out. --free makes the networks `free` instead, from the photos of
+Output of the commands is kept in OUT/logs. --quick needs no data: it renders heads that stand for photos, and does the stages with a few
+pictures and steps, in about 15 minutes on two cores. It shows that the recipe runs; its networks are of no use. It leaves out fairface,
+crowds and candidates, which need the packs `fairface` and `scenes`. --free makes the networks `free` instead, from the photos of
 data/faces/fairface.tar and from what our own code draws.
 """
 
@@ -33,7 +33,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Any:
     parser.add_argument("--eval", type=Path, help="folder of the evaluation sets; without it, validation data alone measures the networks")
     parser.add_argument("--landmarker", type=Path, help="MediaPipe's .task file: detect turned faces again in more views")
     parser.add_argument("--free", action="store_true", help="make the networks that a company may use")
-    parser.add_argument("--quick", action="store_true", help="try every stage with rendered heads, in about 15 minutes")
+    parser.add_argument("--quick", action="store_true", help="try the stages with rendered heads, in about 15 minutes")
     parser.add_argument("--list", action="store_true", help="list the stages, and which are done")
     parser.add_argument("--from", dest="first", metavar="STAGE", help="do this stage and all later ones again")
     options = parser.parse_args(arguments)

@@ -63,13 +63,19 @@ def run_command(words: list[str], capsys) -> None:
         module = words[2]
         assert importlib.util.find_spec(module) or module in TOOLS, module
         if module.startswith("experiments."):
-            files = (ROOT / f"{module.replace('.', '/')}.py", ROOT / "experiments" / "common.py")  # common has shared options
+            files = (script(module), ROOT / "experiments" / "common.py")  # common has shared options
             source = "".join(file.read_text(encoding="utf-8") for file in files)
             assert not [word for word in words if word.startswith("--") and f'"{word}"' not in source]
     elif words[0] == "pip":
         check_extras(words)
     else:
         assert words[0] in NOT_OURS, f"a command that this test does not know: {words[0]}"
+
+
+def script(module: str) -> Path:
+    """Return the file that `python -m` runs for a module of experiments."""
+    path = ROOT / module.replace(".", "/")
+    return path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def run_ours(words: list[str], capsys) -> None:
@@ -116,3 +122,15 @@ def test_blocks(page, files, tmp_path, monkeypatch, capsys):
                         run_command(words, capsys)
         else:
             assert language in ("json", "text", "mermaid", "dockerfile", "yaml"), f"a block of an unknown language: {language!r}"
+
+
+def test_commands_of_the_training_page_name_the_folders_that_a_checkout_lacks():
+    """The data lie in `data/`; the scripts' own default is a folder beside the checkout."""
+    (page,) = (page for page in PAGES if name_of(page).endswith("guides/training.md"))
+    lines = [line for language, text in blocks(page) if language == "bash" for line in text.splitlines()]
+    scripts = [shlex.split(line)[2:] for line in lines if line.startswith("python -m experiments.")]
+    assert scripts
+    for module, *words in scripts:
+        source = script(module).read_text(encoding="utf-8")
+        needed = re.findall(r'add_argument\(\s*"(--[a-z-]+)"[^)]*?Path\("\.\./', source) + ["--eval"] * ("add_eval_option(" in source)
+        assert not set(needed) - set(words), module
