@@ -44,6 +44,7 @@ from experiments.common import (
 )
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
+from mfn.inference.readers.reading_rules import FREE_RULES
 from mfn.inference.visualize import draw_faces
 from mfn.structures.camera import euler_from_rotation, rotation_from_euler
 from mfn.structures.faces import Faces
@@ -188,12 +189,15 @@ def main() -> None:
     parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
     parser.add_argument("--reader", type=Path, help="ONNX file of the face reader (default: that of --weights)")
     parser.add_argument("--eye-reader", type=Path, help="ONNX file of the eye reader (default: that of --weights)")
+    parser.add_argument("--reader-alone", action="store_true", help="the face reader alone describes faces, as with --weights free")
     parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: 16)")
     parser.add_argument("--score", type=float, default=0.3, help="minimum score of a face")
     parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
     args = parser.parse_args()
     score, model, model_file = load_score(args.eval), HeadModel.load(), find_model(args.weights)
     predictor, readers = load_predictor(args)
+    if args.reader_alone and predictor.reader is not None:
+        predictor.reader.rules = FREE_RULES
     measured = {name: measure_set(read_evaluation_set(args.eval, name), predictor, model, score) for name in EVALUATION_SETS}
     results = {name: result.figures for name, result in measured.items()}
     print(table(results))

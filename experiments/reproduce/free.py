@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -38,9 +38,11 @@ def _data_stages(options: argparse.Namespace) -> Iterator[Stage]:
 def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     """Yield the trainings, and what is made of them."""
     out = options.out
-    yield Stage("mfn", "the multi-face network", (_training("mfn", options),), 90)
-    yield Stage("reader", "the face reader", (_training("face_reader", options),), 40)
-    yield Stage("eyes", "the eye reader", (_training("eye_reader", options),), 20)
+    yield Stage("first", "the multi-face network", (_training("first", ["mfn"], options),), 40)
+    second = _training("mfn", ["mfn", "mfn_second"], options, f"--model.weights={checkpoint('first', options)}")
+    yield Stage("mfn", "the multi-face network, for finding faces", (second,), 40)
+    yield Stage("reader", "the face reader", (_training("face_reader", ["face_reader"], options),), 40)
+    yield Stage("eyes", "the eye reader", (_training("eye_reader", ["eye_reader"], options),), 20)
     export = module("mfn", "export", *trained("mfn", options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     found = out / "candidates.npz"
     collect = module("experiments.data_generation.candidates", "--data", out, "--out", found, "--network", out / "mfn-float.onnx")
@@ -55,12 +57,14 @@ def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     integers = [module("mfn", "quantize", out / f"{name}-float.onnx", *tars, "--out", out / f"{name}.onnx") for name in names]
     yield Stage("files", "ONNX files of 8-bit integers", (*exports, *integers), 10)
     if options.eval:
-        yield Stage("tables", "figures of the new networks, in logs/tables.log and results", measuring("mfn", options), 10)
+        figures = measuring("mfn", options, "--reader-alone")
+        yield Stage("tables", "figures of the new networks, in logs/tables.log and results", figures, 10)
 
 
-def _training(name: str, options: argparse.Namespace) -> Command:
-    """Return the command of the training of configs/free/NAME.yaml, on the packs of this run."""
-    config = f"free/{name}.yaml"
-    sources = yaml.safe_load((CONFIGS / config).read_text(encoding="utf-8"))["data"]["init_args"]["sources"]
+def _training(name: str, configs: Sequence[str], options: argparse.Namespace, *more: str) -> Command:
+    """Return the command of the training NAME with some of configs/free, the last of which names the packs, on the packs of this run."""
+    files = [f"free/{config}.yaml" for config in configs]
+    sources = yaml.safe_load((CONFIGS / files[-1]).read_text(encoding="utf-8"))["data"]["init_args"]["sources"]
     packs = {str(options.out / Path(pack).relative_to("runs/free")): share for pack, share in sources["weights"].items()}
-    return fitting(name, [config], options, f"--data.sources.folder={options.out}", f"--data.sources.weights={json.dumps(packs)}")
+    folder = f"--data.sources.folder={options.out}"
+    return fitting(name, files, options, folder, f"--data.sources.weights={json.dumps(packs)}", *more)

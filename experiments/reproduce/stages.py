@@ -69,15 +69,21 @@ def trained(name: str, options: argparse.Namespace) -> tuple[object, ...]:
     return "--config", options.out / name / "run" / "config.yaml", "--checkpoint", checkpoint(name, options)
 
 
-def measuring(name: str, options: argparse.Namespace) -> tuple[Command, ...]:
-    """Return the commands that measure the networks of a run: the multi-face training NAME alone, and with --eval all of them."""
+def measuring(name: str, options: argparse.Namespace, *more: str) -> tuple[Command, ...]:
+    """Return the commands that measure the networks of a run: the multi-face training NAME alone, and with --eval all of them.
+
+    Args:
+        name: The training.
+        options: The command line.
+        more: Options of `experiments.accuracy.benchmarks`.
+    """
     config = ("--config", options.out / name / "run" / "config.yaml")
     validate = module("mfn", "validate", *config, "--ckpt_path", checkpoint(name, options), "--trainer.logger=false")
     if not options.eval:
         return (validate,)
     files = [part for option, file in NETWORKS.items() for part in (option, options.out / file)]
     figures = ("--out", options.out / "results" / "mfn.json")
-    return validate, module("experiments.accuracy.benchmarks", "--eval", options.eval, *files, *figures)
+    return validate, module("experiments.accuracy.benchmarks", "--eval", options.eval, *files, *figures, *more)
 
 
 def record_of(command: Command) -> Record:
