@@ -2,15 +2,18 @@
 
     python -m experiments.data_generation.montages --pack runs/free/faces/fairface --out runs/free
 
-It writes two things into --out. `backgrounds.tar` holds pictures without faces, of three kinds: drawn ones; what lies beside the faces of
+It writes three things into --out. `backgrounds.tar` holds pictures without faces, of three kinds: drawn ones; what lies beside the faces of
 the packs, mirrored until it fills a picture; and photos cut into squares that are shuffled, so that skin and hair make no face.
 `scenes/scenes.tar` and `scenes.npz` hold crowds: heads of the packs, cut out along an ellipse, over such backgrounds, with the boxes of
-their labels. The format is that of photos with hand-drawn boxes, so that `experiments.data_generation.candidates` reads them. Photos
-that are held out for validation are not used.
+their labels. The format is that of photos with hand-drawn boxes, so that `experiments.data_generation.candidates` reads them. `widened`
+is a pack of the photos with more around their faces: what lies at their borders is mirrored, or the head lies over a background. Photos
+that are cut at the face would else teach a network to find the face by the borders of its photo. Photos that are held out for
+validation are not used.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +25,10 @@ from tqdm import tqdm
 
 from experiments.common import make_parser, picture_grid
 from experiments.data_generation.profiles import lone_faces, training_pack
+from mfn.structures.faces import Faces
 from mfn.synthesis.backgrounds import random_background
 from mfn.training.packs.reader import Pack, locate_pack
-from mfn.training.packs.writer import write_pictures
+from mfn.training.packs.writer import write_pack, write_pictures
 from retarget.io.files import atomic_write
 from retarget.io.images import Image, encode_jpeg, write_image
 
@@ -36,6 +40,9 @@ FACES = (1, 28)  # fewest and most faces of a crowd
 FACE_PX = (10.0, 150.0)  # smallest and largest height of a face
 HEAD = (0.72, 0.8)  # half axes of the ellipse of a head, relative to the sides of the box
 FEATHER = 0.12  # width of the soft border of a head, relative to its radius
+WIDENING = 0.45  # of the sides of a photo, added at each border of a widened one
+MIRROR_BLUR_PX = (0.0, 4.0)  # standard deviation of the blur of what is mirrored
+OVER_BACKGROUND_SHARE = 0.4  # of the widened photos
 SQUARES = (5, 8)  # fewest and most squares along a side of a shuffled photo
 TRIES = 30  # places that are tried for a head before it is left out
 SHEET_COUNT = 12
@@ -157,6 +164,52 @@ def _paste(
     return np.clip(np.array([x - half[0], y - half[1], x + half[0], y + half[1]], np.float32), 0, limits)
 
 
+def widen(picture: Image, face: Faces, background: Image, rng: np.random.Generator) -> tuple[Image, Faces]:
+    """Put more around a face: what lies at the borders of its photo, mirrored and blurred, or a background around the head.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        face: Its face, one row.
+        background: (S, S, 3) uint8 RGB.
+        rng: Source of randomness.
+
+    Returns:
+        The larger picture, and the face in px of it.
+    """
+    down, right = (round(WIDENING * side) for side in picture.shape[:2])
+    wide = cv2.copyMakeBorder(picture, down, down, right, right, cv2.BORDER_REFLECT_101)
+    size, corner = (wide.shape[1], wide.shape[0]), np.array([right, down], np.float32)
+    moved = face.replace(image=np.zeros(1, np.int32), box=face.box + np.tile(corner, 2), center=face.center + corner)
+    around = cv2.GaussianBlur(wide, (0, 0), max(rng.uniform(*MIRROR_BLUR_PX), 0.1))
+    inset = rng.uniform(0.0, 0.12, 4) * np.array([picture.shape[1], picture.shape[0]] * 2)  # left, top, right, bottom
+    mask = np.zeros(wide.shape[:2], np.float32)
+    if rng.random() < OVER_BACKGROUND_SHARE:
+        around = cv2.resize(background, size, interpolation=cv2.INTER_LINEAR)
+        middle, half = (moved.box[0, :2] + moved.box[0, 2:]) / 2, (moved.box[0, 2:] - moved.box[0, :2]) * HEAD * rng.uniform(0.8, 1.3, 2)
+        cv2.ellipse(mask, tuple(map(int, middle)), tuple(map(int, half)), 0, 0, 360, 1.0, -1)
+        outside = np.ones_like(mask)
+        outside[down : down + picture.shape[0], right : right + picture.shape[1]] = 0
+        mask *= 1 - outside
+    else:
+        left, top, right_cut, bottom = inset.astype(int)
+        mask[down + top : down + picture.shape[0] - bottom, right + left : right + picture.shape[1] - right_cut] = 1
+    alpha = cv2.GaussianBlur(mask, (0, 0), rng.uniform(1.0, 6.0))[..., None]
+    return np.asarray(wide * alpha + around * (1 - alpha), np.uint8), moved
+
+
+def write_widened(folder: Path, pack: Pack, backgrounds: Sequence[Image], rng: np.random.Generator) -> None:
+    """Write the pack `widened`: each lone face of a pack once."""
+    rows = lone_faces(pack)
+    behind = rng.integers(len(backgrounds), size=len(rows))
+    made = [
+        widen(pack.pictures[pack.faces.image[row]], pack.faces[[row]], backgrounds[k], rng)
+        for row, k in tqdm(zip(rows, behind, strict=True), total=len(rows), unit="photo", mininterval=5)
+    ]
+    coded, faces = [encode_jpeg(picture) for picture, _ in made], Faces.concatenate([face for _, face in made])
+    write_pack(folder, "widened", coded, faces.replace(image=np.arange(len(faces), dtype=np.int32)))
+    write_image(folder / "sheet.png", picture_grid([cv2.resize(picture, (200, 200)) for picture, _ in made[:32]], 8))
+
+
 def write_scenes(folder: Path, crowds: Sequence[Crowd]) -> None:
     """Write crowds as `scenes.tar` and `scenes.npz`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,6 +229,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--backgrounds", type=int, default=800, help="number of pictures without faces")
     parser.add_argument("--scenes", type=int, default=600, help="number of crowds; 0 for none")
+    parser.add_argument("--widened", action=argparse.BooleanOptionalAction, default=True, help="also widen the first pack")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng = np.random.default_rng(args.seed)
@@ -185,6 +239,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     write_pictures(args.out / "backgrounds.tar", [encode_jpeg(picture) for picture in backgrounds])
     write_image(args.out / "backgrounds.png", picture_grid(backgrounds[:: max(len(backgrounds) // 24, 1)][:24], 6))
+    if args.widened:
+        write_widened(args.out / "widened", packs[0], backgrounds, rng)
     if args.scenes:
         behind = (backgrounds[int(rng.integers(len(backgrounds)))] for _ in range(args.scenes))
         crowds = [compose_crowd(packs, rows, picture, rng) for picture in tqdm(behind, total=args.scenes, unit="crowd")]

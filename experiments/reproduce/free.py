@@ -41,14 +41,16 @@ def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     yield Stage("first", "the multi-face network", (_training("first", ["mfn"], options),), 40)
     second = _training("mfn", ["mfn", "mfn_second"], options, f"--model.weights={checkpoint('first', options)}")
     yield Stage("mfn", "the multi-face network, for finding faces", (second,), 40)
-    yield Stage("reader", "the face reader", (_training("face_reader", ["face_reader"], options),), 40)
+    yield Stage("face_reader", "the face reader", (_training("face_reader", ["face_reader"], options),), 60)
+    second = _training("reader", ["face_reader", "face_reader_second"], options, f"--model.weights={checkpoint('face_reader', options)}")
+    yield Stage("reader", "the face reader, with more around the faces", (second,), 20)
     yield Stage("eyes", "the eye reader", (_training("eye_reader", ["eye_reader"], options),), 20)
     export = module("mfn", "export", *trained("mfn", options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     found = out / "candidates.npz"
     collect = module("experiments.data_generation.candidates", "--data", out, "--out", found, "--network", out / "mfn-float.onnx")
     files = [f"--data.candidates={found}", f"--data.scenes={out / 'scenes' / 'scenes.tar'}",
              f"--data.backgrounds={out / 'backgrounds.tar'}"]  # fmt: skip
-    learn = fitting("candidates", ["free/candidates.yaml"], options, *files, f"--model.weights={checkpoint('face_reader', options)}")
+    learn = fitting("candidates", ["free/candidates.yaml"], options, *files, f"--model.weights={checkpoint('reader', options)}")
     yield Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 15)
     readers = (("candidates", "reader"), ("eye_reader", "eyes"))
     exports = [module("mfn", "export", *trained(name, options), "--out", out / f"{file}-float.onnx") for name, file in readers]
