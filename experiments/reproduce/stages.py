@@ -150,7 +150,7 @@ def run_stage(stage: Stage, out: Path) -> None:
     """Run the commands of a stage, and remember that it is done.
 
     Raises:
-        SystemExit: A command failed. The message has the end of its output.
+        SystemExit: A command failed, or Ctrl-C. Of a command that failed, the message has the end of its output.
     """
     log, records = out / "logs" / f"{stage.name}.log", []
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def _run(command: Command, output: IO[bytes]) -> int:
             return process.wait()
         except KeyboardInterrupt:
             process.wait()
-            raise
+            raise SystemExit("stopped. Start again to go on here.") from None
 
 
 def _done_file(stage: Stage, out: Path) -> Path:

@@ -153,6 +153,7 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
     with TemporaryDirectory() as folder:
         args = [part for config in configs for part in ("--config", str(_without_run_options(config, Path(folder))))]
+        args.append("--model.weights=null")  # what the training started from
         network: nn.Module = LightningCLI(run=False, args=args, save_config_callback=None).model.network
     state = read_state(checkpoint)
     try:

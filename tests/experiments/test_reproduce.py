@@ -85,6 +85,13 @@ def test_a_stopped_training_goes_on_and_a_finished_one_begins_anew(tmp_path):
     assert run(training(), tmp_path) == "began with", "the old checkpoint is gone"
 
 
+def test_after_ctrl_c_a_command_may_end_by_itself(tmp_path):
+    code = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(1); open('kept', 'w')"
+    with pytest.raises(SystemExit, match="stopped"):
+        run_all([Stage("long", "a file", ((sys.executable, "-c", code),), 1)], tmp_path)
+    assert (tmp_path / "kept").exists()
+
+
 def test_from_does_a_stage_again_whose_training_has_another_name(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.reproduce.__main__.free_stages", lambda options: [echo("a", "1"), training()])
     for _ in range(2):
