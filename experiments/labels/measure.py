@@ -33,6 +33,7 @@ from experiments.accuracy.evaluation_sets import (
 from experiments.common import RESULTS, Figures, make_parser, sha256, write_report
 from experiments.labels.bench import Bench, Detections, fit_landmarks, points68, shape_indices
 from experiments.labels.known_heads import degeneracies, mouths
+from mfn.fitting.expression_prior import even_eyes, look_down
 from mfn.fitting.fitter import fit, fit_people
 from mfn.fitting.landmarker import VIEWS, Landmarker
 from mfn.fitting.multi_view import blend_with_network, detect_faces
@@ -184,12 +185,13 @@ def leakage(bench: Bench, every: int = 6) -> Figures:
 
 
 def neutral(bench: Bench) -> Figures:
-    """Measure the fitted weights of faces at rest: those whose calibrated blendshapes sum up to less than 1."""
+    """Measure the labels of faces at rest, those whose calibrated blendshapes sum up to less than 1, made as `labels.fit` does."""
     figures: Figures = {}
     for source in ("lfw", "masks_without"):
         pack = bench.read_pack(source)
         calm = torch.nonzero(pack.expression.sum(1) < 1.0)[:100, 0]
-        weights = fit(pack.points[calm], pack.expression[calm], bench.basis).expression
+        found = fit(pack.points[calm], pack.expression[calm], bench.basis)
+        weights = look_down(even_eyes(found.expression, found.rotation), pack.expression[calm])
         figures[source] = neutral_figures(weights.numpy())
     return figures
 
