@@ -1,4 +1,4 @@
-"""The tables of errors by group of people and of the flags of faces, for `experiments.inspect.tables`."""
+"""The tables of faces by size, of eyelids and flags, and of errors by group of people, for `experiments.inspect.tables`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,22 @@ def people() -> str:
     head = ["people", "found upright / turned / profile, %", *(f"NME {yaw}, %" for yaw in ("upright", "turned"))]
     head += ["blink", "smile", "open eyes called closed, %"]
     return markdown_table(head, rows)
+
+
+def face_size() -> str:
+    """Return recall by the height of a face in pictures of 448 px."""
+    sizes = _read("face_size")
+    heights = list(sizes["drawn heads"])
+    kinds = {"drawn heads": "rendered heads", "frames, agreement with SFN at full size": "video frames, one face"}
+    rows = [[text, *(f"{sizes[kind][px]['large']['recall']:.2f}" for px in heights)] for kind, text in kinds.items()]
+    return markdown_table(["share found in pictures of 448 px, by face height", *heights], rows)
+
+
+def eyelids() -> str:
+    """Return how well closed and open eyes are separated."""
+    networks = _read("expression/eyelids")["networks"]
+    rows = [[name, f"{f['auc']:.3f}", f"{f['closed_median']:.2f}", f"{f['open_median']:.2f}"] for name, f in networks.items()]
+    return markdown_table(["eyeBlink on 202 labeled faces", "AUC", "median, closed", "median, open"], rows)
 
 
 def flags() -> str:

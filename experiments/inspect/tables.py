@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.inspect.head_table import expression_reach, photometric
-from experiments.inspect.people_table import flags, people
+from experiments.inspect.people_table import eyelids, face_size, flags, people
 from mfn.inference.model_zoo import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -139,24 +139,6 @@ def crowds() -> str:
     values = {label: [part[label]["all"] for part in parts.values()] for label in labels}
     rows = [[label, *(f"{f['ap']:.3f} ({f['recall']:.2f} / {f['precision']:.2f})" for f in values[label])] for label in labels]
     return markdown(["AP (recall / precision), IoU 0.4", *parts], rows)
-
-
-def face_size() -> str:
-    """Return recall by the height of a face in pictures of 448 px."""
-    sizes = read("accuracy/face_size")
-    heights = list(sizes["drawn heads"])
-    kinds = {"drawn heads": "rendered heads", "frames, agreement with SFN at full size": "video frames, one face"}
-    rows = [[text, *(f"{sizes[kind][px]['large']['recall']:.2f}" for px in heights)] for kind, text in kinds.items()]
-    return markdown(["share found in pictures of 448 px, by face height", *heights], rows)
-
-
-def eyelids() -> str:
-    """Return how well closed and open eyes are separated."""
-    rows = [
-        [name, f"{f['auc']:.3f}", f"{f['closed_median']:.2f}", f"{f['open_median']:.2f}"]
-        for name, f in read("accuracy/expression/eyelids")["networks"].items()
-    ]
-    return markdown(["eyeBlink on 202 labeled faces", "AUC", "median, closed", "median, open"], rows)
 
 
 def crowd_turns() -> str:
