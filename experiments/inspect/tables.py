@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from experiments.inspect.free_table import free
 from experiments.inspect.head_table import expression_reach, photometric
 from experiments.inspect.people_table import eyelids, face_size, flags, people
 from mfn.inference.model_zoo import MODELS
@@ -258,7 +259,7 @@ TABLES: dict[str, Callable[[], str]] = {
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, crowd_turns, face_size),
         *(eyelids, flags, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking),
-        *(people, photometric, expression_reach),
+        *(people, photometric, expression_reach, free),
     )
 }
 
