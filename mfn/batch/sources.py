@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ STDIN = "-"
 _OWN_OUTPUT = re.compile(r"\.(faces|characters)\.(json|png|jpg)$|\.report\.html$|\.glb$", re.IGNORECASE)
 _PATTERN = re.compile(r"[*?\[]")
 _NAMED_SKIPPED = 8  # skipped files that a message names
+_HEIC_SUFFIXES = (".heic", ".heif")
+_HEIC_HINT = 'install the extra to read them: pip install ".[heic]"'
 
 
 class PictureName(NamedTuple):
@@ -34,18 +37,32 @@ class PictureName(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures that a user's words stand for, and the files of folders that are no pictures."""
+    """The pictures that a user's words stand for, and the files of folders and patterns that are left out.
+
+    Attributes:
+        pictures: What is read.
+        skipped: Files that are no pictures.
+        heic: Photos in HEIC, while pillow-heif, which reads them, is not installed.
+    """
 
     pictures: list[PictureName] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    heic: list[str] = field(default_factory=list)
 
-    def skipped_line(self) -> str:
-        """Return one line that names the skipped files, or "" if there are none."""
-        if not self.skipped:
-            return ""
-        count = len(self.skipped)
-        named = ", ".join(self.skipped[:_NAMED_SKIPPED]) + (" …" if count > _NAMED_SKIPPED else "")
-        return f"skipped {count} file{'s' * (count > 1)} that {'are no pictures' if count > 1 else 'is no picture'} we read: {named}"
+    def skipped_lines(self) -> list[str]:
+        """Return the lines that name the files that are left out: one for each kind, none where there are none."""
+        lines = []
+        if self.skipped:
+            kind = "files that are no pictures" if len(self.skipped) > 1 else "file that is no picture"
+            lines.append(f"skipped {len(self.skipped)} {kind} we read: {_some(self.skipped)}")
+        if self.heic:
+            lines.append(f"skipped {len(self.heic)} HEIC photo{'s' * (len(self.heic) > 1)} ({_HEIC_HINT}): {_some(self.heic)}")
+        return lines
+
+    def print_skipped(self, quiet: bool = False) -> None:
+        """Print the lines of `skipped_lines` on stderr, unless the user wants errors only."""
+        for line in [] if quiet else self.skipped_lines():
+            print(line, file=sys.stderr)
 
 
 def is_url(name: str) -> bool:
@@ -66,7 +83,8 @@ def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
         lists: Text files with one of these a line; "-" is standard input.
 
     Returns:
-        Each picture once. Within a folder they are sorted by path. Hidden files and our own outputs are left out.
+        Each picture once. Within a folder they are sorted by path. Hidden files and our own outputs are left out, and so are
+        HEIC photos of folders and patterns if they cannot be read here.
 
     Raises:
         FileNotFoundError: A pattern matches nothing, or a list does not exist.
@@ -76,7 +94,7 @@ def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
     listing = Listing()
     taken: set[str] = set()
     for name in (*names, *(line for source in lists for line in _read_list(source))):
-        for picture in _expand(name, listing.skipped):
+        for picture in _expand(name, listing):
             if picture.path not in taken:
                 taken.add(picture.path)
                 listing.pictures.append(picture)
@@ -136,25 +154,24 @@ def _read_list(source: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
-def _expand(name: str, skipped: list[str]) -> Iterator[PictureName]:
+def _expand(name: str, listing: Listing) -> Iterator[PictureName]:
     if not name:
         raise ValueError("an empty name (expected a picture, a folder or a pattern)")
     if is_url(name):
-        yield from _expand_url(name, skipped)
+        yield from _expand_url(name, listing)
     elif os.path.isdir(name):
-        yield from _of_folder(name, _walk(name), skipped)
+        yield from _of_folder(name, _walk(name), listing)
     elif _PATTERN.search(name) and not os.path.exists(name):
         found = sorted(path for path in glob.glob(name, recursive=True) if os.path.isfile(path))
-        kept = [path for path in found if _is_picture(path)]
+        kept = _pictures_among(((path, Path(path).name) for path in found), listing)
         if not kept:
-            raise FileNotFoundError(f"{name}: no picture matches this pattern")
-        skipped += [path for path in found if not _is_picture(path) and not _is_ours(path)]
-        yield from (PictureName(Path(path).as_posix(), Path(path).name) for path in kept)
+            raise FileNotFoundError(f"{name}: no picture matches this pattern{_heic_remark(found)}")
+        yield from (PictureName(Path(path).as_posix(), own) for path, own in kept)
     else:
         yield PictureName(Path(name).as_posix(), Path(name).name)
 
 
-def _expand_url(url: str, skipped: list[str]) -> Iterator[PictureName]:
+def _expand_url(url: str, listing: Listing) -> Iterator[PictureName]:
     system, inner = url_file_system(url)
     try:
         if _PATTERN.search(inner):
@@ -167,22 +184,44 @@ def _expand_url(url: str, skipped: list[str]) -> Iterator[PictureName]:
     except Exception as error:  # each protocol raises its own types
         raise ValueError(f"{url}: cannot be listed ({' '.join(str(error).split())[:160] or type(error).__name__})") from None
     names = (os.path.relpath(path, root) if root else path for path in found)
-    yield from _of_folder(url, zip(map(system.unstrip_protocol, found), names), skipped)
+    yield from _of_folder(url, zip(map(system.unstrip_protocol, found), names), listing)
 
 
-def _of_folder(folder: str, files: Iterable[tuple[str, str]], skipped: list[str]) -> Iterator[PictureName]:
-    """Yield the pictures among the files (path, path within the folder), and note the others in `skipped`."""
-    count = 0
+def _of_folder(folder: str, files: Iterable[tuple[str, str]], listing: Listing) -> list[PictureName]:
+    """Return the pictures among the files (path, path within the folder), and note the others in the listing."""
+    named = list(files)
+    kept = _pictures_among(named, listing)
+    if not kept:
+        remark = _heic_remark(path for path, _ in named) or f" ({' '.join(IMAGE_SUFFIXES[:6])} …)"
+        raise ValueError(f"{folder}: no picture in this directory or below it{remark}")
+    return kept
+
+
+def _pictures_among(files: Iterable[tuple[str, str]], listing: Listing) -> list[PictureName]:
+    """Return the pictures among files (path, name), and note those that are left out in the listing."""
+    kept: list[PictureName] = []
+    reads_heic = find_spec("pillow_heif") is not None
     for path, name in files:
         if _is_ours(path):
             continue
-        if not _is_picture(path):
-            skipped.append(path)
-            continue
-        count += 1
-        yield PictureName(path, name)
-    if not count:
-        raise ValueError(f"{folder}: no picture in this directory or below it ({' '.join(IMAGE_SUFFIXES[:6])} …)")
+        if not path.lower().endswith(IMAGE_SUFFIXES):
+            listing.skipped.append(path)
+        elif path.lower().endswith(_HEIC_SUFFIXES) and not reads_heic:
+            listing.heic.append(path)
+        else:
+            kept.append(PictureName(path, name))
+    return kept
+
+
+def _heic_remark(paths: Iterable[str]) -> str:
+    """Return what to do where no picture is left but there are HEIC photos, else ""."""
+    count = sum(path.lower().endswith(_HEIC_SUFFIXES) for path in paths)
+    return f" that can be read, but {count} HEIC photo{'s' * (count > 1)}: {_HEIC_HINT}" if count else ""
+
+
+def _some(paths: Sequence[str]) -> str:
+    """Return the first of some paths in a line."""
+    return ", ".join(paths[:_NAMED_SKIPPED]) + (" …" if len(paths) > _NAMED_SKIPPED else "")
 
 
 def _walk(folder: str) -> Iterator[tuple[str, str]]:
@@ -193,10 +232,6 @@ def _walk(folder: str) -> Iterator[tuple[str, str]]:
             if not name.startswith("."):
                 path = Path(root, name)
                 yield path.as_posix(), path.relative_to(folder).as_posix()
-
-
-def _is_picture(path: str) -> bool:
-    return path.lower().endswith(IMAGE_SUFFIXES) and not _is_ours(path)
 
 
 def _is_ours(path: str) -> bool:

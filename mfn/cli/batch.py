@@ -32,8 +32,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     out, batch_options = _output(options), _batch_options(options)
     options.device = "cpu"  # of this process, which finds no faces; the workers have the device
     listing = list_pictures(options.pictures, options.list)
-    if listing.skipped and not options.quiet:
-        print(listing.skipped_line(), file=sys.stderr)
+    listing.print_skipped(options.quiet)
     line = ProgressLine(options.quiet)
     try:
         summary = run_batch(load_predictor(options), [p.path for p in listing.pictures], out, batch_options, line.show)

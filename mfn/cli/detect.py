@@ -108,8 +108,7 @@ def detect(predictor: Predictor, pictures: Sequence[str], output: DetectOutput, 
         The exit code: 1 if a picture could not be read.
     """
     listing = list_pictures(pictures)
-    if listing.skipped and not quiet:
-        print(listing.skipped_line(), file=sys.stderr)
+    listing.print_skipped(quiet)
     named = list(_output_names(listing.pictures))
     if output.formats:
         make_folder(output.folder)

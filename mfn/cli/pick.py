@@ -41,6 +41,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     from mfn.batch.sources import list_pictures
 
     listing = list_pictures(options.shots)
+    listing.print_skipped(options.quiet)
     shots, paths = read_shots(load_predictor(options), [(p.path, p.name) for p in listing.pictures], options.quiet)
     if len(shots) < 2:
         raise ValueError(f"expected at least 2 shots of one group that can be read, got {len(shots)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from mfn.cli.main import PROGRAM
@@ -49,8 +48,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     from mfn.fitting.landmarker import find_model
 
     listing = list_pictures(options.photos)
-    if listing.skipped and not options.quiet:
-        print(listing.skipped_line(), file=sys.stderr)
+    listing.print_skipped(options.quiet)
     with Progress(options.quiet) as progress:
         landmarker = options.landmarker or str(find_model(options.download, progress.note))
         settings = AnnotateOptions(

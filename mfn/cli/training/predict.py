@@ -70,7 +70,9 @@ def _write_table(predictor: Predictor, pictures: Sequence[str], out: str, quiet:
     from mfn.batch.run import BatchOptions, run_batch
     from mfn.batch.sources import list_pictures
 
-    summary = run_batch(predictor, [picture.path for picture in list_pictures(pictures).pictures], out, BatchOptions())
+    listing = list_pictures(pictures)
+    listing.print_skipped(quiet)
+    summary = run_batch(predictor, [picture.path for picture in listing.pictures], out, BatchOptions())
     if not quiet:
         print(f"wrote {out}: {summary.faces} faces of {summary.pictures} pictures, {summary.failures} failures")
     return EXIT_BAD_INPUT if summary.failures and not summary.pictures else EXIT_DONE

@@ -1,4 +1,5 @@
 import io
+import sys
 
 import pytest
 
@@ -17,7 +18,46 @@ def test_a_folder_is_read_with_its_subfolders_and_skipped_files_are_named(photos
     assert [picture.path for picture in listing.pictures] == FOUND
     assert [picture.name for picture in listing.pictures][-1] == "more/d.png"
     assert listing.skipped == ["photos/notes.txt"]
-    assert listing.skipped_line() == "skipped 1 file that is no picture we read: photos/notes.txt"
+    assert listing.skipped_lines() == ["skipped 1 file that is no picture we read: photos/notes.txt"]
+
+
+@pytest.fixture
+def heic(photos, monkeypatch):
+    """The folder `photos` with a HEIC photo, and the photo alone in the folder phone, where pillow-heif is not installed."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (photos / "phone").mkdir()
+    for folder in ("photos", "phone"):
+        (photos / folder / "IMG_1.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic")
+    return photos
+
+
+@pytest.mark.parametrize("name", ["photos", "photos/**"])
+def test_heic_photos_that_cannot_be_read_are_skipped_with_a_hint(heic, capsys, name):
+    listing = list_pictures([name])
+    assert sorted(picture.path for picture in listing.pictures) == FOUND and listing.skipped == ["photos/notes.txt"]
+    hint = 'skipped 1 HEIC photo (install the extra to read them: pip install ".[heic]"): photos/IMG_1.HEIC'
+    assert listing.skipped_lines()[1:] == [hint]
+    listing.print_skipped(quiet=True)
+    assert capsys.readouterr().err == ""
+    listing.print_skipped()
+    assert capsys.readouterr().err.splitlines() == listing.skipped_lines()
+
+
+def test_a_heic_photo_that_is_named_is_never_skipped(heic):
+    listing = list_pictures(["photos/IMG_1.HEIC"])
+    assert [picture.path for picture in listing.pictures] == ["photos/IMG_1.HEIC"] and not listing.skipped_lines()
+
+
+@pytest.mark.parametrize("name", ["phone", "phone/*.HEIC"])
+def test_nothing_but_heic_photos_is_an_error_with_the_hint(heic, name):
+    with pytest.raises((ValueError, FileNotFoundError), match=r'no picture .* but 1 HEIC photo: .*pip install "\.\[heic\]"'):
+        list_pictures([name])
+
+
+def test_heic_photos_are_read_with_the_extra(photos):
+    pytest.importorskip("pillow_heif", reason="needs the extra heic")
+    (photos / "photos" / "IMG_1.HEIC").write_bytes(b"data")
+    assert "photos/IMG_1.HEIC" in paths("photos") and not list_pictures(["photos"]).heic
 
 
 def test_hidden_files_and_our_own_outputs_are_left_out_silently(photos):

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -94,6 +95,16 @@ def test_folders_are_searched_and_kept(folder, spots, capsys):
     assert "skipped 1 file that is no picture we read: photos/clip.mp4" in err
     assert json.loads((folder / "out/party/crowd.faces.json").read_text())["picture"] == "party/crowd.png"
     assert (folder / "out/nobody.faces.json").is_file()
+
+
+def test_a_heic_photo_without_its_extra_is_skipped_in_a_folder_and_an_error_by_name(folder, spots, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (folder / "photos/phone.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(40))
+    assert run("photos", *NETWORK, spots, "--no-draw", "--out", "out") == 0
+    out, err = capsys.readouterr()
+    assert "wrote 2 files" in out and 'pip install ".[heic]"): photos/phone.heic' in err and "mfn:" not in err
+    assert run("photos/phone.heic", *NETWORK, spots, "--no-draw") == 1
+    assert 'mfn: photos/phone.heic: reading a HEIC image needs pillow-heif: pip install ".[heic]"' in capsys.readouterr().err
 
 
 def test_resume_leaves_out_what_is_there(folder, spots, capsys):
