@@ -241,6 +241,34 @@ def test_a_codec_that_opencv_lacks_names_the_extra(tmp_path, monkeypatch):
         probe(path)
 
 
+AV1_ENCODERS = {"libsvtav1": {"preset": "12"}, "libaom-av1": {"cpu-used": "8"}}
+
+
+@pytest.mark.parametrize("by", ["av", "cv2"])
+def test_av1_is_read_or_the_extra_is_named(tmp_path, by, monkeypatch):
+    """OpenCV's wheels read AV1 on some systems only."""
+    av = pytest.importorskip("av", reason="needs the video extra")
+    encoder = next((name for name in AV1_ENCODERS if name in av.codecs_available), None)
+    if encoder is None:
+        pytest.skip("this PyAV has no AV1 encoder")
+    with av.open(str(path := tmp_path / "a.mp4"), "w") as out:
+        stream = out.add_stream(encoder, rate=25, options=AV1_ENCODERS[encoder])
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 20 * number + 20, np.uint8), format="rgb24")
+            frame.pts = number
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    monkeypatch.setattr(video, "has_pyav", lambda: by == "av")
+    try:
+        frames = [image for _, image in read_frames(path)]
+    except ValueError as error:
+        assert by == "cv2" and str(error).endswith('(pip install ".[video]" reads more kinds)')
+        return
+    assert is_clip(path) and probe(path)[:2] == (96, 64) and len(frames) == 10
+    np.testing.assert_allclose([image.mean() for image in frames], 20 * np.arange(10) + 20, atol=4)
+
+
 @pytest.mark.parametrize("by", ["av", "cv2"])
 def test_damaged_and_empty_files_give_an_error_of_one_line(tmp_path, by, monkeypatch, spots, capfd):
     whole = make_mp4(tmp_path / "a.mp4", TIMES).read_bytes()
