@@ -2,11 +2,18 @@
 
     python -m experiments.accuracy.expression.by_size --data ../shared/data --eval ../shared/eval
     python -m experiments.accuracy.expression.by_size new=runs/new.onnx --data ../shared/data --faces 1 --faces 64
+    python -m experiments.accuracy.expression.by_size small=small large=large --video --data ../shared/data --every 200
 
 A picture is scaled until its face has the wanted size, the square root of its box's area, and laid on a gray frame of
 1280 x 720 px. The reference is the same network on the same face at 256 px, so the figures say what a network loses
 with size, not whether it is right. The faces come from the held-out pictures of the packs and, with --eval, from every
-12th frame of four clips. With --faces N, N faces of one size share a frame; sizes that leave no room are left out.
+12th frame of four clips (--clip-every). With --faces N, N faces of one size share a frame; sizes that leave no room are
+left out.
+
+With --video the frames are read as those of a clip, where `small` and `large` differ: each looks for faces from a size of
+its own and reads a number K of them closely. The reference is the face at 256 px read as a photo. A row "NAME, dense" is
+added for each network: no face is read closely, so that each has the multi-face network's own prediction, as the faces
+beyond K have. These figures go to by_size_video.json.
 
 For each size the script reports the share of faces found, and correlation and gain (slope of the regression line) of
 six groups of shapes over the faces that are found. Gaze is the angle of both eyes together, sideways and up. It writes
@@ -15,7 +22,8 @@ experiments/results/accuracy/expression/by_size.json.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +49,7 @@ from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 
 RESULT = RESULTS / "accuracy" / "expression" / "by_size.json"
+VIDEO_RESULT = RESULT.with_name("by_size_video.json")
 PACKS = ("lfw", "youtube", "expressions", "masks_without")
 SIZES_PX = (100, 60, 40, 24)
 FULL_PX = 256
@@ -49,6 +58,8 @@ CLIP_EVERY = 12
 ROOM = 1.5  # a face needs a cell of so many times its size
 MIN_SPREAD = 0.03  # a shape that hardly varies has no meaningful correlation
 FACES = (1, 60)  # faces in a frame
+
+Predict = Callable[[Image], Faces]
 
 # Group -> its signals; a signal is a sum of shapes with signs, divided by the number of eyes or 1.
 _GAZE = {
@@ -88,7 +99,7 @@ def crowd_frame(sources: Sequence[Source], size_px: float, count: int) -> tuple[
     return frame, corners[: len(sources)] + np.array([width, height]) / 2
 
 
-def read_faces(predict: Callable[[Image], Faces], sources: Sequence[Source], size_px: float, count: int) -> NDArray[np.float32]:
+def read_faces(predict: Predict, sources: Sequence[Source], size_px: float, count: int) -> NDArray[np.float32]:
     """Return the expression (N, 51) of each source at one size with `count` faces in a frame; NaN if it is not found."""
     rows = np.full((len(sources), len(EXPRESSION_NAMES)), np.nan, np.float32)
     for start in range(0, len(sources), count):
@@ -123,15 +134,45 @@ def compare(full: NDArray[Any], small: NDArray[Any]) -> Figures:
     }
 
 
-def measure(predict: Callable[[Image], Faces], sources: Sequence[Source], counts: Sequence[int]) -> Figures:
-    """Measure one network at all sizes and numbers of faces in a frame."""
-    full, figures = read_faces(predict, sources, FULL_PX, 1), {}
+def measure(
+    predict: Predict, sources: Sequence[Source], counts: Sequence[int], full: NDArray[np.float32] | None = None
+) -> Figures:
+    """Measure one network at all sizes and numbers of faces in a frame.
+
+    Args:
+        predict: Finds the faces of a frame.
+        sources: N faces.
+        counts: Numbers of faces in a frame.
+        full: (N, 51) the reference. None: what `predict` reads at FULL_PX.
+    """
+    full, figures = read_faces(predict, sources, FULL_PX, 1) if full is None else full, {}
     for count in counts:
         room = min(cell_corners(count, WIDTH_PX, HEIGHT_PX)[1]) / ROOM
         for size_px in (size for size in SIZES_PX if size <= room):
             key = f"{size_px} px" if count == 1 else f"{size_px} px, {count} in a frame"
             figures[key] = compare(full, read_faces(predict, sources, size_px, count))
     return {"found at full size": int(np.isfinite(full[:, 0]).sum())} | figures
+
+
+def measure_video(
+    predictors: Mapping[str, Predictor], sources: Sequence[Source], counts: Sequence[int]
+) -> Iterator[tuple[str, Figures]]:
+    """Measure networks on frames of clips.
+
+    The reference is what a network reads of a photo of the face at FULL_PX. Models of the same file share it.
+
+    Yields:
+        The name and the figures of each network as it is, then those of "NAME, dense", which reads no face closely.
+    """
+    references: dict[Path | None, NDArray[np.float32]] = {}
+    for name, predictor in predictors.items():
+        if predictor.weights not in references:
+            references[predictor.weights] = read_faces(predictor, sources, FULL_PX, 1)
+        full, faces, predict = references[predictor.weights], predictor.frame_faces, partial(predictor, video=True)
+        yield name, measure(predict, sources, counts, full)
+        predictor.frame_faces = 0
+        yield f"{name}, dense", measure(predict, sources, counts, full)
+        predictor.frame_faces = faces
 
 
 def main() -> None:
@@ -141,17 +182,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--eval", type=Path, help="folder of the evaluation sets, to take frames of its clips too")
     parser.add_argument("--every", type=int, default=HELD_OUT_EVERY, help="take one picture in so many of each pack")
+    parser.add_argument("--clip-every", type=int, default=CLIP_EVERY, help="take one frame in so many of the clips")
     parser.add_argument("--faces", type=int, action="append", help="faces in a frame (may be repeated; default: 1 and 60)")
+    parser.add_argument("--video", action="store_true", help="read the frames as those of a clip")
     args = parser.parse_args()
-    networks = split_named(args.networks)
+    if args.video and args.out == RESULT:
+        args.out = VIDEO_RESULT
+    networks, counts = split_named(args.networks), args.faces or FACES
     sources = [source for name in PACKS for source in pack_faces(args.data / "faces", name, args.every)]
     if args.eval is not None:
-        sources += clip_faces(args.eval / "clips", CLIP_EVERY, Predictor.load("large", threads=1))
+        sources += clip_faces(args.eval / "clips", args.clip_every, Predictor.load("large", threads=1))
     sources = [sources[i] for i in np.random.default_rng(0).permutation(len(sources))]  # mixes packs within a frame
+    predictors = {name: Predictor.load(weights, threads=1) for name, weights in networks.items()}
+    stills = ((name, measure(predictor, sources, counts)) for name, predictor in predictors.items())
     figures = {}
-    for name, weights in networks.items():
-        figures[name] = measure(Predictor.load(weights, threads=1), sources, args.faces or FACES)
-        print(name, figures[name], flush=True)
+    for name, row in measure_video(predictors, sources, counts) if args.video else stills:
+        figures[name] = row
+        print(name, row, flush=True)
     digests = {name: find_model(weights).path for name, weights in networks.items()}
     save_report(args, __file__, {"faces": len(sources), "networks": figures}, digests)
 

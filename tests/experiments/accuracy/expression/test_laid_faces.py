@@ -88,6 +88,44 @@ def test_a_size_without_room_is_left_out():
     assert "100 px" in figures and "100 px, 60 in a frame" not in figures and "40 px, 60 in a frame" in figures
 
 
+class Clips:
+    """A stand-in for a `Predictor` that finds the face in the middle. The weights of its shapes say how it was called."""
+
+    def __init__(self, faces, weights="a.onnx"):
+        self.frame_faces, self.weights, self.photos = faces, weights, 0
+
+    def __call__(self, frame, video=False):
+        self.photos += not video
+        value = 0.9 if not video else 0.1 if self.frame_faces == 0 else 0.5
+        return one_face((620, 340, 660, 380)).replace(expression=np.full((1, 51), value, np.float32))
+
+
+def test_frames_of_a_clip_are_read_with_and_without_readers(monkeypatch):
+    read = []
+    monkeypatch.setattr(by_size, "compare", lambda full, small: read.append((full[0, 0], small[0, 0])) or {})
+    sources = [Source(np.zeros((9, 9, 3), np.uint8), np.array([2.0, 2, 7, 7]))] * 2
+    networks = {"small": Clips(16), "large": Clips(64)}
+    figures = dict(by_size.measure_video(networks, sources, (1,)))
+    assert list(figures) == ["small", "small, dense", "large", "large, dense"]
+    assert figures["large, dense"]["found at full size"] == 2 and "24 px" in figures["small"]
+    values = [(pytest.approx(0.9), pytest.approx(value)) for value in (0.5, 0.1, 0.5, 0.1) for _ in by_size.SIZES_PX]
+    assert read == values
+    assert [network.photos for network in networks.values()] == [2, 0], "models of one file share the reference"
+    assert [network.frame_faces for network in networks.values()] == [16, 64]
+
+
+@pytest.mark.parametrize(("options", "name"), [([], "by_size.json"), (["--video"], "by_size_video.json")])
+def test_figures_of_clips_go_to_a_file_of_their_own(tmp_path, monkeypatch, options, name):
+    written = []
+    monkeypatch.setattr(by_size, "pack_faces", lambda *_: [])
+    monkeypatch.setattr(by_size.Predictor, "load", lambda *_, **__: Clips(16))
+    monkeypatch.setattr(by_size, "save_report", lambda args, script, figures, weights: written.append((args.out.name, figures)))
+    monkeypatch.setattr("sys.argv", ["by_size", "--data", str(tmp_path), *options])
+    by_size.main()
+    rows = ["large", "large, dense"] if options else ["large"]
+    assert written[0][0] == name and list(written[0][1]["networks"]) == rows and written[0][1]["faces"] == 0
+
+
 def test_lids_are_summarized_by_kind():
     blinks = np.array([[0.9, 0.1], [0.2, 0.6], [np.nan, np.nan], [0.8, 0.8]])
     figures = winks.summarize(blinks, np.array(["wink", "wink", "wink", "sleepy"]))
