@@ -19,6 +19,7 @@ from typing import Any
 from experiments.inspect.free_table import free
 from experiments.inspect.head_table import expression_reach, photometric
 from experiments.inspect.people_table import eyelids, face_size, flags, people
+from experiments.speed.readers import readers
 from mfn.inference.model_zoo import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -257,7 +258,7 @@ def tracking() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
-        *(models, accuracy_short, accuracy, pose, runtime, detection, false_faces, crowds, crowd_turns, face_size),
+        *(models, accuracy_short, accuracy, pose, runtime, readers, detection, false_faces, crowds, crowd_turns, face_size),
         *(eyelids, flags, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking),
         *(people, photometric, expression_reach, free),
     )

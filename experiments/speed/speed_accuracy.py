@@ -7,7 +7,8 @@ sets with the network's own boxes, and misses. AP is that of experiments.accurac
 the picture. Time is that of experiments.speed.runtime: the median of a 1280 x 720 frame with ten faces, from the frame
 to rig weights; models and sizes take turns. The height of the smallest face is one of `mfn.inference.model_zoo.MODELS`: px
 of a frame of 720 px; `input` is the size at which such a frame is read. Portraits and group photos are read at the same
-scale as a frame of their height. The script prints Markdown and writes experiments/results/speed/speed_accuracy.json.
+scale as a frame of their height. The script prints Markdown and writes speed_accuracy/speed_accuracy.json
+of experiments/results/speed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from retarget import Rig, load_rig
 from retarget.io.images import Image
 from retarget.rig.avatars import find_avatar
 
-RESULT = RESULTS / "speed" / "speed_accuracy.json"
+RESULT = RESULTS / "speed" / "speed_accuracy" / "speed_accuracy.json"
 MIN_FACES_PX = (96.0, 72.0, 60.0, 48.0, 36.0, 24.0)
 SCORE, PRECISION_SCORE, MIN_HEIGHT_PX = 0.3, 0.02, 16.0  # as in the two scripts of the accuracy
 WARM_UP_RUNS = 3

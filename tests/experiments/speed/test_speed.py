@@ -1,14 +1,16 @@
 """Frames of the time measurements, and that each measurement runs."""
 
 import argparse
+import json
 
 import numpy as np
 import pytest
 
 from experiments.accuracy.evaluation_sets import EVALUATION_SETS
-from experiments.speed import devices, drawing, rig, runtime, speed_accuracy
+from experiments.speed import devices, drawing, readers, rig, runtime, speed_accuracy
 from experiments.speed.engine import rate
 from experiments.speed.large_picture import CELL_PX, measure, scatter
+from mfn.inference.face_finder import Found
 from mfn.inference.predictor import Predictor
 from mfn.structures.network_metadata import NetworkMetadata, Size
 from retarget import load_rig
@@ -62,6 +64,46 @@ def test_large_pictures_are_measured():
     figures = measure(predictor, scatter(300, 300, 1, [CROP]), rounds=1)
     assert figures["found"] == figures["false"] == 0 and figures["input_megapixels"] >= 0
     assert figures["cpu_seconds"] > 0 and figures["peak_megabytes"] > 0
+
+
+class Timed:
+    """A stand-in for a `Predictor` with readers; `counts` notes how many faces each of them is to read."""
+
+    def __init__(self):
+        self.counts = []
+        self.finder = self.reader = self.eye_reader = self
+
+    def passes(self, height, width, video):
+        return [(height, width, video)]
+
+    def find(self, frame, passes, score):
+        return Found(one_face((40, 20, 80, 60)), np.full(1, 40, np.float32))
+
+    def refine(self, frame, faces, *rest):
+        self.counts.append(rest[-1])
+        return faces
+
+
+def test_readers_are_timed_in_turn():
+    small, large = Timed(), Timed()
+    figures = readers.measure({"small": small, "large": large}, np.zeros((90, 160, 3), np.uint8), rounds=2)
+    assert large.counts == 3 * [count for count in readers.COUNTS for _ in ("face", "eyes")] and not small.counts
+    assert figures["found"] == 1 and figures["frame"] == [160, 90] and set(figures["network_ms"]) == {"small", "large"}
+    assert all(min(figures[f"{name}_reader_ms"].values()) >= 0 for name in ("face", "eye"))
+    large.eye_reader = None
+    with pytest.raises(ValueError, match="a face reader and an eye reader"):
+        readers.time_readers(large, np.zeros((9, 9, 3), np.uint8), large.find(None, [], 0), 8)
+
+
+def test_the_page_tells_of_the_readers_once_they_are_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "RESULT", tmp_path / "readers.json")
+    assert readers.readers() == ""
+    figures = {"face_reader_ms": {"0": 0.0, "16": 12.0}, "eye_reader_ms": {"0": 0.0, "16": 4.0}}
+    figures["network_ms"] = {"small": 16.0, "large": 64.0}
+    readers.RESULT.write_text(json.dumps(figures))
+    assert "16 with `small` and 64 with `large`" in readers.readers()
+    lines = readers.readers().splitlines()
+    assert lines[-2] == "| 0 | 0.0 | 0.0 | 0.0 | – | 0 % | 0 % |" and lines[-1] == "| 16 | 12.0 | 4.0 | 16.0 | 1.00 | 50 % | 20 % |"
 
 
 def test_rig_weights_are_timed():
