@@ -43,6 +43,10 @@ class _CommandLine(LightningCLI):
 
 
 def _drop_noise() -> None:
-    """Drop lines of Lightning that say nothing about the training: an advertisement, and a warning about its own code."""
+    """Drop lines of Lightning that are of no use: an advertisement, a warning about its own code, and doubts about where the data go on.
+
+    `mfn.training.data.workers` goes on inside an epoch, too.
+    """
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "litlogger" not in record.getMessage())
     warnings.filterwarnings("ignore", message=".*LeafSpec")
+    warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
