@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 
 from experiments.accuracy.groups import average_precision, match
 from experiments.common import RESULTS, Figures, make_parser, save_report
-from mfn.inference.model_zoo import default_reader, find_model
+from mfn.inference.model_zoo import find_model
 from mfn.inference.nms import SAME_FACE_IOU, nms
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE
-from mfn.inference.readers.reading_rules import RULES
 from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.images import Image
 
@@ -69,7 +68,7 @@ def judge(looks: Sequence[Looks], crop_weight: float, box_share: float) -> tuple
     """Return which detections of several pictures are right, their summed logits, and the number of true boxes."""
     hits, scores = [np.zeros(0, bool)], [np.zeros(0)]
     for one in looks:
-        score = RULES.score.dense * one.dense + crop_weight * one.crop
+        score = one.dense + crop_weight * one.crop
         box = one.dense_box + box_share * (one.crop_box - one.dense_box)
         rows = np.flatnonzero(nms(box, score, SAME_FACE_IOU))
         hits.append(match(box[rows], score[rows], one.true, np.ones(len(one.true), bool), HIT_IOU).hit)
@@ -82,13 +81,15 @@ def main() -> None:
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--data", type=Path, required=True, help="folder with scenes/scenes.tar, scenes/scenes.npz and backgrounds.tar")
     parser.add_argument("--network", default="large", help="the multi-face network")
-    parser.add_argument("--reader", type=Path, default=default_reader(), help="the face reader, an ONNX file")
+    parser.add_argument("--reader", type=Path, help="the face reader, an ONNX file (default: that of the network)")
     args = parser.parse_args()
     with np.load(args.data / "scenes" / "scenes.npz") as file:
         box, number, count = file["box"].astype(np.float64), file["box_picture"], len(file["picture_size"])
     rows = np.flatnonzero(held_out(count))
     photos = read_pictures(args.data / "scenes" / "scenes.tar", int(rows[1] - rows[0]))
-    predictor = Predictor.load(args.network, score=MIN_SCORE, reader=args.reader, threads=1)
+    predictor = Predictor.load(args.network, score=MIN_SCORE, reader=args.reader or True, threads=1)
+    assert predictor.reader is not None
+    rule = predictor.reader.rules.score
     empty = [look(predictor, photo, np.zeros((0, 4))) for photo in read_pictures(args.data / "backgrounds.tar", EVERY_BACKGROUND)]
     figures: Figures = {}
     for shrink in SHRINKS:
@@ -98,8 +99,8 @@ def main() -> None:
             for weight in CROP_WEIGHTS
             for share in BOX_SHARES
         }
-        hit, score, positives = judge(looks, RULES.score.crop, RULES.score.box)
-        best = [float((RULES.score.dense * one.dense + RULES.score.crop * one.crop).max(initial=-np.inf)) for one in empty]
+        hit, score, positives = judge(looks, rule.crop, rule.box)
+        best = [float((one.dense + rule.crop * one.crop).max(initial=-np.inf)) for one in empty]
         limits = {
             str(limit): {
                 "recall": round(float(hit[score >= limit].sum() / positives), 4),
@@ -111,7 +112,8 @@ def main() -> None:
         figures[f"shrunk to {shrink:g}"] = {"ap": precision, "rule in use, by limit": limits}
         print(shrink, figures[f"shrunk to {shrink:g}"], flush=True)
     report = {"photos": len(photos), "photos without faces": len(empty), "sizes": figures}
-    save_report(args, __file__, report, {"network": find_model(args.network).path, "reader": args.reader})
+    weights = {"network": find_model(args.network).path, "reader": predictor.reader.weights or Path()}
+    save_report(args, __file__, report, weights)
 
 
 if __name__ == "__main__":

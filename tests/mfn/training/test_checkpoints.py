@@ -17,10 +17,13 @@ SHIPPED = {
     "tddfa": "configs/tddfa/branches.yaml",
     "prnet": "configs/others/prnet.yaml",
     "dense520": "configs/others/dense520_branches.yaml",
-    "mobileface": "configs/others/mobileface.yaml",
+    "mobileface/state": "configs/others/mobileface.yaml",
     "single_shot": "configs/others/single_shot.yaml",
     "face_reader": "configs/others/face_reader.yaml",
     "eye_reader": "configs/others/eye_reader.yaml",
+    "free/mfn": "configs/free/mfn.yaml",
+    "free/face_reader": "configs/free/face_reader.yaml",
+    "free/eye_reader": "configs/free/eye_reader.yaml",
 }
 
 

@@ -1,0 +1,31 @@
+"""The networks that ship, by name."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from mfn.inference.model_zoo import MODELS, default_eye_reader, default_reader, find_model
+from mfn.inference.predictor import Predictor
+from mfn.inference.readers.reading_rules import FREE_RULES, RULES
+
+
+def test_free_networks_have_readers_of_their_own():
+    free, large = find_model("free"), find_model("large")
+    assert free.free and not large.free
+    assert {free.path, free.reader, free.eye_reader}.isdisjoint({large.path, large.reader, large.eye_reader})
+    assert default_reader("free") == free.reader and default_eye_reader("free") == free.eye_reader
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_each_model_reads_with_its_own_rules(name):
+    predictor = Predictor.load(name, threads=1)
+    assert predictor.free == (name == "free") and predictor.reader.rules == (FREE_RULES if name == "free" else RULES)
+    assert predictor.reader.weights == MODELS[name].reader and predictor.eye_reader.weights == MODELS[name].eye_reader
+    assert pickle.loads(pickle.dumps(predictor)).fingerprint() == predictor.fingerprint()
+    assert len(predictor(np.zeros((64, 64, 3), np.uint8), video=True)) == 0
+
+
+def test_free_networks_with_another_reader_are_not_called_free():
+    predictor = Predictor.load("free", reader=default_reader(), threads=1)
+    assert not predictor.free and predictor.reader.rules == RULES
