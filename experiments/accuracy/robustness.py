@@ -11,7 +11,8 @@ of `crowds/parties` (boxes that people drew). Networks run at their default sett
     light      Brightness x 0.05, and fog: 15 % of the picture and 85 % of a light gray. Reported: the share found.
     close-ups  The picture ends at the face's box, or 6 % outside it, and is enlarged to 1100 px. The box holds the 68
                points and the forehead. Reported: the share found.
-    many       720 portraits with faces of 30 px in one picture. Reported: how many of them are found.
+    many       720 portraits with faces of 30 px in one picture. Reported: how many of them are found. `reported` also
+               counts the people beside or behind some of the portraits, who were looked at one by one: none is false.
 
 The script writes experiments/results/accuracy/robustness.json.
 """
