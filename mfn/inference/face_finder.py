@@ -66,7 +66,9 @@ class FaceFinder:
         together, factor = Faces.concatenate(found), np.concatenate(factors)
         if len(found) > 2:
             size, (low, high) = longer_side(together.box) * factor, self.limits.face_range
-            rows = merge(together.box, together.score, np.minimum(np.minimum(1, size / (2 * low)), high / np.maximum(size, 1)))
+            # A coarse pass may take a small head and its shoulders for a larger face: it must not win over the face in it.
+            seen = np.minimum(1, size / (2 * low))
+            rows = merge(together.box, together.score, np.minimum(seen, high / np.maximum(size, 1)), whole=seen)
             together, factor = together[rows], factor[rows]
         return Found(together, (together.box[:, 3] - together.box[:, 1]) * factor)
 

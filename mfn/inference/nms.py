@@ -85,34 +85,38 @@ def nms(box: NDArray[Any], score: NDArray[Any], iou: float) -> NDArray[np.bool_]
     return suppress(score, find_overlaps(np.asarray(box, np.float32), iou))
 
 
-def merge(box: NDArray[Any], score: NDArray[Any], fit: NDArray[Any]) -> NDArray[np.int64]:
+def merge(
+    box: NDArray[Any], score: NDArray[Any], fit: NDArray[Any], whole: NDArray[Any] | None = None
+) -> NDArray[np.int64]:
     """Choose the detections to keep: each face once, and no part of a face as a face of its own.
 
     Args:
         box: (N, 4) x1 y1 x2 y2 in px.
         score: (N,) probabilities.
         fit: (N,) up to 1: how far the place of each detection can be relied on.
+        whole: (N,) up to 1: how far each detection can be relied on where smaller ones lie in it, as if they were parts. None: 1.
 
     Returns:
         The kept rows, best score first. Of the detections of one face, the one with the best score x fit is kept.
     """
     box = np.asarray(box, np.float32)
     rows = np.flatnonzero(nms(box, score * fit, SAME_FACE_IOU))
-    rows = rows[~is_part(box[rows], score[rows])]
+    rows = rows[~is_part(box[rows], score[rows], score[rows] if whole is None else (score * whole)[rows])]
     return rows[np.argsort(-score[rows], kind="stable")]
 
 
-def is_part(box: NDArray[Any], score: NDArray[Any]) -> NDArray[np.bool_]:
+def is_part(box: NDArray[Any], score: NDArray[Any], whole_score: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which boxes (N,) lie in a much larger box that is about as sure: an eye or a mouth that was taken for a face.
 
     Args:
         box: (N, 4) x1 y1 x2 y2 in px.
-        score: (N,) probabilities.
+        score: (N,) probabilities, which count where a box is the part.
+        whole_score: (N,) probabilities, which count where it is the face.
     """
     pairs = find_overlaps(box, 0.0)
     face, part = pairs.first, pairs.second
     size = (box[:, 2:] - box[:, :2]).max(1)
-    smaller = (size[part] < PART_SIZE * size[face]) & (PART_SIZE * score[part] <= score[face])
+    smaller = (size[part] < PART_SIZE * size[face]) & (PART_SIZE * score[part] <= whole_score[face])
     face, part = face[smaller], part[smaller]
     both = np.maximum(np.minimum(box[face, 2:], box[part, 2:]) - np.maximum(box[face, :2], box[part, :2]), 0).prod(1)
     area = np.maximum(box[part, 2:] - box[part, :2], 0).prod(1)

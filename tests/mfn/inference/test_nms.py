@@ -48,3 +48,10 @@ def test_parts_of_a_face_are_dropped_and_small_faces_beside_it_are_kept():
     assert merge(np.array([nose, face, beside]), np.array([0.95, 0.9, 0.7]), np.ones(3)).tolist() == [1, 2]
     assert merge(np.array([nose, face]), np.array([0.95, 0.1]), np.ones(2)).tolist() == [0, 1]
     assert merge(np.zeros((0, 4)), np.zeros(0), np.zeros(0)).tolist() == []
+
+
+def test_a_box_of_a_bad_scale_does_not_take_a_face_for_its_part():
+    """A head and its shoulders, seen in a pass that is too coarse for them, and the face in them."""
+    box, score = np.array([[0, 0, 47, 66], [7, 33, 32, 65]]), np.array([0.57, 0.88])
+    assert merge(box, score, np.array([0.47, 1.0])).tolist() == [0]
+    assert merge(box, score, np.array([0.47, 1.0]), whole=np.array([0.47, 1.0])).tolist() == [1, 0]
