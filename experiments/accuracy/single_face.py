@@ -1,6 +1,7 @@
 """Compare networks that read one face in a crop: accuracy, head pose, expression, jitter, size and speed.
 
-    python -m experiments.accuracy.single_face sfn=mfn/weights/sfn.onnx mobileface=experiments/weights/mobileface/network.onnx --eval ../shared/eval
+    python -m experiments.accuracy.single_face sfn=mfn/weights/sfn.onnx \\
+        mobileface=experiments/weights/mobileface/network.onnx --eval ../shared/eval
 
 MFN finds the boxes, so a face it misses is missed by all. A name that ends with *2 reads a second crop around the first
 prediction. `nme` and `aligned_nme` come from the evaluation's own score.py. For a network that predicts points, the
