@@ -185,7 +185,7 @@ class ScenePlanner:
             torch.tensor(grid.tiles),
         )
         by_people, shown = (self.library.hand_drawn[picture] | empty).reshape(count, -1), ~empty.reshape(count, -1)
-        return _Tiles(plan, faces[keep], labels[keep], boxes, images, by_people.all(1) & shown.any(1))
+        return _Tiles(plan, faces[keep], labels[keep], boxes, images, np.asarray(by_people.all(1) & shown.any(1)))
 
     def _place(self, face: Faces, side: float, grid: Grid, rng: np.random.Generator) -> tuple[Array, Array]:
         """Place the drawn faces: return maps (T, 2, 3) from px of the picture to px of the tile, and which are mirrored (T,) bool."""
