@@ -28,7 +28,8 @@ def add_network(parser: argparse.ArgumentParser, weights: str = DEFAULT_MODEL, s
     frames = " or ".join(f"{model.min_face_px:.0f} ({name})" for name, model in MODELS.items())
     text += f"(default: {MIN_FACE_PX:.0f} in photos; in frames of 720 px height {frames}, in proportion in others)"
     parser.add_argument("--min-face", type=number_in(SMALLEST_FACE_PX, _LARGEST_FACE_PX), default=None, metavar="PX", help=text)
-    text = "model: large, small (faster in clips and live, where it leaves out the smallest faces), or an .onnx file of your own "
+    text = "model: large, small (faster in clips and live, where it leaves out the smallest faces), free (less accurate, learned from what "
+    text += "a company may use), or an .onnx file of your own "
     parser.add_argument("--weights", default=weights, metavar="NAME", help=text + "(default: %(default)s)")
     text = "CPU cores to use, 0 for all (default: %(default)s)"
     parser.add_argument("--threads", type=whole_number(0), default=0, metavar="N", help=text)
