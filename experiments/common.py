@@ -72,7 +72,7 @@ def packs_of(options: argparse.Namespace) -> dict[str, float]:
 
 def add_networks_argument(parser: argparse.ArgumentParser) -> None:
     """Add the multi-face networks that are measured; by default the shipped one."""
-    parser.add_argument("networks", nargs="*", default=["large=large"], help="NAME=FILE.onnx, or NAME=large")
+    parser.add_argument("networks", nargs="*", default=["large=large"], help="NAME=FILE.onnx, NAME=large or NAME=free")
 
 
 def split_named(arguments: Iterable[str]) -> dict[str, str]:

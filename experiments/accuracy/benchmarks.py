@@ -186,7 +186,7 @@ def main() -> None:
     """Run the command."""
     parser = make_parser(__doc__, RESULT)
     add_eval_option(parser)
-    parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
+    parser.add_argument("--weights", default="large", help="small, large, free or an ONNX file")
     parser.add_argument("--reader", type=Path, help="ONNX file of the face reader (default: that of --weights)")
     parser.add_argument("--eye-reader", type=Path, help="ONNX file of the eye reader (default: that of --weights)")
     parser.add_argument("--reader-alone", action="store_true", help="the face reader alone describes faces, as with --weights free")

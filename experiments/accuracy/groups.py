@@ -174,7 +174,7 @@ def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--groups", type=Path, default=Path("../shared/eval/groups"), help="folder of the group photos")
-    parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
+    parser.add_argument("--weights", default="large", help="small, large, free or an ONNX file")
     parser.add_argument("--score", type=float, default=SCORE, help="minimum score for recall and precision")
     parser.add_argument("--min-face", type=float, default=MIN_FACE_PX, help="height of the smallest face to find, px of the picture")
     parser.add_argument("--sheet", type=Path, help="picture of the false detections")

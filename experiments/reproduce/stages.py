@@ -133,7 +133,7 @@ def started(command: Command) -> Command:
     """Return how to start a command: a training that was stopped goes on from its last checkpoint.
 
     A training that was finished, or whose command, configuration or first weights are others now, begins anew: its old checkpoints are
-    deleted.
+    deleted. Those of a run that this script did not start are kept as `checkpoints.old`.
     """
     folder = training_folder(command)
     if folder is None:
@@ -141,6 +141,8 @@ def started(command: Command) -> Command:
     last, known = folder / "checkpoints" / "last.ckpt", _read(_running_file(folder), None)
     if known and is_same(known, command):
         return (*command, f"--ckpt_path={last}") if last.is_file() else command
+    if known is None and last.is_file() and not last.parent.with_suffix(".old").exists():
+        last.parent.rename(last.parent.with_suffix(".old"))
     shutil.rmtree(last.parent, ignore_errors=True)
     _write(_running_file(folder), record_of(command))
     return command

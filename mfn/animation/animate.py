@@ -46,6 +46,8 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions, hooks: H
     out = options.out or Path(Path(source).stem + SCENE_SUFFIX)
     clip = is_clip(source)
     _check_options(source, out, options, clip)
+    if options.likeness and predictor.free:
+        raise ValueError("--likeness: expected 0 with --weights free, because the average person comes from research photos; leave one out")
     avatars = [] if out.suffix.lower() in TAKE_SUFFIXES else [find_avatar(name) for name in options.avatars or [DEFAULT_AVATAR]]
     _check_no_overwriting(source, out, options, avatars, clip)
     rigs = load_rigs(avatars, options.maps if avatars else (), options.joints, options.strength)

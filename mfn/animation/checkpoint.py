@@ -49,7 +49,7 @@ def checkpoint_folder(out: Path) -> Path:
 def detection_key(source: str, predictor: Predictor, start_s: float = 0.0, end_s: float | None = None) -> str:
     """Describe what detections depend on: the clip and the part of it, the networks and their options."""
     state = os.stat(source)
-    network = [predictor.fingerprint(), file_digest(LOOKS_FILE)]
+    network = [predictor.fingerprint(), "" if predictor.free else file_digest(LOOKS_FILE)]
     return json.dumps([os.path.basename(source), state.st_size, state.st_mtime_ns, network, start_s, end_s])
 
 

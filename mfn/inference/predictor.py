@@ -146,8 +146,8 @@ class Predictor:
             predictor.reader = Reader.load(path, threads, chosen)
             predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
         predictor.weights, predictor.frame_face_px, predictor.frame_faces = model[:3]
-        predictor.free = model.free and reader is True and isinstance(eye_reader, bool)
-        if predictor.free and predictor.reader is not None:
+        predictor.free = model.free and isinstance(reader, bool) and isinstance(eye_reader, bool)
+        if model.free and reader is True and predictor.reader is not None:
             predictor.reader.rules = FREE_RULES
         options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
         options |= {"reader": path.resolve() if path and reader is not True else bool(reader)}
@@ -183,7 +183,8 @@ class Predictor:
         digests = [file_digest(file) if isinstance(file, Path) else str(file) for file in files]
         networks = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
         frames = f"frames {self.frame_face_px:g} px, {self.frame_faces} faces"
-        return f"{networks}, score {self.score:g}, min_face_px {self.min_face_px}, {frames}"
+        rules = "" if self.reader is None else f", {tuple(self.reader.rules)}"
+        return f"{networks}, score {self.score:g}, min_face_px {self.min_face_px}, {frames}{', free' * self.free}{rules}"
 
     def __repr__(self) -> str:
         file, frames = str(self.weights or "session"), f"{self.frame_face_px:g} px, {self.frame_faces} faces"

@@ -45,7 +45,9 @@ def read_head_file(path: Path) -> dict[str, Any]:
 
 
 def read_photo_points(vertices: int) -> dict[str, tuple[NDArray[np.int32], Floats]]:
-    """Return the learned landmark set "photo68", or nothing if it belongs to a mesh with another number of vertices."""
+    """Return the learned landmark set "photo68", or nothing if it belongs to a mesh with another number of vertices, or was deleted."""
+    if not PHOTO68_FILE.is_file():  # a company may not ship it
+        return {}
     with np.load(PHOTO68_FILE, allow_pickle=False) as file:
         if int(file["vertices"]) != vertices:
             return {}

@@ -29,3 +29,7 @@ def test_each_model_reads_with_its_own_rules(name):
 def test_free_networks_with_another_reader_are_not_called_free():
     predictor = Predictor.load("free", reader=default_reader(), threads=1)
     assert not predictor.free and predictor.reader.rules == RULES
+    eyes = Predictor.load("free", eye_reader=default_eye_reader(), threads=1)
+    assert not eyes.free and eyes.reader.rules == FREE_RULES
+    same_files = Predictor.load("free", reader=default_reader("free"), eye_reader=default_eye_reader("free"), threads=1)
+    assert same_files.fingerprint() != Predictor.load("free", threads=1).fingerprint(), "the rules are others"
