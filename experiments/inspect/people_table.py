@@ -1,4 +1,4 @@
-"""The tables of faces by size, of eyelids and flags, and of errors by group of people, for `experiments.inspect.tables`."""
+"""The tables of faces by size, of expressions, eyelids and flags, and of errors by group of people, for `experiments.inspect.tables`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ def face_size() -> str:
     kinds = {"drawn heads": "rendered heads", "frames, agreement with SFN at full size": "video frames, one face"}
     rows = [[text, *(f"{sizes[kind][px]['large']['recall']:.2f}" for px in heights)] for kind, text in kinds.items()]
     return markdown_table(["share found in pictures of 448 px, by face height", *heights], rows)
+
+
+def follow() -> str:
+    """Return how both networks follow the labels that training leaves out, by kind of picture; in parentheses for small faces."""
+    large, small = (_read("expression/follow")[size] for size in ("220 px", "60 px"))
+    rows = []
+    for kind, text in {"photos": "photos", "winks": "photos with one eye of another photo", "heads": "rendered heads"}.items():
+        row = [text, str(large[kind]["faces"]), f"{large[kind]['error_of_median']:.3f}"]
+        for both in ((large[kind][network], small[kind][network]) for network in ("large", "SFN")):
+            row += ["{:.2f} ({:.2f})".format(*(f["mean_correlation"] for f in both)), "{:.3f} ({:.3f})".format(*(f["error"] for f in both))]
+        rows.append(row)
+    head = ["pictures", "faces", "error of the median label", "MFN: correlation", "MFN: error", "SFN: correlation", "SFN: error"]
+    return markdown_table(head, rows)
 
 
 def eyelids() -> str:

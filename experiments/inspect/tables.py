@@ -18,7 +18,7 @@ from typing import Any
 
 from experiments.inspect.free_table import free
 from experiments.inspect.head_table import expression_reach, photometric
-from experiments.inspect.people_table import eyelids, face_size, flags, people
+from experiments.inspect.people_table import eyelids, face_size, flags, follow, people
 from experiments.speed.readers import readers
 from mfn.inference.model_zoo import MODELS
 
@@ -260,7 +260,7 @@ TABLES: dict[str, Callable[[], str]] = {
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, readers, detection, false_faces, crowds, crowd_turns, face_size),
         *(eyelids, flags, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking),
-        *(people, photometric, expression_reach, free),
+        *(people, follow, photometric, expression_reach, free),
     )
 }
 
