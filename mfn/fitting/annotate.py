@@ -194,11 +194,7 @@ def _detect(image: Image, models: AnnotationModels, multi_view: bool) -> Arrays:
 
     faces = models.predictor(image) if models.predictor is not None else None
     boxes = faces.box if faces is not None else np.zeros((0, 4), np.float32)
-    result, spread = detect_faces(image, models.landmarker, boxes, VIEWS if multi_view else ())
-    if faces is None and len(result) == 0:  # the landmarker alone misses faces that fill the photo
-        height, width = image.shape[:2]
-        center = np.array([[0.2 * width, 0.2 * height, 0.8 * width, 0.8 * height]], np.float32)
-        result, spread = detect_faces(image, models.landmarker, center, VIEWS if multi_view else ())
+    result, spread = detect_faces(image, models.landmarker, boxes, VIEWS if multi_view else (), alone=faces is None)
     if faces is not None and models.landmarker.names:
         refined = models.single.refine(image, faces) if models.single is not None else faces
         blended = blend_with_network(result, refined, models.head_model, models.landmarker.names)

@@ -55,7 +55,7 @@ def consensus(result: LandmarkResult) -> tuple[LandmarkResult, float]:
 
 
 def detect_faces(
-    image: Image, landmarker: Landmarker, boxes: Floats, views: Sequence[View] = VIEWS
+    image: Image, landmarker: Landmarker, boxes: Floats, views: Sequence[View] = VIEWS, alone: bool = False
 ) -> tuple[LandmarkResult, Floats]:
     """Detect all faces of an image, each in several views.
 
@@ -64,11 +64,16 @@ def detect_faces(
         landmarker: the pseudo-label model.
         boxes: (B, 4) px, faces that a detector found; those that the landmarker misses are tried again in more views.
         views: views of each face that the landmarker found; () accepts its first forward pass as it is.
+        alone: no detector looked for faces, so that a face that fills the photo is looked for if nothing else was found: the landmarker
+            misses it as it is.
 
     Returns:
         N rows, and the spread (N,) of the views of each in % of the face's size (see `consensus`).
     """
     first = landmarker(image)
+    if alone and not len(first):
+        height, width = image.shape[:2]
+        boxes = np.array([[0.2 * width, 0.2 * height, 0.8 * width, 0.8 * height]], np.float32)
     own = bounding_boxes(first.points)
     missed = boxes[(box_iou(own, boxes) < SAME_FACE_IOU).all(0)] if len(own) and len(boxes) else boxes
     candidates = [[first[[i]], _more_views(image, landmarker, box, views)] for i, box in enumerate(own)]

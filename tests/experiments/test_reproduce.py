@@ -1,5 +1,6 @@
 """The whole recipe as stages: their order, going on, the time that is left; and, slowly, all of it."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -85,7 +86,15 @@ def test_a_stopped_training_goes_on_and_a_finished_one_begins_anew(tmp_path):
     assert run(training(), tmp_path) == "began with", "the old checkpoint is gone"
 
 
-def test_after_ctrl_c_a_command_may_end_by_itself(tmp_path):
+@pytest.fixture
+def interrupts():
+    """Let Ctrl-C raise KeyboardInterrupt, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_after_ctrl_c_a_command_may_end_by_itself(tmp_path, interrupts):
     code = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(1); open('kept', 'w')"
     with pytest.raises(SystemExit, match="stopped"):
         run_all([Stage("long", "a file", ((sys.executable, "-c", code),), 1)], tmp_path)

@@ -44,6 +44,9 @@ class FakeLandmarker:
         points = project(head, rotation, np.full(count, 4 * level), np.full((count, 2), 100.0))
         return LandmarkResult(points.astype(np.float32), np.zeros((count, 52), np.float32), rotation)
 
+    def detect_in_views(self, picture: np.ndarray, box: np.ndarray, views: object = ()) -> LandmarkResult:
+        return LandmarkResult.empty()
+
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -136,6 +139,21 @@ def test_wrong_input_is_reported(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="none of 1 photos"):
         annotate(None, [str(photos / "bad.png")], tmp_path / "faces.npz", QUICK)
     assert not list(tmp_path.glob("faces*"))
+
+
+def test_without_a_network_a_face_that_fills_the_photo_is_looked_for(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The landmarker alone misses it; the middle of the photo is tried in more views."""
+    tried = []
+
+    def views(self: FakeLandmarker, picture: np.ndarray, box: np.ndarray, _: object = ()) -> LandmarkResult:
+        tried.append(box.tolist())
+        return self(np.full_like(picture, 150))
+
+    monkeypatch.setattr(FakeLandmarker, "detect_in_views", views)
+    annotate(None, files(photos), tmp_path / "mine.npz", QUICK)
+    assert tried == [pytest.approx([44, 40, 176, 160])], "of the black photo only"
+    with np.load(tmp_path / "mine.npz") as pack:
+        assert pack["face_picture"].tolist() == [0, 1, 2]
 
 
 def test_mediapipe_alone_uses_nothing_learned(photos: Path, tmp_path: Path) -> None:
