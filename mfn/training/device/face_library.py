@@ -56,7 +56,7 @@ class FaceLibrary:
         self.faces, self.has_labels = everyone[order], np.concatenate(labels)[order]
         self.weights = np.concatenate(probability)[order]
         self.first_face = np.searchsorted(self.faces.image, np.arange(len(self.pictures) + 1))
-        self.hand_drawn = np.repeat([pack.hand_drawn for pack in packs], [len(pack.pictures) for pack in packs])
+        self.hand_drawn: NDArray[np.bool_] = np.repeat([pack.hand_drawn for pack in packs], [len(pack.pictures) for pack in packs])
         image = np.concatenate(ignored_image).astype(np.int64)
         order = np.argsort(image, kind="stable")
         self.ignore_image, self.ignore_box = image[order], np.concatenate(ignored).astype(np.float32).reshape(-1, 4)[order]
