@@ -10,6 +10,7 @@ from experiments.data_generation.montages import (
     make_backgrounds,
     shuffled,
     surroundings,
+    widen,
 )
 from mfn.structures.faces import Faces
 from mfn.training.packs.reader import Pack, read_pictures
@@ -65,6 +66,17 @@ def test_boxes_of_a_crowd_lie_on_its_faces():
             assert is_red(middle[None, None]).all() and (inside > 0.75 or y2 - y1 < 24)  # borders are a large part of small faces
             seen += 1
     assert seen > 10
+
+
+def test_a_widened_photo_has_its_face_at_the_new_place():
+    pack, rng, background = red_pack(), np.random.default_rng(2), np.full((50, 50, 3), 128, np.uint8)
+    for _ in range(8):
+        picture, face = widen(red_face(), pack.faces[[0]], background, rng)
+        assert picture.shape == (380, 380, 3) and face.box[0].tolist() == [150, 110, 230, 270]
+        before = pack.faces[[0]]
+        assert (face.center - face.box[:, :2] == before.center - before.box[:, :2]).all() and face.scale == before.scale
+        x1, y1, x2, y2 = face.box[0].astype(int)
+        assert is_red(picture[y1 + 20 : y2 - 20, x1 + 20 : x2 - 20]).all() and not is_red(picture[:, x2 + 10 : x2 + 50]).any()
 
 
 def test_the_files_are_those_of_photos_with_drawn_boxes(tmp_path, monkeypatch):
