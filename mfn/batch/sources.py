@@ -60,8 +60,11 @@ class Listing:
         return lines
 
     def print_skipped(self, quiet: bool = False) -> None:
-        """Print the lines of `skipped_lines` on stderr, unless the user wants errors only."""
-        for line in [] if quiet else self.skipped_lines():
+        """Print the lines of `skipped_lines` on stderr; with `quiet` only that of photos, which nobody means to leave out."""
+        lines = self.skipped_lines()
+        if quiet:
+            lines = lines[-1:] if self.heic else []
+        for line in lines:
             print(line, file=sys.stderr)
 
 

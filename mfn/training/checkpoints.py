@@ -153,7 +153,8 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
     with TemporaryDirectory() as folder:
         args = [part for config in configs for part in ("--config", str(_without_run_options(config, Path(folder))))]
-        args.append("--model.weights=null")  # what the training started from
+        if any(map(_names_weights, configs)):
+            args.append("--model.weights=null")  # what the training started from, which may be gone by now
         network: nn.Module = LightningCLI(run=False, args=args, save_config_callback=None).model.network
     state = read_state(checkpoint)
     try:
@@ -162,6 +163,14 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
         names = ", ".join(str(config) for config in configs)
         raise ValueError(f"{checkpoint}: expected weights of the network of {names}; give every --config of that training") from error
     return network.eval()
+
+
+def _names_weights(config: Path) -> bool:
+    """Return whether a configuration names weights to start from. A training system of one's own may have no such option."""
+    import yaml
+
+    model = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("model")
+    return isinstance(model, dict) and "weights" in (model.get("init_args") or model)
 
 
 def _without_run_options(config: Path, folder: Path) -> Path:

@@ -78,11 +78,25 @@ def save_last(trainer: Trainer, kept: ModelCheckpoint) -> None:
     progress = trainer.fit_loop.epoch_loop.batch_progress
     for counts in (progress.total, progress.current):  # the batch that was stopped is drawn again
         counts.ready = counts.started = counts.processed = counts.completed
+    if trainer.validating:
+        restart_validation(trainer)
     path = Path(kept.last_model_path or Path(kept.dirpath or ".") / f"last{kept.FILE_EXTENSION}")
     if not kept.last_model_path and path.exists():  # of another run in the same folder
         path = path.with_stem(f"last-step{trainer.global_step}")
     kept.last_model_path = str(path)  # in the checkpoint, too: the next one replaces it
     trainer.save_checkpoint(path)
+
+
+def restart_validation(trainer: Trainer) -> None:
+    """Let a training that was stopped inside a validation do the whole validation again.
+
+    Lightning goes on with a validation whose counts say that a batch was started and not finished, from the batch after the last
+    finished one: its figures would be those of the rest. So the counts are those of the first batch.
+    """
+    progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+    for counts in (progress.total, progress.current):
+        counts.ready = counts.started = 1
+        counts.processed = counts.completed = 0
 
 
 def flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Candidates(NamedTuple):
     Attributes:
         picture: (N,) number of the photo in its tar file.
         source: (N,) 0 for photos of crowds, 1 for photos without faces.
-        shrink: (N,) size of the copy in which it was found, relative to the photo.
+        shrink: (N, 2) width and height of the copy in which it was found, relative to the photo.
         score: (N,) probability by the multi-face network.
         true_box: (N, 4) hand-drawn box, x1 y1 x2 y2 px of the photo; zeros where there is no face.
         is_face: (N,) bool.
@@ -115,9 +115,18 @@ def jitter(matrix: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
     return np.asarray(out)
 
 
-def box_targets(box: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the raw values (B, 4) of boxes (B, 4) in px of the photo, for the cells that cover the crops of `matrix` (B, 2, 3)."""
-    linear = matrix[:, :, :2]
+def box_targets(box: NDArray[np.float64], matrix: NDArray[np.float64], shrink: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the raw values of boxes for the cells that cover the crops.
+
+    Args:
+        box: (B, 4) in px of the photo.
+        matrix: (B, 2, 3) affine maps from px of the photo to px of the crop.
+        shrink: (B, 2) width and height of the copy of the photo, relative to the photo. The crop shows the copy, and so do the values.
+
+    Returns:
+        (B, 4).
+    """
+    box, linear = box * np.tile(shrink, (1, 2)), matrix[:, :, :2] / shrink[:, None]
     gain = np.sqrt(np.abs(np.linalg.det(linear)))[:, None]
     center = np.einsum("nij,nj->ni", linear, (box[:, :2] + box[:, 2:]) / 2) + matrix[:, :, 2]
     size = np.maximum(box[:, 2:] - box[:, :2], 1e-3) * gain
@@ -158,7 +167,7 @@ class CandidateBatches(IterableDataset[CandidateBatch]):
         """Return the crops of some candidates. `rng`: changes them at random."""
         part = select(self.candidates, rows)
         matrix = part.matrix if rng is None else jitter(part.matrix, rng)
-        sides = np.ceil(CROP_SIDE_PX * part.shrink / np.sqrt(np.abs(np.linalg.det(matrix[:, :, :2]))))
+        sides = np.ceil(CROP_SIDE_PX * np.sqrt(part.shrink.prod(1)) / np.sqrt(np.abs(np.linalg.det(matrix[:, :, :2]))))
         if rng is not None:
             low = rng.random(len(rows)) < LOW_RESOLUTION_SHARE
             sides = np.where(low, np.minimum(sides, CROP_SIDE_PX * rng.uniform(LOWEST_RESOLUTION, 0.7, len(rows))), sides)
@@ -167,7 +176,7 @@ class CandidateBatches(IterableDataset[CandidateBatch]):
         return CandidateBatch(
             torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()),
             torch.from_numpy(part.is_face.astype(np.float32)),
-            torch.from_numpy(box_targets(part.true_box, matrix)),
+            torch.from_numpy(box_targets(part.true_box, matrix, part.shrink)),
         )
 
 

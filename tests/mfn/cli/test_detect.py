@@ -103,6 +103,9 @@ def test_a_heic_photo_without_its_extra_is_skipped_in_a_folder_and_an_error_by_n
     assert run("photos", *NETWORK, spots, "--no-draw", "--out", "out") == 0
     out, err = capsys.readouterr()
     assert "wrote 2 files" in out and 'pip install ".[heic]"): photos/phone.heic' in err and "mfn:" not in err
+    assert run("photos", *NETWORK, spots, "--no-draw", "--out", "out", "--quiet") == 0
+    err = capsys.readouterr().err
+    assert "photos/phone.heic" in err and "clip.mp4" not in err, "--quiet is silent about files that are no photos only"
     assert run("photos/phone.heic", *NETWORK, spots, "--no-draw") == 1
     assert 'mfn: photos/phone.heic: reading a HEIC image needs pillow-heif: pip install ".[heic]"' in capsys.readouterr().err
 

@@ -8,6 +8,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 pytest.importorskip("safetensors")
 
+from lightning.pytorch import LightningModule  # noqa: E402
+
 from mfn.training.checkpoints import load_matching, load_network, read_state, start_from, write_state  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
@@ -163,3 +165,17 @@ def test_counters_of_batches_are_no_shared_weights():
     network = torch.nn.ModuleDict({"norm": torch.nn.BatchNorm2d(2)})
     with pytest.raises(ValueError, match="got none among 1"):
         load_matching(network, counters)
+
+
+class OwnSystem(LightningModule):
+    """A training system without the option `weights`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = torch.nn.Linear(3, 2)
+
+
+def test_a_system_without_the_option_weights_is_loaded(tmp_path):
+    torch.save({"state_dict": {"network.weight": torch.ones(2, 3), "network.bias": torch.ones(2)}}, tmp_path / "a.ckpt")
+    (tmp_path / "own.yaml").write_text(f"model:\n  class_path: {__name__}.OwnSystem\n")
+    assert load_network([tmp_path / "own.yaml"], tmp_path / "a.ckpt").weight.sum() == 6

@@ -39,6 +39,12 @@ def figures(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def validations(folder: Path) -> list[dict[str, float]]:
+    """Return the figures of each validation of a run."""
+    rows = [{name: float(row[name]) for name in row if name.startswith("val/") and row[name]} for row in figures(folder)]
+    return [row for row in rows if row]
+
+
 @pytest.fixture(scope="module")
 def whole(place) -> Path:
     """The folder of a run of four steps, two epochs."""
@@ -116,6 +122,18 @@ def test_a_training_goes_on_from_the_checkpoint_of_ctrl_c(step, number, done, wh
     for part in ("state_dict", "current_model_state"):  # the averaged weights, and those that are trained
         for name, value in first[part].items():
             torch.testing.assert_close(value, second[part][name], rtol=1e-3, atol=1e-4, msg=f"{part} {name}")
+
+
+def test_a_validation_that_ctrl_c_stopped_is_done_again_as_a_whole(place):
+    several = ["--data.batch_size=2", "--data.validation=6", *FOUR_STEPS]
+    assert train("fit", *SCENES, *several, "--trainer.logger.name=validated") == 0
+    with ctrl_c_in("validation_step", 3):
+        assert train("fit", *SCENES, *several, "--trainer.logger.name=cut") == 130
+    (last,) = (place / "runs" / "cut").rglob("last.ckpt")
+    assert train("fit", *SCENES, *several, "--trainer.logger.name=cut_rest", f"--ckpt_path={last}") == 0
+    first, second = (validations(run_folders(place / "runs" / name)[-1]) for name in ("validated", "cut_rest"))
+    assert [list(row) for row in first] == [list(row) for row in second] and len(first) == 2
+    assert second[0] == pytest.approx(first[0], rel=1e-3, abs=1e-4)
 
 
 def test_validate_and_test_read_a_checkpoint(whole, capsys):

@@ -40,7 +40,8 @@ def some_candidates(count: int = 60) -> Candidates:
     gain = CROP_SIDE_PX / 40
     matrix = np.tile(np.array([[gain, 0, -30 * gain], [0, gain, -20 * gain]]), (count, 1, 1))
     return Candidates(
-        np.arange(count) % 3, (~is_face).astype(int), np.where(np.arange(count) % 4 == 0, 0.5, 1.0), np.full(count, 0.5, np.float32),
+        np.arange(count) % 3, (~is_face).astype(int), np.where(np.arange(count)[:, None] % 4 == 0, 0.5, 1.0) * np.ones((1, 2)),
+        np.full(count, 0.5, np.float32),
         np.where(is_face[:, None], [35.0, 25, 65, 55], 0), is_face, matrix,
     )
 
@@ -48,10 +49,18 @@ def some_candidates(count: int = 60) -> Candidates:
 def test_targets_are_the_raw_values_of_a_cell_that_covers_the_crop():
     part = some_candidates(4)
     raw = np.zeros((4, CELL_SIZE), np.float32)
-    raw[:, 1:5] = box_targets(part.true_box, part.matrix)
+    raw[:, 1:5] = box_targets(part.true_box, part.matrix, np.ones((4, 2)))
     box = read_boxes(raw, np.full((4, 2), CROP_SIDE_PX / 2, np.float32), np.full(4, CROP_SIDE_PX / 4, np.float32))["box"]
     gain = CROP_SIDE_PX / 40
     np.testing.assert_allclose(box[0], np.array([35 - 30, 25 - 20, 65 - 30, 55 - 20]) * gain, rtol=1e-4)
+
+
+def test_targets_of_a_squeezed_copy_are_those_that_the_crop_of_the_copy_shows():
+    part, shrink = some_candidates(1), np.array([[0.5, 0.8]])
+    matrix = part.matrix.copy()
+    matrix[:, :, :2] *= shrink[:, None]
+    squeezed = box_targets(part.true_box / np.tile(shrink, (1, 2)), matrix, shrink)
+    np.testing.assert_allclose(squeezed, box_targets(part.true_box, part.matrix, np.ones((1, 2))), atol=1e-6)
 
 
 def test_jitter_keeps_the_face_in_the_crop_and_mirrors_half():
@@ -61,7 +70,7 @@ def test_jitter_keeps_the_face_in_the_crop_and_mirrors_half():
     assert np.abs(center - CROP_SIDE_PX / 2).max() < 0.2 * CROP_SIDE_PX and center.std(0).min() > 1
     mirrored = np.linalg.det(changed[:, :, :2]) < 0
     assert 0.4 < mirrored.mean() < 0.6
-    targets = box_targets(np.tile([45.0, 25, 75, 55], (400, 1)), changed)
+    targets = box_targets(np.tile([45.0, 25, 75, 55], (400, 1)), changed, np.ones((400, 2)))
     assert targets[mirrored, 0].mean() < -0.5 < 0.5 < targets[~mirrored, 0].mean()
 
 
