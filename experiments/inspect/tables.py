@@ -182,6 +182,13 @@ def _single_face_row(name: str, f: dict[str, Any]) -> list[str]:
     return [name, bands, *sets, *rest]
 
 
+def hard_faces() -> str:
+    """Return what three kinds of labels of hard faces change in SFN."""
+    names = {"sfn": "SFN", "hard-sfn": "of SFN itself", "hard-colors": "after a fit of the colors", "hard-landmarks": "fitted to landmarks"}
+    figures = read("ablation/hard_faces")["networks"]
+    return markdown(_SINGLE_FACE_HEAD, [_single_face_row(name, figures[key])[: len(_SINGLE_FACE_HEAD)] for key, name in names.items()])
+
+
 def sfn_ablation() -> str:
     """Return what several scales, profiles and synthetic heads change in SFN."""
     names = {
@@ -260,7 +267,7 @@ TABLES: dict[str, Callable[[], str]] = {
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, readers, detection, false_faces, crowds, crowd_turns, face_size),
         *(eyelids, flags, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking),
-        *(people, follow, photometric, expression_reach, free),
+        *(people, follow, photometric, hard_faces, expression_reach, free),
     )
 }
 

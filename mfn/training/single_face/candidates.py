@@ -26,6 +26,7 @@ from retarget.io.images import Image
 
 CROP_SIDE_PX = FaceReader.crop_size_px
 FACE_SHARE = 0.5  # of a batch
+EMPTY_SHARE = 0.5  # of those that are no faces: from photos without faces. In photos of crowds some faces have no hand-drawn box.
 ROLL_STD_RAD, LOG_ZOOM_STD, SHIFT_STD = 0.12, 0.1, 0.03  # of the crop around a candidate; the shift in sides of the crop
 LOW_RESOLUTION_SHARE, LOWEST_RESOLUTION = 0.25, 0.2  # such a share of the crops is shown with fewer px, down to a fifth of the side
 
@@ -152,7 +153,9 @@ class CandidateBatches(IterableDataset[CandidateBatch]):
 
     def __init__(self, candidates: Candidates, pictures: list[list[Image]], batch_size: int) -> None:
         self.candidates, self.pictures, self.batch_size = candidates, pictures, batch_size
-        self.faces, self.others = np.flatnonzero(candidates.is_face), np.flatnonzero(~candidates.is_face)
+        others = ~candidates.is_face
+        self.faces, self.others = np.flatnonzero(candidates.is_face), np.flatnonzero(others)
+        self.empty = np.flatnonzero(others & (candidates.source == 1))
 
     def __iter__(self) -> Iterator[CandidateBatch]:
         rows = np.arange(len(self.candidates.score))
@@ -160,8 +163,10 @@ class CandidateBatches(IterableDataset[CandidateBatch]):
 
     def draw(self, rng: np.random.Generator) -> CandidateBatch:
         """Draw a batch, half of it faces. Crops are jittered, and some are shown with fewer px."""
-        count = round(FACE_SHARE * self.batch_size)
-        return self._batch(np.r_[rng.choice(self.faces, count), rng.choice(self.others, self.batch_size - count)], rng)
+        faces = round(FACE_SHARE * self.batch_size)
+        empty = round(EMPTY_SHARE * (self.batch_size - faces)) if len(self.empty) else 0
+        parts = ((self.faces, faces), (self.empty, empty), (self.others, self.batch_size - faces - empty))
+        return self._batch(np.concatenate([rng.choice(rows, count) for rows, count in parts if count]), rng)
 
     def _batch(self, rows: NDArray[np.int64], rng: np.random.Generator | None = None) -> CandidateBatch:
         """Return the crops of some candidates. `rng`: changes them at random."""
