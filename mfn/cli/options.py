@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mfn.inference.decode import SCORE
-from mfn.inference.model_zoo import DEFAULT_MODEL, MIN_FACE_PX, MODELS
+from mfn.inference.model_zoo import DEFAULT_MODEL, FACES_ACROSS, MIN_FACE_PX, MODELS
 from mfn.inference.predictor import SMALLEST_FACE_PX, Predictor
 from mfn.inference.sessions.devices import DEVICES
 from retarget.io.command_line import number_in, whole_number
@@ -26,7 +26,8 @@ def add_network(parser: argparse.ArgumentParser, weights: str = DEFAULT_MODEL, s
     parser.add_argument("--score", type=number_in(0, 1), default=score, metavar="P", help=text)
     text = "height of the smallest face to find, in px of the picture; half the height takes up to four times as long "
     frames = " or ".join(f"{model.min_face_px:.0f} ({name})" for name, model in MODELS.items())
-    text += f"(default: {MIN_FACE_PX:.0f} in photos; in frames of 720 px height {frames}, in proportion in others)"
+    photos = f"{MIN_FACE_PX:.0f} in photos, less in those below {MIN_FACE_PX * FACES_ACROSS:.0f} px"
+    text += f"(default: {photos}; in frames of 720 px height {frames}, in proportion in others)"
     parser.add_argument("--min-face", type=number_in(SMALLEST_FACE_PX, _LARGEST_FACE_PX), default=None, metavar="PX", help=text)
     text = "model: large, small (faster in clips and live, where it leaves out the smallest faces), free (less accurate, learned from what "
     text += "a company may use), or an .onnx file of your own "

@@ -20,9 +20,10 @@ from mfn.inference.decode import SCORE
 from mfn.inference.face_finder import FaceFinder
 from mfn.inference.input.passes import Pass, plan_passes
 from mfn.inference.input.picture_sources import read_pictures
-from mfn.inference.input.second_pass import SURE_IN_VIEW, SURE_SCORE, faces_in_picture, stretch_dim, views
+from mfn.inference.input.second_pass import faces_in_picture, stretch_dim, views
 from mfn.inference.model_zoo import (
     DEFAULT_MODEL,
+    FACES_ACROSS,
     MIN_FACE_PX,
     MODELS,
     REFERENCE_HEIGHT_PX,
@@ -35,7 +36,7 @@ from mfn.inference.readers.antagonists import cancel_antagonists
 from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
 from mfn.inference.readers.frame_memory import FrameMemory
-from mfn.inference.readers.reading_rules import FREE_RULES
+from mfn.inference.readers.reading_rules import FREE_RULES, NO_READER, ScoreRule
 from mfn.inference.sessions.devices import choose_providers
 from mfn.inference.sessions.onnx_session import check_multi_face, open_session
 from mfn.structures.cells import IDENTITY_SIZE
@@ -115,8 +116,9 @@ class Predictor:
             weights: "large", "small" for webcams, "free", or the path of an ONNX file made by `mfn export`. The first two are the same
                 network; in frames, "small" looks for larger faces and reads fewer of them closely, which takes half the time. "free"
                 was learned from what a company may use; it is less accurate.
-            min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: 16 px
-                in pictures; in frames of clips a share of the frame's shorter side that the model sets.
+            min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: in
+                pictures 16 px, or a fortieth of the shorter side if that is less; in frames of clips a share of the frame's shorter
+                side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
             reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network
                 without metadata, of an older version or of others, gets a reader only by its path.
@@ -231,17 +233,21 @@ class Predictor:
     def passes(self, height: int, width: int, video: bool = False) -> list[Pass]:
         """Return the scales and tiles at which a picture of this size in px is read."""
         share = self.frame_face_px / REFERENCE_HEIGHT_PX
-        default = max(SMALLEST_FACE_PX, share * min(height, width)) if video else MIN_FACE_PX
-        return plan_passes(height, width, self.min_face_px or default, self.finder.limits)
+        default = share * min(height, width) if video else min(MIN_FACE_PX, min(height, width) / FACES_ACROSS)
+        return plan_passes(height, width, self.min_face_px or max(SMALLEST_FACE_PX, default), self.finder.limits)
 
     def _predict(self, picture: Image, video: bool, memory: FrameMemory | None) -> Faces:
         """Find and read the faces of a picture (H, W, 3) uint8 RGB."""
         picture = stretch_dim(picture)
         passes = self.passes(picture.shape[0], picture.shape[1], video)
         found = self._look(picture, passes, self.frame_faces if video else None, memory)
-        if not video and not (found.score >= SURE_SCORE).any():
+        if not video and not (found.score >= self._score_rule.sure).any():
             found = self._look_at_views(picture, passes[0].factor, found)
         return found
+
+    @property
+    def _score_rule(self) -> ScoreRule:
+        return NO_READER if self.reader is None else self.reader.rules.score
 
     def _look(
         self, picture: Image, passes: Sequence[Pass], count: int | None = None, memory: FrameMemory | None = None
@@ -268,7 +274,7 @@ class Predictor:
             for view in group:
                 height, width = view.pixels.shape[:2]
                 found = self._look(view.pixels, plan_passes(height, width, low, self.finder.limits))
-                sure = found.score >= max(SURE_IN_VIEW, self.score)
+                sure = found.score >= max(self._score_rule.sure_in_view, self.score)
                 if found.score[sure].sum() > best.score[best.score >= SCORE].sum():  # a low `score` changes nothing here
                     best = faces_in_picture(found[sure], view)
             if best is not unsure:

@@ -16,7 +16,7 @@ from mfn.models.single_shot import SingleShot
 from mfn.structures.cells import PARAMETER_FIELDS, PARAMETERS, SLICES, grid, read_cells, read_parameters
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import default_head_model
-from mfn.training.checkpoints import read_state
+from mfn.training.checkpoints import start_from
 from mfn.training.data.batch import Batch
 from mfn.training.losses.face_loss import FaceLoss
 from mfn.training.losses.target_assignment import Assignment, assign_targets, cells_of_any
@@ -67,7 +67,7 @@ class MultiFaceModule(LightningModule):
         if unknown:
             raise ValueError(f"loss_weights: expected names among {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
         if weights is not None:
-            network.load_state_dict(read_state(Path(weights)))
+            start_from(network, Path(weights))
         self.network = network.to(memory_format=torch.channels_last)
         self.schedule = schedule
         self.loss_weights = {**LOSS_WEIGHTS, **(loss_weights or {})}

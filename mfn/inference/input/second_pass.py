@@ -16,9 +16,6 @@ from mfn.structures.cells import PAD_GRAY
 from mfn.structures.faces import Faces
 from retarget.io.images import Image
 
-SURE_SCORE, SURE_IN_VIEW = 0.7, 0.85
-"""Views are tried where no face reaches SURE_SCORE. A face in a view needs SURE_IN_VIEW: views give a picture five chances of a false
-face instead of one."""
 _MIN_RANGE = 96  # pictures whose values span less are stretched; of 255
 _QUANTILES = (0.5, 99.5)  # percent of the values that the range leaves out below and above
 _SAMPLES = 20_000  # values that the range is measured on
