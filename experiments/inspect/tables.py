@@ -205,6 +205,22 @@ def sfn_ablation_warm() -> str:
     return _scales("ablation/sfn_ablation_warm", {"multi": "multi-scale, 3 seeds", "single": "single-scale, 3 seeds"})
 
 
+def mfn_ablation_warm() -> str:
+    """Return what several scales change in MFN whose backbone is trained."""
+    report = read("ablation/mfn_ablation_warm")
+    means = {name: report["summary"][name]["mean"] for name in ("multi", "single")}
+    rows = [[f"{name}-scale, 3 seeds", *(_percent(value, k) for k, value in enumerate(mean))] for name, mean in means.items()]
+    single = enumerate(report["against_multi"]["single"])
+    gaps = [f"{_percent(gap['difference'], k, '+')} ± {_percent(gap['interval95'], k)}" for k, gap in single]
+    head = ["aligned NME, %", "aflw2000 0–30", "30–60", "60+", "all", "facesynthetics", "youtube68", "average precision, %"]
+    return markdown(head, [*rows, ["single minus multi, 95 % interval over seeds", *gaps]])
+
+
+def _percent(value: float, column: int, sign: str = "") -> str:
+    """Return a figure of `mfn_ablation_warm`; the average precision, in the last column, is a share."""
+    return f"{100 * value if column == 6 else value:{sign}.{1 if column == 6 else 2}f}"
+
+
 def _scales(file: str, names: dict[str, str]) -> str:
     """Return the table of an ablation of SFN. `names`: run -> row; the first is multi-scale, the second single-scale."""
     runs = read(file)
@@ -266,7 +282,7 @@ TABLES: dict[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
         *(models, accuracy_short, accuracy, pose, runtime, readers, detection, false_faces, crowds, crowd_turns, face_size),
-        *(eyelids, flags, single_face, sfn_ablation, sfn_ablation_warm, tddfa, engine, drawing, tracking),
+        *(eyelids, flags, single_face, sfn_ablation, sfn_ablation_warm, mfn_ablation_warm, tddfa, engine, drawing, tracking),
         *(people, follow, photometric, hard_faces, expression_reach, free),
     )
 }

@@ -33,6 +33,17 @@ def test_a_detector_has_no_points_in_the_table():
     assert mfn.table_row("detection", [{"ap": 0.9}]) == "| detection | – | – | – | 0.900 |"
 
 
+def test_seeds_of_mfn_are_summarized_with_intervals():
+    def seed(nme: float) -> dict:
+        bands = {f"aligned_nme {band}": nme for band in ("0-30", "30-60", "60+", "all")}
+        return {"ap": nme / 10} | dict.fromkeys(EVALUATION_SETS, bands)
+
+    found = mfn.summary({"multi": [seed(4.0), seed(4.2)], "single": [seed(5.0), seed(5.4)]})
+    assert found["summary"]["multi"]["mean"] == pytest.approx([4.1] * 6 + [0.41])
+    gap = found["against_multi"]["single"][0]
+    assert gap["difference"] == pytest.approx(1.1) and gap["interval95"] > 1
+
+
 def test_the_committed_page_is_made_from_the_committed_figures(tmp_path):
     pytest.importorskip("matplotlib")
     page = charts.draw_charts(RESULTS, tmp_path)
