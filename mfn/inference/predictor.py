@@ -117,8 +117,8 @@ class Predictor:
                 network; in frames, "small" looks for larger faces and reads fewer of them closely, which takes half the time. "free"
                 was learned from what a company may use; it is less accurate.
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: in
-                pictures 16 px, or a fortieth of the shorter side if that is less; in frames of clips a share of the frame's shorter
-                side that the model sets.
+                pictures 16 px, or (not with "free") a fortieth of the shorter side if that is less; in frames of clips a share of the
+                frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
             reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network
                 without metadata, of an older version or of others, gets a reader only by its path.
@@ -232,8 +232,13 @@ class Predictor:
 
     def passes(self, height: int, width: int, video: bool = False) -> list[Pass]:
         """Return the scales and tiles at which a picture of this size in px is read."""
-        share = self.frame_face_px / REFERENCE_HEIGHT_PX
-        default = share * min(height, width) if video else min(MIN_FACE_PX, min(height, width) / FACES_ACROSS)
+        shorter = min(height, width)
+        if video:
+            default = shorter * self.frame_face_px / REFERENCE_HEIGHT_PX
+        elif self.free:  # with smaller faces, 16 instead of 10 of 150 photos without faces got a false one
+            default = MIN_FACE_PX
+        else:
+            default = min(MIN_FACE_PX, shorter / FACES_ACROSS)
         return plan_passes(height, width, self.min_face_px or max(SMALLEST_FACE_PX, default), self.finder.limits)
 
     def _predict(self, picture: Image, video: bool, memory: FrameMemory | None) -> Faces:

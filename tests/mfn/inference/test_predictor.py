@@ -99,6 +99,7 @@ def test_the_scale_follows_from_the_smallest_face(spots):
     assert factor(min_face_px=24) == pytest.approx(1) and factor(min_face_px=96) == pytest.approx(0.25)
     assert factor() == pytest.approx(24 / 16)
     predictor = Predictor.load(spots)
+    assert predictor.passes(900, 560)[0].factor == pytest.approx(24 / 14), "a small picture is searched for smaller faces"
     assert predictor.passes(720, 1280, video=True)[0].factor == pytest.approx(24 / 36)
     assert predictor.passes(1440, 2560, video=True)[0].factor == pytest.approx(12 / 36)
     for bad in (0, 3.9, float("nan"), float("inf")):
