@@ -91,7 +91,7 @@ def collect_all(
         for number in tqdm(np.flatnonzero(~held), desc=name):
             picture = pictures[number]
             for shrink in [*((factor, factor) for factor in SHRINKS[name]), *(draw_uneven(rng) for _ in range(UNEVEN_COPIES))]:
-                if min(shrink) < 1 and min(picture.shape[:2]) * min(shrink) < MIN_SIDE_PX:
+                if min(shrink) < 1 and min(picture.shape[0] * shrink[1], picture.shape[1] * shrink[0]) < MIN_SIDE_PX:
                     continue
                 found = collect(predictor, picture, boxes[number] if name == "scenes" else np.zeros((0, 4)), shrink, rng)
                 parts.append(found._replace(picture=found.picture + number, source=found.source + source))

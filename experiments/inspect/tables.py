@@ -185,7 +185,7 @@ def _single_face_row(name: str, f: dict[str, Any]) -> list[str]:
 def hard_faces() -> str:
     """Return what three kinds of labels of hard faces change in SFN."""
     names = {"sfn": "SFN", "hard-sfn": "of SFN itself", "hard-colors": "after a fit of the colors", "hard-landmarks": "fitted to landmarks"}
-    figures = read("ablation/hard_faces")["networks"]
+    figures = read("accuracy/hard_faces")["networks"]
     return markdown(_SINGLE_FACE_HEAD, [_single_face_row(name, figures[key])[: len(_SINGLE_FACE_HEAD)] for key, name in names.items()])
 
 

@@ -3,7 +3,7 @@
     python -m experiments.labels.hard_faces --pack runs/fairface/fairface --out runs/hard
     mfn fit --config configs/sfn/default.yaml --config configs/sfn/hard_faces.yaml
     python -m experiments.accuracy.single_face sfn=mfn/weights/sfn.onnx hard-sfn=a.onnx hard-colors=b.onnx hard-landmarks=c.onnx \\
-        --eval ../shared/eval --out experiments/results/ablation/hard_faces.json
+        --eval ../shared/eval --out experiments/results/accuracy/hard_faces.json
 
 The hard faces are those of the pack that look furthest to the side, of the photos that are for training. Each gets the labels of SFN
 (pack `sfn`), the same after a fit of the photo's colors by differentiable rendering (`colors`), and those that were fitted to landmarks

@@ -49,10 +49,14 @@ class Listing:
     skipped: list[str] = field(default_factory=list)
     heic: list[str] = field(default_factory=list)
 
-    def skipped_lines(self) -> list[str]:
-        """Return the lines that name the files that are left out: one for each kind, none where there are none."""
+    def skipped_lines(self, quiet: bool = False) -> list[str]:
+        """Return the lines that name the files that are left out: one for each kind, none where there are none.
+
+        Args:
+            quiet: Only the line of HEIC photos, because nobody leaves those out on purpose.
+        """
         lines = []
-        if self.skipped:
+        if self.skipped and not quiet:
             kind = "files that are no pictures" if len(self.skipped) > 1 else "file that is no picture"
             lines.append(f"skipped {len(self.skipped)} {kind} we read: {_some(self.skipped)}")
         if self.heic:
@@ -60,11 +64,8 @@ class Listing:
         return lines
 
     def print_skipped(self, quiet: bool = False) -> None:
-        """Print the lines of `skipped_lines` on stderr; with `quiet` only that of photos, which nobody means to leave out."""
-        lines = self.skipped_lines()
-        if quiet:
-            lines = lines[-1:] if self.heic else []
-        for line in lines:
+        """Print the lines of `skipped_lines` on stderr."""
+        for line in self.skipped_lines(quiet):
             print(line, file=sys.stderr)
 
 

@@ -13,7 +13,8 @@ ModelName = Literal["small", "large", "free"]
 MIN_FACE_PX = 16.0
 """Default height of the smallest face to find in a picture, in px of the picture."""
 FACES_ACROSS = 40.0
-"""In small pictures the default is the shorter side divided by this, if that is less: a crowd in a small picture has small faces."""
+"""In small pictures the default is the shorter side divided by this, if that is less: a crowd in a small picture has small faces. Below
+about 12 px it has no effect, because pictures are enlarged twice at most."""
 REFERENCE_HEIGHT_PX = 720
 """Defaults for frames of clips and cameras are given for frames of this height (their shorter side), and grow with the frame."""
 

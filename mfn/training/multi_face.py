@@ -47,7 +47,8 @@ class MultiFaceModule(LightningModule):
         network: The network.
         schedule: Optimizer and learning rate.
         loss_weights: Name of a loss -> weight; replaces those of LOSS_WEIGHTS.
-        weights: Weights to start from, safetensors such as experiments/weights/mfn.safetensors, or a checkpoint; None for random weights.
+        weights: Weights to start from, safetensors such as experiments/weights/mfn.safetensors, or a checkpoint. Tensors of the same name
+            and shape are taken; the other layers begin with random weights, and a line names them. None: all of them do.
         compile: Whether `mfn fit` compiles the forward pass in front of the refinement with `torch.compile`. It needs a C++ compiler.
 
     Raises:

@@ -9,11 +9,11 @@ The four runs:
 - multi-multi: multi-scale MFN, trained with the labels of a multi-scale SFN;
 - detection: the detector alone.
 
-All runs are short and start from scratch: `mfn fit --config configs/mfn/default.yaml --config configs/mfn/short.yaml
+These runs are short and start from scratch: `mfn fit --config configs/mfn/default.yaml --config configs/mfn/short.yaml
 --data.labels LABELS`, with configs/mfn/single_scale.yaml or configs/mfn/detection.yaml. experiments.labels.from_network
 makes LABELS with the two SFNs of experiments.accuracy.ablation.sfn. Several files of one name, separated by commas, are seeds.
 
-With other names the first run is compared with the others, with a 95 % interval over the seeds. So several scales
+Without a run named detection, the first run is compared with the others, with a 95 % interval over the seeds. So several scales
 were measured on a trained backbone: `multi=…` and `single=…`, configs/mfn/short.yaml with and without
 configs/mfn/single_scale.yaml, --trainer.max_steps 150 --trainer.limit_train_batches 150 --model.schedule.warmup 20
 --seed_everything N --data.seed N for N = 1, 2, 3, and --model.weights with the tensors of

@@ -114,7 +114,7 @@ class PhotoTab:
                 session.drop_folder(path)
                 raise
             if not len(photo.faces):
-                gr.Warning(f"{path.name}: {summary(photo.image, photo.faces)}; faces of 16 px or more are found")
+                gr.Warning(f"{path.name}: {summary(photo.image, photo.faces)}; `mfn studio --min-face` sets the smallest face")
             return [None, *show(session, photo, characters, likeness)]
 
     def on_choice(self, characters: list[str], network: str, likeness: float, request: gr.Request) -> list[Any]:

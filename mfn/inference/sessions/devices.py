@@ -10,6 +10,8 @@ import contextlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -123,12 +125,15 @@ def _require(names: Sequence[str]) -> None:
     if missing is None:
         return
     install = next((device.install for device in DEVICES.values() if device.provider == missing), "")
+    if missing == _OPENVINO and find_spec("onnxruntime_ep_openvino") is not None:
+        install = "its plugin is installed but finds no device here; it runs on CPUs, GPUs and NPUs of Intel: leave --device out"
     hint = f"; {install}" if install else ""
     raise ValueError(f"this ONNX Runtime has no {missing}, only {', '.join(available)}{hint}")
 
 
+@cache
 def _register_openvino(onnxruntime: Any) -> None:
-    """Make OpenVINO's plugin known to ONNX Runtime, if it is installed and ONNX Runtime takes plugins (1.23 and later)."""
+    """Make OpenVINO's plugin known to ONNX Runtime, once, if it is installed and ONNX Runtime takes plugins (1.23 and later)."""
     try:
         import onnxruntime_ep_openvino
     except ImportError:

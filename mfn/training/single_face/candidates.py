@@ -26,7 +26,7 @@ from retarget.io.images import Image
 
 CROP_SIDE_PX = FaceReader.crop_size_px
 FACE_SHARE = 0.5  # of a batch
-EMPTY_SHARE = 0.5  # of those that are no faces: from photos without faces. In photos of crowds some faces have no hand-drawn box.
+EMPTY_SHARE = 0.5  # of those that are no faces, at least, from photos without faces: in photos of crowds some faces have no hand-drawn box
 ROLL_STD_RAD, LOG_ZOOM_STD, SHIFT_STD = 0.12, 0.1, 0.03  # of the crop around a candidate; the shift in sides of the crop
 LOW_RESOLUTION_SHARE, LOWEST_RESOLUTION = 0.25, 0.2  # such a share of the crops is shown with fewer px, down to a fifth of the side
 

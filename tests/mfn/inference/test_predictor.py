@@ -16,6 +16,7 @@ from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, grid
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import DEFAULT_FACE_RANGE, FaceRange, NetworkMetadata, Size
 from retarget.io.images import write_image
+from tests.helpers.faces import random_faces
 
 
 def spotted(height: int, width: int, *cells: tuple[int, int], size: int = 16) -> np.ndarray:
@@ -90,6 +91,24 @@ def test_score_is_the_least_reported(spots):
     assert len(Predictor.load(spots, min_face_px=48, score=0.999)(picture)) == 0
     with pytest.raises(ValueError, match="score from 0 to 1, got 7"):
         Predictor.load(spots, score=7)
+
+
+def test_free_does_not_look_for_smaller_faces_in_small_pictures():
+    large, free = (Predictor.load(name, threads=1) for name in ("large", "free"))
+    assert large.passes(400, 600)[0].factor == 2 and free.passes(400, 600)[0].factor == 1.5
+    assert large.passes(900, 900)[0].factor == free.passes(900, 900)[0].factor == 1.5
+
+
+def test_the_reader_sets_how_sure_a_face_must_be_so_that_no_other_views_are_tried(spots, monkeypatch):
+    predictor, asked = Predictor.load(spots, reader=READER_WEIGHTS, threads=1), []
+    monkeypatch.setattr(predictor, "_look_at_views", lambda *given: asked.append(given) or given[-1])
+    for score in (0.92, 0.94):
+        monkeypatch.setattr(predictor, "_look", lambda *_, score=score: random_faces(1).replace(score=np.array([score])))
+        predictor(np.zeros((96, 160, 3), np.uint8))
+    assert len(asked) == 1, "0.93 with the reader that ships"
+    predictor.reader = None
+    predictor(np.zeros((96, 160, 3), np.uint8))
+    assert len(asked) == 1, "0.7 without a reader"
 
 
 def test_the_scale_follows_from_the_smallest_face(spots):

@@ -147,7 +147,7 @@ def test_unknown_loss_weight_is_refused():
         MultiFaceModule(tiny_mfn(), loss_weights={"landmark": 1.0})
 
 
-def test_training_goes_on_from_saved_weights(tmp_path):
+def test_training_goes_on_from_saved_weights(tmp_path, capsys):
     safetensors = pytest.importorskip("safetensors.torch")
     first = tiny_mfn()
     with torch.no_grad():
@@ -159,5 +159,10 @@ def test_training_goes_on_from_saved_weights(tmp_path):
     torch.save({"state_dict": MultiFaceModule(first).state_dict()}, tmp_path / "w.ckpt")
     once_more = MultiFaceModule(tiny_mfn(), weights=tmp_path / "w.ckpt").network
     torch.testing.assert_close(once_more.lateral[0].weight, first.lateral[0].weight)
+    part = {k: v.contiguous() for k, v in first.state_dict().items() if k.startswith("lateral.")}
+    safetensors.save_file(part, tmp_path / "part.safetensors")
+    started = MultiFaceModule(tiny_mfn(), weights=tmp_path / "part.safetensors").network
+    torch.testing.assert_close(started.lateral[0].weight, first.lateral[0].weight)
+    assert "these layers begin anew: backbone" in capsys.readouterr().out
     with pytest.raises(FileNotFoundError, match="expected weights to start from"):
         MultiFaceModule(tiny_mfn(), weights=tmp_path / "none")

@@ -13,6 +13,16 @@ from mfn.inference.sessions import devices
 from mfn.inference.sessions.devices import CPU, DEVICES, Provider, choose_providers, start_session
 
 
+@pytest.fixture
+def openvino():
+    """Skip where the plugin of OpenVINO does not run."""
+    pytest.importorskip("onnxruntime_ep_openvino", reason="needs the extra openvino")
+    try:
+        choose_providers("openvino")
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
 def has(monkeypatch, *names):
     """Make ONNX Runtime report these providers."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*names, "AzureExecutionProvider", CPU.name])
@@ -50,6 +60,20 @@ def test_openvino_without_its_plugin_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime_ep_openvino", None)
     with pytest.raises(ValueError, match=r'no OpenVINOExecutionProvider.*pip install "\.\[openvino\]"'):
         choose_providers("openvino")
+
+
+def test_a_plugin_of_openvino_that_finds_no_device_is_one_line(monkeypatch):
+    has(monkeypatch)
+    calls = []
+    plugin = SimpleNamespace(get_library_path=lambda: "plugin.so", __spec__=SimpleNamespace())
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime_ep_openvino", plugin)
+    monkeypatch.setattr(onnxruntime, "register_execution_provider_library", lambda *given: calls.append(given), raising=False)
+    devices._register_openvino.cache_clear()
+    for _ in range(2):  # ONNX Runtime refuses a plugin that it knows
+        with pytest.raises(ValueError, match="its plugin is installed but finds no device here; it runs on"):
+            choose_providers("openvino")
+    assert calls == [("OpenVINOExecutionProvider", "plugin.so")]
+    devices._register_openvino.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -97,9 +121,9 @@ def test_openvino_says_which_devices_it_has(monkeypatch, spots):
         Predictor.load(spots, reader=False, device="openvino:npu")
 
 
+@pytest.mark.usefixtures("openvino")
 def test_the_plugin_of_openvino_reads_the_same_faces(spots):
     """The face reader that ships, on what a network that detects spots finds."""
-    pytest.importorskip("onnxruntime_ep_openvino", reason="needs the extra openvino")
     picture = np.zeros((96, 160, 3), np.uint8)
     picture[16:24, 32:40] = 255
     ours, theirs = (
@@ -110,8 +134,8 @@ def test_the_plugin_of_openvino_reads_the_same_faces(spots):
     np.testing.assert_allclose(theirs.expression, ours.expression, atol=0.05)  # 8-bit values are rounded at other places
 
 
+@pytest.mark.usefixtures("openvino")
 def test_a_pickled_predictor_keeps_its_device(spots):
-    pytest.importorskip("onnxruntime_ep_openvino", reason="needs the extra openvino")
     copy = pickle.loads(pickle.dumps(Predictor.load(spots, reader=False, threads=1, device="openvino")))
     assert copy.finder.session.get_providers()[0] == "OpenVINOExecutionProvider"
     assert devices._openvino_options([Provider("OpenVINOExecutionProvider", (("a", "b"),))], 2)["a"] == "b"

@@ -85,6 +85,13 @@ def test_batches_are_half_faces_and_held_out_candidates_come_once():
     batch = CandidateBatches(some_candidates(), [[PICTURE] * 3] * 2, 10).draw(np.random.default_rng(0))
     assert batch.picture.shape == (10, 3, CROP_SIDE_PX, CROP_SIDE_PX) and batch.picture.dtype == torch.uint8
     assert batch.is_face.tolist() == [1.0] * 5 + [0.0] * 5
+    others = some_candidates()._replace(source=np.where(np.arange(60) % 4 == 3, 1, 0))  # half of what is no face is in photos of crowds
+    empty = np.isin(np.arange(60), np.flatnonzero(others.source == 1))
+    batches = CandidateBatches(others, [[PICTURE] * 3] * 2, 40)
+    drawn: list[np.ndarray] = []
+    batches._batch = lambda rows, rng=None: drawn.append(rows)
+    batches.draw(np.random.default_rng(0))
+    assert (~others.is_face[drawn[0]]).sum() == 20 and 10 <= empty[drawn[0]].sum() < 20
     every = list(CandidateBatches(some_candidates(25), [[PICTURE] * 3] * 2, 10))
     assert [len(b.is_face) for b in every] == [10, 10, 5] and sum(b.is_face.sum() for b in every) == 13
 
