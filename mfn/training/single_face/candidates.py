@@ -31,6 +31,9 @@ ROLL_STD_RAD, LOG_ZOOM_STD, SHIFT_STD = 0.12, 0.1, 0.03  # of the crop around a 
 LOW_RESOLUTION_SHARE, LOWEST_RESOLUTION = 0.25, 0.2  # such a share of the crops is shown with fewer px, down to a fifth of the side
 
 
+_MAKER = "python -m experiments.data_generation.candidates"
+
+
 class Candidates(NamedTuple):
     """N candidates.
 
@@ -88,11 +91,15 @@ def read_candidates(path: Path) -> Candidates:
 
     Raises:
         FileNotFoundError: No such file.
+        ValueError: The file is of an older version.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; make it with python -m experiments.data_generation.candidates --out {path}")
+        raise FileNotFoundError(f"{path}: no such file; make it with {_MAKER} --out {path}")
     with np.load(path) as file:
-        return Candidates(**{name: file[name] for name in Candidates._fields})
+        found = Candidates(**{name: file[name] for name in Candidates._fields})
+    if found.shrink.ndim != 2:
+        raise ValueError(f"{path}: a file of an older version, without squeezed photos; make it again with {_MAKER} --out {path}")
+    return found
 
 
 def jitter(matrix: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -161,3 +161,10 @@ def test_the_box_of_what_is_no_face_does_not_count():
     raw[1, 1:] = 9
     assert module.losses(raw, batch)["box"] == 0
     assert module.losses(raw.flip(0), batch)["box"] > 1
+
+
+def test_a_file_of_an_older_version_is_one_line(tmp_path):
+    old = some_candidates(4)
+    write_candidates(tmp_path / "old.npz", old._replace(shrink=old.shrink[:, 0]))
+    with pytest.raises(ValueError, match="a file of an older version, without squeezed photos; make it again with python -m"):
+        read_candidates(tmp_path / "old.npz")
