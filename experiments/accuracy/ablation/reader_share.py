@@ -1,11 +1,13 @@
-"""Choose how much the face reader counts beside the multi-face network in pose, identity and expression of a face (`Share`).
+"""Choose how much the face reader counts beside the multi-face network in pose, identity and expression of a face (`Share`), and beside
+the eye reader in squints.
 
     python -m experiments.accuracy.ablation.reader_share --data ../shared/data --labels labels
 
 The photos are held out from training and have labels. Each is read at its own size and with the face made HEIGHTS_PX high. For each
 share of the pose, and of the identity, the script reports the mean distance of the head's 68 points from those of the label,
 in percent of the face's size, for all faces and by yaw. For each share of the expression, without the eyes, it reports the mean
-error of a weight, and the means of correlation and gain (slope of the regression line) over the shapes that vary.
+error of a weight, and the means of correlation and gain (slope of the regression line) over the shapes that vary. For each share of the
+face reader in squints, it reports error, correlation and gain of eyeSquintLeft and eyeSquintRight.
 It writes experiments/results/ablation/reader_share.json.
 """
 
@@ -26,6 +28,7 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, mix
 from mfn.inference.readers.reading_rules import ReadingRules, Share
 from mfn.structures.boxes import box_iou
+from mfn.structures.crop_geometry import EYE_SHAPES
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.training.packs.reader import read_pack
@@ -35,28 +38,30 @@ from retarget.io.images import Image
 RESULT = RESULTS / "ablation" / "reader_share.json"
 PACKS = ("youtube", "lfw", "masks_without", "expressions")
 HEIGHTS_PX = (None, 120.0, 60.0, 30.0)
-SHARES = (0.0, 0.25, 0.33, 0.5, 0.72, 0.85, 1.0)
+SHARES = (0.0, 0.25, 0.33, 0.5, 0.6, 0.72, 0.85, 1.0)
 YAW_LIMITS_DEG = (0, 30, 60, 180)
 SAME_FACE_IOU = 0.25
 MAX_FACES = 70  # of a pack
 MIN_SPREAD = 0.03  # a shape that varies less in the labels has no meaningful correlation
+SQUINTS = [EXPRESSION_NAMES.index(f"eyeSquint{side}") for side in ("Left", "Right")]
 NOT_EYES = np.array([not name.startswith("eye") for name in EXPRESSION_NAMES])
 
 
 class Looked(NamedTuple):
-    """One face as the multi-face network found it, as the reader read it, and its label. `input_px`: its height in the input."""
+    """One face as the multi-face network found it, as the two readers read it, and its label. `input_px`: its height in the input."""
 
     found: Faces
     read: Faces
+    eyes: Faces
     label: Faces
     input_px: NDArray[np.float32]
 
 
 def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | None) -> Looked | None:
-    """Let both networks read the face of a label. None if it is not found.
+    """Let all networks read the face of a label. None if it is not found.
 
     Args:
-        predictor: Multi-face network and face reader.
+        predictor: Multi-face network, face reader and eye reader.
         picture: (H, W, 3) uint8 RGB.
         label: One face.
         height_px: Height to which the face is shrunk or enlarged. None: as it is.
@@ -65,13 +70,16 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
         factor = height_px / float(label.box[0, 3] - label.box[0, 1])
         picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
         label = label.replace(box=label.box * factor, scale=label.scale * factor, center=label.center * factor)
-    assert predictor.reader is not None
+    assert predictor.reader is not None and predictor.eye_reader is not None
     found = predictor.finder.find(picture, predictor.passes(*picture.shape[:2]), CANDIDATE_SCORE)
     overlap = box_iou(label.box, found.faces.box)[0]
     if overlap.max(initial=0) < SAME_FACE_IOU:
         return None
     row = [int(overlap.argmax())]
-    return Looked(found.faces[row], predictor.reader.read(picture, found.faces[row]).faces, label, found.height_px[row])
+    face, height = found.faces[row], found.height_px[row]
+    read = predictor.reader.read(picture, face).faces
+    mixed = mix(face, read, height, predictor.reader.rules).replace(refined=np.ones(1, np.bool_))
+    return Looked(face, read, predictor.eye_reader.refine(picture, mixed), label, height)
 
 
 def errors(looked: Sequence[Looked], model: HeadModel, rules: ReadingRules) -> NDArray[np.float64]:
@@ -88,11 +96,20 @@ def errors(looked: Sequence[Looked], model: HeadModel, rules: ReadingRules) -> N
 def follow_labels(looked: Sequence[Looked], rules: ReadingRules) -> Figures:
     """Return error, correlation and gain of the expression weights except those of the eyes, for a share of the expression."""
     mixed = np.concatenate([mix(one.found, one.read, one.input_px, rules).expression for one in looked])[:, NOT_EYES]
-    label = np.concatenate([one.label.expression for one in looked])[:, NOT_EYES]
-    varies = np.flatnonzero(label.std(0) > MIN_SPREAD)
-    pairs = np.array([follow(label[:, k], mixed[:, k]) for k in varies])
+    return agreement(np.concatenate([one.label.expression for one in looked])[:, NOT_EYES], mixed)
+
+
+def follow_squints(looked: Sequence[Looked], share: float) -> Figures:
+    """Return error, correlation and gain of squints, for a share of the face reader; the eye reader has the rest."""
+    label, face, eyes = (np.concatenate([getattr(one, name).expression for one in looked])[:, SQUINTS] for name in ("label", "read", "eyes"))
+    return agreement(label, eyes + share * (face - eyes))
+
+
+def agreement(label: NDArray[np.float32], weights: NDArray[np.float32]) -> Figures:
+    """Return the mean error of weights (N, E), and the means of correlation and gain over the shapes whose labels (N, E) vary."""
+    pairs = np.array([follow(label[:, k], weights[:, k]) for k in np.flatnonzero(label.std(0) > MIN_SPREAD)])
     r, gain = pairs.mean(0).round(3).tolist()
-    return {"error": round(float(np.abs(mixed - label).mean()), 4), "r": r, "gain": gain}
+    return {"error": round(float(np.abs(weights - label).mean()), 4), "r": r, "gain": gain}
 
 
 def by_yaw(error: NDArray[np.float64], yaw_deg: NDArray[np.float64]) -> Figures:
@@ -120,8 +137,9 @@ def main() -> None:
     add_packs_option(parser, dict.fromkeys(PACKS, 1.0))
     args = parser.parse_args()
     predictor, model = Predictor.load(args.network, reader=args.reader or True, threads=1), HeadModel.load()
-    assert predictor.reader is not None
+    assert predictor.reader is not None and predictor.eye_reader is not None
     rules = predictor.reader.rules
+    predictor.eye_reader.shares = np.ones(len(EYE_SHAPES), np.float32)  # what it reads alone
     faces: list[tuple[Image, Faces]] = []
     for name in packs_of(args):
         pack = read_pack(args.data / "faces", args.labels, name)
@@ -140,6 +158,7 @@ def main() -> None:
             "pose": {str(share): by_yaw(errors(looked, model, rules._replace(pose=constant(share))), yaw) for share in SHARES},
             "identity": {str(share): by_yaw(errors(looked, model, rules._replace(identity=constant(share))), yaw) for share in SHARES},
             "expression": {str(share): follow_labels(looked, rules._replace(expression=constant(share))) for share in SHARES},
+            "squint": {str(share): follow_squints(looked, share) for share in SHARES},
             "shares in use": by_yaw(errors(looked, model, rules), yaw) | follow_labels(looked, rules),
         }
         print(title, figures[title], flush=True)

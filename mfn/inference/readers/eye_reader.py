@@ -27,6 +27,9 @@ HIDDEN_DIRECTION = 0.77
 """An eye keeps its values where the face is turned so far, sine of the yaw, that the nose hides it: 50 degrees."""
 MIN_SIDE_PX = 5.0
 """An eye keeps its values where its crop has a smaller side in the picture: a face of about 15 px."""
+SHARES = np.array([0.5 if shape == "eyeSquint" else 1.0 for shape in EYE_SHAPES], np.float32)
+"""(7,) How much the eye reader counts in each shape of an eye; the face reader has the rest. A squint also moves the cheek and the brow, which
+the crop of an eye hardly shows. Chosen by experiments/accuracy/ablation/reader_share.py."""
 
 
 class EyeReader:
@@ -42,6 +45,8 @@ class EyeReader:
         self.session = session
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
+        self.shares = SHARES
+        """(7,) how much it counts in each of EYE_SHAPES."""
         self.model = default_head_model()
 
     @classmethod
@@ -64,7 +69,7 @@ class EyeReader:
         return reader
 
     def refine(self, picture: Image, faces: Faces, count: int | None = None) -> Faces:
-        """Replace the shapes of the eyes of faces by those that are read in crops of each eye.
+        """Replace the shapes of the eyes of faces by those that are read in crops of each eye, or by the mean of both (`SHARES`).
 
         Args:
             picture: (H, W, 3) uint8 RGB.
@@ -81,7 +86,8 @@ class EyeReader:
         expression = faces.expression.copy()
         for side, columns in enumerate(EYE_COLUMNS):
             read = np.flatnonzero(seen[side::2])
-            expression[np.ix_(rows[read], columns)] = weights[side::2][read]
+            places = np.ix_(rows[read], columns)
+            expression[places] += self.shares * (weights[side::2][read] - expression[places])
         return faces.replace(expression=expression)
 
     def _run(self, crops: NDArray[np.uint8], direction: NDArray[np.float32], pad_to: int) -> NDArray[np.float32]:

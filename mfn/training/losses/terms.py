@@ -220,14 +220,15 @@ def expression_gain(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return slope, variance > MIN_SPREAD**2
 
 
-def gain_loss(predicted: Tensor, target: Tensor) -> Tensor:
+def gain_loss(predicted: Tensor, target: Tensor, aim: float = 1.0) -> Tensor:
     """Return the mean squared lack of gain, over the shapes that vary in the batch, and over the differences of left and right shapes.
 
     Args:
         predicted, target: as of `expression_gain`.
+        aim: Gain that is enough. Where faces are hard to read, a gain of 1 costs correlation: noise grows as well.
 
     Returns:
-        A scalar; 0 where every gain is at least 1.
+        A scalar; 0 where every gain is at least `aim`.
 
     A loss on each face alone is least where the prediction is the mean (or median) of all faces that look alike, which for small or
     blurred faces is near rest. Over a batch that shows as a slope below 1. Differences of left and right are learned last: nearly all faces
@@ -235,5 +236,5 @@ def gain_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """
     predicted, target = (torch.cat([x, x[:, LEFT] - x[:, RIGHT]], 1) for x in (predicted, target))
     slope, counts = expression_gain(predicted, target)
-    lack = (1 - slope).clamp(min=0).square() * counts
+    lack = (aim - slope).clamp(min=0).square() * counts
     return lack.sum() / counts.sum().clamp(min=1)

@@ -74,14 +74,15 @@ class ParameterLoss(nn.Module):
         weights: Name of a loss -> weight; replaces those of LOSS_WEIGHTS.
         size_px: Side of the crops.
         gain: Weight of `mfn.training.losses.terms.gain_loss` over the batch; 0 for none.
+        gain_aim: The gain that it wants.
 
     Raises:
         ValueError: An unknown name.
     """
 
-    def __init__(self, weights: dict[str, float] | None = None, size_px: int = CROP_SIZE, gain: float = 0.0) -> None:
+    def __init__(self, weights: dict[str, float] | None = None, size_px: int = CROP_SIZE, gain: float = 0.0, gain_aim: float = 1.0) -> None:
         super().__init__()
-        self.size_px, self.gain = size_px, gain
+        self.size_px, self.gain, self.gain_aim = size_px, gain, gain_aim
         unknown = set(weights or {}) - set(LOSS_WEIGHTS)
         if unknown:
             raise ValueError(f"weights: expected names among {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
@@ -93,7 +94,7 @@ class ParameterLoss(nn.Module):
         pred = read_crops(raw, self.size_px)
         losses = {name: self.weights[name] * value.mean() for name, value in self.terms(pred, dict(target)).items()}
         if self.gain:
-            losses["gain"] = self.gain * gain_loss(pred["expression"], target["expression"])
+            losses["gain"] = self.gain * gain_loss(pred["expression"], target["expression"], self.gain_aim)
         return losses
 
 

@@ -64,6 +64,14 @@ def test_each_eye_is_read_by_itself(eye, roll):
     np.testing.assert_array_equal(found.expression[0, others], faces.expression[0, others])
 
 
+def test_a_squint_is_the_mean_of_both_readers():
+    squints = EYE_COLUMNS[:, EYE_SHAPES.index("eyeSquint")]
+    found = EyeReader(Brightness()).refine(PICTURE, faces_at())
+    np.testing.assert_allclose(found.expression[0, squints], (0.3 + 0.5) / 2, rtol=1e-6)
+    wide = EYE_COLUMNS[:, EYE_SHAPES.index("eyeWide")]
+    np.testing.assert_allclose(found.expression[0, wide], 0.5, rtol=1e-6)
+
+
 def test_the_right_eye_is_mirrored_and_lies_on_the_other_side():
     frames = eye_frames(faces_at(yaw_deg=20), HeadModel.load())
     left, right = np.linalg.det(frames.matrix[:, :, :2])

@@ -28,6 +28,12 @@ def test_only_a_lack_of_gain_costs(gain, loss):
     assert abs(float(gain_loss(gain * target, target)) - loss) < 0.01
 
 
+@pytest.mark.parametrize(("gain", "loss"), [(0.9, 0.0), (0.8, 0.0), (0.5, 0.09)])
+def test_a_gain_that_is_enough_costs_nothing(gain, loss):
+    target = targets()
+    assert abs(float(gain_loss(gain * target, target, aim=0.8)) - loss) < 0.01
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_faces_cost_nothing(count):
     target = torch.rand(count, 51)
