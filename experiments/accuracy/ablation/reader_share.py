@@ -101,7 +101,8 @@ def follow_labels(looked: Sequence[Looked], rules: ReadingRules) -> Figures:
 
 def follow_squints(looked: Sequence[Looked], share: float) -> Figures:
     """Return error, correlation and gain of squints, for a share of the face reader; the eye reader has the rest."""
-    label, face, eyes = (np.concatenate([getattr(one, name).expression for one in looked])[:, SQUINTS] for name in ("label", "read", "eyes"))
+    names = ("label", "read", "eyes")
+    label, face, eyes = (np.concatenate([getattr(one, name).expression for one in looked])[:, SQUINTS] for name in names)
     return agreement(label, eyes + share * (face - eyes))
 
 

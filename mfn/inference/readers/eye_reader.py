@@ -28,8 +28,8 @@ HIDDEN_DIRECTION = 0.77
 MIN_SIDE_PX = 5.0
 """An eye keeps its values where its crop has a smaller side in the picture: a face of about 15 px."""
 SHARES = np.array([0.5 if shape == "eyeSquint" else 1.0 for shape in EYE_SHAPES], np.float32)
-"""(7,) How much the eye reader counts in each shape of an eye; the face reader has the rest. A squint also moves the cheek and the brow, which
-the crop of an eye hardly shows. Chosen by experiments/accuracy/ablation/reader_share.py."""
+"""(7,) How much the eye reader counts in each shape of an eye; the face reader has the rest. A squint also moves the cheek and the brow,
+which the crop of an eye hardly shows. Chosen by experiments/accuracy/ablation/reader_share.py."""
 
 
 class EyeReader:

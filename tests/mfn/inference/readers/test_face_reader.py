@@ -60,8 +60,8 @@ def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes():
     found = Reader(Session(), 64).refine(PICTURE, faces, heights)
     assert found.refined.all()
     jaw, blink = EXPRESSION_NAMES.index("jawOpen"), EXPRESSION_NAMES.index("eyeBlinkLeft")
-    small, tall = RULES.expression.small, RULES.expression.tall
-    between = small + (tall - small) * np.log(77.46 / RULES.expression.small_px) / np.log(RULES.expression.tall_px / RULES.expression.small_px)
+    small_px, small, tall_px, tall = RULES.expression
+    between = small + (tall - small) * np.log(77.46 / small_px) / np.log(tall_px / small_px)
     np.testing.assert_allclose(found.expression[:, jaw], 0.3 + 0.2 * np.array([small, between, tall]), rtol=1e-3)
     np.testing.assert_allclose(found.expression[:, blink], 0.5, rtol=1e-5)
     np.testing.assert_allclose(found.identity[:, 0], 0.5 * (faces.identity[:, 0] + read.identity[:, 0]), rtol=1e-5)
