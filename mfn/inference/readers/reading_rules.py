@@ -82,9 +82,9 @@ RULES = ReadingRules(
     score=ScoreRule(dense=1.0, crop=1.0, bias=-0.8, box=1.0, sure=0.93, sure_in_view=0.91),
 )
 """Of the networks `small` and `large`. The shares were chosen by experiments/accuracy/ablation/reader_share.py. The expressions of small
-faces would follow the labels a little better as the mean of both networks (a correlation of 0.65 for 0.64), but at a lower gain (0.63 for 0.84).
-`sure` was chosen once on 24 held-out portraits of lfw, turned by 90 to 270 degrees: 73 % got the right roll with 0.7, 94 % with 0.88, 97 % with
-0.93. `sure_in_view` is the 0.85 of former rules after the change of `bias`."""
+faces would follow the labels a little better as the mean of both networks (a correlation of 0.65 for 0.64), but at a lower gain (0.63 for
+0.84). `sure` was chosen once on 24 held-out portraits of lfw, turned by 90 to 270 degrees: 73 % got the right roll with 0.7, 94 % with
+0.88, 97 % with 0.93. `sure_in_view` is the 0.85 of former rules after the change of `bias`."""
 NO_READER = ScoreRule(dense=1.0, crop=0.0, bias=0.0, box=0.0)
 """Of a multi-face network alone."""
 _ALONE = Share(small_px=50, small=1.0, tall_px=120, tall=1.0)
