@@ -269,7 +269,9 @@ class Predictor:
         # face may look as sure to the reader, which then reads nonsense. The root was chosen on held-out photos of crowds.
         rows = sure[merge(faces.box[sure], faces.score[sure], np.sqrt(found.faces.score[sure]))]
         faces = faces[rows]
-        faces = cancel_antagonists(faces if self.eye_reader is None else self.eye_reader.refine(picture, faces, count))
+        if self.eye_reader is not None:
+            faces = self.eye_reader.refine(picture, faces, count, self.reader.rules.squint)
+        faces = cancel_antagonists(faces)
         return faces if memory is None else memory.finish(faces, rows, sure)
 
     def _look_at_views(self, picture: Image, factor: float, best: Faces) -> Faces:

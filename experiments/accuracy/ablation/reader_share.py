@@ -28,7 +28,6 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, mix
 from mfn.inference.readers.reading_rules import ReadingRules, Share
 from mfn.structures.boxes import box_iou
-from mfn.structures.crop_geometry import EYE_SHAPES
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.training.packs.reader import read_pack
@@ -108,8 +107,8 @@ def follow_squints(looked: Sequence[Looked], share: float) -> Figures:
 
 def agreement(label: NDArray[np.float32], weights: NDArray[np.float32]) -> Figures:
     """Return the mean error of weights (N, E), and the means of correlation and gain over the shapes whose labels (N, E) vary."""
-    pairs = np.array([follow(label[:, k], weights[:, k]) for k in np.flatnonzero(label.std(0) > MIN_SPREAD)])
-    r, gain = pairs.mean(0).round(3).tolist()
+    pairs = np.array([follow(label[:, k], weights[:, k]) for k in np.flatnonzero(label.std(0) > MIN_SPREAD)]).reshape(-1, 2)
+    r, gain = pairs.mean(0).round(3).tolist() if len(pairs) else (None, None)
     return {"error": round(float(np.abs(weights - label).mean()), 4), "r": r, "gain": gain}
 
 
@@ -140,7 +139,6 @@ def main() -> None:
     predictor, model = Predictor.load(args.network, reader=args.reader or True, threads=1), HeadModel.load()
     assert predictor.reader is not None and predictor.eye_reader is not None
     rules = predictor.reader.rules
-    predictor.eye_reader.shares = np.ones(len(EYE_SHAPES), np.float32)  # what it reads alone
     faces: list[tuple[Image, Faces]] = []
     for name in packs_of(args):
         pack = read_pack(args.data / "faces", args.labels, name)

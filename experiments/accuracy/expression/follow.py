@@ -139,11 +139,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="ONNX file of the multi-face network")
-    parser.add_argument("--reader", type=Path, help="the face reader, an ONNX file (default: that of the network)")
     parser.add_argument("--size", type=float, action="append", help="size of a face in px (may be repeated; default: 60 and 220)")
     parser.add_argument("--generated", action="append", default=[], metavar="PACK", help="generated pack, without suffix (may be repeated)")
     args = parser.parse_args()
-    predictor = Predictor.load(args.weights, score=0.3, reader=args.reader or True, threads=1)
+    predictor = Predictor.load(args.weights, score=0.3, threads=1)
     predictor.min_face_px = predictor.finder.limits.face_range.min_px  # the network reads the pictures at their own size
     groups = {"photos": [locate_pack(args.data, args.labels, name) for name in PACKS]}
     groups |= {Path(name).name: [locate_pack(args.data, args.labels, name)] for name in args.generated}

@@ -27,9 +27,6 @@ HIDDEN_DIRECTION = 0.77
 """An eye keeps its values where the face is turned so far, sine of the yaw, that the nose hides it: 50 degrees."""
 MIN_SIDE_PX = 5.0
 """An eye keeps its values where its crop has a smaller side in the picture: a face of about 15 px."""
-SHARES = np.array([0.5 if shape == "eyeSquint" else 1.0 for shape in EYE_SHAPES], np.float32)
-"""(7,) How much the eye reader counts in each shape of an eye; the face reader has the rest. A squint also moves the cheek and the brow,
-which the crop of an eye hardly shows. Chosen by experiments/accuracy/ablation/reader_share.py."""
 
 
 class EyeReader:
@@ -45,8 +42,6 @@ class EyeReader:
         self.session = session
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
-        self.shares = SHARES
-        """(7,) how much it counts in each of EYE_SHAPES."""
         self.model = default_head_model()
 
     @classmethod
@@ -68,14 +63,15 @@ class EyeReader:
         reader.weights = path
         return reader
 
-    def refine(self, picture: Image, faces: Faces, count: int | None = None) -> Faces:
-        """Replace the shapes of the eyes of faces by those that are read in crops of each eye, or by the mean of both (`SHARES`).
+    def refine(self, picture: Image, faces: Faces, count: int | None = None, squint: float = 0.0) -> Faces:
+        """Replace the shapes of the eyes of faces by those that are read in crops of each eye.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
             faces: N faces in px of the picture. Only those with `refined` set are read.
             count: Number of faces whose eyes the network reads, K, for a fixed time: the first K, and empty crops if there are fewer.
                 None: all faces.
+            squint: Share of a squint that stays as it is in `faces`, 0 to 1.
         """
         rows = np.flatnonzero(faces.refined)[:count]
         if not len(rows) and not count:
@@ -84,10 +80,11 @@ class EyeReader:
         weights = self._run(cut_crops(picture, frames.matrix, EYE_CROP_PX), frames.direction, 2 * (count or 0))
         seen = (frames.direction[:, 0] < HIDDEN_DIRECTION) & (frames.side_px >= MIN_SIDE_PX)
         expression = faces.expression.copy()
+        shares = np.array([1 - squint if shape == "eyeSquint" else 1.0 for shape in EYE_SHAPES], np.float32)
         for side, columns in enumerate(EYE_COLUMNS):
             read = np.flatnonzero(seen[side::2])
             places = np.ix_(rows[read], columns)
-            expression[places] += self.shares * (weights[side::2][read] - expression[places])
+            expression[places] += shares * (weights[side::2][read] - expression[places])
         return faces.replace(expression=expression)
 
     def _run(self, crops: NDArray[np.uint8], direction: NDArray[np.float32], pad_to: int) -> NDArray[np.float32]:

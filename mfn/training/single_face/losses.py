@@ -74,7 +74,7 @@ class ParameterLoss(nn.Module):
         weights: Name of a loss -> weight; replaces those of LOSS_WEIGHTS.
         size_px: Side of the crops.
         gain: Weight of `mfn.training.losses.terms.gain_loss` over the batch; 0 for none.
-        gain_aim: The gain that it wants.
+        gain_aim: Gain from which on it is 0.
 
     Raises:
         ValueError: An unknown name.

@@ -353,7 +353,7 @@ def test_in_a_video_with_memory_the_readers_take_turns(spots):
     first, second = (predictor(picture, video=True, memory=memory) for _ in range(2))
     assert same(first, alone) and first.refined.sum() == 2
     assert second.refined.all() and len(second) == 3
-    np.testing.assert_allclose(second.expression_of("eyeBlinkLeft"), 0.5)
+    np.testing.assert_allclose(second.expression_of("jawOpen"), 0.5)
     assert predictor([picture, picture], video=True, memory=FrameMemory()).refined.sum() == 5, "the frames of a list follow each other"
     with pytest.raises(ValueError, match="memory: expected it with video=True"):
         predictor(picture, memory=memory)
@@ -382,7 +382,7 @@ def test_the_reader_reads_all_faces_of_a_picture_and_some_of_a_frame(spots):
     picture = spotted(768, 1280, (10, 20), (30, 60), (30, 20))
     still, frame = predictor(picture), predictor(picture, video=True)
     assert session.seen == [3, 3, 2] and still.refined.tolist() == [True] * 3 and frame.refined.sum() == 2
-    np.testing.assert_allclose(still.expression_of("eyeBlinkLeft"), 0.5)
+    np.testing.assert_allclose(still.expression_of("jawOpen"), 0.5)
     np.testing.assert_array_equal(still.expression_of("jawLeft"), 0, err_msg="jawLeft and jawRight cancel")
     assert (frame.expression[~frame.refined] < 0.1).all() and same(
         still.replace(refined=frame.refined)[frame.refined], frame[frame.refined]

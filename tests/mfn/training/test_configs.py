@@ -20,6 +20,7 @@ BASE = "mfn/default.yaml"  # configurations without a seed of their own hold onl
 OVER = {
     "free/mfn_second.yaml": "free/mfn.yaml",
     "free/face_reader_second.yaml": "free/face_reader.yaml",
+    "others/face_reader_second.yaml": "others/face_reader.yaml",
     "sfn/hard_faces.yaml": "sfn/default.yaml",
 }
 """A configuration -> the one whose differences it holds; those of mfn/ and the loggers differ from BASE."""

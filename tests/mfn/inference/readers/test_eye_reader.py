@@ -64,11 +64,11 @@ def test_each_eye_is_read_by_itself(eye, roll):
     np.testing.assert_array_equal(found.expression[0, others], faces.expression[0, others])
 
 
-def test_a_squint_is_the_mean_of_both_readers():
-    squints = EYE_COLUMNS[:, EYE_SHAPES.index("eyeSquint")]
-    found = EyeReader(Brightness()).refine(PICTURE, faces_at())
-    np.testing.assert_allclose(found.expression[0, squints], (0.3 + 0.5) / 2, rtol=1e-6)
-    wide = EYE_COLUMNS[:, EYE_SHAPES.index("eyeWide")]
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_squint_keeps_a_share_of_what_the_face_reader_read(share):
+    found = EyeReader(Brightness()).refine(PICTURE, faces_at(), squint=share)  # the network reads 0.5 of all shapes but the lids
+    squints, wide = (EYE_COLUMNS[:, EYE_SHAPES.index(shape)] for shape in ("eyeSquint", "eyeWide"))
+    np.testing.assert_allclose(found.expression[0, squints], 0.5 + share * (0.3 - 0.5), rtol=1e-6)
     np.testing.assert_allclose(found.expression[0, wide], 0.5, rtol=1e-6)
 
 
