@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAME_FACE_IOU = 0.45
-PART_SIZE, PART_INSIDE = 0.6, 0.8  # a part of a face: this much smaller, with this share of its box within the face's
+PART_SIZE, PART_INSIDE = 0.8, 0.7  # a part of a face: this much smaller, with this share of its box within the face's
 
 
 class Overlaps(NamedTuple):
@@ -106,7 +106,7 @@ def merge(
 
 
 def is_part(box: NDArray[Any], score: NDArray[Any], whole_score: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which boxes (N,) lie in a much larger box that is about as sure: an eye or a mouth that was taken for a face.
+    """Return which boxes (N,) lie in a larger box that is about as sure: an eye, a mouth or half a face that was taken for a face.
 
     Args:
         box: (N, 4) x1 y1 x2 y2 in px.
