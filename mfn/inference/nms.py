@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 SAME_FACE_IOU = 0.45
 PART_SIZE, PART_INSIDE = 0.8, 0.7  # a part of a face: this much smaller, with this share of its box within the face's
+PART_DOUBT = 0.8  # times the score of the part: a face has to be at least as sure
 
 
 class Overlaps(NamedTuple):
@@ -116,7 +117,7 @@ def is_part(box: NDArray[Any], score: NDArray[Any], whole_score: NDArray[Any]) -
     pairs = find_overlaps(box, 0.0)
     face, part = pairs.first, pairs.second
     size = (box[:, 2:] - box[:, :2]).max(1)
-    smaller = (size[part] < PART_SIZE * size[face]) & (PART_SIZE * score[part] <= whole_score[face])
+    smaller = (size[part] < PART_SIZE * size[face]) & (PART_DOUBT * score[part] <= whole_score[face])
     face, part = face[smaller], part[smaller]
     both = np.maximum(np.minimum(box[face, 2:], box[part, 2:]) - np.maximum(box[face, :2], box[part, :2]), 0).prod(1)
     area = np.maximum(box[part, 2:] - box[part, :2], 0).prod(1)

@@ -50,8 +50,16 @@ def test_parts_of_a_face_are_dropped_and_small_faces_beside_it_are_kept():
     assert merge(np.zeros((0, 4)), np.zeros(0), np.zeros(0)).tolist() == []
 
 
+def test_half_a_face_is_no_face_of_its_own():
+    box = np.array([[0, 0, 68, 72], [24, 12, 76, 66]])  # the size of a half beside its face in a real frame; their IoU is 0.43
+    assert merge(box, np.array([0.99, 0.84]), np.ones(2)).tolist() == [0]
+    assert merge(box, np.array([0.6, 0.84]), np.ones(2)).tolist() == [1, 0], "a face that is much less sure is no whole"
+    beside = np.array([[0, 0, 68, 72], [50, 12, 102, 66]])
+    assert merge(beside, np.array([0.99, 0.84]), np.ones(2)).tolist() == [0, 1]
+
+
 def test_a_box_of_a_bad_scale_does_not_take_a_face_for_its_part():
     """A head and its shoulders, seen in a pass that is too coarse for them, and the face in them."""
-    box, score = np.array([[0, 0, 47, 66], [7, 33, 32, 65]]), np.array([0.57, 0.88])
+    box, score = np.array([[0, 0, 47, 66], [7, 33, 32, 65]]), np.array([0.72, 0.88])
     assert merge(box, score, np.array([0.47, 1.0])).tolist() == [0]
     assert merge(box, score, np.array([0.47, 1.0]), whole=np.array([0.47, 1.0])).tolist() == [1, 0]
