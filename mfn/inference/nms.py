@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 SAME_FACE_IOU = 0.45
 PART_SIZE, PART_INSIDE = 0.8, 0.7  # a part of a face: this much smaller, with this share of its box within the face's
 PART_DOUBT = 0.8  # times the score of the part: a face has to be at least as sure
+# All three were chosen by the average precision of `Predictor` on held-out photos of crowds, also shrunk and squeezed.
 
 
 class Overlaps(NamedTuple):
