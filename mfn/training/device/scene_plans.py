@@ -29,6 +29,8 @@ MIN_IGNORED_SHARE = 0.05  # a face of which less lies in its tile is background
 ANY_ROLL_SHARE = 0.22  # of the tiles, rotated by any angle
 ROLL_RAD = 0.2  # standard deviation of the rotation of the other tiles
 MAX_SCALE = 3.0  # pictures are enlarged at most this much
+SQUEEZED_SHARE = 0.4  # of the tiles of pictures with hand-drawn boxes, squeezed or stretched: many pictures are
+LOG_SQUEEZE = 0.5  # largest logarithm of width over height of such a tile's picture, relative to what it was
 EMPTY_SHARE = 0.12  # of the tiles, show a photo without faces only
 FAR_PX = 1e5  # offset that moves a picture out of its tile
 
@@ -153,6 +155,7 @@ class ScenePlanner:
         anchor = self.library.draw(number, rng)
         face = self.library.faces[anchor]
         forward, mirror = self._place(face, side, grid, rng)
+        forward = self._squeeze(forward, face, rng)
         empty = rng.random(number) < EMPTY_SHARE
         forward[empty, :, 2] += FAR_PX
         tile = np.arange(number)
@@ -205,6 +208,25 @@ class ScenePlanner:
         middle = (box[:, :2] + box[:, 2:]) / 2
         t = to - np.einsum("nij,nj->ni", a, middle)
         return np.concatenate([a, t[:, :, None]], 2), mirror
+
+    def _squeeze(self, forward: Array, face: Faces, rng: np.random.Generator) -> Array:
+        """Squeeze or stretch some pictures along their width, about the middle of the drawn face.
+
+        Args:
+            forward: (T, 2, 3) from px of the picture to px of the tile.
+            face: The T drawn faces.
+            rng: Random numbers.
+
+        Returns:
+            (T, 2, 3). Pictures with labels keep their shape: a squeezed face has no pose of the head model.
+        """
+        number = len(face)
+        chosen = self.library.hand_drawn[face.image] & (rng.random(number) < SQUEEZED_SHARE)
+        half = np.where(chosen, rng.uniform(-LOG_SQUEEZE, LOG_SQUEEZE, number) / 2, 0.0)
+        a = forward[:, :, :2] * np.exp(np.stack([half, -half], 1))[:, None]
+        middle = (face.box[:, :2] + face.box[:, 2:]) / 2.0
+        t = forward[:, :, 2] + np.einsum("nij,nj->ni", forward[:, :, :2] - a, middle)
+        return np.concatenate([a, t[:, :, None]], 2)
 
     def _move(self, picture: Array, forward: Array, mirror: Array) -> tuple[Faces, NDArray[Any], Array]:
         """Return all faces of the tiles' pictures in px of their tile, whether they have labels, and the tile of each."""

@@ -35,6 +35,7 @@ SHOWN = 1.5  # side of a stored crop relative to that of a training crop, so tha
 STORED_PX = round(SHOWN * EYE_CROP_PX)
 STRONG = {
     "eyeBlink": (0.5, 5.0),
+    "eyeLookDown": (0.35, 3.0),
     "eyeLookIn": (0.45, 3.0),
     "eyeLookOut": (0.45, 3.0),
     "eyeLookUp": (0.35, 3.0),

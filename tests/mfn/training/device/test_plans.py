@@ -9,7 +9,7 @@ from mfn.structures.camera import project  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
 from mfn.training.device.crop_plans import CropPlanner  # noqa: E402
 from mfn.training.device.face_library import MAX_WEIGHT, FaceLibrary, shape_weights  # noqa: E402
-from mfn.training.device.scene_plans import MIN_FACE_PX, Grid, ScenePlanner  # noqa: E402
+from mfn.training.device.scene_plans import LOG_SQUEEZE, MIN_FACE_PX, Grid, ScenePlanner  # noqa: E402
 from mfn.training.packs.reader import Pack  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 from tests.helpers.training import MODEL, random_faces  # noqa: E402
@@ -108,6 +108,25 @@ def test_landmarks_move_with_the_pixels():
         assert np.abs(points - expected).max() < 0.02 * size
         compared += 1
     assert compared >= 5
+
+
+def test_only_pictures_with_hand_drawn_boxes_are_squeezed_and_the_boxes_follow():
+    planner = scene_planner(grids=(Grid(1.0, 1, 20, 60),))
+    face = planner.library.faces[np.repeat([0, 3], 200)]  # a labeled face, and one with a hand-drawn box
+    straight = np.tile(np.array([[2.0, 0, 5], [0, 2.0, 7]]), (400, 1, 1))
+    squeezed = planner._squeeze(straight, face, np.random.default_rng(0))
+    aspect = squeezed[:, 0, 0] / squeezed[:, 1, 1]
+    assert (aspect[:200] == 1).all() and np.linalg.det(squeezed[:, :, :2]) == pytest.approx(4.0)
+    changed = aspect[200:] != 1
+    assert 0.3 < changed.mean() < 0.5 and np.abs(np.log(aspect)).max() < LOG_SQUEEZE
+    middle = (face.box[:, :2] + face.box[:, 2:]) / 2
+    for matrix in (straight, squeezed):  # the middle of the face stays where it was
+        assert np.einsum("nij,nj->ni", matrix[:, :, :2], middle) + matrix[:, :, 2] == pytest.approx(2 * middle + [5, 7], abs=1e-3)
+    moved, labels, owner = planner._move(np.repeat([0, 3], 200), squeezed, np.zeros(400, bool))
+    side = moved.box[~labels][:, 2:] - moved.box[~labels][:, :2]
+    source = planner.library.faces[3:5].box[:, 2:] - planner.library.faces[3:5].box[:, :2]
+    expected = np.einsum("nij,nj->ni", squeezed[200:, :, :2].repeat(2, 0), np.tile(source, (200, 1)))
+    assert side == pytest.approx(expected, rel=1e-3)
 
 
 def test_crops_show_the_face_upright_and_centered():
