@@ -24,13 +24,13 @@ def _data_stages(options: argparse.Namespace) -> Iterator[Stage]:
     unpack = module("tarfile", "-e", data / "faces" / "fairface.tar", out / "photos")
     label = module("mfn", "annotate", out / "photos", "--out", out / "faces" / "fairface.npz", "--mediapipe-only", *task)
     yield Stage("fairface", "labels of the photos, by MediaPipe alone", (unpack, label), 30)
-    montages = module("experiments.data_generation.montages", "--pack", out / "faces" / "fairface", "--out", out)
+    montages = module("experiments.data_generation.montages", "--pack", out / "faces" / "fairface", "--scenes", 1150, "--out", out)
     yield Stage("montages", "pictures without faces, and crowds", (montages,), 5)
     takes = ("--takes", data / "arkit_takes.npz") if (data / "arkit_takes.npz").is_file() else ()
-    heads = ("--backgrounds", out / "backgrounds.tar", *takes, "--out", out / "heads", "--count", 3000)
+    heads = ("--backgrounds", out / "backgrounds.tar", *takes, "--out", out / "heads", "--count", 6000)
     yield Stage("heads", "synthetic heads with exact labels", (module("experiments.data_generation.heads", *heads),), 8)
     pack = ("--data", out, "--labels", out / "faces" / "labels", "--pack", "fairface=1")
-    for name, count in (("profiles", 2500), ("winks", 1500)):
+    for name, count in (("profiles", 3500), ("winks", 3000)):
         command = module(f"experiments.data_generation.{name}", *pack, "--out", out / name, "--count", count)
         yield Stage(name, f"{count} pictures", (command,), 6)
 
@@ -38,13 +38,11 @@ def _data_stages(options: argparse.Namespace) -> Iterator[Stage]:
 def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     """Yield the trainings, and what is made of them."""
     out = options.out
-    yield Stage("first", "the multi-face network", (_training("first", ["mfn"], options),), 40)
-    second = _training("mfn", ["mfn", "mfn_second"], options, f"--model.weights={checkpoint('first', options)}")
-    yield Stage("mfn", "the multi-face network, for finding faces", (second,), 40)
+    yield Stage("mfn", "the multi-face network", (_training("mfn", ["mfn"], options),), 300)
     yield Stage("face_reader", "the face reader", (_training("face_reader", ["face_reader"], options),), 60)
     second = _training("reader", ["face_reader", "face_reader_second"], options, f"--model.weights={checkpoint('face_reader', options)}")
-    yield Stage("reader", "the face reader, with more around the faces", (second,), 20)
-    yield Stage("eyes", "the eye reader", (_training("eye_reader", ["eye_reader"], options),), 20)
+    yield Stage("reader", "the face reader, with more around the faces", (second,), 110)
+    yield Stage("eyes", "the eye reader", (_training("eye_reader", ["eye_reader"], options),), 80)
     export = module("mfn", "export", *trained("mfn", options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     found = out / "candidates.npz"
     collect = module("experiments.data_generation.candidates", "--data", out, "--out", found, "--network", out / "mfn-float.onnx")

@@ -33,6 +33,12 @@ def sources_of(config: str, options: argparse.Namespace) -> dict[str, float]:
     return PHOTO_PACKS | {name: share for name, share in placed.items() if Path(name).name in GENERATED}
 
 
+def _data_config(configs: Sequence[str]) -> str:
+    """Return the last configuration that names packs."""
+    read = {config: yaml.safe_load((CONFIGS / config).read_text(encoding="utf-8")) for config in configs}
+    return next(config for config in reversed(configs) if "sources" in read[config].get("data", {}).get("init_args", {}))
+
+
 def data_options(config: str, options: argparse.Namespace) -> list[str]:
     """Return the options that name the data of a training."""
     packs = json.dumps(sources_of(config, options))
@@ -46,7 +52,7 @@ def training(name: str, configs: Sequence[str], options: argparse.Namespace, *mo
     """Return the command of a training on packs, whose folder is OUT/NAME/run. It goes on from its last checkpoint."""
     validation = [] if "eye_reader" in configs[0] else ["--data.validation=2"]  # all held-out eyes are one batch
     quick = [*TRAIN_QUICKLY, *validation, "--trainer.enable_progress_bar=false"] if options.quick else []
-    return fitting(name, configs, options, *data_options(configs[0], options), *quick, *more)
+    return fitting(name, configs, options, *data_options(_data_config(configs), options), *quick, *more)
 
 
 def label_stages(options: argparse.Namespace) -> Iterator[Stage]:
@@ -88,7 +94,9 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
         crowds = training("crowds", ["mfn/crowds.yaml"], options, weights(checkpoint("scenes", options)))
         yield Stage("crowds", "MFN on photos of crowds with hand-drawn boxes", (crowds,), 400)
         last = "crowds"
-    yield Stage("reader", "the face reader", (training("reader", ["others/face_reader.yaml"], options),), 600)
+    yield Stage("face_reader", "the face reader", (training("face_reader", ["others/face_reader.yaml"], options),), 600)
+    configs, start = ["others/face_reader.yaml", "others/face_reader_second.yaml"], weights(checkpoint("face_reader", options))
+    yield Stage("reader", "the face reader, with a loss on gains", (training("reader", configs, options, start),), 600)
     yield Stage("eyes", "the eye reader", (training("eyes", ["others/eye_reader.yaml"], options),), 60)
     multi_face = module("mfn", "export", *trained(last, options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     exports = [multi_face]

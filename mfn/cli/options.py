@@ -26,7 +26,7 @@ def add_network(parser: argparse.ArgumentParser, weights: str = DEFAULT_MODEL, s
     parser.add_argument("--score", type=number_in(0, 1), default=score, metavar="P", help=text)
     text = "height of the smallest face to find, in px of the picture; half the height takes up to four times as long "
     frames = " or ".join(f"{model.min_face_px:.0f} ({name})" for name, model in MODELS.items())
-    photos = f"{MIN_FACE_PX:.0f} in photos, down to 12 in those with a side below {MIN_FACE_PX * FACES_ACROSS:.0f} px, but not with free"
+    photos = f"{MIN_FACE_PX:.0f} in photos, down to 12 in those with a side below {MIN_FACE_PX * FACES_ACROSS:.0f} px"
     text += f"(default: {photos}; in frames of 720 px height {frames}, in proportion in others)"
     parser.add_argument("--min-face", type=number_in(SMALLEST_FACE_PX, _LARGEST_FACE_PX), default=None, metavar="PX", help=text)
     text = "model: large, small (faster in clips and live, where it leaves out the smallest faces), free (less accurate, learned from what "

@@ -235,10 +235,8 @@ class Predictor:
         shorter = min(height, width)
         if video:
             default = shorter * self.frame_face_px / REFERENCE_HEIGHT_PX
-        elif self.reader is None or self.reader.rules.small_pictures:
-            default = min(MIN_FACE_PX, shorter / FACES_ACROSS)
         else:
-            default = MIN_FACE_PX
+            default = min(MIN_FACE_PX, shorter / FACES_ACROSS)
         return plan_passes(height, width, self.min_face_px or max(SMALLEST_FACE_PX, default), self.finder.limits)
 
     def _predict(self, picture: Image, video: bool, memory: FrameMemory | None) -> Faces:

@@ -148,6 +148,9 @@ def test_stages_use_the_folders_that_are_given(capsys):
     assert {"O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(benchmark), "the new readers, not those that ship"
     weights = [part for command in stages["candidates"].commands for part in command if part.startswith("--model.weights=")]
     assert weights == ["--model.weights=O/reader/run/checkpoints/last.ckpt"]
+    starts = [part for part in stages["reader"].commands[0] if part.startswith("--model.weights=")]
+    assert starts == ["--model.weights=O/face_reader/run/checkpoints/last.ckpt"]
+    assert sources_of("others/face_reader_second.yaml", options)["O/profiles/profiles"] == 7
     assert any("O/candidates/run/config.yaml" in command for command in stages["export"].commands)
     assert "candidates" not in [stage.name for stage in research_stages(parse_arguments(["--quick"]))]
     main(["--quick", "--list"])
@@ -162,9 +165,9 @@ def test_free_networks_are_made_of_nothing_that_is_for_research():
     assert "--mediapipe-only" in commands and not any("experiments/weights" in part or "lfw" in part for part in commands)
     assert {part for part in commands if part.startswith("D/")} == {"D/faces/fairface.tar"}
     starts = [part for part in commands if part.startswith("--model.weights=")]
-    assert starts == [f"--model.weights=runs/free/{name}/run/checkpoints/last.ckpt" for name in ("first", "face_reader", "reader")]
+    assert starts == [f"--model.weights=runs/free/{name}/run/checkpoints/last.ckpt" for name in ("face_reader", "reader")]
     packs = [part for part in commands if part.startswith("--data.sources.weights=")]
-    assert len(packs) == 5 and all('"runs/free/faces/fairface"' in part for part in packs)
+    assert len(packs) == 4 and all('"runs/free/faces/fairface"' in part for part in packs)
     assert "tables" not in [stage.name for stage in free_stages(options)]
     tables = free_stages(parse_arguments(["--free", "--data", "D", "--out", "O", "--eval", "E"]))[-1]
     assert tables.name == "tables" and {"E", "O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(tables.commands[-1])

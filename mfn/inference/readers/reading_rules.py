@@ -64,7 +64,6 @@ class ReadingRules(NamedTuple):
         score: How score and box follow.
         squint: Share of the face reader in squints; the eye reader has the rest. A squint also moves the cheek and the brow, which the crop
             of an eye hardly shows.
-        small_pictures: Whether small pictures are searched for smaller faces (`FACES_ACROSS` in mfn/inference/model_zoo.py).
 
     Two networks that see a face at different resolutions make different errors, and the mean of both has the smallest, if they are about
     equally good.
@@ -75,7 +74,6 @@ class ReadingRules(NamedTuple):
     expression: Share
     score: ScoreRule
     squint: float = 0.5
-    small_pictures: bool = True
 
 
 RULES = ReadingRules(
@@ -92,9 +90,7 @@ portraits of lfw, turned by 90 to 270 degrees: 73 % got the right roll with 0.7,
 NO_READER = ScoreRule(dense=1.0, crop=0.0, bias=0.0, box=0.0)
 """Of a multi-face network alone."""
 _ALONE = Share(small_px=50, small=1.0, tall_px=120, tall=1.0)
-FREE_RULES = ReadingRules(
-    _ALONE, _ALONE, _ALONE, ScoreRule(dense=1.0, crop=0.5, bias=-0.4, box=0.75), squint=0.0, small_pictures=False
-)
+FREE_RULES = ReadingRules(_ALONE, _ALONE, _ALONE, ScoreRule(dense=1.0, crop=1.0, bias=-1.6, box=0.75), squint=0.0)
 """Of the networks `free`, whose multi-face network places faces only roughly. `score` was chosen by
-experiments/accuracy/ablation/score_rule.py on photos of crowds for research: three numbers, which hold no photo. With smaller faces in
-small pictures, 16 instead of 10 of 150 photos without faces got a false one."""
+experiments/accuracy/ablation/score_rule.py on photos of crowds for research: three numbers, which hold no photo. `bias` was chosen so that about ten of 150
+photos without faces get a false one."""

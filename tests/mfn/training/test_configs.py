@@ -18,7 +18,6 @@ BASE = "mfn/default.yaml"  # configurations without a seed of their own hold onl
 
 
 OVER = {
-    "free/mfn_second.yaml": "free/mfn.yaml",
     "free/face_reader_second.yaml": "free/face_reader.yaml",
     "others/face_reader_second.yaml": "others/face_reader.yaml",
     "sfn/hard_faces.yaml": "sfn/default.yaml",
