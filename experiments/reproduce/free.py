@@ -52,9 +52,12 @@ def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     yield Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 15)
     readers = (("candidates", "reader"), ("eye_reader", "eyes"))
     exports = [module("mfn", "export", *trained(name, options), "--out", out / f"{file}-float.onnx") for name, file in readers]
-    tars = (out / "faces" / "fairface.tar", out / "scenes" / "scenes.tar", "--max-pictures", 96)
-    names = ("mfn", "reader", "eyes")
-    integers = [module("mfn", "quantize", out / f"{name}-float.onnx", *tars, "--out", out / f"{name}.onnx") for name in names]
+    faces = (out / "faces" / "fairface.tar", out / "scenes" / "scenes.tar", "--max-pictures", 96)
+    # With the pictures of `faces` alone the multi-face network lost small faces: an average precision of 0.46 instead of 0.58 for photos of
+    # crowds at a quarter of their size.
+    whole = (out / "backgrounds.tar", out / "widened" / "widened.tar", out / "scenes" / "scenes.tar", "--max-pictures", 240)
+    pictures = {"mfn": whole, "reader": faces, "eyes": faces}
+    integers = [module("mfn", "quantize", out / f"{n}-float.onnx", *tars, "--out", out / f"{n}.onnx") for n, tars in pictures.items()]
     yield Stage("files", "ONNX files of 8-bit integers", (*exports, *integers), 10)
     if options.eval:
         figures = measuring("mfn", options, "--reader-alone")
