@@ -38,10 +38,10 @@ def _data_stages(options: argparse.Namespace) -> Iterator[Stage]:
 def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     """Yield the trainings, and what is made of them."""
     out = options.out
-    yield Stage("mfn", "the multi-face network", (_training("mfn", ["mfn"], options),), 300)
+    yield Stage("mfn", "the multi-face network", (_training("mfn", ["mfn"], options),), 800)
     yield Stage("face_reader", "the face reader", (_training("face_reader", ["face_reader"], options),), 60)
     second = _training("reader", ["face_reader", "face_reader_second"], options, f"--model.weights={checkpoint('face_reader', options)}")
-    yield Stage("reader", "the face reader, with more around the faces", (second,), 110)
+    yield Stage("reader", "the face reader, with more around the faces", (second,), 160)
     yield Stage("eyes", "the eye reader", (_training("eye_reader", ["eye_reader"], options),), 80)
     export = module("mfn", "export", *trained("mfn", options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     found = out / "candidates.npz"
@@ -49,7 +49,7 @@ def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     files = [f"--data.candidates={found}", f"--data.scenes={out / 'scenes' / 'scenes.tar'}",
              f"--data.backgrounds={out / 'backgrounds.tar'}"]  # fmt: skip
     learn = fitting("candidates", ["free/candidates.yaml"], options, *files, f"--model.weights={checkpoint('reader', options)}")
-    yield Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 15)
+    yield Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 25)
     readers = (("candidates", "reader"), ("eye_reader", "eyes"))
     exports = [module("mfn", "export", *trained(name, options), "--out", out / f"{file}-float.onnx") for name, file in readers]
     faces = (out / "faces" / "fairface.tar", out / "scenes" / "scenes.tar", "--max-pictures", 96)

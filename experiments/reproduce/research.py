@@ -94,9 +94,9 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
         crowds = training("crowds", ["mfn/crowds.yaml"], options, weights(checkpoint("scenes", options)))
         yield Stage("crowds", "MFN on photos of crowds with hand-drawn boxes", (crowds,), 400)
         last = "crowds"
-    yield Stage("face_reader", "the face reader", (training("face_reader", ["others/face_reader.yaml"], options),), 600)
+    yield Stage("face_reader", "the face reader", (training("face_reader", ["others/face_reader.yaml"], options),), 200)
     configs, start = ["others/face_reader.yaml", "others/face_reader_second.yaml"], weights(checkpoint("face_reader", options))
-    yield Stage("reader", "the face reader, with a loss on gains", (training("reader", configs, options, start),), 600)
+    yield Stage("reader", "the face reader, with a loss on gains", (training("reader", configs, options, start),), 200)
     yield Stage("eyes", "the eye reader", (training("eyes", ["others/eye_reader.yaml"], options),), 60)
     multi_face = module("mfn", "export", *trained(last, options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     exports = [multi_face]

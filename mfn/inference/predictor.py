@@ -117,7 +117,7 @@ class Predictor:
                 network; in frames, "small" looks for larger faces and reads fewer of them closely, which takes half the time. "free"
                 was learned from what a company may use; it is less accurate.
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: in
-                pictures 16 px, or (not with "free") a fortieth of the shorter side if that is less; in frames of clips a share of the
+                pictures 16 px, or a fortieth of the shorter side if that is less; in frames of clips a share of the
                 frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
             reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network

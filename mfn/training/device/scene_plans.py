@@ -28,8 +28,8 @@ MIN_VISIBLE_SHARE = 0.5  # a face of which less lies in its tile becomes an igno
 MIN_IGNORED_SHARE = 0.05  # a face of which less lies in its tile is background
 ANY_ROLL_SHARE = 0.22  # of the tiles, rotated by any angle
 ROLL_RAD = 0.2  # standard deviation of the rotation of the other tiles
-MAX_SCALE = 3.0  # pictures are enlarged at most this much
-SQUEEZED_SHARE = 0.4  # of the tiles of pictures with hand-drawn boxes, squeezed or stretched: many pictures are
+MAX_SCALE = 3.0  # pictures are enlarged at most this much, before a squeeze
+SQUEEZED_SHARE = 0.4  # of the tiles of pictures with hand-drawn boxes, squeezed or stretched, as many pictures on the web are
 LOG_SQUEEZE = 0.5  # largest logarithm of width over height of such a tile's picture, relative to what it was
 EMPTY_SHARE = 0.12  # of the tiles, show a photo without faces only
 FAR_PX = 1e5  # offset that moves a picture out of its tile
@@ -210,7 +210,7 @@ class ScenePlanner:
         return np.concatenate([a, t[:, :, None]], 2), mirror
 
     def _squeeze(self, forward: Array, face: Faces, rng: np.random.Generator) -> Array:
-        """Squeeze or stretch some pictures along their width, about the middle of the drawn face.
+        """Change the ratio of width to height of some pictures, at the same area, about the middle of the drawn face.
 
         Args:
             forward: (T, 2, 3) from px of the picture to px of the tile.

@@ -127,6 +127,10 @@ def test_only_pictures_with_hand_drawn_boxes_are_squeezed_and_the_boxes_follow()
     source = planner.library.faces[3:5].box[:, 2:] - planner.library.faces[3:5].box[:, :2]
     expected = np.einsum("nij,nj->ni", squeezed[200:, :, :2].repeat(2, 0), np.tile(source, (200, 1)))
     assert side == pytest.approx(expected, rel=1e-3)
+    tiles = planner.plan(64, np.random.default_rng(0)).tiles[0]
+    stretch = np.linalg.svd(tiles.matrix[:, :, :2].numpy(), compute_uv=False)
+    changed, drawn = stretch[:, 0] / stretch[:, 1] > 1.01, tiles.picture.numpy() == 3
+    assert changed[drawn].any() and not changed[~drawn].any() and (~drawn).any()
 
 
 def test_crops_show_the_face_upright_and_centered():
