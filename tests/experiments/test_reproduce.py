@@ -170,7 +170,8 @@ def test_free_networks_are_made_of_nothing_that_is_for_research():
     assert len(packs) == 4 and all('"runs/free/faces/fairface"' in part for part in packs)
     assert "tables" not in [stage.name for stage in free_stages(options)]
     quantized = [command for command in next(s for s in free_stages(options) if s.name == "files").commands if "quantize" in command]
-    assert ["runs/free/widened/widened.tar" in command for command in quantized] == [True, False, False], "whole pictures for the first network"
+    whole = ["runs/free/widened/widened.tar" in command for command in quantized]
+    assert whole == [True, False, False], "whole pictures set the ranges of the multi-face network"
     tables = free_stages(parse_arguments(["--free", "--data", "D", "--out", "O", "--eval", "E"]))[-1]
     assert tables.name == "tables" and {"E", "O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(tables.commands[-1])
     with pytest.raises(SystemExit):

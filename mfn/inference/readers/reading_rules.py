@@ -92,5 +92,5 @@ NO_READER = ScoreRule(dense=1.0, crop=0.0, bias=0.0, box=0.0)
 _ALONE = Share(small_px=50, small=1.0, tall_px=120, tall=1.0)
 FREE_RULES = ReadingRules(_ALONE, _ALONE, _ALONE, ScoreRule(dense=1.0, crop=1.0, bias=-1.6, box=0.75), squint=0.0)
 """Of the networks `free`, whose multi-face network places faces only roughly. `score` was chosen by
-experiments/accuracy/ablation/score_rule.py on photos of crowds for research: three numbers, which hold no photo. `bias` was chosen so that about ten of 150
-photos without faces get a false one there; experiments/accuracy/false_faces.py counts 13."""
+experiments/accuracy/ablation/score_rule.py on photos of crowds for research: three numbers, which hold no photo. `bias` was chosen so
+that about ten of 150 photos without faces get a false one there; experiments/accuracy/false_faces.py counts 13."""
