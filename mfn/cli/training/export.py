@@ -85,10 +85,10 @@ def size(text: str) -> Size:
 
 def _quantize(arguments: Sequence[str]) -> int:
     text = "Convert a multi-face network, a face reader or an eye reader to 8-bit integers: twice as fast on a CPU, and half as large."
-    parser = PROGRAM.parser("quantize", text)
+    parser = PROGRAM.parser("quantize", f"{text} A network of one face becomes half as large only.")
     parser.add_argument("source", metavar="NETWORK.onnx", help="file that `mfn export` wrote")
     text = "pictures like those it will see, which set the ranges: files, directories with their subdirectories, or .tar archives"
-    parser.add_argument("pictures", nargs="+", help=text)
+    parser.add_argument("pictures", nargs="*", help=f"{text}; a network of one face needs none")
     parser.add_argument("--out", default="mfn-int8.onnx", metavar="FILE", help="file to write (default: %(default)s)")
     text = "number of pictures to use (default: %(default)s)"
     parser.add_argument("--max-pictures", type=whole_number(1), default=128, metavar="N", help=text)

@@ -15,6 +15,7 @@ from mfn.models.export.pack_columns import widen_kernel  # noqa: E402
 from mfn.models.export.quantize import quantize  # noqa: E402
 from mfn.models.export.to_onnx import enable_mirror_tta, write_onnx  # noqa: E402
 from mfn.models.mfn import MFN  # noqa: E402
+from mfn.models.sfn import Regressor  # noqa: E402
 from retarget.io.images import write_image  # noqa: E402
 
 
@@ -223,6 +224,18 @@ def test_an_eye_reader_is_exported_quantized_and_read(tmp_path, monkeypatch):
     for name, tolerance in (("eyes", 0.02), ("int8", 0.3)):
         session = Reader.load(tmp_path / f"{name}.onnx").session
         np.testing.assert_allclose(session.run(None, {"image": crops, "direction": direction})[0], expected, atol=tolerance)
+
+
+def test_of_a_network_of_one_face_the_weights_become_integers(tmp_path, capsys):
+    torch.manual_seed(0)
+    network = Regressor(Backbone("conv", [16, 32, 64, 128, 192], [0, 0, 1, 1, 1])).eval()
+    plain, small = tmp_path / "plain.onnx", tmp_path / "small.onnx"
+    write_onnx(network, plain)
+    assert main(["quantize", str(plain), "--out", str(small)]) == 0
+    assert small.stat().st_size < 0.7 * plain.stat().st_size
+    crops = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3)).astype(np.uint8)
+    before, after = (onnxruntime.InferenceSession(str(path)).run(None, {"image": crops})[0] for path in (plain, small))
+    assert np.abs(after - before).max() < 0.05 * np.abs(before).max() and (after != before).any()
 
 
 def test_other_networks_are_no_face_readers(spots):
