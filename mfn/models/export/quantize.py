@@ -87,9 +87,6 @@ def _read_metadata(model: onnx.ModelProto, source: Path) -> NetworkMetadata:
     metadata = NetworkMetadata.from_props({prop.key: prop.value for prop in model.metadata_props})
     if metadata is None:
         raise ValueError(f"{source}: expected a network with metadata, got a file of an older version; run `mfn export` again")
-    if metadata.kind not in (*_INPUTS, *_ONE_FACE):
-        expected = "a multi-face network, a face reader, an eye reader or a network of one face"
-        raise ValueError(f"{source}: expected {expected}, got one of the kind {metadata.kind!r}")
     return metadata
 
 
@@ -270,8 +267,7 @@ _INPUTS: Mapping[str, Callable[[Sequence[Image], NetworkMetadata], Iterator[_Inp
     "cell": _face_crops,
     "eyes": _eye_crops,
 }
-_ONE_FACE = ("parameters",)
-"""Kinds of networks of which only the weights become integers."""
+"""Kind of a network -> its inputs for the ranges. The other kinds are networks of one face, of which only the weights become integers."""
 
 
 def _restore_fp32_constants(model: onnx.ModelProto) -> None:
