@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mfn.models.backbone import Backbone
@@ -20,6 +21,7 @@ from mfn.structures.network_metadata import NetworkKind
 
 DEEPEST_SIDE = CROP_SIZE // 32  # cells along a side of the deepest map
 EXPRESSION_BIAS = -2.4  # sigmoid(-2.4) = 0.08: a face starts nearly neutral
+COMPACT_IDENTITY, COMPACT_EXPRESSION = 40, 10  # numbers that 3DDFA_V2 predicts
 
 
 class Down(nn.Sequential):
@@ -160,13 +162,14 @@ class BranchRegressor(BranchFeatures):
         backbone: Feature maps of the strides 2 to 32.
         branch: Channels of the last map of each branch.
         hidden: Width of the hidden layer of each branch.
+        compact: Whether it predicts as few numbers as 3DDFA_V2 (`CompactLayer`).
     """
 
     kind: ClassVar[NetworkKind] = "parameters"
 
-    def __init__(self, backbone: Backbone, branch: int = 96, hidden: int = 256) -> None:
+    def __init__(self, backbone: Backbone, branch: int = 96, hidden: int = 256, compact: bool = False) -> None:
         super().__init__(backbone, branch, hidden)
-        self.out = parameter_layer(self.features_size)
+        self.out = CompactLayer(self.features_size) if compact else parameter_layer(self.features_size)
 
     def predict(self, features: Tensor) -> Tensor:
         """Return the raw parameters (B, PARAMETER_SIZE) for features (B, features_size)."""
@@ -176,6 +179,32 @@ class BranchRegressor(BranchFeatures):
     def forward(self, picture: Tensor) -> Tensor:
         """Return the raw parameters (B, PARAMETER_SIZE) of crops (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255."""
         return self.predict(self.features(picture))
+
+
+class CompactLayer(nn.Module):
+    """Predict the parameters from 59 numbers: 9 of the pose, 40 of the identity and 10 of the expression.
+
+    The published 3DDFA_V2 (Guo et al., ECCV 2020) predicts 62: its pose is a matrix of 3 x 4. Two rows of a rotation, a scale and a
+    place in the picture say the same but for the distance, which a crop does not show. The 40 are the first components of our identity
+    basis; the others stay zero. The 10 are mixed to the 51 shapes by a matrix that is learned and is the same for all faces.
+
+    Args:
+        features: Number of features.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.numbers = nn.Linear(features, BRANCHES["pose"] + COMPACT_IDENTITY + COMPACT_EXPRESSION)
+        self.basis = nn.Linear(COMPACT_EXPRESSION, BRANCHES["expression"])
+        nn.init.normal_(self.numbers.weight, std=0.01)
+        nn.init.zeros_(self.numbers.bias)
+        nn.init.constant_(self.basis.bias, EXPRESSION_BIAS)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the raw parameters (B, PARAMETER_SIZE) for features (B, features)."""
+        pose, identity, expression = self.numbers(features).split([BRANCHES["pose"], COMPACT_IDENTITY, COMPACT_EXPRESSION], 1)
+        identity = F.pad(identity, (0, BRANCHES["identity"] - COMPACT_IDENTITY))
+        return torch.cat([pose, identity, self.basis(expression)], 1)
 
 
 def parameter_layer(features: int) -> nn.Linear:
@@ -190,22 +219,22 @@ def parameter_layer(features: int) -> nn.Linear:
 class Regressor(nn.Module):
     """Predict the parameters with one linear layer on the deepest map: the architecture of 3DDFA_V2 and MobileFace.
 
-    It predicts 124 numbers: 9 of the pose, 64 of the identity and 51 of the expression. The published 3DDFA_V2 predicts 62 of another head
-    model: 12, 40 and 10. The same holds for `BranchRegressor`, which stands for it on SFN's features.
+    It predicts 124 numbers: 9 of the pose, 64 of the identity and 51 of the expression.
 
     It implements `mfn.models.crop_regressor.CropRegressor`.
 
     Args:
         backbone: Feature maps of the strides 2 to 32.
+        compact: Whether it predicts as few numbers as 3DDFA_V2 (`CompactLayer`).
     """
 
     kind: ClassVar[NetworkKind] = "parameters"
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, compact: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.features_size = backbone.widths[-1] * DEEPEST_SIDE**2
-        self.out = parameter_layer(self.features_size)
+        self.out = CompactLayer(self.features_size) if compact else parameter_layer(self.features_size)
 
     def features(self, picture: Tensor) -> Tensor:
         """Return the features (B, features_size) of crops (B, 3, CROP_SIZE, CROP_SIZE) RGB, 0 to 255."""

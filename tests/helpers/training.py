@@ -29,10 +29,11 @@ from retarget.arkit import EXPRESSION_NAMES
 MODEL = HeadModel.load()
 
 
-def tiny_mfn(block: str = "conv", refinement_channels: int = 0) -> MFN:
+def tiny_mfn(block: str = "conv", refinement_channels: int = 0, scout: bool = False) -> MFN:
     """Make a multi-face network with few channels and always the same random weights."""
     torch.manual_seed(0)
-    return MFN(Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), refinement_channels=refinement_channels)
+    backbone = Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0])
+    return MFN(backbone, (16, 16), (16, 16), refinement_channels=refinement_channels, scout=scout)
 
 
 def first_batches(data: Any, rank: int, done: int) -> list[torch.Tensor]:
@@ -79,6 +80,8 @@ def tiny_crop_networks() -> dict:
         "single scale": SFN(tiny_backbone(), 16, 16, multi_scale=False),
         "regressor": Regressor(tiny_backbone()),
         "branch regressor": BranchRegressor(tiny_backbone(), 16, 16),
+        "compact regressor": Regressor(tiny_backbone(), compact=True),
+        "compact branch regressor": BranchRegressor(tiny_backbone(), 16, 16, compact=True),
         "position map": PositionMap(tiny_backbone(), (16, 16, 8, 8), 16),
         "dense": DenseLandmarks(0.25),
         "branch dense": BranchDenseLandmarks(tiny_backbone(), 16, 16),

@@ -6,10 +6,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from mfn.models.backbone import Backbone  # noqa: E402
 from mfn.models.position_map import MAP_SIZE  # noqa: E402
-from mfn.models.sfn import SFN  # noqa: E402
-from mfn.structures.cells import (  # noqa: E402
-    PARAMETER_SIZE,  # noqa: E402
-)
+from mfn.models.sfn import SFN, CompactLayer  # noqa: E402
+from mfn.structures.cells import PARAMETER_SIZE  # noqa: E402
 from mfn.structures.crop_geometry import CROP_SIZE  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from mfn.training.checkpoints import load_matching  # noqa: E402
@@ -49,3 +47,14 @@ def test_the_single_scale_twin_is_as_large():
     both = [SFN(Backbone("conv", [16, 32, 64, 128, 192], [0, 0, 1, 2, 1]), 96, 256, multi_scale=m) for m in (True, False)]
     many, one = (sum(p.numel() for p in n.parameters()) for n in both)
     assert one == pytest.approx(many, rel=0.1)
+
+
+def test_a_compact_layer_has_forty_numbers_of_identity_and_ten_of_expression():
+    torch.manual_seed(0)
+    layer = CompactLayer(32)
+    torch.nn.init.normal_(layer.numbers.weight)
+    raw = layer(torch.randn(200, 32))
+    identity, expression = raw[:, PARAMETER_SIZE - 51 - 64 : -51], raw[:, -51:]
+    assert layer.numbers.out_features == 9 + 40 + 10
+    assert (identity[:, :40].std(0) > 0).all() and not identity[:, 40:].any()
+    assert torch.linalg.matrix_rank(expression - expression.mean(0), rtol=1e-4) == 10

@@ -24,10 +24,11 @@ def photos(count):
     return np.kron(rng.integers(0, 255, (count, 24, 40, 3)), np.ones((1, 16, 16, 1))).astype(np.uint8)
 
 
-def trained():
+def trained(scout=False):
     """Return a network whose batch normalization has the statistics of pictures, as after training."""
     torch.manual_seed(0)
-    network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16), refinement_channels=8, refinement_steps=2)
+    backbone = Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0])
+    network = MFN(backbone, (16, 16), (16, 16), refinement_channels=8, refinement_steps=2, scout=scout)
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.momentum = 1.0
@@ -36,10 +37,10 @@ def trained():
     return network.eval()
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True], ids=["whole", "scout"])
+def plain(tmp_path_factory, request):
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    write_onnx(trained(), path)
+    write_onnx(trained(request.param), path)
     return path
 
 
@@ -66,8 +67,9 @@ def test_the_refiner_stays_in_float32(plain, tmp_path):
     kinds = {n.op_type for n in nodes if "/refiner/" in n.name}
     assert "Gemm" in kinds and not {k for k in kinds if k.startswith(("QLinear", "Quantize"))}
     assert any(n.op_type == "DequantizeLinear" for n in nodes), "the other parts are int8"
-    for name in MFN.float_modules:
-        own = [n for n in nodes if n.op_type in ("Conv", "Gemm") and n.name.startswith(f"/network/{name}")]
+    has_scout = any(n.name.startswith("/network/scout/") for n in nodes)
+    for name in [name for name in MFN.float_modules if has_scout or name != "down_scout"]:
+        own = [n for n in nodes if n.op_type in ("Conv", "Gemm") and n.name.startswith(f"/network/{name}/")]
         assert own, f"expected a module {name} in the network"
         quantized = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
         assert not any(quantized.intersection(n.input[1:]) for n in own), f"{name} has to stay in float32"
@@ -111,12 +113,12 @@ def test_the_input_is_uint8(plain, tmp_path):
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_packed_columns_give_identical_cells(plain, tmp_path, monkeypatch, mirror):
+def test_packed_columns_give_identical_cells(plain, tmp_path, monkeypatch, mirror, request):
     import onnx
 
     source = plain
     if mirror:
-        network = trained()
+        network = trained(scout="scout" in request.node.callspec.id)
         source = tmp_path / "mirror.onnx"
         write_onnx(enable_mirror_tta(network), source)
     counts = []
