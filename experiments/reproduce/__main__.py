@@ -9,7 +9,7 @@ A stage that was finished is skipped, unless its commands, their configurations 
 it and all later ones again, from their beginning. A training that was stopped goes on from its last checkpoint if nothing of that changed.
 Output of the commands is kept in OUT/logs. --quick needs no data: it renders heads that stand for photos, and does the stages with a few
 pictures and steps, in about 15 minutes on two cores. It shows that the recipe runs; its networks are of no use. It leaves out fairface,
-crowds, scout and candidates, which need the packs `fairface` and `scenes`. --free makes the networks `free` instead, from the photos of
+crowds and candidates, which need the packs `fairface` and `scenes`. --free makes the networks `free` instead, from the photos of
 data/faces/fairface.tar and from what our own code draws.
 """
 

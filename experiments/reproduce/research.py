@@ -93,9 +93,7 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     if not options.quick:
         crowds = training("crowds", ["mfn/crowds.yaml"], options, weights(checkpoint("scenes", options)))
         yield Stage("crowds", "MFN on photos of crowds with hand-drawn boxes", (crowds,), 400)
-        scout = training("scout", ["mfn/crowds.yaml", "mfn/scout.yaml"], options, weights(checkpoint("crowds", options)))
-        yield Stage("scout", "MFN of which only a part reads pictures at full size", (scout,), 60)
-        last = "scout"
+        last = "crowds"
     yield Stage("face_reader", "the face reader", (training("face_reader", ["others/face_reader.yaml"], options),), 200)
     configs, start = ["others/face_reader.yaml", "others/face_reader_second.yaml"], weights(checkpoint("face_reader", options))
     yield Stage("reader", "the face reader, with a loss on gains", (training("reader", configs, options, start),), 200)

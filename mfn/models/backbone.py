@@ -40,19 +40,18 @@ class Backbone(nn.Module):
             self.stages.append(nn.Sequential(*stage))
             c_in = width
 
-    def forward(self, picture: Tensor, stages: int = STAGES) -> list[Tensor]:
-        """Compute the maps of a picture.
+    def forward(self, picture: Tensor) -> list[Tensor]:
+        """Compute the five maps of a picture.
 
         Args:
             picture: (B, 3, H, W), divided by 64.
-            stages: Number of stages to run, from the first one on.
 
         Returns:
-            A map (B, width, H / s, W / s) of each stage, for s = 2, 4, 8, 16, 32.
+            Five maps (B, width, H / s, W / s) for s = 2, 4, 8, 16, 32.
         """
         maps = []
         x = picture
-        for stage in self.stages[:stages]:
+        for stage in self.stages:
             x = stage(x)
             maps.append(x)
         return maps

@@ -18,10 +18,6 @@ One backbone with shared weights processes the picture at full, half and quarter
 full size alone. A face of any size so meets the same weights at nearly the same size: what is learned from faces of 60
 px holds for faces of 240 px. With weights of its own for each stride, every stride had to learn faces on its own, and large
 faces, which are few, stayed the worst.
-
-With a scout, which is what ships, only the first stages of the backbone and the head of stride 8 read the picture at full size. This scout finds the
-smallest faces, with the global map of the picture at half size as its context. All the rest begins at half size, where the head of stride 8 predicts the cells
-of stride 16. The network so takes about half the time. A face reader (`mfn.models.readers`) reads the faces closely afterwards.
 """
 
 from __future__ import annotations
@@ -41,7 +37,6 @@ from mfn.structures.head_model import HeadModel
 from mfn.structures.network_metadata import NetworkKind, Size
 
 COARSE_STRIDE = 16  # stride of the head that all sizes of the picture share; a finer head finds the smallest faces at full size
-SCOUT_STAGES = 3  # of the backbone, which a scout runs at full size: strides 2 to 8
 SCALES = tuple(s for s in STRIDES if s >= COARSE_STRIDE)  # stride 16 of the half-size picture is stride 32 of the picture, and so on
 OBJECTNESS_BIAS = -4.6  # sigmoid(-4.6) = 0.01: no face anywhere
 EXPRESSION_BIAS = -2.4  # sigmoid(-2.4) = 0.08: nearly neutral
@@ -131,7 +126,7 @@ class Features(NamedTuple):
     """What the network computes before the refinement.
 
     Attributes:
-        fine: (B, A, D), the cells of the finest head: stride 8, and with a scout stride 16.
+        fine: (B, A, D), the cells of the finest head.
         coarse: (B, A, D), the cells of the other strides.
         levels: The local features from which the coarse cells are refined; empty without a refinement head.
     """
@@ -156,18 +151,16 @@ class MFN(nn.Module):
         multi_scale: False for the single-scale variant.
         refinement_channels: Channels of the local features that the refinement head samples; 0 for no refinement head.
         refinement_steps: Number of refinement steps.
-        scout: Whether only a part of the network reads the picture at full size: the first three stages of the backbone and the head of
-            stride 8, with context from half size. Stride 16 is then that head at half size. This takes less than half the time.
 
     Raises:
-        ValueError: A refinement head or a scout for a single-scale network.
+        ValueError: A refinement head for a single-scale network.
     """
 
     kind: ClassVar[NetworkKind] = "multi_face"
     #: The default size of the input when the network is exported. Any multiple of 16 px works.
     input_size: ClassVar[Size] = Size(864, 496)
     #: Modules that stay in float32 when the network is quantized: their outputs are fractions of a pixel.
-    float_modules: ClassVar[tuple[str, ...]] = ("refiner", "down", "down_fine", "down_scout", "detail_context")
+    float_modules: ClassVar[tuple[str, ...]] = ("refiner", "down", "down_fine", "detail_context")
 
     def __init__(
         self,
@@ -177,13 +170,10 @@ class MFN(nn.Module):
         multi_scale: bool = True,
         refinement_channels: int = 0,
         refinement_steps: int = 1,
-        scout: bool = False,
     ) -> None:
         super().__init__()
         if refinement_channels and not multi_scale:
             raise ValueError(f"refinement_channels: expected 0 for a single-scale network, got {refinement_channels}")
-        if scout and not multi_scale:
-            raise ValueError("scout: expected false for a single-scale network, got true")
         self.backbone = backbone
         c2, c4, c8, c16, c32 = backbone.widths
         self.lateral_fine = ConvBNReLU(c8, context[0], 1)
@@ -192,11 +182,6 @@ class MFN(nn.Module):
         self.down = nn.Conv2d(c32, context[1], 1, bias=False)
         self.fine = LevelHead((c2, c4, c8), context[0], hidden[0], multi_scale)
         self.coarse = LevelHead((c4, c8, c16), context[1], hidden[1], multi_scale)
-        self.scout: ConvBNReLU | None = None
-        if scout:
-            self.scout = ConvBNReLU(c8 + context[0], 2 * context[0])
-            self.down_scout = nn.Conv2d(2 * context[0], context[0], 1, bias=False)
-            nn.init.zeros_(self.down_scout.weight)
         self.mirror: tuple[Tensor, Tensor] | None = None
         self.refiner: Refiner | None = None
         if refinement_channels:
@@ -231,42 +216,24 @@ class MFN(nn.Module):
 
     def forward_features(self, picture: Tensor) -> Features:
         """Compute the cells before the refinement, and the local features for it. The argument is that of `forward`."""
-        full = x = picture / 64.0
-        finest = COARSE_STRIDE if self.scout is None else 2 * COARSE_STRIDE
-        fine, coarse, levels = [], [], []
+        x = picture / 64.0
+        cells, levels = [], []
         for stride in SCALES:
             if stride > COARSE_STRIDE:
                 x = _halve(x)
-            if stride < finest:
-                continue
             mirrored = self.mirror is not None and stride == SCALES[-1]
             m2, m4, m8, m16, m32 = self.backbone(_append_mirrored(x) if mirrored else x)
             context = self.lateral(m16) + _upsample(self.down(m32), m16)
-            if stride == finest:
+            if stride == COARSE_STRIDE:
                 fine_context = self.lateral_fine(m8) + _upsample(self.down_fine(context), m8)
-                if self.scout is not None:
-                    fine.append(self._look_at_full_size(full, self.down_scout(self.scout(torch.cat([m8, fine_context], 1)))))
-                fine.append(self.fine(m2, m4, m8, fine_context)[0])
+                cells.append(self.fine(m2, m4, m8, fine_context)[0])
             here, local = self.coarse(m4, m8, m16, context)
             if self.refiner is not None:
                 detail = self.detail(local) + _upsample(self.detail_context(context), local)
                 levels.append(FeatureLevel(_without_mirrored(detail) if mirrored else detail, stride))
-            coarse.append(self._average_mirrored(here) if mirrored else here)
-        return Features(_join(fine), _join(coarse), levels)
-
-    def _look_at_full_size(self, picture: Tensor, context: Tensor) -> Tensor:
-        """Predict the cells of stride 8 with the first stages of the backbone.
-
-        Args:
-            picture: (B, 3, H, W), divided by 64.
-            context: (B, C, H / 16, W / 16), from the picture at half size.
-
-        Returns:
-            (B, H / 8, W / 8, D).
-        """
-        m2, m4, m8 = self.backbone(picture, SCOUT_STAGES)
-        cells: Tensor = self.fine(m2, m4, m8, self.lateral_fine(m8) + _upsample(context, m8))[0]
-        return cells
+            cells.append(self._average_mirrored(here) if mirrored else here)
+        fine, *coarse = (c.flatten(1, 2) for c in cells)
+        return Features(fine, torch.cat(coarse, 1), levels)
 
     def _average_mirrored(self, cells: Tensor) -> Tensor:
         """Average the cells (2 B, H + 1, W + 1, D) of the pictures of `_append_mirrored` -> (B, H, W, D)."""
@@ -286,11 +253,6 @@ def _bias(conv: nn.Conv2d) -> Tensor:
     if conv.bias is None:
         raise ValueError(f"expected a convolution with a bias, got {conv}")
     return conv.bias
-
-
-def _join(maps: list[Tensor]) -> Tensor:
-    """Join maps of cells (B, H, W, D) to (B, A, D)."""
-    return torch.cat([cells.flatten(1, 2) for cells in maps], 1)
 
 
 def _append_mirrored(picture: Tensor) -> Tensor:

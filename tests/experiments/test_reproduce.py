@@ -146,8 +146,6 @@ def test_stages_use_the_folders_that_are_given(capsys):
     benchmark = stages["tables"].commands[-1]
     assert "experiments.accuracy.benchmarks" in benchmark
     assert {"O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(benchmark), "the new readers, not those that ship"
-    assert "--model.weights=O/crowds/run/checkpoints/last.ckpt" in stages["scout"].commands[0]
-    assert any('"D/scenes/scenes": 14' in part for part in stages["scout"].commands[0]), "the packs of the first configuration"
     weights = [part for command in stages["candidates"].commands for part in command if part.startswith("--model.weights=")]
     assert weights == ["--model.weights=O/reader/run/checkpoints/last.ckpt"]
     starts = [part for part in stages["reader"].commands[0] if part.startswith("--model.weights=")]

@@ -29,11 +29,10 @@ from retarget.arkit import EXPRESSION_NAMES
 MODEL = HeadModel.load()
 
 
-def tiny_mfn(block: str = "conv", refinement_channels: int = 0, scout: bool = False) -> MFN:
+def tiny_mfn(block: str = "conv", refinement_channels: int = 0) -> MFN:
     """Make a multi-face network with few channels and always the same random weights."""
     torch.manual_seed(0)
-    backbone = Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0])
-    return MFN(backbone, (16, 16), (16, 16), refinement_channels=refinement_channels, scout=scout)
+    return MFN(Backbone(block, [8, 8, 16, 16, 16], [0, 0, 1, 0, 0]), (16, 16), (16, 16), refinement_channels=refinement_channels)
 
 
 def first_batches(data: Any, rank: int, done: int) -> list[torch.Tensor]:

@@ -7,11 +7,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 import torch.nn.functional as F  # noqa: E402
 
-from mfn.models.mfn import MFN  # noqa: E402
-from mfn.structures.cells import CELL_SIZE, PAD_GRAY, PARAMETERS, SLICES, STRIDES, grid  # noqa: E402
+from mfn.structures.cells import (  # noqa: E402
+    CELL_SIZE,
+    PAD_GRAY,
+    SLICES,
+    STRIDES,
+    grid,  # noqa: E402
+)
 from mfn.structures.flip import cell_flip  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from mfn.training.checkpoints import start_from, write_state  # noqa: E402
 from tests.helpers.training import tiny_mfn  # noqa: E402
 
 MODEL = HeadModel.load()
@@ -37,10 +41,9 @@ def test_cells_stand_where_the_grid_says():
     assert x < 128 < y
 
 
-@pytest.mark.parametrize("scout", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (80, 208), (96, 304), (176, 32)])
-def test_every_size_has_the_cells_of_the_grid(height, width, scout):
-    network = tiny_mfn(scout=scout).eval()
+def test_every_size_has_the_cells_of_the_grid(height, width):
+    network = tiny_mfn().eval()
     picture = torch.zeros(1, 3, height, width)
     with torch.no_grad():
         cells = network(picture)
@@ -75,40 +78,3 @@ def test_large_faces_are_read_once_more_in_mirror_half_a_cell_further():
     between = (four[1:, 1:] + four[1:, :-1] + four[:-1, 1:] + four[:-1, :-1]) / 4
     assert np.abs(between - seen).max() > 1e-3
     np.testing.assert_allclose(twice[largest].reshape(2, 3, -1), (seen + between) / 2, atol=1e-5)
-
-
-def test_a_scout_is_all_that_reads_the_picture_at_full_size():
-    """The deep stages see half size at most, where stride 16 is read with the head of stride 8. The scout gets context from there."""
-    network, sizes = tiny_mfn(refinement_channels=8, scout=True).eval(), []
-    network.backbone.stages[3].register_forward_hook(lambda _, inputs, __: sizes.append(inputs[0].shape[3] * 8))
-    picture = torch.rand(1, 3, 128, 192) * 255
-    with torch.no_grad():
-        cells = network(picture)[0]
-        half = network(F.avg_pool2d(picture, 2))[0]
-        network.down_scout.weight.normal_()
-        network.fine.pose[0][1].bias.fill_(1.0)
-        network.fine.out_box.weight.normal_()
-        with_context = network(picture)[0]
-        network.down_scout.weight.zero_()
-        without = network(picture)[0]
-    assert max(sizes) == 96
-    stride = grid(128, 192)[1]
-    assert cells[stride == 16].shape == half[grid(64, 96)[1] == 8].shape
-    changed = (with_context - without).abs().amax(1).numpy() > 0
-    assert changed[stride == 8].any() and not changed[stride != 8].any()
-
-
-def test_a_scout_needs_several_scales():
-    backbone = tiny_mfn().backbone
-    with pytest.raises(ValueError, match="scout: expected false for a single-scale network"):
-        MFN(backbone, (16, 16), (16, 16), multi_scale=False, scout=True)
-
-
-def test_a_scout_is_trained_from_a_network_without_one(tmp_path, capsys):
-    """All layers are taken; the new ones begin with no context, and every layer gets a gradient."""
-    write_state(tmp_path / "mfn.safetensors", tiny_mfn(refinement_channels=8).state_dict())
-    network = tiny_mfn(refinement_channels=8, scout=True)
-    start_from(network, tmp_path / "mfn.safetensors")
-    assert "begin anew: scout, down_scout" in capsys.readouterr().out
-    network(torch.rand(2, 3, 128, 128) * 255)[..., : PARAMETERS.start].sum().backward()
-    assert network.down_scout.weight.grad.abs().max() > 0

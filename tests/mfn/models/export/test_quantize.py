@@ -24,11 +24,10 @@ def photos(count):
     return np.kron(rng.integers(0, 255, (count, 24, 40, 3)), np.ones((1, 16, 16, 1))).astype(np.uint8)
 
 
-def trained(scout=False):
+def trained():
     """Return a network whose batch normalization has the statistics of pictures, as after training."""
     torch.manual_seed(0)
-    backbone = Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0])
-    network = MFN(backbone, (16, 16), (16, 16), refinement_channels=8, refinement_steps=2, scout=scout)
+    network = MFN(Backbone("conv", [8, 16, 16, 24, 24], [0, 0, 1, 1, 0]), (16, 16), (16, 16), refinement_channels=8, refinement_steps=2)
     for part in network.modules():
         if isinstance(part, torch.nn.BatchNorm2d):
             part.momentum = 1.0
@@ -37,10 +36,10 @@ def trained(scout=False):
     return network.eval()
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["whole", "scout"])
-def plain(tmp_path_factory, request):
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    write_onnx(trained(request.param), path)
+    write_onnx(trained(), path)
     return path
 
 
@@ -67,9 +66,8 @@ def test_the_refiner_stays_in_float32(plain, tmp_path):
     kinds = {n.op_type for n in nodes if "/refiner/" in n.name}
     assert "Gemm" in kinds and not {k for k in kinds if k.startswith(("QLinear", "Quantize"))}
     assert any(n.op_type == "DequantizeLinear" for n in nodes), "the other parts are int8"
-    has_scout = any(n.name.startswith("/network/scout/") for n in nodes)
-    for name in [name for name in MFN.float_modules if has_scout or name != "down_scout"]:
-        own = [n for n in nodes if n.op_type in ("Conv", "Gemm") and n.name.startswith(f"/network/{name}/")]
+    for name in MFN.float_modules:
+        own = [n for n in nodes if n.op_type in ("Conv", "Gemm") and n.name.startswith(f"/network/{name}")]
         assert own, f"expected a module {name} in the network"
         quantized = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
         assert not any(quantized.intersection(n.input[1:]) for n in own), f"{name} has to stay in float32"
@@ -113,12 +111,12 @@ def test_the_input_is_uint8(plain, tmp_path):
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_packed_columns_give_identical_cells(plain, tmp_path, monkeypatch, mirror, request):
+def test_packed_columns_give_identical_cells(plain, tmp_path, monkeypatch, mirror):
     import onnx
 
     source = plain
     if mirror:
-        network = trained(scout="scout" in request.node.callspec.id)
+        network = trained()
         source = tmp_path / "mirror.onnx"
         write_onnx(enable_mirror_tta(network), source)
     counts = []
