@@ -25,7 +25,7 @@ from experiments.data_generation.profiles import lone_faces, training_pack
 from mfn.structures.camera import euler_from_rotation
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
-from mfn.synthesis.expressions import change_expression
+from mfn.synthesis.expressions import CHANGED_SHAPES, CHANGES, ExpressionChange, change_expression, changes_of
 from mfn.synthesis.photo_edits.expression_edit import ExpressionEditor
 from mfn.training.packs.reader import Pack
 from mfn.training.packs.writer import write_pack
@@ -53,8 +53,10 @@ def editable_faces(pack: Pack) -> NDArray[np.int64]:
     return np.asarray(rows[(yaw_deg < MAX_YAW_DEG) & (pitch_deg < MAX_PITCH_DEG)])
 
 
-def make(packs: Mapping[str, Pack], count: int, seed: int, shares: Mapping[str, float] = SHARES) -> Edits:
-    """Make `count` edits; fewer after Ctrl-C."""
+def make(
+    packs: Mapping[str, Pack], count: int, seed: int, shares: Mapping[str, float] = SHARES, changes: Sequence[ExpressionChange] = CHANGES
+) -> Edits:
+    """Make `count` edits, each of one or two of the changes; fewer after Ctrl-C."""
     editor, rng = ExpressionEditor(HeadModel.load()), np.random.default_rng(seed)
     rows = {name: editable_faces(pack) for name, pack in packs.items()}
     share = np.array([shares[name] for name in packs]) / sum(shares[name] for name in packs)
@@ -66,7 +68,7 @@ def make(packs: Mapping[str, Pack], count: int, seed: int, shares: Mapping[str, 
             pack = packs[str(rng.choice(list(packs), p=share))]
             face = pack.faces[[int(rng.choice(rows[pack.name]))]]
             photo = pack.pictures[int(face.image[0])]
-            edit = editor.edit(photo, face, change_expression(face.expression[0], rng)[None])
+            edit = editor.edit(photo, face, change_expression(face.expression[0], rng, changes)[None])
             if edit.painted_share > MAX_PAINTED_SHARE or edit.mean_motion_px < MIN_MOTION_PX:
                 continue
             box = editor.model.boxes(edit.face)
@@ -94,6 +96,8 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with faces/")
     parser.add_argument("--labels", type=Path, required=True, help="folder of the fitted labels")
+    text = "shape, such as jawLeft, of which every edit changes one; may be repeated (default: all)"
+    parser.add_argument("--shape", action="append", default=[], choices=CHANGED_SHAPES, metavar="NAME", help=text)
     parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
     parser.add_argument("--count", type=int, default=6000, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
@@ -102,7 +106,7 @@ def main() -> None:
     shares = packs_of(args)
     packs = {name: training_pack(args.data / "faces", args.labels, name) for name in shares}
     start = time.perf_counter()
-    edits = make(packs, args.count, args.seed, shares)
+    edits = make(packs, args.count, args.seed, shares, changes_of(args.shape) if args.shape else CHANGES)
     print(f"{len(edits.coded) / (time.perf_counter() - start):.1f} edits a second")
     write_pack(args.out, "edits", edits.coded, edits.faces)
     draw_sheet(args.out / "sheet.png", edits.photos, edits.coded)

@@ -5,7 +5,7 @@ All arrays hold one weight in [0, 1] for each of the 51 ARKit shapes, in the ord
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +89,9 @@ CHANGES = (
     ExpressionChange(0.7, {"mouthShrugLower": (0.4, 1.0), "mouthShrugUpper": (0.2, 0.7)}),
 )
 
+#: The names in `CHANGES`. A name without its side stands for both sides.
+CHANGED_SHAPES = tuple(sorted({name for change in CHANGES for name in change.ranges}))
+
 SIDES = ("Left", "Right")
 _MOUTH = [k for k, name in enumerate(EXPRESSION_NAMES) if name.startswith(("mouth", "jaw", "cheekPuff"))]
 _MIN_CONFLICT = 0.08  # opposite shapes conflict if both weights are above this
@@ -159,22 +162,34 @@ def random_moods(count: int, rng: np.random.Generator) -> Floats:
     return weights
 
 
-def change_expression(expression: Floats, rng: np.random.Generator) -> Floats:
-    """Apply one or two random `CHANGES` to an expression. If they change the mouth, its other shapes are reduced.
+def changes_of(shapes: Sequence[str]) -> tuple[ExpressionChange, ...]:
+    """Return those `CHANGES` that change one of some shapes.
+
+    Args:
+        shapes: Some of `CHANGED_SHAPES`.
+    """
+    return tuple(change for change in CHANGES if not change.ranges.keys().isdisjoint(shapes))
+
+
+def change_expression(
+    expression: Floats, rng: np.random.Generator, changes: Sequence[ExpressionChange] = CHANGES
+) -> Floats:
+    """Apply one or two random changes to an expression. If they change the mouth, its other shapes are reduced.
 
     Args:
         expression: (51,) in [0, 1].
         rng: source of random numbers.
+        changes: The changes to choose from.
 
     Returns:
         (51,) float32 in [0, 1], a new array.
     """
-    shares = np.array([change.share for change in CHANGES])
+    shares = np.array([change.share for change in changes])
     out = np.array(expression, np.float32)
-    count = int(rng.choice([1, 2], p=[0.65, 0.35]))
+    count = min(int(rng.choice([1, 2], p=[0.65, 0.35])), len(changes))
     new: dict[int, float] = {}
-    for pick in rng.choice(len(CHANGES), count, replace=False, p=shares / shares.sum()):
-        for name, (low, high) in CHANGES[pick].ranges.items():
+    for pick in rng.choice(len(changes), count, replace=False, p=shares / shares.sum()):
+        for name, (low, high) in changes[pick].ranges.items():
             weight = float(rng.uniform(low, high))
             names = [name] if name in EXPRESSION_NAMES else [name + side for side in SIDES]
             new.update({_index(n): weight for n in names})

@@ -12,7 +12,7 @@ from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.synthesis.appearance import Appearance, random_appearance
 from mfn.synthesis.crowd import backdrop
-from mfn.synthesis.expressions import cover_mouth, random_expressions
+from mfn.synthesis.expressions import ExpressionChange, change_expression, cover_mouth, random_expressions
 from mfn.synthesis.rendering import accessories
 from mfn.synthesis.rendering.accessories import HeadPlacement
 from mfn.synthesis.rendering.head_renderer import HeadRenderer, Person
@@ -25,6 +25,7 @@ _PX_PER_M_AT_UNIT_SIZE = 3.6  # median scale of a head, for an image of 1 px
 
 
 RECORDED_SHARE = 0.6  # of the expressions come from recorded performances, if there are any
+CHANGED_STRENGTH = 0.6  # largest share that is left of an expression to which a change is applied, so that the change is seen
 
 
 class HeadGenerator:
@@ -43,6 +44,7 @@ class HeadGenerator:
         backgrounds: Sequence[Image] = (),
         images_per_person: int = 8,
         takes: ExpressionTakes | None = None,
+        changes: Sequence[ExpressionChange] = (),
     ) -> None:
         """Prepare the head's surface; takes about a second.
 
@@ -51,10 +53,11 @@ class HeadGenerator:
             backgrounds: photos (H, W, 3) uint8 RGB without faces; none: plain walls.
             images_per_person: images after which the next person is painted.
             takes: recorded performances, from which most expressions are drawn; None: all are invented.
+            changes: one or two of these are applied to each expression, which is weakened before; none: it stays as it is.
         """
         self.renderer = HeadRenderer(model)
         self.model, self.backgrounds, self.images_per_person = model, backgrounds, images_per_person
-        self.takes = takes
+        self.takes, self.changes = takes, tuple(changes)
         self.person_number = -1
         self._person: Person | None = None
         self._rendered = 0
@@ -100,6 +103,8 @@ class HeadGenerator:
         """Draw pose, expression and place of the person in the next image. Returns one row with its box."""
         recorded = self.takes is not None and rng.random() < RECORDED_SHARE
         expression = self.takes.draw(1, rng) if recorded and self.takes else random_expressions(1, rng)
+        if self.changes:
+            expression = change_expression(expression[0] * rng.uniform(0, CHANGED_STRENGTH), rng, self.changes)[None]
         if person.appearance.mask:
             expression = cover_mouth(expression)
         scale = size_px * np.exp(rng.normal(np.log(_PX_PER_M_AT_UNIT_SIZE), 0.12))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from mfn.synthesis.expressions import (
+    CHANGED_SHAPES,
     CHANGES,
     OPPOSITES,
     change_expression,
+    changes_of,
     cover_mouth,
     expression_from_weights,
     random_expressions,
@@ -60,6 +62,15 @@ def test_changed_expressions_keep_the_lips_in_order_and_the_input_unchanged() ->
     assert changed.min() >= 0 and changed.max() <= 1
     assert (changed[:, INDEX["mouthClose"]] <= changed[:, INDEX["jawOpen"]]).all()
     assert (np.abs(changed - start).max(1) > 0.1).mean() > 0.9
+
+
+def test_chosen_shapes_are_changed_and_others_are_not() -> None:
+    rng, start, changes = np.random.default_rng(6), np.full(51, 0.2, np.float32), changes_of(["jawLeft", "mouthPucker"])
+    changed = np.stack([change_expression(start, rng, changes) for _ in range(60)])
+    strong = (changed[:, INDEX["jawLeft"]] >= 0.4) | (changed[:, INDEX["mouthPucker"]] >= 0.5)
+    assert strong.all() and (changed[:, INDEX["jawRight"]] <= 0.1).all()
+    assert (changed[:, INDEX["browInnerUp"]] == np.float32(0.2)).all()
+    assert {name for change in changes for name in change.ranges} <= set(CHANGED_SHAPES)
 
 
 def test_changes_name_real_shapes() -> None:

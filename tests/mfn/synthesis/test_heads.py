@@ -9,9 +9,11 @@ pytest.importorskip("cv2")
 
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel, face_box
+from mfn.synthesis.expressions import changes_of
 from mfn.synthesis.heads import HeadGenerator, random_rotation
 from mfn.training.packs.reader import read_pack
 from mfn.training.packs.writer import write_pack
+from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import encode_jpeg
 
 
@@ -55,6 +57,15 @@ def test_supersampling_changes_neither_size_nor_label(generator: HeadGenerator) 
         made.append(generator.generate(np.random.default_rng(9), 64, supersampling))
     assert made[0][0].shape == made[1][0].shape == (64, 64, 3)
     np.testing.assert_array_equal(made[0][1].box, made[1][1].box)
+
+
+def test_with_changes_every_head_shows_one_of_the_shapes() -> None:
+    heads = HeadGenerator(HeadModel.load(), changes=changes_of(["jawLeft", "jawRight"]))
+    person, rng = heads.person(np.random.default_rng(1)), np.random.default_rng(2)
+    assert not person.appearance.mask
+    weights = np.concatenate([heads.place(person, 64, rng).expression for _ in range(20)])
+    sideways = np.abs(weights[:, EXPRESSION_NAMES.index("jawLeft")] - weights[:, EXPRESSION_NAMES.index("jawRight")])
+    assert (sideways > 0.05).mean() > 0.8 and sideways.max() > 0.5
 
 
 def test_backgrounds_are_parts_of_the_photos(generator: HeadGenerator) -> None:
