@@ -165,7 +165,7 @@ def single_face() -> str:
         "sfn*2": "SFN, mean of two crops",
         "mobileface": "MobileFace",
         "prnet": "PRNet",
-        "dense520-branches": "520 points, SFN's features",
+        "dense520-branches": "520 points, from SFN",
         "dense520": "520 points, MobileNetV2",
         "tddfa-vdc-landmarks": "3DDFA_V2, VDC and landmark regression, SFN's features",
         "tddfa": "3DDFA_V2, meta-joint, SFN's features",
@@ -241,7 +241,7 @@ def _figure(value: float, column: int) -> str:
 
 
 def tddfa() -> str:
-    """Return 3DDFA_V2's parts at the same number of steps."""
+    """Return 3DDFA_V2's parts: its losses at the same number of steps, then its short videos."""
     names = {
         "tddfa-pdc": "squared parameters (PDC)",
         "tddfa-wpdc": "WPDC",
@@ -249,6 +249,8 @@ def tddfa() -> str:
         "tddfa-vdc": "VDC",
         "tddfa-vdc-landmarks": "VDC and landmark regression",
         "tddfa": "meta-joint of fast WPDC and VDC",
+        "tddfa-frames1": "400 steps of single crops",
+        "tddfa-frames4": "400 steps of short videos",
     }
     rows = [_single_face_row(name, read("accuracy/single_face")["networks"][key])[:6] for key, name in names.items()]
     return markdown(_SINGLE_FACE_HEAD, rows)

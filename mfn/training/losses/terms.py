@@ -12,6 +12,7 @@ from retarget.arkit import EXPRESSION_NAMES
 
 MIN_SPREAD = 0.02  # a shape whose standard deviation in the batch is smaller has no reliable gain
 RIDGE = 1e-4  # added to the variance
+_MIN_WEIGHT = 1e-6  # weights nearer to 0 or 1 have the logarithm of this
 GIOU_EPSILON = 1e-7  # added to areas that are divided by
 LEFT = [i for i, name in enumerate(EXPRESSION_NAMES) if name.endswith("Left") and len(name) > len("mouthLeft")]
 RIGHT = [EXPRESSION_NAMES.index(EXPRESSION_NAMES[i].removesuffix("Left") + "Right") for i in LEFT]
@@ -126,6 +127,25 @@ def expression_loss(pred: Tensor, target: Tensor) -> Tensor:
         (P,).
     """
     return ((pred - target).abs() * (1 + 2 * target)).mean(1)
+
+
+def expression_divergence(pred: Tensor, target: Tensor) -> Tensor:
+    """Compute the Kullback-Leibler divergence of expression weights, each read as the probability of a shape.
+
+    Args:
+        pred: (P, 51) in (0, 1), a sigmoid of what the network predicts.
+        target: (P, 51) in [0, 1].
+
+    Returns:
+        (P,); 0 where both are equal.
+
+    The gradient at what goes into the sigmoid is `pred - target`. That of `expression_loss` is multiplied by `pred (1 - pred)`, which is
+    nearly 0 for a shape that is at rest in most faces: a jaw that moves to a side was never learned, however many heads showed it.
+    """
+    pred = pred.clamp(_MIN_WEIGHT, 1 - _MIN_WEIGHT)
+    cross = -(torch.xlogy(target, pred) + torch.xlogy(1 - target, 1 - pred))
+    own = -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
+    return (cross - own).mean(1)
 
 
 def gap_loss(pred: Tensor, target: Tensor, pairs: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from mfn.structures.cells import PARAMETER_SIZE, read_parameters
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE, REACH
 from mfn.structures.head_model import HeadModel, default_head_model
 from mfn.training.losses.face_loss import FaceLoss
-from mfn.training.losses.terms import gain_loss, vdc_loss, wing_loss, wpdc_loss
+from mfn.training.losses.terms import expression_divergence, gain_loss, vdc_loss, wing_loss, wpdc_loss
 
 LOSS_WEIGHTS = {"rotation": 8.0, "landmarks": 40.0, "pose_landmarks": 20.0, "identity": 0.3, "expression": 12.0, "gaps": 4.0}
 
@@ -75,14 +75,22 @@ class ParameterLoss(nn.Module):
         size_px: Side of the crops.
         gain: Weight of `mfn.training.losses.terms.gain_loss` over the batch; 0 for none.
         gain_aim: Gain from which on it is 0.
+        divergence: Weight of `mfn.training.losses.terms.expression_divergence`; 0 for none.
 
     Raises:
         ValueError: An unknown name.
     """
 
-    def __init__(self, weights: dict[str, float] | None = None, size_px: int = CROP_SIZE, gain: float = 0.0, gain_aim: float = 1.0) -> None:
+    def __init__(
+        self,
+        weights: dict[str, float] | None = None,
+        size_px: int = CROP_SIZE,
+        gain: float = 0.0,
+        gain_aim: float = 1.0,
+        divergence: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.size_px, self.gain, self.gain_aim = size_px, gain, gain_aim
+        self.size_px, self.gain, self.gain_aim, self.divergence = size_px, gain, gain_aim, divergence
         unknown = set(weights or {}) - set(LOSS_WEIGHTS)
         if unknown:
             raise ValueError(f"weights: expected names among {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
@@ -95,6 +103,8 @@ class ParameterLoss(nn.Module):
         losses = {name: self.weights[name] * value.mean() for name, value in self.terms(pred, dict(target)).items()}
         if self.gain:
             losses["gain"] = self.gain * gain_loss(pred["expression"], target["expression"], self.gain_aim)
+        if self.divergence:
+            losses["divergence"] = self.divergence * expression_divergence(pred["expression"], target["expression"]).mean()
         return losses
 
 

@@ -60,6 +60,18 @@ def test_exact_predictions_cost_nothing():
     assert losses.expression_loss(torch.full((2, 51), 0.3), torch.full((2, 51), 0.3)).tolist() == [0, 0]
 
 
+def test_the_divergence_of_expressions_still_moves_a_shape_that_is_never_predicted():
+    logit = torch.tensor([[-7.0, 0.4, 2.0]], dtype=torch.float64, requires_grad=True)
+    target = torch.tensor([[0.8, 0.6, 0.0]], dtype=torch.float64)
+    told = losses.expression_divergence(logit.sigmoid(), target)
+    p = logit.sigmoid().detach()[0].tolist()
+    slow = [t * math.log(t / q) + (1 - t) * math.log((1 - t) / (1 - q)) for t, q in ((0.8, p[0]), (0.6, p[1]))] + [-math.log(1 - p[2])]
+    assert told.tolist() == [pytest.approx(sum(slow) / 3)]
+    told.sum().backward()
+    torch.testing.assert_close(logit.grad, (logit.detach().sigmoid() - target) / 3)
+    assert losses.expression_divergence(target, target).item() == pytest.approx(0, abs=1e-5)
+
+
 def test_gaps_against_slow():
     rng = torch.Generator().manual_seed(1)
     a, b = torch.rand(2, 5, 3, generator=rng, dtype=torch.float64), torch.rand(2, 5, 3, generator=rng, dtype=torch.float64)
