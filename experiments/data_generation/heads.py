@@ -4,8 +4,8 @@
 
 `mfn.synthesis.heads` draws the heads. The script writes heads.tar, heads.npz and labels/heads.npz into --out, in the form
 of the other packs, and sheet.png for a check by eye. With --shape, for example `--shape jawLeft --shape jawRight`, every head shows one of
-these shapes over a weak expression. Ctrl-C stops and writes what there is. `track` in the labels numbers the people: pictures with one
-number show one identity.
+these shapes over a weak expression, unless a face mask hides it. Ctrl-C stops and writes what there is. `track` in the labels numbers the
+people: pictures with one number show one identity.
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ def parameter_layer(features: int) -> nn.Linear:
 class Regressor(nn.Module):
     """Predict the parameters with one linear layer on the deepest map: the architecture of 3DDFA_V2 and MobileFace.
 
-    It predicts 124 numbers: 9 of the pose, 64 of the identity and 51 of the expression.
+    It predicts 124 numbers: 9 of the pose, 64 of the identity and 51 of the expression; if `compact`, 59.
 
     It implements `mfn.models.crop_regressor.CropRegressor`.
 

@@ -38,6 +38,9 @@ OPPOSITES = (
     ("mouthRollLower", "jawOpen"), ("mouthRollUpper", "mouthUpperUpLeft"), ("cheekPuff", "jawOpen"), ("mouthFunnel", "mouthStretchLeft"),
 )  # fmt: skip
 
+#: Movements to the left and to the right.
+SIDEWAYS = (("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"))
+
 #: Shapes that are rare in photos. They are drawn on purpose, with the other side at the same, at another or at no weight.
 RARE_SHAPES = (
     "cheekPuff", "jawForward", "jawLeft", "mouthLeft", "noseSneerLeft", "eyeBlinkLeft", "eyeSquintLeft", "mouthSmileLeft", "mouthPucker",
@@ -89,8 +92,9 @@ CHANGES = (
     ExpressionChange(0.7, {"mouthShrugLower": (0.4, 1.0), "mouthShrugUpper": (0.2, 0.7)}),
 )
 
-#: The names in `CHANGES`. A name without its side stands for both sides.
-CHANGED_SHAPES = tuple(sorted({name for change in CHANGES for name in change.ranges}))
+_SHOWN = 0.3  # a change shows a shape whose new weight may be above this; others are set to rest by it
+#: The names of the shapes that `CHANGES` show. A name without its side stands for both sides.
+CHANGED_SHAPES = tuple(sorted({name for change in CHANGES for name, (_, high) in change.ranges.items() if high > _SHOWN}))
 
 SIDES = ("Left", "Right")
 _MOUTH = [k for k, name in enumerate(EXPRESSION_NAMES) if name.startswith(("mouth", "jaw", "cheekPuff"))]
@@ -163,12 +167,12 @@ def random_moods(count: int, rng: np.random.Generator) -> Floats:
 
 
 def changes_of(shapes: Sequence[str]) -> tuple[ExpressionChange, ...]:
-    """Return those `CHANGES` that change one of some shapes.
+    """Return those `CHANGES` that show one of some shapes.
 
     Args:
         shapes: Some of `CHANGED_SHAPES`.
     """
-    return tuple(change for change in CHANGES if not change.ranges.keys().isdisjoint(shapes))
+    return tuple(change for change in CHANGES if any(change.ranges.get(name, (0, 0))[1] > _SHOWN for name in shapes))
 
 
 def change_expression(
@@ -193,6 +197,9 @@ def change_expression(
             weight = float(rng.uniform(low, high))
             names = [name] if name in EXPRESSION_NAMES else [name + side for side in SIDES]
             new.update({_index(n): weight for n in names})
+    for a, b in SIDEWAYS:  # of two changes, to the left and to the right, one remains
+        if min(new.get(_index(a), 0), new.get(_index(b), 0)) > 0:
+            new[_index(a if rng.random() < 0.5 else b)] = 0.0
     if any(k in _MOUTH for k in new):
         out[_MOUTH] *= rng.uniform(0.1, 0.5)
     for k, weight in new.items():

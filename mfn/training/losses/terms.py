@@ -139,10 +139,11 @@ def expression_divergence(pred: Tensor, target: Tensor) -> Tensor:
     Returns:
         (P,); 0 where both are equal.
 
-    The gradient at what goes into the sigmoid is `pred - target`. That of `expression_loss` is multiplied by `pred (1 - pred)`, which is
-    nearly 0 for a shape that is at rest in most faces: a jaw that moves to a side was never learned, however many heads showed it.
+    The gradient at what goes into the sigmoid is `pred - target`, divided by the number of shapes. That of `expression_loss` is multiplied
+    by `pred (1 - pred)`, which is nearly 0 for a shape that is at rest in most faces: the face reader never learned a jaw that moves to
+    a side, however many heads showed it.
     """
-    pred = pred.clamp(_MIN_WEIGHT, 1 - _MIN_WEIGHT)
+    pred, target = pred.clamp(_MIN_WEIGHT, 1 - _MIN_WEIGHT), target.clamp(0, 1)
     cross = -(torch.xlogy(target, pred) + torch.xlogy(1 - target, 1 - pred))
     own = -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
     return (cross - own).mean(1)

@@ -18,11 +18,13 @@ BASE = "mfn/default.yaml"  # configurations without a seed of their own hold onl
 
 
 OVER = {
-    "free/face_reader_second.yaml": "free/face_reader.yaml",
-    "others/face_reader_second.yaml": "others/face_reader.yaml",
-    "sfn/hard_faces.yaml": "sfn/default.yaml",
+    "free/face_reader_second.yaml": ("free/face_reader.yaml",),
+    "others/dense520_second.yaml": ("others/dense520_branches.yaml",),
+    "others/face_reader_second.yaml": ("others/face_reader.yaml",),
+    "others/face_reader_expression.yaml": ("others/face_reader.yaml", "others/face_reader_second.yaml"),
+    "sfn/hard_faces.yaml": ("sfn/default.yaml",),
 }
-"""A configuration -> the one whose differences it holds; those of mfn/ and the loggers differ from BASE."""
+"""A configuration -> those whose differences it holds; those of mfn/ and the loggers differ from BASE."""
 LOGGERS = ("tensorboard.yaml", "wandb.yaml")
 CONFIGS = sorted(str(p.relative_to(ROOT / "configs")) for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != "parts")
 
@@ -41,7 +43,7 @@ def test_configs_build(config, monkeypatch):
 
     monkeypatch.chdir(ROOT)  # paths of weights begin there
     whole = "seed_everything" in (ROOT / "configs" / config).read_text() or config.split("/")[0] not in ("mfn", *LOGGERS)
-    files = [OVER[config], config] if config in OVER else [config] if whole else [BASE, config]
+    files = [*OVER[config], config] if config in OVER else [config] if whole else [BASE, config]
     args = [part for name in files for part in ("--config", str(ROOT / "configs" / name))]
     args += ["--trainer.logger", "false"] if config not in LOGGERS else []
     if config in LOGGERS:
