@@ -241,12 +241,14 @@ def expression_gain(predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return slope, variance > MIN_SPREAD**2
 
 
-def gain_loss(predicted: Tensor, target: Tensor, aim: float = 1.0) -> Tensor:
+def gain_loss(predicted: Tensor, target: Tensor, aim: float = 1.0, within_spread: bool = False) -> Tensor:
     """Return the mean squared lack of gain, over the shapes that vary in the batch, and over the differences of left and right shapes.
 
     Args:
         predicted, target: as of `expression_gain`.
         aim: Gain that is enough. Where faces are hard to read, a gain of 1 costs correlation: noise grows as well.
+        within_spread: Whether a gain as high as the correlation is enough too. A higher one needs predictions that vary more than
+            the targets, which a network reaches for shapes that it hardly reads by calling them at random.
 
     Returns:
         A scalar; 0 where every gain is at least `aim`.
@@ -257,5 +259,9 @@ def gain_loss(predicted: Tensor, target: Tensor, aim: float = 1.0) -> Tensor:
     """
     predicted, target = (torch.cat([x, x[:, LEFT] - x[:, RIGHT]], 1) for x in (predicted, target))
     slope, counts = expression_gain(predicted, target)
-    lack = (aim - slope).clamp(min=0).square() * counts
+    enough = slope.new_full(slope.shape, aim)
+    if within_spread:
+        ratio = (predicted.var(0, correction=0) + RIDGE).sqrt() / (target.var(0, correction=0) + RIDGE).sqrt()
+        enough = torch.minimum(enough, (slope / ratio).detach())  # slope / ratio is the correlation
+    lack = (enough - slope).clamp(min=0).square() * counts
     return lack.sum() / counts.sum().clamp(min=1)

@@ -75,6 +75,7 @@ class ParameterLoss(nn.Module):
         size_px: Side of the crops.
         gain: Weight of `mfn.training.losses.terms.gain_loss` over the batch; 0 for none.
         gain_aim: Gain from which on it is 0.
+        gain_within_spread: Whether it is 0 too where the gain is as high as the correlation.
         divergence: Weight of `mfn.training.losses.terms.expression_divergence`; 0 for none.
 
     Raises:
@@ -87,10 +88,12 @@ class ParameterLoss(nn.Module):
         size_px: int = CROP_SIZE,
         gain: float = 0.0,
         gain_aim: float = 1.0,
+        gain_within_spread: bool = False,
         divergence: float = 0.0,
     ) -> None:
         super().__init__()
         self.size_px, self.gain, self.gain_aim, self.divergence = size_px, gain, gain_aim, divergence
+        self.gain_within_spread = gain_within_spread
         unknown = set(weights or {}) - set(LOSS_WEIGHTS)
         if unknown:
             raise ValueError(f"weights: expected names among {sorted(LOSS_WEIGHTS)}, got {sorted(unknown)}")
@@ -102,7 +105,7 @@ class ParameterLoss(nn.Module):
         pred = read_crops(raw, self.size_px)
         losses = {name: self.weights[name] * value.mean() for name, value in self.terms(pred, dict(target)).items()}
         if self.gain:
-            losses["gain"] = self.gain * gain_loss(pred["expression"], target["expression"], self.gain_aim)
+            losses["gain"] = self.gain * gain_loss(pred["expression"], target["expression"], self.gain_aim, self.gain_within_spread)
         if self.divergence:
             losses["divergence"] = self.divergence * expression_divergence(pred["expression"], target["expression"]).mean()
         return losses

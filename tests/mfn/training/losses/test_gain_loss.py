@@ -45,3 +45,14 @@ def test_the_gradient_raises_the_gain():
     factor = torch.tensor(0.3, requires_grad=True)
     gain_loss(factor * target, target).backward()
     assert factor.grad is not None and factor.grad < 0
+
+
+def test_random_predictions_get_no_gain_beyond_their_spread():
+    rng = torch.Generator().manual_seed(1)
+    target = torch.rand(400, 51, generator=rng)
+    hardly_read = 0.3 * target + 0.95 * torch.rand(400, 51, generator=rng)  # vary as much as the target, correlation 0.3
+    weak = 0.2 * hardly_read
+    assert float(gain_loss(hardly_read, target)) > 0.4
+    assert float(gain_loss(hardly_read, target, within_spread=True)) < 0.001
+    assert float(gain_loss(weak, target, within_spread=True)) == pytest.approx((0.3 * 0.8) ** 2, rel=0.2)
+    assert float(gain_loss(0.5 * target, target, within_spread=True)) == pytest.approx(0.25, rel=0.02)  # an exact one still has to be stronger
