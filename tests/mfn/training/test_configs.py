@@ -51,3 +51,14 @@ def test_configs_build(config, monkeypatch):
     cli = LightningCLI(run=False, args=args, save_config_callback=None)
     assert isinstance(cli.model, LightningModule) and isinstance(cli.datamodule, LightningDataModule)
     assert isinstance(cli.model.network, MFN) == (config.split("/")[0] in ("mfn", *LOGGERS) or config.startswith("free/mfn"))
+
+
+@pytest.mark.parametrize("config", sorted(str(p.relative_to(ROOT / "configs")) for p in (ROOT / "configs").rglob("*.yaml")))
+def test_last_ckpt_is_the_newest(config):
+    """Lightning writes last.ckpt whenever a ModelCheckpoint keeps a file: with `monitor`, only where the figure got better."""
+    content = yaml.safe_load((ROOT / "configs" / config).read_text()) or {}
+    trainer = content.get("trainer", content)
+    callbacks = trainer.get("callbacks") if isinstance(trainer, dict) else None
+    kept = [c["init_args"] for c in callbacks or [] if c["class_path"].endswith(".ModelCheckpoint")]
+    assert sum(bool(args.get("save_last")) for args in kept) == (1 if kept else 0)
+    assert not any(args.get("save_last") and args.get("monitor") for args in kept)

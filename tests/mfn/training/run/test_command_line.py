@@ -64,6 +64,16 @@ def test_a_run_has_figures_a_configuration_and_drawings(whole):
     assert hyper["schedule"]["learning_rate"] == 0.002
 
 
+def test_the_last_checkpoint_is_the_newest_and_another_one_the_best(place):
+    worse = ["--trainer.limit_train_batches=1", "--trainer.max_steps=3", "--model.schedule.learning_rate=3", "--trainer.logger.name=worse"]
+    assert train("fit", *SCENES, *worse) == 0
+    (folder,) = run_folders(place / "runs" / "worse")
+    losses = [row["val/loss"] for row in validations(folder)]
+    steps = {path.name: torch.load(path, weights_only=True)["global_step"] for path in (folder / "checkpoints").iterdir()}
+    best = 1 + losses.index(min(losses))
+    assert best < 3 and steps == {"last.ckpt": 3, "step=3.ckpt": 3, f"best-step={best}.ckpt": best}
+
+
 def test_going_on_from_a_checkpoint_is_the_same_training(whole, place):
     half = ["--trainer.max_steps=2", "--trainer.limit_train_batches=2", "--model.schedule.steps=4", "--trainer.logger.name=half"]
     assert train("fit", *SCENES, *half) == 0
