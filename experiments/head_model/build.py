@@ -3,7 +3,8 @@
     python -m experiments.head_model.build --ict ict_facekit.npz --mediapipe ict_mediapipe478.npz
 
 The topology is our own: rings at the eyelids, rows at the lips, scattered points elsewhere. Every vertex is a fixed
-weighted sum of ICT vertices, so ICT's identities and expressions transfer linearly. Takes about half a minute.
+weighted sum of ICT vertices, so ICT's identities and expressions transfer linearly. Then the expressions get ARKit's units
+(`experiments.labels.expression_units`). Takes about half a minute.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from experiments.head_model.points import face_chart, landmark_sets
 from experiments.head_model.regions import REGIONS
 from experiments.head_model.shapes import Shapes, learn_shapes
 from experiments.head_model.surface import Floats, SurfacePoints
+from experiments.labels.expression_units import shape_factors
 from mfn.structures.head_model import DEFAULT_FILE, FORMAT, HeadModel, round_to_grid
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import atomic_write
@@ -104,7 +106,10 @@ def main() -> None:
         help="MediaPipe's points on ICT-FaceKit",
     )
     parser.add_argument(
-        "--out", type=Path, default=DEFAULT_FILE, help="the model file; an existing one defines the signs"
+        "--out",
+        type=Path,
+        default=Path("runs/head_model.npz"),
+        help="the model file (default: %(default)s); its components have the signs of the shipped one",
     )
     options = parser.parse_args()
     ict = load_ict(options.ict)
@@ -112,8 +117,12 @@ def main() -> None:
         vertex, weight, spread_cm = file["vertex"], file["weight"].astype(float), file["spread_cm"]
     mediapipe = (ict.mean[vertex] * weight[..., None]).sum(1)
     head = assemble(ict, gaze_direction(ict, mediapipe), mediapipe)
-    shapes = match_signs(options.out, learn_shapes(ict, head))
+    shapes = match_signs(DEFAULT_FILE, learn_shapes(ict, head))
     sets = landmark_sets(ict, head, shapes, (vertex, weight))
+    points = sets["mediapipe478"]
+    factors = shape_factors(shapes.expression, (shapes.mean[points.corners] * points.weights[..., None]).sum(1))
+    shapes = shapes._replace(expression=shapes.expression * factors[:, None, None])
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     save(options.out, head, shapes, sets, face_chart(head, shapes.mean), spread_cm / 100)
     print(
         f"{options.out}: {len(head.mirror)} vertices, {len(head.triangles)} triangles, {len(shapes.identity)} identity components "

@@ -10,7 +10,8 @@ less than half as far. A weight that is fitted with it therefore differs from th
 These shapes keep their size: a blink closes the lid, jawOpen and mouthClose cancel each other, eyes turn by an angle, and mouthRollLower
 has another direction in ICT-FaceKit.
 
-The shipped head model is rescaled already: all factors of it are 1. With --network, the script appends the same change of units to a
+`experiments.head_model.build` rescales the head model so: all factors of the shipped one are 1. With --write, the script rescales an older
+one. With --network, the script appends the same change of units to a
 network of one face that was trained with the old model: its raw outputs r become those of the weight sigmoid(r) / factor.
 """
 
@@ -45,14 +46,27 @@ def reach_of(name: str) -> float | None:
     return REACH.get(name, REACH.get(name.removesuffix("Left").removesuffix("Right")))
 
 
-def unit_factors(model: HeadModel) -> np.ndarray:
-    """Return the factor (51,) by which each shape must grow to reach as far as ARKit's; 1 where it keeps its size."""
-    width = float(np.ptp(model.landmark_basis("mediapipe478")[0][:, 0]))
+def unit_factors(model: HeadModel) -> NDArray[np.float64]:
+    """Return the factors (51,) of the shapes of a head model, as `shape_factors` does."""
+    return shape_factors(model.expression_basis, model.landmark_basis("mediapipe478").mean)
+
+
+def shape_factors(shapes: NDArray[np.floating], points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Compute the factor by which each shape must grow to reach as far as ARKit's.
+
+    Args:
+        shapes: (51, V, 3) displacements at weight 1, m.
+        points: (478, 3) MediaPipe's points on the mean head, m; they give the width of the face.
+
+    Returns:
+        (51,); 1 where a shape keeps its size.
+    """
+    width = float(np.ptp(points[:, 0]))
     factors = np.ones(len(EXPRESSION_NAMES))
     for i, name in enumerate(EXPRESSION_NAMES):
         reach = reach_of(name)
         if reach is not None:
-            factors[i] = reach * width / np.linalg.norm(model.expression_basis[i], axis=-1).max()
+            factors[i] = reach * width / np.linalg.norm(shapes[i], axis=-1).max()
     return factors
 
 
