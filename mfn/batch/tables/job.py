@@ -2,7 +2,8 @@
 
 The pictures are divided into parts of equal size, in the order of the list. A part is read by one worker, which writes its
 rows as one file a table. The file of the table `pictures` is written last: a part is done if this file exists. A part that
-was not done is read again as a whole, and its files replace what lies there. So no row is lost and none is written twice.
+was not done is read again as a whole, and its files replace what lies there. Before they do, the old file of `pictures` goes.
+So no row is lost and none is written twice.
 
     faces.parquet/part-000000.parquet ...            one row a face
     faces.pictures.parquet/part-000000.parquet ...   one row a picture
@@ -199,7 +200,8 @@ def part_size(pictures: int, workers: int, wanted: int = 0) -> int:
 
 
 def write_part(files: JobFiles, number: int, rows: Rows) -> PartCount:
-    """Write the rows of a part. The table `pictures`, which marks it as done, comes last."""
+    """Write the rows of a part. The table `pictures`, which marks it as done, comes last; that of an earlier reading goes first."""
+    storage.remove(files.part("pictures", number))
     tables = {"faces": rows.faces, "failures": rows.failures, "pictures": rows.pictures}
     for table, content in tables.items():
         path = files.part(table, number)

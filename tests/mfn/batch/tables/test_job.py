@@ -1,5 +1,6 @@
 import pytest
 
+from mfn.batch.tables import storage
 from mfn.batch.tables.columns import Rows
 from mfn.batch.tables.job import (
     JobFiles,
@@ -36,6 +37,24 @@ def test_parts_are_open_until_their_pictures_are_written(files):
     assert [part.number for part in again.open_parts(retry_failed=True)] == [0, 1, 2]
     write_part(files, 1, rows("c", "d"))
     assert [part.number for part in again.open_parts(retry_failed=True)] == [0, 2]
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_part_that_is_read_again_is_open_until_all_its_tables_are_new(files, monkeypatch, written):
+    job = start_job(files, PATHS, OPTIONS, 2)
+    write_part(files, 1, rows("c", failures="d"))
+    left, write_whole = [written], storage.write_whole
+
+    def write(path, data):
+        if not left[0]:
+            raise KeyboardInterrupt  # the run is killed here
+        left[0] -= 1
+        write_whole(path, data)
+
+    monkeypatch.setattr(storage, "write_whole", write)
+    with pytest.raises(KeyboardInterrupt):
+        write_part(files, 1, rows("c", "d") if written < 2 else rows("c", failures="d"))
+    assert 1 in [part.number for part in job.open_parts()]
 
 
 def test_new_pictures_become_further_parts(files):
