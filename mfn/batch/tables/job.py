@@ -213,7 +213,11 @@ def write_part(files: JobFiles, number: int, rows: Rows) -> PartCount:
 
 
 def join_parts(job: Job) -> None:
-    """Join the parts of finished CSV or JSON lines tables, each whole or not at all, and remove the parts. Parquet stays as it is."""
+    """Join the parts of finished CSV or JSON lines tables, each whole or not at all, and remove the parts. Parquet stays as it is.
+
+    The folder of the parts gets another name in one step, before it is removed file by file. A run that resumes while only some of
+    the parts are left would take the rest for the whole.
+    """
     files = job.files
     if files.form == "parquet":
         return
@@ -226,7 +230,20 @@ def join_parts(job: Job) -> None:
 
     for table in TABLES:
         atomic_write(files.final(table), partial(write, table=table))
-    shutil.rmtree(f"{files.out}.parts")
+    remove_joined_parts(files)
+    Path(f"{files.out}.parts").rename(_joined(files))
+    remove_joined_parts(files)
+
+
+def remove_joined_parts(files: JobFiles) -> None:
+    """Remove what is left of parts that were joined, if a run was killed while it removed them."""
+    if files.form != "parquet":
+        shutil.rmtree(_joined(files), ignore_errors=True)
+
+
+def _joined(files: JobFiles) -> Path:
+    """Return the name that the folder of the parts gets when they are joined."""
+    return Path(files.out).with_name(f".{Path(files.out).name}.parts.done")
 
 
 def remove_leftovers(files: JobFiles) -> None:

@@ -1,5 +1,9 @@
+import shutil
+from pathlib import Path
+
 import pytest
 
+from mfn.batch.run import BatchOptions, run_batch
 from mfn.batch.tables import storage
 from mfn.batch.tables.columns import Rows
 from mfn.batch.tables.job import (
@@ -87,6 +91,26 @@ def test_parts_are_joined_in_order(files, tmp_path):
     join_parts(job)
     lines = (tmp_path / "faces.csv").read_text().splitlines()
     assert lines[0].startswith("path,face,") and [line[0] for line in lines[1:]] == PATHS
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces.csv", "faces.failures.csv", "faces.pictures.csv"]
+
+
+def test_a_run_that_is_killed_while_parts_are_removed_leaves_no_job_to_resume(files, tmp_path, monkeypatch):
+    job = start_job(files, PATHS, OPTIONS, 5)
+    write_part(files, 0, rows(*PATHS))
+    rmtree = shutil.rmtree
+
+    def killed(folder, ignore_errors=False):
+        if Path(folder).is_dir():
+            rmtree(Path(folder, "faces"))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        join_parts(job)
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    assert resume_job(files, PATHS, OPTIONS) is None and len((tmp_path / "faces.csv").read_text().splitlines()) == 6
+    with pytest.raises(ValueError, match="this job is finished"):
+        run_batch(None, PATHS, files.out, BatchOptions(resume=True))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["faces.csv", "faces.failures.csv", "faces.pictures.csv"]
 
 
