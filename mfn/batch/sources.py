@@ -83,7 +83,8 @@ def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
     """Find pictures, in an order that depends on the names only.
 
     Args:
-        names: Files, folders, patterns such as "photos/**/*.jpg", and URLs of files, prefixes or patterns.
+        names: Files, folders, patterns such as "photos/**/*.jpg", and URLs of files, prefixes or patterns. A URL that ends in the
+            suffix of a picture is a file; others are looked up, a request each.
         lists: Text files with one of these a line; "-" is standard input.
 
     Returns:
@@ -177,6 +178,10 @@ def _expand(name: str, listing: Listing) -> Iterator[PictureName]:
 
 def _expand_url(url: str, listing: Listing) -> Iterator[PictureName]:
     system, inner = url_file_system(url)
+    plain = inner.partition("?")[0] if inner.startswith(("http://", "https://")) else inner  # without the query of a web address
+    if plain.lower().endswith(IMAGE_SUFFIXES) and not _PATTERN.search(plain):
+        yield PictureName(url, PurePosixPath(plain).name)  # not asked for: lists may have millions of them
+        return
     try:
         if _PATTERN.search(inner):
             found, root = sorted(system.glob(inner)), inner[: _PATTERN.search(inner).start()].rpartition("/")[0]  # type: ignore[union-attr]
