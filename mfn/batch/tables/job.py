@@ -25,10 +25,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from mfn.batch.sources import is_url
 from mfn.batch.tables import storage
 from mfn.batch.tables.columns import FORMAT, TABLES, Rows
 from mfn.batch.tables.formats import FileFormat, encode_rows, format_of, header, require_format
+from mfn.batch.urls import is_url
 from retarget.io.files import atomic_write, make_folder
 
 _JOB, _INPUTS = "job.json", "inputs-{:03d}.json"

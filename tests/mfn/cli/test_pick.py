@@ -2,6 +2,7 @@ import json
 
 import cv2
 import numpy as np
+import pytest
 
 from mfn.cli.main import main
 from retarget.io.images import write_image
@@ -42,3 +43,12 @@ def test_a_shot_that_cannot_be_read_is_named_and_left_out(crowd, spots, capsys):
     assert run(spots, "burst", "--quiet") == 1
     out, err = capsys.readouterr()
     assert not out and "bad.jpg" in err and len(err.splitlines()) == 1
+
+
+def test_a_url_that_cannot_be_read_is_named_and_left_out(crowd, spots, capsys):
+    pytest.importorskip("fsspec", reason="URLs need the extra batch")
+    import tests.helpers.faulty_bucket  # noqa: F401  # registers faulty://
+
+    write_shots(crowd, 2)
+    assert run(spots, "burst", "faulty://bucket/a.jpg", "--quiet") == 1
+    assert capsys.readouterr().err == "mfn: faulty://bucket/a.jpg: 403, no access\n"
