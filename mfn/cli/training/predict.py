@@ -12,6 +12,7 @@ from mfn.cli.detect import DetectOutput, detect
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_network, add_quiet, load_predictor
 from mfn.cli.training.train import require_training
+from mfn.inference.model_zoo import MODELS
 from mfn.inference.predictor import Predictor
 from retarget.io.command_line import EXIT_BAD_INPUT, EXIT_DONE
 from retarget.io.progress import Progress
@@ -36,19 +37,21 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     text = "go on with a run that was stopped; into a folder: leave out photos whose files are there already"
     parser.add_argument("--resume", action="store_true", help=text)
     add_quiet(parser)
-    add_network(parser)
+    add_network(parser, weights_help=f"model whose readers follow the network of the checkpoint: {', '.join(MODELS)}")
     options = parser.parse_args(arguments)
+    if options.weights not in MODELS:
+        raise ValueError(f"--weights {options.weights}: expected one of {', '.join(MODELS)}; the network itself is that of --ckpt_path")
     require_training()
     with TemporaryDirectory() as folder:
-        options.weights = str(Path(folder) / "network.onnx")
+        network = Path(folder) / "network.onnx"
         with Progress(options.quiet) as progress:
             progress.stage("loading the checkpoint")
-            _export([Path(config) for config in options.config], Path(options.ckpt_path), Path(options.weights))
+            _export([Path(config) for config in options.config], Path(options.ckpt_path), network)
         if options.out.lower().endswith(TABLES):
             options.threads = options.threads or 1  # each of the processes has one
-            return _write_table(load_predictor(options), options)
+            return _write_table(load_predictor(options, network), options)
         output = DetectOutput(options.out, ("json",), resume=options.resume)
-        return detect(load_predictor(options), options.pictures, output, options.quiet)
+        return detect(load_predictor(options, network), options.pictures, output, options.quiet)
 
 
 def _export(configs: Sequence[Path], checkpoint: Path, out: Path) -> None:

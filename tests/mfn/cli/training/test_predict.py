@@ -1,12 +1,16 @@
 """`mfn predict` with a stand-in for the export of a checkpoint, which `tests/mfn/training/run/test_synthetic.py` tests."""
 
 import json
+import pickle
 
 import pytest
 
 from mfn.cli.batch import ProgressLine
 from mfn.cli.main import main
 from mfn.cli.training import predict
+from mfn.inference.model_zoo import default_eye_reader, default_reader
+from mfn.inference.readers.reading_rules import FREE_RULES, RULES
+from retarget.io.files import file_digest
 from retarget.io.images import write_image
 from tests.mfn.batch.conftest import spotted
 
@@ -51,3 +55,23 @@ def test_a_folder_of_files_goes_on(trained, capsys):
     assert run("photos", "--out", "found", "--resume") == 0
     assert "1 of 3 pictures were done before" in capsys.readouterr().out
     assert [len(json.loads((trained / "found" / f"{i}.faces.json").read_text())["faces"]) for i in range(3)] == [0, 1, 2]
+
+
+def test_the_readers_are_those_of_the_model_that_is_chosen(trained, shipped, monkeypatch, capsys):
+    if default_reader("free") is None:
+        pytest.skip("the free networks are not here")
+    monkeypatch.setattr(predict, "_export", lambda configs, checkpoint, out: out.write_bytes(shipped.read_bytes()))
+    seen = []
+
+    def check(predictor, *_):
+        for each in (predictor, pickle.loads(pickle.dumps(predictor))):
+            seen.append((file_digest(each.weights), each.reader.weights, each.eye_reader.weights, each.reader.rules))
+        return 0
+
+    monkeypatch.setattr(predict, "detect", check)
+    for name, rules in (("free", FREE_RULES), ("large", RULES)):
+        assert run("photos", "--weights", name) == 0
+        assert seen == [(file_digest(shipped), default_reader(name), default_eye_reader(name), rules)] * 2
+        seen.clear()
+    assert run("photos", "--weights", "own.onnx") == 1
+    assert "--weights own.onnx: expected one of small, large, free; the network itself is that of --ckpt_path" in capsys.readouterr().err
