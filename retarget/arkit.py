@@ -122,7 +122,7 @@ def eye_angles(coefficients: ArrayLike, at_one_rad: ArrayLike) -> NDArray[np.flo
     """Compute how far the eyes turn by the weights eyeLook*.
 
     Args:
-        coefficients: (N, 52) in ARKIT_NAMES order.
+        coefficients: (N, 52) in ARKIT_NAMES order, or (N, 51) without `tongueOut`.
         at_one_rad: (4,) radians in, out, down and up at coefficient 1, such as EYE_TURN_RAD.
 
     Returns:

@@ -20,6 +20,7 @@ from mfn.batch.tables.job import (
     join_parts,
     only_run,
     part_size,
+    remove_joined_parts,
     remove_leftovers,
     require_free,
     resume_job,
@@ -116,6 +117,7 @@ def run_batch(
         ImportError: A package is missing.
     """
     files = JobFiles.of(out)
+    remove_joined_parts(files)
     if options.resume and files.form != "parquet" and os.path.exists(files.final("faces")) and not os.path.isdir(files.state):
         raise ValueError(f"{files.out}: this job is finished; choose another name to read more pictures")
     if not has_job(files):

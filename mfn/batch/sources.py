@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from mfn.batch.urls import is_url, short_reason, url_file_system, url_requests
 from retarget.io.files import check_file, decode_text
 from retarget.io.images import IMAGE_SUFFIXES, MAX_BYTES
 
@@ -69,11 +70,6 @@ class Listing:
             print(line, file=sys.stderr)
 
 
-def is_url(name: str) -> bool:
-    """Return whether a name is a URL, such as s3://bucket/photos."""
-    return "://" in name
-
-
 def printable(path: str) -> str:
     """Return a path as text that every file format takes: bytes that are no UTF-8 become escapes such as \\xff."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
@@ -83,7 +79,8 @@ def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
     """Find pictures, in an order that depends on the names only.
 
     Args:
-        names: Files, folders, patterns such as "photos/**/*.jpg", and URLs of files, prefixes or patterns.
+        names: Files, folders, patterns such as "photos/**/*.jpg", and URLs of files, prefixes or patterns. A URL that ends in the
+            suffix of a picture is a file; others are looked up, a request each.
         lists: Text files with one of these a line; "-" is standard input.
 
     Returns:
@@ -121,32 +118,11 @@ def read_picture_bytes(path: str) -> bytes:
 def _read_bytes(path: str, expected: str) -> bytes:
     if not is_url(path):
         return check_file(path, expected, MAX_BYTES).read_bytes()
-    system, inner = url_file_system(path)
-    with system.open(inner, "rb") as file:
+    with url_requests(path) as (system, inner), system.open(inner, "rb") as file:
         data = bytes(file.read(MAX_BYTES + 1))
     if len(data) > MAX_BYTES:
         raise ValueError(f"{path}: more than the limit of {MAX_BYTES / 1e9:.1f} GB")
     return data
-
-
-def url_file_system(url: str) -> tuple[Any, str]:
-    """Return the fsspec file system of a URL, and the path in it.
-
-    Raises:
-        ImportError: fsspec, or the package of this kind of URL, is missing.
-        ValueError: The kind of URL is unknown.
-    """
-    try:
-        import fsspec
-    except ImportError:
-        raise ImportError(f'{url}: reading URLs needs the extra batch: pip install ".[batch]"') from None
-    try:
-        system, inner = fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        raise ImportError(f"{url}: {error}") from None
-    except Exception as error:  # each protocol raises its own types for a wrong URL or wrong credentials
-        raise ValueError(f"{url}: {' '.join(str(error).split())[:200]}") from None
-    return system, inner
 
 
 def _read_list(source: str) -> list[str]:
@@ -177,6 +153,10 @@ def _expand(name: str, listing: Listing) -> Iterator[PictureName]:
 
 def _expand_url(url: str, listing: Listing) -> Iterator[PictureName]:
     system, inner = url_file_system(url)
+    plain = inner.partition("?")[0] if inner.startswith(("http://", "https://")) else inner  # without the query of a web address
+    if plain.lower().endswith(IMAGE_SUFFIXES) and not _PATTERN.search(plain):
+        yield PictureName(url, PurePosixPath(plain).name)  # not asked for: lists may have millions of them
+        return
     try:
         if _PATTERN.search(inner):
             found, root = sorted(system.glob(inner)), inner[: _PATTERN.search(inner).start()].rpartition("/")[0]  # type: ignore[union-attr]
@@ -186,7 +166,7 @@ def _expand_url(url: str, listing: Listing) -> Iterator[PictureName]:
             yield PictureName(url, PurePosixPath(inner).name)
             return
     except Exception as error:  # each protocol raises its own types
-        raise ValueError(f"{url}: cannot be listed ({' '.join(str(error).split())[:160] or type(error).__name__})") from None
+        raise ValueError(f"{url}: cannot be listed ({short_reason(error)})") from None
     names = (os.path.relpath(path, root) if root else path for path in found)
     yield from _of_folder(url, zip(map(system.unstrip_protocol, found), names), listing)
 

@@ -105,8 +105,9 @@ def _parse(verb: str, arguments: Sequence[str]) -> argparse.Namespace:
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a job runs."""
-    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped; new pictures are added")
-    parser.add_argument("--retry-failed", action="store_true", help="with --resume: read pictures that failed again")
+    text = "go on with a run that was stopped; new pictures are added, to a finished job only if it is Parquet"
+    parser.add_argument("--resume", action="store_true", help=text)
+    parser.add_argument("--retry-failed", action="store_true", help="with --resume: read the parts with failures again")
     parser.add_argument("--workers", type=whole_number(0), default=0, metavar="N", help="processes or actors, 0: one a core (default: 0)")
     text = "what runs the workers: processes of this machine, or ray (default: ray for .parquet if it is installed or --address is given)"
     parser.add_argument("--engine", type=one_of("processes", "ray"), default=None, metavar="NAME", help=text)
@@ -117,7 +118,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", type=whole_number(0), default=0, metavar="N", help=text)
     text = "refuse larger pictures; a worker needs about 10 MB a megapixel (default: %(default)s)"
     parser.add_argument("--max-megapixels", type=number_in(0, 268, above=True), default=268.0, metavar="N", help=text)
-    text = "processes: give up a picture after this time (default: %(default)s)"
+    text = "processes: give up a picture after this time; Ray has no such limit (default: %(default)s)"
     parser.add_argument("--timeout", type=number_in(0, 86400, above=True), default=300.0, metavar="SECONDS", help=text)
 
 

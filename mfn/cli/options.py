@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from mfn.inference.decode import SCORE
 from mfn.inference.model_zoo import DEFAULT_MODEL, FACES_ACROSS, MIN_FACE_PX, MODELS
@@ -13,6 +14,10 @@ from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR
 
 _LARGEST_FOCAL_PX = 1e6
 _LARGEST_FACE_PX = 1e5
+_WEIGHTS = (
+    "model: large, small (faster in clips and live, where it leaves out the smallest faces), free (less accurate, learned from what "
+    "a company may use), or an .onnx file of your own"
+)
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +25,9 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="print errors only, and the photos that cannot be read")
 
 
-def add_network(parser: argparse.ArgumentParser, weights: str = DEFAULT_MODEL, score: float = SCORE) -> None:
+def add_network(
+    parser: argparse.ArgumentParser, weights: str = DEFAULT_MODEL, score: float = SCORE, weights_help: str = _WEIGHTS
+) -> None:
     """Add the options of the network that detects faces, with the given defaults."""
     text = "report faces of at least this probability, 0 to 1 (default: %(default)s)"
     parser.add_argument("--score", type=number_in(0, 1), default=score, metavar="P", help=text)
@@ -29,9 +36,7 @@ def add_network(parser: argparse.ArgumentParser, weights: str = DEFAULT_MODEL, s
     photos = f"{MIN_FACE_PX:.0f} in photos, down to 12 in those with a side below {MIN_FACE_PX * FACES_ACROSS:.0f} px"
     text += f"(default: {photos}; in frames of 720 px height {frames}, in proportion in others)"
     parser.add_argument("--min-face", type=number_in(SMALLEST_FACE_PX, _LARGEST_FACE_PX), default=None, metavar="PX", help=text)
-    text = "model: large, small (faster in clips and live, where it leaves out the smallest faces), free (less accurate, learned from what "
-    text += "a company may use), or an .onnx file of your own "
-    parser.add_argument("--weights", default=weights, metavar="NAME", help=text + "(default: %(default)s)")
+    parser.add_argument("--weights", default=weights, metavar="NAME", help=f"{weights_help} (default: %(default)s)")
     text = "CPU cores to use, 0 for all (default: %(default)s)"
     parser.add_argument("--threads", type=whole_number(0), default=0, metavar="N", help=text)
     text = f"what runs the network: {', '.join(DEVICES)}; cuda:1 is the second GPU; docs/guides/devices.md says what each needs "
@@ -56,8 +61,12 @@ def add_hidden(parser: argparse.ArgumentParser, *names: str, dest: str, **settin
     parser.add_argument(*names, dest=dest, help=argparse.SUPPRESS, default=argparse.SUPPRESS, **settings)  # type: ignore[arg-type]
 
 
-def load_predictor(options: argparse.Namespace) -> Predictor:
+def load_predictor(options: argparse.Namespace, finder: Path | None = None) -> Predictor:
     """Load the predictor that the options of `add_network` describe.
+
+    Args:
+        options: The options.
+        finder: A multi-face network that takes the place of that of `--weights`, whose readers follow it.
 
     Raises:
         FileNotFoundError: There is no such model.
@@ -68,4 +77,4 @@ def load_predictor(options: argparse.Namespace) -> Predictor:
 
         cv2.setNumThreads(options.threads)
     settings = {"min_face_px": options.min_face, "score": options.score, "threads": options.threads}
-    return Predictor.load(options.weights, **settings, device=options.device)
+    return Predictor.load(options.weights, **settings, finder=finder, device=options.device)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_network, add_quiet, load_predictor
 from retarget.io.command_line import EXIT_BAD_INPUT, EXIT_DONE
-from retarget.io.files import atomic_write, one_line_error
+from retarget.io.files import atomic_write, make_folder, one_line_error
 from retarget.io.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 
     listing = list_pictures(options.shots)
     listing.print_skipped(options.quiet)
+    for name in filter(None, (options.report, options.json)):
+        _prepare_output(Path(name))
     shots, paths = read_shots(load_predictor(options), [(p.path, p.name) for p in listing.pictures], options.quiet)
     if len(shots) < 2:
         raise ValueError(f"expected at least 2 shots of one group that can be read, got {len(shots)}")
@@ -50,11 +53,20 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         print(ranking_table(ranking) + "\n\n" + "\n".join(advice(ranking)))
     if options.json:
         atomic_write(options.json, ranking_json(ranking).encode())
+        if not options.quiet:
+            print(f"wrote {options.json}: the shots, the best first, and what is wrong with each person")
     if options.report:
         atomic_write(options.report, report_page(ranking, lambda s: decode_picture(paths[s]).pixels).encode())
         if not options.quiet:
             print(f"wrote {options.report}: each person in each shot; open it in a browser")
     return EXIT_BAD_INPUT if len(shots) < len(listing.pictures) else EXIT_DONE
+
+
+def _prepare_output(file: Path) -> None:
+    """Make the folder of a file and check its name, before the shots are read."""
+    if file.is_dir():
+        raise ValueError(f"{file}: is a directory (expected a file name)")
+    make_folder(file.parent)
 
 
 def read_shots(predictor: Predictor, pictures: Sequence[tuple[str, str]], quiet: bool) -> tuple[list[Shot], list[str]]:

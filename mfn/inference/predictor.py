@@ -106,6 +106,7 @@ class Predictor:
         score: float = SCORE,
         reader: str | Path | bool = True,
         eye_reader: str | Path | bool = True,
+        finder: str | Path | None = None,
         threads: int = 0,
         device: str | None = None,
         providers: Sequence[ProviderLike] | None = None,
@@ -123,6 +124,7 @@ class Predictor:
             reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network
                 without metadata, of an older version or of others, gets a reader only by its path.
             eye_reader: Whether each eye of the faces that `reader` has read is read too, or the path of an eye reader.
+            finder: The path of a multi-face network that takes the place of that of `weights`. The readers and how they count stay.
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
             device: "cpu", "cuda", "coreml", "directml", "openvino", "tensorrt" or "rocm"; "cuda:1" is the second GPU. None: the CPU.
@@ -133,7 +135,7 @@ class Predictor:
             ValueError: If the file is another network, an option is not valid, the device is missing, or there is the path of an eye
                 reader without a face reader.
         """
-        model = find_model(weights)
+        model = find_model(weights) if finder is None else find_model(weights)._replace(path=find_model(finder).path)
         if threads < 0:
             raise ValueError(f"expected a number of threads, or 0 for all cores, got {threads}")
         chosen = choose_providers(device, providers)
@@ -148,10 +150,11 @@ class Predictor:
             predictor.reader = Reader.load(path, threads, chosen)
             predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
         predictor.weights, predictor.frame_face_px, predictor.frame_faces = model[:3]
-        predictor.free = model.free and isinstance(reader, bool) and isinstance(eye_reader, bool)
+        predictor.free = model.free and isinstance(reader, bool) and isinstance(eye_reader, bool) and finder is None
         if model.free and reader is True and predictor.reader is not None:
             predictor.reader.rules = FREE_RULES
-        options = {"weights": weights if str(weights) in MODELS else model.path.resolve(), "min_face_px": min_face_px}
+        options = {"weights": weights if str(weights) in MODELS else find_model(weights).path.resolve(), "min_face_px": min_face_px}
+        options |= {"finder": finder and model.path.resolve()}
         options |= {"reader": path.resolve() if path and reader is not True else bool(reader)}
         options |= {"eye_reader": eyes.resolve() if eyes and eye_reader is not True else bool(eye_reader)}
         predictor._load_options = options | {"score": score, "threads": threads, "providers": chosen}

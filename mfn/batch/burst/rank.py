@@ -50,6 +50,11 @@ class Appearance:
         """How much the problems weigh together."""
         return sum(PENALTIES[problem] for problem in self.problems)
 
+    @property
+    def smiles(self) -> bool:
+        """Whether the person was found and smiles; False if this is unknown."""
+        return self.face >= 0 and "no smile" not in self.problems and _FLAGS["smile"] not in self.unknown
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -93,7 +98,7 @@ def rank_shots(shots: Sequence[Shot], thresholds: Thresholds | None = None) -> R
     found = [
         [_appearance(shot, rows[person].get(s, -1), sharpest[person], thresholds) for person in counted] for s, shot in enumerate(shots)
     ]
-    _forgive_serious_groups(found)
+    _forgive_serious_people(found)
     penalty = [round(sum(person.penalty for person in people), 6) for people in found]
     sharp = [float(np.mean(shot.columns["sharpness"] or [0.0])) for shot in shots]  # type: ignore[arg-type]  # a column of numbers
     order = sorted(range(len(shots)), key=lambda s: (penalty[s], -sharp[s], s))
@@ -126,10 +131,10 @@ def _appearance(shot: Shot, face: int, sharpest: float, thresholds: Thresholds) 
     return Appearance(face, tuple(problem for problem, true in states.items() if true), unknown)
 
 
-def _forgive_serious_groups(found: list[list[Appearance]]) -> None:
-    """Drop "no smile" of people who smile in no shot: it does not tell shots apart."""
+def _forgive_serious_people(found: list[list[Appearance]]) -> None:
+    """Drop "no smile" of people who smile in no shot for certain: it does not tell shots apart."""
     for p in range(len(found[0]) if found else 0):
-        if all("no smile" in people[p].problems or people[p].face < 0 for people in found):
+        if not any(people[p].smiles for people in found):
             for people in found:
                 people[p] = replace(people[p], problems=tuple(x for x in people[p].problems if x != "no smile"))
 

@@ -2,7 +2,8 @@
 
 The pictures are divided into parts of equal size, in the order of the list. A part is read by one worker, which writes its
 rows as one file a table. The file of the table `pictures` is written last: a part is done if this file exists. A part that
-was not done is read again as a whole, and its files replace what lies there. So no row is lost and none is written twice.
+was not done is read again as a whole, and its files replace what lies there. Before they do, the old file of `pictures` goes.
+So no row is lost and none is written twice.
 
     faces.parquet/part-000000.parquet ...            one row a face
     faces.pictures.parquet/part-000000.parquet ...   one row a picture
@@ -24,10 +25,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from mfn.batch.sources import is_url
 from mfn.batch.tables import storage
 from mfn.batch.tables.columns import FORMAT, TABLES, Rows
 from mfn.batch.tables.formats import FileFormat, encode_rows, format_of, header, require_format
+from mfn.batch.urls import is_url
 from retarget.io.files import atomic_write, make_folder
 
 _JOB, _INPUTS = "job.json", "inputs-{:03d}.json"
@@ -199,7 +200,8 @@ def part_size(pictures: int, workers: int, wanted: int = 0) -> int:
 
 
 def write_part(files: JobFiles, number: int, rows: Rows) -> PartCount:
-    """Write the rows of a part. The table `pictures`, which marks it as done, comes last."""
+    """Write the rows of a part. The table `pictures`, which marks it as done, comes last; that of an earlier reading goes first."""
+    storage.remove(files.part("pictures", number))
     tables = {"faces": rows.faces, "failures": rows.failures, "pictures": rows.pictures}
     for table, content in tables.items():
         path = files.part(table, number)
@@ -211,7 +213,11 @@ def write_part(files: JobFiles, number: int, rows: Rows) -> PartCount:
 
 
 def join_parts(job: Job) -> None:
-    """Join the parts of finished CSV or JSON lines tables, each whole or not at all, and remove the parts. Parquet stays as it is."""
+    """Join the parts of finished CSV or JSON lines tables, each whole or not at all, and remove the parts. Parquet stays as it is.
+
+    The folder of the parts gets another name in one step, before it is removed file by file. A run that resumes while only some of
+    the parts are left would take the rest for the whole.
+    """
     files = job.files
     if files.form == "parquet":
         return
@@ -224,7 +230,20 @@ def join_parts(job: Job) -> None:
 
     for table in TABLES:
         atomic_write(files.final(table), partial(write, table=table))
-    shutil.rmtree(f"{files.out}.parts")
+    remove_joined_parts(files)
+    Path(f"{files.out}.parts").rename(_joined(files))
+    remove_joined_parts(files)
+
+
+def remove_joined_parts(files: JobFiles) -> None:
+    """Remove what is left of parts that were joined, if a run was killed while it removed them."""
+    if files.form != "parquet":
+        shutil.rmtree(_joined(files), ignore_errors=True)
+
+
+def _joined(files: JobFiles) -> Path:
+    """Return the name that the folder of the parts gets when they are joined."""
+    return Path(files.out).with_name(f".{Path(files.out).name}.parts.done")
 
 
 def remove_leftovers(files: JobFiles) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mfn.cli.batch import ProgressLine
 from mfn.cli.detect import DetectOutput, detect
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_network, add_quiet, load_predictor
 from mfn.cli.training.train import require_training
+from mfn.inference.model_zoo import MODELS
 from mfn.inference.predictor import Predictor
 from retarget.io.command_line import EXIT_BAD_INPUT, EXIT_DONE
 from retarget.io.progress import Progress
@@ -31,19 +34,24 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     parser.add_argument("--ckpt_path", "--checkpoint", required=True, metavar="FILE.ckpt", help=text)
     text = "folder to write into, or a table: a name that ends in .parquet, .csv or .jsonl (default: the current directory)"
     parser.add_argument("--out", default=".", metavar="FOLDER", help=text)
+    text = "go on with a run that was stopped; into a folder: leave out photos whose files are there already"
+    parser.add_argument("--resume", action="store_true", help=text)
     add_quiet(parser)
-    add_network(parser)
+    add_network(parser, weights_help=f"model whose readers follow the network of the checkpoint: {', '.join(MODELS)}")
     options = parser.parse_args(arguments)
+    if options.weights not in MODELS:
+        raise ValueError(f"--weights {options.weights}: expected one of {', '.join(MODELS)}; the network itself is that of --ckpt_path")
     require_training()
     with TemporaryDirectory() as folder:
-        options.weights = str(Path(folder) / "network.onnx")
+        network = Path(folder) / "network.onnx"
         with Progress(options.quiet) as progress:
             progress.stage("loading the checkpoint")
-            _export([Path(config) for config in options.config], Path(options.ckpt_path), Path(options.weights))
+            _export([Path(config) for config in options.config], Path(options.ckpt_path), network)
         if options.out.lower().endswith(TABLES):
             options.threads = options.threads or 1  # each of the processes has one
-            return _write_table(load_predictor(options), options.pictures, options.out, options.quiet)
-        return detect(load_predictor(options), options.pictures, DetectOutput(options.out, ("json",)), options.quiet)
+            return _write_table(load_predictor(options, network), options)
+        output = DetectOutput(options.out, ("json",), resume=options.resume)
+        return detect(load_predictor(options, network), options.pictures, output, options.quiet)
 
 
 def _export(configs: Sequence[Path], checkpoint: Path, out: Path) -> None:
@@ -65,14 +73,20 @@ def _export(configs: Sequence[Path], checkpoint: Path, out: Path) -> None:
     write_onnx(network, out)
 
 
-def _write_table(predictor: Predictor, pictures: Sequence[str], out: str, quiet: bool) -> int:
+def _write_table(predictor: Predictor, options: argparse.Namespace) -> int:
     """Write the table of `mfn batch` and return the exit code."""
     from mfn.batch.run import BatchOptions, run_batch
     from mfn.batch.sources import list_pictures
 
-    listing = list_pictures(pictures)
-    listing.print_skipped(quiet)
-    summary = run_batch(predictor, [picture.path for picture in listing.pictures], out, BatchOptions())
-    if not quiet:
-        print(f"wrote {out}: {summary.faces} faces of {summary.pictures} pictures, {summary.failures} failures")
-    return EXIT_BAD_INPUT if summary.failures and not summary.pictures else EXIT_DONE
+    listing = list_pictures(options.pictures)
+    listing.print_skipped(options.quiet)
+    line = ProgressLine(options.quiet)
+    try:
+        paths = [picture.path for picture in listing.pictures]
+        summary = run_batch(predictor, paths, options.out, BatchOptions(resume=options.resume), line.show)
+    finally:
+        line.clear()
+    if not options.quiet:
+        before = f"; {summary.before} pictures were done before" if summary.before else ""
+        print(f"wrote {options.out}: {summary.faces} faces of {summary.pictures} pictures, {summary.failures} failures{before}")
+    return EXIT_BAD_INPUT if summary.failures and not summary.pictures and not summary.before else EXIT_DONE

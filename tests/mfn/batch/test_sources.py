@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from mfn.batch.sources import is_url, list_pictures, printable, read_picture_bytes
+from mfn.batch.sources import PictureName, list_pictures, printable, read_picture_bytes
 
 
 def paths(*names, lists=()):
@@ -117,7 +117,23 @@ def test_urls(photos):
     assert paths(lists=["memory://bucket/names.txt"]) == ["photos/a.png"]
     with pytest.raises(FileNotFoundError):
         read_picture_bytes("memory://bucket/none.jpg")
-    assert is_url("s3://a/b") and not is_url("C:/a")
+
+
+def test_the_url_of_a_picture_is_not_looked_up():
+    pytest.importorskip("fsspec", reason="URLs need the extra batch")
+    from tests.helpers.faulty_bucket import FaultyBucket
+
+    before = FaultyBucket.requests
+    assert paths("faulty://bucket/a.jpg", "faulty://bucket/B.PNG") == ["faulty://bucket/a.jpg", "faulty://bucket/B.PNG"]
+    assert FaultyBucket.requests == before
+    with pytest.raises(ValueError, match=r"faulty://bucket/x: cannot be listed \(403, no access\)"):
+        paths("faulty://bucket/x")
+
+
+def test_a_web_address_with_a_query_is_no_pattern():
+    pytest.importorskip("aiohttp", reason="web addresses need aiohttp")
+    listing = list_pictures(["https://example.invalid/a.jpg?width=9"])
+    assert listing.pictures == [PictureName("https://example.invalid/a.jpg?width=9", "a.jpg")]
 
 
 def test_names_that_are_no_utf_8_become_printable():

@@ -107,6 +107,21 @@ def test_mistakes(photos, spots, capsys, arguments, code, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["--list", "faulty://bucket/names.txt", "--csv", "a.csv"], "names.txt"),
+        (["photos", "--out", "faulty://bucket/faces.parquet", "--engine", "processes"], "faces.parquet/_job/job.json"),
+    ],
+)
+def test_a_bucket_that_refuses_is_one_line(photos, spots, capsys, arguments, file):
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra batch")
+    import tests.helpers.faulty_bucket  # noqa: F401  # registers faulty://
+
+    assert main(command(spots, *arguments, "--quiet")) == 1
+    assert capsys.readouterr().err == f"mfn: faulty://bucket/{file}: 403, no access\n"
+
+
 def test_progress():
     started = time.monotonic() - 10
     assert progress_text(Progress(0, 5000, 0, started)) == "0 of 5,000 pictures"

@@ -2,6 +2,7 @@ import json
 
 import cv2
 import numpy as np
+import pytest
 
 from mfn.cli.main import main
 from retarget.io.images import write_image
@@ -23,7 +24,7 @@ def test_a_burst(crowd, spots, capsys):
     write_shots(crowd)
     assert run(spots, "burst", "--report", "page.html", "--json", "rank.json") == 0
     out = capsys.readouterr().out
-    assert out.startswith("rank  shot") and "The best shot is " in out and "wrote page.html" in out
+    assert out.startswith("rank  shot") and "The best shot is " in out and "wrote page.html" in out and "wrote rank.json" in out
     assert "<table" in (crowd / "page.html").read_text()
     assert sorted(shot["shot"] for shot in json.loads((crowd / "rank.json").read_text())["shots"]) == ["0.png", "1.png", "2.png"]
 
@@ -36,9 +37,30 @@ def test_mistakes(crowd, spots, capsys):
     assert "page.txt: expected a name that ends in .html" in capsys.readouterr().err
 
 
+def test_outputs_are_checked_before_the_shots_are_read(crowd, spots, capsys, monkeypatch):
+    write_shots(crowd, 2)
+    assert run(spots, "burst", "--quiet", "--report", "new/page.html", "--json", "other/new/rank.json") == 0
+    assert (crowd / "new" / "page.html").is_file() and (crowd / "other" / "new" / "rank.json").is_file()
+    monkeypatch.setattr("mfn.cli.pick.read_shots", lambda *_: pytest.fail("the shots were read"))
+    (crowd / "folder.html").mkdir()
+    assert run(spots, "burst", "--report", "folder.html") == 1
+    assert "folder.html: is a directory (expected a file name)" in capsys.readouterr().err
+    assert run(spots, "burst", "--json", "crowd.png/rank.json") == 1
+    assert "crowd.png: expected a directory to write into" in capsys.readouterr().err
+
+
 def test_a_shot_that_cannot_be_read_is_named_and_left_out(crowd, spots, capsys):
     write_shots(crowd, 2)
     (crowd / "burst" / "bad.jpg").write_bytes(cv2.imencode(".jpg", np.zeros((9, 9, 3), np.uint8))[1].tobytes()[:30])
     assert run(spots, "burst", "--quiet") == 1
     out, err = capsys.readouterr()
     assert not out and "bad.jpg" in err and len(err.splitlines()) == 1
+
+
+def test_a_url_that_cannot_be_read_is_named_and_left_out(crowd, spots, capsys):
+    pytest.importorskip("fsspec", reason="URLs need the extra batch")
+    import tests.helpers.faulty_bucket  # noqa: F401  # registers faulty://
+
+    write_shots(crowd, 2)
+    assert run(spots, "burst", "faulty://bucket/a.jpg", "--quiet") == 1
+    assert capsys.readouterr().err == "mfn: faulty://bucket/a.jpg: 403, no access\n"

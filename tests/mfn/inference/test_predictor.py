@@ -267,6 +267,18 @@ def test_the_free_networks_are_free_with_their_own_readers_only():
     assert not Predictor.load("free", threads=1, eye_reader=EYE_READER_WEIGHTS).free
 
 
+def test_a_finder_of_ones_own_is_read_by_the_readers_of_the_model(spots, tmp_path, monkeypatch):
+    (tmp_path / "own.onnx").write_bytes(spots.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    predictor = Predictor.load("small", finder="own.onnx", reader=READER_WEIGHTS, threads=1)
+    monkeypatch.chdir("/")
+    for copy in (pickle.loads(pickle.dumps(predictor)), predictor.on("cpu")):
+        assert copy.weights == tmp_path / "own.onnx" and copy.frame_faces == 16
+        assert copy.reader.weights.resolve() == READER_WEIGHTS.resolve()
+    with pytest.raises(FileNotFoundError, match=r"none\.onnx: no such file"):
+        Predictor.load(finder="none.onnx")
+
+
 def test_the_fingerprint_names_what_faces_depend_on(spots, tmp_path):
     def fingerprint(**options) -> str:
         return Predictor.load(spots, **({"min_face_px": 48, "reader": READER_WEIGHTS} | options)).fingerprint()

@@ -6,8 +6,10 @@ from mfn.batch.attributes.measure import crop_box, gaze_deg, measure, sharpness,
 from mfn.structures.camera import FRONTAL
 from mfn.structures.cells import IDENTITY_SIZE
 from mfn.structures.faces import Faces
-from retarget.arkit import EXPRESSION_NAMES
+from retarget.arkit import EXPRESSION_NAMES, PHONE_EYE_TURN_RAD
 from retarget.geometry.rotations import rotation_about
+
+SIDE, _, _, UP = PHONE_EYE_TURN_RAD
 
 
 def frontal(*middles, px_per_m=1000.0) -> Faces:
@@ -40,8 +42,8 @@ def looks(**weights) -> Faces:
 
 def test_gaze_is_zero_straight_ahead_and_grows_with_eyes_and_head():
     assert gaze_deg(looks()) == pytest.approx([0], abs=1e-3)
-    assert gaze_deg(looks(eyeLookOutLeft=0.5, eyeLookInRight=0.5)) == pytest.approx([np.degrees(0.299)], abs=0.1)
-    assert gaze_deg(looks(eyeLookUpLeft=0.5, eyeLookUpRight=0.5)) == pytest.approx([np.degrees(0.277)], abs=0.1)
+    assert gaze_deg(looks(eyeLookOutLeft=0.5, eyeLookInRight=0.5)) == pytest.approx([np.degrees(SIDE / 2)], abs=1e-3)
+    assert gaze_deg(looks(eyeLookUpLeft=0.5, eyeLookUpRight=0.5)) == pytest.approx([np.degrees(UP / 2)], abs=1e-3)
     assert gaze_deg(looks(eyeLookInLeft=0.5, eyeLookInRight=0.5)) == pytest.approx([0], abs=1e-3)  # eyes that converge
     assert gaze_deg(Faces.empty(IDENTITY_SIZE)).shape == (0,)
 
@@ -49,7 +51,7 @@ def test_gaze_is_zero_straight_ahead_and_grows_with_eyes_and_head():
 @pytest.mark.parametrize("names", [("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight")])
 def test_eyes_that_turn_against_the_head_look_into_the_camera(names):
     faces = looks(**dict.fromkeys(names, 0.6))
-    angle = 0.6 * 0.598
+    angle = 0.6 * SIDE
     turned = [gaze_deg(faces.replace(rotation=(FRONTAL @ rotation_about("y", s * angle))[None]))[0] for s in (1, -1)]
     assert min(turned) == pytest.approx(0, abs=0.1) and max(turned) == pytest.approx(np.degrees(2 * angle), abs=0.1)
 

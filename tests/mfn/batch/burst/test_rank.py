@@ -72,6 +72,13 @@ def test_somebody_who_never_smiles_does_not_tell_shots_apart():
     assert rank_shots([make_shot("a", **serious), make_shot("b", **serious)], THRESHOLDS).penalty == [0, 0]
 
 
+def test_a_smile_that_is_unknown_is_no_smile():
+    shots = [make_shot("a", smile={0: False}), make_shot("b", smile={0: None}), make_shot("c", smile={0: False})]
+    ranking = rank_shots(shots, THRESHOLDS)
+    assert ranking.penalty == [0, 0, 0] and ranking.people[1][0].unknown == ("smile",)
+    assert rank_shots([*shots, make_shot("d")], THRESHOLDS).penalty == [PENALTIES["no smile"], 0, PENALTIES["no smile"], 0]
+
+
 def test_passers_by_do_not_count():
     ranking = rank_shots([make_shot("a", people=(0, 1, 2)), *(make_shot(n, people=(0, 1)) for n in "bcd")], THRESHOLDS)
     assert len(ranking.people[0]) == 2 and ranking.penalty == [0, 0, 0, 0]

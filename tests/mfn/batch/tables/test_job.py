@@ -1,5 +1,10 @@
+import shutil
+from pathlib import Path
+
 import pytest
 
+from mfn.batch.run import BatchOptions, run_batch
+from mfn.batch.tables import storage
 from mfn.batch.tables.columns import Rows
 from mfn.batch.tables.job import (
     JobFiles,
@@ -38,6 +43,24 @@ def test_parts_are_open_until_their_pictures_are_written(files):
     assert [part.number for part in again.open_parts(retry_failed=True)] == [0, 2]
 
 
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_part_that_is_read_again_is_open_until_all_its_tables_are_new(files, monkeypatch, written):
+    job = start_job(files, PATHS, OPTIONS, 2)
+    write_part(files, 1, rows("c", failures="d"))
+    left, write_whole = [written], storage.write_whole
+
+    def write(path, data):
+        if not left[0]:
+            raise KeyboardInterrupt  # the run is killed here
+        left[0] -= 1
+        write_whole(path, data)
+
+    monkeypatch.setattr(storage, "write_whole", write)
+    with pytest.raises(KeyboardInterrupt):
+        write_part(files, 1, rows("c", "d") if written < 2 else rows("c", failures="d"))
+    assert 1 in [part.number for part in job.open_parts()]
+
+
 def test_new_pictures_become_further_parts(files):
     start_job(files, PATHS, OPTIONS, 2)
     job = resume_job(files, ["0", *PATHS, "z"], OPTIONS)
@@ -68,6 +91,26 @@ def test_parts_are_joined_in_order(files, tmp_path):
     join_parts(job)
     lines = (tmp_path / "faces.csv").read_text().splitlines()
     assert lines[0].startswith("path,face,") and [line[0] for line in lines[1:]] == PATHS
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces.csv", "faces.failures.csv", "faces.pictures.csv"]
+
+
+def test_a_run_that_is_killed_while_parts_are_removed_leaves_no_job_to_resume(files, tmp_path, monkeypatch):
+    job = start_job(files, PATHS, OPTIONS, 5)
+    write_part(files, 0, rows(*PATHS))
+    rmtree = shutil.rmtree
+
+    def killed(folder, ignore_errors=False):
+        if Path(folder).is_dir():
+            rmtree(Path(folder, "faces"))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        join_parts(job)
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    assert resume_job(files, PATHS, OPTIONS) is None and len((tmp_path / "faces.csv").read_text().splitlines()) == 6
+    with pytest.raises(ValueError, match="this job is finished"):
+        run_batch(None, PATHS, files.out, BatchOptions(resume=True))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["faces.csv", "faces.failures.csv", "faces.pictures.csv"]
 
 

@@ -1,0 +1,45 @@
+import re
+
+import pytest
+
+from mfn.batch.sources import read_picture_bytes
+from mfn.batch.tables import storage
+from mfn.batch.urls import is_url, url_requests
+
+
+@pytest.fixture
+def url():
+    pytest.importorskip("fsspec", reason="URLs need the extra batch")
+    from tests.helpers.faulty_bucket import FaultyBucket
+
+    return f"{FaultyBucket.protocol}://bucket/a.jpg"
+
+
+def test_what_is_a_url():
+    assert is_url("s3://a/b") and not is_url("C:/a")
+
+
+@pytest.mark.parametrize(
+    "request_one",
+    [
+        read_picture_bytes,
+        storage.read_whole,
+        storage.exists,
+        storage.is_folder,
+        storage.list_names,
+        storage.remove,
+        lambda url: storage.write_whole(url, b"data"),
+    ],
+)
+def test_an_error_of_any_storage_is_one_line_with_the_url(url, request_one):
+    with pytest.raises(OSError, match=f"^{re.escape(url)}: 403, no access$"):
+        request_one(url)
+
+
+def test_an_error_while_a_file_is_read(url):
+    with pytest.raises(OSError, match=f"^{re.escape(url)}: TimeoutError$"), url_requests(url):
+        raise TimeoutError  # of asyncio, without a message
+    with pytest.raises(FileNotFoundError, match=f"^{re.escape(url)}: no such file$"), url_requests(url):
+        raise FileNotFoundError("bucket/a.jpg")
+    with pytest.raises(MemoryError), url_requests(url):
+        raise MemoryError
