@@ -55,4 +55,5 @@ def test_random_predictions_get_no_gain_beyond_their_spread():
     assert float(gain_loss(hardly_read, target)) > 0.4
     assert float(gain_loss(hardly_read, target, within_spread=True)) < 0.001
     assert float(gain_loss(weak, target, within_spread=True)) == pytest.approx((0.3 * 0.8) ** 2, rel=0.2)
-    assert float(gain_loss(0.5 * target, target, within_spread=True)) == pytest.approx(0.25, rel=0.02)  # an exact one still has to be stronger
+    exact_but_weak = 0.5 * target
+    assert float(gain_loss(exact_but_weak, target, within_spread=True)) == pytest.approx(0.25, rel=0.02)
