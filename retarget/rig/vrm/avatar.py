@@ -60,8 +60,11 @@ def max_eye_angles_rad(document: Document) -> NDArray[np.float64]:
 
     Returns:
         (4,) angles in, out, down and up in radians: those of a person, or the limits of the avatar where they are
-        smaller (large, flat eyes turn less).
+        smaller (large, flat eyes turn less). Where expressions move the gaze, the file has no limits: its numbers are
+        weights of expressions.
     """
+    if gaze_uses_expressions(document):
+        return np.array(EYE_TURN_RAD)
     extensions = document.get("extensions", {})
     new, old = extensions.get("VRMC_vrm", {}).get("lookAt", {}), extensions.get("VRM", {}).get("firstPerson", {})
     limits = np.array(EYE_TURN_RAD)
