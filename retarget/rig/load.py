@@ -23,13 +23,14 @@ from retarget.rig.joints.find import JointNames, Joints, find_joints
 from retarget.rig.joints.jaw import JAW_ROWS, HeadFrame, JawMotion, measure_jaw
 from retarget.rig.measure import Facing, HeadMeasure, find_facing, measure_head, moved_by_face, movement_at
 from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices, stored_weights
-from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, read_rig_map
+from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, node_name, read_rig_map
 from retarget.rig.names.response import read_response
 from retarget.rig.names.scene_choice import choose_scene
-from retarget.rig.remarks import EYES_ELSEWHERE, JAW_STAYS, MIRRORED, list_remarks, no_face_message
+from retarget.rig.remarks import EYES_ELSEWHERE, JAW_STAYS, MIRRORED, NO_JAW, WHOLE_HEAD, list_remarks, no_face_message
 from retarget.rig.rig import Rig
 from retarget.rig.skinned_mesh import (
     BODY,
+    HEAD,
     JAW,
     LEFT_EYE,
     NECK,
@@ -235,8 +236,16 @@ def _find_head(glb: Glb, given: JointNames, parts: _Parts) -> _Parts:
 
 
 def _without_wrong_jaw(glb: Glb, parts: _Parts) -> _Parts:
-    """Forget a joint with the name of a jaw on which most of the head hangs, or nothing."""
+    """Forget a joint with the name of a jaw on which most of the head hangs, or nothing.
+
+    Raises ValueError if the user names a joint on which nothing hangs, or the whole head.
+    """
     joints, weights = parts.joints, parts.mesh.group_weights
+    if joints.jaw is not None and joints.found_by.jaw == "given":
+        if not weights[:, JAW].any() or not weights[:, HEAD].any():
+            reason = WHOLE_HEAD if weights[:, JAW].any() else NO_JAW
+            raise ValueError(reason.format(node=node_name(glb.document, joints.jaw)[:80]))
+        return parts
     share = weights[:, JAW].sum() / max(weights[:, ON_HEAD].sum(), 1e-9)
     if joints.jaw is None or (0 < share < _MAX_JAW_SHARE):
         return parts
