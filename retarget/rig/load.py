@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
+from retarget.gltf.damage import damage_as_value_error
 from retarget.gltf.document import Glb, read_glb
 from retarget.gltf.materials import load_materials
 from retarget.gltf.node_tree import Document, world_matrices
@@ -86,13 +87,9 @@ def load_rig(
     path = path if Path(path).suffix or Path(path).exists() else find_avatar(Path(path))
     glb = read_glb(path)
     rig_map = NO_MAP if names is None else check_rig_map(names) if isinstance(names, Mapping) else read_rig_map(names)
-    try:
+    with damage_as_value_error(path):
         rig = _make_rig(glb, JointNames(head, neck, eyes, jaw), rig_map)
         load_materials(glb, textures=False)  # only to check them
-    except ValueError as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise ValueError(f"{path}: damaged glTF, a property is missing or of the wrong type ({error!r:.100})") from None
     return replace(rig, response=read_response(strength or {}, rig_map.curves))
 
 

@@ -236,6 +236,10 @@ def test_names_by_file(face_path):
     write_glb(glb, face_path)
     with pytest.raises(ValueError, match=r"face\.glb: its VRM expressions are damaged"):
         avatar_for(str(face_path))
+    glb.document["extensions"] = {"VRMC_vrm": {"humanoid": {"humanBones": {"leftEye": None}}}}
+    write_glb(glb, face_path)
+    with pytest.raises(ValueError, match=r"^\S*face\.glb: damaged glTF, a property is missing or of the wrong type"):
+        avatar_for(str(face_path))
     with pytest.raises(ValueError, match="expected vrm0, vrm1, arkit or an avatar"):
         avatar_for("vrm7")
 
