@@ -20,6 +20,7 @@ from retarget.autorig.source_head import load_source_head
 from retarget.geometry.mesh import Floats, Ints, require_scipy, vertex_normals
 from retarget.gltf.accessors import add_sparse_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
+from retarget.gltf.damage import damage_as_value_error
 from retarget.gltf.document import Glb, read_glb, write_glb
 from retarget.io.obj import ObjMesh, read_obj
 from retarget.rig.skinned_mesh import SkinnedMesh, load_skinned_mesh
@@ -140,7 +141,8 @@ def _read_mesh(path: StrPath) -> _Input:
         obj = read_obj(path)
         return _Input(obj.positions, obj.triangles, obj=obj)
     glb = read_glb(path)
-    skinned = load_skinned_mesh(glb, None, None)
+    with damage_as_value_error(path):
+        skinned = load_skinned_mesh(glb, None, None)
     if any(part.deltas.size for part in skinned.parts):
         raise ValueError(f"{glb.path}: it has morph targets already; `retarget inspect` lists them")
     meshes = [glb.document["nodes"][part.node]["mesh"] for part in skinned.parts]
