@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from retarget.gltf.damage import damage_as_value_error
 from retarget.gltf.document import Glb, read_glb
 from retarget.gltf.materials import load_materials
 from retarget.gltf.node_tree import Document, world_matrices
-from retarget.rig.avatars import find_avatar
+from retarget.rig.avatars import character_path
 from retarget.rig.drivers import Drivers, find_drivers
 from retarget.rig.joints.arm_pose import lower_arms
 from retarget.rig.joints.carried import carried_weights, find_head_by_face
@@ -84,7 +83,7 @@ def load_rig(
         ValueError: The file is damaged, or the character cannot show a face. The message is one line.
         ImportError: Its meshes are compressed, and the decoder is not installed.
     """
-    path = path if Path(path).suffix or Path(path).exists() else find_avatar(Path(path))
+    path = character_path(os.fspath(path))
     glb = read_glb(path)
     rig_map = NO_MAP if names is None else check_rig_map(names) if isinstance(names, Mapping) else read_rig_map(names)
     with damage_as_value_error(path):
