@@ -26,6 +26,7 @@ from retarget.io.obj import ObjMesh, read_obj
 from retarget.rig.skinned_mesh import SkinnedMesh, load_skinned_mesh
 
 _MIN_MOVEMENT_M = 2e-5  # smaller movements are not stored
+_SMALLEST = float(np.finfo(np.float32).tiny)  # of numbers that are not zero
 _MAX_VERTICES = 250_000  # their 52 shapes take 0.3 GB
 _MIN_SEAM_COSINE = -0.2  # of the normals of two vertices at one place; below it they belong to two surfaces that touch
 _SKIN_COLOR = (0.72, 0.52, 0.42, 1.0)
@@ -208,16 +209,20 @@ def _nonzero_normals(normals: Floats) -> Floats:
 
 
 def _add_targets(glb: Glb, mesh: SkinnedMesh, deltas: Floats, min_movement: float) -> None:
-    """Add morph targets (52, V, 3), given in scene axes, to every mesh of a document, in its own axes."""
+    """Add morph targets (52, V, 3), given in scene axes, to every mesh of a document, in its own axes.
+
+    min_movement is in the unit of the scene: smaller movements are stored as zero.
+    """
     linear = np.zeros((len(mesh.positions), 3, 3))
     for group in mesh.groups:
         linear[group.vertices] += group.matrices[:, :, :3]
     own = np.einsum("vij,kvj->kvi", np.linalg.pinv(linear), deltas).astype(np.float32)
+    own[(np.abs(deltas) < min_movement).all(axis=2)] = 0
     for part in mesh.parts:
         gltf_mesh, start = glb.document["meshes"][glb.document["nodes"][part.node]["mesh"]], part.start
         for primitive in gltf_mesh["primitives"]:
             stop = start + glb.document["accessors"][primitive["attributes"]["POSITION"]]["count"]
-            targets = [add_sparse_accessor(glb, delta, min_movement) for delta in own[:, start:stop]]
+            targets = [add_sparse_accessor(glb, delta, _SMALLEST) for delta in own[:, start:stop]]
             primitive["targets"] = [{"POSITION": accessor} for accessor in targets]
             start = stop
         extras = gltf_mesh.get("extras") if isinstance(gltf_mesh.get("extras"), dict) else {}
