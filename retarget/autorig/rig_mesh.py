@@ -20,8 +20,8 @@ from retarget.autorig.source_head import load_source_head
 from retarget.geometry.mesh import Floats, Ints, require_scipy, vertex_normals
 from retarget.gltf.accessors import add_sparse_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
-from retarget.gltf.damage import damage_as_value_error
 from retarget.gltf.document import Glb, read_glb, write_glb
+from retarget.gltf.reading.damage import damage_as_value_error
 from retarget.io.obj import ObjMesh, read_obj
 from retarget.rig.skinned_mesh import SkinnedMesh, load_skinned_mesh
 

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from retarget.gltf.damage import damage_as_value_error
 from retarget.gltf.document import read_glb
+from retarget.gltf.reading.damage import damage_as_value_error
 from retarget.performance import ifacialmocap, livelink, vmc
 from retarget.performance.ifacialmocap import IFacialMocapSender
 from retarget.performance.livelink import LiveLinkSender

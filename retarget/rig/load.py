@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
-from retarget.gltf.damage import damage_as_value_error
 from retarget.gltf.document import Glb, read_glb
 from retarget.gltf.materials import load_materials
 from retarget.gltf.node_tree import Document, world_matrices
+from retarget.gltf.reading.damage import damage_as_value_error
 from retarget.rig.avatars import character_path
 from retarget.rig.drivers import Drivers, find_drivers
 from retarget.rig.joints.arm_pose import lower_arms

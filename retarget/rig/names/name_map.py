@@ -19,9 +19,9 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.gltf.damage import damage_as_value_error
 from retarget.gltf.document import Glb
 from retarget.gltf.node_tree import Document
+from retarget.gltf.reading.damage import damage_as_value_error
 from retarget.io.files import atomic_write, read_json_object
 from retarget.io.suggest import did_you_mean
 from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices
