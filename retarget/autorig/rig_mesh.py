@@ -21,10 +21,12 @@ from retarget.geometry.mesh import Floats, Ints, require_scipy, vertex_normals
 from retarget.gltf.accessors import add_sparse_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Glb, read_glb, write_glb
+from retarget.gltf.reading.damage import damage_as_value_error
 from retarget.io.obj import ObjMesh, read_obj
 from retarget.rig.skinned_mesh import SkinnedMesh, load_skinned_mesh
 
 _MIN_MOVEMENT_M = 2e-5  # smaller movements are not stored
+_SMALLEST = float(np.finfo(np.float32).tiny)  # of numbers that are not zero
 _MAX_VERTICES = 250_000  # their 52 shapes take 0.3 GB
 _MIN_SEAM_COSINE = -0.2  # of the normals of two vertices at one place; below it they belong to two surfaces that touch
 _SKIN_COLOR = (0.72, 0.52, 0.42, 1.0)
@@ -140,7 +142,8 @@ def _read_mesh(path: StrPath) -> _Input:
         obj = read_obj(path)
         return _Input(obj.positions, obj.triangles, obj=obj)
     glb = read_glb(path)
-    skinned = load_skinned_mesh(glb, None, None)
+    with damage_as_value_error(path):
+        skinned = load_skinned_mesh(glb, None, None)
     if any(part.deltas.size for part in skinned.parts):
         raise ValueError(f"{glb.path}: it has morph targets already; `retarget inspect` lists them")
     meshes = [glb.document["nodes"][part.node]["mesh"] for part in skinned.parts]
@@ -206,16 +209,20 @@ def _nonzero_normals(normals: Floats) -> Floats:
 
 
 def _add_targets(glb: Glb, mesh: SkinnedMesh, deltas: Floats, min_movement: float) -> None:
-    """Add morph targets (52, V, 3), given in scene axes, to every mesh of a document, in its own axes."""
+    """Add morph targets (52, V, 3), given in scene axes, to every mesh of a document, in its own axes.
+
+    min_movement is in the unit of the scene: smaller movements are stored as zero.
+    """
     linear = np.zeros((len(mesh.positions), 3, 3))
     for group in mesh.groups:
         linear[group.vertices] += group.matrices[:, :, :3]
     own = np.einsum("vij,kvj->kvi", np.linalg.pinv(linear), deltas).astype(np.float32)
+    own[(np.abs(deltas) < min_movement).all(axis=2)] = 0
     for part in mesh.parts:
         gltf_mesh, start = glb.document["meshes"][glb.document["nodes"][part.node]["mesh"]], part.start
         for primitive in gltf_mesh["primitives"]:
             stop = start + glb.document["accessors"][primitive["attributes"]["POSITION"]]["count"]
-            targets = [add_sparse_accessor(glb, delta, min_movement) for delta in own[:, start:stop]]
+            targets = [add_sparse_accessor(glb, delta, _SMALLEST) for delta in own[:, start:stop]]
             primitive["targets"] = [{"POSITION": accessor} for accessor in targets]
             start = stop
         extras = gltf_mesh.get("extras") if isinstance(gltf_mesh.get("extras"), dict) else {}

@@ -6,6 +6,7 @@ Letters: V vertices, T triangles, I identity components, L landmarks.
 from __future__ import annotations
 
 import os
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,10 +138,13 @@ def load_source_head(path: str | os.PathLike[str] | None = None) -> SourceHead:
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such head model (expected an .npz file with the 51 shapes; give it with --source)")
     try:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("not an .npz archive, or only a part of one")
         with np.load(file, allow_pickle=False) as data:
             return _from_arrays({name: data[name] for name in data.files})
-    except (KeyError, ValueError, OSError, EOFError, IndexError) as error:
-        raise ValueError(f"{file}: not a head model ({error})") from None
+    except Exception as error:  # zipfile, zlib, tokenize and NumPy raise errors of their own for damaged archives
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{file}: not a head model ({reason[:200]})") from None
 
 
 def _from_arrays(data: dict[str, NDArray[Any]]) -> SourceHead:

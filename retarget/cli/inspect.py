@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from retarget.cli.options import add_rig_options, character_path, load_characters, output_path
+from retarget.cli.options import add_rig_options, load_characters, output_path
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser
+from retarget.rig.avatars import character_path
 
 _DESCRIPTION = (
     "List what each of ARKit's 52 coefficients moves in a character (mesh, target, weight), its joints and how they were "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from retarget.io.command_line import number_in, whole_number
 from retarget.io.files import check_file, same_file
-from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, find_avatar
+from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, character_path
 from retarget.rig.names.response import AREA_NAMES, parse_strength
 
 if TYPE_CHECKING:
@@ -139,12 +139,6 @@ def avatar_paths(options: argparse.Namespace) -> list[Path]:
         FileNotFoundError: A name is neither a file nor one of our characters.
     """
     return [character_path(name) for name in [*options.rig, *options.avatar] or [DEFAULT_AVATAR]]
-
-
-def character_path(name: str) -> Path:
-    """Return a character's file from its path or name. A path with a suffix is returned unchecked: readers report it."""
-    path = Path(name)
-    return path if path.suffix or path.exists() else find_avatar(name)
 
 
 def load_characters(

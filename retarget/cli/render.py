@@ -54,17 +54,17 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 
 
 def _default_output(take: Path) -> Path:
-    """Where to write without --out. `mfn detect` writes NAME.faces.png beside NAME.faces.json: keep it."""
+    """Where to write without --out: NAME.characters.png. NAME.png may be the photo that the take was made from."""
     if take.name.lower().endswith(_FACES_SUFFIX):
         return take.with_name(take.name[: -len(_FACES_SUFFIX)] + CHARACTERS_SUFFIX)
-    return take.with_suffix(".png")
+    return take.with_suffix(CHARACTERS_SUFFIX)
 
 
 def _parser(verb: str) -> CommandParser:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     add_take(parser)
     add_avatars(parser)
-    add_out(parser, "image to write, .png, .jpg or .webp (default: the take's name with .png; of NAME.faces.json NAME.characters.png)")
+    add_out(parser, "image to write, .png, .jpg or .webp (default: NAME.characters.png beside the take)")
     parser.add_argument("--background", metavar="IMAGE", help="image to draw over; its size replaces --width and --height")
     text = "moment in seconds from the take's start; the sample nearest to it is drawn (default: %(default)s)"
     parser.add_argument("--time", type=number_in(0, 1e12), default=0.0, metavar="S", help=text)

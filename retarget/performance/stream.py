@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from retarget.gltf.document import read_glb
+from retarget.gltf.reading.damage import damage_as_value_error
 from retarget.performance import ifacialmocap, livelink, vmc
 from retarget.performance.ifacialmocap import IFacialMocapSender
 from retarget.performance.livelink import LiveLinkSender
@@ -80,10 +81,8 @@ def avatar_for(names: str) -> VmcAvatar:
             return usual_avatar(known)
     if not Path(names).is_file():
         raise ValueError(f"expression names {names!r}: expected vrm0, vrm1, arkit or an avatar's file (.vrm)")
-    try:
+    with damage_as_value_error(names):
         return avatar_of_document(read_glb(names).document)
-    except ValueError as error:
-        raise ValueError(f"{names}: {str(error).removeprefix(f'{names}: ')}") from None
 
 
 def play(

@@ -70,16 +70,21 @@ class PortPerPerson:
         self.socket, self._address = open_udp(host, port)
         self._offset: dict[int, int] = {}  # actor -> 0, 1 … people - 1
         self._last_seen_s: dict[int, float] = {}
+        self._now_s = -np.inf
 
     def assign(self, take: Take) -> dict[int, tuple[str, int]]:
         """Return the addresses of the samples that have a port: row of the take -> address.
 
         Args:
-            take: The samples of one moment. Free ports go to the people nearest to the camera.
+            take: The samples of one moment. Free ports go to the people nearest to the camera. If it is earlier than the moment
+                before, a take begins again, and all ports are free.
         """
         by_distance = np.argsort(-take.translation[:, 2], kind="stable").tolist()
+        now_s = float(take.time_s.max()) if len(take) else self._now_s
+        if now_s < self._now_s:
+            self._offset, self._last_seen_s = {}, {}
+        self._now_s = now_s
         self._last_seen_s.update(zip(take.actor.tolist(), take.time_s.tolist(), strict=True))
-        now_s = float(take.time_s.max(initial=-np.inf))
         self._offset = {a: offset for a, offset in self._offset.items() if now_s - self._last_seen_s[a] <= _KEEP_PORT_S}
         found = {}
         for row in by_distance:

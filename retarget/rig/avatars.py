@@ -37,3 +37,18 @@ def find_avatar(name: str | Path | None = None) -> Path:
         raise FileNotFoundError(f"{file}: this character is missing from the installation; give the path of a .glb or .vrm file")
     hint = did_you_mean(wanted, AVATAR_NAMES)
     raise FileNotFoundError(f"{wanted}: no such file, and none of our characters ({', '.join(AVATAR_NAMES)}){hint}")
+
+
+def character_path(name: str | Path) -> Path:
+    """Return a character's file from its path or name, for a reader of files.
+
+    Args:
+        name: As in `find_avatar`. A path with a suffix, or of a folder that has none of our names, is returned unchecked: readers
+            report what is wrong with it.
+
+    Raises:
+        FileNotFoundError: A name without a suffix is neither a file nor one of our characters.
+    """
+    path = Path(name)
+    is_folder = path.is_dir() and str(name) not in AVATAR_NAMES
+    return path if path.suffix or is_folder else find_avatar(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,8 @@ from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.document import Glb, read_glb
 from retarget.gltf.materials import load_materials
 from retarget.gltf.node_tree import Document, world_matrices
-from retarget.rig.avatars import find_avatar
+from retarget.gltf.reading.damage import damage_as_value_error
+from retarget.rig.avatars import character_path
 from retarget.rig.drivers import Drivers, find_drivers
 from retarget.rig.joints.arm_pose import lower_arms
 from retarget.rig.joints.carried import carried_weights, find_head_by_face
@@ -23,13 +23,14 @@ from retarget.rig.joints.find import JointNames, Joints, find_joints
 from retarget.rig.joints.jaw import JAW_ROWS, HeadFrame, JawMotion, measure_jaw
 from retarget.rig.measure import Facing, HeadMeasure, find_facing, measure_head, moved_by_face, movement_at
 from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices, stored_weights
-from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, read_rig_map
+from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, node_name, read_rig_map
 from retarget.rig.names.response import read_response
 from retarget.rig.names.scene_choice import choose_scene
-from retarget.rig.remarks import EYES_ELSEWHERE, JAW_STAYS, MIRRORED, list_remarks, no_face_message
+from retarget.rig.remarks import EYES_ELSEWHERE, JAW_STAYS, MIRRORED, NO_JAW, WHOLE_HEAD, list_remarks, no_face_message
 from retarget.rig.rig import Rig
 from retarget.rig.skinned_mesh import (
     BODY,
+    HEAD,
     JAW,
     LEFT_EYE,
     NECK,
@@ -82,16 +83,12 @@ def load_rig(
         ValueError: The file is damaged, or the character cannot show a face. The message is one line.
         ImportError: Its meshes are compressed, and the decoder is not installed.
     """
-    path = path if Path(path).suffix or Path(path).exists() else find_avatar(Path(path))
+    path = character_path(os.fspath(path))
     glb = read_glb(path)
     rig_map = NO_MAP if names is None else check_rig_map(names) if isinstance(names, Mapping) else read_rig_map(names)
-    try:
+    with damage_as_value_error(path):
         rig = _make_rig(glb, JointNames(head, neck, eyes, jaw), rig_map)
         load_materials(glb, textures=False)  # only to check them
-    except ValueError as error:
-        raise ValueError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-    except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
-        raise ValueError(f"{path}: damaged glTF, a property is missing or of the wrong type ({error!r:.100})") from None
     return replace(rig, response=read_response(strength or {}, rig_map.curves))
 
 
@@ -235,8 +232,16 @@ def _find_head(glb: Glb, given: JointNames, parts: _Parts) -> _Parts:
 
 
 def _without_wrong_jaw(glb: Glb, parts: _Parts) -> _Parts:
-    """Forget a joint with the name of a jaw on which most of the head hangs, or nothing."""
+    """Forget a joint with the name of a jaw on which most of the head hangs, or nothing.
+
+    Raises ValueError if the user names a joint on which nothing hangs, or the whole head.
+    """
     joints, weights = parts.joints, parts.mesh.group_weights
+    if joints.jaw is not None and joints.found_by.jaw == "given":
+        if not weights[:, JAW].any() or not weights[:, HEAD].any():
+            reason = WHOLE_HEAD if weights[:, JAW].any() else NO_JAW
+            raise ValueError(reason.format(node=node_name(glb.document, joints.jaw)[:80]))
+        return parts
     share = weights[:, JAW].sum() / max(weights[:, ON_HEAD].sum(), 1e-9)
     if joints.jaw is None or (0 < share < _MAX_JAW_SHARE):
         return parts

@@ -18,6 +18,8 @@ _MAX_LISTED = 6  # names in a remark
 MIRRORED = "it is mirrored, so that its left side is called right; left and right are exchanged"
 EYES_ELSEWHERE = "its eye joints lie outside the eyes, which therefore turn about their middle"
 JAW_STAYS = "its jaw joint does not follow {names}, because morph targets move the same vertices"
+NO_JAW = "jaw: no jaw hangs on the node {node!r} (expected the joint of the chin or the lower teeth)"
+WHOLE_HEAD = "jaw: the whole head hangs on the node {node!r} (expected a joint below the head, of the chin or the lower teeth)"
 
 
 def list_remarks(glb: Glb, morphs: Sequence[MorphNode], moves: NDArray[np.bool_], drivers: Drivers) -> list[str]:

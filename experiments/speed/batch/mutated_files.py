@@ -1,12 +1,12 @@
-"""Give `mfn batch`, `mfn detect` and `retarget inspect` thousands of damaged files: no traceback, no hang, bounded memory.
+"""Give `mfn batch`, `mfn detect`, `retarget inspect` and `retarget stream` thousands of damaged files: no traceback, no hang.
 
     python -m experiments.speed.batch.mutated_files --files 10000
 
 Small pictures of nine formats and the characters that ship are damaged: bytes are changed, removed, doubled or cut off, at random
 places, with a fixed seed. All pictures go through `mfn batch` and `mfn detect` in one run each. Each rig goes through
-`retarget inspect`, all in one process. The script reports what was read, what was refused, the slowest rig and the largest memory, and
-ends with code 1 if there is a traceback, a row is missing or an exit code is wrong. It writes
-experiments/results/speed/batch/mutated_files.json.
+`retarget inspect`, `retarget inspect --write-map` and `retarget stream --names`, all in one process. The script reports what was
+read, what was refused, the slowest rig and the largest memory, and ends with code 1 if there is a traceback, a row is missing or an
+exit code is wrong. It writes experiments/results/speed/batch/mutated_files.json.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP", ".tif"
 FORMATS |= {".jp2": "JPEG2000", ".avif": "AVIF", ".ppm": "PPM"}
 SIDE_PX = 40
 CHANGES = 6  # most changes of a file
+RIG_COMMANDS = {
+    "retarget inspect": ["inspect", "{rig}"],
+    "retarget inspect --write-map": ["inspect", "{rig}", "--write-map", "{map}"],
+    "retarget stream --names": ["stream", "{take}", "--names", "{rig}", "--quiet"],
+}
 
 
 def seeds() -> dict[str, bytes]:
@@ -78,27 +83,44 @@ def mutants(data: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str
         yield f"{i:05d}{suffix}", damage(data[suffix], chance)
 
 
-def inspect_rigs(folder: Path, count: int) -> Figures:
-    """Inspect damaged characters, one after another in this process."""
-    from retarget.cli import main
+def read_rigs(folder: Path, count: int) -> Figures:
+    """Give damaged characters, one after another in this process, to every command that reads one. Returns figures by command."""
+    from retarget.performance.take import Take
 
     rigs = {f"-{name}.glb": (avatar_folder() / f"{name}.glb").read_bytes() for name in AVATAR_NAMES}
-    codes: Counter[str] = Counter()
-    slowest, tracebacks = 0.0, 0
+    take, rig_map = str(folder / "nobody.npz"), str(folder / "map.json")
+    Take.empty().save(take)
+    codes: dict[str, Counter[str]] = {command: Counter() for command in RIG_COMMANDS}
+    slowest_s = dict.fromkeys(RIG_COMMANDS, 0.0)
     for name, content in mutants(rigs, count, 1):
         (folder / name).write_bytes(content)
-        started, errors = time.monotonic(), io.StringIO()
-        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-            try:
-                code = str(main(["inspect", str(folder / name)]))
-            except Exception as error:  # what a user would see as a traceback
-                code = f"{type(error).__name__}: {error}"[:120]
-                tracebacks += 1
-        slowest = max(slowest, time.monotonic() - started)
-        codes[code] += 1
+        for command, arguments in RIG_COMMANDS.items():
+            started = time.monotonic()
+            codes[command][run_quietly([part.format(rig=folder / name, take=take, map=rig_map) for part in arguments])] += 1
+            slowest_s[command] = max(slowest_s[command], time.monotonic() - started)
         (folder / name).unlink()
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return {"rigs": count, "exit_codes": dict(codes), "tracebacks": tracebacks, "slowest_s": round(slowest, 2), "peak_mb": round(peak_mb)}
+    peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+    return {
+        command: {
+            "rigs": count,
+            "exit_codes": dict(counts),
+            "tracebacks": sum(number for code, number in counts.items() if not code.isdecimal()),
+            "slowest_s": round(slowest_s[command], 2),
+            "peak_mb": peak_mb,
+        }
+        for command, counts in codes.items()
+    }
+
+
+def run_quietly(arguments: list[str]) -> str:
+    """Run `retarget` in this process. Returns its exit code, or the error that a user would see as a traceback."""
+    from retarget.cli import main
+
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return str(main(arguments))
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"[:120]
 
 
 def figures_of(run: Run, count: int) -> Figures:
@@ -133,11 +155,12 @@ def main() -> None:
         figures["mfn detect"] = figures_of(detect, args.files)
         figures["mfn detect"] |= {"read": len(list((folder / "out").rglob("*.json"))), "refused": detect.errors.count("mfn: ")}
         print(figures["mfn detect"], flush=True)
-        figures["retarget inspect"] = inspect_rigs(folder, args.files)
-        print(figures["retarget inspect"], flush=True)
+        rigs = read_rigs(folder, args.files)
+        print(rigs, flush=True)
+    figures |= rigs
     save_report(args, __file__, figures, {args.weights: find_model(args.weights).path})
     lost = any(figures[k]["read"] + figures[k]["refused"] != args.files for k in ("mfn batch", "mfn detect"))
-    if lost or any(row["tracebacks"] for row in figures.values()) or set(figures["retarget inspect"]["exit_codes"]) - {"0", "1"}:
+    if lost or any(row["tracebacks"] for row in figures.values()) or any(set(row["exit_codes"]) - {"0", "1"} for row in rigs.values()):
         raise SystemExit("a file was lost, or a command failed")
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.gltf.document import Glb
 from retarget.gltf.node_tree import Document
+from retarget.gltf.reading.damage import damage_as_value_error
 from retarget.io.files import atomic_write, read_json_object
 from retarget.io.suggest import did_you_mean
 from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices
@@ -140,7 +141,24 @@ def write_name_map_draft(path: str | os.PathLike[str], glb: Glb) -> int:
 
     Returns:
         For how many of the 52 a target is given.
+
+    Raises:
+        ValueError: The character's file is damaged. The message is one line.
     """
+    with damage_as_value_error(glb.path):
+        comments, rows = _draft(glb)
+    atomic_write(path, (json.dumps({**comments, **rows}, indent=1, ensure_ascii=False) + "\n").encode())
+    return sum(1 for value in rows.values() if value)
+
+
+class _Draft(NamedTuple):
+    """The lines of a draft. comments: what the user should know; rows: ARKit's name -> its target."""
+
+    comments: dict[str, Any]
+    rows: dict[str, Any]
+
+
+def _draft(glb: Glb) -> _Draft:
     document = glb.document
     choose_scene(document)
     morphs = find_morphs(document)
@@ -163,8 +181,7 @@ def write_name_map_draft(path: str | os.PathLike[str], glb: Glb) -> int:
         "_guessed": [target for target in shares_of if target in used and canonical_name(target) is None],
         "_not used": [target for target in shares_of if target not in used],
     }
-    atomic_write(path, (json.dumps({**comments, **rows}, indent=1, ensure_ascii=False) + "\n").encode())
-    return sum(1 for value in rows.values() if value)
+    return _Draft(comments, rows)
 
 
 def _guess(target: str) -> list[str]:

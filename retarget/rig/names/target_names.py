@@ -76,8 +76,8 @@ def match_targets(
         For each target, mesh after mesh, what it shows of ARKit's shapes. {} for targets without a match.
 
     A mesh such as that of the teeth is matched by itself: its targets may have names of another maker than those of the face.
-    An empty target leaves its shape to a later reading, unless another mesh moves: a mesh of eyelashes may have all of ARKit's
-    targets and move with few of them. In the mesh of the face no target is empty for such a reason.
+    If a target is empty, a later reading may supply its shape. Exception: in a mesh that is not the face, such as eyelashes, it
+    stays empty if another mesh shows the shape.
     """
     targets = _list_targets(meshes, moves)
     readings: list[Callable[[str], Shares]] = [_arkit_name, _after_prefix]

@@ -8,7 +8,7 @@ Letters: K expressions, M morph targets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -60,8 +60,11 @@ def max_eye_angles_rad(document: Document) -> NDArray[np.float64]:
 
     Returns:
         (4,) angles in, out, down and up in radians: those of a person, or the limits of the avatar where they are
-        smaller (large, flat eyes turn less).
+        smaller (large, flat eyes turn less). Where expressions move the gaze, the file has no limits: its numbers are
+        weights of expressions.
     """
+    if gaze_uses_expressions(document):
+        return np.array(EYE_TURN_RAD)
     extensions = document.get("extensions", {})
     new, old = extensions.get("VRMC_vrm", {}).get("lookAt", {}), extensions.get("VRM", {}).get("firstPerson", {})
     limits = np.array(EYE_TURN_RAD)
@@ -73,11 +76,22 @@ def max_eye_angles_rad(document: Document) -> NDArray[np.float64]:
     return limits
 
 
-class _Expression(NamedTuple):
-    """One expression of a file. preset: VRM 1.0's name of a preset, or None; arkit: ARKit's name, or None; override:
-    (3,) as in `VrmExpressions.override`; binds: (M,) morph weights; has_colors: it changes colors or textures."""
+class Expression(NamedTuple):
+    """One expression of a file.
+
+    Attributes:
+        name: Its name in the file.
+        sent_name: The name by which other programs know it. In VRM 0.x it is the preset's, if the file states the preset.
+        preset: VRM 1.0's name of a preset, or None.
+        arkit: ARKit's name, or None.
+        is_binary: It is on or off.
+        override: (3,) as in `VrmExpressions.override`.
+        binds: (M,) morph weights.
+        has_colors: It changes colors or textures.
+    """
 
     name: str
+    sent_name: str
     preset: str | None
     arkit: str | None
     is_binary: bool
@@ -91,15 +105,57 @@ def unseen_expressions(document: Document, morphs: Sequence[MorphNode], moves: N
 
     glTF cannot animate them, so that they are not shown. Arguments as in `load_vrm_expressions`.
     """
-    expressions = _read_expressions(document, morphs)
+    expressions = read_expressions(document, morphs)
     return [e.name for e in expressions if (e.preset or e.arkit) and e.has_colors and not e.binds[moves].any()]
 
 
-def _read_expressions(document: Document, morphs: Sequence[MorphNode]) -> list[_Expression]:
+def read_expressions(document: Document, morphs: Sequence[MorphNode] = ()) -> list[Expression]:
+    """Read all expressions of a VRM. Other files have none.
+
+    Args:
+        document: The glTF document.
+        morphs: Its morph nodes. None given: the expressions come without morph weights.
+    """
     version = vrm_version(document)
     if version is None:
         return []
     return _read_vrm1(document, morphs) if version == "1.0" else _read_vrm0(document, morphs)
+
+
+class DrivenExpression(NamedTuple):
+    """An expression and what drives it: `clip(offset + sum of weight * coefficient, 0, 1)`. kind: as in `VrmExpressions.kind`."""
+
+    expression: Expression
+    kind: int
+    weights: Mapping[str, float]
+    offset: float
+
+
+def choose_expressions(expressions: Sequence[Expression], eyes_turn: bool) -> list[DrivenExpression]:
+    """Choose which expressions ARKit's coefficients drive, so that each shape is shown once.
+
+    Args:
+        expressions: The expressions of an avatar.
+        eyes_turn: Eye joints move the gaze, so that gaze presets are left out.
+
+    Returns:
+        With "perfect sync", those that are named after ARKit's shapes, and presets for shapes that have no expression. Otherwise
+        presets, and those with ARKit's names for shapes that no preset shows.
+    """
+    by_arkit = {e.arkit: e for e in expressions if e.arkit}
+    by_preset = {e.preset: e for e in expressions if e.preset}
+    is_perfect = len(by_arkit) >= MIN_ARKIT_SHAPES
+    if is_perfect:
+        by_preset = {name: e for name, e in by_preset.items() if PRESET_BY_NAME[name].fills(by_arkit)}
+    if {"blinkLeft", "blinkRight"} <= set(by_preset):
+        by_preset.pop("blink", None)
+    presets = [p for p in PRESETS if p.name in by_preset and not (eyes_turn and p.kind == GAZE)]
+    used = {name for preset in presets for name, weight in preset.weights.items() if weight > 0}
+    driven = []
+    for preset in presets:
+        weights = {name: weight for name, weight in preset.weights.items() if not (is_perfect and name in by_arkit)}
+        driven.append(DrivenExpression(by_preset[preset.name], -1 if preset.kind is None else preset.kind, weights, preset.offset))
+    return driven + [DrivenExpression(e, -1, {name: 1.0}, 0.0) for name, e in by_arkit.items() if name not in used]
 
 
 def load_vrm_expressions(
@@ -116,26 +172,14 @@ def load_vrm_expressions(
     Returns:
         The expressions, or None if the file is no VRM or has none that can be driven.
     """
-    expressions = [e for e in _read_expressions(document, morphs) if e.binds[moves].any()]
-    by_arkit = {e.arkit: e for e in expressions if e.arkit}
-    by_preset = {e.preset: e for e in expressions if e.preset}
-    if len(by_arkit) >= MIN_ARKIT_SHAPES:  # perfect sync: presets only for shapes that have no expression
-        by_preset = {name: e for name, e in by_preset.items() if PRESET_BY_NAME[name].fills(by_arkit)}
-    if {"blinkLeft", "blinkRight"} <= set(by_preset):
-        by_preset.pop("blink", None)
-    presets = [p for p in PRESETS if p.name in by_preset and not (eyes_turn and p.kind == GAZE)]
-    used = {name for preset in presets for name, weight in preset.weights.items() if weight > 0}
-    own = {name: e for name, e in by_arkit.items() if name not in used}
-    chosen = [*(by_preset[preset.name] for preset in presets), *own.values()]
-    if not chosen:
+    shown = [e for e in read_expressions(document, morphs) if e.binds[moves].any()]
+    driven = choose_expressions(shown, eyes_turn)
+    if not driven:
         return None
-    is_perfect = len(by_arkit) >= MIN_ARKIT_SHAPES
-    weights = [{n: w for n, w in preset.weights.items() if not (is_perfect and n in by_arkit)} for preset in presets]
-    weights += [{name: 1.0} for name in own]
-    offsets = [preset.offset for preset in presets] + [0.0] * len(own)
+    chosen = [d.expression for d in driven]
     return VrmExpressions(
-        mapping=expression_map([e.name for e in chosen], weights, offsets),
-        kind=np.array([-1 if p.kind is None else p.kind for p in presets] + [-1] * len(own)),
+        mapping=expression_map([e.name for e in chosen], [d.weights for d in driven], [d.offset for d in driven]),
+        kind=np.array([d.kind for d in driven]),
         is_binary=np.array([e.is_binary for e in chosen]),
         override=np.array([e.override for e in chosen]).T,
         binds=np.stack([e.binds for e in chosen]),
@@ -143,7 +187,7 @@ def load_vrm_expressions(
     )
 
 
-def _read_vrm1(document: Document, morphs: Sequence[MorphNode]) -> list[_Expression]:
+def _read_vrm1(document: Document, morphs: Sequence[MorphNode]) -> list[Expression]:
     """VRM 1.0: presets are found by their key; binds name a node."""
     groups = document["extensions"]["VRMC_vrm"].get("expressions", {})
     owners = [morph.node for morph in morphs]
@@ -156,11 +200,11 @@ def _read_vrm1(document: Document, morphs: Sequence[MorphNode]) -> list[_Express
             weights = _bind_weights(morphs, owners, binds)
             is_binary = bool(item.get("isBinary"))
             has_colors = any(item.get(key) for key in _COLOR_KEYS)
-            expressions.append(_Expression(name, preset, canonical_name(name), is_binary, override, weights, has_colors))
+            expressions.append(Expression(name, name, preset, canonical_name(name), is_binary, override, weights, has_colors))
     return expressions
 
 
-def _read_vrm0(document: Document, morphs: Sequence[MorphNode]) -> list[_Expression]:
+def _read_vrm0(document: Document, morphs: Sequence[MorphNode]) -> list[Expression]:
     """VRM 0.x: presets are found by their preset name, else by their own name; binds name a mesh, weights are percent.
 
     VRM 0.x has no overrides. We let emotions suppress blinks and the mouth by their own value: an emotion often closes
@@ -171,14 +215,16 @@ def _read_vrm0(document: Document, morphs: Sequence[MorphNode]) -> list[_Express
     expressions = []
     for group in document["extensions"]["VRM"].get("blendShapeMaster", {}).get("blendShapeGroups", []):
         name, key = str(group.get("name", "")), str(group.get("presetName", "unknown")).lower()
-        preset = presets.get(name.lower() if key in ("unknown", "") else key)
+        is_stated = key not in ("unknown", "")
+        preset = presets.get(key if is_stated else name.lower())
+        sent_name = PRESET_BY_NAME[preset].vrm0_name if preset and is_stated else name
         is_emotion = preset is not None and PRESET_BY_NAME[preset].kind is None
         override = _EMOTION_OVERRIDE_VRM0 if is_emotion else (0, 0, 0)
         binds = [_Bind(b.get("mesh"), b.get("index"), b.get("weight", 0) / 100) for b in group.get("binds", [])]
         weights = _bind_weights(morphs, owners, binds)
         is_binary = bool(group.get("isBinary"))
         has_colors = any(group.get(key) for key in _COLOR_KEYS)
-        expressions.append(_Expression(name, preset, canonical_name(name), is_binary, override, weights, has_colors))
+        expressions.append(Expression(name, sent_name, preset, canonical_name(name), is_binary, override, weights, has_colors))
     return expressions
 
 

@@ -68,8 +68,8 @@ class VrmExpressions:
         override: (3, K) how each expression suppresses the three kinds: 0 not at all, 1 (blend) by its own value,
             2 (block) completely as soon as its value is above 0.
         binds: (K, M) float32 morph weights at value 1.
-        min_binary_factor: A binary expression that is suppressed stays 1 from this remaining share on. VRM 1.0 states 1: it is 0
-            if it is suppressed at all. VRM 0.x states nothing, and there we suppress by every hint of an emotion.
+        min_binary_factor: A suppressed binary expression stays on while at least this share of it remains. VRM 1.0: 1, so any
+            suppression switches it off. VRM 0.x has no rule; we use 0.5.
     """
 
     mapping: ExpressionMap

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.accuracy.evaluation_sets import EVALUATION_SETS
 from experiments.speed import devices, drawing, readers, rig, runtime, speed_accuracy
+from experiments.speed.batch import mutated_files
 from experiments.speed.engine import rate
 from experiments.speed.large_picture import CELL_PX, measure, scatter
 from mfn.inference.face_finder import Found
@@ -189,3 +190,11 @@ def test_models_and_sizes_take_turns(monkeypatch):
     each = 8 // speed_accuracy.VISITS + speed_accuracy.WARM_UP_RUNS
     assert order[::each] == ["small 60", "small 36", "large 60", "large 36"] * speed_accuracy.VISITS
     assert all(len(times) == 2 for times in found.values()) and found["large"][1] > found["small"][0]
+
+
+def test_damaged_rigs_go_through_every_command_that_reads_one(tmp_path):
+    figures = mutated_files.read_rigs(tmp_path, 8)
+    assert set(figures) == {"retarget inspect", "retarget inspect --write-map", "retarget stream --names"}
+    for row in figures.values():
+        assert sum(row["exit_codes"].values()) == 8 and set(row["exit_codes"]) <= {"0", "1"} and row["tracebacks"] == 0
+    assert mutated_files.run_quietly(["inspect", "robot"]) == "0" and list(tmp_path.glob("*.glb")) == []

@@ -111,6 +111,27 @@ def test_a_gltf_file_keeps_what_it_has(head, folder, quick):
     assert main(["rig", "a.glb", "--landmarks", "world.json", "--out", "b.glb"]) == 1
 
 
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_small_movements_are_kept_under_any_scale_of_a_node(scale, head, folder, monkeypatch):
+    """Movements from 0.02 mm of a human head on are stored, whatever the unit of the mesh."""
+    points = head.points / head.units_per_m
+    lengths_m = np.zeros(51)
+    lengths_m[:4] = 0.5e-3, 1e-4, 3e-5, 1e-5
+
+    def shapes(source, points, triangles, landmarks, on_step):
+        movement = np.zeros((51, len(points), 3))
+        movement[:, ::7, 1] = lengths_m[:, None]
+        return Transfer(movement, Similarity(np.array(1.0), np.eye(3), np.zeros(3)))
+
+    monkeypatch.setattr(rig_mesh, "transfer_shapes", shapes)
+    glb = build_glb([Node("mesh", shape=0)], [Shape("face", [Part(points / scale, head.triangles)])])
+    glb.document["nodes"][0]["scale"] = [scale] * 3
+    write_glb(glb, "bare.glb")
+    assert main(["rig", "bare.glb", "--landmarks", "points.json", "--out", "a.glb"]) == 0
+    deltas = load_rig("a.glb").mesh.parts[0].deltas * scale
+    np.testing.assert_allclose(deltas[:5, :, 1].max(axis=1), [0.5e-3, 1e-4, 3e-5, 0, 0], rtol=1e-4)
+
+
 def glb_rest(glb):
     from retarget.rig.skinned_mesh import load_skinned_mesh
 

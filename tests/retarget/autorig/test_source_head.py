@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy", reason="making shapes needs SciPy: the `rig` extra")
 
 from retarget.autorig.source_head import LANDMARKS, default_source_head, load_source_head
+from tests.helpers.hostile_files import CASES
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +56,30 @@ def test_other_files_are_refused(changes, message, arrays, tmp_path):
     np.savez(tmp_path / "head.npz", **changed)
     with pytest.raises(ValueError, match=message):
         load_source_head(tmp_path / "head.npz")
+
+
+def damaged():
+    """Damaged files: description -> content."""
+    whole = default_source_head().read_bytes()
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    changed = bytearray(whole)
+    changed[300:400] = bytes(byte ^ 0x5A for byte in changed[300:400])
+    number = io.BytesIO()
+    np.savez(number, expression_names=np.array(3))
+    takes = {name: content for name, (file, content) in CASES.items() if file.endswith(".npz")}
+    return takes | {
+        "half": whole[: len(whole) // 2],
+        "without its end": whole[:-5],
+        ".npy": array.getvalue(),
+        "wrong bytes": bytes(changed),
+        "a number for names": number.getvalue(),
+    }
+
+
+@pytest.mark.parametrize("name", damaged())
+def test_damaged_files_are_one_line(name, tmp_path):
+    (tmp_path / "head.npz").write_bytes(damaged()[name])
+    with pytest.raises(ValueError, match=r"head\.npz: not a head model \(.+\)$") as caught:
+        load_source_head(tmp_path / "head.npz")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400

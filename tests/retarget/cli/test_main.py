@@ -17,6 +17,7 @@ from retarget.cli.options import read_take_and_camera
 from retarget.cli.program import PROGRAM
 from retarget.gltf.document import read_glb, write_glb
 from retarget.io.images import read_image, write_image
+from retarget.performance.files import write_take
 from retarget.performance.take import Footage, Take
 from retarget.render.scene import render_scene
 from retarget.rig.load import load_rig
@@ -41,11 +42,20 @@ def test_animate_and_render(take_path, face_path, body_path, tmp_path, capsys):
     assert main(["animate", str(take_path), str(face_path), str(body_path)]) == 0
     assert len(read_glb(tmp_path / "take.glb").document["skins"]) == 1
     assert main(["render", str(take_path), str(face_path), "--width", "80", "--height", "60", "--time", "0.04"]) == 0
-    assert read_image(tmp_path / "take.png").shape == (60, 80, 3)
-    background = ["--background", str(tmp_path / "take.png"), "--out", str(tmp_path / "b.png"), "--whole-body"]
+    assert read_image(tmp_path / "take.characters.png").shape == (60, 80, 3)
+    background = ["--background", str(tmp_path / "take.characters.png"), "--out", str(tmp_path / "b.png"), "--whole-body"]
     assert main(["render", str(take_path), str(body_path), *background]) == 0
     out = capsys.readouterr().out
-    assert "take.glb: 2 characters, 6 samples" in out and "take.png: 2 characters" in out
+    assert "take.glb: 2 characters, 6 samples" in out and "take.characters.png: 2 characters" in out
+
+
+@pytest.mark.parametrize("name", ["photo.npz", "photo.jsonl"])
+def test_render_keeps_the_photo_of_the_take(name, face_path, tmp_path):
+    write_image(tmp_path / "photo.png", np.full((8, 8, 3), 90, np.uint8))
+    photo = (tmp_path / "photo.png").read_bytes()
+    write_take(replace(make_take(1), footage=Footage(8, 8, name="photo.png")), tmp_path / name)
+    assert main(["render", str(tmp_path / name), str(face_path), "--quiet"]) == 0
+    assert (tmp_path / "photo.png").read_bytes() == photo and (tmp_path / "photo.characters.png").is_file()
 
 
 def test_names_and_joints_may_be_given(take_path, tmp_path, capsys):
@@ -126,7 +136,7 @@ def test_empty_take(face_path, tmp_path, capsys):
         (["render", "take.npz", "face.glb", "--out", "a.bmpx"], "use .png, .jpg or .webp"),
         (["animate", "take.npz", "face.glb", "--out", "a.obj"], "a.obj: expected a file name that ends in .glb or .gltf or .vrm"),
         (["animate", "take.npz", "face.glb", "--out", "./face.glb"], "face.glb: this is one of the inputs"),
-        (["render", "take.npz", "face.glb", "--background", "take.png"], "take.png: this is one of the inputs"),
+        (["render", "take.npz", "face.glb", "--background", "take.characters.png"], "take.characters.png: this is one of the inputs"),
         (["convert", "take.npz", "--out", "take.npz"], "take.npz: this is one of the inputs"),
         (
             ["animate", "take.npz", "--avatar", "robt"],
@@ -139,7 +149,7 @@ def test_empty_take(face_path, tmp_path, capsys):
 def test_bad_input_is_one_line_and_1(arguments, message, take_path, face_path, tmp_path, capsys, monkeypatch):
     write_glb(make_face(()), tmp_path / "plain.glb")
     (tmp_path / "noise.npz").write_bytes(bytes(range(200)))
-    write_image(tmp_path / "take.png", np.zeros((8, 8, 3), np.uint8))
+    write_image(tmp_path / "take.characters.png", np.zeros((8, 8, 3), np.uint8))
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     assert main(arguments) == 1

@@ -150,6 +150,24 @@ def test_bones_of_an_avatar(avatar, axes):
     assert not any("Look" in name or "look" in name for name in avatar.expressions.mapping.names)
 
 
+DIRECTIONS = ("HorizontalInner", "HorizontalOuter", "VerticalDown", "VerticalUp")
+LOOK_NEW = {"VRMC_vrm": {"lookAt": {"type": "expression"} | {f"rangeMap{d}": {"inputMaxValue": 90, "outputScale": 1} for d in DIRECTIONS}}}
+LOOK_OLD = {"VRM": {"firstPerson": {"lookAtTypeName": "BlendShape"} | {f"lookAt{d}": {"xRange": 90, "yRange": 1} for d in DIRECTIONS}}}
+
+
+@pytest.mark.parametrize("extensions", [LOOK_NEW, LOOK_OLD])
+def test_gaze_of_an_avatar_that_looks_by_expressions(extensions):
+    """The ranges of such a file are weights of expressions, not degrees."""
+    avatar = avatar_of_document({"extensions": extensions})
+    points = [
+        given
+        for sent in (avatar, usual_avatar())
+        for address, given in decoded(encode_bundles(LEFT_AND_UP, (0, 0, 0, 1), 0, sent))
+        if address == "/VMC/Ext/Set/Eye"
+    ]
+    assert points[0] == points[1] and points[0][1] < -0.4
+
+
 def test_datagrams_fit_into_one_frame_of_the_network():
     """52 names need several bundles; all come, in order, and the last message applies them."""
     datagrams = encode_bundles(np.full(52, 0.5), (0, 0, 0, 1), 0, usual_avatar("arkit"))
@@ -217,6 +235,10 @@ def test_names_by_file(face_path):
     glb.document["extensions"] = {"VRM": {"blendShapeMaster": [3]}}
     write_glb(glb, face_path)
     with pytest.raises(ValueError, match=r"face\.glb: its VRM expressions are damaged"):
+        avatar_for(str(face_path))
+    glb.document["extensions"] = {"VRMC_vrm": {"humanoid": {"humanBones": {"leftEye": None}}}}
+    write_glb(glb, face_path)
+    with pytest.raises(ValueError, match=r"^\S*face\.glb: damaged glTF, a property is missing or of the wrong type"):
         avatar_for(str(face_path))
     with pytest.raises(ValueError, match="expected vrm0, vrm1, arkit or an avatar"):
         avatar_for("vrm7")

@@ -1,6 +1,11 @@
+from pathlib import Path
+
 import pytest
 
-from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, avatar_folder, find_avatar
+from retarget.cli import main
+from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, avatar_folder, character_path, find_avatar
+from retarget.rig.load import load_rig
+from tests.helpers.characters import make_take
 
 
 def test_every_character_that_is_named_ships():
@@ -26,6 +31,23 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_a_misspelled_name_gets_a_suggestion():
     with pytest.raises(FileNotFoundError, match=r"did you mean 'robot'\?"):
         find_avatar("Robt")
+
+
+def test_a_folder_with_the_name_of_a_character_hides_no_character(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "robot").mkdir()
+    (tmp_path / "mine").mkdir()
+    assert character_path("robot") == avatar_folder() / "robot.glb" and load_rig("robot").unmapped == ()
+    make_take(1).save(tmp_path / "take.npz")
+    assert main(["animate", "take.npz", "--quiet"]) == 0 and main(["inspect", "robot"]) == 0
+    with pytest.raises(ValueError, match="mine: is a directory"):
+        load_rig("mine")
+
+
+def test_a_file_without_a_suffix_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "robot").write_bytes(b"x")
+    assert character_path("robot") == Path("robot") and character_path("gone.glb") == Path("gone.glb")
 
 
 def test_a_missing_installation_is_reported(monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from retarget.animation.pose import pose_vertices
 from retarget.animation.scene import write_scene
 from retarget.cli.report import list_effects
-from retarget.gltf.accessors import add_accessor, read_accessor
+from retarget.gltf.accessors import add_accessor, overwrite_accessor, read_accessor
 from retarget.gltf.document import write_glb
 from retarget.performance.take import Take
 from retarget.rig.load import load_rig
@@ -84,6 +84,32 @@ def test_targets_that_move_the_jaw_themselves_win(tmp_path):
     np.testing.assert_allclose(teeth_movement(rig, jawOpen=1), (0, -0.02, 0), atol=1e-6)
     assert teeth_movement(rig, jawLeft=1)[0] > 0
     assert rig.remarks == ("its jaw joint does not follow jawOpen, because morph targets move the same vertices",)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("Head", "a.glb: jaw: the whole head hangs on the node 'Head'"),
+        ("Hips", "the whole head hangs on the node 'Hips'"),
+        ("Neck", "the whole head hangs on the node 'Neck'"),
+        ("LeftEye", "a.glb: jaw: no jaw hangs on the node 'LeftEye'"),
+    ],
+)
+def test_a_given_joint_that_is_no_jaw_is_an_error(given, message, tmp_path):
+    with pytest.raises(ValueError, match=message) as caught:
+        loaded(make_character(jaw="Jaw"), tmp_path, jaw=given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_given_jaw_may_be_large(tmp_path):
+    """A puppet whose face hangs on its jaw: by its name it is not taken, but the user may name it."""
+    glb = make_character(jaw="Jaw")
+    face, head = (glb.document["meshes"][k]["primitives"][0]["attributes"]["JOINTS_0"] for k in (0, 1))
+    overwrite_accessor(glb, face, np.tile(np.uint8([5, 0, 0, 0]), (glb.document["accessors"][face]["count"], 1)))
+    overwrite_accessor(glb, head, np.tile(np.uint8([2, 0, 0, 0]), (glb.document["accessors"][head]["count"], 1)))
+    assert loaded(glb, tmp_path).joints.jaw is None
+    joints = loaded(glb, tmp_path, jaw="Jaw").joints
+    assert joints.jaw == 5 and joints.found_by.jaw == "given"
 
 
 @pytest.mark.parametrize("mirror", [(1, 1, 1), (-1, 1, 1)])

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from retarget.arkit import ARKIT_NAMES
+from retarget.autorig.source_head import REQUIRED
+from retarget.cli import main
 from retarget.cli.report import list_effects
+from retarget.gltf.accessors import add_accessor
 from retarget.gltf.document import read_glb, write_glb
 from retarget.rig.load import load_rig
 from retarget.rig.names.name_map import check_name_map, read_rig_map, write_name_map_draft
@@ -117,3 +120,20 @@ def test_draft_of_a_vrm_leaves_its_expressions(tmp_path):
     assert write_name_map_draft(tmp_path / "n.json", read_glb(tmp_path / "a.vrm")) == 1
     rig = load_rig(tmp_path / "a.vrm", tmp_path / "n.json")
     assert rig.weights(row("jawOpen") + row("cheekPuff"))[0].tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("arguments", [["inspect"], ["inspect", "--write-map", "n.json"], ["rig", "--landmarks", "p.json"]])
+def test_a_damaged_file_is_one_line_whatever_reads_it(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    glb = make_face(())
+    primitive = glb.document["meshes"][0]["primitives"][0]
+    count = glb.document["accessors"][primitive["attributes"]["POSITION"]]["count"]
+    primitive["attributes"]["TEXCOORD_0"] = add_accessor(glb, np.zeros((count, 2), np.float32), 34962)
+    texture = {"index": 0, "extensions": {"KHR_texture_transform": {"rotation": []}}}
+    glb.document["materials"][primitive["material"]]["pbrMetallicRoughness"] = {"baseColorTexture": texture}
+    write_glb(glb, "a.glb")
+    (tmp_path / "p.json").write_text(json.dumps(dict.fromkeys(REQUIRED, 0)))
+    assert main([arguments[0], "a.glb", *arguments[1:]]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("retarget: a.glb: damaged glTF, a property is") and captured.err.count("\n") == 1
+    assert not (tmp_path / "n.json").exists()
