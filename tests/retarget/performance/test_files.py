@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from dataclasses import replace
@@ -15,7 +16,7 @@ from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.gltf.document import read_glb
 from retarget.performance.files import read_take, to_jsonl, write_take
 from retarget.performance.livelink import LiveLinkSender
-from retarget.performance.stream import open_sender, play
+from retarget.performance.stream import PROGRAMS, open_sender, play
 from retarget.performance.take import Footage, Take
 from tests.helpers.characters import make_take
 
@@ -186,12 +187,37 @@ def test_stream(tmp_path, capsys):
         open_sender("vts")
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_break_of_the_network_ends_no_stream(program, monkeypatch, caplog):
+    class BreakingSocket(socket.socket):
+        broken = True
+
+        def sendto(self, data, address):
+            if self.broken:
+                raise OSError(errno.ENETUNREACH, "Network is unreachable")
+            return super().sendto(data, address)
+
+    monkeypatch.setattr("retarget.performance.udp.socket.socket", BreakingSocket)
+    sender, take = open_sender(program, people=2), make_take(2, 3)
+    try:
+        assert play(take, sender) == (0, 0) and sender.send(take[:2]) == 0
+        assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
+            "Network is unreachable; what cannot be sent is lost, sending goes on"
+        ]
+        BreakingSocket.broken = False
+        assert sender.send(take[take.time_s == take.time_s[0]]) == 2
+    finally:
+        sender.close()
+    with pytest.raises(ValueError, match="no such host"):
+        open_sender(program, "no.such.host.invalid")
+
+
 def test_late_moments_are_left_out(monkeypatch):
     """A sender that needs 0.1 s is late after the first of ten moments within 0.09 s; only the last one is sent."""
     import time
 
     sender = LiveLinkSender()
-    monkeypatch.setattr(LiveLinkSender, "send", lambda self, take: time.sleep(0.1))
+    monkeypatch.setattr(LiveLinkSender, "send", lambda self, take: time.sleep(0.1) or 1)
     take = make_take(1, 10)
     quick = Take(np.arange(10) / 100, take.actor, take.coefficients, take.rotation, take.translation)
     assert play(quick, sender) == (2, 8) and play(Take.empty(), sender) == (0, 0)
