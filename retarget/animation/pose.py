@@ -24,6 +24,7 @@ from retarget.rig.skinned_mesh import GROUPS, JAW, LEFT_EYE, NECK, ON_HEAD, RIGH
 
 _BODY_SHARE = 0.5  # part of the head's turn to the side that a standing body makes
 _NECK_SHARE = 0.4  # part of the head's turn relative to the body that the neck makes
+_NO_RIGS = "rigs: expected at least one character, got none"
 
 
 class Placement(NamedTuple):
@@ -138,15 +139,17 @@ def assign_rigs(actors: NDArray[np.integer[Any]], rigs: Sequence[Rig]) -> dict[i
         ValueError: There are no rigs.
     """
     if not rigs:
-        raise ValueError("rigs: expected at least one character, got none")
+        raise ValueError(_NO_RIGS)
     return {int(actor): k % len(rigs) for k, actor in enumerate(np.unique(actors))}
 
 
 def check_rigs(rigs: Sequence[Rig]) -> None:
-    """Raise TypeError unless `rigs` is a list of characters."""
+    """Raise TypeError unless `rigs` is a list of characters, and ValueError if it is empty."""
     wrong = rigs if isinstance(rigs, (Rig, str)) else next((rig for rig in rigs if not isinstance(rig, Rig)), None)
     if wrong is not None:
         raise TypeError(f"rigs: expected a list of characters, such as [load_rig('robot')], got {wrong!r:.80}")
+    if not len(rigs):
+        raise ValueError(_NO_RIGS)
 
 
 def _neck_movement(rig: Rig, rotation: Floats) -> NDArray[np.float64]:
