@@ -33,6 +33,9 @@ from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX
 from retarget.performance.take import Take
 from retarget.rig.rig import Rig
 
+SUFFIXES = (".glb", ".gltf")
+"""Suffixes of scenes that are written without Blender."""
+
 _KNOWN_REFERENCES = {"KHR_lights_punctual"}  # extensions whose references to other things `drop_unused` keeps right
 
 Progress = Callable[[int, int], None]
@@ -144,7 +147,7 @@ def check_output(path: Path) -> None:
     if path.suffix.lower() in BLENDER_SUFFIXES:
         require_blender(path)
     else:
-        check_output_name(path)
+        check_output_name(path, SUFFIXES)
 
 
 def build_scene(

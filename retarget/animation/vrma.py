@@ -19,7 +19,7 @@ from retarget.animation.keyframes import reduce_linear, reduce_rotations
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD, eye_angles
 from retarget.geometry.rotations import matrix_to_quaternion, quaternion_to_matrix, rotation_about, scale_rotation
 from retarget.gltf.accessors import add_accessor
-from retarget.gltf.document import Document, Glb, add, write_glb
+from retarget.gltf.document import Document, Glb, add, check_output_name, write_glb
 from retarget.io.scene_arguments import ExpressionKind
 from retarget.performance.take import Take
 from retarget.rig.vrm.expressions import expression_map
@@ -66,8 +66,9 @@ def write_vrma(
         The files written.
 
     Raises:
-        ValueError: The take is empty, or an argument is out of range.
+        ValueError: The take is empty, the path does not end in .vrma, or an argument is out of range.
     """
+    check_output_name(path, (SUFFIX,))
     if not len(take):
         raise ValueError(f"{path}: the take has no samples, so there is nothing to animate")
     fps = fps or frame_rate(take)

@@ -279,7 +279,9 @@ def test_brunette_keeps_her_looks(brunette_path, tmp_path):
         ("robot", "a.glb", TypeError, r"expected a list of characters, such as \[load_rig\('robot'\)\], got 'robot'"),
         (["robot"], "a.glb", TypeError, "got 'robot'"),
         ([], "a.glb", ValueError, "expected at least one character"),
-        ([], "a.obj", ValueError, "a.obj: expected a file name that ends in .glb or .gltf or .vrm"),
+        ([], "a.obj", ValueError, "a.obj: expected a file name that ends in .glb or .gltf; Blender converts"),
+        ([], "a.vrm", ValueError, "a.vrm: expected a file name that ends in .glb or .gltf"),
+        ([], "a.vrma", ValueError, "a.vrma: expected a file name that ends in .glb or .gltf"),
     ],
 )
 def test_wrong_rigs_and_names_are_refused(rigs, name, error, message, tmp_path):
