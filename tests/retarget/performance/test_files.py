@@ -92,6 +92,20 @@ def test_mediapipe_from_python(tmp_path):
     np.testing.assert_allclose(take.rotation[0], (0, np.sqrt(0.5), 0, np.sqrt(0.5)), atol=1e-6)
 
 
+@pytest.mark.parametrize("more", [{}, {"score": 0.9}])
+def test_faces_with_names_are_faces(more, tmp_path):
+    faces = [{"name": name, **more, "coefficients": {"jawOpen": value}} for name, value in (("Ann", 0.4), ("Bob", 0.7))]
+    take = read_take(wrote(tmp_path, [{"faces": faces}]))
+    assert take.actor.tolist() == [0, 1]
+    np.testing.assert_allclose(take.coefficients[:, JAW], [0.4, 0.7], atol=1e-6)
+
+
+def test_the_categories_of_one_face(tmp_path):
+    frame = {"face_blendshapes": [{"category_name": "_neutral", "score": 0}, {"category_name": "jawOpen", "score": 0.4}]}
+    take = read_take(wrote(tmp_path, [frame]))
+    assert len(take) == 1 and take.coefficients[0, JAW] == pytest.approx(0.4)
+
+
 def test_mediapipe_from_a_browser(tmp_path):
     """Camel case, categories within an object, matrices by column."""
     matrix = np.eye(4)
