@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retarget.animation.scene import write_scene as write_scene
+    from retarget.performance.files import read_take as read_take
     from retarget.performance.take import Take as Take
     from retarget.render.scene import render_scene as render_scene
     from retarget.rig.load import load_rig as load_rig
@@ -20,10 +21,11 @@ _HOME = {
     "Rig": "retarget.rig.rig",
     "Take": "retarget.performance.take",
     "load_rig": "retarget.rig.load",
+    "read_take": "retarget.performance.files",
     "render_scene": "retarget.render.scene",
     "write_scene": "retarget.animation.scene",
 }
-__all__ = ["Rig", "Take", "load_rig", "render_scene", "write_scene"]
+__all__ = ["Rig", "Take", "load_rig", "read_take", "render_scene", "write_scene"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ from retarget.arkit import EXPRESSION_NAMES
 from retarget.geometry.mesh import vertex_normals
 from retarget.io.images import Image, write_image
 from retarget.render import rasterizer, shading
+from retarget.render.fast_rasterizer import interpolate_corners
 
 SKIN = (0.78, 0.70, 0.64)  # sRGB
 SAMPLES = 2  # for each px of a side
@@ -57,7 +58,7 @@ def render_mesh(
     drawn = triangle >= 0
     layer = np.zeros((*triangle.shape, 4), np.float32)
     vertex = np.concatenate([shading.srgb_to_linear(colors), np.asarray(normals, np.float32)], axis=1)  # (V, 6)
-    pixel = rasterizer.interpolate(vertex, triangles, triangle[drawn], barycentric[drawn])
+    pixel = interpolate_corners(vertex, triangles[triangle[drawn]], barycentric[drawn])
     normal = pixel[:, 3:] / np.maximum(np.linalg.norm(pixel[:, 3:], axis=1, keepdims=True), 1e-6)
     layer[drawn, :3] = shading.shade(pixel[:, :3], normal)
     layer[drawn, 3] = 1

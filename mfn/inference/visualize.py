@@ -16,6 +16,7 @@ from mfn.structures.head_model import HeadModel, default_head_model
 from retarget.geometry.mesh import vertex_normals
 from retarget.io.images import Image, as_image
 from retarget.render import rasterizer, shading
+from retarget.render.fast_rasterizer import interpolate_corners
 
 if TYPE_CHECKING:
     from mfn.inference.input.picture_sources import Source
@@ -206,7 +207,7 @@ def _shade(points: NDArray[Any], triangles: NDArray[Any], values: NDArray[Any], 
     """
     triangle, weight = rasterizer.rasterize(points, triangles, *size)
     drawn = triangle >= 0
-    pixel = rasterizer.interpolate(values, triangles, triangle[drawn], weight[drawn])
+    pixel = interpolate_corners(values, triangles[triangle[drawn]], weight[drawn])
     normal = pixel[:, 4:] / np.maximum(np.linalg.norm(pixel[:, 4:], axis=1, keepdims=True), 1e-6)
     layer = np.zeros((*size, 4), np.float32)
     opacity = pixel[:, 3:4]

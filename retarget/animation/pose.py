@@ -23,7 +23,9 @@ from retarget.rig.rig import Rig
 from retarget.rig.skinned_mesh import GROUPS, JAW, LEFT_EYE, NECK, ON_HEAD, RIGHT_EYE
 
 _BODY_SHARE = 0.5  # part of the head's turn to the side that a standing body makes
-_NECK_SHARE = 0.4  # part of the head's turn relative to the body that the neck makes
+NECK_SHARE = 0.4
+"""Part of the head's turn relative to the body that the neck makes."""
+_NO_RIGS = "rigs: expected at least one character, got none"
 
 
 class Placement(NamedTuple):
@@ -60,7 +62,7 @@ def place_rig(rig: Rig, rotation: NDArray[Any], translation: NDArray[Any]) -> Pl
         base = turn
     front = rig.front_rotation
     head = front.T @ base.transpose(0, 2, 1) @ turn @ front
-    neck = np.tile(np.eye(3), (len(turn), 1, 1)) if rig.neck is None else scale_rotation(head, _NECK_SHARE)
+    neck = np.tile(np.eye(3), (len(turn), 1, 1)) if rig.neck is None else scale_rotation(head, NECK_SHARE)
     head = neck.transpose(0, 2, 1) @ head
     linear = base @ front * rig.scale
     head_turn = rotation_about_point(_joint_position(rig, rig.head), head)
@@ -84,7 +86,7 @@ def turn_in_place(rig: Rig, rotation: NDArray[Any]) -> Placement:
     turn = front.T @ quaternion_to_matrix(np.asarray(rotation, np.float64).reshape(-1, 4)) @ front
     still = np.tile(np.eye(3), (len(turn), 1, 1))
     if rig.has_body:
-        neck = still if rig.neck is None else scale_rotation(turn, _NECK_SHARE)
+        neck = still if rig.neck is None else scale_rotation(turn, NECK_SHARE)
         return Placement(affine_matrix(still, np.zeros((len(turn), 3))), neck, neck.transpose(0, 2, 1) @ turn)
     pivot = np.zeros(3) if rig.head is None else rig.world[rig.head, :3, 3]
     return Placement(rotation_about_point(pivot, turn), still, still)
@@ -138,15 +140,17 @@ def assign_rigs(actors: NDArray[np.integer[Any]], rigs: Sequence[Rig]) -> dict[i
         ValueError: There are no rigs.
     """
     if not rigs:
-        raise ValueError("rigs: expected at least one character, got none")
+        raise ValueError(_NO_RIGS)
     return {int(actor): k % len(rigs) for k, actor in enumerate(np.unique(actors))}
 
 
 def check_rigs(rigs: Sequence[Rig]) -> None:
-    """Raise TypeError unless `rigs` is a list of characters."""
+    """Raise TypeError unless `rigs` is a list of characters, and ValueError if it is empty."""
     wrong = rigs if isinstance(rigs, (Rig, str)) else next((rig for rig in rigs if not isinstance(rig, Rig)), None)
     if wrong is not None:
         raise TypeError(f"rigs: expected a list of characters, such as [load_rig('robot')], got {wrong!r:.80}")
+    if not len(rigs):
+        raise ValueError(_NO_RIGS)
 
 
 def _neck_movement(rig: Rig, rotation: Floats) -> NDArray[np.float64]:

@@ -33,6 +33,9 @@ from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX
 from retarget.performance.take import Take
 from retarget.rig.rig import Rig
 
+SUFFIXES = (".glb", ".gltf")
+"""Suffixes of scenes that are written without Blender."""
+
 _KNOWN_REFERENCES = {"KHR_lights_punctual"}  # extensions whose references to other things `drop_unused` keeps right
 
 Progress = Callable[[int, int], None]
@@ -80,7 +83,7 @@ def write_scene(
         width: Width of the picture in px, for the camera. None: as the take states it, else 1280.
         height: Height of the picture in px. None: as the take states it, else 720.
         focal_px: Focal length in px. None: as the take states it, else 1.2 times the longer side of the picture.
-        tolerance: As in `SceneOptions`, which has more options for `write_scene_file`.
+        tolerance: As in `SceneOptions`, which has more options for `write_scene_files`.
 
     Raises:
         TypeError: A rig is not a `Rig`, but a file name, for example.
@@ -144,13 +147,13 @@ def check_output(path: Path) -> None:
     if path.suffix.lower() in BLENDER_SUFFIXES:
         require_blender(path)
     else:
-        check_output_name(path)
+        check_output_name(path, SUFFIXES)
 
 
 def build_scene(
     take: Take, rigs: Sequence[Rig], options: SceneOptions | None = None, on_progress: Progress | None = None
 ) -> Glb:
-    """Build the scene of `write_scene_file` in memory."""
+    """Build the scene of `write_scene_files` in memory."""
     options = options or SceneOptions()
     camera = options.camera or camera_of_footage(take.footage)
     _check(options, camera)
@@ -182,7 +185,10 @@ def build_scene(
 
 
 def _has_unknown_references(document: Document) -> bool:
-    """Return whether extensions may name things of a file by numbers that would move: also pointers of animations that say so nowhere."""
+    """Return whether something in the file may name other things by numbers that `drop_unused` and `share_equal_views` do not update.
+
+    That is an unknown extension, or an animation with a JSON pointer, whose extension the file may fail to name.
+    """
     if set(document.get("extensionsUsed", [])) - _KNOWN_REFERENCES:
         return True
     channels = [channel for animation in document.get("animations", []) for channel in animation["channels"]]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from retarget.geometry.rotations import affine_matrix, matrix_to_quaternion
 from retarget.geometry.weak_perspective import default_focal_px
 from retarget.gltf.document import Document, Glb, add
+from retarget.io.scene_arguments import DEFAULT_SIZE_PX
 from retarget.performance.take import Footage
 from retarget.rig.rig import Rig
 
-_DEFAULT_SIZE_PX = 1280, 720
 _NEAR_PLANE_M = 0.01
 _FILL_SHARE = 0.35  # brightness of the second light, relative to the first
 _DIRECTION_TO_LAMP = (-0.35, 0.55, 0.75)
@@ -53,7 +53,7 @@ def camera_of_footage(
     A focal length of the footage is scaled to the width of the picture.
     """
     known = footage.width and footage.height
-    default = (footage.width or 0, footage.height or 0) if known else _DEFAULT_SIZE_PX
+    default = (footage.width or 0, footage.height or 0) if known else DEFAULT_SIZE_PX
     width, height = default[0] if width is None else width, default[1] if height is None else height
     if focal_px is None:
         focal_px = default_focal_px(width, height)

@@ -18,6 +18,7 @@ from retarget.geometry.rotations import (
     nearest_rotation,
     quaternion_to_matrix,
     rotation_about_point,
+    shortest_path_signs,
 )
 from retarget.gltf.node_tree import local_matrix
 from retarget.performance.take import Take
@@ -58,7 +59,7 @@ def make_tracks(rig: Rig, performance: Take, in_place: bool = False) -> list[Tra
     turn = matrix_to_quaternion(placement.root[:, :3, :3] / scale)
     tracks = [
         _track(None, "translation", placement.root[:, :3, 3]),
-        _track(None, "rotation", _shortest_path_signs(turn)),
+        _track(None, "rotation", shortest_path_signs(turn)),
     ]
     if rig.has_body and rig.head is not None:
         tracks.append(_track(rig.head, "rotation", _joint_rotation(rig, rig.head, placement.head)))
@@ -128,17 +129,9 @@ def _joint_rotation(rig: Rig, joint: int, turn: NDArray[np.float64]) -> NDArray[
     node = rig.glb.document["nodes"][joint]
     parent = nearest_orthogonal(rig.world[_parent(rig, joint)]) if _parent(rig, joint) >= 0 else np.eye(3)
     own = nearest_rotation(local_matrix(node)) if "matrix" in node else quaternion_to_matrix(node.get("rotation", (0, 0, 0, 1)))
-    return _shortest_path_signs(matrix_to_quaternion(parent.T @ turn @ parent @ own))
+    return shortest_path_signs(matrix_to_quaternion(parent.T @ turn @ parent @ own))
 
 
 def _parent(rig: Rig, joint: int) -> int:
     """The node above a joint, -1 for none."""
     return next((number for number, node in enumerate(rig.glb.document["nodes"]) if joint in node.get("children", [])), -1)
-
-
-def _shortest_path_signs(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K, 4) quaternions with signs such that neighbors are on the same side, as players that mix them expect."""
-    side = np.sign(np.einsum("ki,ki->k", quaternion[1:], quaternion[:-1]))
-    signs = np.concatenate([[1.0], np.cumprod(np.where(side < 0, -1.0, 1.0))])
-    continuous: NDArray[np.float64] = quaternion * signs[:, None]
-    return continuous

@@ -16,10 +16,17 @@ from numpy.typing import NDArray
 
 from retarget.animation.frames import frame_rate, to_frames
 from retarget.animation.keyframes import reduce_linear, reduce_rotations
+from retarget.animation.pose import NECK_SHARE
 from retarget.arkit import ARKIT_NAMES, EYE_TURN_RAD, eye_angles
-from retarget.geometry.rotations import matrix_to_quaternion, quaternion_to_matrix, rotation_about, scale_rotation
+from retarget.geometry.rotations import (
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+    rotation_about,
+    scale_rotation,
+    shortest_path_signs,
+)
 from retarget.gltf.accessors import add_accessor
-from retarget.gltf.document import Document, Glb, add, write_glb
+from retarget.gltf.document import Document, Glb, add, check_output_name, write_glb
 from retarget.io.scene_arguments import ExpressionKind
 from retarget.performance.take import Take
 from retarget.rig.vrm.expressions import expression_map
@@ -27,7 +34,6 @@ from retarget.rig.vrm.presets import GAZE, PRESETS
 
 SUFFIX = ".vrma"
 
-_NECK_SHARE = 0.4  # part of the head's turn that the neck makes
 _EYES_ABOVE_HEAD_BONE_M = 0.06
 # Bones that VRM requires, and the neck: name, parent, offset from the parent in meters. T-pose, facing +z.
 _LEG = (("UpperLeg", "hips", (0.09, -0.05, 0)), ("LowerLeg", "UpperLeg", (0, -0.4, 0)), ("Foot", "LowerLeg", (0, -0.4, 0)))
@@ -66,8 +72,9 @@ def write_vrma(
         The files written.
 
     Raises:
-        ValueError: The take is empty, or an argument is out of range.
+        ValueError: The take is empty, the path does not end in .vrma, or an argument is out of range.
     """
+    check_output_name(path, (SUFFIX,))
     if not len(take):
         raise ValueError(f"{path}: the take has no samples, so there is nothing to animate")
     fps = fps or frame_rate(take)
@@ -92,7 +99,7 @@ def build_vrma(performance: Take, tolerance: float, expressions: ExpressionKind 
     time_s = (performance.time_s - performance.time_s[0]).astype(np.float32)
     bones = _add_bones(glb)
     turn = quaternion_to_matrix(performance.rotation.astype(np.float64))
-    neck = scale_rotation(turn, _NECK_SHARE)
+    neck = scale_rotation(turn, NECK_SHARE)
     curves = [_rotation(bones["neck"], neck, time_s, tolerance)]
     curves.append(_rotation(bones["head"], neck.transpose(0, 2, 1) @ turn, time_s, tolerance))
     look = add(glb, "nodes", {"name": "lookAt"})
@@ -163,10 +170,7 @@ def _gaze(coefficients: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _rotation(node: int, turn: NDArray[np.float64], time_s: NDArray[np.float32], tolerance: float) -> _Curve:
     """The curve of rotations (K, 3, 3)."""
-    quaternion = matrix_to_quaternion(turn)
-    side = np.sign(np.einsum("ki,ki->k", quaternion[1:], quaternion[:-1]))
-    signs = np.concatenate([[1.0], np.cumprod(np.where(side < 0, -1.0, 1.0))])
-    values = (quaternion * signs[:, None]).astype(np.float32)
+    values = shortest_path_signs(matrix_to_quaternion(turn)).astype(np.float32)
     keys = np.arange(len(values)) if tolerance == 0 else reduce_rotations(time_s, values, tolerance)
     is_still = 2 * np.abs(values - values[:1]).max() <= tolerance
     return _Curve(node, "rotation", values, keys[:1] if is_still else keys)

@@ -39,5 +39,5 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 def _parser(verb: str) -> CommandParser:
     parser = PROGRAM.parser(verb, _DESCRIPTION)
     add_take(parser)
-    add_out(parser, "take to write, .npz, .jsonl or .csv (default: NAME.calibrated.npz)")
+    add_out(parser, "take to write, .npz, .jsonl, .csv or .txt (default: NAME.calibrated.npz)")
     return parser

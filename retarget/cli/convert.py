@@ -9,8 +9,8 @@ from pathlib import Path
 from retarget.cli.options import add_out, add_take, output_path
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in
+from retarget.io.scene_arguments import DEFAULT_TOLERANCE
 
-_VRMA_TOLERANCE = 0.002  # `retarget animate` has an option for it
 _DESCRIPTION = "Write a take in another format. The suffix of --out chooses the format."
 
 
@@ -26,7 +26,7 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     out = output_path(options.out or options.out_argument, Path(), options.take)
     take = read_take(options.take, options.code_rate)
     is_vrma = out.suffix.lower() == SUFFIX
-    for file in write_vrma(take, out, tolerance=_VRMA_TOLERANCE) if is_vrma else write_take(take, out):
+    for file in write_vrma(take, out, tolerance=DEFAULT_TOLERANCE) if is_vrma else write_take(take, out):
         print(f"wrote {file}")
     print(f"{len(take.actors())} people, {len(take)} samples")
     return EXIT_DONE

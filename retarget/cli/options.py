@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from retarget.io import scene_arguments
 from retarget.io.command_line import number_in, whole_number
 from retarget.io.files import check_file, same_file
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, character_path
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from retarget.rig.rig import Rig
 
 _MAX_SIDE_PX = 1 << 15
-_DEFAULT_SIZE_PX = 1280, 720
 _MAX_FOCAL_PX = 1e6
 _RIG_SUFFIXES = (".glb", ".gltf", ".vrm")
 
@@ -58,7 +58,7 @@ def add_rig_options(parser: argparse.ArgumentParser) -> None:
 
 def add_picture(parser: argparse.ArgumentParser) -> None:
     """Add --width, --height and --focal: the camera that saw the people."""
-    for name, side in zip(("width", "height"), _DEFAULT_SIZE_PX, strict=True):
+    for name, side in zip(("width", "height"), scene_arguments.DEFAULT_SIZE_PX, strict=True):
         text = f"{name} of the picture that the take was made from, px (default: that of the take, else {side})"
         parser.add_argument(f"--{name}", type=whole_number(1, _MAX_SIDE_PX), metavar="PX", help=text)
     focal = number_in(0, _MAX_FOCAL_PX, above=True)

@@ -10,6 +10,7 @@ from retarget.cli.options import add_quiet
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, number_in, whole_number
 from retarget.io.files import make_folder
+from retarget.performance.ifacialmocap import DEFAULT_PORT
 
 _DESCRIPTION = "Record a take from the phone app iFacialMocap, until Ctrl-C. Phone and computer must be in one network."
 
@@ -48,7 +49,7 @@ def _parser(verb: str) -> CommandParser:
     parser.add_argument("out", metavar="TAKE", help="file to write: .npz, .jsonl, .csv or .txt")
     parser.add_argument("--phone", required=True, metavar="ADDRESS", help="address of the phone, which the app shows, such as 192.168.1.7")
     text = "port of the app, on which the answers arrive too (default: %(default)s)"
-    parser.add_argument("--port", type=whole_number(1, 65535), default=49983, metavar="PORT", help=text)
+    parser.add_argument("--port", type=whole_number(1, 65535), default=DEFAULT_PORT, metavar="PORT", help=text)
     text = "end after this time, counted from the first sample (default: at Ctrl-C)"
     parser.add_argument("--seconds", type=number_in(0, above=True), metavar="S", help=text)
     add_quiet(parser)

@@ -8,9 +8,9 @@ from retarget.cli.options import add_quiet, add_take
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, one_of, whole_number
 from retarget.io.progress import Progress
+from retarget.performance.udp import MAX_PEOPLE
 
 _DESCRIPTION = "Play a take in its own time to VTuber programs (VMC, iFacialMocap) or Unreal (Live Link Face)."
-_MAX_PEOPLE = 64
 
 
 def main(verb: str, arguments: Sequence[str]) -> int:
@@ -49,7 +49,7 @@ def _parser(verb: str) -> CommandParser:
     text = "its port (default: 39540 for vmc, 11111 for livelink, 49983 for ifacialmocap); 39539 for a program that only draws by vmc"
     parser.add_argument("--port", type=whole_number(1, 65535), metavar="PORT", help=text)
     text = "vmc and ifacialmocap: send this many people, each to a port of their own, from --port on (default: %(default)s)"
-    parser.add_argument("--people", type=whole_number(1, _MAX_PEOPLE), default=1, metavar="N", help=text)
+    parser.add_argument("--people", type=whole_number(1, MAX_PEOPLE), default=1, metavar="N", help=text)
     text = "vmc: names of the expressions: vrm0, vrm1, arkit, or your avatar's .vrm file for all that it has, with its eye bones "
     parser.add_argument("--names", default="vrm0", metavar="NAMES", help=text + "(default: %(default)s)")
     parser.add_argument("--repeat", action="store_true", help="play it again and again, until Ctrl-C")

@@ -1,1 +1,1 @@
-"""Geometry without files: rotations, meshes and node trees."""
+"""Geometry without files: rotations, meshes and where faces stand."""

@@ -193,6 +193,14 @@ def rotation_about_point(point: Floats, rotation: Floats) -> NDArray[np.float64]
     return affine_matrix(rotation, point - rotation @ point)
 
 
+def shortest_path_signs(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return quaternions (K, 4) with signs such that neighbors are on the same side, as players that mix them expect."""
+    side = np.sign(np.einsum("ki,ki->k", quaternion[1:], quaternion[:-1]))
+    signs = np.concatenate([[1.0], np.cumprod(np.where(side < 0, -1.0, 1.0))])
+    continuous: NDArray[np.float64] = quaternion * signs[:, None]
+    return continuous
+
+
 def _proper_signs(u: Floats, vt: Floats) -> NDArray[np.float64]:
     """Return signs (..., 3) of the singular values that make u @ diag(signs) @ vt a rotation, not a reflection."""
     signs = np.ones(u.shape[:-1])

@@ -78,11 +78,11 @@ def read_glb(path: str | os.PathLike[str]) -> Glb:
     return glb
 
 
-def check_output_name(path: str | os.PathLike[str]) -> None:
-    """Raise ValueError if a file name does not end as a glTF file's. No other format is written under its name."""
-    if Path(path).suffix.lower() not in WRITE_SUFFIXES and not Path(path).is_dir():
-        suffixes = " or ".join(WRITE_SUFFIXES[:3])
-        raise ValueError(f"{path}: expected a file name that ends in {suffixes}; Blender converts .glb to .fbx and others")
+def check_output_name(path: str | os.PathLike[str], suffixes: tuple[str, ...] = WRITE_SUFFIXES) -> None:
+    """Raise ValueError if a file name does not end in one of `suffixes`. No other format is written under its name."""
+    if Path(path).suffix.lower() not in suffixes and not Path(path).is_dir():
+        hint = "; Blender converts .glb to .fbx and others" if ".glb" in suffixes else ""
+        raise ValueError(f"{path}: expected a file name that ends in {' or '.join(suffixes)}{hint}")
 
 
 def write_glb(glb: Glb, path: str | os.PathLike[str]) -> None:

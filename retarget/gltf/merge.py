@@ -82,10 +82,31 @@ def share_equal_views(glb: Glb) -> None:
             item["bufferView"] = new_number[item["bufferView"]]
     if views:
         glb.document["bufferViews"], glb.binary = kept, binary
-    for accessor in glb.document.get("accessors", []):  # vertex attributes that share a view have to state its stride
-        view = kept[accessor["bufferView"]] if "bufferView" in accessor else {}
-        if view.get("target") == VERTEX_ATTRIBUTES:
-            view.setdefault("byteStride", np.dtype(COMPONENT[accessor["componentType"]]).itemsize * WIDTH[accessor["type"]])
+        _state_strides(glb.document)
+
+
+def _state_strides(document: Document) -> None:
+    """State the strides of vertex attributes, because a view that several accessors use must have one.
+
+    Where no stride is stated, elements follow each other without gaps. A view with elements of several sizes becomes one view for each
+    size, over the same bytes.
+    """
+    views: list[Document] = document["bufferViews"]
+    by_size: dict[int, dict[int, list[Document]]] = {}  # view -> bytes of an element -> accessors
+    for accessor in document.get("accessors", []):
+        view = views[accessor["bufferView"]] if "bufferView" in accessor else {}
+        if view.get("target") == VERTEX_ATTRIBUTES and "byteStride" not in view:
+            size = np.dtype(COMPONENT[accessor["componentType"]]).itemsize * WIDTH[accessor["type"]]
+            by_size.setdefault(accessor["bufferView"], {}).setdefault(size, []).append(accessor)
+    for number, accessors_of in by_size.items():
+        plain = dict(views[number])
+        for place, (size, accessors) in enumerate(accessors_of.items()):
+            if place:
+                views.append(plain | {"byteStride": size})
+            else:
+                views[number] = plain | {"byteStride": size}
+            for accessor in accessors:
+                accessor["bufferView"] = len(views) - 1 if place else number
 
 
 def _users_of_views(document: Document) -> list[Document]:

@@ -147,7 +147,7 @@ def make_folder(path: StrPath) -> Path:
         raise ValueError(f"{path}: expected a directory to write into, this is a file")
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{path}: no permission to write into this directory; choose another with --out")
+        raise PermissionError(f"{path}: no permission to write into this directory; choose another directory")
     return folder
 
 

@@ -7,6 +7,8 @@ from typing import Literal, get_args
 from retarget.io.command_line import CommandParser, number_in
 
 DEFAULT_TOLERANCE = 0.002
+DEFAULT_SIZE_PX = 1280, 720
+"""Width and height of a picture whose size is not known."""
 DEFAULT_LIGHT_LUX = 2000.0
 """Illuminance of the main light: that of an overcast day. Blender's importer makes a sun of 2.9 W/m² of it."""
 CHARACTERS_SUFFIX = ".characters.png"

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES, PHONE_EYE_TURN_RAD, canonical_name, eye_angles
 from retarget.geometry.rotations import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.performance.take import Take
-from retarget.performance.udp import PortPerPerson, open_udp
+from retarget.performance.udp import DatagramSender, PortPerPerson, open_udp
 
 DEFAULT_PORT = 49983
 FRAMES_PER_SECOND = 60
@@ -186,17 +186,16 @@ class IFacialMocapSender:
         """
         self.version = version
         self._ports = PortPerPerson(host, port, people)
+        self._datagrams = DatagramSender(self._ports.socket)
 
     def send(self, take: Take) -> int:
-        """Send each sample of one moment whose actor has a port. Returns how many were sent."""
+        """Send each sample of one moment whose actor has a port. Returns how many the network took."""
         addresses = self._ports.assign(take)
-        for row, address in addresses.items():
-            self._ports.socket.sendto(encode(take, row, self.version).encode(), address)
-        return len(addresses)
+        return sum(self._datagrams.send(encode(take, row, self.version).encode(), address) for row, address in addresses.items())
 
     def close(self) -> None:
         """Close the socket."""
-        self._ports.socket.close()
+        self._datagrams.socket.close()
 
 
 def _app_name(name: str) -> str:

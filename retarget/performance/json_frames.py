@@ -63,7 +63,7 @@ def faces_of(frame: Json) -> list[Json]:
         several = frame.get(key)
         if not isinstance(several, list):
             continue
-        if several and isinstance(several[0], dict) and _category_name(several[0]):
+        if several and isinstance(several[0], dict) and _is_category(several[0]):
             return [{**frame, "coefficients": several}]  # the categories of a single face
         faces = [face if isinstance(face, dict) else {"coefficients": face} for face in several]
         if "width" in frame and "height" in frame:
@@ -147,6 +147,12 @@ def _numbers(values: Any, count: int) -> NDArray[np.float64]:
     if flat.shape != (count,) or not (np.abs(flat) < 1e9).all():
         raise ValueError(f"expected {count} finite numbers, got {str(values)[:60]}")
     return flat
+
+
+def _is_category(item: Json) -> bool:
+    """Return whether an item is a coefficient with its name and value, not a face, which may have a name and a score too."""
+    has_coefficients = any(isinstance(item.get(key), (dict, list)) for key in _COEFFICIENT_KEYS)
+    return bool(_category_name(item)) and _category_score(item) is not None and not has_coefficients
 
 
 def _category_name(category: Json) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES, PHONE_EYE_TURN_RAD, eye_angles
 from retarget.geometry.rotations import Floats, matrix_to_quaternion, quaternion_to_matrix, rotation_about
 from retarget.performance.take import Take
-from retarget.performance.udp import open_udp
+from retarget.performance.udp import DatagramSender, open_udp
 
 ANGLE_NAMES = (
     *("HeadYaw", "HeadPitch", "HeadRoll"),
@@ -116,16 +116,18 @@ class LiveLinkSender:
             ValueError: The host is not known, or the port is out of range.
         """
         self.subject = subject
-        self._socket, self._address = open_udp(host, port)
+        target = open_udp(host, port)
+        self._datagrams, self._address = DatagramSender(target.socket), target.address
 
     def send(self, take: Take) -> int:
-        """Send one packet for each sample. Returns how many were sent."""
+        """Send one packet for each sample. Returns how many the network took."""
+        sent = 0
         for values, time_s, actor in zip(take_to_values(take), take.time_s, take.actor, strict=True):
             name = f"{self.subject} {actor}"
             device = str(uuid.uuid5(uuid.NAMESPACE_DNS, name))  # an actor keeps its device, also in later runs
-            self._socket.sendto(encode_packet(values, float(time_s), name, device), self._address)
-        return len(take)
+            sent += self._datagrams.send(encode_packet(values, float(time_s), name, device), self._address)
+        return sent
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        self._datagrams.socket.close()

@@ -31,7 +31,7 @@ DEFAULT_PORTS: dict[Program, int] = {
 
 
 class PlayResult(NamedTuple):
-    """How many moments of a take were sent, and how many were skipped because they were late."""
+    """How many moments of a take were sent, and how many were skipped because they were late. The network lost the others."""
 
     sent: int
     skipped: int
@@ -111,8 +111,7 @@ def play(
                 skipped += 1
                 continue
             time.sleep(max(0.0, wait_s))
-            sender.send(take[take.time_s == moment])
-            sent += 1
+            sent += sender.send(take[take.time_s == moment]) > 0
             if on_progress is not None:
                 on_progress(number + 1, len(times))
         if not repeat:

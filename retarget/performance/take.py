@@ -46,6 +46,7 @@ _ROW_SHAPES: dict[str, tuple[int, ...]] = {
     "translation": (3,),
 }
 _DTYPES: dict[str, type[np.generic]] = {"time_s": np.float64, "actor": np.int32}  # others: float32
+_INT32 = np.iinfo(np.int32)
 MAX_NUMBER = 1e7
 """Numbers of a footage, such as its width, are below this."""
 _MAX_NAME_BYTES = 1024
@@ -86,15 +87,15 @@ class Take:
 
     Attributes:
         time_s: (S,) float64, time stamps in seconds.
-        actor: (S,) int32, which person the sample shows. Any integers.
+        actor: (S,) int32, which person the sample shows. Any integers that fit int32.
         coefficients: (S, 52) float32, ARKit weights in ARKIT_NAMES order, 0 (rest) to 1 (full).
         rotation: (S, 4) float32, unit quaternions x y z w from head axes to scene axes. They are normalized here.
         translation: (S, 3) float32, the point between the two eyes in the scene, in meters.
         footage: The picture or clip that the take was made from.
 
     Raises:
-        ValueError: An array has another shape or type, holds numbers that are not finite, or a quaternion is not of
-            unit length.
+        ValueError: An array has another shape or type, holds numbers that are not finite or do not fit, or a quaternion is
+            not of unit length.
     """
 
     time_s: NDArray[np.float64]
@@ -178,6 +179,8 @@ def _checked(name: str, given: ArrayLike, count: int) -> NDArray[Any]:
         raise ValueError(f"Take.{name}: expected shape {shape}, got {value.shape}")
     if value.dtype.kind not in "iuf" or (name == "actor" and value.size and value.dtype.kind == "f"):
         raise ValueError(f"Take.{name}: expected numbers that fit {np.dtype(dtype)}, got {value.dtype}")
+    if name == "actor" and value.size and not _INT32.min <= int(value.min()) <= int(value.max()) <= _INT32.max:
+        raise ValueError(f"Take.actor: expected numbers that fit int32, got {int(value.min())} to {int(value.max())}")
     value = value.astype(dtype)
     if not np.isfinite(value).all():
         bad = int((~np.isfinite(value.reshape(count, -1)).all(axis=1)).sum())

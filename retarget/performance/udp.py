@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import NamedTuple, Protocol
 
@@ -11,6 +12,7 @@ from retarget.performance.take import Take
 
 MAX_PEOPLE = 64
 
+_log = logging.getLogger(__name__)
 _KEEP_PORT_S = 1.0  # how long an actor who is not seen keeps the port
 
 
@@ -48,6 +50,25 @@ def open_udp(host: str, port: int) -> UdpTarget:
     except (socket.gaierror, UnicodeError):
         raise ValueError(f"{host[:80]}: no such host (expected a name or an address such as 192.168.1.20)") from None
     return UdpTarget(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), (str(found[0][4][0]), port))
+
+
+class DatagramSender:
+    """Sends datagrams. What the network does not take is lost, as in any UDP: sending goes on after a break of the network."""
+
+    def __init__(self, target: socket.socket) -> None:
+        self.socket = target
+        self._has_lost = False
+
+    def send(self, data: bytes, address: tuple[str, int]) -> bool:
+        """Send a datagram. Returns whether the network took it; the first loss is reported in one line."""
+        try:
+            self.socket.sendto(data, address)
+        except OSError as error:
+            if not self._has_lost:
+                _log.warning("%s port %d: %s; what cannot be sent is lost, sending goes on", *address, error.strerror or error)
+            self._has_lost = True
+            return False
+        return True
 
 
 class PortPerPerson:

@@ -19,7 +19,7 @@ from retarget.geometry.rotations import Floats, matrix_to_quaternion, rotation_a
 from retarget.gltf.document import Document
 from retarget.gltf.node_tree import local_matrix, parent_indices, world_matrices
 from retarget.performance.take import Take
-from retarget.performance.udp import PortPerPerson
+from retarget.performance.udp import DatagramSender, PortPerPerson
 from retarget.rig.vrm.avatar import humanoid_bones, max_eye_angles_rad, vrm_version
 from retarget.rig.vrm.expressions import VrmExpressions
 from retarget.rig.vrm.sending import ExpressionNames, expressions_by_names, expressions_of_avatar, has_eye_bones
@@ -165,6 +165,7 @@ class VmcSender:
         """
         self.avatar = avatar or usual_avatar()
         self._ports = PortPerPerson(host, port, people)
+        self._datagrams = DatagramSender(self._ports.socket)
         # Encode once, so that a missing python-osc is reported at once.
         encode_bundles(np.zeros(len(ARKIT_NAMES)), np.array([0, 0, 0, 1]), 0, self.avatar)
 
@@ -175,14 +176,14 @@ class VmcSender:
             take: The samples of one moment. Free ports go to the people nearest to the camera.
 
         Returns:
-            How many samples were sent.
+            How many samples the network took.
         """
-        addresses = self._ports.assign(take)
-        for row, address in addresses.items():
-            for data in encode_bundles(take.coefficients[row], take.rotation[row], take.time_s[row], self.avatar):
-                self._ports.socket.sendto(data, address)
-        return len(addresses)
+        sent = 0
+        for row, address in self._ports.assign(take).items():
+            bundles = encode_bundles(take.coefficients[row], take.rotation[row], take.time_s[row], self.avatar)
+            sent += all(self._datagrams.send(data, address) for data in bundles)
+        return sent
 
     def close(self) -> None:
         """Close the socket."""
-        self._ports.socket.close()
+        self._datagrams.socket.close()

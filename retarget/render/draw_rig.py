@@ -20,7 +20,7 @@ from retarget.rig.rig import Rig
 
 Floats = NDArray[np.floating]
 
-_MAX_LAYERS = 4  # transparent surfaces behind one another
+MAX_LAYERS = 4  # transparent surfaces behind one another
 MIN_DEPTH_M = 0.02
 _PIXELS_AT_ONCE = 1 << 20  # limits the working memory to about 200 MB
 _MAX_PIXELS = 1 << 21  # of one character; a larger one is drawn at a lower resolution
@@ -121,7 +121,7 @@ def _draw_layers(surface: Surface, size: tuple[int, int]) -> NDArray[np.float32]
     layer = np.zeros((height * width, 4), np.float32)
     parts = np.zeros((4, height * width, 4), np.float32) if is_transparent else None  # the four samples of each pixel
     behind: NDArray[np.float32] | None = None
-    for _ in range(_MAX_LAYERS if is_transparent else 1):
+    for _ in range(MAX_LAYERS if is_transparent else 1):
         seen, depth = nearest_triangles(surface.points, surface.triangles, height * SAMPLES, width * SAMPLES, behind=behind)
         samples = share_samples(seen, surface)
         if not len(samples.pixel):

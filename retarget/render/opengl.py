@@ -8,10 +8,12 @@ Letters: V vertices, H rows, W columns.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from retarget.geometry.rotations import OPENCV_TO_GLTF
 from retarget.gltf.materials import Material
 from retarget.render import opengl_shaders as shaders
 from retarget.render.draw_rig import (
+    MAX_LAYERS,
     MIN_DEPTH_M,
     OPAQUE_COVERAGE,
     draw_rig,
@@ -35,7 +38,6 @@ from retarget.rig.rig import Rig
 
 Floats = NDArray[np.floating]
 
-_MAX_LAYERS = 4  # transparent surfaces behind one another
 _SURFACE_PROGRAMS = (("first", False), ("first", True), ("later", False), ("later", True))
 _ROUND_UP_PX = 128  # sizes of buffers are multiples of this, so that they are seldom made again
 
@@ -99,7 +101,7 @@ def _front_first(rig: Rig, keep: NDArray[np.bool_]) -> list[tuple[int, NDArray[n
 
 
 class OpenGlDrawer:
-    """Draws characters into pictures. Call it like `draw_rig`."""
+    """Draws characters into pictures. Call it like `draw_rig`. A thread has one at most, because its context stays the current one."""
 
     def __init__(self) -> None:
         """Open a context.
@@ -112,6 +114,8 @@ class OpenGlDrawer:
 
         on_linux: dict[str, Any] = {"backend": "egl"} if sys.platform.startswith("linux") else {}
         self._gl: Any = moderngl.create_context(standalone=True, **on_linux)
+        self._thread = threading.get_ident()
+        self._gl.gc_mode = "context_gc"  # what Python drops waits for `gc`, which must run in the thread of the context
         self._failure = moderngl.Error
         self._gl.front_face = "cw"  # because rows run downwards
         self._surfaces = {variant: self._gl.program(*shaders.surface_shaders(*variant)) for variant in _SURFACE_PROGRAMS}
@@ -119,6 +123,15 @@ class OpenGlDrawer:
         self._rigs: dict[tuple[int, bool], _RigBuffers] = {}
         self._targets: _Targets | None = None
         self._max_side = int(self._gl.info["GL_MAX_TEXTURE_SIZE"])
+
+    def __del__(self) -> None:
+        """Release the context with all that it keeps. `_local` drops a drawer at the end of its thread, still in that thread."""
+        if getattr(self, "_thread", None) != threading.get_ident() or sys.is_finalizing():
+            return
+        self._gl.release()
+        if sys.platform.startswith("linux"):
+            with suppress(OSError):  # EGL keeps a released context until no thread has it as its current one
+                ctypes.CDLL("libEGL.so.1").eglReleaseThread()
 
     def __call__(self, picture: NDArray[np.uint8], rig: Rig, vertices: Floats, focal_px: float, whole_body: bool) -> None:
         """Draw one character into a picture. Arguments are those of `draw_rig`, which draws what OpenGL cannot."""
@@ -165,6 +178,7 @@ class OpenGlDrawer:
         found = self._rigs.get(key)
         if found is None or found.owner() is not rig:
             self._rigs = {k: kept for k, kept in self._rigs.items() if kept.owner() is not None}
+            self._gl.gc()
             found = self._rigs[key] = self._make_buffers(rig, whole_body)
         return found
 
@@ -199,21 +213,13 @@ class OpenGlDrawer:
         if targets is None or targets.size[0] < wanted[0] or targets.size[1] < wanted[1]:
             had = (0, 0) if targets is None else targets.size
             size = max(wanted[0], had[0]), max(wanted[1], had[1])
-            self._release_targets()
+            self._targets = targets = None
+            self._gl.gc()  # before more memory is taken
             samples = size[0] * SAMPLES, size[1] * SAMPLES
             first, second = (self._gl.framebuffer([self._colors(samples)], self._depth(samples)) for _ in range(2))
             total, picture = self._gl.framebuffer([self._colors(samples)]), self._gl.framebuffer([self._gl.texture(size, 4)])
             targets = self._targets = _Targets(size, (first, second), total, self._gl.texture(size, 3, alignment=1), picture)
         return targets
-
-    def _release_targets(self) -> None:
-        if self._targets is not None:
-            for buffer in (*self._targets.layers, self._targets.sum, self._targets.picture):
-                for attachment in (*buffer.color_attachments, buffer.depth_attachment):
-                    if attachment is not None:
-                        attachment.release()
-                buffer.release()
-            self._targets.background.release()
 
     def _colors(self, size: tuple[int, int]) -> Any:
         return self._gl.texture(size, 4, dtype="f2")
@@ -231,7 +237,7 @@ class OpenGlDrawer:
         is_transparent = any(materials[number].alpha != "OPAQUE" for number, _ in buffers.surfaces)
         if is_transparent:
             targets.sum.clear(viewport=viewport)
-        for layer in range(_MAX_LAYERS if is_transparent else 1):
+        for layer in range(MAX_LAYERS if is_transparent else 1):
             target, before = targets.layers[layer % 2], targets.layers[1 - layer % 2]
             target.clear(viewport=viewport)
             target.use()

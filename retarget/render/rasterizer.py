@@ -102,22 +102,6 @@ def barycentric_at(points: Floats, triangles: Ints, triangle: Ints, pixel: Ints,
     return np.stack([1 - second - third, second, third], axis=1).astype(np.float32)
 
 
-def interpolate(values: Floats, triangles: Ints, triangle: Ints, barycentric: Floats) -> NDArray[np.float32]:
-    """Interpolate values of vertices at pixels.
-
-    Args:
-        values: (V, C)
-        triangles: (T, 3)
-        triangle: (F,) the triangle at each pixel, not -1.
-        barycentric: (F, 3) weights of its corners.
-
-    Returns:
-        (F, C)
-    """
-    corner = np.asarray(values, np.float32)[np.asarray(triangles)[triangle]]  # (F, 3, C)
-    return np.asarray(np.einsum("fkc,fk->fc", corner, barycentric.astype(np.float32)), np.float32)
-
-
 def _check_mesh(points: Floats, triangles: Ints) -> None:
     if np.ndim(points) != 2 or np.shape(points)[1] != 3:
         raise ValueError(f"points: expected shape (V, 3), got {np.shape(points)}")

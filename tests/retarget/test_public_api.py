@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import retarget
-from retarget import Rig, Take, load_rig, render_scene, write_scene
+from retarget import Rig, Take, load_rig, read_take, render_scene, write_scene
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.document import read_glb
 
@@ -39,6 +39,12 @@ def test_a_path_may_be_a_string(take, face_path, tmp_path):
     write_scene(take, [load_rig(str(face_path))], str(tmp_path / "out.glb"), width=640, height=480, focal_px=600, tolerance=0.01)
     lens = read_glb(tmp_path / "out.glb").document["cameras"][0]["perspective"]
     assert lens["aspectRatio"] == pytest.approx(4 / 3) and lens["yfov"] == pytest.approx(2 * np.arctan(240 / 600))
+
+
+def test_a_performance_of_another_program_is_read(tmp_path):
+    (tmp_path / "a.json").write_text('[{"jawOpen": 0.5}]')
+    found = read_take(tmp_path / "a.json")
+    assert isinstance(found, Take) and found.coefficients[0, ARKIT_NAMES.index("jawOpen")] == 0.5
 
 
 @pytest.mark.parametrize("camera", [{"width": 0}, {"height": -1}, {"focal_px": 0.0}])

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.accuracy.expression.laid_faces import Source, face_nearest, lay_face
+from experiments.accuracy.expression.laid_faces import Source, face_nearest, follow, lay_face
 from experiments.common import RESULTS, Figures, make_parser, save_report
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS, SINGLE_FACE_WEIGHTS
 from mfn.inference.predictor import Predictor
@@ -99,9 +99,9 @@ def compare(target: NDArray[Any], predicted: NDArray[Any]) -> Figures:
     """
     shapes = {}
     for k in np.flatnonzero(target.std(0) > MIN_SPREAD):
-        slope = float(np.polyfit(target[:, k], predicted[:, k], 1)[0])
-        correlation = float(np.corrcoef(target[:, k], predicted[:, k])[0, 1])
-        shapes[EXPRESSION_NAMES[k]] = [round(correlation, 2), round(slope, 2)]
+        found = follow(target[:, k].astype(float), predicted[:, k].astype(float))
+        if not np.isnan(found.correlation):  # of fewer than three faces
+            shapes[EXPRESSION_NAMES[k]] = [round(found.correlation, 2), round(found.gain, 2)]
     return {
         "error": round(float(np.abs(target - predicted).mean()), 4),
         "mean_correlation": round(float(np.mean([correlation for correlation, _ in shapes.values()])), 3) if shapes else None,

@@ -1,4 +1,4 @@
-"""Accept usual mistakes of exporters: morph targets on some parts of a mesh only, names or weights of a wrong number.
+"""Accept usual mistakes of exporters: morph targets on some parts of a mesh only, names or weights of a wrong number, zero quaternions.
 
 The document is corrected, so that all that reads it, and every file that is written from it, is valid.
 """
@@ -9,11 +9,12 @@ from typing import Any
 
 from retarget.gltf.validate import Document
 
+_MIN_QUATERNION = 1e-6  # less is no direction; a quaternion has the length 1
 _BASIS_NAMES = ("basis", "base", "basisshape", "default", "neutral", "rest")
 
 
 def correct_document(document: Document) -> list[str]:
-    """Correct the meshes of a document in place.
+    """Correct the meshes and nodes of a document in place.
 
     Returns:
         A remark for each correction.
@@ -34,7 +35,16 @@ def correct_document(document: Document) -> list[str]:
             remarks.append(f"{what}: {still} of its {len(counts)} parts {which}")
         remarks += _fit_names(mesh, max(counts, default=0), what)
         remarks += _fit_weights(mesh, max(counts, default=0), what)
+    for number, node in enumerate(document.get("nodes", [])):
+        rotation = node.get("rotation")
+        if isinstance(rotation, list) and len(rotation) == 4 and all(_is_almost_zero(value) for value in rotation):
+            node["rotation"] = [0.0, 0.0, 0.0, 1.0]
+            remarks.append(f"node {str(node.get('name') or number)[:40]}: its rotation is a quaternion of length 0; it is left out")
     return remarks
+
+
+def _is_almost_zero(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < _MIN_QUATERNION
 
 
 def _pad_targets(document: Document, primitive: Document, count: int, zeros: dict[int, int]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retarget.animation.pose import pose_vertices
-from retarget.animation.scene import write_scene
+from retarget.animation.scene import SceneOptions, write_scene, write_scene_files
 from retarget.arkit import MIRROR
 from retarget.geometry.rotations import rotation_about
 from retarget.gltf.accessors import read_accessor
@@ -279,13 +279,21 @@ def test_brunette_keeps_her_looks(brunette_path, tmp_path):
         ("robot", "a.glb", TypeError, r"expected a list of characters, such as \[load_rig\('robot'\)\], got 'robot'"),
         (["robot"], "a.glb", TypeError, "got 'robot'"),
         ([], "a.glb", ValueError, "expected at least one character"),
-        ([], "a.obj", ValueError, "a.obj: expected a file name that ends in .glb or .gltf or .vrm"),
+        ([], "a.obj", ValueError, "a.obj: expected a file name that ends in .glb or .gltf; Blender converts"),
+        ([], "a.vrm", ValueError, "a.vrm: expected a file name that ends in .glb or .gltf"),
+        ([], "a.vrma", ValueError, "a.vrma: expected a file name that ends in .glb or .gltf"),
     ],
 )
 def test_wrong_rigs_and_names_are_refused(rigs, name, error, message, tmp_path):
     with pytest.raises(error, match=message):
         write_scene(make_take(1, 1), rigs, tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+def test_people_who_stay_in_place_need_a_character(tmp_path):
+    with pytest.raises(ValueError, match="expected at least one character, got none"):
+        write_scene_files(make_take(2, 1), [], tmp_path / "a.glb", SceneOptions(in_place=True))
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_rig_is_not_a_list(face_path, tmp_path):

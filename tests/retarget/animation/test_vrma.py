@@ -102,6 +102,8 @@ def test_each_person_has_a_file(tmp_path, capsys):
     assert "convert-person-1.vrma" in capsys.readouterr().out
     with pytest.raises(ValueError, match="no samples"):
         write_vrma(Take.empty(), tmp_path / "none.vrma")
+    with pytest.raises(ValueError, match=r"b\.glb: expected a file name that ends in \.vrma$"):
+        write_vrma(make_take(1), tmp_path / "b.glb")
 
 
 def test_a_photo_is_a_pose(tmp_path):

@@ -134,7 +134,7 @@ def test_empty_take(face_path, tmp_path, capsys):
         (["animate", "take.npz", "face.glb", "--out", "no/folder.glb"], "folder does not exist"),
         (["render", "take.npz", "face.glb", "--background", "take.npz"], "not an image"),
         (["render", "take.npz", "face.glb", "--out", "a.bmpx"], "use .png, .jpg or .webp"),
-        (["animate", "take.npz", "face.glb", "--out", "a.obj"], "a.obj: expected a file name that ends in .glb or .gltf or .vrm"),
+        (["animate", "take.npz", "face.glb", "--out", "a.obj"], "a.obj: expected a file name that ends in .glb or .gltf; Blender"),
         (["animate", "take.npz", "face.glb", "--out", "./face.glb"], "face.glb: this is one of the inputs"),
         (["render", "take.npz", "face.glb", "--background", "take.characters.png"], "take.characters.png: this is one of the inputs"),
         (["convert", "take.npz", "--out", "take.npz"], "take.npz: this is one of the inputs"),

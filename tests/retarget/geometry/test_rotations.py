@@ -21,6 +21,7 @@ from retarget.geometry.rotations import (
     rotation_between,
     rotation_vector_to_matrix,
     scale_rotation,
+    shortest_path_signs,
 )
 
 RNG = np.random.default_rng(0)
@@ -129,3 +130,11 @@ def test_fit_similarity_ignores_points_of_no_weight_and_makes_no_reflection() ->
     assert found.scale == pytest.approx(2)
     np.testing.assert_allclose(found.rotation, np.eye(3), atol=1e-9)
     assert np.linalg.det(fit_similarity(points, points * [-1, 1, 1]).rotation) == pytest.approx(1)
+
+
+def test_neighbors_take_the_shortest_path():
+    turns = matrix_to_quaternion(rotation_about("y", np.linspace(0, 4 * np.pi, 50)))  # its signs jump
+    found = shortest_path_signs(turns)
+    assert ((turns[1:] * turns[:-1]).sum(1) < 0).any() and ((found[1:] * found[:-1]).sum(1) > 0.9).all()
+    np.testing.assert_allclose(quaternion_to_matrix(found), quaternion_to_matrix(turns), atol=1e-12)
+    assert shortest_path_signs(turns[:1]).tolist() == turns[:1].tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from dataclasses import replace
@@ -15,7 +16,7 @@ from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.gltf.document import read_glb
 from retarget.performance.files import read_take, to_jsonl, write_take
 from retarget.performance.livelink import LiveLinkSender
-from retarget.performance.stream import open_sender, play
+from retarget.performance.stream import PROGRAMS, open_sender, play
 from retarget.performance.take import Footage, Take
 from tests.helpers.characters import make_take
 
@@ -89,6 +90,20 @@ def test_mediapipe_from_python(tmp_path):
     np.testing.assert_allclose(take.coefficients[:, BLINK], [0, 0.7, 0], atol=1e-6)
     np.testing.assert_allclose(take.translation[0], (0.05, -0.03, -0.6), atol=1e-7)
     np.testing.assert_allclose(take.rotation[0], (0, np.sqrt(0.5), 0, np.sqrt(0.5)), atol=1e-6)
+
+
+@pytest.mark.parametrize("more", [{}, {"score": 0.9}])
+def test_faces_with_names_are_faces(more, tmp_path):
+    faces = [{"name": name, **more, "coefficients": {"jawOpen": value}} for name, value in (("Ann", 0.4), ("Bob", 0.7))]
+    take = read_take(wrote(tmp_path, [{"faces": faces}]))
+    assert take.actor.tolist() == [0, 1]
+    np.testing.assert_allclose(take.coefficients[:, JAW], [0.4, 0.7], atol=1e-6)
+
+
+def test_the_categories_of_one_face(tmp_path):
+    frame = {"face_blendshapes": [{"category_name": "_neutral", "score": 0}, {"category_name": "jawOpen", "score": 0.4}]}
+    take = read_take(wrote(tmp_path, [frame]))
+    assert len(take) == 1 and take.coefficients[0, JAW] == pytest.approx(0.4)
 
 
 def test_mediapipe_from_a_browser(tmp_path):
@@ -186,12 +201,37 @@ def test_stream(tmp_path, capsys):
         open_sender("vts")
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_break_of_the_network_ends_no_stream(program, monkeypatch, caplog):
+    class BreakingSocket(socket.socket):
+        broken = True
+
+        def sendto(self, data, address):
+            if self.broken:
+                raise OSError(errno.ENETUNREACH, "Network is unreachable")
+            return super().sendto(data, address)
+
+    monkeypatch.setattr("retarget.performance.udp.socket.socket", BreakingSocket)
+    sender, take = open_sender(program, people=2), make_take(2, 3)
+    try:
+        assert play(take, sender) == (0, 0) and sender.send(take[:2]) == 0
+        assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
+            "Network is unreachable; what cannot be sent is lost, sending goes on"
+        ]
+        BreakingSocket.broken = False
+        assert sender.send(take[take.time_s == take.time_s[0]]) == 2
+    finally:
+        sender.close()
+    with pytest.raises(ValueError, match="no such host"):
+        open_sender(program, "no.such.host.invalid")
+
+
 def test_late_moments_are_left_out(monkeypatch):
     """A sender that needs 0.1 s is late after the first of ten moments within 0.09 s; only the last one is sent."""
     import time
 
     sender = LiveLinkSender()
-    monkeypatch.setattr(LiveLinkSender, "send", lambda self, take: time.sleep(0.1))
+    monkeypatch.setattr(LiveLinkSender, "send", lambda self, take: time.sleep(0.1) or 1)
     take = make_take(1, 10)
     quick = Take(np.arange(10) / 100, take.actor, take.coefficients, take.rotation, take.translation)
     assert play(quick, sender) == (2, 8) and play(Take.empty(), sender) == (0, 0)

@@ -46,6 +46,17 @@ def test_refuses(changed, message):
         Take(**arrays(**changed))
 
 
+@pytest.mark.parametrize("actor", [[1, 2**32 + 1], [-(2**31) - 1, 0], np.array([1, 2**64 - 1], np.uint64)])
+def test_refuses_actors_that_would_merge(actor):
+    with pytest.raises(ValueError, match=r"Take.actor: expected numbers that fit int32, got -?\d+ to \d+$"):
+        Take(**arrays(actor=np.asarray(actor)))
+
+
+def test_actors_are_any_numbers_of_32_bits():
+    actor = np.array([-(2**31), 2**31 - 1])
+    assert Take(**arrays(actor=actor)).actor.tolist() == actor.tolist()
+
+
 def test_selection_and_order():
     take = make_take(3, 4)
     assert len(take[take.actor == 3]) == 4 and len(take[0]) == 1 and len(take[2:5]) == 3

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
+import threading
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -117,3 +123,37 @@ def test_a_failure_of_opengl_leaves_the_picture_to_numpy(tmp_path, monkeypatch):
 def test_it_can_be_forbidden(monkeypatch):
     monkeypatch.setenv("RETARGET_OPENGL", "0")
     assert shared_drawer() is None
+
+
+def test_a_rig_that_is_gone_leaves_no_buffers(tmp_path):
+    drawer, take = shared_drawer(), make_take(1)
+    is_buffer = ctypes.CFUNCTYPE(ctypes.c_ubyte, ctypes.c_uint)(drawer._gl.mglo._context.load("glIsBuffer"))
+    rig = ball_rig(tmp_path)
+    render_scene(take, [rig], 240, 180, 260.0, PHOTO)
+    (number,) = (kept.moving.glo for kept in drawer._rigs.values() if kept.owner() is rig)
+    del rig
+    gc.collect()
+    assert is_buffer(number), "it is released by the thread that has the context"
+    for _ in range(2):  # the new rig may lie in memory where the old one was
+        other = ball_rig(tmp_path)
+        render_scene(take, [other], 240, 180, 260.0, PHOTO)
+    assert not is_buffer(number)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the memory of the process from /proc")
+def test_a_thread_that_ends_leaves_no_context(tmp_path):
+    rig, take = ball_rig(tmp_path), make_take(1)
+
+    def memory_mb():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4 / 1024
+
+    def draw_in_threads(count):
+        for _ in range(count):
+            thread = threading.Thread(target=render_scene, args=(take, [rig], 240, 180, 260.0, PHOTO))
+            thread.start()
+            thread.join()
+        gc.collect()
+        return memory_mb()
+
+    before_mb = draw_in_threads(3)
+    assert draw_in_threads(8) - before_mb < 30, "a context has about 12 MB"

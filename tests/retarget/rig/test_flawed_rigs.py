@@ -166,3 +166,17 @@ def test_names_that_do_not_fit_leave_eyes_and_head(tmp_path):
     rig = loaded(glb, tmp_path)
     assert rig.remarks == ("mesh Face: 6 names for 7 morph targets; the names are ignored",)
     assert rig.head == 2 and set(rig.unmapped) == {name for name in ARKIT_NAMES if not name.startswith("eyeLook")}
+
+
+def test_a_quaternion_of_length_0_is_no_rotation(tmp_path):
+    glb = make_character(TARGETS)
+    straight = loaded(glb, tmp_path)
+    name = glb.document["nodes"][straight.head]["name"]
+    assert "rotation" not in glb.document["nodes"][straight.head]
+    glb.document["nodes"][straight.head]["rotation"] = [0, 0, 0, 0]
+    rig = loaded(glb, tmp_path)
+    remark = f"node {name}: its rotation is a quaternion of length 0; it is left out"
+    assert remark in rig.remarks and set(rig.remarks) - {remark} == set(straight.remarks)
+    np.testing.assert_array_equal(rig.world, straight.world)
+    write_scene(make_take(1, 3), [rig], tmp_path / "o.glb")
+    assert read_glb(tmp_path / "o.glb").remarks == []
