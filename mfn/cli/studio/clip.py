@@ -17,7 +17,7 @@ from mfn.animation.options import AnimateOptions, Hooks
 from mfn.animation.people.choose import Person, people_of, portraits
 from mfn.cli.studio.limits import check_clip
 from mfn.cli.studio.models import Models
-from mfn.cli.studio.photo import LIKENESS_INFO
+from mfn.cli.studio.photo import likeness_slider
 from mfn.cli.studio.sessions import Session, Sessions
 from mfn.cli.studio.toast import on_drop, with_toast
 from mfn.inference.predictor import Predictor
@@ -199,14 +199,15 @@ class ClipTab:
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 file = gr.File(label="Clip", height=150, elem_id="clip-file")
-                network = gr.Radio(self.models.names(), value=self.models.default, label="Network", info=NETWORK_INFO)
+                names = self.models.names()
+                network = gr.Radio(names, value=self.models.default, label="Network", info=NETWORK_INFO, visible=len(names) > 1)
                 with gr.Accordion("More", open=False):
                     with gr.Row():
                         start = gr.Textbox("", label="From", placeholder="0:00", min_width=100, elem_id="clip-start")
                         end = gr.Textbox("", label="To", placeholder="the end", min_width=100, elem_id="clip-end")
                     again = gr.Button("Find people again", size="sm")
                     calibrate = gr.Checkbox(False, label="Subtract each person's resting face", elem_id="clip-calibrate")
-                    likeness = gr.Slider(0, 1, value=0, step=0.05, label="Likeness", info=LIKENESS_INFO, elem_id="clip-likeness")
+                    likeness = likeness_slider(self.models, elem_id="clip-likeness")
             with gr.Column(scale=2, min_width=300):
                 status = gr.Markdown(NO_CLIP, elem_id="clip-status")
                 people = gr.Column()

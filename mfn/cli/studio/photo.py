@@ -135,7 +135,7 @@ class PhotoTab:
                     list(AVATAR_NAMES), value=[DEFAULT_AVATAR], multiselect=True, label="Characters", info="People take them in turn.",
                     elem_id="photo-characters",
                 )  # fmt: skip
-                likeness = gr.Slider(0, 1, value=0, step=0.05, label="Likeness", info=LIKENESS_INFO)
+                likeness = likeness_slider(self.models, elem_id="photo-likeness")
                 network = gr.Radio(
                     self.models.names(),
                     value=self.models.default,
@@ -165,6 +165,11 @@ class PhotoTab:
             trigger_mode="always_last", **settings,
         )  # fmt: skip
         return characters
+
+
+def likeness_slider(models: Models, elem_id: str) -> gr.Slider:
+    """Lay out the slider of the likeness. With --weights free it is hidden: the average person comes from research photos."""
+    return gr.Slider(0, 1, value=0, step=0.05, label="Likeness", info=LIKENESS_INFO, elem_id=elem_id, visible=not models.free)
 
 
 def show(session: Session, photo: Photo, characters: list[str], likeness: float) -> list[Any]:
