@@ -95,7 +95,7 @@ def _quantize(arguments: Sequence[str]) -> int:
     text = "number of pictures to use (default: %(default)s)"
     parser.add_argument("--max-pictures", type=whole_number(1), default=128, metavar="N", help=text)
     add_hidden(parser, "--most", dest="max_pictures", type=whole_number(1))
-    text = "face reader and eye reader: the network that finds the faces in the pictures: large, free, or an .onnx file (default: %(default)s)"
+    text = "readers of faces and eyes: the network that finds the faces: large, free, or an .onnx file (default: %(default)s)"
     parser.add_argument("--weights", default=DEFAULT_MODEL, metavar="NAME", help=text)
     options = parser.parse_args(arguments)
     source, out = Path(options.source), Path(options.out)

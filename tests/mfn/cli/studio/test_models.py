@@ -34,7 +34,7 @@ def test_free_offers_nothing_else(loaded):
     assert free.free and free.names() == ["free"] and free.live == "free"
     free.get("free")
     for name in ("small", "large"):
-        with pytest.raises(ValueError, match="expected one of the networks free$"):
+        with pytest.raises(ValueError, match=r"expected one of the networks free$"):
             free.get(name)
     assert loaded == ["free"]
 
