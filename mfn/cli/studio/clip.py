@@ -82,23 +82,24 @@ def write_clip(session: Session, found: FoundClip, choice: dict[int, str], optio
         hooks: Called while the work goes on.
 
     Returns:
-        The .glb and the .mp4 file. A run that is stopped writes a shorter video.
+        The .glb and the .mp4 file. A run that is stopped writes a shorter video. Older files of this user's clips are deleted, but not
+        those that the page shows until these are complete.
     """
     drop = [number for number, name in choice.items() if name == LEAVE_OUT]
     kept = [name for number, name in sorted(choice.items()) if name != LEAVE_OUT]
     if not kept:
         raise ValueError("everybody is left out; keep at least one person")
     avatars = [str(session.rigs[name].glb.path) if name in session.rigs else str(find_avatar(name)) for name in kept]
-    folder, files = session.new_folder("clip"), list[Path]()
-    key = detection_key(str(found.source), found.predictor, found.start_s, found.end_s)
-    for suffix in (".glb", ".mp4"):
-        out = folder / (found.source.stem + suffix)
-        save_detections(checkpoint_folder(out), key, found.detections)
-        settings = AnimateOptions(
-            out=out, avatars=avatars, drop=drop, start_s=found.start_s, end_s=found.end_s, resume=True,
-            calibrate=options.calibrate, likeness=options.likeness,
-        )  # fmt: skip
-        files += animate(found.predictor, str(found.source), settings, hooks).files
+    files, key = list[Path](), detection_key(str(found.source), found.predictor, found.start_s, found.end_s)
+    with session.result_folder("clip") as folder:
+        for suffix in (".glb", ".mp4"):
+            out = folder / (found.source.stem + suffix)
+            save_detections(checkpoint_folder(out), key, found.detections)
+            settings = AnimateOptions(
+                out=out, avatars=avatars, drop=drop, start_s=found.start_s, end_s=found.end_s, resume=True,
+                calibrate=options.calibrate, likeness=options.likeness,
+            )  # fmt: skip
+            files += animate(found.predictor, str(found.source), settings, hooks).files
     return files
 
 

@@ -102,7 +102,7 @@ class LiveTab:
         stream = stream_of(session, now_s)
         rigs = [] if show == FACES else [session.rig(show)]
         shown = stream.draw(self.models.get(self.models.live), picture, now_s, rigs)
-        return [shown, stream.statistics.line()]
+        return [session.keep_picture("live", shown), stream.statistics.line()]
 
     def on_neutral(self, request: gr.Request) -> str:
         """Make the present faces the neutral ones."""

@@ -59,8 +59,15 @@ def make_files(session: Session, photo: Photo, characters: list[str] | None, lik
         photo: The photo and its faces.
         characters: Names of the characters; people take them in turn. None or empty: our robot.
         likeness: How much they look like the people, 0 to 1.
+
+    Older files of this user's photos are deleted, but not those that the page shows until these are complete.
     """
-    folder, stem = session.new_folder("photo"), Path(photo.source).stem
+    with session.result_folder("photo") as folder:
+        return _write_files(session, photo, characters, likeness, folder)
+
+
+def _write_files(session: Session, photo: Photo, characters: list[str] | None, likeness: float, folder: Path) -> PhotoFiles:
+    stem = Path(photo.source).stem
     overlay, faces = folder / "overlay.jpg", folder / f"{stem}.faces.json"
     write_image(overlay, Drawing(longer_side_px=_SHOWN_SIDE_PX).draw(photo.image, photo.faces))
     atomic_write(faces, faces_json(Path(photo.source).name, photo.image, photo.faces).encode())

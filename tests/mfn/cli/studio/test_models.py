@@ -1,4 +1,5 @@
 import argparse
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,5 +54,6 @@ def test_the_tab_live_uses_the_network_that_may_be_used(weights, expected, loade
 
     write_image(tmp_path / "frame.png", np.zeros((48, 64, 3), np.uint8))
     tab = LiveTab(Sessions(tmp_path / "sessions", Limits()), of(weights))
-    tab.on_frame({"path": str(tmp_path / "frame.png")}, FACES, SimpleNamespace(session_hash="a"))
+    shown, _ = tab.on_frame({"path": str(tmp_path / "frame.png")}, FACES, SimpleNamespace(session_hash="a"))
     assert loaded == [expected]
+    assert tab.sessions.get("a").folder in Path(shown).parents, "a file of the session, which is deleted with it"
