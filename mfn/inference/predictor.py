@@ -59,7 +59,9 @@ class Predictor:
         predictor = mfn.Predictor.load()
         faces = predictor("crowd.jpg")
 
-    The time depends on the size of the picture and on the smallest face. A predictor can be pickled, and called from several threads.
+    The multi-face network finds all faces in one pass, whose time depends on the size of the picture and on the smallest face. The
+    readers then read each face once more: in photos all of them, so this time grows with their number; in frames at most
+    `frame_faces`. A predictor can be pickled, and called from several threads.
     """
 
     def __init__(
