@@ -26,7 +26,7 @@ from retarget.io.images import encode_jpeg
 from retarget.rig.avatars import AVATAR_NAMES, find_avatar
 
 LEAVE_OUT = "leave out"
-NETWORK_INFO = "small is faster: it leaves out the smallest faces, and more than 16 people take turns in being read closely."
+NETWORK_INFO = "small is faster: it leaves out the smallest faces, and of more than 16 people the readers read 16 at a time, in turn."
 NO_CLIP = "Drop a clip: everybody in it is found first; then you choose who becomes what."
 
 
