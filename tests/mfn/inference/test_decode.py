@@ -8,9 +8,9 @@ from mfn.structures.cells import (
     SLICES,
     STRIDES,
     grid,
-    write_cells,
 )
 from mfn.structures.faces import Faces
+from tests.helpers.cells import write_cells
 from tests.helpers.faces import random_faces
 
 HEIGHT, WIDTH = 128, 192

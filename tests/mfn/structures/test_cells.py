@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mfn.structures.cells import BRANCHES, CELL_SIZE, FIELDS, SLICES, STRIDES, grid, read_cells, write_cells
+from mfn.structures.cells import BRANCHES, CELL_SIZE, FIELDS, SLICES, STRIDES, grid, read_cells
+from tests.helpers.cells import write_cells
 from tests.helpers.faces import random_faces
 
 HEIGHT, WIDTH = 128, 192

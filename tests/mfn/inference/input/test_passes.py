@@ -9,10 +9,11 @@ from mfn.cli.main import main
 from mfn.inference.input.passes import FILLED, MARGIN_PX, MAX_TILE_AREA_PX, OVERLAP_FACES, InputLimits, plan_passes
 from mfn.inference.predictor import Predictor
 from mfn.structures.boxes import box_iou
-from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid, write_cells
+from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import FaceRange, Size
 from retarget.io.images import write_image
+from tests.helpers.cells import write_cells
 
 
 class Squares:
