@@ -24,7 +24,7 @@ from mfn.structures.head_model import HeadModel
 from mfn.training.data.scenes import Scene
 from mfn.training.packs.reader import Pack
 from retarget.arkit import EXPRESSION_NAMES
-from tests.helpers.cells import write_cells
+from tests.helpers.faces import write_cells
 
 MODEL = HeadModel.load()
 

@@ -10,8 +10,7 @@ from mfn.structures.cells import (
     grid,
 )
 from mfn.structures.faces import Faces
-from tests.helpers.cells import write_cells
-from tests.helpers.faces import random_faces
+from tests.helpers.faces import random_faces, write_cells
 
 HEIGHT, WIDTH = 128, 192
 

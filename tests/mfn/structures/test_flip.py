@@ -9,7 +9,7 @@ from mfn.structures.flip import MEDIAPIPE_FLIP, cell_flip, hflip_expression, hfl
 from mfn.structures.head_model import HeadModel
 from mfn.training.data.warp import similarity_matrix, warp_faces
 from retarget.arkit import EXPRESSION_NAMES
-from tests.helpers.cells import write_cells
+from tests.helpers.faces import write_cells
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import FaceRange, Size
 from retarget.io.images import write_image
-from tests.helpers.cells import write_cells
+from tests.helpers.faces import write_cells
 
 
 class Squares:
