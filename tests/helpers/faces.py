@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from mfn.structures.cells import BOX_CELLS, CELL_SIZE, FRONTAL_6D, IDENTITY_SIZE, SCALE_CELLS, SLICES, rotation_from_rows
+from mfn.structures.cells import (
+    BOX_CELLS,
+    CELL_SIZE,
+    FRONTAL_6D,
+    IDENTITY_SIZE,
+    SCALE_CELLS,
+    SLICES,
+    rotation_from_rows,
+)
 from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES
 
