@@ -1,4 +1,7 @@
-"""Find every face of a picture in one pass: box, head pose, identity and 51 ARKit expression weights.
+"""Find every face of a picture: box, head pose, identity and 51 ARKit expression weights.
+
+One pass of one network finds and places all faces, and gives a first reading of each. Two small networks then read each face and its eyes
+once more: in photos all faces, in video a fixed number.
 
     import mfn
 

@@ -52,7 +52,7 @@ def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     yield Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 25)
     readers = (("candidates", "reader"), ("eye_reader", "eyes"))
     exports = [module("mfn", "export", *trained(name, options), "--out", out / f"{file}-float.onnx") for name, file in readers]
-    faces = (out / "faces" / "fairface.tar", out / "scenes" / "scenes.tar", "--max-pictures", 96)
+    faces = (out / "faces" / "fairface.tar", out / "scenes" / "scenes.tar", "--max-pictures", 96, "--weights", "free")
     # With the pictures of `faces` alone the multi-face network lost small faces: an average precision of 0.46 instead of 0.58 for photos of
     # crowds at a quarter of their size.
     whole = (out / "backgrounds.tar", out / "widened" / "widened.tar", out / "scenes" / "scenes.tar", "--max-pictures", 240)

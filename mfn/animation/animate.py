@@ -81,8 +81,6 @@ def _check_options(source: str, out: Path, options: AnimateOptions, clip: bool) 
         raise ValueError(f"{source}: --calibrate and --resume work on clips, but this is a picture (--neutral works on both)")
     if not clip and (options.start_s or options.end_s is not None):
         raise ValueError(f"{source}: --start and --end work on clips, but this is a picture")
-    if options.end_s is not None and options.end_s <= options.start_s:
-        raise ValueError(f"--end {options.end_s:g}: expected a time after --start {options.start_s:g}")
     if options.calibrate and options.neutral is not None:
         raise ValueError("--calibrate and --neutral: choose one; both say what a face at rest is")
     sheet = options.people_sheet

@@ -76,7 +76,7 @@ def animate_clip(
         hooks: Called while the work goes on. `should_stop` ends detecting, and then drawing.
 
     Raises:
-        ValueError: There is no face in the clip. Nothing is written then.
+        ValueError: There is no face in the clip, or no such part of it. Nothing is written then.
     """
     video = out.suffix.lower() == VIDEO_SUFFIX
     if video:
@@ -122,6 +122,9 @@ def detect_clip(predictor: Predictor, source: str, out: Path, options: AnimateOp
 
     Args:
         predictor, source, out, options, hooks: See `animate_clip`. Of the options, `resume`, `start_s` and `end_s` are used.
+
+    Raises:
+        ValueError: The clip has no such part.
     """
     clip, folder = _part_of(probe(source), source, options), checkpoint_folder(out)
     make_folder(out.parent)
@@ -137,8 +140,10 @@ def _part_of(clip: Clip, source: str, options: AnimateOptions) -> Clip:
     """Return the clip with the number of frames between `start_s` and `end_s`.
 
     Raises:
-        ValueError: The clip ends before `start_s`.
+        ValueError: The clip ends before `start_s`, or `end_s` is not after it.
     """
+    if options.end_s is not None and options.end_s <= options.start_s:
+        raise ValueError(f"--end {options.end_s:g}: expected a time after --start {options.start_s:g}")
     if not clip.frames:
         return clip
     if options.start_s >= clip.duration_s:

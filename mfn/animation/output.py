@@ -34,6 +34,7 @@ PURPOSES = {
     ".npz": "the performance alone; `retarget animate` puts it on any character",
     ".jsonl": "the performance alone, one JSON object for each person and frame",
     ".csv": "the performance of one person, as Live Link Face records it; Unreal's MetaHuman tools read it",
+    ".txt": "the performance of one person, as iFacialMocap sends it; programs that know this phone app, and `retarget`, read it",
 }
 """What each kind of file is for, by suffix."""
 
@@ -91,7 +92,7 @@ def write_take(take: Take, rigs: Sequence[Rig], out: Path, options: WriteOptions
         take: The performance. Its actors take the rigs in turn.
         rigs: The characters; unused for a performance file.
         out: .glb for a scene (with `options.image` also the file `picture_beside`), .png or .jpg for an image, or .npz,
-            .jsonl or .csv for the performance alone.
+            .jsonl, .csv, .txt or .vrma for the performance alone.
         options: The camera, and how to write.
 
     Returns:

@@ -30,7 +30,7 @@ from retarget.rig.avatars import AVATAR_NAMES, find_avatar
 from retarget.rig.load import load_rigs
 
 SIZE = (1280, 720)  # width, height of the image, px
-CAPTIONS = ("people: one picture", "characters: every face read in one pass")
+CAPTIONS = ("people: one picture", "characters: all faces found in one pass")
 _MAX_PEOPLE = 500
 _PURPOSES = {
     "crowd.png": "the rendered picture",

@@ -42,8 +42,8 @@ VERBS = {
 OLD_NAMES = {"quantise": "quantize"}
 PROGRAM = Program(
     name="mfn",
-    description="Find every face of a picture in one pass: box, head pose, identity and 51 ARKit expression weights.\n"
-    "Drive characters with them.",
+    description="Find all faces of a picture in one pass, then read each face once more: box, head pose, identity and 51 ARKit\n"
+    "expression weights. Drive characters with them.",
     verbs=VERBS,
     old_names=OLD_NAMES,
     other_programs=dict.fromkeys(("inspect", "render", "convert", "calibrate", "rig", "stream"), "retarget"),

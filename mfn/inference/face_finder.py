@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mfn.inference.decode import decode
 from mfn.inference.input.letterbox import letterbox_image, make_letterbox, unletterbox
-from mfn.inference.input.passes import InputLimits, Pass, Tile, is_owned, longer_side
+from mfn.inference.input.passes import InputLimits, Pass, Tile, is_reported, longer_side
 from mfn.inference.nms import merge
 from mfn.inference.sessions.onnx_session import read_metadata, run
 from mfn.structures.cells import IDENTITY_SIZE
@@ -60,7 +60,7 @@ class FaceFinder:
         for part in passes:
             for tile in part.tiles:
                 faces = self._find_in_tile(picture, tile, part.factor, score)
-                faces = faces[is_owned(faces.box, tile, part, height, width)]
+                faces = faces[is_reported(faces.box, tile, part, height, width)]
                 found.append(faces)
                 factors.append(np.full(len(faces), part.factor, np.float32))
         together, factor = Faces.concatenate(found), np.concatenate(factors)

@@ -54,7 +54,7 @@ MODELS: dict[str, Model] = {
 DEFAULT_MODEL: ModelName = "large"
 """The model for pictures and clips, in Python and on the command line."""
 LIVE_MODEL: ModelName = "small"
-"""The model for webcams: twice as fast, because it leaves out the smallest faces and reads fewer of a crowd closely."""
+"""The model for webcams: twice as fast, because it leaves out the smallest faces, and the readers read fewer faces of a crowd."""
 
 
 def find_model(weights: str | Path) -> Model:

@@ -59,7 +59,9 @@ class Predictor:
         predictor = mfn.Predictor.load()
         faces = predictor("crowd.jpg")
 
-    The time depends on the size of the picture and on the smallest face. A predictor can be pickled, and called from several threads.
+    The multi-face network finds all faces in one pass, whose time depends on the size of the picture and on the smallest face. The
+    readers then read each face once more: in photos all of them, so this time grows with their number; in frames at most
+    `frame_faces`. A predictor can be pickled, and called from several threads.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class Predictor:
 
         Args:
             weights: "large", "small" for webcams, "free", or the path of an ONNX file made by `mfn export`. The first two are the same
-                network; in frames, "small" looks for larger faces and reads fewer of them closely, which takes half the time. "free"
+                network; in frames, "small" looks for larger faces, and the readers read fewer of them, which takes half the time. "free"
                 was learned from what a company may use; it is less accurate.
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: in
                 pictures 16 px, or a fortieth of the shorter side if that is less; in frames of clips a share of the
@@ -246,16 +248,16 @@ class Predictor:
         """Find and read the faces of a picture (H, W, 3) uint8 RGB."""
         picture = stretch_dim(picture)
         passes = self.passes(picture.shape[0], picture.shape[1], video)
-        found = self._look(picture, passes, self.frame_faces if video else None, memory)
+        found = self._detect(picture, passes, self.frame_faces if video else None, memory)
         if not video and not (found.score >= self._score_rule.sure).any():
-            found = self._look_at_views(picture, passes[0].factor, found)
+            found = self._detect_in_views(picture, passes[0].factor, found)
         return found
 
     @property
     def _score_rule(self) -> ScoreRule:
         return NO_READER if self.reader is None else self.reader.rules.score
 
-    def _look(
+    def _detect(
         self, picture: Image, passes: Sequence[Pass], count: int | None = None, memory: FrameMemory | None = None
     ) -> Faces:
         """Find the faces of a picture and read them, best score first. `count`: see `Reader.refine`; `memory`: see `__call__`."""
@@ -275,13 +277,13 @@ class Predictor:
         faces = cancel_antagonists(faces)
         return faces if memory is None else memory.finish(faces, rows, sure)
 
-    def _look_at_views(self, picture: Image, factor: float, best: Faces) -> Faces:
-        """Look for sure faces in other views of a picture. The first views that hold more than `best` replace it."""
+    def _detect_in_views(self, picture: Image, factor: float, best: Faces) -> Faces:
+        """Detect sure faces in other views of a picture. The first views that hold more than `best` replace it."""
         unsure, (low, high) = best, self.finder.limits.face_range
         for group in views(picture, high, factor):
             for view in group:
                 height, width = view.pixels.shape[:2]
-                found = self._look(view.pixels, plan_passes(height, width, low, self.finder.limits))
+                found = self._detect(view.pixels, plan_passes(height, width, low, self.finder.limits))
                 sure = found.score >= max(self._score_rule.sure_in_view, self.score)
                 if found.score[sure].sum() > best.score[best.score >= SCORE].sum():  # a low `score` changes nothing here
                     best = faces_in_picture(found[sure], view)

@@ -1,7 +1,8 @@
 """`SingleFace`: predict the parameters or landmarks of one face per crop, with ONNX Runtime.
 
-`Predictor` finds and describes all faces of a picture in one pass. This reads the faces in given boxes, one crop for each, so that its
-time grows with their number. Letters: N boxes, S = `CROP_SIZE`, L landmarks, M side of a position map.
+`Predictor` finds all faces of a picture in one pass, and then reads each once more in a crop. This has no such pass: it reads the faces in
+given boxes, one crop for each, so that all its time grows with their number.
+Letters: N boxes, S = `CROP_SIZE`, L landmarks, M side of a position map.
 """
 
 from __future__ import annotations

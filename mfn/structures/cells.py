@@ -1,4 +1,4 @@
-"""The output vector of one grid cell: its layout, its meaning, and the way back.
+"""The output vector of one grid cell: its layout and its meaning.
 
 This is the only place where the order, the sizes and the meaning of the vector are written down. Network heads, losses, decoding and
 the ONNX file take their slices from `FIELDS`. The module itself needs NumPy only.
@@ -25,7 +25,6 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.structures.faces import Faces
 from retarget.arkit import EXPRESSION_NAMES
 
 Array = Any
@@ -48,7 +47,6 @@ SCALE_CELLS = 25.0  # px per meter in strides at raw value 0
 FRONTAL_6D: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 MAX_LOGIT = 30.0  # beyond it a sigmoid is 0 or 1 in float32, and exp would overflow
 _MAX_LOG_SIZE = 6.0  # limit of the exponents of box size and scale
-_MIN_PROBABILITY = 1e-7
 
 
 class Field(NamedTuple):
@@ -191,34 +189,5 @@ def read_parameters(raw: Array, center: Array, stride: Array, xp: ModuleType = n
     }
 
 
-def write_cells(faces: Faces, center: NDArray[np.float32], stride: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Encode faces as raw cells: the inverse of `read_cells`.
-
-    Args:
-        faces: N faces in px of the network input.
-        center: (N, 2) center of the cell that predicts each face, in px.
-        stride: (N,) stride of that cell in px.
-
-    Returns:
-        (N, D) raw cells.
-    """
-    raw = np.zeros((len(faces), CELL_SIZE), np.float32)
-    s = stride[:, None]
-    raw[:, SLICES["score"]] = _logit(faces.score)[:, None]
-    middle, size = (faces.box[:, :2] + faces.box[:, 2:]) / 2, faces.box[:, 2:] - faces.box[:, :2]
-    raw[:, SLICES["box"]] = np.concatenate([(middle - center) / s, np.log(size / (BOX_CELLS * s))], 1)
-    raw[:, SLICES["rotation"]] = faces.rotation[:, :2].reshape(-1, 6) - np.asarray(FRONTAL_6D)
-    raw[:, SLICES["scale"]] = np.log(faces.scale / (SCALE_CELLS * stride))[:, None]
-    raw[:, SLICES["center"]] = (faces.center - center) / s
-    raw[:, SLICES["identity"]] = faces.identity
-    raw[:, SLICES["expression"]] = _logit(faces.expression)
-    return raw
-
-
 def _sigmoid(x: Array, xp: ModuleType) -> Array:
     return 1 / (1 + xp.exp(-x.clip(-MAX_LOGIT, MAX_LOGIT)))
-
-
-def _logit(p: NDArray[np.float32]) -> NDArray[np.float32]:
-    p = np.clip(p, _MIN_PROBABILITY, 1 - _MIN_PROBABILITY)
-    return np.asarray(np.log(p / (1 - p)))

@@ -104,6 +104,15 @@ class CropFrames(NamedTuple):
     turn: NDArray[np.float64]
 
 
+def upright_turn(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rotations in the image plane (N, 3, 3) after which the y axes of heads (N, 3, 3) point up in the picture."""
+    angle = -np.arctan2(rotation[:, 0, 1], -rotation[:, 1, 1])
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.zeros((len(rotation), 3, 3))
+    turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1], turn[:, 2, 2] = cos, -sin, sin, cos, 1
+    return turn
+
+
 def upright_frames(faces: Faces, model: HeadModel, size_px: int) -> CropFrames:
     """Choose crops in which faces stand upright.
 
@@ -115,10 +124,7 @@ def upright_frames(faces: Faces, model: HeadModel, size_px: int) -> CropFrames:
     The crop is a square of `CROP_MARGIN` times the longer side of the box that the face has after the roll is removed.
     """
     rotation = faces.rotation.astype(np.float64)
-    angle = -np.arctan2(rotation[:, 0, 1], -rotation[:, 1, 1])  # the head's y axis points up in the crop
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.zeros((len(faces), 3, 3))
-    turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1], turn[:, 2, 2] = cos, -sin, sin, cos, 1
+    turn = upright_turn(rotation)
     upright = faces.replace(rotation=turn @ rotation, center=np.zeros((len(faces), 2)))
     window = crop_windows(model.boxes(upright)).astype(np.float64)  # around the head's origin, px of the picture
     gain = size_px / np.maximum(window[:, 2], 1e-6)
@@ -223,9 +229,7 @@ def eye_frames(faces: Faces, model: HeadModel, size_px: int = EYE_CROP_PX, shown
         shown: Side of a crop relative to EYE_CROP_M, for crops with a margin.
     """
     rotation = faces.rotation.astype(np.float64)
-    angle = -np.arctan2(rotation[:, 0, 1], -rotation[:, 1, 1])  # the head's y axis points up in the crop
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.stack([cos, -sin, sin, cos], 1).reshape(-1, 2, 2)
+    turn = upright_turn(rotation)[:, :2, :2]
     looks = rotation[:, :, 2].copy()
     looks[:, :2] = np.einsum("nij,nj->ni", turn, looks[:, :2])
     landmarks = model.landmarks(faces, "ibug68")[:, :, :2].astype(np.float64)

@@ -159,13 +159,14 @@ def _copied(clip: Any, index: int, target: Any, start_s: float, end_s: float) ->
         for packet in clip.demux(clip.streams[index]):
             if packet.dts is None:
                 continue
-            time_s = 0.0 if packet.pts is None else float(packet.pts * packet.time_base) - start_s
+            pts = packet.dts if packet.pts is None else packet.pts  # damaged files lack some; in sound both are equal
+            time_s = float(pts * packet.time_base) - start_s
             if time_s >= end_s:
                 break
             if time_s < -_MAX_EARLY_SOUND_S:
                 continue
             shift = round(start_s / packet.time_base)
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.pts, packet.dts = pts - shift, packet.dts - shift
             packet.stream = target
             yield _Packet(max(time_s, 0.0), 1 + index, packet)
 

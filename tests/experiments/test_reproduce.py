@@ -172,6 +172,8 @@ def test_free_networks_are_made_of_nothing_that_is_for_research():
     quantized = [command for command in next(s for s in free_stages(options) if s.name == "files").commands if "quantize" in command]
     whole = ["runs/free/widened/widened.tar" in command for command in quantized]
     assert whole == [True, False, False], "whole pictures set the ranges of the multi-face network"
+    finders = [command[command.index("--weights") + 1] for command in quantized if "--weights" in command]
+    assert finders == ["free", "free"], "the free network finds the faces for both readers"
     tables = free_stages(parse_arguments(["--free", "--data", "D", "--out", "O", "--eval", "E"]))[-1]
     assert tables.name == "tables" and {"E", "O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(tables.commands[-1])
     with pytest.raises(SystemExit):

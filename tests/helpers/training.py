@@ -17,7 +17,6 @@ from mfn.structures.cells import (
     PARAMETER_FIELDS,
     PARAMETERS,
     rotation_from_rows,
-    write_cells,
 )
 from mfn.structures.crop_geometry import CROP_CELLS, CROP_SIZE
 from mfn.structures.faces import Faces
@@ -25,6 +24,7 @@ from mfn.structures.head_model import HeadModel
 from mfn.training.data.scenes import Scene
 from mfn.training.packs.reader import Pack
 from retarget.arkit import EXPRESSION_NAMES
+from tests.helpers.faces import write_cells
 
 MODEL = HeadModel.load()
 

@@ -11,8 +11,8 @@ with size, not whether it is right. The faces come from the held-out pictures of
 left out.
 
 With --video the frames are read as those of a clip, where `small` and `large` differ: each looks for faces from a size of
-its own and reads a number K of them closely. The reference is the face at 256 px read as a photo. A row "NAME, dense" is
-added for each network: no face is read closely, so that each has the multi-face network's own prediction, as the faces
+its own, and the readers read K of them. The reference is the face at 256 px read as a photo. A row "NAME, dense" is
+added for each network: the readers read no face, so that each has the multi-face network's own prediction, as the faces
 beyond K have. These figures go to by_size_video.json.
 
 For each size the script reports the share of faces found, and correlation and gain (slope of the regression line) of
@@ -162,7 +162,7 @@ def measure_video(
     The reference is what a network reads of a photo of the face at FULL_PX. Models of the same file share it.
 
     Yields:
-        The name and the figures of each network as it is, then those of "NAME, dense", which reads no face closely.
+        The name and the figures of each network as it is, then those of "NAME, dense", of which the readers read no face.
     """
     references: dict[Path | None, NDArray[np.float32]] = {}
     for name, predictor in predictors.items():

@@ -17,7 +17,7 @@ from mfn.animation.options import AnimateOptions, Hooks
 from mfn.animation.people.choose import Person, people_of, portraits
 from mfn.cli.studio.limits import check_clip
 from mfn.cli.studio.models import Models
-from mfn.cli.studio.photo import LIKENESS_INFO
+from mfn.cli.studio.photo import likeness_slider
 from mfn.cli.studio.sessions import Session, Sessions
 from mfn.cli.studio.toast import on_drop, with_toast
 from mfn.inference.predictor import Predictor
@@ -26,7 +26,7 @@ from retarget.io.images import encode_jpeg
 from retarget.rig.avatars import AVATAR_NAMES, find_avatar
 
 LEAVE_OUT = "leave out"
-NETWORK_INFO = "small is faster: it leaves out the smallest faces, and more than 16 people take turns in being read closely."
+NETWORK_INFO = "small is faster: it leaves out the smallest faces, and of more than 16 people the readers read 16 at a time, in turn."
 NO_CLIP = "Drop a clip: everybody in it is found first; then you choose who becomes what."
 
 
@@ -82,23 +82,24 @@ def write_clip(session: Session, found: FoundClip, choice: dict[int, str], optio
         hooks: Called while the work goes on.
 
     Returns:
-        The .glb and the .mp4 file. A run that is stopped writes a shorter video.
+        The .glb and the .mp4 file. A run that is stopped writes a shorter video. Older files of this user's clips are deleted, but not
+        those that the page shows until these are complete.
     """
     drop = [number for number, name in choice.items() if name == LEAVE_OUT]
     kept = [name for number, name in sorted(choice.items()) if name != LEAVE_OUT]
     if not kept:
         raise ValueError("everybody is left out; keep at least one person")
     avatars = [str(session.rigs[name].glb.path) if name in session.rigs else str(find_avatar(name)) for name in kept]
-    folder, files = session.new_folder("clip"), list[Path]()
-    key = detection_key(str(found.source), found.predictor, found.start_s, found.end_s)
-    for suffix in (".glb", ".mp4"):
-        out = folder / (found.source.stem + suffix)
-        save_detections(checkpoint_folder(out), key, found.detections)
-        settings = AnimateOptions(
-            out=out, avatars=avatars, drop=drop, start_s=found.start_s, end_s=found.end_s, resume=True,
-            calibrate=options.calibrate, likeness=options.likeness,
-        )  # fmt: skip
-        files += animate(found.predictor, str(found.source), settings, hooks).files
+    files, key = list[Path](), detection_key(str(found.source), found.predictor, found.start_s, found.end_s)
+    with session.result_folder("clip") as folder:
+        for suffix in (".glb", ".mp4"):
+            out = folder / (found.source.stem + suffix)
+            save_detections(checkpoint_folder(out), key, found.detections)
+            settings = AnimateOptions(
+                out=out, avatars=avatars, drop=drop, start_s=found.start_s, end_s=found.end_s, resume=True,
+                calibrate=options.calibrate, likeness=options.likeness,
+            )  # fmt: skip
+            files += animate(found.predictor, str(found.source), settings, hooks).files
     return files
 
 
@@ -199,14 +200,15 @@ class ClipTab:
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 file = gr.File(label="Clip", height=150, elem_id="clip-file")
-                network = gr.Radio(self.models.names(), value=self.models.default, label="Network", info=NETWORK_INFO)
+                names = self.models.names()
+                network = gr.Radio(names, value=self.models.default, label="Network", info=NETWORK_INFO, visible=len(names) > 1)
                 with gr.Accordion("More", open=False):
                     with gr.Row():
                         start = gr.Textbox("", label="From", placeholder="0:00", min_width=100, elem_id="clip-start")
                         end = gr.Textbox("", label="To", placeholder="the end", min_width=100, elem_id="clip-end")
                     again = gr.Button("Find people again", size="sm")
                     calibrate = gr.Checkbox(False, label="Subtract each person's resting face", elem_id="clip-calibrate")
-                    likeness = gr.Slider(0, 1, value=0, step=0.05, label="Likeness", info=LIKENESS_INFO, elem_id="clip-likeness")
+                    likeness = likeness_slider(self.models, elem_id="clip-likeness")
             with gr.Column(scale=2, min_width=300):
                 status = gr.Markdown(NO_CLIP, elem_id="clip-status")
                 people = gr.Column()

@@ -16,7 +16,6 @@ from mfn.animation.preview_window import draw_people
 from mfn.cli.studio.models import Models
 from mfn.cli.studio.sessions import Session, Sessions
 from mfn.cli.studio.toast import with_toast
-from mfn.inference.model_zoo import LIVE_MODEL
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.frame_memory import FrameMemory
 from mfn.video.tracking.online_tracker import Tracker
@@ -102,8 +101,8 @@ class LiveTab:
         picture, now_s = decode_frame(frame, session.limits.max_pixels), time.monotonic()
         stream = stream_of(session, now_s)
         rigs = [] if show == FACES else [session.rig(show)]
-        shown = stream.draw(self.models.get(LIVE_MODEL), picture, now_s, rigs)
-        return [shown, stream.statistics.line()]
+        shown = stream.draw(self.models.get(self.models.live), picture, now_s, rigs)
+        return [session.keep_picture("live", shown), stream.statistics.line()]
 
     def on_neutral(self, request: gr.Request) -> str:
         """Make the present faces the neutral ones."""

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from mfn.cli.options import load_predictor
-from mfn.inference.model_zoo import MODELS
+from mfn.inference.model_zoo import LIVE_MODEL, MODELS, find_model
 from mfn.inference.predictor import Predictor
 
 
@@ -25,9 +25,20 @@ class Models:
         """The network that is chosen first. A file is called by its name without the folder."""
         return Path(self._options.weights).name
 
+    @property
+    def live(self) -> str:
+        """The network of the tab Live: `LIVE_MODEL`, but with --weights free or a file of the user that one."""
+        ours = self.default in MODELS and not self.free
+        return LIVE_MODEL if ours else self.default
+
+    @property
+    def free(self) -> bool:
+        """Whether --weights asks for networks that a company may use. Then no other network is loaded."""
+        return find_model(self._options.weights).free
+
     def names(self) -> list[str]:
-        """Return the networks that can be chosen: that of --weights, and those that ship."""
-        return list(dict.fromkeys([self.default, *MODELS]))
+        """Return the networks that can be chosen: that of --weights, and those that ship. With --weights free, that one only."""
+        return [self.default] if self.free else list(dict.fromkeys([self.default, *MODELS]))
 
     def get(self, name: str) -> Predictor:
         """Return the predictor of a name.

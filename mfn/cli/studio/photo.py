@@ -59,8 +59,15 @@ def make_files(session: Session, photo: Photo, characters: list[str] | None, lik
         photo: The photo and its faces.
         characters: Names of the characters; people take them in turn. None or empty: our robot.
         likeness: How much they look like the people, 0 to 1.
+
+    Older files of this user's photos are deleted, but not those that the page shows until these are complete.
     """
-    folder, stem = session.new_folder("photo"), Path(photo.source).stem
+    with session.result_folder("photo") as folder:
+        return _write_files(session, photo, characters, likeness, folder)
+
+
+def _write_files(session: Session, photo: Photo, characters: list[str] | None, likeness: float, folder: Path) -> PhotoFiles:
+    stem = Path(photo.source).stem
     overlay, faces = folder / "overlay.jpg", folder / f"{stem}.faces.json"
     write_image(overlay, Drawing(longer_side_px=_SHOWN_SIDE_PX).draw(photo.image, photo.faces))
     atomic_write(faces, faces_json(Path(photo.source).name, photo.image, photo.faces).encode())
@@ -135,7 +142,7 @@ class PhotoTab:
                     list(AVATAR_NAMES), value=[DEFAULT_AVATAR], multiselect=True, label="Characters", info="People take them in turn.",
                     elem_id="photo-characters",
                 )  # fmt: skip
-                likeness = gr.Slider(0, 1, value=0, step=0.05, label="Likeness", info=LIKENESS_INFO)
+                likeness = likeness_slider(self.models, elem_id="photo-likeness")
                 network = gr.Radio(
                     self.models.names(),
                     value=self.models.default,
@@ -165,6 +172,11 @@ class PhotoTab:
             trigger_mode="always_last", **settings,
         )  # fmt: skip
         return characters
+
+
+def likeness_slider(models: Models, elem_id: str) -> gr.Slider:
+    """Lay out the slider of the likeness. With --weights free it is hidden: the average person comes from research photos."""
+    return gr.Slider(0, 1, value=0, step=0.05, label="Likeness", info=LIKENESS_INFO, elem_id=elem_id, visible=not models.free)
 
 
 def show(session: Session, photo: Photo, characters: list[str], likeness: float) -> list[Any]:

@@ -92,26 +92,28 @@ class RigTab:
                 raise
         names, own = session.character_names(), list(session.rigs)
         return [
-            None, gr.Dropdown(choices=names, value=path.name), *self._describe(rig), *[0.0] * (len(ARKIT_NAMES) + 2), own,
+            None, gr.Dropdown(choices=names, value=path.name), *self._describe(session, rig), *[0.0] * (len(ARKIT_NAMES) + 2), own,
             gr.Dropdown(choices=names), gr.Radio(choices=[FACES, *names]),
         ]  # fmt: skip
 
     def on_choice(self, name: str, request: gr.Request) -> list[Any]:
         """Show another character, at rest."""
-        rig = self.sessions.get(request.session_hash or "").rig(name)
-        return [*self._describe(rig), *[0.0] * (len(ARKIT_NAMES) + 2)]
+        session = self.sessions.get(request.session_hash or "")
+        rig = session.rig(name)
+        return [*self._describe(session, rig), *[0.0] * (len(ARKIT_NAMES) + 2)]
 
-    def on_move(self, values: dict[Any, Any], request: gr.Request) -> Image:
-        """Draw the character with the weights of the sliders. `values` has the value of each control by the control."""
+    def on_move(self, values: dict[Any, Any], request: gr.Request) -> str:
+        """Draw the character with the weights of the sliders. Returns a file. `values` has the value of each control by the control."""
         by_name = {control.elem_id: value for control, value in values.items()}
-        rig = self.sessions.get(request.session_hash or "").rig(str(by_name["rig-name"]))
+        session = self.sessions.get(request.session_hash or "")
+        rig = session.rig(str(by_name["rig-name"]))
         weights = [float(by_name[f"rig-{name}"]) for name in ARKIT_NAMES]
-        return preview(rig, weights, float(by_name["rig-yaw"]), float(by_name["rig-pitch"]))
+        return session.keep_picture("preview", preview(rig, weights, float(by_name["rig-yaw"]), float(by_name["rig-pitch"])))
 
     @staticmethod
-    def _describe(rig: Rig) -> list[Any]:
+    def _describe(session: Session, rig: Rig) -> list[Any]:
         line = f"**{Path(rig.glb.path).name}**: {facts(rig)[-1][1]}"
-        return [line, preview(rig, [0.0] * len(ARKIT_NAMES)), effect_rows(rig), facts(rig)]
+        return [line, session.keep_picture("preview", preview(rig, [0.0] * len(ARKIT_NAMES))), effect_rows(rig), facts(rig)]
 
     def build(self, tab: gr.Tab, own: gr.State, others: list[Any]) -> None:
         """Lay out the tab.

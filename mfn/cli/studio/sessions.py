@@ -5,15 +5,19 @@ A session begins with the first upload and ends when the page is closed. Then it
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfn.cli.studio.limits import Limits, check_upload
+from retarget.io.images import Image, write_image
 from retarget.io.suggest import did_you_mean
 from retarget.rig.avatars import AVATAR_NAMES, DEFAULT_AVATAR, find_avatar
 from retarget.rig.load import load_rig
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
 
 GRACE_S = 30.0
 """How long the files of a closed page are kept: a phone that sleeps for a moment closes the connection, too."""
+KEPT_RESULTS = 2
+"""Newest results of each tab that are kept: the one that the page shows, and the one before, which may be on its way to the user."""
+KEPT_PICTURES = 30
+"""Newest frames and previews that are kept: a browser with a slow connection asks for them some seconds later."""
 _SHARED_RIGS: dict[str, Rig] = {}  # our characters, which all users share
 _RIGS_LOCK = threading.Lock()
 
@@ -47,7 +55,8 @@ class Session:
     closed: bool = False
     uploads: set[Path] = field(default_factory=set)
     """Where the server put the uploads of this user."""
-    _count: int = 0
+    _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _results: dict[str, list[Path]] = field(default_factory=dict)
 
     def take_upload(self, upload: str) -> Path:
         """Keep an uploaded file in the folder of the session, under its own name.
@@ -70,10 +79,43 @@ class Session:
 
     def new_folder(self, what: str) -> Path:
         """Make an empty folder."""
-        self._count += 1
-        folder = self.folder / f"{what}-{self._count}"
-        folder.mkdir(parents=True)
+        folder = self.folder / f"{what}-{next(self._count)}"
+        folder.mkdir()
         return folder
+
+    @contextmanager
+    def result_folder(self, what: str, keep: int = KEPT_RESULTS) -> Iterator[Path]:
+        """Make an empty folder for a result, in a `with` statement. At its end older results of this kind are deleted.
+
+        Args:
+            what: The kind, which begins the name of the folder.
+            keep: How many of the newest results stay.
+
+        After an error this folder is deleted instead, because the page goes on showing the result before.
+        """
+        folder = self.new_folder(what)
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        results = self._results.setdefault(what, [])
+        results.append(folder)
+        while len(results) > keep:
+            shutil.rmtree(results.pop(0), ignore_errors=True)
+
+    def keep_picture(self, what: str, picture: Image) -> str:
+        """Write a picture that the page shows until the next one of its kind comes, and return its path.
+
+        Args:
+            what: Its kind.
+            picture: (H, W, 3) uint8 RGB.
+
+        Gradio would keep every picture that it gets as an array until the command ends.
+        """
+        with self.result_folder(what, KEPT_PICTURES) as folder:
+            write_image(folder / "picture.jpg", picture)
+        return str(folder / "picture.jpg")
 
     def drop_folder(self, file: Path) -> None:
         """Delete the folder of a file of this session."""

@@ -12,6 +12,7 @@ import numpy as np
 from mfn.cli.main import PROGRAM
 from mfn.cli.options import add_hidden
 from mfn.cli.training.train import require_training
+from mfn.inference.model_zoo import DEFAULT_MODEL, find_model
 from mfn.models.export.deployment import MAX_OPSET, MIN_OPSET, OPSET
 from mfn.structures.network_metadata import Size
 from retarget.io.command_line import EXIT_DONE, whole_number
@@ -94,10 +95,13 @@ def _quantize(arguments: Sequence[str]) -> int:
     text = "number of pictures to use (default: %(default)s)"
     parser.add_argument("--max-pictures", type=whole_number(1), default=128, metavar="N", help=text)
     add_hidden(parser, "--most", dest="max_pictures", type=whole_number(1))
+    text = "readers of faces and eyes: the network that finds the faces: large, free, or an .onnx file (default: %(default)s)"
+    parser.add_argument("--weights", default=DEFAULT_MODEL, metavar="NAME", help=text)
     options = parser.parse_args(arguments)
     source, out = Path(options.source), Path(options.out)
     if not source.is_file():
         raise FileNotFoundError(f"{source}: no such network")
+    find_model(options.weights)  # a wrong name ends the command here, before the pictures are read
     require_training()
     out.parent.mkdir(parents=True, exist_ok=True)
     with Progress() as progress:
@@ -106,7 +110,7 @@ def _quantize(arguments: Sequence[str]) -> int:
 
         pictures = sample_pictures(options.pictures, options.max_pictures)
         progress.stage("measuring the ranges, which takes minutes")
-        quantize(source, out, pictures)
+        quantize(source, out, pictures, options.weights)
     print(f"wrote {out}: the quantized network")
     return EXIT_DONE
 

@@ -22,7 +22,7 @@ OVERLAP_FACES = 3.6  # overlap of tiles, in heights of the smallest face that th
 MARGIN_PX = 16  # between a face and an inner border of its tile, px of the network input
 SHARED_SIZES = 1.2  # a scale reports faces up to this times the smallest face of the next scale
 FILLED = 1.65  # in the smallest copy of the picture, its shorter side is this times the largest face of the network's range
-MIN_OWN = 0.85  # a scale that is not the first reports faces from this times the smallest face that the network finds
+MIN_REPORTED = 0.85  # a scale that is not the first reports faces from this times the smallest face that the network finds
 MIN_FACES_ACROSS = 4.0  # the shorter side of a picture is at least this times the smallest wanted face
 
 
@@ -41,12 +41,12 @@ class Pass(NamedTuple):
     Attributes:
         factor: px of the network input for one px of the picture.
         tiles: Parts of the picture; all have the same size. One for the whole picture.
-        own: Smallest and largest face that is reported, in px of the network input.
+        reported_px: Smallest and largest face that is reported, in px of the network input.
     """
 
     factor: float
     tiles: tuple[Tile, ...]
-    own: tuple[float, float]
+    reported_px: tuple[float, float]
 
 
 class InputLimits(NamedTuple):
@@ -87,7 +87,7 @@ def plan_passes(height: int, width: int, min_face_px: float, limits: InputLimits
         if last:
             largest = math.inf
         tiles = (Tile(0, 0, width, height),) if whole else _cover(height, width, factor, limits)
-        passes.append(Pass(factor, tiles, (MIN_OWN * low if passes else 0.0, largest)))
+        passes.append(Pass(factor, tiles, (MIN_REPORTED * low if passes else 0.0, largest)))
         if last:
             return passes
         factor = max(smallest, factor * SHARED_SIZES * low / largest)
@@ -132,7 +132,7 @@ def _side(length: int, count: int, overlap: float) -> int:
     return min(length, math.ceil((length + (count - 1) * overlap) / count))
 
 
-def is_owned(box: NDArray[Any], tile: Tile, part: Pass, height: int, width: int) -> NDArray[np.bool_]:
+def is_reported(box: NDArray[Any], tile: Tile, part: Pass, height: int, width: int) -> NDArray[np.bool_]:
     """Mark the faces that have the right size and lie whole within their tile, away from its inner borders.
 
     Args:
@@ -144,7 +144,7 @@ def is_owned(box: NDArray[Any], tile: Tile, part: Pass, height: int, width: int)
     Returns:
         (N,) mask.
     """
-    margin, low, high = MARGIN_PX / part.factor, part.own[0], part.own[1]
+    margin, low, high = MARGIN_PX / part.factor, part.reported_px[0], part.reported_px[1]
     inside = (box[:, 0] >= tile.x + margin) | (tile.x <= 0)
     inside &= (box[:, 1] >= tile.y + margin) | (tile.y <= 0)
     inside &= (box[:, 2] <= tile.x + tile.width - margin) | (tile.x + tile.width >= width)

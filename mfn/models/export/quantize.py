@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.input.letterbox import MAX_ENLARGEMENT, letterbox_image, make_letterbox
+from mfn.inference.model_zoo import DEFAULT_MODEL
 from mfn.inference.predictor import Predictor
 from mfn.models.export.pack_columns import pack_columns
 from mfn.models.export.to_onnx import store_weights_fp16
@@ -39,7 +40,7 @@ SMALLEST_WEIGHT = 65536
 """Numbers in a weight of a network of one face from which it becomes integers. Smaller ones, as those of the last layers, stay float16."""
 
 
-def quantize(source: Path, out: Path, pictures: Sequence[Image]) -> None:
+def quantize(source: Path, out: Path, pictures: Sequence[Image], weights: str | Path = DEFAULT_MODEL) -> None:
     """Quantize a multi-face network, a face reader or an eye reader, or the weights of a network of one face.
 
     The output is written completely or not at all.
@@ -48,10 +49,12 @@ def quantize(source: Path, out: Path, pictures: Sequence[Image]) -> None:
         source: ONNX file of `mfn export`.
         out: File to write.
         pictures: Calibration pictures (H, W, 3) uint8 RGB, of the kind that the network will see. For a multi-face network they are
-            letterboxed to its own input size. For a reader, crops of the faces or eyes are cut that the shipped network finds in them.
+            letterboxed to its own input size. For a reader, crops of the faces or eyes are cut that the network of `weights` finds in them.
             A network of one face needs none.
+        weights: What finds the faces for a reader: "large", "free" or the ONNX file of a multi-face network.
 
     Raises:
+        FileNotFoundError: There is no such network.
         ValueError: No pictures, no faces in them, a file that is not an ONNX file, or a network that `mfn export` of this version did not
             write.
     """
@@ -63,7 +66,7 @@ def quantize(source: Path, out: Path, pictures: Sequence[Image]) -> None:
     if metadata.kind in _INPUTS:
         if not pictures:
             raise ValueError("expected at least one calibration picture, got none; only a network of one face needs none")
-        quantized = _quantize_static(model, metadata, pictures)
+        quantized = _quantize_static(model, metadata, _INPUTS[metadata.kind](pictures, metadata, weights))
         pack_columns(quantized.graph)
     else:
         quantized = model
@@ -90,7 +93,7 @@ def _read_metadata(model: onnx.ModelProto, source: Path) -> NetworkMetadata:
     return metadata
 
 
-def _quantize_static(model: onnx.ModelProto, metadata: NetworkMetadata, pictures: Sequence[Image]) -> onnx.ModelProto:
+def _quantize_static(model: onnx.ModelProto, metadata: NetworkMetadata, inputs: Iterator[_Inputs]) -> onnx.ModelProto:
     """Run ONNX Runtime's static quantization, and let the picture enter as bytes."""
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -106,7 +109,7 @@ def _quantize_static(model: onnx.ModelProto, metadata: NetworkMetadata, pictures
         quantize_static(
             str(prepared),
             str(part),
-            _CalibrationReader(_INPUTS[metadata.kind](pictures, metadata)),
+            _CalibrationReader(inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTIZED_OPS),
             nodes_to_exclude=_float_nodes(graph, metadata),
@@ -230,7 +233,7 @@ class _CalibrationReader:
         return next(self._inputs, None)
 
 
-def _letterboxed(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[_Inputs]:
+def _letterboxed(pictures: Sequence[Image], metadata: NetworkMetadata, weights: str | Path) -> Iterator[_Inputs]:
     for picture in pictures:
         height, width = picture.shape[:2]
         factor = min((metadata.input_size.width * metadata.input_size.height / (height * width)) ** 0.5, MAX_ENLARGEMENT)
@@ -238,21 +241,21 @@ def _letterboxed(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterat
         yield {"image": letterbox_image(picture, box)[None]}
 
 
-def _face_crops(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[_Inputs]:
+def _face_crops(pictures: Sequence[Image], metadata: NetworkMetadata, weights: str | Path) -> Iterator[_Inputs]:
     head_model, side = default_head_model(), metadata.input_size.width
-    for picture, faces in _found_faces(pictures):
+    for picture, faces in _found_faces(pictures, weights):
         yield {"image": cut_crops(picture, upright_frames(faces, head_model, side).matrix, side)}
 
 
-def _eye_crops(pictures: Sequence[Image], metadata: NetworkMetadata) -> Iterator[_Inputs]:
+def _eye_crops(pictures: Sequence[Image], metadata: NetworkMetadata, weights: str | Path) -> Iterator[_Inputs]:
     head_model = default_head_model()
-    for picture, faces in _found_faces(pictures):
+    for picture, faces in _found_faces(pictures, weights):
         frames = eye_frames(faces, head_model)
         yield {"image": cut_crops(picture, frames.matrix, EYE_CROP_PX), "direction": frames.direction}
 
 
-def _found_faces(pictures: Sequence[Image]) -> Iterator[tuple[Image, Faces]]:
-    predictor, count = Predictor.load(reader=False), 0
+def _found_faces(pictures: Sequence[Image], weights: str | Path) -> Iterator[tuple[Image, Faces]]:
+    predictor, count = Predictor.load(weights, reader=False), 0
     for picture in pictures:
         faces = predictor(picture)
         count += len(faces)
@@ -262,7 +265,7 @@ def _found_faces(pictures: Sequence[Image]) -> Iterator[tuple[Image, Faces]]:
         raise ValueError("expected calibration pictures with faces, found none in them")
 
 
-_INPUTS: Mapping[str, Callable[[Sequence[Image], NetworkMetadata], Iterator[_Inputs]]] = {
+_INPUTS: Mapping[str, Callable[[Sequence[Image], NetworkMetadata, str | Path], Iterator[_Inputs]]] = {
     "multi_face": _letterboxed,
     "cell": _face_crops,
     "eyes": _eye_crops,

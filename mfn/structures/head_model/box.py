@@ -14,7 +14,7 @@ _SIDE_INSET = 0.022  # how far the box's sides lie inside the mesh, relative to 
 
 
 def face_box(landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Compute the boxes of faces from MediaPipe's landmarks: the definition of a box everywhere in this project.
+    """Compute the boxes of faces from MediaPipe's landmarks: the boxes of fitted and rendered labels.
 
     Args:
         landmarks: (N, 478, 2 or more) px, the head model's "mediapipe478" in the picture.
@@ -24,6 +24,9 @@ def face_box(landmarks: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
     The box is that of a common face detector (YuNet, median IoU 0.91), but it follows from the head, so that it stays consistent when the
     head turns. The forehead is extended along the line from the chin, and the sides are moved in a little.
+
+    Photos of crowds have boxes that people drew instead. From these the face reader of `large` and `small` learned its boxes, and
+    `Predictor` returns them (`ScoreRule.box`). So they may differ a little from the boxes of this function.
     """
     if landmarks.ndim != 3 or landmarks.shape[1] != 478 or landmarks.shape[2] < 2:
         raise ValueError(f"landmarks: expected shape (N, 478, 2 or more), got {landmarks.shape}")

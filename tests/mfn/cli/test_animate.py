@@ -1,4 +1,7 @@
+import pytest
+
 from mfn.animation.options import AnimateResult
+from mfn.animation.output import IMAGE_SUFFIXES, PURPOSES, SCENE_SUFFIXES, TAKE_SUFFIXES, VIDEO_SUFFIX
 from mfn.cli.animate import _report
 from mfn.cli.main import main
 from retarget.gltf.document import write_glb
@@ -12,6 +15,16 @@ def test_a_performance_file(crowd, spots, capsys):
     take = Take.load("x.npz")
     assert len(take) == 2 and (take.translation[:, 2] < 0).all()
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", [*SCENE_SUFFIXES, *TAKE_SUFFIXES, *IMAGE_SUFFIXES, VIDEO_SUFFIX])
+def test_every_file_that_can_be_written_has_a_purpose(suffix):
+    assert PURPOSES[suffix]
+
+
+def test_a_file_for_ifacialmocap(crowd, spots, capsys):
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--people", "1", "--out", "x.txt"]) == 0
+    assert f"wrote x.txt: {PURPOSES['.txt']}\n" in capsys.readouterr().out
 
 
 def test_a_stopped_run_says_how_to_continue(tmp_path, capsys):

@@ -8,10 +8,9 @@ from mfn.structures.cells import (
     SLICES,
     STRIDES,
     grid,
-    write_cells,
 )
 from mfn.structures.faces import Faces
-from tests.helpers.faces import random_faces
+from tests.helpers.faces import random_faces, write_cells
 
 HEIGHT, WIDTH = 128, 192
 

@@ -101,9 +101,9 @@ def test_smaller_faces_are_looked_for_in_small_pictures(name):
 
 def test_the_reader_sets_how_sure_a_face_must_be_so_that_no_other_views_are_tried(spots, monkeypatch):
     predictor, asked = Predictor.load(spots, reader=READER_WEIGHTS, threads=1), []
-    monkeypatch.setattr(predictor, "_look_at_views", lambda *given: asked.append(given) or given[-1])
+    monkeypatch.setattr(predictor, "_detect_in_views", lambda *given: asked.append(given) or given[-1])
     for score in (0.92, 0.94):
-        monkeypatch.setattr(predictor, "_look", lambda *_, score=score: random_faces(1).replace(score=np.array([score])))
+        monkeypatch.setattr(predictor, "_detect", lambda *_, score=score: random_faces(1).replace(score=np.array([score])))
         predictor(np.zeros((96, 160, 3), np.uint8))
     assert len(asked) == 1, "0.93 with the reader that ships"
     predictor.reader = None
@@ -382,7 +382,7 @@ def test_of_two_readings_of_one_face_the_better_placed_is_kept(spots, monkeypatc
     both = type(found)(Faces.concatenate([part, whole]), np.repeat(found.height_px, 2))
     monkeypatch.setattr(predictor.finder, "find", lambda *_: both)
     monkeypatch.setattr(predictor.reader, "refine", lambda _, faces, *rest: faces.replace(score=np.float32([0.99, 0.95])))
-    faces = predictor._look(np.zeros((384, 640, 3), np.uint8), [])
+    faces = predictor._detect(np.zeros((384, 640, 3), np.uint8), [])
     assert len(faces) == 1 and faces.box == pytest.approx(whole.box)
 
 

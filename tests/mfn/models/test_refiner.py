@@ -20,10 +20,11 @@ from mfn.models.refiner import (  # noqa: E402
     locate,
     sample_features,
 )
-from mfn.structures.cells import IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES, grid, write_cells  # noqa: E402
+from mfn.structures.cells import IDENTITY_SIZE, PARAMETER_SIZE, PARAMETERS, SLICES, grid  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
+from tests.helpers.faces import write_cells  # noqa: E402
 
 
 def tiny() -> MFN:

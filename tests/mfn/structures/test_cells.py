@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mfn.structures.cells import BRANCHES, CELL_SIZE, FIELDS, SLICES, STRIDES, grid, read_cells, write_cells
-from tests.helpers.faces import random_faces
+from mfn.structures.cells import BRANCHES, CELL_SIZE, FIELDS, SLICES, STRIDES, grid, read_cells
+from tests.helpers.faces import random_faces, write_cells
 
 HEIGHT, WIDTH = 128, 192
 

@@ -12,6 +12,7 @@ from mfn.structures.crop_geometry import (
     face_tile,
     faces_from_crops,
     upright_frames,
+    upright_turn,
 )
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import face_box
@@ -139,3 +140,13 @@ def test_a_face_at_the_border_keeps_its_form(size):
     tile = face_tile(picture, np.array([-size // 2, size // 2, size // 2, size + size // 2], np.float32), 112)
     assert (tile[:, :50] == 128).all()
     assert (tile > 200).all(-1).mean() == pytest.approx((1 / 1.7) ** 2 / 2, abs=0.02)
+
+
+def test_after_the_upright_turn_heads_stand_upright():
+    rotation = random_faces(50).rotation.astype(np.float64)
+    turn = upright_turn(rotation)
+    np.testing.assert_allclose(turn @ turn.swapaxes(1, 2), np.broadcast_to(np.eye(3), turn.shape), atol=1e-12)
+    np.testing.assert_allclose(turn[:, 2], np.broadcast_to([0, 0, 1], (50, 3)))
+    up = (turn @ rotation)[:, :, 1]
+    assert np.abs(up[:, 0]).max() < 1e-12 and (up[:, 1] <= 0).all(), "y points down in a picture"
+    assert upright_turn(rotation[:0]).shape == (0, 3, 3)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mfn.structures import camera
-from mfn.structures.cells import write_cells
 from mfn.structures.faces import Faces
 from mfn.structures.flip import MEDIAPIPE_FLIP, cell_flip, hflip_expression, hflip_faces, hflip_picture
 from mfn.structures.head_model import HeadModel
 from mfn.training.data.warp import similarity_matrix, warp_faces
 from retarget.arkit import EXPRESSION_NAMES
+from tests.helpers.faces import write_cells
 
 
 @pytest.fixture(scope="module")

@@ -55,8 +55,8 @@ def test_losses_without_faces_are_finite():
 
 def test_exact_cells_cost_next_to_nothing():
     """Cells written from the truth make every loss of a face vanish: targets, decoding and assignment agree."""
-    from mfn.structures.cells import write_cells
     from mfn.training.losses.target_assignment import assign_targets
+    from tests.helpers.faces import write_cells
 
     one = two_face_scene()
     one = one._replace(faces=one.faces.replace(expression=one.faces.expression.clip(1e-4, 1)))

@@ -191,6 +191,10 @@ def test_the_webcam_is_drawn(browser, studio):
         page.locator("#live-camera button", has_text="Record").click()
         page.locator("#live-shown img").wait_for()
         page.locator("#live-line", has_text="latency").wait_for()
+        source = page.locator("#live-shown img").get_attribute("src")
+        assert "/sessions/" in source and page.request.get(source).ok
+        page.wait_for_function("before => document.querySelector('#live-shown img').src != before", arg=source)
+        assert not list(studio.folder.glob("*/image.*")), "a frame that Gradio keeps is never deleted"
 
 
 def test_a_character_is_inspected_moved_and_offered(browser, studio, tmp_path):

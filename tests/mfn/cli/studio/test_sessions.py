@@ -1,9 +1,11 @@
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mfn.cli.studio.limits import Limits
-from mfn.cli.studio.sessions import Session, Sessions
+from mfn.cli.studio.sessions import KEPT_PICTURES, Session, Sessions
 
 
 def upload(sessions: Sessions, name: str, content: bytes = b"data", folder: str = "hash") -> str:
@@ -83,3 +85,33 @@ def test_characters(session: Session):
         session.rig("robott")
     with pytest.raises(FileNotFoundError, match="no such character"):
         session.rig("/etc/passwd")
+
+
+def folders(session: Session) -> list[str]:
+    return sorted(path.name for path in session.folder.iterdir())
+
+
+def test_old_results_are_deleted(session: Session):
+    for _ in range(5):
+        with session.result_folder("photo") as folder:
+            (folder / "face.glb").write_bytes(b"glb")
+    with session.result_folder("clip"):
+        pass
+    assert folders(session) == ["clip-6", "photo-4", "photo-5"], "what is shown, and what may be on its way"
+
+
+def test_a_result_that_fails_leaves_the_one_before(session: Session):
+    for _ in range(2):
+        with session.result_folder("photo"):
+            pass
+    for _ in range(3):
+        with pytest.raises(ValueError, match="no"), session.result_folder("photo") as folder:
+            (folder / "half.glb").write_bytes(b"glb")
+            raise ValueError("no")
+    assert folders(session) == ["photo-1", "photo-2"]
+
+
+def test_pictures_are_kept_for_a_moment(session: Session):
+    paths = [session.keep_picture("live", np.full((8, 8, 3), k, np.uint8)) for k in range(KEPT_PICTURES + 5)]
+    assert [Path(path).is_file() for path in paths] == [False] * 5 + [True] * KEPT_PICTURES
+    assert len(folders(session)) == KEPT_PICTURES

@@ -9,10 +9,11 @@ from mfn.cli.main import main
 from mfn.inference.input.passes import FILLED, MARGIN_PX, MAX_TILE_AREA_PX, OVERLAP_FACES, InputLimits, plan_passes
 from mfn.inference.predictor import Predictor
 from mfn.structures.boxes import box_iou
-from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid, write_cells
+from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, STRIDES, grid
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import FaceRange, Size
 from retarget.io.images import write_image
+from tests.helpers.faces import write_cells
 
 
 class Squares:
@@ -155,12 +156,12 @@ def test_time_follows_the_picture_not_the_faces():
 def test_passes(shape, min_face_px, fixed, face_range):
     height, width = shape
     passes = plan_passes(height, width, min_face_px, InputLimits(16, fixed, face_range))
-    assert passes[0].own[0] == 0 and passes[-1].own[1] == np.inf
+    assert passes[0].reported_px[0] == 0 and passes[-1].reported_px[1] == np.inf
     assert passes[0].factor == pytest.approx(min(face_range.min_px / min(min_face_px, min(shape) / 4), 2))
     for fine, coarse in pairwise(passes):  # each size of a face is reported by a pass that finds it
-        assert coarse.factor < fine.factor and coarse.own[0] < face_range.min_px
-        assert face_range.min_px / coarse.factor <= fine.own[1] / fine.factor / 1.19
-        assert fine.own[1] <= face_range.max_px
+        assert coarse.factor < fine.factor and coarse.reported_px[0] < face_range.min_px
+        assert face_range.min_px / coarse.factor <= fine.reported_px[1] / fine.factor / 1.19
+        assert fine.reported_px[1] <= face_range.max_px
     assert len(passes[-1].tiles) == 1, "the largest faces are not cut by tiles"
     if len(passes) > 1:
         assert min(shape) * passes[-1].factor <= FILLED * face_range.max_px + 1, "a face that fills the picture is not much too large"
@@ -175,7 +176,7 @@ def test_passes(shape, min_face_px, fixed, face_range):
             assert starts[0] == 0 and starts[-1] + extent == length
             if len(starts) > 1 and not fixed:
                 overlap = (starts[:-1] + extent - starts[1:]).min() * part.factor
-                assert overlap >= min(part.own[1], OVERLAP_FACES * face_range.min_px) + 2 * MARGIN_PX
+                assert overlap >= min(part.reported_px[1], OVERLAP_FACES * face_range.min_px) + 2 * MARGIN_PX
 
 
 def test_one_call_holds_a_bounded_part():

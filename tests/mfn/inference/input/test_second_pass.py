@@ -57,6 +57,6 @@ def test_a_face_that_fills_the_frame_is_found_in_a_padded_copy():
 def test_many_unsure_faces_do_not_outweigh_a_sure_one(monkeypatch):
     predictor, unsure = Predictor(Framed(), score=0.01), random_faces(60)
     unsure = unsure.replace(score=np.full(60, 0.04))
-    monkeypatch.setattr(predictor, "_look", lambda *_: random_faces(1).replace(score=np.array([0.9])))
-    found = predictor._look_at_views(np.zeros((600, 480, 3), np.uint8), 1.0, unsure)
+    monkeypatch.setattr(predictor, "_detect", lambda *_: random_faces(1).replace(score=np.array([0.9])))
+    found = predictor._detect_in_views(np.zeros((600, 480, 3), np.uint8), 1.0, unsure)
     assert found.score.tolist() == pytest.approx([0.9])

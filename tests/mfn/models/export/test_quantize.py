@@ -178,8 +178,8 @@ def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, hea
         """Finds the same faces in every picture."""
 
         @staticmethod
-        def load(reader: bool) -> object:
-            assert reader is False
+        def load(weights: str, *, reader: bool) -> object:
+            assert weights == "large" and reader is False
             return lambda picture: faces
 
     monkeypatch.setattr("mfn.models.export.quantize.Predictor", Finder)
@@ -191,12 +191,12 @@ def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, hea
         reader = Reader.load(tmp_path / f"{name}.onnx")
         assert reader.size_px == 64
         np.testing.assert_allclose(reader.session.run(None, {"image": crops})[0], expected, atol=tolerance)
-    monkeypatch.setattr(Finder, "load", staticmethod(lambda reader: lambda picture: faces[[]]))
+    monkeypatch.setattr(Finder, "load", staticmethod(lambda weights, reader: lambda picture: faces[[]]))
     with pytest.raises(ValueError, match="expected calibration pictures with faces, found none"):
         quantize(tmp_path / "reader.onnx", tmp_path / "none.onnx", list(photos(2)))
 
 
-def test_an_eye_reader_is_exported_quantized_and_read(tmp_path, monkeypatch):
+def test_an_eye_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, capsys):
     from mfn.inference.readers.eye_reader import EyeReader as Reader
     from mfn.models.readers.eye_reader import EyeReader
     from tests.helpers.faces import random_faces
@@ -211,11 +211,16 @@ def test_an_eye_reader_is_exported_quantized_and_read(tmp_path, monkeypatch):
         """Finds the same faces in every picture."""
 
         @staticmethod
-        def load(reader: bool) -> object:
+        def load(weights: str, *, reader: bool) -> object:
+            assert weights == "free", "the network for research is not needed"
             return lambda picture: faces
 
     monkeypatch.setattr("mfn.models.export.quantize.Predictor", Finder)
-    quantize(tmp_path / "eyes.onnx", tmp_path / "int8.onnx", list(photos(2)))
+    for k, picture in enumerate(photos(2)):
+        write_image(tmp_path / f"photo{k}.png", picture)
+    words = ["quantize", str(tmp_path / "eyes.onnx"), str(tmp_path / "photo0.png"), str(tmp_path / "photo1.png")]
+    assert main([*words, "--out", str(tmp_path / "int8.onnx"), "--weights", "free"]) == 0
+    assert main([*words, "--weights", "fre"]) == 1 and "did you mean 'free'" in capsys.readouterr().err
     rng = np.random.default_rng(0)
     crops, direction = rng.integers(0, 256, (6, 32, 32, 3)).astype(np.uint8), rng.normal(size=(6, 3)).astype(np.float32)
     with torch.no_grad():

@@ -6,10 +6,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchmetrics")
 pytest.importorskip("lightning")
-from mfn.structures.cells import CELL_SIZE, SLICES, grid, write_cells  # noqa: E402
+from mfn.structures.cells import CELL_SIZE, SLICES, grid  # noqa: E402
 from mfn.training.data.batch import Batch, collate  # noqa: E402
 from mfn.training.losses.target_assignment import assign_targets  # noqa: E402
 from mfn.training.metrics.scenes import SceneFigures  # noqa: E402
+from tests.helpers.faces import write_cells  # noqa: E402
 from tests.helpers.training import two_face_scene  # noqa: E402
 
 
