@@ -4,9 +4,10 @@
 
 `mfn.synthesis.photo_edits.eye_swap` gives a face one eye of another photo of about the same pose: a shut one to a face with open
 eyes, or an open one to a face with shut eyes. Half of the pictures get an eye as open as the old one: without them, a network takes the
-blended patch, or light from one side, for a wink. The label takes lid and gaze of this eye from the other photo. Photos that are held
-out for validation are not used. The script writes winks.tar, winks.npz and labels/winks.npz into --out, in the form of the other packs,
-and sheet.png.
+blended patch, or light from one side, for a wink. Many people narrow the open eye when they wink: with --narrow, a share of the open
+eyes is narrow, so that a network does not take such an eye for a half-shut one. The label takes lid and gaze of this eye from the other
+photo. Photos that are held out for validation are not used. The script writes winks.tar, winks.npz and labels/winks.npz into --out, in
+the form of the other packs, and sheet.png.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from retarget.io.images import Image, decode_image, encode_jpeg, write_image
 
 SOURCES = ("youtube", "lfw", "expressions")
 BLINKS = [EXPRESSION_NAMES.index(f"eyeBlink{side}") for side in SIDES]
+SQUINTS = [EXPRESSION_NAMES.index(f"eyeSquint{side}") for side in SIDES]
 SHUT, OPEN = 0.72, 0.25  # labels of both lids of a face with shut and with open eyes
+NARROW_BLINK, NARROW_SQUINT = (0.12, 0.42), 0.4  # labels of both eyes of a face with narrow eyes: limits of the blink, least squint
 MIN_HEIGHT_PX, MAX_YAW_DEG, MAX_PITCH_DEG = 75, 28, 22
 MAX_POSE_DIFFERENCE_DEG = 13
 OPEN_TARGET_SHARE = 0.6  # of the winks, a shut eye in a face with open eyes
@@ -73,12 +76,15 @@ def read_portraits(packs: Sequence[Pack]) -> Portraits:
     return Portraits(every, photos, np.degrees(euler_from_rotation(every.rotation)))
 
 
-def draw_pair(portraits: Portraits, groups: Mapping[str, NDArray[np.int64]], rng: np.random.Generator) -> tuple[int, int] | None:
+def draw_pair(
+    portraits: Portraits, groups: Mapping[str, NDArray[np.int64]], narrow_share: float, rng: np.random.Generator
+) -> tuple[int, int] | None:
     """Draw a face and another one for its new eye, of about the same pose; None if there is no other."""
+    opened = "narrow" if rng.random() < narrow_share else "open"
     if rng.random() < EVEN_SHARE:
-        first = second = "open" if rng.random() < EVEN_OPEN_SHARE else "shut"
+        first = second = opened if rng.random() < EVEN_OPEN_SHARE else "shut"
     else:
-        first, second = ("open", "shut") if rng.random() < OPEN_TARGET_SHARE else ("shut", "open")
+        first, second = (opened, "shut") if rng.random() < OPEN_TARGET_SHARE else ("shut", opened)
     target = int(rng.choice(groups[first]))
     pool = groups[second]
     difference = np.abs(portraits.angles_deg[pool] - portraits.angles_deg[target])[:, :2].max(1)
@@ -86,24 +92,37 @@ def draw_pair(portraits: Portraits, groups: Mapping[str, NDArray[np.int64]], rng
     return (target, int(rng.choice(pool))) if len(pool) else None
 
 
-def make(portraits: Portraits, count: int, seed: int) -> Winks:
+def eye_groups(expression: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
+    """Return the numbers of the faces with shut, open and narrow eyes, by their expressions (N, 51)."""
+    blink, squint = expression[:, BLINKS], expression[:, SQUINTS]
+    narrow = (blink > NARROW_BLINK[0]) & (blink < NARROW_BLINK[1]) & (squint > NARROW_SQUINT)
+    return {name: np.flatnonzero(eyes.all(1)) for name, eyes in (("shut", blink > SHUT), ("open", blink < OPEN), ("narrow", narrow))}
+
+
+def make(portraits: Portraits, count: int, seed: int, narrow_share: float = 0.0) -> Winks:
     """Make `count` winks; fewer if the faces do not allow so many.
 
+    Args:
+        portraits: The faces.
+        count: Number of winks.
+        seed: Seed of the random numbers.
+        narrow_share: Share of the open eyes that are narrow.
+
     Raises:
-        ValueError: No face with open eyes, or none with shut eyes.
+        ValueError: No face with open, with shut or, where they are needed, with narrow eyes.
     """
     model, rng = HeadModel.load(), np.random.default_rng(seed)
-    blink = portraits.faces.expression[:, BLINKS]
-    groups = {"shut": np.flatnonzero((blink > SHUT).all(1)), "open": np.flatnonzero((blink < OPEN).all(1))}
-    if not len(groups["shut"]) or not len(groups["open"]):
-        raise ValueError(f"expected faces with shut and with open eyes, got {len(groups['shut'])} and {len(groups['open'])}")
+    groups = eye_groups(portraits.faces.expression)
+    for name in ("shut", "open", "narrow") if narrow_share else ("shut", "open"):
+        if not len(groups[name]):
+            raise ValueError(f"expected faces with {name} eyes, found none of {len(portraits.faces)}")
     coded: list[bytes] = []
     faces: list[Faces] = []
     with tqdm(total=count, unit="face", mininterval=5) as bar:
         for _ in range(MAX_TRIES * count):
             if len(coded) == count:
                 break
-            pair = draw_pair(portraits, groups, rng)
+            pair = draw_pair(portraits, groups, narrow_share, rng)
             if pair is None:
                 continue
             target, donor = pair
@@ -139,10 +158,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new pack")
     parser.add_argument("--count", type=int, default=5000, help="number of pictures")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--narrow", type=float, default=0.0, metavar="SHARE", help="share of open eyes that are narrow (default: 0)")
     add_packs_option(parser, dict.fromkeys(SOURCES, 1.0))
     args = parser.parse_args()
     portraits = read_portraits([training_pack(args.data / "faces", args.labels, name) for name in packs_of(args)])
-    winks = make(portraits, args.count, args.seed)
+    winks = make(portraits, args.count, args.seed, args.narrow)
     write_pack(args.out, "winks", winks.coded, winks.faces)
     draw_sheet(args.out / "sheet.png", winks)
     print(f"{len(winks.coded)} winks in {args.out}")

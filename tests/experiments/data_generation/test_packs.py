@@ -1,12 +1,14 @@
 """Packs that are made: which faces are used, and that pictures and faces belong together."""
 
 import numpy as np
+import pytest
 
-from experiments.data_generation import expressions, heads, profiles
+from experiments.data_generation import expressions, heads, profiles, winks
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.training.packs.reader import Pack, read_pack
 from mfn.training.packs.writer import write_pack
+from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import decode_image, encode_jpeg
 from tests.helpers.experiments import numbered_pictures, one_face
 
@@ -59,3 +61,20 @@ def test_the_sheet_shows_each_edit_below_its_photo(tmp_path):
     sheet = decode_image((tmp_path / "sheet.png").read_bytes())
     assert sheet.shape == (40, 20, 3)
     np.testing.assert_allclose(sheet[:, 0, 0], np.repeat([200, 50, 200, 50], 10), atol=2)
+
+
+def test_narrow_eyes_are_neither_open_nor_shut():
+    expression = np.zeros((4, len(EXPRESSION_NAMES)), np.float32)
+    for row, (blink, squint) in enumerate([(0.05, 0.0), (0.3, 0.6), (0.9, 0.3), (0.3, 0.1)]):
+        expression[row, winks.BLINKS], expression[row, winks.SQUINTS] = blink, squint
+    groups = winks.eye_groups(expression)
+    assert {name: rows.tolist() for name, rows in groups.items()} == {"open": [0], "narrow": [1], "shut": [2]}
+
+
+@pytest.mark.parametrize(("share", "drawn"), [(0.0, {0, 2}), (1.0, {1, 2})])
+def test_open_eyes_are_narrow_as_often_as_wanted(share, drawn):
+    groups = {"open": np.array([0]), "narrow": np.array([1]), "shut": np.array([2])}
+    portraits = winks.Portraits(None, [], np.zeros((3, 3)))
+    rng = np.random.default_rng(0)
+    pairs = [winks.draw_pair(portraits, groups, share, rng) for _ in range(40)]
+    assert {number for pair in pairs for number in pair} == drawn
