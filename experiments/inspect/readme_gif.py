@@ -33,7 +33,7 @@ from retarget.render.scene import render_scene
 from retarget.rig.avatars import AVATAR_NAMES, find_avatar
 from retarget.rig.load import load_rigs
 
-CAPTIONS = ("people: a video", "characters: every face read in one pass")
+CAPTIONS = ("people: a video", "characters: every face at once")
 SIZE = (640, 300)  # width, height of one of the two images, px
 FPS = 12
 MAX_BYTES = 2_500_000

@@ -84,12 +84,12 @@ def add_sparse_accessor(glb: Glb, values: NDArray[Any], smallest: float) -> int:
     Args:
         glb: The file.
         values: (count, components)
-        smallest: Rows whose absolute values are all below this are stored as zero.
+        smallest: Rows whose absolute values are all below this are stored as zero; 0 keeps all that are not zero.
 
     Returns:
         The number of the accessor. It is a plain accessor if that takes less space.
     """
-    rows = np.flatnonzero((np.abs(values) >= smallest).any(axis=1))
+    rows = np.flatnonzero(((np.abs(values) >= smallest) & (values != 0)).any(axis=1))
     index_type: Any = np.uint8 if len(values) <= 256 else np.uint16 if len(values) <= 65536 else np.uint32
     values = np.asarray(values, np.float32)
     if len(rows) * (np.dtype(index_type).itemsize + values.shape[1] * 4) >= values.nbytes:

@@ -89,13 +89,14 @@ def test_normalized_integers():
         np.testing.assert_allclose(read[:, 0], expected)
 
 
+@pytest.mark.parametrize("smallest", [1e-3, 0.0])
 @pytest.mark.parametrize("count, changed", [(200, 3), (200, 0), (200, 200), (3000, 400), (70000, 9)])
-def test_sparse_round_trip(count, changed):
+def test_sparse_round_trip(count, changed, smallest):
     rng = np.random.default_rng(0)
     values = np.zeros((count, 3), np.float32)
     values[rng.choice(count, changed, replace=False)] = rng.uniform(0.1, 1, (changed, 3))
     glb = Glb({"asset": {"version": "2.0"}})
-    number = add_sparse_accessor(glb, values, 1e-3)
+    number = add_sparse_accessor(glb, values, smallest)
     np.testing.assert_array_equal(read_accessor(glb, number), values)
     assert len(glb.binary) <= min(changed * 16 + 8, values.nbytes)
 
