@@ -9,7 +9,17 @@ from pathlib import Path
 
 import yaml
 
-from experiments.reproduce.stages import CONFIGS, Command, Stage, checkpoint, fitting, measuring, module, trained
+from experiments.reproduce.stages import (
+    CONFIGS,
+    Command,
+    Stage,
+    checkpoint,
+    fitting,
+    matched_reader,
+    measuring,
+    module,
+    trained,
+)
 
 
 def free_stages(options: argparse.Namespace) -> list[Stage]:
@@ -42,16 +52,20 @@ def _network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     yield Stage("face_reader", "the face reader", (_training("face_reader", ["face_reader"], options),), 60)
     second = _training("reader", ["face_reader", "face_reader_second"], options, f"--model.weights={checkpoint('face_reader', options)}")
     yield Stage("reader", "the face reader, with more around the faces", (second,), 160)
+    three = ["face_reader", "face_reader_second", "face_reader_expression"]
+    third = _training("expression", three, options, f"--model.weights={checkpoint('reader', options)}")
+    yield Stage("expression", "the expressions of the face reader", (third,), 20)
     yield Stage("eyes", "the eye reader", (_training("eye_reader", ["eye_reader"], options),), 80)
     export = module("mfn", "export", *trained("mfn", options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     found = out / "candidates.npz"
     collect = module("experiments.data_generation.candidates", "--data", out, "--out", found, "--network", out / "mfn-float.onnx")
     files = [f"--data.candidates={found}", f"--data.scenes={out / 'scenes' / 'scenes.tar'}",
              f"--data.backgrounds={out / 'backgrounds.tar'}"]  # fmt: skip
-    learn = fitting("candidates", ["free/candidates.yaml"], options, *files, f"--model.weights={checkpoint('reader', options)}")
+    learn = fitting("candidates", ["free/candidates.yaml"], options, *files, f"--model.weights={checkpoint('expression', options)}")
     yield Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 25)
-    readers = (("candidates", "reader"), ("eye_reader", "eyes"))
-    exports = [module("mfn", "export", *trained(name, options), "--out", out / f"{file}-float.onnx") for name, file in readers]
+    eyes = module("mfn", "export", *trained("eye_reader", options), "--out", out / "eyes-float.onnx")
+    photos = ("--data", out, "--labels", out / "faces" / "labels", "--pack", "fairface")
+    exports = [*matched_reader("candidates", options, *photos), eyes]
     faces = (out / "faces" / "fairface.tar", out / "scenes" / "scenes.tar", "--max-pictures", 96, "--weights", "free")
     # With the pictures of `faces` alone the multi-face network lost small faces: an average precision of 0.46 instead of 0.58 for photos of
     # crowds at a quarter of their size.

@@ -10,10 +10,31 @@ from pathlib import Path
 
 import yaml
 
-from experiments.reproduce.stages import CONFIGS, Command, Stage, checkpoint, fitting, measuring, module, trained
+from experiments.reproduce.stages import (
+    CONFIGS,
+    Command,
+    Stage,
+    checkpoint,
+    fitting,
+    matched_reader,
+    measuring,
+    module,
+    trained,
+)
 
 PHOTO_PACKS = {"photos": 6.0}  # of --quick
 GENERATED = ("profiles", "heads", "edits", "winks")
+RARE_SHAPES = (
+    "jawLeft",
+    "jawRight",
+    "mouthLeft",
+    "mouthRight",
+    "mouthPucker",
+    "mouthRollLower",
+    "mouthFrown",
+    "mouthShrugLower",
+)
+"""What every picture of the packs rare_heads and rare_edits shows one of."""
 TRAIN_QUICKLY = ["--trainer.max_steps=6", "--trainer.limit_train_batches=3", "--trainer.precision=32-true", "--data.batch_size=4"]
 
 
@@ -76,10 +97,24 @@ def label_stages(options: argparse.Namespace) -> Iterator[Stage]:
     heads = ("--backgrounds", data / "backgrounds.tar", "--out", out / "heads", "--count", (few if options.quick else counts)["heads"])
     yield Stage("heads", "synthetic heads with exact labels", (module("experiments.data_generation.heads", *heads),), 30)
     if not options.quick:
+        yield rare_stage(options)
         photos = out / "fairface" / "photos"
         unpack = module("tarfile", "-e", data / "faces" / "fairface.tar", photos)
         label = module("mfn", "annotate", photos, "--out", out / "fairface" / "fairface.npz", *task)
         yield Stage("fairface", "labels of the photos of another set", (unpack, label), 120)
+
+
+def rare_stage(options: argparse.Namespace) -> Stage:
+    """Return the stage of the packs for rarely seen expressions: heads in any mood, and heads and edits that show rare shapes."""
+    data, out = options.data, options.out
+    shapes = [part for name in RARE_SHAPES for part in ("--shape", name)]
+    heads = ("experiments.data_generation.heads", "--backgrounds", data / "backgrounds.tar")
+    takes = ("--takes", data / "arkit_takes.npz") if (data / "arkit_takes.npz").is_file() else ()
+    moods = module(*heads, "--out", out / "mood_heads", "--count", 4000, "--seed", 1303)
+    rare_heads = module(*heads, *takes, *shapes, "--out", out / "rare_heads", "--count", 6000, "--seed", 1301)
+    edits = ("experiments.data_generation.expressions", "--data", data, "--labels", out / "labels", *shapes)
+    rare_edits = module(*edits, "--out", out / "rare_edits", "--count", 3500, "--seed", 1302)
+    return Stage("rare", "heads and edits of rare shapes", (moods, rare_heads, rare_edits), 4)
 
 
 def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
@@ -97,16 +132,18 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     yield Stage("face_reader", "the face reader", (training("face_reader", ["others/face_reader.yaml"], options),), 200)
     configs, start = ["others/face_reader.yaml", "others/face_reader_second.yaml"], weights(checkpoint("face_reader", options))
     yield Stage("reader", "the face reader, with a loss on gains", (training("reader", configs, options, start),), 200)
+    if not options.quick:
+        configs, start = [*configs, "others/face_reader_expression.yaml"], weights(checkpoint("reader", options))
+        yield Stage("expression", "the expressions of the face reader", (training("expression", configs, options, start),), 55)
     yield Stage("eyes", "the eye reader", (training("eyes", ["others/eye_reader.yaml"], options),), 60)
     multi_face = module("mfn", "export", *trained(last, options), "--mirror-tta", "--out", out / "mfn-float.onnx")
-    exports = [multi_face]
-    reader = "reader"
     if not options.quick:
         yield candidate_stage(multi_face, options)
-        reader = "candidates"
-    for network, name in ((reader, "reader"), ("eyes", "eyes")):
-        exports.append(module("mfn", "export", *trained(network, options), "--out", out / f"{name}-float.onnx"))
-    yield Stage("export", "ONNX files", tuple(exports), 2)
+    photos = ["--data", options.data, "--labels", out / "labels"]
+    photos += [part for name in PHOTO_PACKS for part in ("--pack", name)] if options.quick else []
+    readers = matched_reader("reader" if options.quick else "candidates", options, *photos)
+    eyes = module("mfn", "export", *trained("eyes", options), "--out", out / "eyes-float.onnx")
+    yield Stage("export", "ONNX files", (multi_face, *readers, eyes), 2)
     names = PHOTO_PACKS if options.quick else ("lfw", "youtube", "masks_without")
     tars = [*(options.data / "faces" / f"{name}.tar" for name in names), options.data / "backgrounds.tar"]
     few = ("--max-pictures", 4) if options.quick else ()
@@ -128,7 +165,7 @@ def candidate_stage(export: Command, options: argparse.Namespace) -> Stage:
     collect = module("experiments.data_generation.candidates", "--data", data, "--out", found, "--network", out / "mfn-float.onnx")
     files = [f"--data.candidates={found}", f"--data.scenes={data / 'scenes' / 'scenes.tar'}",
              f"--data.backgrounds={data / 'backgrounds.tar'}"]  # fmt: skip
-    start = f"--model.weights={checkpoint('reader', options)}"
+    start = f"--model.weights={checkpoint('expression', options)}"
     learn = fitting("candidates", ["others/candidates.yaml"], options, *files, start)
     return Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 60)
 

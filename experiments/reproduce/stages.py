@@ -69,6 +69,19 @@ def trained(name: str, options: argparse.Namespace) -> tuple[object, ...]:
     return "--config", options.out / name / "run" / "config.yaml", "--checkpoint", checkpoint(name, options)
 
 
+def matched_reader(name: str, options: argparse.Namespace, *photos: object) -> tuple[Command, Command]:
+    """Return the commands that let the expressions of a face reader vary as labels do, and export it as OUT/reader-float.onnx.
+
+    Args:
+        name: Its last training.
+        options: The command line.
+        photos: Options of `experiments.weights.match_spread` that name photos and labels.
+    """
+    state, config = options.out / "reader.safetensors", options.out / name / "run" / "config.yaml"
+    match = module("experiments.weights.match_spread", checkpoint(name, options), *photos, "--out", state)
+    return match, module("mfn", "export", "--config", config, "--checkpoint", state, "--out", options.out / "reader-float.onnx")
+
+
 def measuring(name: str, options: argparse.Namespace, *more: str) -> tuple[Command, ...]:
     """Return the commands that measure the networks of a run: the multi-face training NAME alone, and with --eval all of them.
 

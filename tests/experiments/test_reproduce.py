@@ -1,5 +1,6 @@
 """The whole recipe as stages: their order, going on, the time that is left; and, slowly, all of it."""
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -147,7 +148,15 @@ def test_stages_use_the_folders_that_are_given(capsys):
     assert "experiments.accuracy.benchmarks" in benchmark
     assert {"O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(benchmark), "the new readers, not those that ship"
     weights = [part for command in stages["candidates"].commands for part in command if part.startswith("--model.weights=")]
-    assert weights == ["--model.weights=O/reader/run/checkpoints/last.ckpt"]
+    assert weights == ["--model.weights=O/expression/run/checkpoints/last.ckpt"]
+    option = "--data.sources.weights="
+    packs = json.loads(next(part for part in stages["expression"].commands[0] if part.startswith(option)).removeprefix(option))
+    made = {command[command.index("--out") + 1] for name in ("rare", "heads", "profiles", "edits") for command in stages[name].commands}
+    own = {str(Path(name).parent) for name in packs if name.startswith("O/") and "fairface" not in name}
+    assert own == made, "the packs of rare shapes are made before"
+    matched = stages["export"].commands[1]
+    assert "experiments.weights.match_spread" in matched and "O/candidates/run/checkpoints/last.ckpt" in matched
+    assert "O/reader.safetensors" in stages["export"].commands[2]
     starts = [part for part in stages["reader"].commands[0] if part.startswith("--model.weights=")]
     assert starts == ["--model.weights=O/face_reader/run/checkpoints/last.ckpt"]
     assert any('"O/profiles/profiles": 7' in part for part in stages["reader"].commands[0]), "the packs of the second configuration"
@@ -165,9 +174,9 @@ def test_free_networks_are_made_of_nothing_that_is_for_research():
     assert "--mediapipe-only" in commands and not any("experiments/weights" in part or "lfw" in part for part in commands)
     assert {part for part in commands if part.startswith("D/")} == {"D/faces/fairface.tar"}
     starts = [part for part in commands if part.startswith("--model.weights=")]
-    assert starts == [f"--model.weights=runs/free/{name}/run/checkpoints/last.ckpt" for name in ("face_reader", "reader")]
+    assert starts == [f"--model.weights=runs/free/{name}/run/checkpoints/last.ckpt" for name in ("face_reader", "reader", "expression")]
     packs = [part for part in commands if part.startswith("--data.sources.weights=")]
-    assert len(packs) == 4 and all('"runs/free/faces/fairface"' in part for part in packs)
+    assert len(packs) == 5 and all('"runs/free/faces/fairface"' in part for part in packs)
     assert "tables" not in [stage.name for stage in free_stages(options)]
     quantized = [command for command in next(s for s in free_stages(options) if s.name == "files").commands if "quantize" in command]
     whole = ["runs/free/widened/widened.tar" in command for command in quantized]

@@ -1,12 +1,15 @@
-"""States of networks: the mean of two, and sharper expressions."""
+"""States of networks: the mean of two, and expressions that vary as labels do."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from experiments.weights import mean_state, sharpen_expression  # noqa: E402
+from experiments.weights import match_spread, mean_state  # noqa: E402
+from mfn.models.readers.face_reader import FaceReader  # noqa: E402
 from mfn.training.checkpoints import read_state, write_state  # noqa: E402
+from retarget.arkit import EXPRESSION_NAMES  # noqa: E402
 
 
 def run(monkeypatch, *args):
@@ -37,30 +40,53 @@ def test_wrong_arguments_are_one_line(tmp_path, monkeypatch, capsys, share, mess
     assert stop.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_sharper_expressions_keep_the_pivot(tmp_path, monkeypatch):
-    from mfn.models.readers.face_reader import FaceReader
+def test_a_matched_shape_has_the_mean_and_the_spread_of_its_labels():
+    rng = np.random.default_rng(0)
+    label = rng.beta(0.5, 4, 4000)
+    weak = 1.4 * np.log(label.clip(1e-3) / (1 - label.clip(1e-3))) * 0.3 - 2 + 0.1 * rng.normal(size=4000)  # follows the label, too weakly
+    factor, offset = match_spread.match_shape(weak, label)
+    matched = match_spread.sigmoid(factor * weak + offset)
+    assert matched.mean() == pytest.approx(label.mean(), abs=1e-6) and matched.std() == pytest.approx(label.std(), rel=0.03)
+    assert match_spread.sigmoid(weak).std() < 0.7 * label.std() and factor > 1.2
 
+
+def test_shapes_that_are_hardly_read_vary_somewhat_more_and_unseen_ones_keep_the_pivot():
+    rng = np.random.default_rng(1)
+    labels = np.zeros((3000, 51))
+    shown = EXPRESSION_NAMES.index("mouthPressLeft")
+    labels[:, shown] = labels[:, shown + 1] = rng.beta(0.6, 4, 3000)
+    raw = rng.normal(-2, 0.6, labels.shape)
+    raw[:, shown] += 1.5 * labels[:, shown]
+    raw[:, shown + 1] += 1.5 * labels[:, shown]
+    change = match_spread.find_change(raw, labels)
+    matched = match_spread.sigmoid(change.factor * raw + change.offset)
+    both = [shown, shown + 1]
+    assert change.factor[shown] == change.factor[shown + 1]
+    assert matched[:, both].std() == pytest.approx(match_spread.MOST_SPREAD * labels[:, both].std(), rel=0.04)
+    puff, pivot = EXPRESSION_NAMES.index("cheekPuff"), np.log(match_spread.PIVOT / (1 - match_spread.PIVOT))
+    assert change.factor[puff] * pivot + change.offset[puff] == pytest.approx(pivot)
+
+
+def test_only_expressions_change(tmp_path):
     torch.manual_seed(0)
-    network, out = FaceReader(widths=(8, 8, 8, 8), branch=8, hidden=8).eval(), tmp_path / "sharp.safetensors"
-    torch.nn.init.normal_(network.expression[3].weight)
-    write_state(tmp_path / "state.safetensors", network.state_dict())
-    crops = 255 * torch.rand(6, 3, 64, 64)
-    before = network(crops)
-    monkeypatch.setattr("sys.argv", ["sharpen", str(tmp_path / "state.safetensors"), "--factor=1.5", "--pivot=0.25", f"--out={out}"])
-    sharpen_expression.main()
-    network.load_state_dict(read_state(out))
-    after = network(crops)
-    torch.testing.assert_close(after[:, :-51], before[:, :-51], rtol=1e-2, atol=1e-2)  # box, pose and identity stay
-    pivot = torch.logit(torch.tensor(0.25))
-    torch.testing.assert_close(after[:, -51:], pivot + 1.5 * (before[:, -51:] - pivot), rtol=1e-2, atol=2e-2)
+    network = FaceReader().eval()
+    torch.nn.init.normal_(network.expression[3].weight, std=0.2)
+    crops, rng = 255 * torch.rand(4, 3, 64, 64), np.random.default_rng(0)
+    change = match_spread.Change(rng.uniform(1, 2, 51), rng.normal(size=51))
+    write_state(tmp_path / "changed.safetensors", match_spread.changed(network.state_dict(), change))
+    with torch.no_grad():
+        before, after = network(crops), match_spread.load_reader(tmp_path / "changed.safetensors")(crops)
+    torch.testing.assert_close(after[:, :-51], before[:, :-51], rtol=1e-2, atol=1e-2)
+    wanted = torch.from_numpy(change.factor).float() * before[:, -51:] + torch.from_numpy(change.offset).float()
+    torch.testing.assert_close(after[:, -51:], wanted, rtol=1e-2, atol=2e-2)
 
 
-@pytest.mark.parametrize(
-    ("args", "message"), [(["--pivot=1"], "between 0 and 1"), (["--factor=0"], "positive"), ([], "without expression.3.weight")]
-)
-def test_what_cannot_be_sharpened_is_one_line(tmp_path, monkeypatch, capsys, args, message):
-    write_state(tmp_path / "other.safetensors", {"w": torch.ones(2)})
-    monkeypatch.setattr("sys.argv", ["sharpen", str(tmp_path / "other.safetensors"), f"--out={tmp_path / 'out.safetensors'}", *args])
+@pytest.mark.parametrize(("state", "message"), [({"w": torch.ones(2)}, "expected the weights of a face reader"), (None, "no such file")])
+def test_other_weights_are_refused_in_one_line(tmp_path, monkeypatch, capsys, state, message):
+    file = tmp_path / "other.safetensors"
+    if state:
+        write_state(file, state)
+    monkeypatch.setattr("sys.argv", ["match_spread", str(file), "--data=D", "--labels=L", f"--out={tmp_path / 'out.safetensors'}"])
     with pytest.raises(SystemExit) as stop:
-        sharpen_expression.main()
+        match_spread.main()
     assert stop.value.code == 2 and message in capsys.readouterr().err
