@@ -80,7 +80,7 @@ def draw_pair(
     portraits: Portraits, groups: Mapping[str, NDArray[np.int64]], narrow_share: float, rng: np.random.Generator
 ) -> tuple[int, int] | None:
     """Draw a face and another one for its new eye, of about the same pose; None if there is no other."""
-    opened = "narrow" if rng.random() < narrow_share else "open"
+    opened = "narrow" if narrow_share and rng.random() < narrow_share else "open"
     if rng.random() < EVEN_SHARE:
         first = second = opened if rng.random() < EVEN_OPEN_SHARE else "shut"
     else:
@@ -161,6 +161,8 @@ def main() -> None:
     parser.add_argument("--narrow", type=float, default=0.0, metavar="SHARE", help="share of open eyes that are narrow (default: 0)")
     add_packs_option(parser, dict.fromkeys(SOURCES, 1.0))
     args = parser.parse_args()
+    if not 0 <= args.narrow <= 1:
+        parser.error(f"--narrow: expected a share from 0 to 1, got {args.narrow:g}")
     portraits = read_portraits([training_pack(args.data / "faces", args.labels, name) for name in packs_of(args)])
     winks = make(portraits, args.count, args.seed, args.narrow)
     write_pack(args.out, "winks", winks.coded, winks.faces)

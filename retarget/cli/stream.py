@@ -29,7 +29,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     finally:
         sender.close()
     if not options.quiet:
-        print(f"{result.sent} moments sent, {result.skipped} skipped because they were late")
+        lost = f", {result.lost} lost (by the network, or for want of --people)" if result.lost else ""
+        print(f"{result.sent} moments sent, {result.skipped} skipped because they were late{lost}")
     return EXIT_DONE
 
 

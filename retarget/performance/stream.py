@@ -31,10 +31,11 @@ DEFAULT_PORTS: dict[Program, int] = {
 
 
 class PlayResult(NamedTuple):
-    """How many moments of a take were sent, and how many were skipped because they were late. The network lost the others."""
+    """How many moments of a take were sent, skipped because they were late, or lost: the network failed, or nobody in them had a port."""
 
     sent: int
     skipped: int
+    lost: int
 
 
 def open_sender(
@@ -100,9 +101,9 @@ def play(
         on_progress: Called with the number of moments that are done and the number of all moments.
 
     Returns:
-        How many moments were sent and how many were skipped. A moment is skipped if the next one is already due.
+        How many moments were sent, skipped and lost. A moment is skipped if the next one is already due.
     """
-    times, sent, skipped = np.unique(take.time_s), 0, 0
+    times, sent, skipped, lost = np.unique(take.time_s), 0, 0, 0
     while len(times):
         start = time.perf_counter() - times[0]
         for number, moment in enumerate(times):
@@ -111,9 +112,10 @@ def play(
                 skipped += 1
                 continue
             time.sleep(max(0.0, wait_s))
-            sent += sender.send(take[take.time_s == moment]) > 0
+            arrived = sender.send(take[take.time_s == moment]) > 0
+            sent, lost = sent + arrived, lost + (not arrived)
             if on_progress is not None:
                 on_progress(number + 1, len(times))
         if not repeat:
             break
-    return PlayResult(sent, skipped)
+    return PlayResult(sent, skipped, lost)

@@ -65,6 +65,16 @@ def test_shapes_that_are_hardly_read_vary_somewhat_more_and_unseen_ones_keep_the
     assert matched[:, both].std() == pytest.approx(match_spread.MOST_SPREAD * labels[:, both].std(), rel=0.04)
     puff, pivot = EXPRESSION_NAMES.index("cheekPuff"), np.log(match_spread.PIVOT / (1 - match_spread.PIVOT))
     assert change.factor[puff] * pivot + change.offset[puff] == pytest.approx(pivot)
+    assert set(match_spread.find_change(raw, labels, few=True).factor) == {match_spread.FACTOR}
+
+
+def test_a_change_is_measured_on_the_faces_that_did_not_teach_it():
+    rng = np.random.default_rng(2)
+    labels = np.tile(rng.beta(0.5, 3, (300, 51)), (2, 1))
+    raw = 0.5 * np.log(labels.clip(1e-3) / (1 - labels.clip(1e-3))) - 1 + 0.1 * rng.normal(size=labels.shape)
+    for sizes in match_spread.check_halves(raw, labels).values():
+        assert sizes["before"]["gain"] < 0.8 and sizes["after"]["gain"] == pytest.approx(1, abs=0.1)
+        assert sizes["after"]["error"] < sizes["before"]["error"]
 
 
 def test_only_expressions_change(tmp_path):

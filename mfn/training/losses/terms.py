@@ -251,7 +251,7 @@ def gain_loss(predicted: Tensor, target: Tensor, aim: float = 1.0, within_spread
             the targets, which a network reaches for shapes that it hardly reads by calling them at random.
 
     Returns:
-        A scalar; 0 where every gain is at least `aim`.
+        A scalar; 0 where every gain is at least `aim` or, with `within_spread`, as high as its correlation.
 
     A loss on each face alone is least where the prediction is the mean (or median) of all faces that look alike, which for small or
     blurred faces is near rest. Over a batch that shows as a slope below 1. Differences of left and right are learned last: nearly all faces
@@ -262,6 +262,6 @@ def gain_loss(predicted: Tensor, target: Tensor, aim: float = 1.0, within_spread
     enough = slope.new_full(slope.shape, aim)
     if within_spread:
         ratio = (predicted.var(0, correction=0) + RIDGE).sqrt() / (target.var(0, correction=0) + RIDGE).sqrt()
-        enough = torch.minimum(enough, (slope / ratio).detach())  # slope / ratio is the correlation
+        enough = torch.minimum(enough, (slope / ratio).detach().clamp(min=0))  # slope / ratio is the correlation
     lack = (enough - slope).clamp(min=0).square() * counts
     return lack.sum() / counts.sum().clamp(min=1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.node_tree import Document
+from retarget.rig.morph_targets import find_morphs
 from retarget.rig.vrm.avatar import (
     VrmVersion,
     choose_expressions,
@@ -52,17 +53,18 @@ def expressions_of_avatar(document: Document) -> VrmExpressions:
 
     Returns:
         The expressions that also drive the avatar in our pictures (see `choose_expressions`), under the names by which programs
-        know them: these distinguish upper and lower case. Gaze presets are left out where eye bones move the gaze. A file without
-        expressions gets the set of its VRM version.
+        know them: these distinguish upper and lower case. Expressions that change nothing are left out, unless all are so, and gaze
+        presets where eye bones move the gaze. A file without expressions gets the set of its VRM version.
 
     Raises:
         ValueError: The expressions of the file are damaged.
     """
     try:
-        expressions = read_expressions(document)
+        expressions = read_expressions(document, find_morphs(document) if "scenes" in document else ())
     except (AttributeError, TypeError):
         raise ValueError("its VRM expressions are damaged (expected groups or custom expressions with names)") from None
-    driven = choose_expressions(expressions, has_eye_bones(document))
+    shown = [e for e in expressions if e.binds.any() or e.has_colors] or expressions
+    driven = choose_expressions(shown, has_eye_bones(document))
     is_new = vrm_version(document) == "1.0"
     if not driven:
         return expressions_by_names("vrm1" if is_new else "vrm0")

@@ -63,12 +63,12 @@ def test_the_sheet_shows_each_edit_below_its_photo(tmp_path):
     np.testing.assert_allclose(sheet[:, 0, 0], np.repeat([200, 50, 200, 50], 10), atol=2)
 
 
-def test_narrow_eyes_are_neither_open_nor_shut():
-    expression = np.zeros((4, len(EXPRESSION_NAMES)), np.float32)
-    for row, (blink, squint) in enumerate([(0.05, 0.0), (0.3, 0.6), (0.9, 0.3), (0.3, 0.1)]):
+def test_narrow_eyes_squint_and_are_not_shut():
+    expression = np.zeros((5, len(EXPRESSION_NAMES)), np.float32)
+    for row, (blink, squint) in enumerate([(0.05, 0.0), (0.3, 0.6), (0.9, 0.6), (0.3, 0.1), (0.2, 0.6)]):
         expression[row, winks.BLINKS], expression[row, winks.SQUINTS] = blink, squint
     groups = winks.eye_groups(expression)
-    assert {name: rows.tolist() for name, rows in groups.items()} == {"open": [0], "narrow": [1], "shut": [2]}
+    assert {name: rows.tolist() for name, rows in groups.items()} == {"open": [0, 4], "narrow": [1, 4], "shut": [2]}
 
 
 @pytest.mark.parametrize(("share", "drawn"), [(0.0, {0, 2}), (1.0, {1, 2})])

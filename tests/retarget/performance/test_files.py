@@ -214,7 +214,7 @@ def test_a_break_of_the_network_ends_no_stream(program, monkeypatch, caplog):
     monkeypatch.setattr("retarget.performance.udp.socket.socket", BreakingSocket)
     sender, take = open_sender(program, people=2), make_take(2, 3)
     try:
-        assert play(take, sender) == (0, 0) and sender.send(take[:2]) == 0
+        assert play(take, sender) == (0, 0, 3) and sender.send(take[:2]) == 0
         assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
             "Network is unreachable; what cannot be sent is lost, sending goes on"
         ]
@@ -234,7 +234,7 @@ def test_late_moments_are_left_out(monkeypatch):
     monkeypatch.setattr(LiveLinkSender, "send", lambda self, take: time.sleep(0.1) or 1)
     take = make_take(1, 10)
     quick = Take(np.arange(10) / 100, take.actor, take.coefficients, take.rotation, take.translation)
-    assert play(quick, sender) == (2, 8) and play(Take.empty(), sender) == (0, 0)
+    assert play(quick, sender) == (2, 8, 0) and play(Take.empty(), sender) == (0, 0, 0)
     sender.close()
 
 

@@ -46,3 +46,10 @@ def test_presets_fill_what_perfect_sync_lacks(is_old, tmp_path):
 def test_a_few_of_arkits_names_are_sent_beside_the_presets():
     expressions = {"preset": {"aa": {}}, "custom": {"JawOpen": {}, "TongueOut": {}, "Wave": {}}}
     assert expressions_of_avatar({"extensions": {"VRMC_vrm": {"expressions": expressions}}}).mapping.names == ("aa", "TongueOut")
+
+
+def test_empty_expressions_do_not_displace_the_presets():
+    """An avatar with empty groups under ARKit's names and working presets: the presets drive it, as in our pictures."""
+    presets = {"blinkLeft": ({"Lid_L": 1}, {}), "blinkRight": ({"Lid_R": 1}, {}), "aa": ({"Mouth_A": 1}, {})}
+    glb = make_new(presets, {name: ({}, {}) for name in ARKIT_NAMES}, TARGETS)
+    assert set(expressions_of_avatar(glb.document).mapping.names) == set(presets)

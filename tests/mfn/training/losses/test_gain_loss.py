@@ -57,3 +57,4 @@ def test_random_predictions_get_no_gain_beyond_their_spread():
     assert float(gain_loss(weak, target, within_spread=True)) == pytest.approx((0.3 * 0.8) ** 2, rel=0.2)
     exact_but_weak = 0.5 * target
     assert float(gain_loss(exact_but_weak, target, within_spread=True)) == pytest.approx(0.25, rel=0.02)
+    assert float(gain_loss(1 - 0.3 * target, target, within_spread=True)) == pytest.approx(0.09, rel=0.02)  # read the wrong way round
