@@ -75,10 +75,10 @@ def matched_reader(name: str, options: argparse.Namespace, *photos: object) -> t
     Args:
         name: Its last training.
         options: The command line.
-        photos: Options of `experiments.weights.match_spread` that name photos and labels.
+        photos: Options of `experiments.labels.match_spread` that name photos and labels.
     """
     state, config = options.out / "reader.safetensors", options.out / name / "run" / "config.yaml"
-    match = module("experiments.weights.match_spread", checkpoint(name, options), *photos, "--out", state)
+    match = module("experiments.labels.match_spread", checkpoint(name, options), *photos, "--out", state)
     return match, module("mfn", "export", "--config", config, "--checkpoint", state, "--out", options.out / "reader-float.onnx")
 
 

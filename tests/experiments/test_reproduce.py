@@ -155,7 +155,7 @@ def test_stages_use_the_folders_that_are_given(capsys):
     own = {str(Path(name).parent) for name in packs if name.startswith("O/") and "fairface" not in name}
     assert own == made, "the packs of rare shapes are made before"
     matched = stages["export"].commands[1]
-    assert "experiments.weights.match_spread" in matched and "O/candidates/run/checkpoints/last.ckpt" in matched
+    assert "experiments.labels.match_spread" in matched and "O/candidates/run/checkpoints/last.ckpt" in matched
     assert "O/reader.safetensors" in stages["export"].commands[2]
     starts = [part for part in stages["reader"].commands[0] if part.startswith("--model.weights=")]
     assert starts == ["--model.weights=O/face_reader/run/checkpoints/last.ckpt"]

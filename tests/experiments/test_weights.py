@@ -6,7 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from experiments.weights import match_spread, mean_state  # noqa: E402
+from experiments.labels import match_spread  # noqa: E402
+from experiments.weights import mean_state  # noqa: E402
 from mfn.models.readers.face_reader import FaceReader  # noqa: E402
 from mfn.training.checkpoints import read_state, write_state  # noqa: E402
 from retarget.arkit import EXPRESSION_NAMES  # noqa: E402

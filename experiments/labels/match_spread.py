@@ -1,6 +1,6 @@
 """Let the expressions that a face reader predicts vary as much as the labels of photos do, shape by shape.
 
-    python -m experiments.weights.match_spread RUN/checkpoints/last.ckpt --data data --labels runs/labels --out reader.safetensors
+    python -m experiments.labels.match_spread RUN/checkpoints/last.ckpt --data data --labels runs/labels --out reader.safetensors
 
 A network that is not sure predicts the mean of what a face may show: strong shapes come out too weak, and rare ones far too weak. For
 each shape the script finds two numbers a and b, so that the weights sigmoid(a * r + b) of the raw outputs r have the mean and the
@@ -11,7 +11,7 @@ from it: the spread of few faces says little. Only the last layer of the express
 
 The faces are those of the photos that are held out from training, as they are and shrunk to `SMALL_PX`. Because the numbers are fitted to
 these faces, the script also fits them to one half of the faces at a time and measures on the other: it writes mean error of a weight, mean
-correlation and mean gain over the shapes that vary, before and after, into experiments/results/weights/match_spread.json (--report).
+correlation and mean gain over the shapes that vary, before and after, into experiments/results/labels/match_spread.json (--report).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ GAIN_AIM, MOST_SPREAD = 0.6, 1.25
 PIVOT, FACTOR = 0.2, 1.3  # of shapes that are hardly seen in photos
 FACTORS = np.geomspace(0.8, 3.0, 80)
 MAX_FACES, MIN_FACES = 300, 200  # of a pack, and of all packs together
-RESULT = RESULTS / "weights" / "match_spread.json"
+RESULT = RESULTS / "labels" / "match_spread.json"
 
 
 class Change(NamedTuple):
