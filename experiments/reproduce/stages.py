@@ -78,7 +78,8 @@ def matched_reader(name: str, options: argparse.Namespace, *photos: object) -> t
         photos: Options of `experiments.labels.match_spread` that name photos and labels.
     """
     state, config = options.out / "reader.safetensors", options.out / name / "run" / "config.yaml"
-    match = module("experiments.labels.match_spread", checkpoint(name, options), *photos, "--out", state, "--report", options.out / "results" / "match_spread.json")
+    report = ("--report", options.out / "results" / "match_spread.json")
+    match = module("experiments.labels.match_spread", checkpoint(name, options), *photos, "--out", state, *report)
     return match, module("mfn", "export", "--config", config, "--checkpoint", state, "--out", options.out / "reader-float.onnx")
 
 
