@@ -121,7 +121,7 @@ def test_urls(photos):
 
 def test_the_url_of_a_picture_is_not_looked_up():
     pytest.importorskip("fsspec", reason="URLs need the extra batch")
-    from tests.helpers.faulty_bucket import FaultyBucket
+    from tests.mfn.batch.faulty_bucket import FaultyBucket
 
     before = FaultyBucket.requests
     assert paths("faulty://bucket/a.jpg", "faulty://bucket/B.PNG") == ["faulty://bucket/a.jpg", "faulty://bucket/B.PNG"]

@@ -10,7 +10,7 @@ from mfn.batch.urls import is_url, url_requests
 @pytest.fixture
 def url():
     pytest.importorskip("fsspec", reason="URLs need the extra batch")
-    from tests.helpers.faulty_bucket import FaultyBucket
+    from tests.mfn.batch.faulty_bucket import FaultyBucket
 
     return f"{FaultyBucket.protocol}://bucket/a.jpg"
 

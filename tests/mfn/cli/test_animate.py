@@ -40,6 +40,7 @@ def test_a_stopped_run_says_how_to_continue(tmp_path, capsys):
 def test_remarks_on_an_avatar_are_printed(crowd, spots, capsys):
     write_glb(make_character((*TARGETS, "viseme_aa"), empty=["jawOpen"]), "a.glb")
     run = ["animate", "crowd.png", "--weights", str(spots), "--out", "x.glb", "--avatar", "a.glb"]
-    assert main([*run, "--strength", "brows=1.5", "--jaw", "Head"]) == 0
+    assert main([*run, "--jaw", "Head"]) == 1 and "jaw: the whole head hangs on the node 'Head'" in capsys.readouterr().err
+    assert main([*run, "--strength", "brows=1.5"]) == 0
     assert "note: a.glb: empty targets, which move nothing: jawOpen (viseme_aa is used)\n" in capsys.readouterr().err
     assert main([*run, "--quiet"]) == 0 and capsys.readouterr().err == ""

@@ -116,7 +116,7 @@ def test_mistakes(photos, spots, capsys, arguments, code, message):
 )
 def test_a_bucket_that_refuses_is_one_line(photos, spots, capsys, arguments, file):
     pytest.importorskip("pyarrow", reason="Parquet needs the extra batch")
-    import tests.helpers.faulty_bucket  # noqa: F401  # registers faulty://
+    import tests.mfn.batch.faulty_bucket  # noqa: F401  # registers faulty://
 
     assert main(command(spots, *arguments, "--quiet")) == 1
     assert capsys.readouterr().err == f"mfn: faulty://bucket/{file}: 403, no access\n"

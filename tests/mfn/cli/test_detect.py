@@ -55,7 +55,7 @@ def test_a_bad_picture_is_reported_and_the_others_go_on(crowd, spots, capsys):
 
 def test_a_url_that_cannot_be_read_is_reported_and_the_others_go_on(crowd, spots, capsys):
     pytest.importorskip("fsspec", reason="URLs need the extra batch")
-    import tests.helpers.faulty_bucket  # noqa: F401  # registers faulty://
+    import tests.mfn.batch.faulty_bucket  # noqa: F401  # registers faulty://
 
     assert run("faulty://bucket/a.jpg", "crowd.png", *NETWORK, spots, "--no-draw", "--quiet") == 1
     assert capsys.readouterr().err == "mfn: faulty://bucket/a.jpg: 403, no access\n" and (crowd / "crowd.faces.json").is_file()

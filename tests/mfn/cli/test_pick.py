@@ -59,7 +59,7 @@ def test_a_shot_that_cannot_be_read_is_named_and_left_out(crowd, spots, capsys):
 
 def test_a_url_that_cannot_be_read_is_named_and_left_out(crowd, spots, capsys):
     pytest.importorskip("fsspec", reason="URLs need the extra batch")
-    import tests.helpers.faulty_bucket  # noqa: F401  # registers faulty://
+    import tests.mfn.batch.faulty_bucket  # noqa: F401  # registers faulty://
 
     write_shots(crowd, 2)
     assert run(spots, "burst", "faulty://bucket/a.jpg", "--quiet") == 1

@@ -60,7 +60,11 @@ def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes():
     found = Reader(Session(), 64).refine(PICTURE, faces, heights)
     assert found.refined.all()
     jaw, blink = EXPRESSION_NAMES.index("jawOpen"), EXPRESSION_NAMES.index("eyeBlinkLeft")
-    np.testing.assert_allclose(found.expression[:, jaw], [0.5, 0.4579, 0.4], rtol=1e-3)
+    expression_shares = RULES.expression.at(heights)
+    assert expression_shares[0] == 1 and expression_shares[2] == pytest.approx(RULES.expression.tall) and RULES.expression.tall < 1
+    wanted = faces.expression[:, jaw] + expression_shares * (read.expression[:, jaw] - faces.expression[:, jaw])
+    np.testing.assert_allclose(found.expression[:, jaw], wanted, rtol=1e-3)
+    assert np.unique(wanted).size == 3
     np.testing.assert_allclose(found.expression[:, blink], 0.5, rtol=1e-5)
     np.testing.assert_allclose(found.identity[:, 0], 0.5 * (faces.identity[:, 0] + read.identity[:, 0]), rtol=1e-5)
     middle = (RULES.pose.small + RULES.pose.tall) / 2  # 77.46 px lie halfway between 50 and 120 px in steps of equal ratio
