@@ -39,8 +39,8 @@ the last two blocks, the local chain for the pose and the refinement step of tod
 large has 2.7, 3.3 and 2.7 %), so they allow few conclusions. The labels of a multi-scale SFN help on aflw2000 and youtube68, not on
 rendered heads; several scales of MFN do not help. With an input of 656 x 368 px, three fifths of today's, the same weights had the poster's
 order on aflw2000, so differences of one percent mean nothing. After so few steps the detector alone detects as well as one that also
-learns faces. They were measured with the decoding of their time; (b) and (d) are of trained networks, some older than what ships
-(docs/results.md). That page compares several scales with one in SFN, from a trained trunk and with three seeds:
+learns faces. They were measured with the decoding of their time; (b) and (d) are of today's networks.
+docs/results.md compares several scales with one in SFN, from a trained trunk and with three seeds:
 there several scales are better.
 """
 
