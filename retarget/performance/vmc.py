@@ -181,7 +181,8 @@ class VmcSender:
         sent = 0
         for row, address in self._ports.assign(take).items():
             bundles = encode_bundles(take.coefficients[row], take.rotation[row], take.time_s[row], self.avatar)
-            sent += all(self._datagrams.send(data, address) for data in bundles)
+            taken = [self._datagrams.send(data, address) for data in bundles]  # also those after one that was lost
+            sent += all(taken)
         return sent
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from retarget.geometry.rotations import quaternion_to_matrix
 from retarget.gltf.document import read_glb
 from retarget.performance.files import read_take, to_jsonl, write_take
 from retarget.performance.livelink import LiveLinkSender
-from retarget.performance.stream import PROGRAMS, open_sender, play
+from retarget.performance.stream import PROGRAMS, avatar_for, open_sender, play
 from retarget.performance.take import Footage, Take
 from tests.helpers.characters import make_take
 
@@ -264,3 +264,24 @@ def test_faces_of_a_picture(tmp_path):
     directions = quaternion_to_matrix(take.rotation)[:, :, 2]  # towards the camera, from wherever they stand
     np.testing.assert_allclose(directions, -take.translation / np.linalg.norm(take.translation, axis=1, keepdims=True), atol=1e-6)
     assert take.actor.tolist() == [0, 1] and take.coefficients[:, JAW].tolist() == [0.5, 0.5]
+
+
+def test_a_lost_bundle_of_vmc_keeps_no_other_back(monkeypatch):
+    tried = []
+
+    class LosesTheFirst(socket.socket):
+        def sendto(self, data, address):
+            tried.append(data)
+            if len(tried) == 1:
+                raise OSError(errno.ENOBUFS, "No buffer space available")
+            return super().sendto(data, address)
+
+    monkeypatch.setattr("retarget.performance.udp.socket.socket", LosesTheFirst)
+    sender, take = open_sender("vmc", avatar=avatar_for("arkit")), make_take(1)
+    try:
+        lost = sender.send(take)
+        lost_tries = len(tried)
+        assert lost == 0 and sender.send(take) == 1
+        assert lost_tries == len(tried) - lost_tries > 1, "all bundles of a sample are sent"
+    finally:
+        sender.close()
