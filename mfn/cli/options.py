@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mfn.inference.decode import SCORE
-from mfn.inference.model_zoo import DEFAULT_MODEL, FACES_ACROSS, MIN_FACE_PX, MODELS
+from mfn.inference.model_zoo import DEFAULT_MODEL, FACES_ACROSS, MAX_ENLARGED_PX, MIN_FACE_PX, MODELS
 from mfn.inference.predictor import SMALLEST_FACE_PX, Predictor
 from mfn.inference.sessions.devices import DEVICES
 from retarget.io.command_line import number_in, whole_number
@@ -33,7 +33,8 @@ def add_network(
     parser.add_argument("--score", type=number_in(0, 1), default=score, metavar="P", help=text)
     text = "height of the smallest face to find, in px of the picture; half the height takes up to four times as long "
     frames = " or ".join(f"{model.min_face_px:.0f} ({name})" for name, model in MODELS.items())
-    photos = f"{MIN_FACE_PX:.0f} in photos, down to 12 in those with a side below {MIN_FACE_PX * FACES_ACROSS:.0f} px"
+    photos = f"{MIN_FACE_PX:.0f} in photos, down to 12 in those with a side below {MIN_FACE_PX * FACES_ACROSS:.0f} px, "
+    photos += f"up to 24 in those of {MAX_ENLARGED_PX / 1e6:.0f} megapixels"
     text += f"(default: {photos}; in frames of 720 px height {frames}, in proportion in others)"
     parser.add_argument("--min-face", type=number_in(SMALLEST_FACE_PX, _LARGEST_FACE_PX), default=None, metavar="PX", help=text)
     parser.add_argument("--weights", default=weights, metavar="NAME", help=f"{weights_help} (default: %(default)s)")

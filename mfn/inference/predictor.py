@@ -24,6 +24,7 @@ from mfn.inference.input.second_pass import faces_in_picture, stretch_dim, views
 from mfn.inference.model_zoo import (
     DEFAULT_MODEL,
     FACES_ACROSS,
+    MAX_ENLARGED_PX,
     MIN_FACE_PX,
     MODELS,
     REFERENCE_HEIGHT_PX,
@@ -120,7 +121,8 @@ class Predictor:
                 network; in frames, "small" looks for larger faces, and the readers read fewer of them, which takes half the time. "free"
                 was learned from what a company may use; it is less accurate.
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: in
-                pictures 16 px, or a fortieth of the shorter side if that is less; in frames of clips a share of the
+                pictures 16 px, or a fortieth of the shorter side if that is less, growing to 24 px in those of 8 to 18 megapixels, which
+                are enlarged less (faces of 16 px are still found there, some fewer); in frames of clips a share of the
                 frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
             reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network
@@ -241,7 +243,8 @@ class Predictor:
         if video:
             default = shorter * self.frame_face_px / REFERENCE_HEIGHT_PX
         else:
-            default = min(MIN_FACE_PX, shorter / FACES_ACROSS)
+            enlargement = max(1.0, (MAX_ENLARGED_PX / (height * width)) ** 0.5)
+            default = max(min(MIN_FACE_PX, shorter / FACES_ACROSS), self.finder.limits.face_range.min_px / enlargement)
         return plan_passes(height, width, self.min_face_px or max(SMALLEST_FACE_PX, default), self.finder.limits)
 
     def _predict(self, picture: Image, video: bool, memory: FrameMemory | None) -> Faces:

@@ -7,7 +7,8 @@ The photos are held out from training and have labels. Each is read at its own s
 share of the pose, and of the identity, the script reports the mean distance of the head's 68 points from those of the label,
 in percent of the face's size, for all faces and by yaw. For each share of the expression, without the eyes, it reports the mean
 error of a weight, and the means of correlation and gain (slope of the regression line) over the shapes that vary. For each share of the
-face reader in squints, it reports error, correlation and gain of eyeSquintLeft and eyeSquintRight.
+face reader in squints, it reports error, correlation and gain of eyeSquintLeft and eyeSquintRight; for each spread (`ReadingRules`), those
+of the expression with the shares in use.
 It writes experiments/results/ablation/reader_share.json.
 """
 
@@ -37,6 +38,7 @@ from retarget.io.images import Image
 RESULT = RESULTS / "ablation" / "reader_share.json"
 PACKS = ("youtube", "lfw", "masks_without", "expressions")
 HEIGHTS_PX = (None, 120.0, 60.0, 30.0)
+SPREADS = (1.0, 1.05, 1.1, 1.15, 1.2)
 SHARES = (0.0, 0.25, 0.33, 0.5, 0.6, 0.72, 0.85, 1.0)
 YAW_LIMITS_DEG = (0, 30, 60, 180)
 SAME_FACE_IOU = 0.25
@@ -156,8 +158,9 @@ def main() -> None:
             "height in the input, median": round(float(np.median([one.input_px[0] for one in looked])), 1),
             "pose": {str(share): by_yaw(errors(looked, model, rules._replace(pose=constant(share))), yaw) for share in SHARES},
             "identity": {str(share): by_yaw(errors(looked, model, rules._replace(identity=constant(share))), yaw) for share in SHARES},
-            "expression": {str(share): follow_labels(looked, rules._replace(expression=constant(share))) for share in SHARES},
+            "expression": {str(share): follow_labels(looked, rules._replace(expression=constant(share), spread=1.0)) for share in SHARES},
             "squint": {str(share): follow_squints(looked, share) for share in SHARES},
+            "spread": {str(spread): follow_labels(looked, rules._replace(spread=spread)) for spread in SPREADS},
             "shares in use": by_yaw(errors(looked, model, rules), yaw) | follow_labels(looked, rules),
         }
         print(title, figures[title], flush=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mfn.inference.readers.repeated_crops import EYE_CHANGES, most_that_fit
 from mfn.inference.sessions.devices import CPU, Provider
 from mfn.inference.sessions.onnx_session import check_eye_reader, open_session, run
 from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_CROP_PX, EYE_SHAPES, cut_crops, eye_frames
@@ -72,12 +73,17 @@ class EyeReader:
             count: Number of faces whose eyes the network reads, K, for a fixed time: the first K, and empty crops if there are fewer.
                 None: all faces.
             squint: Share of a squint that stays as it is in `faces`, 0 to 1.
+
+        Each eye is read in as many crops as fit in one batch (see `mfn.inference.readers.repeated_crops`), and its values are the mean.
         """
         rows = np.flatnonzero(faces.refined)[:count]
         if not len(rows) and not count:
             return faces
         frames = eye_frames(faces[rows], self.model)
-        weights = self._run(cut_crops(picture, frames.matrix, EYE_CROP_PX), frames.direction, 2 * (count or 0))
+        changes = EYE_CHANGES[most_that_fit(EYE_CHANGES, len(rows), count or _BATCH // 2)]
+        crops = np.concatenate([cut_crops(picture, change.apply(frames.matrix, EYE_CROP_PX), EYE_CROP_PX) for change in changes])
+        read_all = self._run(crops, np.tile(frames.direction, (len(changes), 1)), 2 * (count or 0))
+        weights = np.asarray(read_all.reshape(len(changes), -1, len(EYE_SHAPES)).mean(0), np.float32)
         seen = (frames.direction[:, 0] < HIDDEN_DIRECTION) & (frames.side_px >= MIN_SIDE_PX)
         expression = faces.expression.copy()
         shares = np.array([1 - squint if shape == "eyeSquint" else 1.0 for shape in EYE_SHAPES], np.float32)

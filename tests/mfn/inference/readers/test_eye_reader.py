@@ -112,3 +112,20 @@ def test_a_fixed_number_of_eyes_is_read():
 def test_other_networks_are_no_eye_readers(spots):
     with pytest.raises(ValueError, match=r"spots.onnx: expected an eye reader, `image` uint8 \(E, 32, 32, 3\), `direction`"):
         EyeReader.load(spots)
+
+
+@pytest.mark.parametrize(("faces", "batch", "crops"), [(1, 4, 4), (16, 64, 4), (17, 64, 2), (32, 64, 2), (33, 64, 1), (2, 3, 1)])
+def test_few_eyes_are_read_more_often_in_the_same_batch(faces, batch, crops):
+    """The network calls an eye shut in some of its crops: the mean counts."""
+
+    class Some(Brightness):
+        def run(self, _: None, feed: dict) -> list:
+            self.seen.append(len(feed["image"]))
+            raw = np.full((len(feed["image"]), len(EYE_SHAPES)), -8, np.float32)
+            raw[: 2 * faces] = 8  # the first crop of each eye
+            return [raw]
+
+    network = Some()
+    found = EyeReader(network).refine(PICTURE, faces_at(count=faces), batch)
+    assert network.seen == [2 * batch], "the time does not depend on the number of faces"
+    np.testing.assert_allclose(found.expression[:, BLINKS], 1 / crops, atol=1e-3)

@@ -5,6 +5,7 @@ import pytest
 
 from mfn.inference.readers.face_reader import Reader, choose_to_refine, confirmed_score, mix
 from mfn.inference.readers.reading_rules import FREE_RULES, RULES
+from mfn.inference.readers.repeated_crops import FACE_CHANGES
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.cells import CELL_SIZE, FRONTAL_6D, IDENTITY_SIZE, SLICES
 from mfn.structures.faces import Faces
@@ -14,18 +15,22 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uin
 
 
 class Session:
-    """A network that reads the same pose, given as a roll for each call, and the same score and box in every crop."""
+    """A network that reads the same pose, given as a roll for each call, and the same score and box in every crop.
 
-    def __init__(self, *roll_deg: float, logit: float = 0.0, box: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)) -> None:
+    `crops` is how often each face is read in a call. The poses in mirrored crops are mirrored.
+    """
+
+    def __init__(self, *roll_deg: float, logit: float = 0.0, box: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0), crops: int = 1) -> None:
         self.roll_deg, self.place, self.seen = list(roll_deg) or [0.0], [logit, *box], []
+        self.sides = [-1 if change.mirrored else 1 for change in FACE_CHANGES[crops]]
 
     def run(self, _: None, feed: dict) -> list:
         roll = self.roll_deg[min(len(self.seen), len(self.roll_deg) - 1)]
         self.seen.append(feed["image"])
         raw = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
         raw[:, :5] = self.place
-        rows = rotation_from_euler(np.deg2rad([0, 0, roll]))[:2].ravel() - np.array(FRONTAL_6D)
-        raw[:, SLICES["rotation"]] = rows
+        for side, part in zip(self.sides, np.array_split(raw, len(self.sides)), strict=True):
+            part[:, SLICES["rotation"]] = rotation_from_euler(np.deg2rad([0, 0, side * roll]))[:2].ravel() - np.array(FRONTAL_6D)
         return [raw]
 
 
@@ -44,9 +49,10 @@ def faces_at(*roll_deg: float) -> Faces:
     )
 
 
-def test_the_pose_is_read_upright_and_turned_back():
+@pytest.mark.parametrize("count", [None, 5])
+def test_the_pose_is_read_upright_and_turned_back(count):
     rolls = [0.0, 30.0, 90.0, 179.0, -120.0]
-    found = Reader(Session(), 64).read(PICTURE, faces_at(*rolls)).faces
+    found = Reader(Session(), 64).read(PICTURE, faces_at(*rolls), count).faces
     np.testing.assert_allclose(found.pitch_yaw_roll_deg, [[0, 0, roll] for roll in rolls], atol=0.01)
     assert (np.abs(found.center - [180, 130]) < 60).all() and found.track.tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(found.scale, found.scale[0], rtol=0.3)
@@ -63,6 +69,7 @@ def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes():
     expression_shares = RULES.expression.at(heights)
     assert expression_shares[0] == 1 and expression_shares[2] == pytest.approx(RULES.expression.tall) and RULES.expression.tall < 1
     wanted = faces.expression[:, jaw] + expression_shares * (read.expression[:, jaw] - faces.expression[:, jaw])
+    wanted = 0.1 + (1 + 4 * expression_shares * (1 - expression_shares) * (RULES.spread - 1)) * (wanted - 0.1)
     np.testing.assert_allclose(found.expression[:, jaw], wanted, rtol=1e-3)
     assert np.unique(wanted).size == 3
     np.testing.assert_allclose(found.expression[:, blink], 0.5, rtol=1e-5)
@@ -71,6 +78,20 @@ def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes():
     shares = np.array([RULES.pose.small, middle, RULES.pose.tall])
     np.testing.assert_allclose(found.center, faces.center + shares[:, None] * (read.center - faces.center), rtol=1e-3)
     np.testing.assert_allclose(np.log(found.scale), np.log(faces.scale) + shares * np.log(read.scale / faces.scale), rtol=1e-3)
+
+
+def test_a_mean_of_both_networks_is_spread_as_each_of_them():
+    """Where one network alone counts, nothing changes; where both do, weights lie farther from rest, but never beyond 0 and 1."""
+    faces = faces_at(0, 0)
+    weights = np.tile(np.linspace(0, 1, 51, dtype=np.float32), (2, 1))
+    found = mix(faces.replace(expression=weights), faces.replace(expression=weights), np.array([20, 500], np.float32)).expression
+    np.testing.assert_allclose(found[0], weights[0], rtol=1e-6)
+    eyes = np.array([name.startswith("eye") for name in EXPRESSION_NAMES])
+    np.testing.assert_allclose(found[1][eyes], weights[1][eyes], rtol=1e-6)
+    share = RULES.expression.tall
+    factor = 1 + 4 * share * (1 - share) * (RULES.spread - 1)
+    assert factor > 1.05
+    np.testing.assert_allclose(found[1][~eyes], np.clip(0.1 + factor * (weights[1][~eyes] - 0.1), 0, 1), rtol=1e-5)
 
 
 def test_rotations_are_averaged_unless_the_reader_corrects_the_roll():
@@ -98,17 +119,60 @@ def test_crops_are_padded_to_a_fixed_number():
     assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0), 5)) == 0
     assert [crops.shape for crops in session.seen] == [(5, 32, 32, 3)] * 2
     assert len(reader.refine(PICTURE, faces_at(*[0.0] * 130), np.ones(130))) == 130
-    assert [len(crops) for crops in session.seen[2:]] == [64, 64, 2] * 2, "the crops, then their mirror images"
-    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0))) == 0 and len(session.seen) == 8
+    assert [len(crops) for crops in session.seen[2:]] == [64, 64, 64, 64, 4], "the crops, then their mirror images"
+    assert len(reader.refine(PICTURE, Faces.empty(IDENTITY_SIZE), np.zeros(0))) == 0 and len(session.seen) == 7
 
 
-def test_a_picture_is_also_read_mirrored():
-    session = Session(30, -10)  # the second roll is that of the mirror image
-    found = Reader(session, 64).read(PICTURE, faces_at(20)).faces
-    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(40, abs=0.5), "20 of the crop and the mean of 30 and 10"
-    np.testing.assert_array_equal(session.seen[1], session.seen[0][:, :, ::-1])
-    in_time = Reader(Session(30, -10), 64).read(PICTURE, faces_at(20), 1).faces
-    assert in_time.pitch_yaw_roll_deg[0, 2] == pytest.approx(50, abs=0.1)
+@pytest.mark.parametrize(
+    ("faces", "batch", "crops"),
+    [(1, 8, 8), (8, 64, 8), (9, 64, 4), (16, 64, 4), (17, 64, 2), (32, 64, 2), (33, 64, 1), (64, 64, 1), (3, 16, 4)],
+)
+def test_few_faces_are_read_more_often_in_the_same_batch(faces, batch, crops):
+    session = Session(crops=crops)
+    assert len(Reader(session, 32).read(PICTURE, faces_at(*[0.0] * faces), batch).logit) == faces
+    (seen,) = session.seen
+    assert len(seen) == batch, "the time does not depend on the number of faces"
+    used = seen[: faces * crops].reshape(crops, faces, *seen.shape[1:])
+    assert (used.max((1, 2, 3, 4)) > 0).all() and not seen[faces * crops :].any()
+    assert len({view.tobytes() for view in used}) == crops, "each crop differs"
+
+
+def test_all_faces_of_a_picture_are_read_at_least_twice():
+    for count, crops in ((1, 8), (8, 8), (20, 2), (40, 2)):
+        session = Session(crops=2)
+        Reader(session, 32).read(PICTURE, faces_at(*[0.0] * count))
+        assert sum(map(len, session.seen)) == count * crops, count
+
+
+def test_the_mirrored_crop_is_turned_back():
+    """Both crops of each face show a head that is turned by 30 degrees in the crop; the second is the mirror image of the first."""
+    session = Session(30, crops=2)
+    faces = faces_at(*[20.0] * 20)
+    found = Reader(session, 64).read(PICTURE, faces, 40).faces
+    np.testing.assert_allclose(found.pitch_yaw_roll_deg[:, 2], 50, atol=0.1)
+    (seen,) = session.seen
+    np.testing.assert_array_equal(seen[20:], seen[:20, :, ::-1])
+
+
+@pytest.mark.parametrize("crops", [1, 2, 4, 8])
+def test_values_of_moved_crops_are_brought_back_to_the_picture(crops):
+    """A square of light is read where it lies, whichever crop shows it: the network returns its place as center and box."""
+
+    class Spot:
+        def run(self, _: None, feed: dict) -> list:
+            raw = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
+            raw[:, SLICES["rotation"]] = rotation_from_euler(np.zeros(3))[:2].ravel() - np.array(FRONTAL_6D)
+            for row, crop in zip(raw, feed["image"][..., 0].astype(float), strict=True):
+                y, x = (crop.sum(axis) @ (np.arange(64) + 0.5) / crop.sum() for axis in (1, 0))
+                row[SLICES["center"]] = row[1:3] = (np.array([x, y]) - 32) / 16
+                row[3:5] = np.log(np.sqrt((crop > 127).sum()) / 64)
+            return [raw]
+
+    picture = np.zeros((300, 400, 3), np.uint8)
+    picture[110:170, 150:210] = 255
+    found = Reader(Spot(), 64).read(picture, faces_at(0), crops)
+    np.testing.assert_allclose(found.faces.center[0], [180, 140], atol=1.5)
+    np.testing.assert_allclose(found.box[0], [150, 110, 210, 170], atol=4)
 
 
 def test_only_the_surest_faces_are_read():
@@ -119,14 +183,14 @@ def test_only_the_surest_faces_are_read():
 
 
 def test_a_face_that_is_turned_in_its_crop_is_read_again():
-    session = Session(80, -80, 0, 0)
+    session = Session(80, 0, crops=8)
     found = Reader(session, 64).read(PICTURE, faces_at(20)).faces
-    assert len(session.seen) == 4 and found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1)
-    contradicting = Session(80, -80, 90, -90)  # the second reading does not confirm the first
+    assert len(session.seen) == 2 and found.pitch_yaw_roll_deg[0, 2] == pytest.approx(100, abs=0.1)
+    contradicting = Session(80, 90, crops=8)  # the second reading does not confirm the first
     found = Reader(contradicting, 64).read(PICTURE, faces_at(20)).faces
-    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(20, abs=0.1) and len(contradicting.seen) == 4
+    assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(20, abs=0.1) and len(contradicting.seen) == 2
     assert len(Reader(session, 64).read(PICTURE, faces_at(0)[[]]).logit) == 0
-    in_time = Session(80, 0)  # a fixed number of crops is read once
+    in_time = Session(80, 0, crops=4)  # a fixed number of crops is read once
     found = Reader(in_time, 64).read(PICTURE, faces_at(20), 4).faces
     assert found.pitch_yaw_roll_deg[0, 2] == pytest.approx(20, abs=0.1) and [len(crops) for crops in in_time.seen] == [4]
 
