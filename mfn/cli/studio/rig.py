@@ -24,6 +24,7 @@ from retarget.rig.rig import Rig
 GROUPS = ("eye", "brow", "jaw", "mouth", "cheek", "nose", "tongue")
 _SIZE_PX, _FOCAL_PX, _DISTANCE_M = (480, 480), 820.0, 0.7
 _NO_EFFECT = "no effect"
+_SHOWN = "character"  # what the requests of this tab change
 
 
 def group_of(name: str) -> str:
@@ -83,6 +84,7 @@ class RigTab:
     def on_upload(self, file: Any, request: gr.Request) -> list[Any]:
         """Show a new character, and offer it on the other tabs."""
         session = self.sessions.get(request.session_hash or "")
+        number = session.begin(_SHOWN)
         with session.lock:
             path = session.take_upload(file["path"])
             try:
@@ -90,30 +92,37 @@ class RigTab:
             except BaseException:
                 session.drop_folder(path)
                 raise
-        names, own = session.character_names(), list(session.rigs)
+        names, own, shown = session.character_names(), list(session.rigs), self._show(session, rig, number)
+        choice = {"value": path.name} if session.newest(_SHOWN) == number else {}
         return [
-            None, gr.Dropdown(choices=names, value=path.name), *self._describe(session, rig), *[0.0] * (len(ARKIT_NAMES) + 2), own,
-            gr.Dropdown(choices=names), gr.Radio(choices=[FACES, *names]),
+            None, gr.Dropdown(choices=names, **choice), *shown, own, gr.Dropdown(choices=names), gr.Radio(choices=[FACES, *names])
         ]  # fmt: skip
 
     def on_choice(self, name: str, request: gr.Request) -> list[Any]:
         """Show another character, at rest."""
         session = self.sessions.get(request.session_hash or "")
-        rig = session.rig(name)
-        return [*self._describe(session, rig), *[0.0] * (len(ARKIT_NAMES) + 2)]
+        number = session.begin(_SHOWN)
+        return self._show(session, session.rig(name), number)
 
-    def on_move(self, values: dict[Any, Any], request: gr.Request) -> str:
+    def on_move(self, values: dict[Any, Any], request: gr.Request) -> Any:
         """Draw the character with the weights of the sliders. Returns a file. `values` has the value of each control by the control."""
         by_name = {control.elem_id: value for control, value in values.items()}
         session = self.sessions.get(request.session_hash or "")
-        rig = session.rig(str(by_name["rig-name"]))
+        rig, number = session.rig(str(by_name["rig-name"])), session.newest(_SHOWN)
         weights = [float(by_name[f"rig-{name}"]) for name in ARKIT_NAMES]
-        return session.keep_picture("preview", preview(rig, weights, float(by_name["rig-yaw"]), float(by_name["rig-pitch"])))
+        picture = preview(rig, weights, float(by_name["rig-yaw"]), float(by_name["rig-pitch"]))
+        return session.keep_picture("preview", picture) if session.newest(_SHOWN) == number else gr.skip()
 
     @staticmethod
-    def _describe(session: Session, rig: Rig) -> list[Any]:
+    def _show(session: Session, rig: Rig, number: int) -> list[Any]:
+        """Return the values of the outputs for a character at rest, or nothing new if the user chose another one since (`number`)."""
         line = f"**{Path(rig.glb.path).name}**: {facts(rig)[-1][1]}"
-        return [line, session.keep_picture("preview", preview(rig, [0.0] * len(ARKIT_NAMES))), effect_rows(rig), facts(rig)]
+        picture = preview(rig, [0.0] * len(ARKIT_NAMES))
+        shown = [line, picture, effect_rows(rig), facts(rig), *[0.0] * (len(ARKIT_NAMES) + 2)]
+        if session.newest(_SHOWN) != number:
+            return [gr.skip()] * len(shown)
+        shown[1] = session.keep_picture("preview", picture)
+        return shown
 
     def build(self, tab: gr.Tab, own: gr.State, others: list[Any]) -> None:
         """Lay out the tab.

@@ -57,6 +57,19 @@ class Session:
     """Where the server put the uploads of this user."""
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _results: dict[str, list[Path]] = field(default_factory=dict)
+    _newest: dict[str, int] = field(default_factory=dict)
+
+    def begin(self, what: str) -> int:
+        """Return a number for a request that begins now. `what` says what it changes, for `newest`."""
+        self._newest[what] = number = next(self._count)
+        return number
+
+    def newest(self, what: str) -> int:
+        """Return the number of the newest request of this kind, or 0. The page must not show the answer to an older one.
+
+        Requests run side by side, so that the answer to an older one may come last.
+        """
+        return self._newest.get(what, 0)
 
     def take_upload(self, upload: str) -> Path:
         """Keep an uploaded file in the folder of the session, under its own name.

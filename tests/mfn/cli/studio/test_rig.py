@@ -1,0 +1,51 @@
+"""The tab Rig without a browser: which of several answers the page shows."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+gr = pytest.importorskip("gradio")
+
+from mfn.cli.studio import rig as tab  # noqa: E402
+from mfn.cli.studio.limits import Limits  # noqa: E402
+from mfn.cli.studio.sessions import Sessions  # noqa: E402
+from retarget.arkit import ARKIT_NAMES  # noqa: E402
+from retarget.gltf.document import write_glb  # noqa: E402
+from tests.helpers.characters import make_face  # noqa: E402
+
+USER = SimpleNamespace(session_hash="somebody")
+
+
+@pytest.fixture
+def rig_tab(tmp_path):
+    return tab.RigTab(Sessions(tmp_path / "sessions", Limits()))
+
+
+def test_a_slow_answer_does_not_replace_a_newer_one(rig_tab, tmp_path, monkeypatch):
+    """Opening the tab draws our robot. Who drops a character meanwhile must see theirs, also where the robot is ready last."""
+    drawing, uploaded, draw = threading.Event(), threading.Event(), tab.preview
+
+    def slow_robot(rig, *given):
+        if "mine" not in str(rig.glb.path):
+            drawing.set()
+            assert uploaded.wait(60)
+        return draw(rig, *given)
+
+    monkeypatch.setattr(tab, "preview", slow_robot)
+    answers = []
+    opened = threading.Thread(target=lambda: answers.append(rig_tab.on_choice("robot", USER)))
+    opened.start()
+    assert drawing.wait(60)
+    mine = tmp_path / "mine.glb"
+    write_glb(make_face(), mine)
+    shown = rig_tab.on_upload({"path": str(mine)}, USER)
+    uploaded.set()
+    opened.join()
+    assert shown[1].value == "mine.glb" and "mine.glb" in shown[2] and ["jawOpen", "skin.jawOpen"] in shown[4]
+    assert answers[0] == [gr.skip()] * len(answers[0]) and len(answers[0]) == 4 + len(ARKIT_NAMES) + 2
+
+
+def test_a_choice_that_nothing_follows_is_shown(rig_tab):
+    shown = rig_tab.on_choice("robot", USER)
+    assert "robot" in shown[0] and len(shown[2]) == len(ARKIT_NAMES)
