@@ -6,10 +6,10 @@ the eye reader in squints.
 The photos are held out from training and have labels. Each is read at its own size and with the face made HEIGHTS_PX high. For each
 share of the pose, and of the identity, the script reports the mean distance of the head's 68 points from those of the label,
 in percent of the face's size, for all faces and by yaw. For each share of the expression, without the eyes, it reports the mean
-error of a weight, and the means of correlation and gain (slope of the regression line) over the shapes that vary. For each share of the
-face reader in squints, it reports error, correlation and gain of eyeSquintLeft and eyeSquintRight; for each spread (`ReadingRules`), those
-of the expression with the shares in use.
-It writes experiments/results/ablation/reader_share.json.
+error of a weight, and the means of correlation and gain (slope of the regression line) over the shapes that vary; for some shares, those
+of each shape. For each share of the face reader in squints, it reports error, correlation and gain of eyeSquintLeft and eyeSquintRight;
+for each spread (`ReadingRules`), those of the expression with the shares in use. It writes
+experiments/results/ablation/reader_share.json.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from retarget.io.images import Image
 RESULT = RESULTS / "ablation" / "reader_share.json"
 PACKS = ("youtube", "lfw", "masks_without", "expressions")
 HEIGHTS_PX = (None, 120.0, 60.0, 30.0)
+SHAPE_SHARES = (0.0, 0.6, 1.0)
 SPREADS = (1.0, 1.05, 1.1, 1.15, 1.2)
 SHARES = (0.0, 0.25, 0.33, 0.5, 0.6, 0.72, 0.85, 1.0)
 YAW_LIMITS_DEG = (0, 30, 60, 180)
@@ -95,9 +96,25 @@ def errors(looked: Sequence[Looked], model: HeadModel, rules: ReadingRules) -> N
 
 
 def follow_labels(looked: Sequence[Looked], rules: ReadingRules) -> Figures:
-    """Return error, correlation and gain of the expression weights except those of the eyes, for a share of the expression."""
+    """Return error, correlation and gain of the expression weights except those of the eyes, for the rules of reading."""
     mixed = np.concatenate([mix(one.found, one.read, one.input_px, rules).expression for one in looked])[:, NOT_EYES]
     return agreement(np.concatenate([one.label.expression for one in looked])[:, NOT_EYES], mixed)
+
+
+def follow_with_share(looked: Sequence[Looked], share: float) -> Figures:
+    """Return the same where the face reader has one share in all shapes, `READER_ALONE` too."""
+    label, found, read = (np.concatenate([getattr(one, name).expression for one in looked]) for name in ("label", "found", "read"))
+    return agreement(label[:, NOT_EYES], (found + share * (read - found))[:, NOT_EYES])
+
+
+def follow_each_shape(looked: Sequence[Looked]) -> Figures:
+    """Return error, correlation and gain of each shape that varies but those of the eyes, for some shares of the face reader."""
+    label, found, read = (np.concatenate([getattr(one, name).expression for one in looked]) for name in ("label", "found", "read"))
+    varies = [k for k in np.flatnonzero(NOT_EYES) if label[:, k].std() > MIN_SPREAD]
+    mixed = {share: found + share * (read - found) for share in SHAPE_SHARES}
+    return {
+        EXPRESSION_NAMES[k]: {str(share): agreement(label[:, [k]], weights[:, [k]]) for share, weights in mixed.items()} for k in varies
+    }
 
 
 def follow_squints(looked: Sequence[Looked], share: float) -> Figures:
@@ -158,8 +175,9 @@ def main() -> None:
             "height in the input, median": round(float(np.median([one.input_px[0] for one in looked])), 1),
             "pose": {str(share): by_yaw(errors(looked, model, rules._replace(pose=constant(share))), yaw) for share in SHARES},
             "identity": {str(share): by_yaw(errors(looked, model, rules._replace(identity=constant(share))), yaw) for share in SHARES},
-            "expression": {str(share): follow_labels(looked, rules._replace(expression=constant(share), spread=1.0)) for share in SHARES},
+            "expression": {str(share): follow_with_share(looked, share) for share in SHARES},
             "squint": {str(share): follow_squints(looked, share) for share in SHARES},
+            "each shape": follow_each_shape(looked),
             "spread": {str(spread): follow_labels(looked, rules._replace(spread=spread)) for spread in SPREADS},
             "shares in use": by_yaw(errors(looked, model, rules), yaw) | follow_labels(looked, rules),
         }

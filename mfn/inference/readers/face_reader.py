@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.readers.reading_rules import RULES, ReadingRules, ScoreRule
+from mfn.inference.readers.reading_rules import READER_ALONE, RULES, ReadingRules, ScoreRule
 from mfn.inference.readers.repeated_crops import FACE_CHANGES, CropChange, most_that_fit
 from mfn.inference.sessions.devices import CPU, Provider
 from mfn.inference.sessions.onnx_session import check_reader, open_session, run
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _BATCH = 64
 _MAX_LEFT_ROLL_DEG = 50.0  # a face that is still turned by more in its crop is read again, in a crop that is turned
-_EYES = np.array([name.startswith("eye") for name in EXPRESSION_NAMES])
+_READER_ALONE = np.array([name.startswith(READER_ALONE) for name in EXPRESSION_NAMES])
 _MIN_PROBABILITY = 1e-6
 _REST = np.float32(0.1)  # about what both networks read in a shape at rest
 
@@ -222,7 +222,7 @@ def mix(found: Faces, read: Faces, input_height_px: NDArray[np.float32], rules: 
     """
     pose, identity, expression = (share.at(input_height_px)[:, None] for share in rules[:3])
     pose = np.where(_angle_between_deg(read.rotation, found.rotation)[:, None] > _MAX_LEFT_ROLL_DEG, np.float32(1), pose)
-    expression = np.where(_EYES, np.float32(1), expression)
+    expression = np.where(_READER_ALONE, np.float32(1), expression)
     spread = 1 + 4 * expression * (1 - expression) * np.float32(rules.spread - 1)
     mean = found.expression + expression * (read.expression - found.expression)
     return found.replace(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mfn.inference.readers.face_reader import Reader, choose_to_refine, confirmed_score, mix
-from mfn.inference.readers.reading_rules import FREE_RULES, RULES
+from mfn.inference.readers.reading_rules import FREE_RULES, READER_ALONE, RULES
 from mfn.inference.readers.repeated_crops import FACE_CHANGES
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.cells import CELL_SIZE, FRONTAL_6D, IDENTITY_SIZE, SLICES
@@ -59,7 +59,7 @@ def test_the_pose_is_read_upright_and_turned_back(count):
     np.testing.assert_allclose(found.expression, 0.5)
 
 
-def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes():
+def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes_and_frowns():
     faces = faces_at(0, 0, 0)
     heights = np.array([20, 77.46, 500], np.float32)
     read = Reader(Session(), 64).read(PICTURE, faces).faces
@@ -72,7 +72,7 @@ def test_the_reader_counts_more_for_small_faces_and_alone_for_eyes():
     wanted = 0.1 + (1 + 4 * expression_shares * (1 - expression_shares) * (RULES.spread - 1)) * (wanted - 0.1)
     np.testing.assert_allclose(found.expression[:, jaw], wanted, rtol=1e-3)
     assert np.unique(wanted).size == 3
-    np.testing.assert_allclose(found.expression[:, blink], 0.5, rtol=1e-5)
+    np.testing.assert_allclose(found.expression[:, [blink, EXPRESSION_NAMES.index("mouthFrownLeft")]], 0.5, rtol=1e-5)
     np.testing.assert_allclose(found.identity[:, 0], 0.5 * (faces.identity[:, 0] + read.identity[:, 0]), rtol=1e-5)
     middle = (RULES.pose.small + RULES.pose.tall) / 2  # 77.46 px lie halfway between 50 and 120 px in steps of equal ratio
     shares = np.array([RULES.pose.small, middle, RULES.pose.tall])
@@ -86,12 +86,13 @@ def test_a_mean_of_both_networks_is_spread_as_each_of_them():
     weights = np.tile(np.linspace(0, 1, 51, dtype=np.float32), (2, 1))
     found = mix(faces.replace(expression=weights), faces.replace(expression=weights), np.array([20, 500], np.float32)).expression
     np.testing.assert_allclose(found[0], weights[0], rtol=1e-6)
-    eyes = np.array([name.startswith("eye") for name in EXPRESSION_NAMES])
-    np.testing.assert_allclose(found[1][eyes], weights[1][eyes], rtol=1e-6)
+    alone = np.array([name.startswith(READER_ALONE) for name in EXPRESSION_NAMES])
+    assert alone.sum() == 14 + 2 + 2 + 3 * 2
+    np.testing.assert_allclose(found[1][alone], weights[1][alone], rtol=1e-6)
     share = RULES.expression.tall
     factor = 1 + 4 * share * (1 - share) * (RULES.spread - 1)
     assert factor > 1.05
-    np.testing.assert_allclose(found[1][~eyes], np.clip(0.1 + factor * (weights[1][~eyes] - 0.1), 0, 1), rtol=1e-5)
+    np.testing.assert_allclose(found[1][~alone], np.clip(0.1 + factor * (weights[1][~alone] - 0.1), 0, 1), rtol=1e-5)
 
 
 def test_rotations_are_averaged_unless_the_reader_corrects_the_roll():
