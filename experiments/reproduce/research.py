@@ -133,8 +133,10 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     configs, start = ["others/face_reader.yaml", "others/face_reader_second.yaml"], weights(checkpoint("face_reader", options))
     yield Stage("reader", "the face reader, with a loss on gains", (training("reader", configs, options, start),), 200)
     if not options.quick:
-        configs, start = [*configs, "others/face_reader_expression.yaml"], weights(checkpoint("reader", options))
-        yield Stage("expression", "the expressions of the face reader", (training("expression", configs, options, start),), 55)
+        third, start = [*configs, "others/face_reader_expression.yaml"], weights(checkpoint("reader", options))
+        yield Stage("expression", "the expressions of the face reader", (training("expression", third, options, start),), 55)
+        fourth, start = [*configs, "others/face_reader_branches.yaml"], weights(checkpoint("expression", options))
+        yield Stage("branches", "the branches of the face reader alone", (training("branches", fourth, options, start),), 60)
     yield Stage("eyes", "the eye reader", (training("eyes", ["others/eye_reader.yaml"], options),), 60)
     multi_face = module("mfn", "export", *trained(last, options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     if not options.quick:
@@ -165,7 +167,7 @@ def candidate_stage(export: Command, options: argparse.Namespace) -> Stage:
     collect = module("experiments.data_generation.candidates", "--data", data, "--out", found, "--network", out / "mfn-float.onnx")
     files = [f"--data.candidates={found}", f"--data.scenes={data / 'scenes' / 'scenes.tar'}",
              f"--data.backgrounds={data / 'backgrounds.tar'}"]  # fmt: skip
-    start = f"--model.weights={checkpoint('expression', options)}"
+    start = f"--model.weights={checkpoint('branches', options)}"
     learn = fitting("candidates", ["others/candidates.yaml"], options, *files, start)
     return Stage("candidates", "the face reader on right and wrong candidates", (export, collect, learn), 60)
 

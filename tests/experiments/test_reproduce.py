@@ -148,7 +148,7 @@ def test_stages_use_the_folders_that_are_given(capsys):
     assert "experiments.accuracy.benchmarks" in benchmark
     assert {"O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(benchmark), "the new readers, not those that ship"
     weights = [part for command in stages["candidates"].commands for part in command if part.startswith("--model.weights=")]
-    assert weights == ["--model.weights=O/expression/run/checkpoints/last.ckpt"]
+    assert weights == ["--model.weights=O/branches/run/checkpoints/last.ckpt"]
     option = "--data.sources.weights="
     packs = json.loads(next(part for part in stages["expression"].commands[0] if part.startswith(option)).removeprefix(option))
     made = {command[command.index("--out") + 1] for name in ("rare", "heads", "profiles", "edits") for command in stages[name].commands}

@@ -22,6 +22,7 @@ OVER = {
     "free/face_reader_expression.yaml": ("free/face_reader.yaml", "free/face_reader_second.yaml"),
     "others/dense520_second.yaml": ("others/dense520_branches.yaml",),
     "others/face_reader_second.yaml": ("others/face_reader.yaml",),
+    "others/face_reader_branches.yaml": ("others/face_reader.yaml", "others/face_reader_second.yaml"),
     "others/face_reader_expression.yaml": ("others/face_reader.yaml", "others/face_reader_second.yaml"),
     "sfn/hard_faces.yaml": ("sfn/default.yaml",),
 }
