@@ -18,6 +18,7 @@ MAX_GAP_S = 1.5
 """How long motion alone may bridge a gap."""
 
 _SPEED_DECAY_S = 2.0  # time constant with which the speed of an unseen face decays
+_MISREAD_SHARE = 0.02  # of the faces of one person, whose identity says nothing: in a yawn it is read as that of another head
 _SPEED_LEARN_S = 0.12  # time constant with which the speed follows the boxes, which tremble
 
 Floats = NDArray[np.float64]
@@ -77,7 +78,8 @@ def link_frames(faces: Faces, times: FrameTimes, likeness: Likeness, use_identit
         ratio = likeness.position(distance, log_growth, size[known.last], unseen_s)
         if use_identity:
             squared = likeness.squared_distance(faces.identity[rows], known.mean)
-            ratio = ratio + likeness.identity(squared, np.ones(1), known.seen[None])
+            same = likeness.identity(squared, np.ones(1), known.seen[None])
+            ratio = ratio + np.logaddexp(same + np.log1p(-_MISREAD_SHARE), np.log(_MISREAD_SHARE))
         match = linear_assignment(ratio)
         old, new = match >= 0, match < 0
         rows_old, at = rows[old], match[old]

@@ -52,6 +52,16 @@ def test_each_person_is_one_track():
     assert len(set(faces.track.tolist())) == 2
 
 
+def test_a_person_whose_identity_is_misread_in_a_yawn_stays_in_the_clip():
+    """The identity hardly changes but for four frames, in which the face stays where it is."""
+    frames = 300
+    faces = faces_on_paths(np.tile([[[200.0, 150.0]]], (frames, 1, 1)))
+    identity = np.random.default_rng(2).normal(0, 0.002, (frames, 64))
+    identity[150:154] += np.random.default_rng(3).normal(0, 0.4, 64)
+    tracked = track_clip(faces.replace(identity=identity), np.arange(frames) / 30)
+    assert len(tracked) == frames and set(tracked.track.tolist()) == {0}
+
+
 def test_the_order_of_rows_does_not_matter():
     faces = faces_on_paths(two_paths())
     shuffled = faces[np.random.default_rng(1).permutation(len(faces))]
