@@ -95,7 +95,7 @@ def main() -> None:
     parser = make_parser(__doc__, RESULT)
     parser.add_argument("--photo", type=Path, required=True, help="a photo with faces to scatter")
     parser.add_argument("--weights", default="large", help="small, large or an ONNX file")
-    parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: 16)")
+    parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: Predictor's)")
     parser.add_argument("--yunet", type=Path, help="YuNet's ONNX file of any input size")
     parser.add_argument("--rounds", type=int, default=1)
     args = parser.parse_args()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.inference.readers.reading_rules import READER_ALONE, RULES, ReadingRules, ScoreRule
-from mfn.inference.readers.repeated_crops import FACE_CHANGES, CropChange, most_that_fit
+from mfn.inference.readers.repeated_crops import FACE_CHANGES, most_that_fit
 from mfn.inference.sessions.devices import CPU, Provider
 from mfn.inference.sessions.onnx_session import check_reader, open_session, run
 from mfn.structures.cells import CELL_SIZE, MAX_LOGIT, SLICES, read_cells
@@ -174,21 +174,27 @@ class Reader:
         numbers = [number for number in FACE_CHANGES if count is not None or number > 1]
         changes = FACE_CHANGES[most_that_fit(numbers, len(faces), count or _BATCH)]
         upright = upright_frames(faces, self.model, self.size_px)
-        frames = [upright._replace(matrix=change.apply(upright.matrix, self.size_px)) for change in changes]
-        places = dict.fromkeys(change._replace(mirrored=False) for change in changes)
-        crops = {place: cut_crops(picture, place.apply(upright.matrix, self.size_px), self.size_px) for place in places}
-        batch = [crops[change._replace(mirrored=False)][:, :, :: -1 if change.mirrored else 1] for change in changes]
-        raw = np.split(self._run(np.concatenate(batch), count or 0), len(changes))
-        return _mean([self._decode(*one, faces) for one in zip(raw, frames, changes, strict=True)])
-
-    def _decode(self, raw: NDArray[np.float32], frames: CropFrames, change: CropChange, faces: Faces) -> Reading:
-        """Convert raw cells (N, CELL_SIZE) of the crops of N faces to px of the picture."""
-        if change.mirrored:
-            raw = raw[:, self._flip.order] * self._flip.sign
+        matrices = {change: change.apply(upright.matrix, self.size_px) for change in changes}
+        matrix = np.concatenate(list(matrices.values()))
+        mirrored = np.repeat([change.mirrored for change in changes], len(faces))
+        places = {change._replace(mirrored=False): matrix for change, matrix in matrices.items()}
+        cut = {place: cut_crops(picture, matrix, self.size_px) for place, matrix in places.items()}
+        crops = np.concatenate([cut[change._replace(mirrored=False)] for change in changes])
+        crops[mirrored] = crops[mirrored, :, ::-1]
+        raw = self._run(crops, count or 0)
+        raw[mirrored] = raw[mirrored][:, self._flip.order] * self._flip.sign
+        frames = CropFrames(matrix, np.tile(upright.turn, (len(changes), 1, 1)))
         middle = np.full((len(raw), 2), self.size_px / 2, np.float32)
         cell = read_cells(raw, middle, np.full(len(raw), self.size_px / CROP_CELLS, np.float32))
-        logit = np.clip(raw[:, SLICES["score"].start], -MAX_LOGIT, MAX_LOGIT)
-        return Reading(faces.replace(**faces_from_crops(cell, frames)), logit, boxes_from_crops(cell["box"], frames))
+        values = faces_from_crops(cell, frames) | {"box": boxes_from_crops(cell["box"], frames)}
+        values["logit"] = np.clip(raw[:, SLICES["score"].start], -MAX_LOGIT, MAX_LOGIT)
+        values["scale"] = np.log(values["scale"])
+        mean = {name: _mean_of_crops(value, len(changes)) for name, value in values.items()}
+        mean["scale"] = np.exp(mean["scale"])
+        if len(changes) > 1:
+            mean["rotation"] = _nearest_rotation(mean["rotation"])
+        logit, box = mean.pop("logit"), mean.pop("box")
+        return Reading(faces.replace(**mean), logit, box)
 
     def _run(self, crops: NDArray[np.uint8], pad_to: int = 0) -> NDArray[np.float32]:
         """Run the network on crops (N, S, S, 3) in batches -> (N, CELL_SIZE)."""
@@ -234,20 +240,9 @@ def mix(found: Faces, read: Faces, input_height_px: NDArray[np.float32], rules: 
     )
 
 
-def _mean(readings: Sequence[Reading]) -> Reading:
-    """Return the mean of several readings of the same N faces."""
-    if len(readings) == 1:
-        return readings[0]
-
-    def of(name: str) -> NDArray[np.float32]:
-        return np.asarray(np.mean([getattr(one.faces, name) for one in readings], 0), np.float32)
-
-    scale = np.exp(np.mean([np.log(one.faces.scale) for one in readings], 0))
-    faces = readings[0].faces.replace(
-        rotation=_nearest_rotation(of("rotation")), scale=scale, **{name: of(name) for name in ("center", "identity", "expression")}
-    )
-    logit, box = np.mean([one.logit for one in readings], 0), np.mean([one.box for one in readings], 0)
-    return Reading(faces, np.asarray(logit, np.float32), np.asarray(box, np.float32))
+def _mean_of_crops(value: NDArray[np.float32], crops: int) -> NDArray[np.float32]:
+    """Return the means (N, ...) of what was read in several crops of each face (crops * N, ...), the first crops of all faces first."""
+    return np.asarray(value.reshape(crops, -1, *value.shape[1:]).mean(0), np.float32)
 
 
 def _nearest_rotation(matrix: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ Source: Krizhevsky, Sutskever and Hinton, NIPS 2012, section 4.1: the mean of te
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -62,6 +62,10 @@ EYE_CHANGES: dict[int, tuple[CropChange, ...]] = {1: (_PLAIN,), 2: (_PLACES[0], 
 """The crops of an eye, by their number. They are not mirrored: the crops of all eyes show a left eye."""
 
 
-def most_that_fit(numbers: Iterable[int], faces: int, batch: int) -> int:
-    """Return the largest of several numbers of crops a face with which all faces fit in a batch of crops, or the smallest number."""
-    return max((number for number in numbers if number * faces <= batch), default=min(numbers))
+def most_that_fit(numbers: Collection[int], faces: int, batch: int) -> int:
+    """Return the largest of several numbers of crops a face with which all faces fit in a batch of crops, or the smallest number.
+
+    Without faces it is the smallest number, too.
+    """
+    smallest = min(numbers)
+    return max((number for number in numbers if number * faces <= batch), default=smallest) if faces else smallest
