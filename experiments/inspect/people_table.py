@@ -62,7 +62,9 @@ def flags() -> str:
 
 
 def _precision_recall(row: dict[str, Any]) -> str:
-    return f"{row['precision']:.2f} / {row['recall']:.2f} ({row['yes']})"
+    """Return the cell of a height; a dash where no face has the flag or gets it."""
+    shares = ("–" if row[name] is None else f"{row[name]:.2f}" for name in ("precision", "recall"))
+    return f"{' / '.join(shares)} ({row['yes']})"
 
 
 def _read(name: str) -> Any:
