@@ -13,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.readers.face_reader import choose_to_refine
+from mfn.inference.readers.face_reader import LIKELY_SCORE, choose_to_refine
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
 
 TURNS = 4
 """Up to TURNS * K faces take turns, so that each is read once in this many frames. Of more faces, the surest ones take turns."""
-LIKELY_SCORE = 0.3  # probability from which a candidate takes turns
 _SAME_FACE_IOU = 0.4
 _NEVER = 10**6  # frames since a reading that did not happen
 
