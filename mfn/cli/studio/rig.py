@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from mfn.cli.studio.live import FACES
-from mfn.cli.studio.sessions import Session, Sessions
+from mfn.cli.studio.sessions import Session, Sessions, Shown
 from mfn.cli.studio.toast import on_drop, with_toast
 from retarget.arkit import ARKIT_NAMES
 from retarget.cli.report import describe_rig, list_effects
@@ -24,7 +24,6 @@ from retarget.rig.rig import Rig
 GROUPS = ("eye", "brow", "jaw", "mouth", "cheek", "nose", "tongue")
 _SIZE_PX, _FOCAL_PX, _DISTANCE_M = (480, 480), 820.0, 0.7
 _NO_EFFECT = "no effect"
-_SHOWN = "character"  # what the requests of this tab change
 
 
 def group_of(name: str) -> str:
@@ -84,7 +83,6 @@ class RigTab:
     def on_upload(self, file: Any, request: gr.Request) -> list[Any]:
         """Show a new character, and offer it on the other tabs."""
         session = self.sessions.get(request.session_hash or "")
-        number = session.begin(_SHOWN)
         with session.lock:
             path = session.take_upload(file["path"])
             try:
@@ -92,34 +90,37 @@ class RigTab:
             except BaseException:
                 session.drop_folder(path)
                 raise
-        names, own, shown = session.character_names(), list(session.rigs), self._show(session, rig, number)
-        choice = {"value": path.name} if session.newest(_SHOWN) == number else {}
+        choice = session.begin_to_show(path.name)
+        names, own, shown = session.character_names(), list(session.rigs), self._show(session, rig, choice)
+        chosen = {"value": path.name} if session.shown == choice else {}
         return [
-            None, gr.Dropdown(choices=names, **choice), *shown, own, gr.Dropdown(choices=names), gr.Radio(choices=[FACES, *names])
+            None, gr.Dropdown(choices=names, **chosen), *shown, own, gr.Dropdown(choices=names), gr.Radio(choices=[FACES, *names])
         ]  # fmt: skip
 
     def on_choice(self, name: str, request: gr.Request) -> list[Any]:
         """Show another character, at rest."""
         session = self.sessions.get(request.session_hash or "")
-        number = session.begin(_SHOWN)
-        return self._show(session, session.rig(name), number)
+        rig = session.rig(name)
+        return self._show(session, rig, session.begin_to_show(name))
 
     def on_move(self, values: dict[Any, Any], request: gr.Request) -> Any:
         """Draw the character with the weights of the sliders. Returns a file. `values` has the value of each control by the control."""
         by_name = {control.elem_id: value for control, value in values.items()}
         session = self.sessions.get(request.session_hash or "")
-        rig, number = session.rig(str(by_name["rig-name"])), session.newest(_SHOWN)
+        name, choice = str(by_name["rig-name"]), session.shown
+        rig = session.rig(name)
         weights = [float(by_name[f"rig-{name}"]) for name in ARKIT_NAMES]
         picture = preview(rig, weights, float(by_name["rig-yaw"]), float(by_name["rig-pitch"]))
-        return session.keep_picture("preview", picture) if session.newest(_SHOWN) == number else gr.skip()
+        is_shown = session.shown == choice and name == (choice.character or name)
+        return session.keep_picture("preview", picture) if is_shown else gr.skip()
 
     @staticmethod
-    def _show(session: Session, rig: Rig, number: int) -> list[Any]:
-        """Return the values of the outputs for a character at rest, or nothing new if the user chose another one since (`number`)."""
+    def _show(session: Session, rig: Rig, choice: Shown) -> list[Any]:
+        """Return the values of the outputs for a character at rest, or nothing new if the user made another choice since."""
         line = f"**{Path(rig.glb.path).name}**: {facts(rig)[-1][1]}"
         picture = preview(rig, [0.0] * len(ARKIT_NAMES))
         shown = [line, picture, effect_rows(rig), facts(rig), *[0.0] * (len(ARKIT_NAMES) + 2)]
-        if session.newest(_SHOWN) != number:
+        if session.shown != choice:
             return [gr.skip()] * len(shown)
         shown[1] = session.keep_picture("preview", picture)
         return shown

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mfn.cli.studio.limits import Limits, check_upload
 from retarget.io.images import Image, write_image
@@ -38,6 +38,13 @@ _SHARED_RIGS: dict[str, Rig] = {}  # our characters, which all users share
 _RIGS_LOCK = threading.Lock()
 
 
+class Shown(NamedTuple):
+    """The newest choice of a character on the tab Rig: how many there were, and the name."""
+
+    number: int
+    character: str
+
+
 @dataclass(eq=False)
 class Session:
     """What one user holds. `lock` is held while the photo, the clip or a character is worked on."""
@@ -52,24 +59,20 @@ class Session:
     stream: Stream | None = None
     rigs: dict[str, Rig] = field(default_factory=dict)
     """The user's own characters by file name."""
+    shown: Shown = field(default_factory=lambda: Shown(0, ""))
+    """What the tab Rig is to show. Requests run side by side: an answer to an older one that comes last must not be shown."""
     closed: bool = False
     uploads: set[Path] = field(default_factory=set)
     """Where the server put the uploads of this user."""
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _results: dict[str, list[Path]] = field(default_factory=dict)
-    _newest: dict[str, int] = field(default_factory=dict)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self, what: str) -> int:
-        """Return a number for a request that begins now. `what` says what it changes, for `newest`."""
-        self._newest[what] = number = next(self._count)
-        return number
-
-    def newest(self, what: str) -> int:
-        """Return the number of the newest request of this kind, or 0. The page must not show the answer to an older one.
-
-        Requests run side by side, so that the answer to an older one may come last.
-        """
-        return self._newest.get(what, 0)
+    def begin_to_show(self, character: str) -> Shown:
+        """Note that the tab Rig is to show a character from now on, and return what `shown` then is."""
+        with self._counting:
+            self.shown = Shown(self.shown.number + 1, character)
+            return self.shown
 
     def take_upload(self, upload: str) -> Path:
         """Keep an uploaded file in the folder of the session, under its own name.

@@ -16,9 +16,12 @@ from mfn.video.tracking.linear_assignment import linear_assignment
 
 MAX_GAP_S = 1.5
 """How long motion alone may bridge a gap."""
+MISREAD_SHARE = 0.02
+"""Share of a person's faces whose identity is read wrongly, for example in a yawn. The identity of such a face counts for nothing."""
+MAX_MISREAD_S = 0.25
+"""How long a face in the same place may have another identity. After that it is another person."""
 
 _SPEED_DECAY_S = 2.0  # time constant with which the speed of an unseen face decays
-_MISREAD_SHARE = 0.02  # of the faces of one person, whose identity says nothing: in a yawn it is read as that of another head
 _SPEED_LEARN_S = 0.12  # time constant with which the speed follows the boxes, which tremble
 
 Floats = NDArray[np.float64]
@@ -43,13 +46,15 @@ class Links(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """The people who may return, T rows: tracklet, number of faces (seen), last face, speed (px/s) and mean identity."""
+    """The people who may return, T rows: tracklet, number of faces (seen), last face, speed (px/s), mean identity, and for how long (s) the
+    identity was another one."""
 
     tracklet: NDArray[Any]
     seen: Floats
     last: NDArray[Any]
     speed: Floats
     mean: Floats
+    misread_s: Floats
 
 
 def link_frames(faces: Faces, times: FrameTimes, likeness: Likeness, use_identity: bool) -> Links:
@@ -65,7 +70,7 @@ def link_frames(faces: Faces, times: FrameTimes, likeness: Likeness, use_identit
     position, size = position_and_size(faces.box.astype(np.float64))
     tracklet, velocity, total = np.full(len(faces), -1), np.zeros((len(faces), 2)), 0
     width = faces.identity.shape[1]
-    known = _Known(np.zeros(0, int), np.zeros(0), np.zeros(0, int), np.zeros((0, 2)), np.zeros((0, width)))
+    known = _Known(np.zeros(0, int), np.zeros(0), np.zeros(0, int), np.zeros((0, 2)), np.zeros((0, width)), np.zeros(0))
     for rows in np.split(np.arange(len(faces)), np.flatnonzero(np.diff(faces.image)) + 1):
         frame = faces.image[rows[0]]
         last_frame = faces.image[known.last]
@@ -76,16 +81,19 @@ def link_frames(faces: Faces, times: FrameTimes, likeness: Likeness, use_identit
         distance = np.linalg.norm(position[rows, None] - predicted, axis=2)
         log_growth = np.log(size[rows, None] / size[known.last])
         ratio = likeness.position(distance, log_growth, size[known.last], unseen_s)
+        same = np.zeros_like(ratio)
         if use_identity:
             squared = likeness.squared_distance(faces.identity[rows], known.mean)
             same = likeness.identity(squared, np.ones(1), known.seen[None])
-            ratio = ratio + np.logaddexp(same + np.log1p(-_MISREAD_SHARE), np.log(_MISREAD_SHARE))
+            maybe_misread = np.logaddexp(same + np.log1p(-MISREAD_SHARE), np.log(MISREAD_SHARE))
+            ratio = ratio + np.where(known.misread_s + unseen_s <= MAX_MISREAD_S, maybe_misread, same)
         match = linear_assignment(ratio)
         old, new = match >= 0, match < 0
         rows_old, at = rows[old], match[old]
         step = np.maximum(unseen_s[at], 1e-3)[:, None]
         moved = (position[rows_old] - position[known.last[at]]) / step
         known.speed[at] += (1 - np.exp(-step / _SPEED_LEARN_S)) * (moved - known.speed[at])
+        known.misread_s[at] = np.where(same[old, at] < np.log(MISREAD_SHARE), known.misread_s[at] + unseen_s[at], 0)
         known.seen[at] += 1
         known.mean[at] += (faces.identity[rows_old] - known.mean[at]) / known.seen[at, None]
         known.last[at], tracklet[rows_old], velocity[rows_old] = rows_old, known.tracklet[at], known.speed[at]
@@ -97,7 +105,7 @@ def link_frames(faces: Faces, times: FrameTimes, likeness: Likeness, use_identit
 
 def _with_new_people(known: _Known, tracklet: NDArray[Any], rows: NDArray[Any], identity: NDArray[Any]) -> _Known:
     """Append people who were seen for the first time, in these rows."""
-    new = _Known(tracklet, np.ones(len(rows)), rows, np.zeros((len(rows), 2)), identity[rows].astype(np.float64))
+    new = _Known(tracklet, np.ones(len(rows)), rows, np.zeros((len(rows), 2)), identity[rows].astype(np.float64), np.zeros(len(rows)))
     return _Known(*(np.concatenate(pair) for pair in zip(known, new)))
 
 

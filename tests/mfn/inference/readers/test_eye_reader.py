@@ -129,3 +129,15 @@ def test_few_eyes_are_read_more_often_in_the_same_batch(faces, batch, crops):
     found = EyeReader(network).refine(PICTURE, faces_at(count=faces), batch)
     assert network.seen == [2 * batch], "the time does not depend on the number of faces"
     np.testing.assert_allclose(found.expression[:, BLINKS], 1 / crops, atol=1e-3)
+
+
+def test_the_crops_of_an_eye_differ():
+    class Kept(Brightness):
+        def run(self, _: None, feed: dict) -> list:
+            self.crops = feed["image"]
+            return super().run(_, feed)
+
+    network, picture = Kept(), np.random.default_rng(0).integers(0, 256, PICTURE.shape).astype(np.uint8)
+    EyeReader(network).refine(picture, faces_at(), 4)
+    left = network.crops.reshape(4, 2, -1)[:, 0]
+    assert len({crop.tobytes() for crop in left}) == 4

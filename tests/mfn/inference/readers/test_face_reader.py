@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from mfn.inference.readers.face_reader import Reader, choose_to_refine, confirmed_score, mix
+from mfn.inference.readers.face_reader import (
+    Reader,
+    _nearest_rotation,
+    choose_to_refine,
+    confirmed_score,
+    crops_of_each,
+    mix,
+)
 from mfn.inference.readers.reading_rules import FREE_RULES, READER_ALONE, RULES
 from mfn.inference.readers.repeated_crops import FACE_CHANGES
 from mfn.structures.camera import rotation_from_euler
@@ -155,25 +162,72 @@ def test_the_mirrored_crop_is_turned_back():
     np.testing.assert_array_equal(seen[20:], seen[:20, :, ::-1])
 
 
-@pytest.mark.parametrize("crops", [1, 2, 4, 8])
-def test_values_of_moved_crops_are_brought_back_to_the_picture(crops):
-    """A square of light is read where it lies, whichever crop shows it: the network returns its place as center and box."""
+class Spot:
+    """A network that returns the place and the size of the light in a crop as center, box and scale."""
 
-    class Spot:
-        def run(self, _: None, feed: dict) -> list:
-            raw = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
-            raw[:, SLICES["rotation"]] = rotation_from_euler(np.zeros(3))[:2].ravel() - np.array(FRONTAL_6D)
-            for row, crop in zip(raw, feed["image"][..., 0].astype(float), strict=True):
-                y, x = (crop.sum(axis) @ (np.arange(64) + 0.5) / crop.sum() for axis in (1, 0))
-                row[SLICES["center"]] = row[1:3] = (np.array([x, y]) - 32) / 16
-                row[3:5] = np.log(np.sqrt((crop > 127).sum()) / 64)
-            return [raw]
+    def run(self, _: None, feed: dict) -> list:
+        raw = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
+        raw[:, SLICES["rotation"]] = rotation_from_euler(np.zeros(3))[:2].ravel() - np.array(FRONTAL_6D)
+        for row, crop in zip(raw, feed["image"][..., 0].astype(float), strict=True):
+            y, x = (crop.sum(axis) @ (np.arange(64) + 0.5) / crop.sum() for axis in (1, 0))
+            row[SLICES["center"]] = row[1:3] = (np.array([x, y]) - 32) / 16
+            row[3:5] = row[SLICES["scale"]] = np.log(np.sqrt(crop.sum() / 255) / 64)
+        return [raw]
 
+
+@pytest.mark.parametrize("change", [FACE_CHANGES[1][0], FACE_CHANGES[2][1], *FACE_CHANGES[8]])
+def test_each_crop_is_brought_back_to_the_picture(change, monkeypatch):
+    """A square of light is read where it lies, and as large as it is, in each crop by itself."""
     picture = np.zeros((300, 400, 3), np.uint8)
     picture[110:170, 150:210] = 255
-    found = Reader(Spot(), 64).read(picture, faces_at(0), crops)
-    np.testing.assert_allclose(found.faces.center[0], [180, 140], atol=1.5)
-    np.testing.assert_allclose(found.box[0], [150, 110, 210, 170], atol=4)
+    plain = Reader(Spot(), 64).read(picture, faces_at(0), 1)
+    monkeypatch.setattr("mfn.inference.readers.face_reader.FACE_CHANGES", {1: (change,)})
+    found = Reader(Spot(), 64).read(picture, faces_at(0), 1)
+    np.testing.assert_allclose(found.faces.center[0], [180, 140], atol=0.5)
+    np.testing.assert_allclose(found.box[0], [150, 110, 210, 170], atol=1)
+    np.testing.assert_allclose(found.faces.scale, plain.faces.scale, rtol=0.02)
+
+
+def test_the_values_are_the_mean_of_the_crops():
+    class Rising:
+        def run(self, _: None, feed: dict) -> list:
+            raw = np.zeros((len(feed["image"]), CELL_SIZE), np.float32)
+            raw[:, 0] = np.arange(len(raw))  # the logit of the score
+            return [raw]
+
+    assert Reader(Rising(), 32).read(PICTURE, faces_at(0), 8).logit == pytest.approx([3.5])
+    assert Reader(Rising(), 32).read(PICTURE, faces_at(0, 0), 4).logit == pytest.approx([1, 2]), "crops 0 and 2, then 1 and 3"
+
+
+@pytest.mark.parametrize(
+    ("score", "count", "crops"),
+    [
+        ([], 8, []),
+        ([0.9], 1, [1]),
+        ([0.9, 0.2, 0.07], 16, [8, 1, 1]),
+        ([0.9, 0.2, 0.07, 0.06, 0.09], 11, [8, 1, 1, 0, 1]),  # the surest of the doubtful ones
+        ([0.9, 0.9, 0.2, 0.2], 8, [2, 2, 1, 1]),
+        ([0.07, 0.9, 0.9, 0.05], 2, [0, 1, 1, 0]),
+        ([0.05, 0.06], 4, [1, 1]),
+        ([0.9, 0.2, 0.05], None, [8, 2, 2]),
+        ([0.9] * 20 + [0.05] * 80, None, [2] * 100),
+    ],
+)
+def test_likely_faces_are_read_more_often_than_doubtful_ones(score, count, crops):
+    assert crops_of_each(np.array(score, np.float32), count).tolist() == crops
+
+
+def test_in_a_frame_doubtful_candidates_make_room():
+    session = Session(crops=1)
+    faces = faces_at(0, 0, 0).replace(score=np.array([0.9, 0.06, 0.05]))
+    found = Reader(session, 32).refine(PICTURE, faces, np.ones(3), 8)
+    assert found.refined.tolist() == [True, False, False] and len(session.seen[0]) == 8
+
+
+def test_the_mean_of_rotations_is_no_reflection():
+    rotations = rotation_from_euler(np.random.default_rng(0).uniform(-3, 3, (200, 8, 3)))
+    mean = _nearest_rotation(rotations.mean(1).astype(np.float32))
+    np.testing.assert_allclose(np.linalg.det(mean), 1, atol=1e-5)
 
 
 def test_only_the_surest_faces_are_read():

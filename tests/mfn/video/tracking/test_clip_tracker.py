@@ -62,6 +62,16 @@ def test_a_person_whose_identity_is_misread_in_a_yawn_stays_in_the_clip():
     assert len(tracked) == frames and set(tracked.track.tolist()) == {0}
 
 
+def test_another_person_in_the_same_place_is_told_by_the_identity():
+    """There is no cut, and the box stays where it is. The first quarter of a second may still count as the person before."""
+    frames, other = 300, np.random.default_rng(3).normal(0, 0.4, 64)
+    faces = faces_on_paths(np.tile([[[200.0, 150.0]]], (frames, 1, 1)))
+    identity = np.random.default_rng(2).normal(0, 0.002, (frames, 64)) + np.where(np.arange(frames) < 250, 0, 1)[:, None] * other
+    tracked = track_clip(faces.replace(identity=identity), np.arange(frames) / 30)
+    assert len(tracked) == frames
+    assert set(tracked.track[:250].tolist()) == {0} and set(tracked.track[259:].tolist()) == {1}
+
+
 def test_the_order_of_rows_does_not_matter():
     faces = faces_on_paths(two_paths())
     shuffled = faces[np.random.default_rng(1).permutation(len(faces))]
