@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--reader", type=Path, help="ONNX file of the face reader (default: that of --weights)")
     parser.add_argument("--eye-reader", type=Path, help="ONNX file of the eye reader (default: that of --weights)")
     parser.add_argument("--reader-alone", action="store_true", help="the face reader alone describes faces, as with --weights free")
-    parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: 16)")
+    parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: Predictor's)")
     parser.add_argument("--score", type=float, default=0.3, help="minimum score of a face")
     parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
     args = parser.parse_args()

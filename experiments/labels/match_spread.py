@@ -70,7 +70,7 @@ def shrink(picture: Image, face: Faces, height_px: float) -> tuple[Image, Faces]
 
 @torch.no_grad()
 def raw_expressions(network: nn.Module, photos: Sequence[tuple[Image, Faces]]) -> NDArray[np.float64]:
-    """Return the raw expressions (N, 51) of faces, the mean of a crop and its mirror image, as in `mfn.inference.readers.face_reader`."""
+    """Return the raw expressions (N, 51) of faces, the mean of a crop and its mirror image."""
     model, size_px = HeadModel.load(), FaceReader.crop_size_px
     flip = cell_flip(model.identity_mirror)
     crops = np.concatenate([cut_crops(photo, upright_frames(face, model, size_px).matrix, size_px) for photo, face in photos])

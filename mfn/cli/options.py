@@ -34,7 +34,7 @@ def add_network(
     text = "height of the smallest face to find, in px of the picture; half the height takes up to four times as long "
     frames = " or ".join(f"{model.min_face_px:.0f} ({name})" for name, model in MODELS.items())
     photos = f"{MIN_FACE_PX:.0f} in photos, down to 12 in those with a side below {MIN_FACE_PX * FACES_ACROSS:.0f} px, "
-    photos += f"up to 24 in those of {MAX_ENLARGED_PX / 1e6:.0f} megapixels"
+    photos += f"up to 24 in those of {MAX_ENLARGED_PX / 1e6:.0f} megapixels and more"
     text += f"(default: {photos}; in frames of 720 px height {frames}, in proportion in others)"
     parser.add_argument("--min-face", type=number_in(SMALLEST_FACE_PX, _LARGEST_FACE_PX), default=None, metavar="PX", help=text)
     parser.add_argument("--weights", default=weights, metavar="NAME", help=f"{weights_help} (default: %(default)s)")

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from mfn.inference.input.picture_sources import OnError, Source
     from mfn.inference.sessions.devices import ProviderLike
 
+READING = 2  # raised where the same networks and options find other faces than in the version before; see `Predictor.fingerprint`
 SMALLEST_FACE_PX = 4.0  # smaller faces cannot be asked for
 
 
@@ -122,7 +123,7 @@ class Predictor:
                 was learned from what a company may use; it is less accurate.
             min_face_px: Height of the smallest face to find, in px of the picture. Half of it takes up to four times as long. None: in
                 pictures 16 px, or a fortieth of the shorter side if that is less, growing to 24 px in those of 8 to 18 megapixels, which
-                are enlarged less (faces of 16 px are still found there, some fewer); in frames of clips a share of the
+                are enlarged less (some faces are lost there); in frames of clips a share of the
                 frame's shorter side that the model sets.
             score: Smallest probability of a face that is reported, 0 to 1.
             reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network
@@ -193,7 +194,7 @@ class Predictor:
         networks = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
         frames = f"frames {self.frame_face_px:g} px, {self.frame_faces} faces"
         rules = "" if self.reader is None else f", {tuple(self.reader.rules)}"
-        return f"{networks}, score {self.score:g}, min_face_px {self.min_face_px}, {frames}{', free' * self.free}{rules}"
+        return f"{networks}, reading {READING}, score {self.score:g}, min_face_px {self.min_face_px}, {frames}{', free' * self.free}{rules}"
 
     def __repr__(self) -> str:
         file, frames = str(self.weights or "session"), f"{self.frame_face_px:g} px, {self.frame_faces} faces"

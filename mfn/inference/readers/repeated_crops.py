@@ -1,7 +1,7 @@
 """Crops of one face that differ a little: the mean of what the readers read in them has a smaller error than one reading.
 
-This is test-time augmentation. In frames of clips the readers run a batch of fixed size, K crops. If there are few faces, the rest of the
-batch reads the same faces again, which takes no more time.
+This is test-time augmentation. In frames of clips the readers run a batch of fixed size, K crops. If there are few likely faces, the
+rest of the batch reads them again, which takes no more time (`crops_of_each` in mfn/inference/readers/face_reader.py).
 
 Source: Krizhevsky, Sutskever and Hinton, NIPS 2012, section 4.1: the mean of ten crops, five of them mirrored.
 """
@@ -19,8 +19,8 @@ class CropChange(NamedTuple):
     """How a crop differs from the one that is centered on the face.
 
     Attributes:
-        x, y: How far the face moves right and down, relative to the side of the crop.
-        zoom: How much larger the face is.
+        x, y: How far the picture is moved right and down in the crop, relative to the side of the crop.
+        zoom: How much larger the picture is in the crop, about its middle.
         mirrored: Whether the crop is flipped left to right after that.
     """
 
@@ -42,12 +42,12 @@ class CropChange(NamedTuple):
         return changed
 
 
-_MOVE, _FAR, _NEAR = 0.025, 0.95, 1.05
+_MOVE, _SMALLER, _LARGER = 0.025, 0.95, 1.05
 _PLACES = (
-    CropChange(_MOVE, _MOVE, _FAR),
-    CropChange(-_MOVE, -_MOVE, _FAR),
-    CropChange(_MOVE, -_MOVE, _NEAR),
-    CropChange(-_MOVE, _MOVE, _NEAR),
+    CropChange(_MOVE, _MOVE, _SMALLER),
+    CropChange(-_MOVE, -_MOVE, _SMALLER),
+    CropChange(_MOVE, -_MOVE, _LARGER),
+    CropChange(-_MOVE, _MOVE, _LARGER),
 )
 _PLAIN = CropChange()
 
