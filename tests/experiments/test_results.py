@@ -33,6 +33,6 @@ def test_reports_lie_in_folders():
 
 
 def test_the_page_of_charts_shows_pictures_that_exist():
-    page = RESULTS / "ablation" / "charts.md"
+    page = RESULTS / "ablation" / "charts" / "charts.md"
     names = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
     assert len(names) == 4 and all((page.parent / name).is_file() for name in names)

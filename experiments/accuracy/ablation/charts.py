@@ -3,7 +3,7 @@
     python -m experiments.accuracy.ablation.charts
 
 The script reads experiments/results/{ablation/mfn_ablation, video/video_auc, speed/runtime, speed/runtime_small}.json
-and writes charts.md and four PNGs into experiments/results/ablation:
+and writes charts.md and four PNGs into experiments/results/ablation/charts:
 
 (a) NME of single-scale MFN with the labels of a single-scale SFN, with those of a multi-scale SFN, and of multi-scale MFN;
 (b) area under the curve on video frames; (c) AP of the detector alone and of joint training; (d) run time against the
@@ -141,7 +141,7 @@ def draw_charts(results: Path, folder: Path) -> str:
 def main() -> None:
     """Run the command."""
     make_parser(__doc__).parse_args()
-    folder = RESULTS / "ablation"
+    folder = RESULTS / "ablation" / "charts"
     page = draw_charts(RESULTS, folder)
     atomic_write(folder / "charts.md", page.encode())
     print(page)

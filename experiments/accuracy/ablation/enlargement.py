@@ -4,7 +4,7 @@
 
 The photos are held out from training: every 50th photo of crowds with hand-drawn boxes. Each is made smaller, so that many of its faces
 have 12 to 32 px, and read at several enlargements with the readers. A face is found if a detection at the default score has an IoU of at
-least 0.4 with it. The script writes experiments/results/accuracy/enlargement.json. `MAX_ENLARGED_PX` in mfn/inference/model_zoo.py was
+least 0.4 with it. The script writes experiments/results/ablation/enlargement.json. `MAX_ENLARGED_PX` in mfn/inference/model_zoo.py was
 chosen with these figures.
 """
 
@@ -21,7 +21,7 @@ from mfn.inference.predictor import Predictor
 from mfn.structures.boxes import box_iou
 from mfn.training.packs.reader import held_out, read_pictures
 
-RESULT = RESULTS / "accuracy" / "enlargement.json"
+RESULT = RESULTS / "ablation" / "enlargement.json"
 SHRINKS = (0.5, 0.6)
 ENLARGEMENTS = (1.0, 1.125, 1.25, 1.5, 2.0)
 HEIGHTS_PX = (0, 12, 16, 20, 24, 32, 48, 10_000)

@@ -47,7 +47,7 @@ def test_seeds_of_mfn_are_summarized_with_intervals():
 def test_the_committed_page_is_made_from_the_committed_figures(tmp_path):
     pytest.importorskip("matplotlib")
     page = charts.draw_charts(RESULTS, tmp_path)
-    assert page == (RESULTS / "ablation" / "charts.md").read_text(encoding="utf-8")
+    assert page == (RESULTS / "ablation" / "charts" / "charts.md").read_text(encoding="utf-8")
     assert len(list(tmp_path.glob("chart_*.png"))) == 4
 
 
