@@ -51,7 +51,7 @@ def sources_of(config: str, options: argparse.Namespace) -> dict[str, float]:
     placed = {str(options.data / name.removeprefix("data/")) if name.startswith("data/") else name: s for name, s in placed.items()}
     if not options.quick:
         return placed
-    return PHOTO_PACKS | {name: share for name, share in placed.items() if Path(name).name in GENERATED}
+    return PHOTO_PACKS | {name: share for name, share in placed.items() if Path(name).parent.name in GENERATED}
 
 
 def _data_config(configs: Sequence[str]) -> str:

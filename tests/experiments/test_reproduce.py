@@ -138,6 +138,14 @@ def test_what_a_command_writes_is_no_input(tmp_path):
     assert not record_of(("x", "--out", "a.onnx"))["files"]
 
 
+@pytest.mark.parametrize("config", ["mfn/default.yaml", "others/face_reader.yaml", "others/face_reader_second.yaml", "others/eye_reader.yaml"])
+def test_a_quick_run_trains_only_on_packs_that_it_makes(config):
+    options = parse_arguments(["--quick", "--out", "O"])
+    names = [stage.name for stage in research_stages(options)]
+    packs = [name for name in sources_of(config, options) if name != "photos"]
+    assert packs and all(Path(name).parent.name in names for name in packs), packs
+
+
 def test_stages_use_the_folders_that_are_given(capsys):
     options = parse_arguments(["--data", "D", "--out", "O", "--eval", "E"])
     stages = {stage.name: stage for stage in research_stages(options)}
