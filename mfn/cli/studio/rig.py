@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 
 from mfn.cli.studio.live import FACES
-from mfn.cli.studio.sessions import Session, Sessions, Shown
+from mfn.cli.studio.sessions import Session, Sessions
 from mfn.cli.studio.toast import on_drop, with_toast
 from retarget.arkit import ARKIT_NAMES
 from retarget.cli.report import describe_rig, list_effects
@@ -83,6 +83,7 @@ class RigTab:
     def on_upload(self, file: Any, request: gr.Request) -> list[Any]:
         """Show a new character, and offer it on the other tabs."""
         session = self.sessions.get(request.session_hash or "")
+        number = session.next_number()
         with session.lock:
             path = session.take_upload(file["path"])
             try:
@@ -90,9 +91,9 @@ class RigTab:
             except BaseException:
                 session.drop_folder(path)
                 raise
-        choice = session.begin_to_show(path.name)
-        names, own, shown = session.character_names(), list(session.rigs), self._show(session, rig, choice)
-        chosen = {"value": path.name} if session.shown == choice else {}
+        session.show(number, path.name)
+        names, own, shown = session.character_names(), list(session.rigs), self._show(session, rig, number)
+        chosen = {"value": path.name} if session.shown.number == number else {}
         return [
             None, gr.Dropdown(choices=names, **chosen), *shown, own, gr.Dropdown(choices=names), gr.Radio(choices=[FACES, *names])
         ]  # fmt: skip
@@ -100,8 +101,10 @@ class RigTab:
     def on_choice(self, name: str, request: gr.Request) -> list[Any]:
         """Show another character, at rest."""
         session = self.sessions.get(request.session_hash or "")
+        number = session.next_number()
         rig = session.rig(name)
-        return self._show(session, rig, session.begin_to_show(name))
+        session.show(number, name)
+        return self._show(session, rig, number)
 
     def on_move(self, values: dict[Any, Any], request: gr.Request) -> Any:
         """Draw the character with the weights of the sliders. Returns a file. `values` has the value of each control by the control."""
@@ -115,12 +118,12 @@ class RigTab:
         return session.keep_picture("preview", picture) if is_shown else gr.skip()
 
     @staticmethod
-    def _show(session: Session, rig: Rig, choice: Shown) -> list[Any]:
+    def _show(session: Session, rig: Rig, number: int) -> list[Any]:
         """Return the values of the outputs for a character at rest, or nothing new if the user made another choice since."""
         line = f"**{Path(rig.glb.path).name}**: {facts(rig)[-1][1]}"
         picture = preview(rig, [0.0] * len(ARKIT_NAMES))
         shown = [line, picture, effect_rows(rig), facts(rig), *[0.0] * (len(ARKIT_NAMES) + 2)]
-        if session.shown != choice:
+        if session.shown.number != number:
             return [gr.skip()] * len(shown)
         shown[1] = session.keep_picture("preview", picture)
         return shown

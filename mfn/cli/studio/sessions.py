@@ -39,7 +39,7 @@ _RIGS_LOCK = threading.Lock()
 
 
 class Shown(NamedTuple):
-    """The newest choice of a character on the tab Rig: how many there were, and the name."""
+    """The newest choice of a character on the tab Rig: its number (see `Session.next_number`), and the name."""
 
     number: int
     character: str
@@ -66,13 +66,17 @@ class Session:
     """Where the server put the uploads of this user."""
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _results: dict[str, list[Path]] = field(default_factory=dict)
-    _counting: threading.Lock = field(default_factory=threading.Lock)
+    _choosing: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin_to_show(self, character: str) -> Shown:
-        """Note that the tab Rig is to show a character from now on, and return what `shown` then is."""
-        with self._counting:
-            self.shown = Shown(self.shown.number + 1, character)
-            return self.shown
+    def next_number(self) -> int:
+        """Return a number for a request that begins now; later requests get larger ones."""
+        return next(self._count)
+
+    def show(self, number: int, character: str) -> None:
+        """Note that the tab Rig is to show a character, unless a request that began later than this one (`number`) chose another."""
+        with self._choosing:
+            if number > self.shown.number:
+                self.shown = Shown(number, character)
 
     def take_upload(self, upload: str) -> Path:
         """Keep an uploaded file in the folder of the session, under its own name.

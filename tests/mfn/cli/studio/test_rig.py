@@ -9,7 +9,7 @@ gr = pytest.importorskip("gradio")
 
 from mfn.cli.studio import rig as tab  # noqa: E402
 from mfn.cli.studio.limits import Limits  # noqa: E402
-from mfn.cli.studio.sessions import Sessions  # noqa: E402
+from mfn.cli.studio.sessions import Session, Sessions  # noqa: E402
 from retarget.arkit import ARKIT_NAMES  # noqa: E402
 from retarget.gltf.document import write_glb  # noqa: E402
 from tests.helpers.characters import make_face  # noqa: E402
@@ -45,6 +45,27 @@ def test_a_slow_answer_does_not_replace_a_newer_one(rig_tab, tmp_path, monkeypat
     opened.join()
     assert shown[1].value == "mine.glb" and "mine.glb" in shown[2] and ["jawOpen", "skin.jawOpen"] in shown[4]
     assert answers[0] == [gr.skip()] * len(answers[0]) and len(answers[0]) == 4 + len(ARKIT_NAMES) + 2
+
+
+def test_a_character_that_loads_slowly_does_not_replace_a_newer_one(rig_tab, tmp_path, monkeypatch):
+    loading, uploaded, load = threading.Event(), threading.Event(), Session.rig
+
+    def slow(session, name):
+        loading.set()
+        assert uploaded.wait(60)
+        return load(session, name)
+
+    monkeypatch.setattr(Session, "rig", slow)
+    answers = []
+    opened = threading.Thread(target=lambda: answers.append(rig_tab.on_choice("robot", USER)))
+    opened.start()
+    assert loading.wait(60)
+    mine = tmp_path / "mine.glb"
+    write_glb(make_face(), mine)
+    rig_tab.on_upload({"path": str(mine)}, USER)
+    uploaded.set()
+    opened.join()
+    assert answers[0] == [gr.skip()] * len(answers[0])
 
 
 def test_a_choice_that_nothing_follows_is_shown(rig_tab):
