@@ -1,6 +1,7 @@
 """The tab Rig without a browser: which of several answers the page shows."""
 
 import threading
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -23,49 +24,34 @@ def rig_tab(tmp_path):
     return tab.RigTab(Sessions(tmp_path / "sessions", Limits()))
 
 
-def test_a_slow_answer_does_not_replace_a_newer_one(rig_tab, tmp_path, monkeypatch):
-    """Opening the tab draws our robot. Who drops a character meanwhile must see theirs, also where the robot is ready last."""
-    drawing, uploaded, draw = threading.Event(), threading.Event(), tab.preview
+@contextmanager
+def opening(rig_tab, monkeypatch, owner, step: str):
+    """Open the tab, which draws our robot, and hold this request in one of its steps until the `with` block ends. Yields its answers."""
+    waiting, go_on, work, answers = threading.Event(), threading.Event(), getattr(owner, step), []
 
-    def slow_robot(rig, *given):
-        if "mine" not in str(rig.glb.path):
-            drawing.set()
-            assert uploaded.wait(60)
-        return draw(rig, *given)
+    def held(*given):
+        if threading.current_thread() is request:
+            waiting.set()
+            assert go_on.wait(60)
+        return work(*given)
 
-    monkeypatch.setattr(tab, "preview", slow_robot)
-    answers = []
-    opened = threading.Thread(target=lambda: answers.append(rig_tab.on_choice("robot", USER)))
-    opened.start()
-    assert drawing.wait(60)
-    mine = tmp_path / "mine.glb"
-    write_glb(make_face(), mine)
-    shown = rig_tab.on_upload({"path": str(mine)}, USER)
-    uploaded.set()
-    opened.join()
+    monkeypatch.setattr(owner, step, held)
+    request = threading.Thread(target=lambda: answers.append(rig_tab.on_choice("robot", USER)))
+    request.start()
+    assert waiting.wait(60)
+    yield answers
+    go_on.set()
+    request.join()
+
+
+@pytest.mark.parametrize(("owner", "step"), [(tab, "preview"), (Session, "rig")], ids=["drawing", "loading"])
+def test_a_slow_answer_does_not_replace_a_newer_one(rig_tab, tmp_path, monkeypatch, owner, step):
+    """Who drops a character while our robot is drawn or loaded must see theirs, also where the robot is ready last."""
+    write_glb(make_face(), tmp_path / "mine.glb")
+    with opening(rig_tab, monkeypatch, owner, step) as answers:
+        shown = rig_tab.on_upload({"path": str(tmp_path / "mine.glb")}, USER)
     assert shown[1].value == "mine.glb" and "mine.glb" in shown[2] and ["jawOpen", "skin.jawOpen"] in shown[4]
-    assert answers[0] == [gr.skip()] * len(answers[0]) and len(answers[0]) == 4 + len(ARKIT_NAMES) + 2
-
-
-def test_a_character_that_loads_slowly_does_not_replace_a_newer_one(rig_tab, tmp_path, monkeypatch):
-    loading, uploaded, load = threading.Event(), threading.Event(), Session.rig
-
-    def slow(session, name):
-        loading.set()
-        assert uploaded.wait(60)
-        return load(session, name)
-
-    monkeypatch.setattr(Session, "rig", slow)
-    answers = []
-    opened = threading.Thread(target=lambda: answers.append(rig_tab.on_choice("robot", USER)))
-    opened.start()
-    assert loading.wait(60)
-    mine = tmp_path / "mine.glb"
-    write_glb(make_face(), mine)
-    rig_tab.on_upload({"path": str(mine)}, USER)
-    uploaded.set()
-    opened.join()
-    assert answers[0] == [gr.skip()] * len(answers[0])
+    assert answers == [[gr.skip()] * (4 + len(ARKIT_NAMES) + 2)]
 
 
 def test_a_choice_that_nothing_follows_is_shown(rig_tab):
@@ -74,23 +60,9 @@ def test_a_choice_that_nothing_follows_is_shown(rig_tab):
 
 
 def test_a_bad_file_changes_nothing(rig_tab, tmp_path, monkeypatch):
-    drawing, refused, draw = threading.Event(), threading.Event(), tab.preview
-
-    def slow(*given):
-        drawing.set()
-        assert refused.wait(60)
-        return draw(*given)
-
-    monkeypatch.setattr(tab, "preview", slow)
-    answers = []
-    opened = threading.Thread(target=lambda: answers.append(rig_tab.on_choice("robot", USER)))
-    opened.start()
-    assert drawing.wait(60)
     (tmp_path / "bad.glb").write_bytes(b"no character")
-    with pytest.raises(ValueError, match=r"bad\.glb"):
+    with opening(rig_tab, monkeypatch, tab, "preview") as answers, pytest.raises(ValueError, match=r"bad\.glb"):
         rig_tab.on_upload({"path": str(tmp_path / "bad.glb")}, USER)
-    refused.set()
-    opened.join()
     assert "robot" in answers[0][0]
 
 
