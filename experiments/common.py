@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.inference.model_zoo import DEFAULT_MODEL, MODELS, default_eye_reader, default_reader
+from mfn.inference.model_zoo import DEFAULT_MODEL, MODELS, default_eye_reader, default_portrait_reader, default_reader
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
 
@@ -121,6 +121,7 @@ def digests_of_readers(weights: Weights) -> dict[str, str]:
     for name, before in ((DEFAULT_MODEL, ""), ("free", "free ")):
         if MODELS[name].path.resolve() in measured:
             readers |= {f"{before}reader": default_reader(name), f"{before}eyes": default_eye_reader(name)}
+            readers |= {f"{before}portrait": default_portrait_reader(name)}
     return {name: sha256(path) for name, path in readers.items() if path is not None}
 
 

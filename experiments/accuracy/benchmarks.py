@@ -174,11 +174,12 @@ def load_predictor(options: argparse.Namespace) -> tuple[Predictor, Figures]:
     Returns:
         The predictor, and for the report the digests of the readers if one was named.
     """
-    readers = {"reader": options.reader or True, "eye_reader": options.eye_reader or True}
-    predictor = Predictor.load(options.weights, min_face_px=options.min_face, score=options.score, **readers)
-    if options.reader is None and options.eye_reader is None:
+    named = {name: getattr(options, name) for name in ("reader", "eye_reader", "portrait_reader")}
+    chosen = {name: file or True for name, file in named.items()}
+    predictor = Predictor.load(options.weights, min_face_px=options.min_face, score=options.score, **chosen)
+    if not any(named.values()):
         return predictor, {}
-    files = {"reader": predictor.reader, "eyes": predictor.eye_reader}
+    files = {"reader": predictor.reader, "eyes": predictor.eye_reader, "portrait": predictor.portrait_reader}
     return predictor, {"readers_sha256": {name: sha256(part.weights) for name, part in files.items() if part and part.weights}}
 
 
@@ -189,6 +190,7 @@ def main() -> None:
     parser.add_argument("--weights", default="large", help="small, large, free or an ONNX file")
     parser.add_argument("--reader", type=Path, help="ONNX file of the face reader (default: that of --weights)")
     parser.add_argument("--eye-reader", type=Path, help="ONNX file of the eye reader (default: that of --weights)")
+    parser.add_argument("--portrait-reader", type=Path, help="ONNX file of the portrait reader (default: that of --weights)")
     parser.add_argument("--reader-alone", action="store_true", help="the face reader alone describes faces, as with --weights free")
     parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: Predictor's)")
     parser.add_argument("--score", type=float, default=0.3, help="minimum score of a face")

@@ -38,7 +38,7 @@ from mfn.batch.attributes.thresholds import default_thresholds
 from mfn.fitting.blendshape_calibration import scores_to_expression
 from mfn.fitting.landmarker import Landmarker, LandmarkResult, View, bounding_boxes
 from mfn.fitting.multi_view import consensus
-from mfn.inference.model_zoo import default_eye_reader, default_reader, find_model
+from mfn.inference.model_zoo import default_eye_reader, default_portrait_reader, default_reader, find_model
 from mfn.inference.predictor import Predictor
 from mfn.structures.faces import Faces
 from mfn.training.packs.reader import HELD_OUT_EVERY
@@ -216,6 +216,7 @@ def main() -> None:
     options = parser.parse_args()
     weights = {"network": find_model(options.network).path}
     readers = {"reader": default_reader(options.network), "eyes": default_eye_reader(options.network)}
+    readers["portrait"] = default_portrait_reader(options.network)
     weights |= {name: path for name, path in readers.items() if path}
     save_report(options, __file__, measure(options), weights)
 

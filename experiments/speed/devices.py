@@ -93,8 +93,10 @@ def measure_device(device: str, options: argparse.Namespace, frame: Image, fixed
         figures[f"network, batch {batch}"] = rate(lambda pictures=pictures: predictor.finder.cells(pictures), batch, options.seconds)
     reader = predictor.reader
     if reader is not None:
-        crops = np.zeros((predictor.frame_faces, reader.size_px, reader.size_px, 3), np.uint8)
-        figures[f"face reader, {len(crops)} crops, frames"] = rate(lambda: reader.session.run(None, {"image": crops}), 1, options.seconds)
+        crops = np.zeros((predictor.frame_faces, reader.network.size_px, reader.network.size_px, 3), np.uint8)
+        figures[f"face reader, {len(crops)} crops, frames"] = rate(
+            lambda: reader.network.session.run(None, {"image": crops}), 1, options.seconds
+        )
     figures["predictor, frames"] = rate(lambda: predictor(frame, video=True), 1, options.seconds)
     if fixed is not None:
         whole = Predictor.load(fixed, reader=False, threads=1, device=device)

@@ -1,6 +1,8 @@
-"""Measure the time of the face reader and of the eye reader against K, the number of faces of a frame that they read.
+"""Measure the time of the face reader and of the eye reader against K, the number of crops of a frame that they read.
 
     python -m experiments.speed.readers --photo crowd.jpg
+
+In frames with few faces, the face reader reads K / 2 crops and the portrait reader K / 4 instead; these are timed together.
 
 The frame of 1280 x 720 px holds 128 faces, cut from a photo (`mfn demo` makes one). Each round times all K in turn, then the
 multi-face network of `small` and of `large` on the same frame, so that other work on the machine slows all alike. The figures
@@ -24,6 +26,7 @@ from mfn.inference.face_finder import Found
 from mfn.inference.model_zoo import DEFAULT_WEIGHTS, MODELS
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE
+from mfn.inference.readers.portrait_reader import share_crops
 from retarget.io.images import Image
 
 RESULT = RESULTS / "speed" / "readers.json"
@@ -32,10 +35,11 @@ NETWORKS = ("small", "large")
 
 
 class ReaderSeconds(NamedTuple):
-    """Hold the seconds of the face reader and of the eye reader."""
+    """Hold the seconds of the face reader, of the eye reader, and of face and portrait reader in a frame with few faces."""
 
     face: float
     eyes: float
+    few: float
 
 
 def find(predictor: Predictor, frame: Image) -> Found:
@@ -45,18 +49,22 @@ def find(predictor: Predictor, frame: Image) -> Found:
 
 
 def time_readers(predictor: Predictor, frame: Image, found: Found, count: int) -> ReaderSeconds:
-    """Time both readers on `count` of the faces that were found in a frame (H, W, 3).
+    """Time the readers on `count` of the faces that were found in a frame (H, W, 3).
 
     Raises:
         ValueError: The network has no readers.
     """
-    if predictor.reader is None or predictor.eye_reader is None:
-        raise ValueError("expected a network with a face reader and an eye reader")
+    if predictor.reader is None or predictor.eye_reader is None or predictor.portrait_reader is None:
+        raise ValueError("expected a network with a face reader, an eye reader and a portrait reader")
+    few, crops = found.faces[: count // 4], share_crops(found.faces.score[:0], count)
     start = time.perf_counter()
     faces = predictor.reader.refine(frame, found.faces, found.height_px, count)
     middle = time.perf_counter()
     predictor.eye_reader.refine(frame, faces, count)
-    return ReaderSeconds(middle - start, time.perf_counter() - middle)
+    end = time.perf_counter()
+    read = predictor.reader.refine(frame, few, found.height_px[: len(few)], crops.face)
+    predictor.portrait_reader.refine(frame, read, crops.portrait)
+    return ReaderSeconds(middle - start, end - middle, time.perf_counter() - end)
 
 
 def measure(predictors: Mapping[str, Predictor], frame: Image, rounds: int) -> Figures:
@@ -68,7 +76,7 @@ def measure(predictors: Mapping[str, Predictor], frame: Image, rounds: int) -> F
         rounds: Number of rounds. One more comes first and does not count.
 
     Returns:
-        Medians in ms: `face_reader_ms` and `eye_reader_ms` by K, and `network_ms` by model.
+        Medians in ms: `face_reader_ms`, `eye_reader_ms` and `few_faces_ms` by K, and `network_ms` by model.
     """
     last = list(predictors.values())[-1]
     found = find(last, frame)
@@ -92,6 +100,7 @@ def measure(predictors: Mapping[str, Predictor], frame: Image, rounds: int) -> F
         "found": len(found.faces),
         "face_reader_ms": {str(count): round(row.face * 1e3, 2) for count, row in medians.items()},
         "eye_reader_ms": {str(count): round(row.eyes * 1e3, 2) for count, row in medians.items()},
+        "few_faces_ms": {str(count): round(row.few * 1e3, 2) for count, row in medians.items()},
         "network_ms": {name: round(float(np.median(seconds[1:])) * 1e3, 2) for name, seconds in networks.items()},
     }
 
@@ -103,9 +112,10 @@ def table(figures: Figures) -> str:
         eyes = figures["eye_reader_ms"][count]
         shares = [f"{100 * (face + eyes) / (face + eyes + ms):.0f} %" for ms in figures["network_ms"].values()]
         each = f"{(face + eyes) / int(count):.2f}" if int(count) else "–"
-        rows.append([count, f"{face:.1f}", f"{eyes:.1f}", f"{face + eyes:.1f}", each, *shares])
+        rows.append([count, f"{face:.1f}", f"{figures['few_faces_ms'][count]:.1f}", f"{eyes:.1f}", f"{face + eyes:.1f}", each, *shares])
     shares = [f"of a frame with {name}'s network" for name in figures["network_ms"]]
-    return markdown_table(["K", "face reader, ms", "eye reader, ms", "both", "for each face", *shares], rows)
+    few = "few faces: face and portrait reader"
+    return markdown_table(["K", "face reader, ms", few, "eye reader", "face and eye reader", "for each face", *shares], rows)
 
 
 def readers() -> str:
@@ -115,7 +125,7 @@ def readers() -> str:
     figures = json.loads(RESULT.read_text(encoding="utf-8"))
     found = " and ".join(f"{ms:.0f} ms (`{name}`)" for name, ms in figures["network_ms"].items())
     kept = " and ".join(f"{MODELS[name].frame_faces} with `{name}`" for name in figures["network_ms"])
-    text = f"`python -m experiments.speed.readers`. The time of both readers by K, the number of faces of a frame that they read: {kept}.\n"
+    text = f"`python -m experiments.speed.readers`. The time of the readers by K, the number of crops of a frame: {kept}.\n"
     return f"{text}The multi-face network takes {found} for the same frame.\n\n{table(figures)}"
 
 

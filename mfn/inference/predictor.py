@@ -29,6 +29,7 @@ from mfn.inference.model_zoo import (
     MODELS,
     REFERENCE_HEIGHT_PX,
     default_eye_reader,
+    default_portrait_reader,
     default_reader,
     find_model,
 )
@@ -37,6 +38,7 @@ from mfn.inference.readers.antagonists import cancel_antagonists
 from mfn.inference.readers.eye_reader import EyeReader
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, Reader
 from mfn.inference.readers.frame_memory import FrameMemory
+from mfn.inference.readers.portrait_reader import CropCounts, PortraitReader, share_crops
 from mfn.inference.readers.reading_rules import FREE_RULES, NO_READER, ScoreRule
 from mfn.inference.sessions.devices import choose_providers
 from mfn.inference.sessions.onnx_session import check_multi_face, open_session
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from mfn.inference.input.picture_sources import OnError, Source
     from mfn.inference.sessions.devices import ProviderLike
 
-READING = 2  # raised where the same networks and options find other faces than in the version before; see `Predictor.fingerprint`
+READING = 3  # raised where the same networks and options find other faces than in the version before; see `Predictor.fingerprint`
 SMALLEST_FACE_PX = 4.0  # smaller faces cannot be asked for
 
 
@@ -74,6 +76,7 @@ class Predictor:
         score: float = SCORE,
         reader: Reader | None = None,
         eye_reader: EyeReader | None = None,
+        portrait_reader: PortraitReader | None = None,
     ) -> None:
         """Wrap sessions of ONNX Runtime. Most programs use `load` instead.
 
@@ -82,6 +85,7 @@ class Predictor:
             min_face_px, score: See `load`.
             reader: Reads the faces once more. None: they keep what the multi-face network predicts.
             eye_reader: Reads the eyes of the faces that `reader` has read.
+            portrait_reader: Reads the faces that `reader` has read once more, in frames only if there are few.
         """
         if min_face_px is not None and not SMALLEST_FACE_PX <= min_face_px < float("inf"):
             raise ValueError(f"expected a smallest face of {SMALLEST_FACE_PX:.0f} px or more, got {min_face_px:g}")
@@ -90,7 +94,7 @@ class Predictor:
         self.finder = FaceFinder(session)
         """Finds the faces, which the readers then read; `finder.cells` is the network alone."""
         self.min_face_px, self.score = min_face_px, score
-        self.reader, self.eye_reader = reader, eye_reader
+        self.reader, self.eye_reader, self.portrait_reader = reader, eye_reader, portrait_reader
         self.weights: Path | None = None
         """The file of the network, if `load` opened it."""
         self.frame_face_px = MODELS[DEFAULT_MODEL].min_face_px
@@ -110,6 +114,7 @@ class Predictor:
         score: float = SCORE,
         reader: str | Path | bool = True,
         eye_reader: str | Path | bool = True,
+        portrait_reader: str | Path | bool = True,
         finder: str | Path | None = None,
         threads: int = 0,
         device: str | None = None,
@@ -129,6 +134,8 @@ class Predictor:
             reader: Whether each face and each eye is read in a crop of its own (`Faces.refined`), or the path of a face reader. A network
                 without metadata, of an older version or of others, gets a reader only by its path.
             eye_reader: Whether each eye of the faces that `reader` has read is read too, or the path of an eye reader.
+            portrait_reader: Whether the faces that `reader` has read are read in larger crops too: in pictures all, in frames up to 16 (4
+                with "small"), or the path of a single-face network. "free" has none.
             finder: The path of a multi-face network that takes the place of that of `weights`. The readers and how they count stay.
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
@@ -138,7 +145,7 @@ class Predictor:
         Raises:
             FileNotFoundError: If there is no such network.
             ValueError: If the file is another network, an option is not valid, the device is missing, or there is the path of an eye
-                reader without a face reader.
+                or portrait reader without a face reader.
         """
         model = find_model(weights) if finder is None else find_model(weights)._replace(path=find_model(finder).path)
         if threads < 0:
@@ -148,20 +155,25 @@ class Predictor:
         known = check_multi_face(model.path, session) is not None
         path = (default_reader(weights) if known else None) if reader is True else Path(reader) if reader else None
         eyes = default_eye_reader(weights) if eye_reader is True else Path(eye_reader) if eye_reader else None
+        portraits = default_portrait_reader(weights) if portrait_reader is True else Path(portrait_reader) if portrait_reader else None
         if eyes and not path and eye_reader is not True:
             raise ValueError(f"eye_reader: expected it with a face reader, which finds the eyes; give reader=FILE too, got {reader}")
+        if portraits and not path and portrait_reader is not True:
+            raise ValueError(f"portrait_reader: expected it with a face reader, which it completes; give reader=FILE too, got {reader}")
         predictor = cls(session, min_face_px=min_face_px, score=score)
         if path:
             predictor.reader = Reader.load(path, threads, chosen)
             predictor.eye_reader = EyeReader.load(eyes, threads, chosen) if eyes else None
+            predictor.portrait_reader = PortraitReader.load(portraits, threads, chosen) if portraits else None
         predictor.weights, predictor.frame_face_px, predictor.frame_faces = model[:3]
-        predictor.free = model.free and isinstance(reader, bool) and isinstance(eye_reader, bool) and finder is None
+        predictor.free = model.free and finder is None and all(isinstance(part, bool) for part in (reader, eye_reader, portrait_reader))
         if model.free and reader is True and predictor.reader is not None:
             predictor.reader.rules = FREE_RULES
         options = {"weights": weights if str(weights) in MODELS else find_model(weights).path.resolve(), "min_face_px": min_face_px}
         options |= {"finder": finder and model.path.resolve()}
         options |= {"reader": path.resolve() if path and reader is not True else bool(reader)}
         options |= {"eye_reader": eyes.resolve() if eyes and eye_reader is not True else bool(eye_reader)}
+        options |= {"portrait_reader": portraits.resolve() if portraits and portrait_reader is not True else bool(portrait_reader)}
         predictor._load_options = options | {"score": score, "threads": threads, "providers": chosen}
         return predictor
 
@@ -189,7 +201,7 @@ class Predictor:
         It holds a digest of the files of all networks, and the options that change results. The device and the number of threads,
         which change the last digits only, are no part of it. Networks of a session, whose files are unknown, count as equal.
         """
-        files = [None if part is None else part.weights or "session" for part in (self, self.reader, self.eye_reader)]
+        files = [None if part is None else part.weights or "session" for part in (self, self.reader, self.eye_reader, self.portrait_reader)]
         digests = [file_digest(file) if isinstance(file, Path) else str(file) for file in files]
         networks = hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
         frames = f"frames {self.frame_face_px:g} px, {self.frame_faces} faces"
@@ -269,13 +281,16 @@ class Predictor:
         if self.reader is None:
             return found.faces
         chosen = None if memory is None else memory.choose(found.faces, self.frame_faces, picture.shape[:2])
-        faces = self.reader.refine(picture, found.faces, found.height_px, count, chosen)
+        crops = CropCounts(count, 0) if self.portrait_reader is None else share_crops(found.faces.score, count)
+        faces = self.reader.refine(picture, found.faces, found.height_px, crops.face, chosen)
         faces = faces if memory is None else memory.recall(found.faces, faces)
         sure = np.flatnonzero(faces.score >= self.score)
         # Of two readings of one face, the multi-face network's score helps to choose the better placed one. A crop around a part of a
         # face may look as sure to the reader, which then reads nonsense. The root was chosen on held-out photos of crowds.
         rows = sure[merge(faces.box[sure], faces.score[sure], np.sqrt(found.faces.score[sure]))]
         faces = faces[rows]
+        if self.portrait_reader is not None and crops.portrait != 0:
+            faces = self.portrait_reader.refine(picture, faces, crops.portrait, self.reader.rules.portrait)
         if self.eye_reader is not None:
             faces = self.eye_reader.refine(picture, faces, count, self.reader.rules.squint)
         faces = cancel_antagonists(faces)

@@ -166,13 +166,15 @@ def boxes_from_crops(box: NDArray[Any], frames: CropFrames) -> NDArray[np.float3
     return np.asarray(np.concatenate([center - half, center + half], 1), np.float32)
 
 
-def cut_crops(picture: NDArray[np.uint8], matrices: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
+def cut_crops(picture: NDArray[np.uint8], matrices: NDArray[np.float64], size_px: int, of_each: int = 1) -> NDArray[np.uint8]:
     """Cut square crops out of a picture.
 
     Args:
         picture: (H, W, 3) uint8.
         matrices: (N, 2, 3) affine maps from px of the picture to px of the crop, without shear, as of `upright_frames`. They may mirror.
         size_px: Side of a crop.
+        of_each: Number of crops that show nearly the same part of the picture: those of the rows n, n + N / of_each and so on. Such a part
+            is made smaller once for all of them.
 
     Returns:
         (N, size_px, size_px, 3) uint8, black beyond the picture.
@@ -186,22 +188,24 @@ def cut_crops(picture: NDArray[np.uint8], matrices: NDArray[np.float64], size_px
     if not len(matrices):
         return crops
     linear, offset = matrices[:, :, :2], matrices[:, :, 2]
-    halvings = np.maximum(np.ceil(np.log2(_MIN_GAIN / np.sqrt(np.abs(np.linalg.det(linear))))), 0).astype(int)
+    gain = np.sqrt(np.abs(np.linalg.det(linear))).reshape(of_each, -1).mean(0)
+    halvings = np.maximum(np.ceil(np.log2(_MIN_GAIN / gain)), 0).astype(int)
     corners = np.array([[0, size_px, 0, size_px], [0, 0, size_px, size_px]])
-    corners = np.linalg.solve(linear, corners - offset[:, :, None])  # (N, 2, 4)
+    corners = np.linalg.solve(linear, corners - offset[:, :, None]).reshape(of_each, -1, 2, 4)
     limit, step = np.array(picture.shape[1::-1]), 2 ** halvings[:, None]
-    low = np.clip(np.floor(corners.min(2)).astype(int) - step, 0, np.maximum(limit - step, 0))
-    high = np.clip(np.ceil(corners.max(2)).astype(int) + step, np.minimum(low + step, limit), limit)
+    low = np.clip(np.floor(corners.min((0, 3))).astype(int) - step, 0, np.maximum(limit - step, 0))
+    high = np.clip(np.ceil(corners.max((0, 3))).astype(int) + step, np.minimum(low + step, limit), limit)
     high = np.minimum(low + np.maximum((high - low) // step, 1) * step, limit)  # a multiple of `step`, except in tiny pictures
-    scaled = linear * 2.0 ** halvings[:, None, None]
+    scaled = linear * np.tile(2.0**halvings, of_each)[:, None, None]
     # OpenCV counts from the centers of pixels, we count from their edges.
-    start = offset + (linear @ low[:, :, None])[:, :, 0] + 0.5 * scaled.sum(2) - 0.5
+    start = offset + (linear @ np.tile(low, (of_each, 1))[:, :, None])[:, :, 0] + 0.5 * scaled.sum(2) - 0.5
     warps = np.concatenate([scaled, start[:, :, None]], 2)
-    for crop, warp, times, (x1, y1), (x2, y2) in zip(crops, warps, halvings.tolist(), low.tolist(), high.tolist(), strict=True):
+    for part_number, (times, (x1, y1), (x2, y2)) in enumerate(zip(halvings.tolist(), low.tolist(), high.tolist(), strict=True)):
         part = picture[y1:y2, x1:x2]
         for _ in range(times):
             part = cv2.resize(part, (max(part.shape[1] // 2, 1), max(part.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA)
-        cv2.warpAffine(part, warp, (size_px, size_px), crop, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        for row in range(part_number, len(crops), len(halvings)):
+            cv2.warpAffine(part, warps[row], (size_px, size_px), crops[row], cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
     return crops
 
 

@@ -30,7 +30,8 @@ def test_digests_of_named_files_and_of_lists_of_files(tmp_path):
 def test_a_report_of_a_shipped_network_names_the_readers_that_ran_with_it(tmp_path, shipped):
     common.write_report(tmp_path / "a.json", common.__file__, {}, {"large": shipped})
     report = json.loads((tmp_path / "a.json").read_text())
-    assert report["readers_sha256"] == {name: common.sha256(shipped.with_name(f"{name}.onnx")) for name in ("reader", "eyes")}
+    files = {"reader": "reader", "eyes": "eyes", "portrait": "sfn"}
+    assert report["readers_sha256"] == {name: common.sha256(shipped.with_name(f"{file}.onnx")) for name, file in files.items()}
     other = tmp_path / "other.onnx"
     other.write_bytes(b"abc")
     assert common.digests_of_readers({"other": other, "many": [other]}) == {}

@@ -1,5 +1,5 @@
 """Choose how much the face reader counts beside the multi-face network in pose, identity and expression of a face (`Share`), and beside
-the eye reader in squints.
+the eye reader in squints, and how much the portrait reader counts beside them.
 
     python -m experiments.accuracy.ablation.reader_share --data ../shared/data --labels labels
 
@@ -8,7 +8,8 @@ share of the pose, and of the identity, the script reports the mean distance of 
 in percent of the face's size, for all faces and by yaw. For each share of the expression, without the eyes, it reports the mean
 error of a weight, and the means of correlation and gain (slope of the regression line) over the shapes that vary; for some shares, those
 of each shape. For each share of the face reader in squints, it reports error, correlation and gain of eyeSquintLeft and eyeSquintRight;
-for each spread (`ReadingRules`), those of the expression with the shares in use. It writes
+for each spread (`ReadingRules`), those of the expression with the shares in use. For each share of the portrait reader it reports both,
+with the shares in use of the others. It writes
 experiments/results/ablation/reader_share.json.
 """
 
@@ -26,7 +27,7 @@ from experiments.accuracy.expression.laid_faces import follow
 from experiments.common import RESULTS, Figures, add_packs_option, make_parser, packs_of, save_report
 from mfn.inference.model_zoo import find_model
 from mfn.inference.predictor import Predictor
-from mfn.inference.readers.face_reader import CANDIDATE_SCORE, mix
+from mfn.inference.readers.face_reader import CANDIDATE_SCORE, mean_faces, mix
 from mfn.inference.readers.reading_rules import ReadingRules, Share
 from mfn.structures.boxes import box_iou
 from mfn.structures.faces import Faces
@@ -50,11 +51,12 @@ NOT_EYES = np.array([not name.startswith("eye") for name in EXPRESSION_NAMES])
 
 
 class Looked(NamedTuple):
-    """One face as the multi-face network found it, as the two readers read it, and its label. `input_px`: its height in the input."""
+    """One face as the multi-face network found it, as the readers read it, and its label. `input_px`: its height in the input."""
 
     found: Faces
     read: Faces
     eyes: Faces
+    portrait: Faces
     label: Faces
     input_px: NDArray[np.float32]
 
@@ -63,7 +65,7 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
     """Let all networks read the face of a label. None if it is not found.
 
     Args:
-        predictor: Multi-face network, face reader and eye reader.
+        predictor: Multi-face network and its three readers.
         picture: (H, W, 3) uint8 RGB.
         label: One face.
         height_px: Height to which the face is shrunk or enlarged. None: as it is.
@@ -72,7 +74,7 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
         factor = height_px / float(label.box[0, 3] - label.box[0, 1])
         picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
         label = label.replace(box=label.box * factor, scale=label.scale * factor, center=label.center * factor)
-    assert predictor.reader is not None and predictor.eye_reader is not None
+    assert predictor.reader is not None and predictor.eye_reader is not None and predictor.portrait_reader is not None
     found = predictor.finder.find(picture, predictor.passes(*picture.shape[:2]), CANDIDATE_SCORE)
     overlap = box_iou(label.box, found.faces.box)[0]
     if overlap.max(initial=0) < SAME_FACE_IOU:
@@ -81,14 +83,20 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
     face, height = found.faces[row], found.height_px[row]
     read = predictor.reader.read(picture, face).faces
     mixed = mix(face, read, height, predictor.reader.rules).replace(refined=np.ones(1, np.bool_))
-    return Looked(face, read, predictor.eye_reader.refine(picture, mixed), label, height)
+    portrait = predictor.portrait_reader.refine(picture, mixed, share=1.0)
+    return Looked(face, read, predictor.eye_reader.refine(picture, mixed), portrait, label, height)
 
 
 def errors(looked: Sequence[Looked], model: HeadModel, rules: ReadingRules) -> NDArray[np.float64]:
     """Return the NME of each face in percent, for shares of pose and identity."""
+    mixed = [mix(one.found, one.read, one.input_px, rules) for one in looked]
+    return landmark_errors(mixed, looked, model)
+
+
+def landmark_errors(faces: Sequence[Faces], looked: Sequence[Looked], model: HeadModel) -> NDArray[np.float64]:
+    """Return the NME of faces, one for each that was looked at, in percent."""
     result = []
-    for one in looked:
-        mixed = mix(one.found, one.read, one.input_px, rules)
+    for mixed, one in zip(faces, looked, strict=True):
         off = model.landmarks(mixed, "ibug68")[0, :, :2] - model.landmarks(one.label, "ibug68")[0, :, :2]
         size = np.sqrt(np.prod(one.label.box[0, 2:] - one.label.box[0, :2]))
         result.append(np.linalg.norm(off, axis=1).mean() / size * 100)
@@ -99,6 +107,14 @@ def follow_labels(looked: Sequence[Looked], rules: ReadingRules) -> Figures:
     """Return error, correlation and gain of the expression weights except those of the eyes, for the rules of reading."""
     mixed = np.concatenate([mix(one.found, one.read, one.input_px, rules).expression for one in looked])[:, NOT_EYES]
     return agreement(np.concatenate([one.label.expression for one in looked])[:, NOT_EYES], mixed)
+
+
+def with_portrait(looked: Sequence[Looked], model: HeadModel, rules: ReadingRules, share: float) -> Figures:
+    """Return the errors of the landmarks by yaw and how expressions follow, for a share of the portrait reader."""
+    mixed = [mean_faces(mix(one.found, one.read, one.input_px, rules), one.portrait, share, share, share) for one in looked]
+    label, weights = (np.concatenate([face.expression for face in faces]) for faces in ([one.label for one in looked], mixed))
+    yaw = np.abs([one.label.pitch_yaw_roll_deg[0, 1] for one in looked])
+    return by_yaw(landmark_errors(mixed, looked, model), yaw) | agreement(label[:, NOT_EYES], weights[:, NOT_EYES])
 
 
 def follow_with_share(looked: Sequence[Looked], share: float) -> Figures:
@@ -156,7 +172,8 @@ def main() -> None:
     add_packs_option(parser, dict.fromkeys(PACKS, 1.0))
     args = parser.parse_args()
     predictor, model = Predictor.load(args.network, reader=args.reader or True, threads=1), HeadModel.load()
-    assert predictor.reader is not None and predictor.eye_reader is not None
+    if predictor.reader is None or predictor.eye_reader is None or predictor.portrait_reader is None:
+        raise SystemExit(f"--network {args.network}: expected a network with a face reader, an eye reader and a portrait reader")
     rules = predictor.reader.rules
     faces: list[tuple[Image, Faces]] = []
     for name in packs_of(args):
@@ -179,10 +196,12 @@ def main() -> None:
             "squint": {str(share): follow_squints(looked, share) for share in SHARES},
             "each shape": follow_each_shape(looked),
             "spread": {str(spread): follow_labels(looked, rules._replace(spread=spread)) for spread in SPREADS},
+            "portrait": {str(share): with_portrait(looked, model, rules, share) for share in SHARES},
             "shares in use": by_yaw(errors(looked, model, rules), yaw) | follow_labels(looked, rules),
         }
         print(title, figures[title], flush=True)
     weights = {"network": find_model(args.network).path, "reader": predictor.reader.weights or Path()}
+    weights["portrait"] = predictor.portrait_reader.weights or Path()
     save_report(args, __file__, {"sizes": figures}, weights)
 
 

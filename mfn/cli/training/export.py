@@ -61,7 +61,8 @@ def _export(arguments: Sequence[str]) -> int:
         return EXIT_DONE
     kind = getattr(network, "kind", "")
     uses = {"multi_face": f"the network for --weights {out}", "cell": "a face reader", "eyes": "an eye reader"}
-    use, gain = uses.get(kind, "a network of one face, for `mfn.SingleFace.load`"), "twice as fast" if kind in uses else "half as large"
+    fast = (*uses, "parameters")
+    use, gain = uses.get(kind, "a network of one face, for `mfn.SingleFace.load`"), "twice as fast" if kind in fast else "half as large"
     print(f"wrote {out}: {use}; `mfn quantize` makes it {gain}")
     return EXIT_DONE
 
@@ -87,15 +88,15 @@ def size(text: str) -> Size:
 
 def _quantize(arguments: Sequence[str]) -> int:
     text = "Convert a multi-face network, a face reader or an eye reader to 8-bit integers: twice as fast on a CPU, and half as large."
-    parser = PROGRAM.parser("quantize", f"{text} A network of one face becomes half as large only.")
+    parser = PROGRAM.parser("quantize", f"{text} A network of one face gets faster if it predicts parameters and if there are pictures.")
     parser.add_argument("source", metavar="NETWORK.onnx", help="file that `mfn export` wrote")
     text = "pictures like those it will see, which set the ranges: files, directories with their subdirectories, or .tar archives"
-    parser.add_argument("pictures", nargs="*", help=f"{text}; a network of one face needs none")
+    parser.add_argument("pictures", nargs="*", help=f"{text}; without them, a network of one face becomes smaller only")
     parser.add_argument("--out", default="mfn-int8.onnx", metavar="FILE", help="file to write (default: %(default)s)")
     text = "number of pictures to use (default: %(default)s)"
     parser.add_argument("--max-pictures", type=whole_number(1), default=128, metavar="N", help=text)
     add_hidden(parser, "--most", dest="max_pictures", type=whole_number(1))
-    text = "readers of faces and eyes: the network that finds the faces: large, free, or an .onnx file (default: %(default)s)"
+    text = "networks that read crops: the network that finds the faces: large, free, or an .onnx file (default: %(default)s)"
     parser.add_argument("--weights", default=DEFAULT_MODEL, metavar="NAME", help=text)
     options = parser.parse_args(arguments)
     source, out = Path(options.source), Path(options.out)

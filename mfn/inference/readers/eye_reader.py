@@ -81,7 +81,8 @@ class EyeReader:
             return faces
         frames = eye_frames(faces[rows], self.model)
         changes = EYE_CHANGES[most_that_fit(EYE_CHANGES, len(rows), count or _BATCH // 2)]
-        crops = np.concatenate([cut_crops(picture, change.apply(frames.matrix, EYE_CROP_PX), EYE_CROP_PX) for change in changes])
+        matrices = np.concatenate([change.apply(frames.matrix, EYE_CROP_PX) for change in changes])
+        crops = cut_crops(picture, matrices, EYE_CROP_PX, len(changes))
         read_all = self._run(crops, np.tile(frames.direction, (len(changes), 1)), 2 * (count or 0))
         weights = np.asarray(read_all.reshape(len(changes), -1, len(EYE_SHAPES)).mean(0), np.float32)
         seen = (frames.direction[:, 0] < HIDDEN_DIRECTION) & (frames.side_px >= MIN_SIDE_PX)

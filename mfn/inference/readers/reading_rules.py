@@ -64,6 +64,7 @@ class ReadingRules(NamedTuple):
         squint: Share of the face reader in squints; the eye reader has the rest. A squint also moves the cheek and the brow, which the crop
             of an eye hardly shows.
         spread: How much wider the expressions are spread where both networks count the same (see `mix`).
+        portrait: Share of the portrait reader in the values of faces that it reads.
 
     Two networks that see a face at different resolutions make different errors, and the mean of both has the smallest, if they are about
     equally good.
@@ -75,6 +76,7 @@ class ReadingRules(NamedTuple):
     score: ScoreRule
     squint: float = 0.5
     spread: float = 1.0
+    portrait: float = 0.5
 
 
 READER_ALONE = ("eye", "jawLeft", "jawRight", "mouthLeft", "mouthRight", "mouthFrown", "mouthPress", "noseSneer")

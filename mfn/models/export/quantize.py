@@ -2,8 +2,9 @@
 
 Weights have one scale for each channel, feature maps one scale each, found on calibration pictures. What an exported
 network names in its metadata (`float_modules`), and the last matrix products of all branches, stay in float32, because
-they are read in fractions of a pixel. The picture goes in as bytes. Of a network of one face only the weights become integers: it gets half
-as large, but not faster.
+they are read in fractions of a pixel. The picture goes in as bytes. Networks of one face keep their large matrix products in float32, with
+weights that are stored as integers. Without calibration pictures, and if they predict landmarks, only their weights become integers: they
+get half as large, but not faster.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def quantize(source: Path, out: Path, pictures: Sequence[Image], weights: str | 
         source: ONNX file of `mfn export`.
         out: File to write.
         pictures: Calibration pictures (H, W, 3) uint8 RGB, of the kind that the network will see. For a multi-face network they are
-            letterboxed to its own input size. For a reader, crops of the faces or eyes are cut that the network of `weights` finds in them.
-            A network of one face needs none.
-        weights: What finds the faces for a reader: "large", "free" or the ONNX file of a multi-face network.
+            letterboxed to its own input size. For the others, crops of the faces or eyes are cut that the network of `weights` finds in
+            them. A network of one face needs none, but only with them does one of kind "parameters" get faster.
+        weights: What finds the faces for crops: "large", "free" or the ONNX file of a multi-face network.
 
     Raises:
         FileNotFoundError: There is no such network.
@@ -63,13 +64,14 @@ def quantize(source: Path, out: Path, pictures: Sequence[Image], weights: str | 
     model = _load_model(source)
     metadata = _read_metadata(model, source)
     _restore_fp32_constants(model)
-    if metadata.kind in _INPUTS:
-        if not pictures:
-            raise ValueError("expected at least one calibration picture, got none; only a network of one face needs none")
+    one_face = metadata.kind not in ("multi_face", "cell", "eyes")
+    if not pictures and not one_face:
+        raise ValueError("expected at least one calibration picture, got none; only a network of one face needs none")
+    quantized = model
+    if pictures and metadata.kind in _INPUTS:
         quantized = _quantize_static(model, metadata, _INPUTS[metadata.kind](pictures, metadata, weights))
         pack_columns(quantized.graph)
-    else:
-        quantized = model
+    if one_face:
         _quantize_weights(quantized.graph)
     store_weights_fp16(quantized)
     onnx.helper.set_model_props(quantized, metadata.to_props())
@@ -269,8 +271,9 @@ _INPUTS: Mapping[str, Callable[[Sequence[Image], NetworkMetadata, str | Path], I
     "multi_face": _letterboxed,
     "cell": _face_crops,
     "eyes": _eye_crops,
+    "parameters": _face_crops,
 }
-"""Kind of a network -> its inputs for the ranges. The other kinds are networks of one face, of which only the weights become integers."""
+"""Kind of a network -> its inputs for the ranges. Of the other kinds only the weights become integers."""
 
 
 def _restore_fp32_constants(model: onnx.ModelProto) -> None:

@@ -8,7 +8,7 @@ import pytest
 from experiments.accuracy.benchmarks import draw_worst, load_predictor, measure_set, pose_error, table
 from experiments.accuracy.evaluation_sets import EVALUATION_SETS, EvaluationSet, load_score
 from experiments.common import sha256
-from mfn.inference.model_zoo import DEFAULT_WEIGHTS, EYE_READER_WEIGHTS, READER_WEIGHTS
+from mfn.inference.model_zoo import DEFAULT_WEIGHTS, EYE_READER_WEIGHTS, READER_WEIGHTS, SINGLE_FACE_WEIGHTS
 from mfn.structures.camera import rotation_from_euler
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
@@ -55,15 +55,17 @@ def test_too_few_faces_are_not_aligned(score):
 
 
 def test_new_networks_are_measured_with_their_own_readers(tmp_path):
-    new = {"weights": DEFAULT_WEIGHTS, "reader": READER_WEIGHTS, "eye_reader": EYE_READER_WEIGHTS}
+    new = {"weights": DEFAULT_WEIGHTS, "reader": READER_WEIGHTS, "eye_reader": EYE_READER_WEIGHTS, "portrait_reader": SINGLE_FACE_WEIGHTS}
     for name, path in new.items():
         new[name] = tmp_path / f"{name}.onnx"
         new[name].write_bytes(path.read_bytes())
     options = Namespace(**new | {"weights": str(new["weights"])}, min_face=None, score=0.3)
     predictor, digests = load_predictor(options)
-    assert (predictor.reader.weights, predictor.eye_reader.weights) == (new["reader"], new["eye_reader"])
-    assert digests == {"readers_sha256": {"reader": sha256(READER_WEIGHTS), "eyes": sha256(EYE_READER_WEIGHTS)}}
-    shipped, digests = load_predictor(Namespace(weights="large", reader=None, eye_reader=None, min_face=None, score=0.3))
+    parts = {"reader": predictor.reader, "eyes": predictor.eye_reader, "portrait": predictor.portrait_reader}
+    assert [part.weights for part in parts.values()] == [new[name] for name in ("reader", "eye_reader", "portrait_reader")]
+    assert digests == {"readers_sha256": {name: sha256(part.weights) for name, part in parts.items()}}
+    unnamed = dict.fromkeys(("reader", "eye_reader", "portrait_reader"))
+    shipped, digests = load_predictor(Namespace(weights="large", **unnamed, min_face=None, score=0.3))
     assert shipped.reader.weights == READER_WEIGHTS and not digests
 
 

@@ -72,7 +72,7 @@ class Timed:
 
     def __init__(self):
         self.counts = []
-        self.finder = self.reader = self.eye_reader = self
+        self.finder = self.reader = self.eye_reader = self.portrait_reader = self
 
     def passes(self, height, width, video):
         return [(height, width, video)]
@@ -88,23 +88,24 @@ class Timed:
 def test_readers_are_timed_in_turn():
     small, large = Timed(), Timed()
     figures = readers.measure({"small": small, "large": large}, np.zeros((90, 160, 3), np.uint8), rounds=2)
-    assert large.counts == 3 * [count for count in readers.COUNTS for _ in ("face", "eyes")] and not small.counts
+    assert large.counts == 3 * [read for k in readers.COUNTS for read in (k, k, k // 2, k // 4)] and not small.counts
     assert figures["found"] == 1 and figures["frame"] == [160, 90] and set(figures["network_ms"]) == {"small", "large"}
-    assert all(min(figures[f"{name}_reader_ms"].values()) >= 0 for name in ("face", "eye"))
+    assert all(min(figures[f"{name}_ms"].values()) >= 0 for name in ("face_reader", "eye_reader", "few_faces"))
     large.eye_reader = None
-    with pytest.raises(ValueError, match="a face reader and an eye reader"):
+    with pytest.raises(ValueError, match="a face reader, an eye reader and a portrait reader"):
         readers.time_readers(large, np.zeros((9, 9, 3), np.uint8), large.find(None, [], 0), 8)
 
 
 def test_the_page_tells_of_the_readers_once_they_are_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "RESULT", tmp_path / "readers.json")
     assert readers.readers() == ""
-    figures = {"face_reader_ms": {"0": 0.0, "16": 12.0}, "eye_reader_ms": {"0": 0.0, "16": 4.0}}
+    figures = {"face_reader_ms": {"0": 0.0, "16": 12.0}, "eye_reader_ms": {"0": 0.0, "16": 4.0}, "few_faces_ms": {"0": 0, "16": 13}}
     figures["network_ms"] = {"small": 16.0, "large": 64.0}
     readers.RESULT.write_text(json.dumps(figures))
     assert "16 with `small` and 64 with `large`" in readers.readers()
     lines = readers.readers().splitlines()
-    assert lines[-2] == "| 0 | 0.0 | 0.0 | 0.0 | – | 0 % | 0 % |" and lines[-1] == "| 16 | 12.0 | 4.0 | 16.0 | 1.00 | 50 % | 20 % |"
+    assert lines[-2] == "| 0 | 0.0 | 0.0 | 0.0 | 0.0 | – | 0 % | 0 % |"
+    assert lines[-1] == "| 16 | 12.0 | 13.0 | 4.0 | 16.0 | 1.00 | 50 % | 20 % |"
 
 
 def test_rig_weights_are_timed():

@@ -5,7 +5,14 @@ import pickle
 import numpy as np
 import pytest
 
-from mfn.inference.model_zoo import MODELS, default_eye_reader, default_reader, find_model
+from mfn.inference.model_zoo import (
+    MODELS,
+    SINGLE_FACE_WEIGHTS,
+    default_eye_reader,
+    default_portrait_reader,
+    default_reader,
+    find_model,
+)
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.reading_rules import FREE_RULES, RULES
 
@@ -15,6 +22,7 @@ def test_free_networks_have_readers_of_their_own():
     assert free.free and not large.free
     assert {free.path, free.reader, free.eye_reader}.isdisjoint({large.path, large.reader, large.eye_reader})
     assert default_reader("free") == free.reader and default_eye_reader("free") == free.eye_reader
+    assert default_portrait_reader("free") is None and default_portrait_reader() == SINGLE_FACE_WEIGHTS
 
 
 @pytest.mark.parametrize("name", list(MODELS))
@@ -22,6 +30,7 @@ def test_each_model_reads_with_its_own_rules(name):
     predictor = Predictor.load(name, threads=1)
     assert predictor.free == (name == "free") and predictor.reader.rules == (FREE_RULES if name == "free" else RULES)
     assert predictor.reader.weights == MODELS[name].reader and predictor.eye_reader.weights == MODELS[name].eye_reader
+    assert (predictor.portrait_reader and predictor.portrait_reader.weights) == MODELS[name].portrait_reader
     assert pickle.loads(pickle.dumps(predictor)).fingerprint() == predictor.fingerprint()
     assert len(predictor(np.zeros((64, 64, 3), np.uint8), video=True)) == 0
 

@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from mfn.inference.input.picture_sources import FailedPicture, PictureWarning
-from mfn.inference.model_zoo import DEFAULT_MODEL, EYE_READER_WEIGHTS, LIVE_MODEL, READER_WEIGHTS, default_eye_reader
+from mfn.inference.model_zoo import (
+    DEFAULT_MODEL,
+    EYE_READER_WEIGHTS,
+    LIVE_MODEL,
+    READER_WEIGHTS,
+    SINGLE_FACE_WEIGHTS,
+    default_eye_reader,
+)
 from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import Reader
 from mfn.inference.readers.frame_memory import FrameMemory
+from mfn.inference.readers.portrait_reader import PortraitReader
 from mfn.structures.cells import CELL_SIZE, IDENTITY_SIZE, SLICES, grid
 from mfn.structures.faces import Faces
 from mfn.structures.network_metadata import DEFAULT_FACE_RANGE, FaceRange, NetworkMetadata, Size
@@ -264,6 +272,26 @@ def test_an_eye_reader_is_chosen_beside_the_face_reader(spots, tmp_path, monkeyp
         Predictor.load(spots, reader=READER_WEIGHTS, eye_reader=READER_WEIGHTS)
 
 
+def test_a_portrait_reader_is_chosen_beside_the_face_reader(spots, tmp_path, monkeypatch):
+    (tmp_path / "sfn.onnx").write_bytes(SINGLE_FACE_WEIGHTS.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    options = {"reader": READER_WEIGHTS, "threads": 1}
+    predictor, plain = Predictor.load(spots, portrait_reader="sfn.onnx", **options), Predictor.load(spots, **options)
+    without = Predictor.load(spots, portrait_reader=False, **options)
+    monkeypatch.chdir("/")
+    for copy in (pickle.loads(pickle.dumps(predictor)), predictor.on("cpu")):
+        assert copy.portrait_reader.weights == tmp_path / "sfn.onnx"
+    assert pickle.loads(pickle.dumps(plain)).portrait_reader.weights == SINGLE_FACE_WEIGHTS
+    assert without.portrait_reader is None and pickle.loads(pickle.dumps(without)).portrait_reader is None
+    monkeypatch.chdir(tmp_path)
+    assert predictor.fingerprint() == plain.fingerprint() != without.fingerprint(), "the same file under another name"
+    with pytest.raises(ValueError, match="portrait_reader: expected it with a face reader"):
+        Predictor.load(spots, reader=False, portrait_reader="sfn.onnx")
+    with pytest.raises(ValueError, match="expected a single-face network"):
+        Predictor.load(spots, portrait_reader=READER_WEIGHTS, **options)
+    assert not Predictor.load("free", threads=1, portrait_reader=SINGLE_FACE_WEIGHTS).free
+
+
 def test_the_free_networks_are_free_with_their_own_readers_only():
     if default_eye_reader("free") is None:
         pytest.skip("the free networks are not here")
@@ -292,7 +320,7 @@ def test_the_fingerprint_names_what_faces_depend_on(spots, tmp_path):
     assert len({fingerprint(), fingerprint(score=0.9), fingerprint(min_face_px=50), fingerprint(reader=False)}) == 4
     predictor = Predictor.load(spots, min_face_px=48, reader=READER_WEIGHTS)
     assert "score 0.6" not in predictor.fingerprint() and "min_face_px 48" in predictor.fingerprint()
-    for part in (predictor, predictor.reader, predictor.eye_reader):
+    for part in (predictor, predictor.reader, predictor.eye_reader, predictor.portrait_reader):
         before, changed = predictor.fingerprint(), tmp_path / "other.onnx"
         changed.write_bytes(part.weights.read_bytes() + b"more")
         part.weights = changed
@@ -376,6 +404,18 @@ def test_in_a_video_with_memory_the_readers_take_turns(spots):
         predictor(picture, memory=memory)
     predictor.reader = None
     assert len(predictor(picture, video=True, memory=memory)) == 3
+
+
+@pytest.mark.parametrize(
+    ("faces", "video", "face_crops", "portrait_crops"), [(1, True, 8, 4), (4, True, 8, 4), (5, True, 16, 0), (5, False, 40, 10)]
+)
+def test_in_frames_the_portrait_reader_reads_few_faces(spots, faces, video, face_crops, portrait_crops):
+    """A frame has K = 16 crops of the face reader, or 8 and 4 of the portrait reader, which take as long."""
+    predictor, session, portraits = Predictor.load(spots, min_face_px=48, threads=1), FixedReader(), FixedReader()
+    predictor.reader, predictor.portrait_reader, predictor.frame_faces = Reader(session, 64), PortraitReader(portraits), 16
+    places = [(10, 20), (30, 60), (30, 20), (10, 60), (20, 40)][:faces]
+    found = predictor(spotted(768, 1280, *places), video=video)
+    assert len(found) == faces and session.seen == [face_crops] and sum(portraits.seen) == portrait_crops
 
 
 def test_of_two_readings_of_one_face_the_better_placed_is_kept(spots, monkeypatch):

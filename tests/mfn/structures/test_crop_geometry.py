@@ -121,6 +121,19 @@ def test_crops_that_shrink_do_not_alias():
     )
 
 
+@pytest.mark.parametrize("gain", [0.04, 0.2, 0.9])
+def test_crops_of_one_part_are_nearly_those_that_are_cut_one_by_one(gain):
+    """The part is halved once for all of them, so that only the rounding differs."""
+    rows, columns = np.mgrid[:900, :1200]
+    picture = np.stack([rows / 4, columns / 5, 120 + 100 * np.sin(rows / 40) * np.sin(columns / 30)], -1).astype(np.uint8)
+    one = np.array([[[gain, 0, -gain * 300], [0, gain, -gain * 200]], [[gain, 0, -gain * 500], [0, gain, -gain * 600]]])
+    moved = np.concatenate([one, one * 1.05, one * 0.95 + [0, 0, 3]])
+    together = cut_crops(picture, moved, 64, of_each=3).astype(int)
+    alone = np.concatenate([cut_crops(picture, each[None], 64) for each in moved]).astype(int)
+    inside = (together > 0) & (alone > 0)  # at the border of the picture the halved copy ends elsewhere
+    assert np.abs(together - alone)[inside].mean() < 2 and inside.mean() > 0.1
+
+
 @pytest.mark.parametrize("size", [20, 400, 3000])
 def test_tiles_show_the_box_in_the_middle(size):
     picture = np.zeros((size * 2, size * 2, 3), np.uint8)

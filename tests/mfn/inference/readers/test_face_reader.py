@@ -5,7 +5,6 @@ import pytest
 
 from mfn.inference.readers.face_reader import (
     Reader,
-    _nearest_rotation,
     choose_to_refine,
     confirmed_score,
     crops_of_each,
@@ -181,7 +180,7 @@ def test_each_crop_is_brought_back_to_the_picture(change, monkeypatch):
     picture = np.zeros((300, 400, 3), np.uint8)
     picture[110:170, 150:210] = 255
     plain = Reader(Spot(), 64).read(picture, faces_at(0), 1)
-    monkeypatch.setattr("mfn.inference.readers.face_reader.FACE_CHANGES", {1: (change,)})
+    monkeypatch.setattr("mfn.inference.readers.crop_network.FACE_CHANGES", {1: (change,)})
     found = Reader(Spot(), 64).read(picture, faces_at(0), 1)
     np.testing.assert_allclose(found.faces.center[0], [180, 140], atol=0.5)
     np.testing.assert_allclose(found.box[0], [150, 110, 210, 170], atol=1)
@@ -222,12 +221,6 @@ def test_in_a_frame_doubtful_candidates_make_room():
     faces = faces_at(0, 0, 0).replace(score=np.array([0.9, 0.06, 0.05]))
     found = Reader(session, 32).refine(PICTURE, faces, np.ones(3), 8)
     assert found.refined.tolist() == [True, False, False] and len(session.seen[0]) == 8
-
-
-def test_the_mean_of_rotations_is_no_reflection():
-    rotations = rotation_from_euler(np.random.default_rng(0).uniform(-3, 3, (200, 8, 3)))
-    mean = _nearest_rotation(rotations.mean(1).astype(np.float32))
-    np.testing.assert_allclose(np.linalg.det(mean), 1, atol=1e-5)
 
 
 def test_only_the_surest_faces_are_read():

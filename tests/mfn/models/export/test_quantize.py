@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 from mfn.cli.main import main  # noqa: E402
+from mfn.inference.single_face import SingleFace  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
 from mfn.models.export.pack_columns import widen_kernel  # noqa: E402
 from mfn.models.export.quantize import quantize  # noqa: E402
@@ -189,8 +190,8 @@ def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, hea
         expected = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float()).numpy()
     for name, tolerance in (("reader", 0.01), ("int8", 0.1)):
         reader = Reader.load(tmp_path / f"{name}.onnx")
-        assert reader.size_px == 64
-        np.testing.assert_allclose(reader.session.run(None, {"image": crops})[0], expected, atol=tolerance)
+        assert reader.network.size_px == 64
+        np.testing.assert_allclose(reader.network.session.run(None, {"image": crops})[0], expected, atol=tolerance)
     monkeypatch.setattr(Finder, "load", staticmethod(lambda weights, reader: lambda picture: faces[[]]))
     with pytest.raises(ValueError, match="expected calibration pictures with faces, found none"):
         quantize(tmp_path / "reader.onnx", tmp_path / "none.onnx", list(photos(2)))
@@ -241,6 +242,30 @@ def test_of_a_network_of_one_face_the_weights_become_integers(tmp_path, capsys):
     crops = np.random.default_rng(0).integers(0, 255, (3, 128, 128, 3)).astype(np.uint8)
     before, after = (onnxruntime.InferenceSession(str(path)).run(None, {"image": crops})[0] for path in (plain, small))
     assert np.abs(after - before).max() < 0.05 * np.abs(before).max() and (after != before).any()
+
+
+def test_with_pictures_a_network_of_parameters_computes_in_integers(tmp_path, monkeypatch):
+    from tests.helpers.faces import random_faces
+
+    torch.manual_seed(0)
+    network = Regressor(Backbone("conv", [16, 32, 64, 128, 192], [0, 0, 1, 1, 1])).eval()
+    plain, weights, all_parts = (tmp_path / f"{name}.onnx" for name in ("plain", "weights", "all"))
+    write_onnx(network, plain)
+
+    class Finder:
+        @staticmethod
+        def load(weights: str, *, reader: bool) -> object:
+            return lambda picture: random_faces(4).replace(center=np.full((4, 2), 64))
+
+    monkeypatch.setattr("mfn.models.export.quantize.Predictor", Finder)
+    quantize(plain, weights, [])
+    quantize(plain, all_parts, list(photos(3)))
+    kinds = [{node.op_type for node in onnx.load(str(path)).graph.node} for path in (weights, all_parts)]
+    assert ["QuantizeLinear" in each for each in kinds] == [False, True]
+    assert all_parts.stat().st_size < 1.1 * weights.stat().st_size
+    crops = next(iter(photos(1)))[None, :128, :128]
+    before, after = (SingleFace.load(path, threads=1).session.run(None, {"image": crops})[0] for path in (plain, all_parts))
+    assert np.abs(after - before).max() < 0.1 * np.abs(before).max() and (after != before).any()
 
 
 def test_other_networks_are_no_face_readers(spots):
