@@ -200,6 +200,7 @@ def main() -> None:
     predictor, readers = load_predictor(args)
     if args.reader_alone and predictor.reader is not None:
         predictor.reader.rules = FREE_RULES
+        predictor.portrait_reader = None
     measured = {name: measure_set(read_evaluation_set(args.eval, name), predictor, model, score) for name in EVALUATION_SETS}
     results = {name: result.figures for name, result in measured.items()}
     print(table(results))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -45,13 +46,19 @@ def sources_of(config: str, options: argparse.Namespace) -> dict[str, float]:
         config: Path below configs/.
         options: The command line. With `quick`, the photos are those that were rendered, and packs that nothing makes are left out.
     """
-    data = yaml.safe_load((CONFIGS / config).read_text(encoding="utf-8"))["data"]["init_args"]
-    named = data["sources"]["weights"] if "weights" in data["sources"] else data["sources"]
+    sources = _sources(config)
+    named = sources.get("weights", sources)
     placed = {str(options.out / name.removeprefix("runs/")) if name.startswith("runs/") else name: share for name, share in named.items()}
     placed = {str(options.data / name.removeprefix("data/")) if name.startswith("data/") else name: s for name, s in placed.items()}
     if not options.quick:
         return placed
     return PHOTO_PACKS | {name: share for name, share in placed.items() if Path(name).parent.name in GENERATED}
+
+
+def _sources(config: str) -> Mapping[str, Any]:
+    """Return what a configuration says of its packs: their shares by name, or as `weights` beside the folders."""
+    read: Mapping[str, Any] = yaml.safe_load((CONFIGS / config).read_text(encoding="utf-8"))["data"]["init_args"]["sources"]
+    return read
 
 
 def _data_config(configs: Sequence[str]) -> str:
@@ -63,7 +70,7 @@ def _data_config(configs: Sequence[str]) -> str:
 def data_options(config: str, options: argparse.Namespace) -> list[str]:
     """Return the options that name the data of a training."""
     packs = json.dumps(sources_of(config, options))
-    planned = "reader" in config or "crowds" in config  # by the data modules that compose on the device
+    planned = "weights" in _sources(config)  # by the data modules that compose on the device
     before = "--data.sources." if planned else "--data."
     return [f"{before}folder={options.data}", f"{before}labels={options.out / 'labels'}",
             f"{before}weights={packs}" if planned else f"--data.sources={packs}"]  # fmt: skip
@@ -137,6 +144,8 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
         yield Stage("expression", "the expressions of the face reader", (training("expression", third, options, start),), 55)
         fourth, start = [*configs, "others/face_reader_branches.yaml"], weights(checkpoint("expression", options))
         yield Stage("branches", "the branches of the face reader alone", (training("branches", fourth, options, start),), 60)
+    portrait = training("portrait", ["sfn/second.yaml"], options, weights(checkpoint("scenes", options)))
+    yield Stage("portrait", "SFN, the portrait reader", (portrait,), 80)
     yield Stage("eyes", "the eye reader", (training("eyes", ["others/eye_reader.yaml"], options),), 60)
     multi_face = module("mfn", "export", *trained(last, options), "--mirror-tta", "--out", out / "mfn-float.onnx")
     if not options.quick:
@@ -145,14 +154,16 @@ def network_stages(options: argparse.Namespace) -> Iterator[Stage]:
     photos += [part for name in PHOTO_PACKS for part in ("--pack", name)] if options.quick else []
     readers = matched_reader("reader" if options.quick else "candidates", options, *photos)
     eyes = module("mfn", "export", *trained("eyes", options), "--out", out / "eyes-float.onnx")
-    yield Stage("export", "ONNX files", (multi_face, *readers, eyes), 2)
+    portraits = module("mfn", "export", *trained("portrait", options), "--out", out / "sfn-float.onnx")
+    yield Stage("export", "ONNX files", (multi_face, *readers, eyes, portraits), 2)
     names = PHOTO_PACKS if options.quick else ("lfw", "youtube", "masks_without")
     tars = [*(options.data / "faces" / f"{name}.tar" for name in names), options.data / "backgrounds.tar"]
     few = ("--max-pictures", 4) if options.quick else ()
-    shipped = ("mfn", "reader", "eyes")
+    shipped = ("mfn", "reader", "eyes", "sfn")
     integers = tuple(module("mfn", "quantize", out / f"{n}-float.onnx", *tars, "--out", out / f"{n}.onnx", *few) for n in shipped)
     yield Stage("quantization", "networks of 8-bit integers", integers, 20)
-    yield Stage("tables", "figures of the new networks, in logs/tables.log and results", measuring(last, options), 10)
+    figures = measuring(last, options, "--portrait-reader", str(out / "sfn.onnx"))
+    yield Stage("tables", "figures of the new networks, in logs/tables.log and results", figures, 10)
 
 
 def candidate_stage(export: Command, options: argparse.Namespace) -> Stage:

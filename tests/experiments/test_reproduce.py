@@ -138,7 +138,7 @@ def test_what_a_command_writes_is_no_input(tmp_path):
     assert not record_of(("x", "--out", "a.onnx"))["files"]
 
 
-@pytest.mark.parametrize("config", ["mfn/default", "others/face_reader", "others/face_reader_second", "others/eye_reader"])
+@pytest.mark.parametrize("config", ["mfn/default", "others/face_reader", "others/face_reader_second", "others/eye_reader", "sfn/second"])
 def test_a_quick_run_trains_only_on_packs_that_it_makes(config):
     options = parse_arguments(["--quick", "--out", "O"])
     names = [stage.name for stage in research_stages(options)]
@@ -154,7 +154,7 @@ def test_stages_use_the_folders_that_are_given(capsys):
     assert {"D/scenes/scenes", "O/profiles/profiles", "lfw"} <= packs.keys() and not any(name.startswith("runs") for name in packs)
     benchmark = stages["tables"].commands[-1]
     assert "experiments.accuracy.benchmarks" in benchmark
-    assert {"O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(benchmark), "the new readers, not those that ship"
+    assert {"O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx", "O/sfn.onnx"} < set(benchmark), "the new readers, not those that ship"
     weights = [part for command in stages["candidates"].commands for part in command if part.startswith("--model.weights=")]
     assert weights == ["--model.weights=O/branches/run/checkpoints/last.ckpt"]
     option = "--data.sources.weights="
@@ -201,6 +201,6 @@ def test_free_networks_are_made_of_nothing_that_is_for_research():
 def test_the_whole_recipe_quickly(tmp_path, capsys):
     main(["--quick"])
     made = tmp_path / "runs" / "quick"
-    assert all((made / name).is_file() for name in ("mfn.onnx", "reader.onnx", "eyes.onnx"))
+    assert all((made / name).is_file() for name in ("mfn.onnx", "reader.onnx", "eyes.onnx", "sfn.onnx"))
     main(["--quick"])
     assert capsys.readouterr().out.count("done before") == len(research_stages(parse_arguments(["--quick"])))
