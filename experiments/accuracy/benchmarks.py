@@ -2,7 +2,8 @@
 
     python -m experiments.accuracy.benchmarks --eval ../shared/eval
     python -m experiments.accuracy.benchmarks --eval ../shared/eval --weights new.onnx --out runs/accuracy.json
-    python -m experiments.accuracy.benchmarks --weights new.onnx --reader reader.onnx --eye-reader eyes.onnx --out runs/accuracy.json
+    python -m experiments.accuracy.benchmarks --weights new.onnx --reader reader.onnx --eye-reader eyes.onnx \\
+        --portrait-reader sfn.onnx --out runs/accuracy.json
 
 A file gets the readers that ship, or those that are named. The network finds the faces itself; a face it misses is counted as
 missed. A picture is missed when no predicted box has an IoU of 0.25 or more with the box of the true points. `nme` and

@@ -272,7 +272,8 @@ def main() -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    networks = Networks(Predictor.load("large", threads=1), SingleFace.load(threads=1))
+    # SFN's prediction stands for the truth in frames of clips, so that it must not be a part of what is measured.
+    networks = Networks(Predictor.load("large", threads=1, portrait_reader=False), SingleFace.load(threads=1))
     model = networks.single.model
     heads = Busts(model, read_pictures(args.backgrounds, every=3) if args.backgrounds else [], images_per_person=2)
     laid = {"drawn heads": lay_all(draw_samples(heads, args.count), networks, heads)}

@@ -117,7 +117,7 @@ def main() -> None:
     args = parser.parse_args()
     path: Path = args.eval / "clips" / f"{args.clip}.mp4"
     frames, boxes = read_clip(path, 10000), read_peer(path.with_suffix(".mediapipe.npz")).box
-    truth = read_frames(Predictor.load(threads=1), frames, boxes)
+    truth = read_frames(Predictor.load(threads=1, portrait_reader=False), frames, boxes)
     known = np.flatnonzero(np.isfinite(truth[:, 0]))
     sources = [Source(frames[i], boxes[i]) for i in known]
     figures: dict[str, dict[str, Figures]] = {}
@@ -125,7 +125,7 @@ def main() -> None:
         order = np.concatenate([shown(number, people, len(sources)) for number in range(FRAMES)])
         reference, rows = truth[known][order], {}
         for way, memory in (("by itself", None), ("in turns", FrameMemory()), ("all read", None)):
-            predictor = Predictor.load(LIVE_MODEL, threads=1)
+            predictor = Predictor.load(LIVE_MODEL, threads=1, portrait_reader=False)  # the ways shall differ in the turns only
             if way == "all read":
                 predictor.frame_faces = ALL
             values = read_crowd(lambda image: predictor(image, video=True, memory=memory), sources, people, FRAMES)  # noqa: B023

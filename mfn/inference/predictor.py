@@ -1,7 +1,7 @@
 """`Predictor`: pictures in, `Faces` out. It runs the shipped networks with ONNX Runtime, without torch.
 
-A multi-face network finds the faces. Then a face reader reads each of them once more, and an eye reader each eye, from the picture's own
-pixels.
+A multi-face network finds the faces. Then a face reader and a portrait reader read each of them once more, and an eye reader each eye, from
+the picture's own pixels. In frames with many faces the portrait reader is left out.
 
 Letters: H W size of a picture in px.
 """
@@ -281,7 +281,8 @@ class Predictor:
         if self.reader is None:
             return found.faces
         chosen = None if memory is None else memory.choose(found.faces, self.frame_faces, picture.shape[:2])
-        crops = CropCounts(count, 0) if self.portrait_reader is None else share_crops(found.faces.score, count)
+        crowd = memory is not None and memory.takes_turns
+        crops = CropCounts(count, 0) if self.portrait_reader is None or crowd else share_crops(found.faces.score, count)
         faces = self.reader.refine(picture, found.faces, found.height_px, crops.face, chosen)
         faces = faces if memory is None else memory.recall(found.faces, faces)
         sure = np.flatnonzero(faces.score >= self.score)

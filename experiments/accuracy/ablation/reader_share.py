@@ -56,7 +56,7 @@ class Looked(NamedTuple):
     found: Faces
     read: Faces
     eyes: Faces
-    portrait: Faces
+    portrait: Faces | None
     label: Faces
     input_px: NDArray[np.float32]
 
@@ -65,7 +65,7 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
     """Let all networks read the face of a label. None if it is not found.
 
     Args:
-        predictor: Multi-face network and its three readers.
+        predictor: Multi-face network, face reader and eye reader, and a portrait reader if it has one.
         picture: (H, W, 3) uint8 RGB.
         label: One face.
         height_px: Height to which the face is shrunk or enlarged. None: as it is.
@@ -74,7 +74,7 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
         factor = height_px / float(label.box[0, 3] - label.box[0, 1])
         picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
         label = label.replace(box=label.box * factor, scale=label.scale * factor, center=label.center * factor)
-    assert predictor.reader is not None and predictor.eye_reader is not None and predictor.portrait_reader is not None
+    assert predictor.reader is not None and predictor.eye_reader is not None
     found = predictor.finder.find(picture, predictor.passes(*picture.shape[:2]), CANDIDATE_SCORE)
     overlap = box_iou(label.box, found.faces.box)[0]
     if overlap.max(initial=0) < SAME_FACE_IOU:
@@ -83,7 +83,7 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
     face, height = found.faces[row], found.height_px[row]
     read = predictor.reader.read(picture, face).faces
     mixed = mix(face, read, height, predictor.reader.rules).replace(refined=np.ones(1, np.bool_))
-    portrait = predictor.portrait_reader.refine(picture, mixed, share=1.0)
+    portrait = None if predictor.portrait_reader is None else predictor.portrait_reader.refine(picture, mixed, share=1.0)
     return Looked(face, read, predictor.eye_reader.refine(picture, mixed), portrait, label, height)
 
 
@@ -111,7 +111,10 @@ def follow_labels(looked: Sequence[Looked], rules: ReadingRules) -> Figures:
 
 def with_portrait(looked: Sequence[Looked], model: HeadModel, rules: ReadingRules, share: float) -> Figures:
     """Return the errors of the landmarks by yaw and how expressions follow, for a share of the portrait reader."""
-    mixed = [mean_faces(mix(one.found, one.read, one.input_px, rules), one.portrait, share, share, share) for one in looked]
+    mixed = []
+    for one in looked:
+        assert one.portrait is not None
+        mixed.append(mean_faces(mix(one.found, one.read, one.input_px, rules), one.portrait, share, share, share))
     label, weights = (np.concatenate([face.expression for face in faces]) for faces in ([one.label for one in looked], mixed))
     yaw = np.abs([one.label.pitch_yaw_roll_deg[0, 1] for one in looked])
     return by_yaw(landmark_errors(mixed, looked, model), yaw) | agreement(label[:, NOT_EYES], weights[:, NOT_EYES])
@@ -172,8 +175,8 @@ def main() -> None:
     add_packs_option(parser, dict.fromkeys(PACKS, 1.0))
     args = parser.parse_args()
     predictor, model = Predictor.load(args.network, reader=args.reader or True, threads=1), HeadModel.load()
-    if predictor.reader is None or predictor.eye_reader is None or predictor.portrait_reader is None:
-        raise SystemExit(f"--network {args.network}: expected a network with a face reader, an eye reader and a portrait reader")
+    if predictor.reader is None or predictor.eye_reader is None:
+        raise SystemExit(f"--network {args.network}: expected a network with a face reader and an eye reader")
     rules = predictor.reader.rules
     faces: list[tuple[Image, Faces]] = []
     for name in packs_of(args):
@@ -196,12 +199,14 @@ def main() -> None:
             "squint": {str(share): follow_squints(looked, share) for share in SHARES},
             "each shape": follow_each_shape(looked),
             "spread": {str(spread): follow_labels(looked, rules._replace(spread=spread)) for spread in SPREADS},
-            "portrait": {str(share): with_portrait(looked, model, rules, share) for share in SHARES},
             "shares in use": by_yaw(errors(looked, model, rules), yaw) | follow_labels(looked, rules),
         }
+        if predictor.portrait_reader is not None:
+            figures[title]["portrait"] = {str(share): with_portrait(looked, model, rules, share) for share in SHARES}
         print(title, figures[title], flush=True)
     weights = {"network": find_model(args.network).path, "reader": predictor.reader.weights or Path()}
-    weights["portrait"] = predictor.portrait_reader.weights or Path()
+    if predictor.portrait_reader is not None:
+        weights["portrait"] = predictor.portrait_reader.weights or Path()
     save_report(args, __file__, {"sizes": figures}, weights)
 
 

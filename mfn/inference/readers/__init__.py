@@ -1,1 +1,1 @@
-"""Networks that read a face once more, from the picture's own pixels: the face reader, and the eye reader."""
+"""Networks that read a face once more, from the picture's own pixels: the face reader, the portrait reader and the eye reader."""

@@ -35,7 +35,7 @@ _REST = np.float32(0.1)  # a weight that the spread does not change
 
 
 MAX_LEFT_ROLL_DEG = 50.0
-"""A face that is still turned by more in its crop is read again, in a crop that is turned."""
+"""A face whose roll is read to differ by more from what is known is read again, in a crop that is turned, or keeps its pose."""
 CANDIDATE_SCORE = 0.05
 """Smallest probability by the multi-face network of what the reader looks at."""
 LIKELY_SCORE = 0.3
@@ -51,7 +51,7 @@ class Reader:
         """Wrap a session of ONNX Runtime. Most programs use `Predictor`, which loads a reader itself.
 
         Args:
-            session: A network with input `image` (B, S, S, 3) uint8 RGB and output `parameters`.
+            session: A network with input `image` (B, S, S, 3) uint8 RGB and output `cell`.
             size_px: Side of the crops, S.
         """
         self.network = CropNetwork(session, size_px)
@@ -94,7 +94,8 @@ class Reader:
             input_height_px: (N,) height of each face in the input of the multi-face network that found it.
             count: Number of crops that the network reads, K, for a time that does not depend on the number of faces: those of the surest
                 faces (see `choose_to_refine`), and empty crops if there are fewer. None: all faces, more exactly (see `read`).
-            rows: At most K rows of the faces to read, instead of the surest ones.
+            rows: Rows of the faces to read, instead of the surest ones. Doubtful ones are left out if they are too many (see
+                `crops_of_each`).
 
         Returns:
             The faces in the same order, with `refined` set for those that were read.
@@ -238,7 +239,7 @@ def crops_of_each(score: NDArray[np.float32], count: int | None) -> NDArray[np.i
 
 
 def choose_to_refine(faces: Faces, count: int) -> NDArray[np.int64]:
-    """Choose the rows of the faces to read where only some can be: the surest, and of equally sure ones the largest.
+    """Choose the rows of the faces to read where only some can be: the surest, and of equally sure ones the largest; doubtful ones last.
 
     Args:
         faces: N faces.
@@ -248,4 +249,4 @@ def choose_to_refine(faces: Faces, count: int) -> NDArray[np.int64]:
         At most K rows, in the order of `faces`. Scores are compared in steps of a tenth.
     """
     height = faces.box[:, 3] - faces.box[:, 1]
-    return np.sort(np.lexsort((-height, -np.round(faces.score, 1)))[:count])
+    return np.sort(np.lexsort((-height, -np.round(faces.score, 1), faces.score < DOUBTFUL_SCORE))[:count])

@@ -54,6 +54,11 @@ class FrameMemory:
         self._known: _Known | None = None
         self._size: tuple[int, ...] = ()
 
+    @property
+    def takes_turns(self) -> bool:
+        """Whether the faces of the frame of the last `choose` take turns."""
+        return self._known is not None
+
     def choose(self, faces: Faces, count: int, size: tuple[int, ...]) -> NDArray[np.int64]:
         """Choose the candidates of the next frame to read: those that waited longest, and of these the surest.
 

@@ -1,8 +1,8 @@
-"""`PortraitReader`: reads faces once more in larger crops, where there are few.
+"""`PortraitReader`: reads the faces of photos, and of frames with few faces, once more in larger crops.
 
-The face reader and the multi-face network see a face in few pixels. SFN, the network of single faces, reads crops of 128 x 128 px. It takes
-as long as COST crops of the face reader, which a crowd cannot pay. Where few faces are in a photo or frame, its values and those of the
-other two are averaged: networks that were trained differently make different errors.
+The face reader and the multi-face network see a face in few pixels. SFN, the network of single faces, reads crops of 128 x 128 px. Its
+values and the mean of the other two are averaged: networks that were trained differently make different errors. A crop takes as long as
+COST crops of the face reader, so that a frame with many faces has no time for it.
 
 Letters: N faces, K crops that the face reader reads in a frame.
 """
@@ -54,15 +54,16 @@ class CropCounts(NamedTuple):
 
 
 def share_crops(score: NDArray[np.float32], count: int | None) -> CropCounts:
-    """Share the time of a frame between both readers.
+    """Share the time of a frame between the face reader and the portrait reader.
 
     Args:
         score: (N,) probability of each candidate by the multi-face network.
         count: K. None in photos, where all candidates are read by both.
 
     Returns:
-        The portrait reader reads K / 4 crops and the face reader K / 2, which takes as long as K of the face reader, if there are no more
-        likely faces and other candidates than that. Otherwise the face reader reads K crops alone.
+        If at most K / 4 candidates are likely, and at most K / 2 are not doubtful, the portrait reader reads K / 4 crops, and the face
+        reader K / 2. Together they take as long as K crops of the face reader. Otherwise the face reader reads K crops, and the portrait
+        reader none.
     """
     if count is None:
         return CropCounts(None, None)
@@ -73,7 +74,7 @@ def share_crops(score: NDArray[np.float32], count: int | None) -> CropCounts:
 
 
 class PortraitReader:
-    """Reads pose, identity and expression of few faces whose place is known."""
+    """Reads pose, identity and expression of faces whose place is known."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         """Wrap a session of ONNX Runtime. Most programs use `Predictor`, which loads a portrait reader itself.

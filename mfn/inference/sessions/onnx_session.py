@@ -21,8 +21,9 @@ _MULTI_FACE_INPUT = [("image", "tensor(uint8)", 4)]
 _OTHER_USES: dict[NetworkKind, str] = {
     "cell": "a face reader: use it as Predictor.load(NETWORK, reader=FILE)",
     "eyes": "an eye reader: Predictor.load opens the one that ships by itself",
+    "parameters": "load it with SingleFace.load, or use it as Predictor.load(NETWORK, portrait_reader=FILE)",
 }
-"""What to do with a network that is neither a multi-face network nor one for `SingleFace`."""
+"""What to do with a network that is no multi-face network. The other kinds are for `SingleFace` only."""
 
 
 def open_session(path: Path, threads: int = 0, providers: Sequence[Provider] = (CPU,)) -> onnxruntime.InferenceSession:

@@ -3,8 +3,8 @@
 Weights have one scale for each channel, feature maps one scale each, found on calibration pictures. What an exported
 network names in its metadata (`float_modules`), and the last matrix products of all branches, stay in float32, because
 they are read in fractions of a pixel. The picture goes in as bytes. Networks of one face keep their large matrix products in float32, with
-weights that are stored as integers. Without calibration pictures, and if they predict landmarks, only their weights become integers: they
-get half as large, but not faster.
+weights that are stored as integers. If they predict landmarks, or if there are no calibration pictures, only their weights become integers:
+they get half as large, but not faster.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SMALLEST_WEIGHT = 65536
 
 
 def quantize(source: Path, out: Path, pictures: Sequence[Image], weights: str | Path = DEFAULT_MODEL) -> None:
-    """Quantize a multi-face network, a face reader or an eye reader, or the weights of a network of one face.
+    """Quantize a network of `mfn export`.
 
     The output is written completely or not at all.
 

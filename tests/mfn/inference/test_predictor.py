@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mfn.inference.face_finder import Found
 from mfn.inference.input.picture_sources import FailedPicture, PictureWarning
 from mfn.inference.model_zoo import (
     DEFAULT_MODEL,
@@ -416,6 +417,23 @@ def test_in_frames_the_portrait_reader_reads_few_faces(spots, faces, video, face
     places = [(10, 20), (30, 60), (30, 20), (10, 60), (20, 40)][:faces]
     found = predictor(spotted(768, 1280, *places), video=video)
     assert len(found) == faces and session.seen == [face_crops] and sum(portraits.seen) == portrait_crops
+
+
+def test_where_faces_take_turns_the_portrait_reader_is_left_out(spots, monkeypatch):
+    """Also in a frame in which few of the remembered faces still look likely to the multi-face network."""
+    predictor, session, portraits = Predictor.load(spots, min_face_px=48, threads=1), FixedReader(), FixedReader()
+    predictor.reader, predictor.portrait_reader, predictor.frame_faces = Reader(session, 64), PortraitReader(portraits), 4
+    picture, memory = spotted(768, 1280, (10, 20), (30, 60), (30, 20), (10, 60), (20, 40), (40, 40)), FrameMemory()
+    for _ in range(2):  # all six are read once
+        predictor(picture, video=True, memory=memory)
+    find = predictor.finder.find
+    monkeypatch.setattr(predictor.finder, "find", lambda *given: dim(find(*given)))
+    assert len(predictor(picture, video=True, memory=memory)) == 6 and memory.takes_turns
+    assert session.seen == [4, 4, 4] and not portraits.seen
+
+
+def dim(found: Found) -> Found:
+    return Found(found.faces.replace(score=np.full(len(found.faces), 0.08, np.float32)), found.height_px)
 
 
 def test_of_two_readings_of_one_face_the_better_placed_is_kept(spots, monkeypatch):

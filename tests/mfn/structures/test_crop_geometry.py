@@ -121,6 +121,13 @@ def test_crops_that_shrink_do_not_alias():
     )
 
 
+@pytest.mark.parametrize("size", [1, 3, 40])
+def test_crops_of_one_part_of_tiny_pictures_and_outside(size):
+    inside = np.array([[0.1, 0, 20], [0, 0.1, 20]])
+    crops = cut_crops(np.full((size, size, 3), 255, np.uint8), np.stack([inside, inside + [0, 0, 900]] * 2), 64, of_each=2)
+    assert (crops[0] == crops[2]).all() and (crops[0] > 0).any() and not crops[[1, 3]].any()
+
+
 @pytest.mark.parametrize("gain", [0.04, 0.2, 0.9])
 def test_crops_of_one_part_are_nearly_those_that_are_cut_one_by_one(gain):
     """The part is halved once for all of them, so that only the rounding differs."""

@@ -8,7 +8,7 @@ import pytest
 from mfn.cli.batch import ProgressLine
 from mfn.cli.main import main
 from mfn.cli.training import predict
-from mfn.inference.model_zoo import default_eye_reader, default_reader
+from mfn.inference.model_zoo import default_eye_reader, default_portrait_reader, default_reader
 from mfn.inference.readers.reading_rules import FREE_RULES, RULES
 from retarget.io.files import file_digest
 from retarget.io.images import write_image
@@ -66,6 +66,7 @@ def test_the_readers_are_those_of_the_model_that_is_chosen(trained, shipped, mon
     def check(predictor, *_):
         for each in (predictor, pickle.loads(pickle.dumps(predictor))):
             seen.append((file_digest(each.weights), each.reader.weights, each.eye_reader.weights, each.reader.rules))
+            assert (each.portrait_reader and each.portrait_reader.weights) == default_portrait_reader(name)
         return 0
 
     monkeypatch.setattr(predict, "detect", check)

@@ -223,6 +223,13 @@ def test_in_a_frame_doubtful_candidates_make_room():
     assert found.refined.tolist() == [True, False, False] and len(session.seen[0]) == 8
 
 
+def test_large_doubtful_candidates_do_not_displace_small_ones():
+    faces = faces_at(*[0.0] * 4).replace(score=np.array([0.9, 0.06, 0.14, 0.08]))
+    small = faces.box.copy()
+    small[2] = [0, 0, 20, 20]
+    assert choose_to_refine(faces.replace(box=small), 2).tolist() == [0, 2]
+
+
 def test_only_the_surest_faces_are_read():
     faces = faces_at(*[0.0] * 7)
     found = Reader(Session(), 32).refine(PICTURE, faces, np.ones(7), 3)

@@ -95,3 +95,9 @@ def test_it_reads_what_sfn_reads():
 def test_other_networks_are_no_portrait_readers(spots):
     with pytest.raises(ValueError, match="expected a single-face network"):
         PortraitReader.load(spots)
+
+
+def test_a_network_of_landmarks_is_no_portrait_reader(monkeypatch):
+    monkeypatch.setattr("mfn.inference.readers.portrait_reader.check_single_face", lambda *_: "dense")
+    with pytest.raises(ValueError, match="expected a network that predicts parameters, got one of kind dense"):
+        PortraitReader.load(SINGLE_FACE_WEIGHTS, 1)
