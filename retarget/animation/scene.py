@@ -158,7 +158,8 @@ def build_scene(
     camera = options.camera or camera_of_footage(take.footage)
     _check(options, camera)
     rig_of = assign_rigs(take.actor, rigs)
-    fps = options.fps or frame_rate(take)
+    footage_fps = frame_rate(take)
+    fps = options.fps or footage_fps
     start_s = float(take.time_s.min()) if len(take) else 0.0
     take = to_frames(take, fps)
     end_s = float(np.ptp(take.time_s)) if len(take) else 0.0
@@ -167,7 +168,8 @@ def build_scene(
     glb = writer.glb
     extras: Document = {"fps": fps, "frames": round(end_s * fps) + 1, "width": camera.width, "height": camera.height}
     if take.footage.name is not None:
-        extras |= {"footage": take.footage.name, "footage_frame": max(round(start_s * fps), 0)}
+        first_frame = max(round(start_s * footage_fps), 0)
+        extras |= {"footage": take.footage.name, "footage_frame": first_frame, "footage_fps": footage_fps}
     scene: Document = {"name": "take", **({"nodes": roots} if roots else {}), "extras": extras}
     glb.document.update(scene=0, scenes=[scene])
     if writer.animation["channels"]:  # first in the list, because players start with the first animation

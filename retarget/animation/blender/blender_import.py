@@ -30,7 +30,7 @@ TOLERANCE = 0.002
 
 
 def read_facts(path: str) -> dict[str, Any]:
-    """Return what a .glb or .gltf file states: "fps", "frames", "width", "height", "footage", "footage_frame" and "lens"."""
+    """Return what a .glb or .gltf file states: "lens", and the extras of its scene, such as "fps", "frames" and "footage"."""
     data = Path(path).read_bytes()
     is_binary = data[:4] == b"glTF"
     document = json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]] if is_binary else data)
@@ -133,7 +133,9 @@ def add_footage(file: str, objects: list[Any], facts: dict[str, Any]) -> list[An
     places = [((2 * u - 1) * half_width, (2 * v - 1) * half_height, -distance) for u, v in corners]
     mesh.from_pydata(places, [], [(0, 1, 2, 3)])
     mesh.uv_layers.new().data.foreach_set("uv", [number for corner in corners for number in corner])
-    mesh.materials.append(footage_material(image, int(facts.get("footage_frame", 0))))
+    first_frame, fps = int(facts.get("footage_frame", 0)), float(facts.get("fps", scene.render.fps))
+    speed = float(facts.get("footage_fps", fps)) / fps  # frames of the clip for each frame of the scene
+    mesh.materials.append(footage_material(image, first_frame, speed))
     plane = bpy.data.objects.new("footage", mesh)
     plane.parent = scene.camera
     for kind in ("diffuse", "glossy", "transmission", "volume_scatter", "shadow"):
@@ -144,14 +146,17 @@ def add_footage(file: str, objects: list[Any], facts: dict[str, Any]) -> list[An
         editor = scene.sequence_editor_create()
         strips = editor.strips if hasattr(editor, "strips") else editor.sequences
         try:
-            strips.new_sound("footage", file, channel=1, frame_start=-int(facts.get("footage_frame", 0)))
+            strips.new_sound("footage", file, channel=1, frame_start=-round(first_frame / speed))
         except RuntimeError as error:
             print(f"{file}: no sound ({' '.join(str(error).split())})")
     return [plane]
 
 
-def footage_material(image: Any, first_frame: int) -> Any:
-    """Return a material that shines as an image does. first_frame: frame of a clip that belongs to frame 0."""
+def footage_material(image: Any, first_frame: int, speed: float = 1.0) -> Any:
+    """Return a material that shines as an image does.
+
+    first_frame: frame of a clip that belongs to frame 0. speed: how many frames of the clip pass in a frame of the scene.
+    """
     material = bpy.data.materials.new("footage")
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
@@ -163,6 +168,9 @@ def footage_material(image: Any, first_frame: int) -> Any:
         user = texture.image_user
         user.frame_duration, user.frame_start, user.frame_offset = max(image.frame_duration, 1), 0, first_frame
         user.use_auto_refresh = True
+        if speed != 1:  # Blender shows a frame of the clip for each frame of the scene; so the clip stands still, and a driver moves it
+            user.frame_duration = 1
+            user.driver_add("frame_offset").driver.expression = f"floor({first_frame + 0.001} + frame * {speed})"
     links.new(texture.outputs["Color"], shader.inputs["Color"])
     links.new(shader.outputs["Emission"], output.inputs["Surface"])
     return material

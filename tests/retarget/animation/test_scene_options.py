@@ -50,10 +50,22 @@ def test_the_scene_states_its_frames_and_footage(face_path, tmp_path):
     options = SceneOptions(footage_file=tmp_path / "clips" / "clip.mp4")
     write_scene_files(take, [load_rig(face_path)], tmp_path / "out" / "a.glb", options)
     document = read_glb(tmp_path / "out" / "a.glb").document
-    expected = {"fps": 29.97, "frames": 5, "width": 640, "height": 360, "footage": "../clips/clip.mp4", "footage_frame": 300}
+    expected = {"fps": 29.97, "frames": 5, "width": 640, "height": 360, "footage": "../clips/clip.mp4"}
+    expected |= {"footage_frame": 300, "footage_fps": 29.97}
     assert document["scenes"][0]["extras"] == expected
     lens = document["cameras"][0]["perspective"]
     assert np.tan(lens["yfov"] / 2) == pytest.approx(180 / 500) and lens["aspectRatio"] == pytest.approx(640 / 360)
+
+
+@pytest.mark.parametrize("fps", [None, 24, 60])
+def test_the_frame_of_the_footage_is_counted_at_its_own_rate(fps, face_path):
+    """A clip of 30 frames a second. The take starts at 2 s, which is frame 60 of the clip, whatever the rate of the scene."""
+    take = make_take(1, 5)
+    late = replace(take, time_s=2 + np.arange(5) / 30, footage=Footage(name="clip.mp4", fps=30))
+    for stated in (late, replace(late, footage=Footage(name="clip.mp4"))):
+        extras = build_scene(stated, [load_rig(face_path)], SceneOptions(fps=fps)).document["scenes"][0]["extras"]
+        assert extras["fps"] == (fps or 30) and extras["footage_frame"] == 60
+        assert extras["footage_fps"] == 30
 
 
 def test_light_survives_blenders_import(face_path):

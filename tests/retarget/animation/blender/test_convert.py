@@ -60,6 +60,11 @@ for image in bpy.data.images:
         nodes = bpy.data.objects["footage"].data.materials[0].node_tree.nodes
         user = next(node for node in nodes if node.type == "TEX_IMAGE").image_user
         facts["footage"] = [user.frame_start, user.frame_offset]
+        shown = []  # Blender adds the offset to the frame, which counts up to the duration
+        for frame in range(20):
+            scene.frame_set(frame)
+            shown.append(min(frame, user.frame_duration - 1) + user.frame_offset)
+        facts["shown"] = shown
 json.dump(facts, open(sys.argv[-1], "w"))
 '''
 
@@ -99,12 +104,27 @@ def probe(file: Path, tmp_path: Path):
     return json.loads(out.read_text())
 
 
-@needs_blender
-def test_a_scene_is_ready_to_render(take, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (64, 48))
+def write_clip(path: Path) -> None:
+    """Write a black clip of 30 frames."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (64, 48))
     for _ in range(30):
         writer.write(np.zeros((48, 64, 3), np.uint8))
     writer.release()
+
+
+@needs_blender
+@pytest.mark.parametrize("speed", [2, 1, 0.5])
+def test_the_clip_keeps_its_speed(speed, take, tmp_path):
+    write_clip(tmp_path / "clip.mp4")
+    options = SceneOptions(fps=FPS / speed, footage_file=tmp_path / "clip.mp4")
+    write_scene_files(take, [load_rig("robot")], tmp_path / "scene.glb", options)
+    shown = probe(tmp_path / "scene.glb", tmp_path)["shown"]
+    assert shown == [START_FRAME + int(frame * speed) for frame in range(20)]
+
+
+@needs_blender
+def test_a_scene_is_ready_to_render(take, tmp_path):
+    write_clip(tmp_path / "clip.mp4")
     options = SceneOptions(tolerance=0.002, footage_file=tmp_path / "clip.mp4")
     write_scene_files(take, [load_rig("robot")], tmp_path / "scene.glb", options)
     facts = probe(tmp_path / "scene.glb", tmp_path)
