@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retarget.gltf.document import read_glb
 from retarget.gltf.reading.damage import damage_as_value_error
@@ -28,6 +29,10 @@ DEFAULT_PORTS: dict[Program, int] = {
     "ifacialmocap": ifacialmocap.DEFAULT_PORT,
     "ifacialmocap-v2": ifacialmocap.DEFAULT_PORT,
 }
+
+
+_USUAL_FPS = 30.0
+_MAX_FPS = 240.0
 
 
 class PlayResult(NamedTuple):
@@ -97,7 +102,7 @@ def play(
     Args:
         take: The performance.
         sender: Where to send it.
-        repeat: Start again at the end, until the process is interrupted.
+        repeat: Start again after the last moment, which lasts one frame, until the process is interrupted.
         on_progress: Called with the number of moments that are done and the number of all moments.
 
     Returns:
@@ -118,4 +123,14 @@ def play(
                 on_progress(number + 1, len(times))
         if not repeat:
             break
+        time.sleep(max(0.0, times[-1] + _step_s(take, times) + start - time.perf_counter()))
     return PlayResult(sent, skipped, lost)
+
+
+def _step_s(take: Take, times: NDArray[np.float64]) -> float:
+    """How long one of the moments (M,) of a take lasts, in seconds: a frame of its footage, else the usual step between moments."""
+    if take.footage.fps is not None:
+        step_s = 1 / take.footage.fps
+    else:
+        step_s = float(np.median(np.diff(times))) if len(times) > 1 else 1 / _USUAL_FPS
+    return max(step_s, 1 / _MAX_FPS)
