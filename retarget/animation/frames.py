@@ -6,6 +6,7 @@ Letters: K samples of one actor, F frames.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,41 @@ def frame_rate(take: Take) -> float:
     return float(np.clip(round(rate) if irregular else rate, _MIN_FPS, _MAX_FPS))
 
 
+class TimedTake(NamedTuple):
+    """A take at the times of a scene.
+
+    Attributes:
+        take: The samples on whole frames, see `to_frames`. Also those of some actors only: the other fields are those of all.
+        fps: Frames a second.
+        end_s: Time of the last frame.
+        footage_frame: The frame of the footage that belongs to time 0.
+        footage_fps: Frames a second of the footage.
+    """
+
+    take: Take
+    fps: float
+    end_s: float
+    footage_frame: int
+    footage_fps: float
+
+
+def on_frames(take: Take, fps: float | None = None) -> TimedTake:
+    """Move a take to the frames of a scene.
+
+    Args:
+        take: The performance.
+        fps: Frames a second of the scene. None: those of the take.
+
+    Raises:
+        ValueError: As in `to_frames`.
+    """
+    footage_fps = frame_rate(take)
+    start_s = float(take.time_s.min()) if len(take) else 0.0
+    moved = to_frames(take, fps or footage_fps)
+    end_s = float(moved.time_s.max()) if len(take) else 0.0
+    return TimedTake(moved, fps or footage_fps, end_s, max(round(start_s * footage_fps), 0), footage_fps)
+
+
 def to_frames(take: Take, fps: float) -> Take:
     """Move every actor's samples to whole frames, which are counted from the first sample of the take.
 
@@ -52,7 +88,7 @@ def to_frames(take: Take, fps: float) -> Take:
         fps: Frames a second.
 
     Returns:
-        A take with the samples at `frame / fps` seconds, sorted by actor and time. Its footage states `fps`. Values
+        A take with the samples at `frame / fps` seconds from its start on, sorted by actor and time. Its footage states `fps`. Values
         between two samples are interpolated; a sample on a frame keeps its values. Where an actor is away for longer than
         MAX_BRIDGED_GAP_S and three of its steps there are no samples.
 

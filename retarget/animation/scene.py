@@ -14,7 +14,7 @@ from retarget.animation.animation_only import without_surfaces
 from retarget.animation.blender.convert import SUFFIXES as BLENDER_SUFFIXES
 from retarget.animation.blender.convert import require_blender, write_with_blender
 from retarget.animation.channels import Writer, add_channels, hide_when_unseen
-from retarget.animation.frames import frame_rate, to_frames
+from retarget.animation.frames import TimedTake, on_frames
 from retarget.animation.one_mesh import OneMesh, as_one_mesh
 from retarget.animation.pose import assign_rigs, check_rigs
 from retarget.animation.surroundings import (
@@ -112,34 +112,35 @@ def write_scene_files(
     """Write a scene with options. Arguments and errors as in `write_scene`; `on_progress` is called after each actor.
 
     Returns:
-        The files that were written: one. Of several people who stay in place each has a file, NAME-person-ACTOR.glb.
+        The files that were written: one. Of several people who stay in place each has a file, NAME-person-ACTOR.glb. Time 0
+        of each is the first sample of the take, so that people who are played together stay in time.
     """
     target = Path(path)
     through_blender = target.suffix.lower() in BLENDER_SUFFIXES
     check_output(target)
     check_rigs(rigs)
-    parts = {target: take}
+    files = [target]
     if options.in_place and len(take.actors()) > 1:
-        parts = {target.with_stem(f"{target.stem}-person-{actor}"): take[take.actor == actor] for actor in take.actors()}
-        options = replace(options, fps=options.fps or frame_rate(take))
-    for file in parts:
+        files = [target.with_stem(f"{target.stem}-person-{actor}") for actor in take.actors()]
+    for file in files:
         for rig in rigs:
             if same_file(file, rig.glb.path):
                 raise ValueError(f"{file}: this is a character's own file; give the scene another name")
-    built = []
-    for number, (file, part) in enumerate(parts.items()):
-        own = rigs if len(parts) == 1 else [rigs[number % len(rigs)]]
-        tolerance = 0 if through_blender else options.tolerance  # Blender drops keyframes of each target by itself
-        glb = build_scene(part, own, replace(options, tolerance=tolerance), on_progress if len(parts) == 1 else None)
+    # Blender drops keyframes of each target by itself.
+    settings = replace(options, tolerance=0) if through_blender else options
+    if len(files) == 1:
+        scenes = [build_scene(take, rigs, settings, on_progress)]
+    else:
+        scenes = _build_scene_of_each(take, rigs, settings)
+    for glb, file in zip(scenes, files, strict=True):
         if options.footage_file is not None:
             glb.document["scenes"][0]["extras"]["footage"] = _relative(options.footage_file, file)
-        built.append((glb, file))
-    for glb, file in built:
+    for glb, file in zip(scenes, files, strict=True):
         if through_blender:
             write_with_blender(glb, file, options.tolerance, options.footage_file)
         else:
             write_glb(glb, file)
-    return list(parts)
+    return files
 
 
 def check_output(path: Path) -> None:
@@ -155,21 +156,32 @@ def build_scene(
 ) -> Glb:
     """Build the scene of `write_scene_files` in memory."""
     options = options or SceneOptions()
+    return _build(_on_frames(take, options), rigs, options, on_progress)
+
+
+def _build_scene_of_each(take: Take, rigs: Sequence[Rig], options: SceneOptions) -> list[Glb]:
+    """Build a scene for each actor. All have the clock of the take."""
+    timed = _on_frames(take, options)
+    parts = [timed.take[timed.take.actor == actor] for actor in timed.take.actors()]
+    own = [[rigs[number % len(rigs)]] for number in range(len(parts))]
+    return [_build(timed._replace(take=part), rig, options) for part, rig in zip(parts, own, strict=True)]
+
+
+def _on_frames(take: Take, options: SceneOptions) -> TimedTake:
+    _check(options, options.camera or camera_of_footage(take.footage))
+    return on_frames(take, options.fps)
+
+
+def _build(timed: TimedTake, rigs: Sequence[Rig], options: SceneOptions, on_progress: Progress | None = None) -> Glb:
+    take, fps = timed.take, timed.fps
     camera = options.camera or camera_of_footage(take.footage)
-    _check(options, camera)
     rig_of = assign_rigs(take.actor, rigs)
-    footage_fps = frame_rate(take)
-    fps = options.fps or footage_fps
-    start_s = float(take.time_s.min()) if len(take) else 0.0
-    take = to_frames(take, fps)
-    end_s = float(np.ptp(take.time_s)) if len(take) else 0.0
-    writer = Writer(_empty(), {"name": "take", "channels": [], "samplers": []}, end_s, 1 / fps, options.tolerance)
+    writer = Writer(_empty(), {"name": "take", "channels": [], "samplers": []}, timed.end_s, 1 / fps, options.tolerance)
     roots = _add_actors(writer, take, [rigs[number] for number in rig_of.values()], options, on_progress)
     glb = writer.glb
-    extras: Document = {"fps": fps, "frames": round(end_s * fps) + 1, "width": camera.width, "height": camera.height}
+    extras: Document = {"fps": fps, "frames": round(timed.end_s * fps) + 1, "width": camera.width, "height": camera.height}
     if take.footage.name is not None:
-        first_frame = max(round(start_s * footage_fps), 0)
-        extras |= {"footage": take.footage.name, "footage_frame": first_frame, "footage_fps": footage_fps}
+        extras |= {"footage": take.footage.name, "footage_frame": timed.footage_frame, "footage_fps": timed.footage_fps}
     scene: Document = {"name": "take", **({"nodes": roots} if roots else {}), "extras": extras}
     glb.document.update(scene=0, scenes=[scene])
     if writer.animation["channels"]:  # first in the list, because players start with the first animation
@@ -235,7 +247,7 @@ def _add_actors(
         root = _add_root(writer.glb, rig, int(actor), options.in_place)
         node_of = _add_nodes(writer.glb, characters[id(rig)], root, is_first=id(rig) not in used)
         used.add(id(rig))
-        time_s = (performance.time_s - take.time_s.min()).astype(np.float32)
+        time_s = performance.time_s.astype(np.float32)
         if not options.in_place:
             hide_when_unseen(writer, root, time_s)
         tracks = make_tracks(rig, performance, options.in_place)

@@ -69,7 +69,7 @@ def write_vrma(
             avatar twice.
 
     Returns:
-        The files written.
+        The files written. Time 0 of each is the first sample of the take, so that people who are played together stay in time.
 
     Raises:
         ValueError: The take is empty, the path does not end in .vrma, or an argument is out of range.
@@ -91,12 +91,12 @@ def build_vrma(performance: Take, tolerance: float, expressions: ExpressionKind 
     """Build the file of one person in memory.
 
     Args:
-        performance: K samples of one actor, in ascending order of time.
+        performance: K samples of one actor, in ascending order of time, which is that of the file.
         tolerance: As in `write_vrma`.
         expressions: As in `write_vrma`.
     """
     glb = Glb({"asset": {"version": "2.0", "generator": "mfn retarget"}})
-    time_s = (performance.time_s - performance.time_s[0]).astype(np.float32)
+    time_s = performance.time_s.astype(np.float32)
     bones = _add_bones(glb)
     turn = quaternion_to_matrix(performance.rotation.astype(np.float64))
     neck = scale_rotation(turn, NECK_SHARE)

@@ -95,6 +95,20 @@ def test_in_place_means_at_its_own_origin(kind, face_path, body_path, tmp_path):
     assert seen[2] < 0 and np.abs(seen[:2]).max() < 1e-6  # the eyes are in the middle of the picture
 
 
+def test_people_in_place_stay_in_time(face_path, tmp_path):
+    """Person 3 appears 2 s after person 1. Time 0 and the range of frames of both files are those of the take."""
+    take = replace(make_take(2, 90), footage=Footage(name="clip.mp4"))
+    late = take[(take.actor == 1) | (take.time_s > 11.99)]
+    files = write_scene_files(late, [load_rig(face_path)], tmp_path / "a.glb", SceneOptions(in_place=True, fps=59.94))
+    first, last = map(read_glb, files)
+    assert key_times(first).min() == 0 and key_times(last).min() == pytest.approx(60 / 29.97)
+    assert key_times(first).max() == key_times(last).max()
+    extras = [glb.document["scenes"][0]["extras"] for glb in (first, last)]
+    assert extras[0] == extras[1] and extras[0]["frames"] == 179 and extras[0]["footage_frame"] == 300
+    alone = build_scene(late[late.actor == 3], [load_rig(face_path)], SceneOptions(in_place=True))
+    assert key_times(alone).min() == 0, "a take of one person starts with this person"
+
+
 def test_one_person_in_place_keeps_the_name(face_path, tmp_path):
     files = write_scene_files(make_take(1, 3), [load_rig(face_path)], tmp_path / "a.glb", SceneOptions(in_place=True))
     assert files == [tmp_path / "a.glb"]

@@ -106,6 +106,18 @@ def test_each_person_has_a_file(tmp_path, capsys):
         write_vrma(make_take(1), tmp_path / "b.glb")
 
 
+def test_people_who_are_played_together_stay_in_time(tmp_path):
+    """Person 3 appears 2 s after person 1, in a take that starts at 10 s. Time 0 of both files is the start of the take."""
+    take = make_take(2, 90)
+    late = take[(take.actor == 1) | (take.time_s > 11.99)]
+    first, last = (curves(file)[1] for file in write_vrma(late, tmp_path / "a.vrma"))
+    assert {times[0] for times, _ in first.values()} == {0}
+    assert {round(float(times[0]), 4) for times, _ in last.values()} == {round(60 / 29.97, 4)}
+    assert max(times[-1] for times, _ in first.values()) == max(times[-1] for times, _ in last.values())
+    write_vrma(late[late.actor == 3], tmp_path / "alone.vrma")
+    assert {times[0] for times, _ in curves(tmp_path / "alone.vrma")[1].values()} == {0}, "a take of one person starts with this person"
+
+
 def test_a_photo_is_a_pose(tmp_path):
     write_vrma(make_take(1), tmp_path / "a.vrma")
     _, found, _ = curves(tmp_path / "a.vrma")
