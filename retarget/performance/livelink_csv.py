@@ -64,7 +64,7 @@ def write_csv(take: Take, path: str | os.PathLike[str]) -> None:
 
     Args:
         take: Samples of a single actor, in any order.
-        path: The file. Times become time codes with 60 frames a second and thousandths of a frame.
+        path: The file. Times become time codes with 60 frames a second and thousandths of a frame. Hours are those of a day.
 
     Raises:
         ValueError: The take has several actors.
@@ -164,10 +164,10 @@ def _read_table(path: str | os.PathLike[str], rows: list[list[str]], columns: _C
 
 
 def _time_code(time_s: float) -> str:
-    """Format a time as HH:MM:SS:FF.fff with thousandths of a frame."""
+    """Format a time as HH:MM:SS:FF.fff with thousandths of a frame. After 24 hours it begins again."""
     seconds, part = divmod(round(time_s * FRAMES_PER_SECOND * 1000), FRAMES_PER_SECOND * 1000)
     minutes, hours = seconds // 60, seconds // 3600
-    return f"{hours:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{part // 1000:02d}.{part % 1000:03d}"
+    return f"{hours % 24:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{part // 1000:02d}.{part % 1000:03d}"
 
 
 def _to_seconds(codes: NDArray[np.float64], may_count_frames: bool, rate: float | None = None) -> NDArray[np.float64]:

@@ -148,7 +148,7 @@ def _bundles(messages: Iterable[Any]) -> list[bytes]:
 
 
 class VmcSender:
-    """Sends samples by VMC, each actor to a port."""
+    """Sends samples by VMC, each actor to a port. Times count from the first moment that is sent: the protocol has 32 bits for them."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = DEFAULT_PORT, people: int = 1, avatar: VmcAvatar | None = None) -> None:
         """Open a socket.
@@ -166,6 +166,7 @@ class VmcSender:
         self.avatar = avatar or usual_avatar()
         self._ports = PortPerPerson(host, port, people)
         self._datagrams = DatagramSender(self._ports.socket)
+        self._start_s = np.inf
         # Encode once, so that a missing python-osc is reported at once.
         encode_bundles(np.zeros(len(ARKIT_NAMES)), np.array([0, 0, 0, 1]), 0, self.avatar)
 
@@ -178,9 +179,10 @@ class VmcSender:
         Returns:
             How many samples the network took.
         """
-        sent = 0
+        sent, self._start_s = 0, min(self._start_s, take.time_s.min(initial=np.inf))
         for row, address in self._ports.assign(take).items():
-            bundles = encode_bundles(take.coefficients[row], take.rotation[row], take.time_s[row], self.avatar)
+            time_s = float(take.time_s[row] - self._start_s)
+            bundles = encode_bundles(take.coefficients[row], take.rotation[row], time_s, self.avatar)
             taken = [self._datagrams.send(data, address) for data in bundles]  # also those after one that was lost
             sent += all(taken)
         return sent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import socket
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,16 @@ def test_the_columns_hold_what_their_names_say(tmp_path):
         assert float(row["HeadYaw"]) == pytest.approx(quaternion_to_angles(take.rotation)[number, 0], abs=1e-7)
     assert [row["Timecode"] for row in rows] == ["00:00:10:00.000", "00:00:10:02.002", "00:00:10:04.004"]
     assert {row["BlendShapeCount"] for row in rows} == {"61"}
+
+
+def test_time_codes_are_those_of_a_day(tmp_path):
+    """Seconds since 1970, from one second before midnight on: two digits of hours, and the steps stay."""
+    take = make_take(1, 120)
+    take = replace(take, time_s=1.7e9 // 86400 * 86400 - 1 + np.arange(120) / 60)
+    write_csv(take, tmp_path / "a.csv")
+    codes = [line.split(",")[0] for line in (tmp_path / "a.csv").read_text().splitlines()[1:]]
+    assert codes[0] == "23:59:59:00.000" and codes[60] == "00:00:00:00.000"
+    np.testing.assert_allclose(np.diff(read_csv(tmp_path / "a.csv").time_s), 1 / 60, atol=1e-5)
 
 
 @pytest.mark.parametrize("rate", [5, 24, 25, 29.97, 30, 59.94, 60, 120])

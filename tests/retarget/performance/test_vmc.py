@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_messages():
     count, ((*messages,),) = receive(send)
     assert count == 1 and messages[0] == ("/VMC/Ext/OK", [1]) and messages[-1] == ("/VMC/Ext/Blend/Apply", [])
     address, time_s = messages[1]
-    assert address == "/VMC/Ext/T" and time_s == [pytest.approx(float(take.time_s[0]))]
+    assert address == "/VMC/Ext/T" and time_s == [0]
     address, bone = messages[2]
     x, y, z, w = take.rotation[0]
     assert address == "/VMC/Ext/Bone/Pos" and bone[:4] == ["Head", 0, pytest.approx(0.1), 0]
@@ -78,6 +79,24 @@ def test_messages():
     presets = "A I U E O Blink_L Blink_R LookUp LookDown LookLeft LookRight Joy Fun Angry Sorrow Surprised"
     assert list(values) == presets.split()  # VRM 0, as the protocol wants it by default
     assert all(type(value) is float and 0 <= value <= 1 for value in values.values())
+
+
+@pytest.mark.parametrize("start_s", [0, 1.7e9])
+def test_times_count_from_the_first_moment(start_s):
+    """Seconds since 1970 do not fit a float of 32 bits: three moments would have one time. A loop begins at 0 again."""
+    take = make_take(1, 3)
+    take = replace(take, time_s=start_s + np.arange(3) / 30)
+
+    def send(port):
+        sender = VmcSender(port=port)
+        try:
+            return [sender.send(moment) for moment in (take[:0], take[0], take[1], take[2], take[0])]
+        finally:
+            sender.close()
+
+    _, (messages,) = receive(send)
+    times = [given[0] for address, given in messages if address == "/VMC/Ext/T"]
+    np.testing.assert_allclose(times, [0, 1 / 30, 2 / 30, 0], atol=1e-6)
 
 
 def test_bytes():
