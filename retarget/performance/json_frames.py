@@ -9,6 +9,7 @@ halves of one shape, their mean is used.
 from __future__ import annotations
 
 import math
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +27,7 @@ _COEFFICIENT_KEYS = (
     *("face_blendshapes", "expression"),
 )
 _FACE_LIST_KEYS = ("faces", "face_blendshapes", "faceBlendshapes")
-UNIT_S_BY_KEY = {"time_s": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3, "time_ms": 1e-3, "timeMs": 1e-3}
-"""Keys of a frame's time whose name states the unit, and that unit in seconds."""
+_UNIT_S_BY_KEY = {"time_s": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3, "time_ms": 1e-3, "timeMs": 1e-3}  # the name states it
 _TIME_KEYS = ("time", "t", "timestamp")  # seconds, milliseconds or microseconds: decided by the steps
 _MAX_FRAME_STEP_S = 4.0
 _MATRIX_KEYS = ("facial_transformation_matrixes", "facialTransformationMatrixes")
@@ -40,9 +40,44 @@ class Pose(NamedTuple):
     translation: NDArray[np.float64] | None
 
 
-def time_key(frame: Json) -> str | None:
-    """Return the key under which a frame has its time, or None."""
-    return next((key for key in (*UNIT_S_BY_KEY, *_TIME_KEYS) if isinstance(frame.get(key), (int, float))), None)
+def time_s_of(frame: Json, unit_s: float) -> float | None:
+    """Return the time of a frame in seconds, or None if it has none.
+
+    Args:
+        frame: The frame. Its time is a number, a number as text, or a date and time such as 2024-05-01T12:00:00.033.
+        unit_s: Unit of times whose key does not state it, see `time_unit_s`.
+
+    Raises:
+        ValueError: The time is another text.
+    """
+    key = _time_key(frame)
+    if key is None:
+        return None
+    try:
+        return number_of(_as_number(frame[key])) * _UNIT_S_BY_KEY.get(key, unit_s)
+    except ValueError:
+        if not isinstance(frame[key], str):
+            raise
+    try:
+        moment = datetime.fromisoformat(frame[key].strip().replace("Z", "+00:00"))
+    except ValueError:
+        expected = 'expected a number or a date and time such as 2024-05-01T12:00:00.033; or leave times out and state "fps"'
+        raise ValueError(f"{key} is {frame[key][:40]!r} ({expected})") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _time_key(frame: Json) -> str | None:
+    """The key under which a frame has its time, or None. Numbers go before text."""
+    keys = (*_UNIT_S_BY_KEY, *_TIME_KEYS)
+    return next((key for kind in ((int, float), str) for key in keys if isinstance(frame.get(key), kind)), None)
+
+
+def _as_number(value: Any) -> Any:
+    """A text that is a number as this number, all else as it is."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def time_unit_s(frames: list[Json]) -> float:
@@ -51,8 +86,8 @@ def time_unit_s(frames: list[Json]) -> float:
     Returns:
         1, 1e-3 or 1e-6 seconds: the largest unit in which the median step between frames is below 4 seconds.
     """
-    times = [number_of(frame[key]) for frame in frames if (key := time_key(frame)) in _TIME_KEYS]
-    steps = np.diff(np.unique(times))
+    given = [_as_number(frame[key]) for frame in frames if (key := _time_key(frame)) in _TIME_KEYS]
+    steps = np.diff(np.unique([value for value in given if not isinstance(value, str) and math.isfinite(value)]))
     step = float(np.median(steps)) if len(steps) else 0.0
     return 1.0 if step < _MAX_FRAME_STEP_S else 1e-3 if step < _MAX_FRAME_STEP_S * 1e3 else 1e-6
 

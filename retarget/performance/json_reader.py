@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import check_file, decode_text
-from retarget.performance.json_frames import UNIT_S_BY_KEY as _UNIT_S
-from retarget.performance.json_frames import coefficients_of, faces_of, number_of, pose_of, time_key, time_unit_s
+from retarget.performance.json_frames import coefficients_of, faces_of, number_of, pose_of, time_s_of, time_unit_s
 from retarget.performance.livelink import DEFAULT_DISTANCE_M
 from retarget.performance.take import MAX_NUMBER, Footage, Take
 
@@ -196,8 +195,8 @@ def _samples(data: Any, fps: float, focal_px: float | None) -> Iterator[_Sample]
             frame = {"coefficients": frame} if names else {"faces": frame}
         if not isinstance(frame, dict):
             raise ValueError(f"frame {number} is {type(frame).__name__} (expected an object)")
-        key = time_key(frame)
-        time_s = number / fps if key is None else number_of(frame[key]) * _UNIT_S.get(key, unit_s)
+        stated_s = time_s_of(frame, unit_s)
+        time_s = number / fps if stated_s is None else stated_s
         for index, face in enumerate(faces_of(frame)):
             coefficients = coefficients_of(face, names)
             if coefficients is not None:

@@ -161,6 +161,9 @@ def test_audio2face(tmp_path):
         ('[{"weights": [1, 2]}]', "expected a name for each"),
         ('[{"jawOpen": 1, "actor": 1e99}]', "32 bits"),
         ('{"fps": 0, "frames": []}', "a rate of 0"),
+        ('[{"jawOpen": 1, "time": "soon"}]', r"time is 'soon' \(expected a number or a date and time such as 2024-.*leave times out"),
+        ('[{"jawOpen": 1, "t": ""}]', "t is '' .expected a number"),
+        ('[{"jawOpen": 1, "time": "nan"}]', "time is 'nan' .expected a number"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
@@ -253,6 +256,27 @@ def test_times_in_whatever_unit(key, step, unit, tmp_path):
     frames = [{key: 1000 + k * step, "blendshapes": {"jawOpen": 0.5}} for k in range(4)]
     np.testing.assert_allclose(np.diff(read_take(wrote(tmp_path, frames)).time_s), step * unit, rtol=1e-6)
     assert read_take(wrote(tmp_path, frames[:1])).time_s.tolist() == [1000]
+
+
+TEXTS = [
+    ("time", ["0.000", "0.100", " 2e-1 "], [0, 0.1, 0.2]),
+    ("timestamp", ["1000", "1033", "1066"], [1, 1.033, 1.066]),
+    ("timestamp_ms", ["0", "10000", "20000"], [0, 10, 20]),
+    ("time", ["2024-05-01T12:00:00.000", "2024-05-01T12:00:00.100", "2024-05-01T12:00:20"], [1714564800, 1714564800.1, 1714564820]),
+    ("timestamp_ms", ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00.250+02:00"], [1714564800, 1714564800.25]),
+]
+
+
+@pytest.mark.parametrize("key, texts, expected_s", TEXTS)
+def test_times_as_text(key, texts, expected_s, tmp_path):
+    """Numbers have the units that they have without quotes. A date and time counts in seconds since 1970, by default in UTC."""
+    take = read_take(wrote(tmp_path, [{key: text, "jawOpen": 0.5} for text in texts]))
+    np.testing.assert_allclose(take.time_s, expected_s, rtol=0, atol=1e-5)
+
+
+def test_numbers_go_before_text(tmp_path):
+    frames = [{"time": "soon", "timestamp": k / 10, "jawOpen": 0.5} for k in range(3)]
+    np.testing.assert_allclose(read_take(wrote(tmp_path, frames)).time_s, [0, 0.1, 0.2])
 
 
 def test_faces_of_a_picture(tmp_path):
