@@ -8,6 +8,7 @@ A file holds a list of frames (also under a key such as "frames" or "results"), 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from retarget.performance.json_frames import coefficients_of, faces_of, number_o
 from retarget.performance.livelink import DEFAULT_DISTANCE_M
 from retarget.performance.take import MAX_NUMBER, Footage, Take
 
+_log = logging.getLogger(__name__)
 _FRAME_KEYS = ("frames", "results", "samples", "data", "weightMat")
 _NAME_KEYS = ("names", "facsNames", "blendShapeNames", "blendshapeNames", "blendshape_names")
 _RATE_KEYS = ("fps", "exportFps", "frameRate", "frame_rate")
@@ -59,7 +61,8 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float |
         focal_px: Focal length of the camera, px of the file's picture. None: as the file states it, else `default_focal_px`.
 
     Returns:
-        The take. People whose position is not in the file stand side by side, one meter in front of the camera.
+        The take. People whose position is not in the file stand side by side, one meter in front of the camera. Of JSON lines
+        that were cut off, the incomplete last line is dropped, with a warning.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -70,7 +73,7 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float |
         text = decode_text(Path(path).read_bytes())
         if not text.strip() and Path(path).suffix.lower() == ".jsonl":
             return Take.empty()
-        data = _parse(text)
+        data = _parse(text, str(path))
         footage = _footage(data, focal_px)
         is_document = isinstance(data, dict) and set(_FACES_FORMAT_KEYS) <= set(data)
         if is_document:
@@ -121,7 +124,7 @@ def parse_faces_document(text: str) -> FacesDocument:
         ValueError: The text is not JSON, a field is missing, or it has another format.
     """
     try:
-        data = _parse(text)
+        data = _parse(text, "faces")
         missing = [key for key in _FACES_FORMAT_KEYS if key not in data]
         if missing:
             raise ValueError(f"{', '.join(missing)} missing")
@@ -153,8 +156,8 @@ def _empty_fields(identity_size: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _parse(text: str) -> Any:
-    """The value of a JSON text, or the list of the values of JSON lines."""
+def _parse(text: str, source: str) -> Any:
+    """The value of a JSON text, or the list of the values of JSON lines. source: name of the file, for a warning."""
 
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is no JSON number")
@@ -165,7 +168,14 @@ def _parse(text: str) -> Any:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2 or not lines[0].lstrip().startswith("{"):
             raise
-        return [json.loads(line, parse_constant=refuse) for line in lines]
+        values = [json.loads(line, parse_constant=refuse) for line in lines[:-1]]
+        try:
+            return [*values, json.loads(lines[-1], parse_constant=refuse)]
+        except json.JSONDecodeError:
+            if text.endswith(("\n", "\r")):
+                raise
+            _log.warning("%s: the file ends early: its last line (%d) is incomplete and was left out", source, len(text.splitlines()))
+            return values
 
 
 class _Sample(NamedTuple):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import re
 from pathlib import Path
@@ -31,6 +32,7 @@ from retarget.performance.livelink import (
 )
 from retarget.performance.take import Take
 
+_log = logging.getLogger(__name__)
 _SWAPPED = {"JawLeft": "JawRight", "MouthLeft": "MouthRight"}
 _SWAPPED |= {right: left for left, right in _SWAPPED.items()}
 CSV_NAMES = tuple(_SWAPPED.get(name, name) for name in PACKET_NAMES)
@@ -91,7 +93,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
 
     Returns:
         The take, DEFAULT_DISTANCE_M in front of the camera. Rows without a face (BlendShapeCount 0) and rows whose
-        time does not increase are dropped.
+        time does not increase are dropped. So is the last row of a recording that was cut off in it, with a warning.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -105,7 +107,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a CSV that can be read ({error})") from None
     columns = _find_columns(path, [name.strip() for name in rows[0]] if rows else [])
-    table = _read_table(path, rows[1:], columns)
+    table = _read_table(path, rows[1:], columns, may_be_cut_off=not text.endswith(("\n", "\r")))
     index = {column: k for k, column in enumerate(columns.used)}
     count = len(table.values)
     coefficients = np.zeros((count, len(ARKIT_NAMES)))
@@ -139,9 +141,12 @@ def _find_columns(path: str | os.PathLike[str], header: list[str]) -> _Columns:
     return _Columns(names, angles, used, time, header[time].lower(), face_flag)
 
 
-def _read_table(path: str | os.PathLike[str], rows: list[list[str]], columns: _Columns) -> _Table:
-    """The numbers of all rows. Empty rows and rows without a face are dropped."""
-    table, codes = [], []
+def _read_table(
+    path: str | os.PathLike[str], rows: list[list[str]], columns: _Columns, may_be_cut_off: bool
+) -> _Table:
+    """The numbers of all rows. Empty rows and rows without a face are dropped. may_be_cut_off: no line break ends the last row."""
+    table: list[list[float]] = []
+    codes: list[list[float]] = []
     for number, row in enumerate(rows):
         has_no_face = len(row) > columns.face_flag and row[columns.face_flag].strip() == "0"
         if not any(map(str.strip, row)) or has_no_face:
@@ -154,6 +159,9 @@ def _read_table(path: str | os.PathLike[str], rows: list[list[str]], columns: _C
         parts = [0, 0, parts[0], np.nan] if len(parts) == 1 else parts
         is_valid = len(parts) == 4 and all(abs(part) < 1e9 for part in parts[:3]) and not np.isinf(parts[3])
         if not is_valid or not np.isfinite(values).all():
+            if may_be_cut_off and number == len(rows) - 1 and table:
+                _log.warning("%s: the file ends early: its last row (%d) is incomplete and was left out", path, number + 2)
+                break
             raise ValueError(
                 f"{path}: row {number + 2} cannot be read (expected a time code such as 00:00:01:30.000 and numbers)"
             )

@@ -53,6 +53,20 @@ def test_json_lines_keep_the_footage(tmp_path):
     assert read_take(wrote(tmp_path, {"fps": 24, "frames": [{"coefficients": {"jawOpen": 1}}] * 3})).footage == Footage(fps=24)
 
 
+@pytest.mark.parametrize("cut", [1, 2, 40, 900])
+def test_json_lines_that_were_cut_off(cut, tmp_path, caplog):
+    """The disk was full: the file ends somewhere in its last line. Only this line may be incomplete."""
+    take = make_take(1, 5)
+    lines = to_jsonl(take).splitlines()
+    path = wrote(tmp_path, "\n".join([*lines[:-1], lines[-1][:-cut]]), "a.jsonl")
+    same(read_take(path), take[:4])
+    (record,) = caplog.records
+    assert record.getMessage() == f"{path}: the file ends early: its last line (5) is incomplete and was left out"
+    for text in ("\n".join([lines[0], lines[1][:-cut], lines[2]]), "\n".join([lines[0], lines[1][:-cut], ""]), lines[0][:-cut]):
+        with pytest.raises(ValueError, match="not a take as JSON"):
+            read_take(wrote(tmp_path, text, "b.jsonl"))
+
+
 def test_several_people_as_csv(tmp_path):
     take = make_take(2, 4)
     files = write_take(take, tmp_path / "clip.csv")

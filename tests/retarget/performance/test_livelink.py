@@ -216,10 +216,25 @@ def test_sender():
     np.testing.assert_array_equal([values for *_, values in got[:3]], take_to_values(take))
 
 
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.99])
+def test_a_recording_that_was_cut_off(share, tmp_path, caplog):
+    """The disk was full: the file ends somewhere in its last row."""
+    write_csv(make_take(1, 30), tmp_path / "a.csv")
+    whole, data = read_csv(tmp_path / "a.csv"), (tmp_path / "a.csv").read_bytes()
+    start = data.rstrip().rindex(b"\n") + 1
+    (tmp_path / "a.csv").write_bytes(data[: start + round(share * (len(data) - 10 - start))])
+    take = read_csv(tmp_path / "a.csv")
+    assert len(take) == 29 and (take.coefficients == whole.coefficients[:29]).all()
+    (record,) = caplog.records
+    assert record.getMessage() == f"{tmp_path / 'a.csv'}: the file ends early: its last row (31) is incomplete and was left out"
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
         ("", "expected the columns"),
+        ("Timecode,JawOpen\n00:00:01:02,0\n00:00,0\n00:00:01:03,0", "row 3 cannot be read"),
+        ("Timecode,JawOpen\n00:00,0", "row 2 cannot be read"),
         ("a,b\n1,2\n", "expected the columns"),
         ("Timecode,JawOpen\n00:00:01:02,x\n", "row 2 cannot be read"),
         ("Timecode,JawOpen\n00:00:01:02\n", "row 2 cannot be read"),
