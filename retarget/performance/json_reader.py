@@ -61,8 +61,8 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float |
         focal_px: Focal length of the camera, px of the file's picture. None: as the file states it, else `default_focal_px`.
 
     Returns:
-        The take. People whose position is not in the file stand side by side, one meter in front of the camera. Of JSON lines
-        that were cut off, the incomplete last line is dropped, with a warning.
+        The take. People whose position is not in the file stand side by side, one meter in front of the camera. Of a .jsonl
+        file that was cut off, the incomplete last line is dropped, with a warning.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -73,7 +73,7 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float |
         text = decode_text(Path(path).read_bytes())
         if not text.strip() and Path(path).suffix.lower() == ".jsonl":
             return Take.empty()
-        data = _parse(text, str(path))
+        data = _parse(text, str(path) if Path(path).suffix.lower() == ".jsonl" else None)
         footage = _footage(data, focal_px)
         is_document = isinstance(data, dict) and set(_FACES_FORMAT_KEYS) <= set(data)
         if is_document:
@@ -124,7 +124,7 @@ def parse_faces_document(text: str) -> FacesDocument:
         ValueError: The text is not JSON, a field is missing, or it has another format.
     """
     try:
-        data = _parse(text, "faces")
+        data = _parse(text)
         missing = [key for key in _FACES_FORMAT_KEYS if key not in data]
         if missing:
             raise ValueError(f"{', '.join(missing)} missing")
@@ -156,8 +156,11 @@ def _empty_fields(identity_size: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _parse(text: str, source: str) -> Any:
-    """The value of a JSON text, or the list of the values of JSON lines. source: name of the file, for a warning."""
+def _parse(text: str, recording: str | None = None) -> Any:
+    """The value of a JSON text, or the list of the values of JSON lines.
+
+    recording: name of a .jsonl file, whose last line may be cut off. None: that is an error.
+    """
 
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is no JSON number")
@@ -172,9 +175,9 @@ def _parse(text: str, source: str) -> Any:
         try:
             return [*values, json.loads(lines[-1], parse_constant=refuse)]
         except json.JSONDecodeError:
-            if text.endswith(("\n", "\r")):
+            if recording is None or text.endswith(("\n", "\r")):
                 raise
-            _log.warning("%s: the file ends early: its last line (%d) is incomplete and was left out", source, len(text.splitlines()))
+            _log.warning("%s: the file ends early: its last line (%d) is incomplete and was left out", recording, len(text.splitlines()))
             return values
 
 

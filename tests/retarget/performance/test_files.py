@@ -65,6 +65,8 @@ def test_json_lines_that_were_cut_off(cut, tmp_path, caplog):
     for text in ("\n".join([lines[0], lines[1][:-cut], lines[2]]), "\n".join([lines[0], lines[1][:-cut], ""]), lines[0][:-cut]):
         with pytest.raises(ValueError, match="not a take as JSON"):
             read_take(wrote(tmp_path, text, "b.jsonl"))
+    with pytest.raises(ValueError, match="not a take as JSON"):
+        read_take(path.rename(tmp_path / "a.json"))
 
 
 def test_several_people_as_csv(tmp_path):
