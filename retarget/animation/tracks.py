@@ -15,10 +15,10 @@ from retarget.animation.pose import place_rig, turn_in_place
 from retarget.geometry.rotations import (
     matrix_to_quaternion,
     nearest_orthogonal,
-    nearest_rotation,
     quaternion_to_matrix,
     rotation_about_point,
     shortest_path_signs,
+    split_scale,
 )
 from retarget.gltf.node_tree import local_matrix
 from retarget.performance.take import Take
@@ -128,7 +128,7 @@ def _joint_rotation(rig: Rig, joint: int, turn: NDArray[np.float64]) -> NDArray[
     """Local rotations (K, 4) of a joint that turn it by (K, 3, 3) in the rig's scene, relative to rest."""
     node = rig.glb.document["nodes"][joint]
     parent = nearest_orthogonal(rig.world[_parent(rig, joint)]) if _parent(rig, joint) >= 0 else np.eye(3)
-    own = nearest_rotation(local_matrix(node)) if "matrix" in node else quaternion_to_matrix(node.get("rotation", (0, 0, 0, 1)))
+    own = split_scale(local_matrix(node)).rotation if "matrix" in node else quaternion_to_matrix(node.get("rotation", (0, 0, 0, 1)))
     return shortest_path_signs(matrix_to_quaternion(parent.T @ turn @ parent @ own))
 
 
