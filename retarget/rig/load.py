@@ -181,6 +181,7 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
         glb=glb,
         morphs=parts.morphs,
         matrix=parts.drivers.matrix,
+        moves_back=parts.drivers.moves_back,
         expressions=parts.drivers.expressions,
         moves=parts.moves,
         rest_weights=np.where(is_driven, 0, stored_weights(document, parts.morphs)).astype(np.float32),
