@@ -130,6 +130,8 @@ class Rig:
         """
         highest = self.response.highest()[:, None]
         largest = np.where(self.matrix > 0, highest, 1).max(axis=0, initial=1)
+        if self.expressions is not None:
+            largest = np.maximum(largest, self.expressions.largest_weights(self.response.highest()))
         smallest = -np.where(self.moves_back, highest, 0).max(axis=0, initial=0)
         return np.minimum(smallest, self.rest_weights, dtype=np.float32), np.maximum(largest, self.rest_weights, dtype=np.float32)
 
@@ -159,7 +161,7 @@ class Rig:
         given = self.response.apply(given)
         weights: NDArray[np.float32] = given @ self.matrix + self.rest_weights
         if self.expressions is not None:
-            weights = weights + self.expressions.weights(given)
+            weights = weights + self.expressions.weights(given, self.response.highest() if self.response.curves else None)
         return weights.clip(*self._weight_limits)
 
     def eye_rotations(self, coefficients: NDArray[Any]) -> NDArray[np.float64]:
