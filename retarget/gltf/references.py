@@ -93,7 +93,8 @@ def drop_unused(glb: Glb) -> Glb:
     _keep(document, "nodes", kept)
     for scene in document["scenes"]:
         place = {old: number for number, old in enumerate(kept)}
-        scene["nodes"] = [place[node] for node in scene.get("nodes", [])]
+        if nodes := [place[node] for node in scene.pop("nodes", [])]:  # glTF forbids empty lists
+            scene["nodes"] = nodes
     for kind in _DROP_ORDER:
         used: set[int] = set()
 

@@ -108,6 +108,14 @@ def test_animation_only_is_the_same_animation_without_surfaces(face_path, body_p
     assert len(bare.binary) < len(whole.binary) / 20
 
 
+def test_no_animation_of_nobody(face_path, tmp_path):
+    rigs, options = [load_rig(face_path)], SceneOptions(animation_only=True)
+    with pytest.raises(ValueError, match=r"a\.glb: the take has no samples, so there is no animation to write"):
+        write_scene_files(Take.empty(), rigs, tmp_path / "a.glb", options)
+    assert not (tmp_path / "a.glb").exists()
+    assert "nodes" not in build_scene(Take.empty(), rigs, options).document["scenes"][0], "glTF forbids empty lists"
+
+
 @pytest.mark.parametrize("place", ["primitive", "accessors"])
 @pytest.mark.parametrize("animation_only", [False, True])
 def test_names_of_targets_from_elsewhere_are_written_to_the_mesh(place, animation_only, tmp_path):
