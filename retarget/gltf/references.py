@@ -61,6 +61,9 @@ def map_references(document: Document, new: NewNumber) -> None:
         for key, kind in (("mesh", "meshes"), ("skin", "skins"), ("camera", "cameras")):
             move(node, key, kind)
         move(node.get("extensions", {}).get("KHR_lights_punctual", {}), "light", "lights")
+        instances = node.get("extensions", {}).get("EXT_mesh_gpu_instancing", {}).get("attributes", {})
+        for name in instances:
+            move(instances, name, "accessors")
         for constraint in node_constraints(node):
             move(constraint, "source", "nodes")
         if "children" in node:
