@@ -62,7 +62,7 @@ def map_references(document: Document, new: NewNumber) -> None:
             move(node, key, kind)
         move(node.get("extensions", {}).get("KHR_lights_punctual", {}), "light", "lights")
         instances = node.get("extensions", {}).get("EXT_mesh_gpu_instancing", {}).get("attributes", {})
-        for name in instances:
+        for name in instances if isinstance(instances, dict) else ():
             move(instances, name, "accessors")
         for constraint in node_constraints(node):
             move(constraint, "source", "nodes")

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from retarget.animation.pose import pose_vertices
 from retarget.animation.scene import write_scene
 from retarget.geometry.rotations import affine_matrix, quaternion_to_matrix
-from retarget.gltf.document import Glb, read_glb, write_glb
+from retarget.gltf.accessors import TRIANGLE_INDICES, VERTEX_ATTRIBUTES, add_accessor
+from retarget.gltf.document import Glb, add, read_glb, write_glb
 from retarget.gltf.node_tree import world_matrices
 from retarget.performance.take import Take
 from retarget.rig.load import load_rig
 from retarget.rig.rig import Rig
-from tests.helpers.characters import make_face, make_take
+from tests.helpers.characters import ball, make_body, make_face, make_take
+from tests.helpers.skeletons import node_number
 
 
 def loaded(glb: Glb, tmp_path) -> Rig:
@@ -46,4 +50,24 @@ def test_a_mirrored_and_turned_eye_that_is_stored_as_a_matrix(seed, tmp_path):
         eye = glb.document["nodes"][number]
         eye["matrix"] = affine_matrix(turn, eye.pop("translation")).T.ravel().tolist()
     drawn, written = eyes_of(loaded(glb, tmp_path), make_take(1, seed=seed), tmp_path)
+    np.testing.assert_allclose(written, drawn, atol=2e-6)
+
+
+@pytest.mark.parametrize("above", ["Hips", "Neck"])
+@pytest.mark.parametrize("eyes_turn", [True, False])
+def test_eyes_that_hang_beside_the_head_move_with_it(above, eyes_turn, tmp_path):
+    glb = make_body()
+    nodes = glb.document["nodes"]
+    eye = ball(0.012)
+    attributes = {"POSITION": add_accessor(glb, eye.points.astype(np.float32), VERTEX_ATTRIBUTES)}
+    indices = add_accessor(glb, eye.triangles.astype(np.uint16).ravel(), TRIANGLE_INDICES)
+    mesh = add(glb, "meshes", {"primitives": [{"attributes": attributes, "indices": indices}]})
+    world, parent = world_matrices(glb.document), node_number(glb, above)
+    for number in (3, 4):
+        nodes[number] |= {"mesh": mesh, "translation": (np.linalg.inv(world[parent]) @ world[number])[:3, 3].tolist()}
+    nodes[2].pop("children")
+    nodes[parent]["children"] = [*nodes[parent]["children"], 3, 4]
+    rig = replace(loaded(glb, tmp_path), eyes_turn=eyes_turn)
+    assert rig.has_body and rig.eyes == (3, 4)
+    drawn, written = eyes_of(rig, make_take(1, seed=3), tmp_path)
     np.testing.assert_allclose(written, drawn, atol=2e-6)
