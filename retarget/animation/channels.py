@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from retarget.animation.frames import gap_limit_s
 from retarget.animation.tracks import Track, choose_keyframes, is_constant
-from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
+from retarget.geometry.rotations import matrix_to_quaternion, split_scale
 from retarget.gltf.accessors import add_accessor
 from retarget.gltf.document import Document, Glb
 from retarget.gltf.node_tree import local_matrix
@@ -93,7 +93,7 @@ def _split_matrix(node: Document) -> None:
         return
     matrix = local_matrix(node)
     del node["matrix"]
-    turn = nearest_rotation(matrix)
+    rotation, scale = split_scale(matrix)
     node["translation"] = [float(v) for v in matrix[:3, 3]]
-    node["rotation"] = [float(v) for v in matrix_to_quaternion(turn)]
-    node["scale"] = [float(v) for v in np.diag(turn.T @ matrix[:3, :3])]
+    node["rotation"] = [float(v) for v in matrix_to_quaternion(rotation)]
+    node["scale"] = [float(v) for v in scale]

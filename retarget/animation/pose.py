@@ -19,6 +19,7 @@ from retarget.geometry.rotations import (
     rotation_about_point,
     scale_rotation,
 )
+from retarget.gltf.node_tree import parent_indices
 from retarget.rig.rig import Rig
 from retarget.rig.skinned_mesh import GROUPS, JAW, LEFT_EYE, NECK, ON_HEAD, RIGHT_EYE
 
@@ -90,6 +91,27 @@ def turn_in_place(rig: Rig, rotation: NDArray[Any]) -> Placement:
         return Placement(affine_matrix(still, np.zeros((len(turn), 3))), neck, neck.transpose(0, 2, 1) @ turn)
     pivot = np.zeros(3) if rig.head is None else rig.world[rig.head, :3, 3]
     return Placement(rotation_about_point(pivot, turn), still, still)
+
+
+def movement_with_head(rig: Rig, placement: Placement, joint: int) -> NDArray[np.float64]:
+    """Compute how a joint of the head must move by itself, so that it moves with the head.
+
+    Args:
+        rig: The character.
+        placement: Where it stands for each of N people.
+        joint: Number of an eye or jaw joint.
+
+    Returns:
+        (N, 4, 4) in the rig's scene, relative to rest. The identity for a joint below the head joint, which moves with it anyway.
+        Some files have eyes beside the head instead.
+    """
+    above, parents = [joint], parent_indices(rig.glb.document)
+    while parents[above[-1]] >= 0:
+        above.append(int(parents[above[-1]]))
+    if not rig.has_body or rig.head in above:
+        return np.tile(np.eye(4), (len(placement.root), 1, 1))
+    head = rotation_about_point(_joint_position(rig, rig.head), placement.head)
+    return head if rig.neck in above else _neck_movement(rig, placement.neck) @ head
 
 
 def pose_vertices(

@@ -119,6 +119,8 @@ def write_scene_files(
     through_blender = target.suffix.lower() in BLENDER_SUFFIXES
     check_output(target)
     check_rigs(rigs)
+    if options.animation_only and not len(take):
+        raise ValueError(f"{path}: the take has no samples, so there is no animation to write")
     files = [target]
     if options.in_place and len(take.actors()) > 1:
         files = [target.with_stem(f"{target.stem}-person-{actor}") for actor in take.actors()]

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.animation.keyframes import reduce_linear, reduce_rotations
-from retarget.animation.pose import place_rig, turn_in_place
+from retarget.animation.pose import movement_with_head, place_rig, turn_in_place
 from retarget.geometry.rotations import (
     matrix_to_quaternion,
     nearest_orthogonal,
-    nearest_rotation,
     quaternion_to_matrix,
     rotation_about_point,
     shortest_path_signs,
+    split_scale,
 )
 from retarget.gltf.node_tree import local_matrix
 from retarget.performance.take import Take
@@ -65,12 +65,15 @@ def make_tracks(rig: Rig, performance: Take, in_place: bool = False) -> list[Tra
         tracks.append(_track(rig.head, "rotation", _joint_rotation(rig, rig.head, placement.head)))
         if rig.neck is not None:
             tracks.append(_track(rig.neck, "rotation", _joint_rotation(rig, rig.neck, placement.neck)))
-    if rig.eyes_turn and rig.eyes is not None and rig.eye_pivots is not None:
+    if rig.eyes is not None and rig.eye_pivots is not None:
         eye_rotations = rig.front_rotation.T @ rig.eye_rotations(performance.coefficients) @ rig.front_rotation
         for side, joint in enumerate(rig.eyes):
-            tracks += _joint_tracks(rig, joint, rotation_about_point(rig.eye_pivots[side], eye_rotations[:, side]))
+            with_head = movement_with_head(rig, placement, joint)
+            if rig.eyes_turn or (with_head != np.eye(4)).any():
+                tracks += _joint_tracks(rig, joint, with_head @ rotation_about_point(rig.eye_pivots[side], eye_rotations[:, side]))
     if rig.jaw is not None:
-        tracks += _joint_tracks(rig, rig.jaw.joint, rig.jaw_movement(performance.coefficients))
+        movement = movement_with_head(rig, placement, rig.jaw.joint) @ rig.jaw_movement(performance.coefficients)
+        tracks += _joint_tracks(rig, rig.jaw.joint, movement)
     weights = rig.weights(performance.coefficients)
     tracks += [_track(morph.node, "weights", weights[:, morph.start : morph.stop]) for morph in rig.morphs]
     return tracks
@@ -128,7 +131,7 @@ def _joint_rotation(rig: Rig, joint: int, turn: NDArray[np.float64]) -> NDArray[
     """Local rotations (K, 4) of a joint that turn it by (K, 3, 3) in the rig's scene, relative to rest."""
     node = rig.glb.document["nodes"][joint]
     parent = nearest_orthogonal(rig.world[_parent(rig, joint)]) if _parent(rig, joint) >= 0 else np.eye(3)
-    own = nearest_rotation(local_matrix(node)) if "matrix" in node else quaternion_to_matrix(node.get("rotation", (0, 0, 0, 1)))
+    own = split_scale(local_matrix(node)).rotation if "matrix" in node else quaternion_to_matrix(node.get("rotation", (0, 0, 0, 1)))
     return shortest_path_signs(matrix_to_quaternion(parent.T @ turn @ parent @ own))
 
 

@@ -144,6 +144,32 @@ def nearest_orthogonal(matrix: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(u @ vt, np.float64)
 
 
+class RotationAndScale(NamedTuple):
+    """A linear map without shear: point -> rotation @ (scale * point).
+
+    Attributes:
+        rotation: (..., 3, 3)
+        scale: (..., 3), the first one negative where the map mirrors.
+    """
+
+    rotation: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+
+def split_scale(matrix: ArrayLike) -> RotationAndScale:
+    """Split the linear parts of transforms (..., 3, 3) or (..., 4, 4) into rotations and scales along the axes.
+
+    Shear is removed. The rotation nearest to a reflection is not unique where scales are equal, so a mirrored first axis is
+    turned round before.
+    """
+    linear = np.asarray(matrix, np.float64)[..., :3, :3]
+    signs = np.ones(linear.shape[:-1])
+    signs[..., 0] = np.where(np.linalg.det(linear) < 0, -1.0, 1.0)
+    proper = linear * signs[..., None, :]
+    rotation = nearest_rotation(proper)
+    return RotationAndScale(rotation, np.einsum("...ij,...ij->...j", rotation, proper) * signs)
+
+
 class Similarity(NamedTuple):
     """A similarity transform: point -> scale * rotation @ point + translation.
 

@@ -18,6 +18,7 @@ from retarget.gltf.materials import uv_reference
 _TRIANGLES_MODE = 4
 _MAX_UV = 1e6
 _MAX_INFLUENCE_SETS = 4  # JOINTS_0 to JOINTS_3, four joints each
+_MIN_SKIN_WEIGHT = 1e-6  # of all joints of a vertex together; less is none
 
 
 class NodeMesh(NamedTuple):
@@ -228,12 +229,17 @@ def _read_skin(glb: Glb, node: int, primitive: Document, count: int, bones: _Bon
 
 
 def _read_influences(glb: Glb, primitive: Document, node: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Numbers of joints among the `count` ones of the skin, and weights, both (V_p, I)."""
+    """Numbers of joints among the `count` ones of the skin, and weights, both (V_p, I).
+
+    A vertex without any weight follows its first joint: else it would be drawn in the origin of the scene, where the camera is.
+    """
     attributes = primitive["attributes"]
     sets = [k for k in range(_MAX_INFLUENCE_SETS) if f"JOINTS_{k}" in attributes and f"WEIGHTS_{k}" in attributes]
     joints = np.concatenate([read_accessor(glb, attributes[f"JOINTS_{k}"]) for k in sets], axis=1).astype(np.int64)
     weights = np.concatenate([read_accessor(glb, attributes[f"WEIGHTS_{k}"]) for k in sets], axis=1).astype(np.float64)
     if joints.shape != weights.shape or joints.max() >= count:
         raise ValueError(f"{glb.path}: vertices of node {node} use joint {joints.max()} of {count}")
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
-    return joints, weights
+    total = weights.sum(axis=1, keepdims=True)
+    has_none = total[:, 0] < _MIN_SKIN_WEIGHT
+    weights[has_none], total[has_none] = np.eye(weights.shape[1])[0], 1.0
+    return joints, weights / total

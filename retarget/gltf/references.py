@@ -61,6 +61,9 @@ def map_references(document: Document, new: NewNumber) -> None:
         for key, kind in (("mesh", "meshes"), ("skin", "skins"), ("camera", "cameras")):
             move(node, key, kind)
         move(node.get("extensions", {}).get("KHR_lights_punctual", {}), "light", "lights")
+        instances = node.get("extensions", {}).get("EXT_mesh_gpu_instancing", {}).get("attributes", {})
+        for name in instances if isinstance(instances, dict) else ():
+            move(instances, name, "accessors")
         for constraint in node_constraints(node):
             move(constraint, "source", "nodes")
         if "children" in node:
@@ -93,7 +96,8 @@ def drop_unused(glb: Glb) -> Glb:
     _keep(document, "nodes", kept)
     for scene in document["scenes"]:
         place = {old: number for number, old in enumerate(kept)}
-        scene["nodes"] = [place[node] for node in scene.get("nodes", [])]
+        if nodes := [place[node] for node in scene.pop("nodes", [])]:  # glTF forbids empty lists
+            scene["nodes"] = nodes
     for kind in _DROP_ORDER:
         used: set[int] = set()
 

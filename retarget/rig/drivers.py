@@ -20,10 +20,12 @@ from retarget.rig.vrm.expressions import VrmExpressions, covers_face
 
 
 class Drivers(NamedTuple):
-    """What drives the targets. matrix: (52, M) coefficients to weights; expressions: what drives them besides."""
+    """What drives the targets. matrix: (52, M) coefficients to weights; expressions: what drives them besides;
+    moves_back: (52, M) whether a negative factor of a name map moves a target to the other side, below 0."""
 
     matrix: NDArray[np.float32]
     expressions: VrmExpressions | None
+    moves_back: NDArray[np.bool_]
 
     def follows(self) -> NDArray[np.bool_]:
         """Return (52, M) whether a target follows a coefficient, directly or by an expression."""
@@ -37,14 +39,15 @@ class Drivers(NamedTuple):
         """Return the weights (N, M) when one of the coefficients of N rows is 1 and all others are 0."""
         alone = np.eye(len(ARKIT_NAMES), dtype=np.float32)[list(rows)]
         by_expression = 0 if self.expressions is None else self.expressions.weights(alone)
-        return np.asarray((alone @ self.matrix + by_expression).clip(0, 1), np.float32)
+        lowest = -self.moves_back.any(axis=0).astype(np.float32)
+        return np.asarray((alone @ self.matrix + by_expression).clip(lowest, 1), np.float32)
 
     def mirrored(self, kept: Sequence[int]) -> Drivers:
-        """Return the same drivers with left and right exchanged, but for the rows `kept`."""
+        """Return the same drivers with left and right exchanged, but for the rows `kept`, which are those of the name map."""
         swapped = self.matrix[list(MIRROR)]
         swapped[list(kept)] = self.matrix[list(kept)]
         expressions = self.expressions
-        return Drivers(swapped, None if expressions is None else expressions.mirrored(MIRROR))
+        return self._replace(matrix=swapped, expressions=None if expressions is None else expressions.mirrored(MIRROR))
 
 
 def find_drivers(
@@ -75,12 +78,14 @@ def find_drivers(
     if expressions is not None:
         matrix[(expressions.mapping.matrix > 0).any(axis=1)] = 0
         expressions = expressions.without_inputs([ARKIT_NAMES.index(name) for name in name_map])
+    moves_back = np.zeros(matrix.shape, bool)
     for name, targets in name_map.items():
         row = ARKIT_NAMES.index(name)
         matrix[row] = 0
         for target, factor in targets.items():
             matrix[row, target_columns(target, document, morphs)] = factor
-    return Drivers(matrix, expressions)
+        moves_back[row] = matrix[row] < 0
+    return Drivers(matrix, expressions, moves_back)
 
 
 def replaced_targets(matrix: NDArray[np.float32], moves: NDArray[np.bool_], names: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -22,7 +22,7 @@ from retarget.rig.joints.carried import carried_weights, find_head_by_face
 from retarget.rig.joints.find import JointNames, Joints, find_joints
 from retarget.rig.joints.jaw import JAW_ROWS, HeadFrame, JawMotion, measure_jaw
 from retarget.rig.measure import Facing, HeadMeasure, find_facing, measure_head, moved_by_face, movement_at
-from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices, stored_weights
+from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices, note_target_names, stored_weights
 from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, node_name, read_rig_map
 from retarget.rig.names.response import read_response
 from retarget.rig.names.scene_choice import choose_scene
@@ -174,12 +174,14 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
     is_avatar = "head" in humanoid_bones(document)
     if not (follows.any() or is_avatar or jaw is not None or (eyes_turn and _has_unnamed_targets(document))):
         raise ValueError(no_face_message(names))
+    note_target_names(document)
     body_share = (mesh.group_weights[:, [BODY, NECK]].sum(axis=1) > 0.5).mean()
     is_driven: NDArray[np.bool_] = np.any(follows, axis=0)
     return Rig(
         glb=glb,
         morphs=parts.morphs,
         matrix=parts.drivers.matrix,
+        moves_back=parts.drivers.moves_back,
         expressions=parts.drivers.expressions,
         moves=parts.moves,
         rest_weights=np.where(is_driven, 0, stored_weights(document, parts.morphs)).astype(np.float32),

@@ -55,6 +55,19 @@ def find_morphs(document: Document) -> tuple[MorphNode, ...]:
     return tuple(morphs)
 
 
+def note_target_names(document: Document) -> None:
+    """Write names of targets that stand in primitives or accessors to `mesh.extras.targetNames`, in place.
+
+    Other programs read them there, and so they are kept where the primitives are not. Meshes without names stay without.
+    """
+    for mesh in document.get("meshes", []):
+        extras = mesh["extras"] if isinstance(mesh.get("extras"), dict) else {}
+        count = len(mesh["primitives"][0].get("targets", []))
+        names = None if extras.get("targetNames") else _names_in_primitives(document, mesh, count)
+        if names and count:
+            mesh["extras"] = {**extras, "targetNames": [str(name) for name in names]}
+
+
 def _names_in_primitives(document: Document, mesh: Document, count: int) -> list[str] | None:
     """Target names as VRM 0.x has them, in the extras of a primitive; else those of the accessors, if all have different ones."""
     accessors = document.get("accessors", [])

@@ -33,9 +33,10 @@ class Rig:
         glb: The file it was read from, with its arms lowered.
         morphs: Its morph nodes. Together they have M targets; two nodes may have targets of the same name.
         matrix: (52, M) float32, coefficients to target weights, after the response.
+        moves_back: (52, M) whether a negative factor of a name map moves a target to the other side, below 0.
         expressions: A VRM's expressions, which drive targets as well; None for other files.
         moves: (M,) whether a target moves any vertex.
-        rest_weights: (M,) float32, weights of the targets that nothing drives.
+        rest_weights: (M,) float32, weights of the targets that nothing drives, as the file stores them; 0 for the others.
         joints: Head, neck and eye joints.
         eyes_turn: The eye joints follow eyeLook*. True if vertices hang on them that no morph target moves.
         eye_angles_rad: (4,) how far an eye turns in, out, down and up at coefficient 1.
@@ -56,6 +57,7 @@ class Rig:
     glb: Glb
     morphs: tuple[MorphNode, ...]
     matrix: NDArray[np.float32]
+    moves_back: NDArray[np.bool_]
     expressions: VrmExpressions | None
     moves: NDArray[np.bool_]
     rest_weights: NDArray[np.float32]
@@ -120,10 +122,18 @@ class Rig:
         return keep
 
     @cached_property
-    def _highest_weights(self) -> NDArray[np.float32]:
-        """(M,) the largest weight of each target: 1, or more where a response curve asks for it."""
-        asked = np.where(self.matrix > 0, self.response.highest()[:, None], 1)
-        return np.asarray(asked.max(axis=0, initial=1), np.float32)
+    def _weight_limits(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(M,) the smallest and the largest weight of each target.
+
+        These are 0 and 1; -1 and 1 where a map moves a target back; farther from 0 where a response curve asks for it. A weight
+        that nothing drives stays as it is stored.
+        """
+        highest = self.response.highest()[:, None]
+        largest = np.where(self.matrix > 0, highest, 1).max(axis=0, initial=1)
+        if self.expressions is not None:
+            largest = np.maximum(largest, self.expressions.largest_weights(self.response.highest()))
+        smallest = -np.where(self.moves_back, highest, 0).max(axis=0, initial=0)
+        return np.minimum(smallest, self.rest_weights, dtype=np.float32), np.maximum(largest, self.rest_weights, dtype=np.float32)
 
     def jaw_movement(self, coefficients: NDArray[Any]) -> NDArray[np.float64]:
         """Compute how the jaw joint moves (N, 4, 4) in the rig's scene, relative to rest, for coefficients (N, 52)."""
@@ -138,8 +148,9 @@ class Rig:
             coefficients: (N, 52) in ARKIT_NAMES order.
 
         Returns:
-            (N, M) float32 in [0, 1], or higher where a response curve goes above 1. One matrix product for all N (two for a
-            VRM with expressions).
+            (N, M) float32 in [0, 1]; down to -1 where a map has a negative factor; farther from 0 where a response curve goes
+            above 1. Targets that nothing drives have their stored weights. One matrix product for all N (two for a VRM with
+            expressions).
 
         Raises:
             ValueError: The coefficients have another shape.
@@ -150,8 +161,8 @@ class Rig:
         given = self.response.apply(given)
         weights: NDArray[np.float32] = given @ self.matrix + self.rest_weights
         if self.expressions is not None:
-            weights = weights + self.expressions.weights(given)
-        return weights.clip(0, self._highest_weights)
+            weights = weights + self.expressions.weights(given, self.response.highest() if self.response.curves else None)
+        return weights.clip(*self._weight_limits)
 
     def eye_rotations(self, coefficients: NDArray[Any]) -> NDArray[np.float64]:
         """Compute how the eyes turn.

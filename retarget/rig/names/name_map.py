@@ -27,7 +27,7 @@ from retarget.io.suggest import did_you_mean
 from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices
 from retarget.rig.names.response import read_response
 from retarget.rig.names.scene_choice import choose_scene
-from retarget.rig.names.target_names import match_targets, split_side
+from retarget.rig.names.target_names import NEEDS_SIDE, match_targets, split_side
 from retarget.rig.skinned_mesh import load_skinned_mesh
 from retarget.rig.vrm.avatar import vrm_version
 
@@ -185,9 +185,14 @@ def _draft(glb: Glb) -> _Draft:
 
 
 def _guess(target: str) -> list[str]:
-    """ARKit's names that a target's name is similar to, on the same side; those of both sides if it states none."""
+    """ARKit's names that a target's name is similar to, on the same side; those of both sides if it states none.
+
+    A name such as "Jaw" without a side is similar to none.
+    """
     stem, side = split_side(re.sub(r"^.*[.:](?=..)", "", target))
     similar = get_close_matches(stem, [split_side(name).stem for name in ARKIT_NAMES], 1, _MIN_SIMILARITY)
+    if not side and set(similar) & NEEDS_SIDE:
+        return []
     return [
         name for name in ARKIT_NAMES if split_side(name).stem in similar and side in ("", split_side(name).side)
     ]

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES, LONGEST_NAME, canonical_name
+from retarget.arkit import ANTAGONISTS, ARKIT_NAMES, LONGEST_NAME, canonical_name
 from retarget.rig.names.other_makers import (
     ARKIT_STEM,
     EYE_TURNS,
@@ -36,6 +36,8 @@ Shares = dict[str, float]
 Side = Literal["left", "right", ""]
 
 _SEPARATORS = r"[._:| /-]+"
+_SIDE_WORD = re.compile(r"(l|r|left|right)(?![a-z0-9])", re.IGNORECASE)
+_MAX_WORDS = 5  # of one of ARKit's names with words apart: Mouth_Lower_Down_Left has four
 
 
 class SplitName(NamedTuple):
@@ -60,6 +62,9 @@ def split_side(name: str) -> SplitName:
 _BY_STEM: dict[str, list[str]] = {}  # "jawopen" -> [jawOpen]; "eyeblink" -> [eyeBlinkLeft, eyeBlinkRight]
 for _name in ARKIT_NAMES:
     _BY_STEM.setdefault(split_side(_name).stem, []).append(_name)
+
+NEEDS_SIDE = frozenset(split_side(first).stem for first, second in ANTAGONISTS if split_side(first).stem == split_side(second).stem)
+"""Stems that mean a shape only with a side: `jawLeft` and `jawRight` undo each other, and "jaw" alone is only a part of the face."""
 
 
 def match_targets(
@@ -202,7 +207,7 @@ def _one_side(name: str) -> Shares:
 def _both_sides(name: str) -> Shares:
     for ending in _all_endings(name):
         stem, side = split_side(ending.text)
-        if not side and (shapes := _shapes_of(stem, ending.is_whole_name)):
+        if not side and stem not in NEEDS_SIDE and (shapes := _shapes_of(stem, ending.is_whole_name)):
             return dict.fromkeys(shapes, 1 / len(shapes))
     return {}
 
@@ -238,8 +243,17 @@ def _endings(name: str) -> Iterator[_Ending]:
     name = name[-LONGEST_NAME:]
     if (bare := re.sub(r"\.\d{3}$", "", name)) != name:
         yield _Ending(True, bare)
+    starts = [0]  # of words
     for separator in re.finditer(_SEPARATORS + r"(?=.)", bare):
-        before = bare[: separator.start()]
-        if any(split_side(part).stem in _BY_STEM for part in (before, *re.split(_SEPARATORS, before))):
+        side = _SIDE_WORD.match(bare, separator.end())
+        ends = (separator.start(), side.end()) if side else (separator.start(),)
+        if any(_is_shape(bare[start:end]) for start in starts[-_MAX_WORDS:] for end in ends):
             return
         yield _Ending(any(c in separator[0] for c in ".:|/"), bare[separator.end() :])
+        starts.append(separator.end())
+
+
+def _is_shape(words: str) -> bool:
+    """Whether words are one of ARKit's names, with or without its side. "Mouth" alone is none: it may be the name of a mesh."""
+    stem, side = split_side(words)
+    return stem in _BY_STEM and (side != "" or stem not in NEEDS_SIDE)

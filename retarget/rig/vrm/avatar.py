@@ -60,8 +60,8 @@ def max_eye_angles_rad(document: Document) -> NDArray[np.float64]:
 
     Returns:
         (4,) angles in, out, down and up in radians: those of a person, or the limits of the avatar where they are
-        smaller (large, flat eyes turn less). Where expressions move the gaze, the file has no limits: its numbers are
-        weights of expressions.
+        smaller (large, flat eyes turn less, and not at all at a limit of 0). Where expressions move the gaze, the file has no
+        limits: its numbers are weights of expressions.
     """
     if gaze_uses_expressions(document):
         return np.array(EYE_TURN_RAD)
@@ -71,7 +71,7 @@ def max_eye_angles_rad(document: Document) -> NDArray[np.float64]:
     for k, direction in enumerate(_EYE_DIRECTIONS):
         vrm0_deg = old.get(f"lookAt{direction}", {}).get("yRange")
         limit_deg = new.get(f"rangeMap{direction}", {}).get("outputScale", vrm0_deg)
-        if isinstance(limit_deg, (int, float)) and 0 < limit_deg < 90:
+        if isinstance(limit_deg, (int, float)) and 0 <= limit_deg < 90:
             limits[k] = min(limits[k], np.deg2rad(limit_deg))
     return limits
 

@@ -36,8 +36,28 @@ class ExpressionMap(NamedTuple):
 
     def values(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
         """Compute expression values (N, K) in [0, 1] from coefficients (N, 52)."""
-        values: NDArray[np.float32] = np.asarray(coefficients, np.float32) @ self.matrix + self.offset
-        return values.clip(0, 1)
+        return self._sums(coefficients).clip(0, 1)
+
+    def excess(self, coefficients: NDArray[Any], highest: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute how far values go beyond 1.
+
+        Args:
+            coefficients: (N, 52), above 1 where a response curve goes there.
+            highest: (K,) as of `largest_values`.
+
+        Returns:
+            (N, K) factors of at least 1.
+        """
+        return self._sums(coefficients).clip(1, highest)
+
+    def largest_values(self, highest: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the largest value (K,), at least 1, that expressions have at the largest coefficients (52,), at least 1 too."""
+        asked = np.where(self.matrix > 0, np.asarray(highest)[:, None], 1)
+        return np.asarray(asked.max(axis=0, initial=1), np.float32)
+
+    def _sums(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
+        sums: NDArray[np.float32] = np.asarray(coefficients, np.float32) @ self.matrix + self.offset
+        return sums
 
 
 def expression_map(
@@ -98,9 +118,27 @@ class VrmExpressions:
         """Return the same expressions, driven by the coefficients in another order (52,)."""
         return replace(self, mapping=self.mapping._replace(matrix=self.mapping.matrix[list(order)]))
 
-    def weights(self, coefficients: NDArray[Any]) -> NDArray[np.float32]:
-        """Compute morph weights (N, M), not clipped, from coefficients (N, 52)."""
-        return self.values(coefficients) @ self.binds
+    def weights(self, coefficients: NDArray[Any], highest: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """Compute morph weights, not clipped.
+
+        Args:
+            coefficients: (N, 52), above 1 where a response curve goes there.
+            highest: (52,) the largest values that coefficients can take; None: 1.
+
+        Returns:
+            (N, M). Values above 1 only scale the weights of an expression that is not binary. What expressions do to each
+            other depends on values up to 1, as VRM defines them.
+        """
+        values = self.values(coefficients)
+        if highest is not None:
+            factor = self.mapping.excess(coefficients, self.mapping.largest_values(highest))
+            values = values * np.where(self.is_binary, 1, factor).astype(np.float32)
+        return values @ self.binds
+
+    def largest_weights(self, highest: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the largest weight (M,), at least 1, that a target has at the largest coefficients (52,)."""
+        of_values = np.where(self.is_binary, 1, self.mapping.largest_values(highest))
+        return np.asarray(np.where(self.binds > 0, of_values[:, None], 1).max(axis=0, initial=1), np.float32)
 
 
 def apply_overrides(expressions: VrmExpressions, values: NDArray[np.float32]) -> NDArray[np.float32]:

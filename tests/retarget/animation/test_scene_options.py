@@ -10,11 +10,11 @@ import pytest
 from retarget.animation.scene import SceneOptions, build_scene, write_scene_files
 from retarget.animation.surroundings import Camera
 from retarget.gltf.accessors import read_accessor
-from retarget.gltf.document import read_glb
+from retarget.gltf.document import read_glb, write_glb
 from retarget.gltf.node_tree import world_matrices
 from retarget.performance.take import Footage, Take
 from retarget.rig.load import load_rig
-from tests.helpers.characters import make_take
+from tests.helpers.characters import make_face, make_take
 
 
 def key_times(glb):
@@ -132,6 +132,30 @@ def test_animation_only_is_the_same_animation_without_surfaces(face_path, body_p
     assert sorted(map(len, names)) == [2, 3, 52]
     assert not {"materials", "images", "cameras", "skins", "extensions"} & set(bare.document)
     assert len(bare.binary) < len(whole.binary) / 20
+
+
+def test_no_animation_of_nobody(face_path, tmp_path):
+    rigs, options = [load_rig(face_path)], SceneOptions(animation_only=True)
+    with pytest.raises(ValueError, match=r"a\.glb: the take has no samples, so there is no animation to write"):
+        write_scene_files(Take.empty(), rigs, tmp_path / "a.glb", options)
+    assert not (tmp_path / "a.glb").exists()
+    assert "nodes" not in build_scene(Take.empty(), rigs, options).document["scenes"][0], "glTF forbids empty lists"
+
+
+@pytest.mark.parametrize("place", ["primitive", "accessors"])
+@pytest.mark.parametrize("animation_only", [False, True])
+def test_names_of_targets_from_elsewhere_are_written_to_the_mesh(place, animation_only, tmp_path):
+    glb = make_face()
+    mesh = glb.document["meshes"][0]
+    names, primitive = mesh.pop("extras")["targetNames"], mesh["primitives"][0]
+    if place == "primitive":
+        primitive["extras"] = {"targetNames": names}  # as VRM 0.x has them
+    else:
+        for name, target in zip(names, primitive["targets"], strict=True):
+            glb.document["accessors"][target["POSITION"]]["name"] = name
+    write_glb(glb, tmp_path / "a.glb")
+    document = build_scene(make_take(2, 3), [load_rig(tmp_path / "a.glb")], SceneOptions(animation_only=animation_only)).document
+    assert [mesh["extras"]["targetNames"] for mesh in document["meshes"] if "targets" in mesh["primitives"][0]] == [names]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from retarget.geometry.rotations import (
     rotation_vector_to_matrix,
     scale_rotation,
     shortest_path_signs,
+    split_scale,
 )
 
 RNG = np.random.default_rng(0)
@@ -111,6 +112,14 @@ def test_nearest_orthogonal_keeps_reflections() -> None:
     for sign in (1, -1):
         mirrored = turn * [sign, 1, 1]
         np.testing.assert_allclose(nearest_orthogonal(mirrored * [3.0]), mirrored, atol=1e-9)
+
+
+def test_split_scale_puts_mirrored_maps_together_again() -> None:
+    turn = quaternion_to_matrix(random_quaternions(100))
+    for scale in ([1, 1, 1], [-1, 1, 1], [1, -1, 1], [-2, -2, -2], [0.5, 1, -3], [-1, -1, 1]):
+        rotation, found = split_scale(affine_matrix(turn * scale, np.ones((100, 3))))
+        np.testing.assert_allclose(np.linalg.det(rotation), 1)
+        np.testing.assert_allclose(rotation * found[:, None], turn * scale, atol=1e-9)
 
 
 def test_fit_similarity_recovers_many_transforms() -> None:

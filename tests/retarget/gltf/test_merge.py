@@ -1,13 +1,14 @@
-"""Equal buffer views are stored once, and each accessor still reads its own values."""
+"""Files are joined, equal buffer views are stored once, and each accessor still reads its own values."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from retarget.gltf.accessors import VERTEX_ATTRIBUTES, read_accessor
+from retarget.gltf.accessors import VERTEX_ATTRIBUTES, add_accessor, read_accessor
 from retarget.gltf.document import Glb, read_glb, write_glb
-from retarget.gltf.merge import share_equal_views
+from retarget.gltf.merge import append_document, share_equal_views
+from tests.helpers.characters import make_face
 
 RANDOM = np.random.default_rng(0)
 
@@ -47,3 +48,13 @@ def test_equal_bytes_of_other_elements(widths, tmp_path):
     for number, (values, _, _) in enumerate(blocks):
         np.testing.assert_array_equal(read_accessor(glb, number), values)
     assert len(glb.binary) == 96
+
+
+def test_copies_of_a_mesh_keep_their_places_in_a_joint_file():
+    first, second = make_face(), make_face()
+    places = RANDOM.random((4, 3), np.float32)
+    copies = {"attributes": {"TRANSLATION": add_accessor(second, places)}}
+    second.document["nodes"][1]["extensions"] = {"EXT_mesh_gpu_instancing": copies}
+    node = first.document["nodes"][append_document(first, second) + 1]
+    number = node["extensions"]["EXT_mesh_gpu_instancing"]["attributes"]["TRANSLATION"]
+    np.testing.assert_array_equal(read_accessor(first, number), places)

@@ -180,3 +180,14 @@ def test_a_quaternion_of_length_0_is_no_rotation(tmp_path):
     np.testing.assert_array_equal(rig.world, straight.world)
     write_scene(make_take(1, 3), [rig], tmp_path / "o.glb")
     assert read_glb(tmp_path / "o.glb").remarks == []
+
+
+def test_vertices_without_skin_weights_follow_their_first_joint(tmp_path):
+    glb = make_character()
+    straight = loaded(glb, tmp_path)
+    accessor = glb.document["accessors"][glb.document["meshes"][0]["primitives"][0]["attributes"]["WEIGHTS_0"]]
+    start = glb.document["bufferViews"][accessor["bufferView"]]["byteOffset"]
+    glb.binary[start : start + 10 * 16] = bytes(10 * 16)  # ten vertices with four weights each
+    rig = loaded(glb, tmp_path)
+    np.testing.assert_allclose(rig.mesh.rest_positions(), straight.mesh.rest_positions(), atol=1e-9)
+    np.testing.assert_array_equal(rig.mesh.group_weights, straight.mesh.group_weights)

@@ -11,7 +11,7 @@ import pytest
 from retarget.animation.scene import write_scene
 from retarget.arkit import ARKIT_NAMES, MIRROR
 from retarget.cli.report import list_effects
-from retarget.gltf.document import Glb, write_glb
+from retarget.gltf.document import Glb, read_glb, write_glb
 from retarget.gltf.node_tree import world_matrices
 from retarget.render.scene import render_scene
 from retarget.rig.load import load_rig
@@ -112,6 +112,16 @@ def test_resting_weights_and_halves(tmp_path):
     glb.document["meshes"][0]["weights"] = [0.7, 0.6, 0, 0]
     weights = load_rig(saved(glb, tmp_path)).weights(coefficients(browInnerUp=0.5))
     np.testing.assert_allclose(weights, [[0, 0.6, 0.5, 0.5]], rtol=1e-6)
+
+
+def test_weights_of_undriven_targets_stay_as_they_are_stored(tmp_path):
+    glb = make_face(("jawOpen", "ears", "nose"))
+    glb.document["meshes"][0]["weights"] = [0.7, -0.5, 1.4]
+    rig = load_rig(saved(glb, tmp_path))
+    np.testing.assert_allclose(rig.weights(coefficients(jawOpen=1.5)), [[1, -0.5, 1.4]], rtol=1e-6)
+    write_scene(make_take(1), [rig], tmp_path / "out.glb")
+    (weights,) = [node["weights"] for node in read_glb(tmp_path / "out.glb").document["nodes"] if "weights" in node]
+    np.testing.assert_allclose(weights[1:], [-0.5, 1.4], rtol=1e-6)
 
 
 def test_empty_target_has_no_effect(tmp_path):

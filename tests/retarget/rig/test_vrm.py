@@ -127,9 +127,17 @@ def test_gaze(tmp_path):
     rig = loaded(glb, tmp_path)
     turned = rig.eye_rotations(coefficients(eyeLookInLeft=1, eyeLookOutRight=1))[0] @ [0, 0, 1]
     assert np.rad2deg(np.arcsin(-turned[:, 0])) == pytest.approx([10, np.rad2deg(EYE_TURN_RAD[0])])
+    look_at["rangeMapVerticalUp"] = {"inputMaxValue": 90, "outputScale": 0}
+    assert loaded(glb, tmp_path).eye_angles_rad.tolist() == pytest.approx([np.deg2rad(10), *EYE_TURN_RAD[1:3], 0])
     look_at["type"] = "expression"
     rig = loaded(glb, tmp_path)
     assert not rig.eyes_turn and shown(rig, eyeLookOutLeft=1, eyeLookInRight=1) == {"Smile": 1}
+
+
+def test_an_old_avatar_whose_eyes_do_not_turn_up(tmp_path):
+    glb = make_old(OLD)
+    glb.document["extensions"]["VRM"]["firstPerson"] = {"lookAtTypeName": "Bone", "lookAtVerticalUp": {"xRange": 90, "yRange": 0}}
+    assert loaded(glb, tmp_path).eye_angles_rad.tolist() == [*EYE_TURN_RAD[:3], 0]
 
 
 def clips(kind, binary, override):
@@ -158,6 +166,18 @@ def clips(kind, binary, override):
 def test_overrides(kind, binary, override, values, expected):
     got = apply_overrides(clips(kind, np.array(binary, bool), override), np.array([values], np.float32))
     np.testing.assert_allclose(got[0], expected, atol=1e-6)
+
+
+def test_a_curve_above_1_scales_the_targets_of_an_expression(tmp_path):
+    curves = {"curves": {"jawOpen": [[0, 0], [1, 1.5]], "mouthSmile": [[0, 0], [1, 1.6]], "eyeBlink": [[0, 0], [1, 2]]}}
+    binary = {**NEW, "blinkRight": ({"Lid_R": 1}, {"isBinary": True})}
+    rig = loaded(make_new(binary), tmp_path, names=curves)
+    assert shown(rig, jawOpen=1) == {"Mouth_A": 1.5} and shown(rig, jawOpen=0.5) == {"Mouth_A": 0.75}
+    assert shown(rig, eyeBlinkLeft=0.75, eyeBlinkRight=1) == {"Lid_L": 1.5, "Lid_R": 1}
+    assert shown(rig, **SMILE) == {"Smile": 0.35 * (2 * 1.6 + 2) - 0.4}
+    assert shown(rig, **SMILE, jawOpen=1) == {"Smile": 0.35 * (2 * 1.6 + 2) - 0.4}, "a full feeling leaves nothing of the mouth"
+    given = np.random.default_rng(0).uniform(0, 1, (9, 52))
+    assert loaded(make_new(NEW), tmp_path).weights(given).max() <= 1
 
 
 def test_many_is_one_and_empty(tmp_path):

@@ -42,6 +42,16 @@ def test_a_map_drives_other_names(tmp_path):
         load_rig(path)
 
 
+def test_a_negative_factor_moves_a_target_back(tmp_path):
+    rows = {"jawLeft": {"Side": 1}, "jawRight": {"Side": -1}, "tongueOut": {"Tongue": -3}, "curves": {"jawRight": [[0, 0], [1, 1.5]]}}
+    rig = load_rig(saved(tmp_path, ("jawOpen", "Side", "Tongue")), rows)
+    np.testing.assert_allclose(rig.weights(row("jawLeft"))[0], [0, 1, 0])
+    np.testing.assert_allclose(rig.weights(row("jawRight"))[0], [0, -1.5, 0])
+    np.testing.assert_allclose(rig.weights(row("tongueOut"))[0], [0, 0, -1])
+    np.testing.assert_allclose(rig.weights(row("jawLeft") + row("jawRight"))[0], [0, -0.5, 0])
+    assert dict(list_effects(rig))["jawRight"] == "skin.Side -1"
+
+
 def test_what_is_not_in_the_map_stays(tmp_path):
     rig = load_rig(saved(tmp_path, ("jawOpen", "eyeBlinkLeft", "Other")), {"jawOpen": {"Other": 0.5}})
     np.testing.assert_allclose(rig.weights(row("jawOpen") + row("eyeBlinkLeft")), [[0, 1, 0.5]])

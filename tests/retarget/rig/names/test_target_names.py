@@ -8,6 +8,7 @@ import pytest
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.gltf.document import write_glb
 from retarget.rig.load import load_rig
+from retarget.rig.names.name_map import write_name_map_draft
 from retarget.rig.names.target_names import match_targets, split_side
 from tests.helpers.characters import make_face
 from tests.helpers.vrms import make_new
@@ -39,6 +40,11 @@ ALONE = [
     ("EYE_BLINK.R", "eyeBlinkRight"),
     ("browInnerUp_R", "browInnerUp"),
     ("SmileL", "mouthSmileLeft"),
+    ("Mouth_mouthSmileLeft", "mouthSmileLeft"),  # behind the name of a mesh
+    ("Jaw_jawOpen", "jawOpen"),
+    ("mouth_blendShape_mouthFunnel", "mouthFunnel"),
+    ("mouth-jawOpen", "jawOpen"),
+    ("Face_Jaw_L", "jawLeft"),
 ]
 
 
@@ -56,9 +62,11 @@ def test_both_sides_share_one(name, stem):
 
 
 NOTHING = ["viseme_PP", "jawOpen_mouthFunnel", "eyeBlink_jawOpen", "Fcl_ALL_Joy", "eyebrow_left", "lefteyelid", "mouth_up"]
+BODY_SHAPES = ["Wide_Jaw", "Big_Mouth", "Square Jaw", "Jaw", "Mouth", "wide-mouth", "Face_Round_Mouth"]
+CORRECTIVES = ["A25_Jaw_Open_Mouth_Smile_L", "jaw_left_mouthSmile", "Jaw_L_mouthSmile", "x_mouth_left_jawOpen", "Mouth_L_Jaw_Open"]
 
 
-@pytest.mark.parametrize("name", [*NOTHING, "Angry", "Curl", "Mouth_A", "Lid_L", "", "."])
+@pytest.mark.parametrize("name", [*NOTHING, *BODY_SHAPES, *CORRECTIVES, "Angry", "Curl", "Mouth_A", "Lid_L", "", "."])
 def test_nothing(name):
     assert match_targets([[name]]) == [{}]
 
@@ -105,6 +113,16 @@ def test_a_rig_of_another_maker_is_driven(tmp_path):
     value = dict.fromkeys(("jawOpen", "eyeBlinkRight", "browInnerUp", "mouthSmileLeft"), 1.0)
     coefficients = np.array([[value.get(name, 0.0) for name in ARKIT_NAMES]])
     assert rig.weights(coefficients)[0].tolist() == [1, 0, 1, 1, 1, 0.5] and len(rig.unmapped) == 52 - 6 - 8
+
+
+def test_the_shape_of_a_jaw_keeps_its_weight(tmp_path):
+    glb = make_face(("jawOpen", "mouthSmileLeft", "Wide_Jaw"))
+    glb.document["meshes"][0]["weights"] = [0, 0, 1]
+    write_glb(glb, tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    assert rig.undriven == ("Wide_Jaw",) and rig.weights(np.ones((1, 52)))[0].tolist() == [1, 1, 1]
+    write_name_map_draft(tmp_path / "map.json", make_face(("jawOpen", "Jaw", "Jaws")))
+    assert '"_not used": [\n  "Jaw",\n  "Jaws"' in (tmp_path / "map.json").read_text()
 
 
 def test_a_vrm_is_driven_by_its_expressions(tmp_path):
