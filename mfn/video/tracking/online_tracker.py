@@ -26,7 +26,7 @@ class Tracker:
 
     Faces are matched to the people of the last frames by the overlap (IoU) of their boxes, the largest first. This is
     the fast tracker for live images. `mfn.video.tracking.clip_tracker` tracks whole clips better: it also uses identity and
-    motion, and knows what comes later.
+    motion, and knows what comes later. Call `cut` where another shot begins.
     """
 
     def __init__(self, smooth: bool = True) -> None:
@@ -59,6 +59,12 @@ class Tracker:
             values, rotation = self._filter(slot, values, unit, faces.rotation.astype(np.float64), time_s)
             faces = signals_to_faces(faces, values, rotation)
         return faces.replace(track=self._track[slot].astype(np.int32))
+
+    def cut(self) -> None:
+        """Take everybody for a new person from the next frame on: another shot begins, and other people stand at the same places."""
+        self._time_s[:] = -np.inf
+        if self._filter is not None:
+            self._filter.reset()
 
     def _assign_slots(self, faces: Faces, time_s: float) -> NDArray[np.int64]:
         """Return the slot (n,) of each face: that of the person it overlaps most, or the one unused for longest."""

@@ -46,6 +46,17 @@ def test_an_occluded_person_keeps_the_track_after_a_short_gap():
     assert tracker.update(faces_at([(110, 100)]), 5.0).track.tolist() == [1]
 
 
+def test_after_a_cut_a_face_at_the_same_place_is_another_person_and_not_smoothed():
+    tracker = Tracker()
+    for k in range(5):
+        assert tracker.update(faces_at([(100, 100)], 0.1), k / RATE).track.tolist() == [0]
+    tracker.cut()
+    other = tracker.update(faces_at([(105, 100)], 0.9), 5 / RATE)
+    assert other.track.tolist() == [1]
+    np.testing.assert_allclose(other.expression, 0.9)
+    assert tracker.update(faces_at([(105, 100)], 0.9), 6 / RATE).track.tolist() == [1]
+
+
 def test_frames_without_faces():
     tracker = Tracker()
     for k in range(3):
