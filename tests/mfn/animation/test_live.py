@@ -1,10 +1,12 @@
 """`mfn live`: packets that arrive, what the window shows, and one line where something is wrong."""
 
 import socket
+import time
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from mfn.animation import preview_window
@@ -23,6 +25,15 @@ def test_livelink_packets_arrive(clip, spots, capsys):
     assert data[0] == 6 and b"mfn 0" in data and len(data) == 311
     out = capsys.readouterr().out
     assert "frames, " in out and "latency" in out and out.count("\n") == 1
+
+
+def test_the_time_is_kept_where_a_clip_shows_one_picture_for_long(spots, tmp_path, capsys):
+    pictures = [PIL.Image.new("RGB", (640, 384), (shade, 0, 0)) for shade in (0, 50)]
+    pictures[0].save(tmp_path / "slides.gif", save_all=True, append_images=pictures[1:], duration=20_000)
+    start = time.perf_counter()
+    arguments = ["live", str(tmp_path / "slides.gif"), "--to", "livelink", "--seconds", "0.2", "--weights", str(spots)]
+    assert main([*arguments, "--min-face", "24"]) == 0
+    assert time.perf_counter() - start < 8 and capsys.readouterr().out.startswith("1 frames, 0 dropped")
 
 
 def test_vmc_ends_by_itself(clip, spots, capsys):
