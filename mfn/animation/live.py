@@ -118,7 +118,7 @@ def _listen(neutral_asked: threading.Event) -> None:
 
 def _run(session: _Session, seconds: float | None) -> None:
     """Process the newest frame, again and again."""
-    tracker, calibration, number = Tracker(), StreamCalibration(), -1
+    tracker, calibration, number = Tracker(reuse=True), StreamCalibration(), -1
     memory, cuts = FrameMemory(), CutWatch()
     until_s = np.inf if seconds is None else time.perf_counter() + seconds
     while (left_s := until_s - time.perf_counter()) > 0:
