@@ -15,6 +15,8 @@ from mfn.inference.predictor import Predictor
 from mfn.video import reader as video
 from mfn.video import writer as video_out
 from mfn.video.reader import probe, read_frames
+from retarget.gltf.accessors import read_accessor
+from retarget.gltf.document import read_glb
 
 av = pytest.importorskip("av", reason="needs the video extra")
 FRAMES, SIZE = 12, (640, 384)
@@ -101,6 +103,22 @@ def test_sound_that_mp4_does_not_take_is_coded_anew(clip, tmp_path):
     with av.open(str(tmp_path / "out.mp4")) as out:
         samples = sum(frame.samples for frame in out.decode(audio=0))
         assert out.streams.audio[0].codec_context.name == "aac" and 18000 < samples < 26000
+
+
+def test_motion_between_pauses_is_kept(spots, tmp_path):
+    """Ten frames at 30 a second, and two pauses: the mean rate is below 8 a second."""
+    times = np.cumsum([0, *[1 / 30] * 9, 0.45, 0.45])
+    with video_out.SegmentWriter(tmp_path / "clip.mp4", *SIZE, 30) as writer:
+        for k, time_s in enumerate(times):
+            picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+            picture[80:88, 160 + 8 * (k % 2) : 168 + 8 * (k % 2)] = 255
+            writer.add(time_s, picture)
+    arguments = ["animate", str(tmp_path / "clip.mp4"), "--weights", str(spots), "--min-face", "24", "--quiet", "--tolerance", "0", "--out"]
+    assert main([*arguments, str(tmp_path / "x.glb")]) == 0
+    glb = read_glb(tmp_path / "x.glb")
+    inputs = {sampler["input"] for sampler in glb.document["animations"][0]["samplers"]}
+    keys = max((read_accessor(glb, index) for index in inputs), key=len)
+    np.testing.assert_allclose(keys.ravel()[:10], times[:10], atol=1e-3)
 
 
 def one_second(path: Path) -> Path:
