@@ -66,7 +66,10 @@ class Tracker:
         return faces.replace(track=self._track[slot].astype(np.int32))
 
     def cut(self) -> None:
-        """Take everybody for a new person from the next frame on: another shot begins, and other people stand at the same places."""
+        """Take everybody for a new person from the next frame on: another shot begins, and other people stand at the same places.
+
+        With `reuse` the numbers begin at 0 again.
+        """
         self._time_s[:] = -np.inf
         if self._filter is not None:
             self._filter.reset()
