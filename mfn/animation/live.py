@@ -118,13 +118,17 @@ def _listen(neutral_asked: threading.Event) -> None:
 
 def _run(session: _Session, seconds: float | None) -> None:
     """Process the newest frame, again and again."""
-    tracker, calibration, number, start = Tracker(), StreamCalibration(), -1, time.perf_counter()
+    tracker, calibration, number = Tracker(reuse=True), StreamCalibration(), -1
     memory, cuts = FrameMemory(), CutWatch()
-    while seconds is None or time.perf_counter() - start < seconds:
-        frame = session.frames.after(number)
+    until_s = np.inf if seconds is None else time.perf_counter() + seconds
+    while (left_s := until_s - time.perf_counter()) > 0:
+        frame = session.frames.after(number, left_s)
         if frame is None:
             return
-        memory = FrameMemory() if cuts.is_cut(frame.picture) else memory
+        if cuts.is_cut(frame.picture):
+            memory = FrameMemory()
+            if session.frames.paced and cuts.is_sure():  # a camera has no cuts: somebody switched the light
+                tracker.cut()
         faces = tracker.update(session.predictor(frame.picture, video=True, memory=memory), frame.time_s)
         size = (frame.picture.shape[1], frame.picture.shape[0])
         focal_px = default_focal_px(*size)

@@ -38,7 +38,7 @@ class AnimateOptions:
     tolerance: float = DEFAULT_TOLERANCE
     """Largest change of a weight (rotations: radians) that a removed keyframe may cause. 0 keeps every sample."""
     fps: float | None = None
-    """Frames a second of a scene; keyframes lie on whole frames. None: those of the clip."""
+    """Frames a second of a scene; keyframes lie on whole frames. None: those of the clip; of a varying rate the highest, up to 60."""
     in_place: bool = False
     """Each character stays at its own origin: only head, eyes and face move. One file for each person."""
     animation_only: bool = False

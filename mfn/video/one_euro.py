@@ -110,9 +110,9 @@ class OneEuro:
         for name in ("_time_s", "_values", "_slope", "_rotation", "_spin"):
             setattr(self, name, np.concatenate([getattr(self, name), getattr(more, name)]))
 
-    def reset(self) -> None:
-        """Start every filter again with its next values."""
-        self._time_s[:] = -np.inf
+    def reset(self, slot: NDArray[Any] | slice = slice(None)) -> None:
+        """Start the filters of some people, or of all, again with their next values."""
+        self._time_s[slot] = -np.inf
 
     def __call__(self, slot: NDArray[Any], values: Floats, unit: Floats, rotation: Floats, time_s: float) -> Filtered:
         """Filter the faces of one moment.

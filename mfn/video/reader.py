@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from mfn.video.readers import animated_image, opencv, pyav
 from mfn.video.readers.animated_image import is_animated_image
 from mfn.video.readers.clip import Clip as Clip
@@ -70,7 +72,8 @@ def read_frames(path: str | Path, start_s: float = 0.0, end_s: float | None = No
         end_s: Leave out the frames from this time on, seconds. None: read to the end.
 
     Returns:
-        An iterator over (time, image): seconds from `start_s` on, rising; upright (H, W, 3) uint8 RGB, square pixels.
+        An iterator over (time, image): seconds from `start_s` on, rising; upright (H, W, 3) uint8 RGB, square pixels, all of
+        the size that `probe` returns.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -97,7 +100,7 @@ def _selected(
             return
         last_s = time_s
         if time_s >= start_s - margin_s:
-            yield max(time_s - start_s, 0.0), image
+            yield max(time_s - start_s, 0.0), _resized(image, clip)
     read_s = 0.0 if last_s is None else last_s + 1 / clip.fps
     if clip.exact:
         tolerated_s = max(_MISSING_SHARE * clip.duration_s, _MISSING_FRAMES / clip.fps)
@@ -105,6 +108,17 @@ def _selected(
         tolerated_s = max(_MISSING_SHARE_GUESSED * clip.duration_s, _MISSING_S_GUESSED)
     if clip.duration_s - read_s > tolerated_s:
         _log.warning("%s: the file ends early: the first %.1f of %.1f s could be read", path, read_s, clip.duration_s)
+
+
+def _resized(image: Image, clip: Clip) -> Image:
+    """Give an image (H, W, 3) the size of the clip's first one: streams and joined clips may change their size midway."""
+    size = clip.width, clip.height
+    if image.shape[1::-1] == size:
+        return image
+    import cv2
+
+    how = cv2.INTER_AREA if image.shape[0] > clip.height else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
 
 
 def _with_rising_times(frames: Iterator[tuple[float | None, Image]], fps: float) -> Iterator[tuple[float, Image]]:

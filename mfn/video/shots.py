@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,16 +43,26 @@ def may_be_cut(change: float) -> bool:
 
 
 class CutWatch:
-    """Tells of each frame whether it may begin a new shot."""
+    """Tells of each frame whether it may begin a new shot, while the future is not known."""
 
     def __init__(self) -> None:
         """Start without frames."""
         self._last: NDArray[np.float32] | None = None
+        self._changes: deque[float] = deque(maxlen=_NEIGHBORS + 1)
 
     def is_cut(self, image: Image) -> bool:
         """Compare the next frame (H, W, 3) uint8 with the one before. See `may_be_cut`."""
         before, self._last = self._last, thumbnail(image)
-        return may_be_cut(thumbnail_change(before, self._last))
+        change = thumbnail_change(before, self._last)
+        if before is not None:
+            self._changes.append(change)
+        return may_be_cut(change)
+
+    def is_sure(self) -> bool:
+        """Return whether the last frame changed much more than the few before it. Fast camera motion does so only where it begins."""
+        *before, change = self._changes or [0.0]
+        usual = float(np.median(before)) if before else 0.0
+        return may_be_cut(change) and change > _MIN_CHANGE_RATIO * usual
 
 
 def shot_boundaries(change: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -63,10 +75,11 @@ def shot_boundaries(change: NDArray[np.float64]) -> NDArray[np.bool_]:
         (F,) True where a new shot begins.
 
     At a cut the whole image changes, and much more than in the frames around it. The second condition rejects
-    fast camera motion, during which every frame changes much.
+    fast camera motion, during which every frame changes much. Beyond the ends of the clip the frames count mirrored: a
+    repeated last frame would be its own median, and hide a cut.
     """
     if not len(change):
         return np.zeros(0, np.bool_)
-    padded = np.pad(change, _NEIGHBORS, mode="edge")
+    padded = np.pad(change, _NEIGHBORS, mode="reflect")
     usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBORS + 1), axis=1)
     return np.asarray((change > _MIN_CHANGE) & (change > _MIN_CHANGE_RATIO * usual))

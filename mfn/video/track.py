@@ -33,7 +33,7 @@ def track(video: Video, predictor: Predictor | None = None, *, smooth: bool = Tr
 
     Returns:
         An iterator over the frames. Each item holds the faces of one frame: `track` is the number of the person, the
-        same in every frame; `image` is the number of the frame, from 0.
+        same in every frame of a shot; `image` is the number of the frame, from 0.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -52,6 +52,9 @@ def track(video: Video, predictor: Predictor | None = None, *, smooth: bool = Tr
 def _tracked(frames: Iterator[tuple[float, Image]], predictor: Predictor, tracker: Tracker) -> Iterator[Faces]:
     memory, cuts = FrameMemory(), CutWatch()
     for number, (time_s, image) in enumerate(frames):
-        memory = FrameMemory() if cuts.is_cut(image) else memory
+        if cuts.is_cut(image):
+            memory = FrameMemory()
+            if cuts.is_sure():
+                tracker.cut()
         faces = tracker.update(predictor(image, video=True, memory=memory), time_s)
         yield faces.replace(image=np.full(len(faces), number, np.int32))

@@ -41,43 +41,52 @@ class NewestFrame:
             frames: Time stamps (s) and images.
             paced: Read no faster than the time stamps say: for a clip that stands in for a camera.
         """
-        self._frames, self._paced = frames, paced
+        self.paced = paced
+        """Whether the frames are those of a clip. See `__init__`."""
+        self._frames = frames
         self._changed = threading.Condition()
         self._newest: Frame | None = None
-        self._ended = self._stopped = False
+        self._stopped, self._ended = threading.Event(), False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def after(self, number: int) -> Frame | None:
+    def after(self, number: int, wait_s: float = np.inf) -> Frame | None:
         """Wait for a frame that is newer than frame `number`.
 
         Args:
             number: Number of the last frame that was used; -1 for none.
+            wait_s: How long to wait at most, seconds.
 
         Returns:
-            The newest frame, or None once the source has ended.
+            The newest frame, or None once the source has ended or the wait is over.
 
         Raises:
-            ValueError: No frame arrived in time. An error of the source itself is raised here too.
+            ValueError: A camera delivered no frame in time; a clip may show one picture for long. An error of the source
+                itself is raised here too.
         """
+        until_s = time.perf_counter() + wait_s
 
         def newer() -> bool:
             return self._newest is not None and self._newest.number > number
 
         with self._changed:
-            arrived = self._changed.wait_for(lambda: self._ended or newer(), _TIMEOUT_S)
+            while not newer() and not self._ended:
+                left_s = until_s - time.perf_counter()
+                if left_s <= 0:
+                    return None
+                arrived = self._changed.wait_for(lambda: self._ended or newer(), min(_TIMEOUT_S, left_s))
+                if not arrived and not self.paced and left_s > _TIMEOUT_S:
+                    raise ValueError(f"expected a picture within {_TIMEOUT_S:g} s, got none: check whether another program uses the camera")
             if newer():
                 return self._newest
             if self._error is not None:
                 raise self._error
-            if not arrived:
-                raise ValueError(f"expected a picture within {_TIMEOUT_S:g} s, got none: check whether another program uses the camera")
             return None
 
     def stop(self) -> None:
         """End the thread and release the source."""
-        self._stopped = True
+        self._stopped.set()
         self._thread.join(timeout=_JOIN_TIMEOUT_S)
 
     def _read(self) -> None:
@@ -86,9 +95,9 @@ class NewestFrame:
             for number, (time_s, picture) in enumerate(self._frames):
                 now = time.perf_counter()
                 start = now - time_s if start is None else start
-                if self._paced and start + time_s > now:
-                    time.sleep(start + time_s - now)
-                if self._stopped:
+                if self.paced and start + time_s > now:
+                    self._stopped.wait(start + time_s - now)
+                if self._stopped.is_set():
                     break
                 with self._changed:
                     self._newest = Frame(number, time_s, time.perf_counter(), picture)

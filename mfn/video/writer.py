@@ -7,6 +7,7 @@ what is done is kept when the work is stopped.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
@@ -24,7 +25,10 @@ _TIME_BASE = Fraction(1, 90000)
 _CRF = "18"  # x264's constant rate factor: visually lossless
 _COPIED_AUDIO_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "flac", "opus")  # an .mp4 file can hold these
 _MAX_EARLY_SOUND_S = 0.05  # an encoder may begin so much early; earlier sound belongs to a part that was left out
+_MAX_OTHER_RATE_HZ = 48000  # of sound whose own rate AAC does not know; no ear needs more
 _BT709 = 1  # FFmpeg's number of this color space
+
+_log = logging.getLogger(__name__)
 
 
 class _Packet(NamedTuple):
@@ -105,10 +109,19 @@ def concat_segments(segments: Sequence[Path], target: Path, sound: Path | None =
     Args:
         segments: Files of `SegmentWriter`, in their order.
         target: File to write.
-        sound: Clip whose sound is added, up to the end of the last image. None: no sound.
+        sound: Clip whose sound is added, up to the end of the last image. None: no sound. Sound that cannot be written is
+            left out, and reported as a `logging` warning: the images are the work of hours.
         sound_start_s: Time of the first image in that clip, seconds.
     """
-    atomic_write(target, lambda temporary: _concat(segments, temporary, sound, sound_start_s))
+    import av
+
+    try:
+        atomic_write(target, lambda temporary: _concat(segments, temporary, sound, sound_start_s))
+    except (av.FFmpegError, ValueError) as error:
+        if sound is None:
+            raise
+        atomic_write(target, lambda temporary: _concat(segments, temporary, None, 0.0))
+        _log.warning("%s: its sound could not be written, so the video has none (%s)", sound, error)
 
 
 def _concat(segments: Sequence[Path], target: Path, sound: Path | None, sound_start_s: float) -> None:
@@ -149,8 +162,16 @@ def _audio_packets(clip: Any, out: Any, audio: Any, sound_start_s: float, end_s:
     start_s = first_image_time_s(clip) + sound_start_s
     if audio.codec_context.name in _COPIED_AUDIO_CODECS:
         return _copied(av.open(clip.name), audio.index, out.add_stream_from_template(audio), start_s, end_s)
-    target = out.add_stream("aac", rate=audio.codec_context.sample_rate)
+    target = out.add_stream("aac", rate=_aac_rate(audio.codec_context.sample_rate))
     return _encoded(av.open(clip.name), audio.index, target, start_s, end_s)
+
+
+def _aac_rate(rate_hz: int) -> int:
+    """Return the samples a second that sound of `rate_hz` is coded with: the same, or the next rate that AAC knows, at most 48 kHz."""
+    import av
+
+    known = sorted(av.codec.Codec("aac", "w").audio_rates or [48000])
+    return rate_hz if rate_hz in known else next((rate for rate in known if rate_hz < rate <= _MAX_OTHER_RATE_HZ), _MAX_OTHER_RATE_HZ)
 
 
 def _copied(clip: Any, index: int, target: Any, start_s: float, end_s: float) -> Iterator[_Packet]:

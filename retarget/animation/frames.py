@@ -20,6 +20,10 @@ _RATES = (15, 24000 / 1001, 24, 25, 30000 / 1001, 30, 48, 50, 60000 / 1001, 60, 
 _SAME_RATE = 4e-4  # relative difference; 29.97 and 30 differ by 1e-3
 _REGULAR = 0.05  # standard deviation of regular steps, relative to their mean
 _MIN_FPS, _MAX_FPS = 1, 240
+_SHORT_QUANTILE = 0.05  # of the steps: a few may be wrong
+_SAME_STEP = 1.5  # steps up to this many times a short one count as short too
+_VARIABLE = 1.1  # the rate varies if the fast parts have this many times the mean rate, of the footage and of the samples
+_MAX_VARIABLE_FPS = 60.0
 _ON_FRAME = 1e-3  # a sample this near to a frame, in frames, is taken as it is
 _MAX_FRAMES = 1 << 22
 
@@ -27,11 +31,12 @@ _MAX_FRAMES = 1 << 22
 def frame_rate(take: Take) -> float:
     """Return the frames a second of a take: those of its footage, else an estimate from its time stamps.
 
-    The estimate is a usual rate (24, 25, 29.97, 30 …) where one fits. Irregular time stamps, such as a webcam's, give a
-    whole number.
+    Footage of a varying rate states its mean rate. Then the rate of the fastest parts is taken, so that their motion is
+    kept, but at most `_MAX_VARIABLE_FPS`. The estimate is a usual rate (24, 25, 29.97, 30 …) where one fits. Irregular
+    time stamps, such as a webcam's, give a whole number.
     """
     if take.footage.fps is not None:
-        return take.footage.fps
+        return _of_fast_parts(take, take.footage.fps)
     steps = np.diff(np.unique(take.time_s))
     if not len(steps):
         return _DEFAULT_FPS
@@ -73,11 +78,23 @@ def on_frames(take: Take, fps: float | None = None) -> TimedTake:
     Raises:
         ValueError: As in `to_frames`.
     """
-    footage_fps = frame_rate(take)
+    rate = frame_rate(take)
+    footage_fps = rate if take.footage.fps is None else take.footage.fps
     start_s = float(take.time_s.min()) if len(take) else 0.0
-    moved = to_frames(take, fps or footage_fps)
+    moved = to_frames(take, fps or rate)
     end_s = float(moved.time_s.max()) if len(take) else 0.0
-    return TimedTake(moved, fps or footage_fps, end_s, max(round(start_s * footage_fps), 0), footage_fps)
+    return TimedTake(moved, fps or rate, end_s, max(round(start_s * footage_fps), 0), footage_fps)
+
+
+def _of_fast_parts(take: Take, mean_fps: float) -> float:
+    """Return the frames a second of the shortest steps of a take, or the mean rate where it does not vary."""
+    steps = np.concatenate([np.zeros(0), *(np.diff(np.unique(take.time_s[take.actor == actor])) for actor in take.actors())])
+    if not len(steps):
+        return mean_fps
+    short_s = np.quantile(steps, _SHORT_QUANTILE)
+    fps = 1 / float(steps[steps <= _SAME_STEP * short_s].mean())  # the mean, because time stamps are rounded
+    varies = fps > _VARIABLE * mean_fps and fps > _VARIABLE / float(steps.mean())
+    return max(mean_fps, min(float(round(fps)), _MAX_VARIABLE_FPS)) if varies else mean_fps
 
 
 def to_frames(take: Take, fps: float) -> Take:

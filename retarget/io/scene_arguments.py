@@ -18,7 +18,8 @@ ExpressionKind = Literal["preset", "arkit"]
 
 def add_scene_arguments(parser: CommandParser) -> None:
     """Add --fps, --tolerance, --in-place, --animation-only, --separate-meshes, --light and --expressions."""
-    text = "frames a second of a scene; keyframes lie on frames (default: those of the clip or take)"
+    text = "frames a second of a scene; keyframes lie on frames "
+    text += "(default: those of the clip or take; of a varying rate the highest, up to 60)"
     parser.add_argument("--fps", type=number_in(0, 1000, above=True), metavar="N", help=text)
     text = "largest change of a weight (rotations: radians) that a removed keyframe may cause; 0 keeps every frame "
     tolerance = number_in(0, 1, below=True)

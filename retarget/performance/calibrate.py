@@ -164,11 +164,22 @@ class StreamCalibration:
         return take if self._calibration is None else apply_calibration(take, self._calibration)
 
     def set_neutral(self) -> int:
-        """Make the median of the last half second the neutral face of each person. Returns the number of people."""
+        """Make the median of the last half second the neutral face of each person. Returns the number of people.
+
+        People who are away keep their neutral faces.
+        """
         recent = Take.concatenate(list(self._recent))
         if len(recent):
-            self._calibration = calibration_from_neutral(recent)
+            neutral, before = calibration_from_neutral(recent), self._calibration
+            self._calibration = neutral if before is None else _updated(before, neutral)
         return len(recent.actors())
+
+
+def _updated(before: Calibration, after: Calibration) -> Calibration:
+    """Return the calibrations of all actors; where both know an actor, that of `after`."""
+    other = ~np.isin(before.actor, after.actor)
+    pairs = [(getattr(before, name)[other], getattr(after, name)) for name in ("actor", "offset", "gain", "gaze")]
+    return Calibration(*(np.concatenate(pair) for pair in pairs))
 
 
 def _identity(actors: NDArray[np.int32]) -> Calibration:

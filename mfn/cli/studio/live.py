@@ -35,7 +35,7 @@ _MAX_GAP_S = 5.0  # after a longer pause a stream begins anew
 class Stream:
     """What belongs to the webcam of one user: who is who, the neutral faces, and the speed."""
 
-    tracker: Tracker = field(default_factory=Tracker)
+    tracker: Tracker = field(default_factory=lambda: Tracker(reuse=True))
     memory: FrameMemory = field(default_factory=FrameMemory)
     calibration: StreamCalibration = field(default_factory=StreamCalibration)
     statistics: LiveStatistics = field(default_factory=lambda: LiveStatistics(quiet=True))

@@ -42,11 +42,14 @@ def probe(path: str | Path) -> Clip:
     """Return the size, mean frame rate and length of an animated image."""
     with Path(path).open("rb") as file:
         source = _open(file, path)
-        lengths = [_length_s(source) for _ in _frames(source)]
-        if not lengths:
-            raise no_image_error(path)
-        size = source.size
-    return Clip(*size, plausible_fps(round(len(lengths) / sum(lengths), 3)), len(lengths))
+        lengths, width, height = list[float](), 0, 0
+        for _ in _frames(source):
+            if not lengths:
+                height, width = from_pillow(source).shape[:2]  # as `read` turns it
+            lengths.append(_length_s(source))
+    if not lengths:
+        raise no_image_error(path)
+    return Clip(width, height, plausible_fps(round(len(lengths) / sum(lengths), 3)), len(lengths))
 
 
 def read(path: str | Path) -> Iterator[tuple[float | None, Image]]:

@@ -1,6 +1,7 @@
 """Track and smooth faces frame by frame, for live images, where the future is not known.
 
-Letters: n faces of one frame, S slots for people. A slot is used again once its person has been away for long.
+Letters: n faces of one frame, S slots for people. A slot is used again once its person has been away for long; with `reuse`,
+as soon as its person is not in the frame, and then the number of the slot is that of the track.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from mfn.structures.faces import Faces
 from mfn.video.one_euro import OneEuro, faces_to_signals, signals_to_faces
 
 MAX_GAP_S = 0.6  # a person who is away for longer gets a new track
+RETURN_S = 5.0
+"""With `reuse`: who comes back to the same place within this time gets the same number, seconds."""
 _MIN_IOU = 0.3
 _FIRST_SLOTS = 256  # there are twice as many as soon as a frame holds more faces
 
@@ -26,16 +29,18 @@ class Tracker:
 
     Faces are matched to the people of the last frames by the overlap (IoU) of their boxes, the largest first. This is
     the fast tracker for live images. `mfn.video.tracking.clip_tracker` tracks whole clips better: it also uses identity and
-    motion, and knows what comes later.
+    motion, and knows what comes later. Call `cut` where another shot begins.
     """
 
-    def __init__(self, smooth: bool = True) -> None:
+    def __init__(self, smooth: bool = True, *, reuse: bool = False) -> None:
         """Start without people.
 
         Args:
             smooth: Also smooth pose, position and expression, by the same filter as `mfn.video.one_euro.smooth_faces`.
+            reuse: Give a new face the lowest number that no other face of the frame has, for programs that wait for number 0:
+                a person who was lost and comes back elsewhere goes on as the same number. False: no number is given twice.
         """
-        self._smooth = smooth
+        self._smooth, self._reuse = smooth, reuse
         self._filter: OneEuro | None = None
         self._track, self._next_track = np.full(_FIRST_SLOTS, -1), 0
         self._time_s, self._box = np.full(_FIRST_SLOTS, -np.inf), np.zeros((_FIRST_SLOTS, 4), np.float32)
@@ -60,12 +65,21 @@ class Tracker:
             faces = signals_to_faces(faces, values, rotation)
         return faces.replace(track=self._track[slot].astype(np.int32))
 
+    def cut(self) -> None:
+        """Take everybody for a new person from the next frame on: another shot begins, and other people stand at the same places.
+
+        With `reuse` the numbers begin at 0 again.
+        """
+        self._time_s[:] = -np.inf
+        if self._filter is not None:
+            self._filter.reset()
+
     def _assign_slots(self, faces: Faces, time_s: float) -> NDArray[np.int64]:
-        """Return the slot (n,) of each face: that of the person it overlaps most, or the one unused for longest."""
+        """Return the slot (n,) of each face: that of the person it overlaps most; for a new face a free one, and its track is set."""
         while len(faces) > len(self._track):
             self._add_slots()
         slot = np.full(len(faces), -1)
-        present = time_s - self._time_s <= MAX_GAP_S
+        present = time_s - self._time_s <= (RETURN_S if self._reuse else MAX_GAP_S)
         iou = box_iou(faces.box, self._box) * present
         while iou.size and iou.max() > _MIN_IOU:
             row, person = np.unravel_index(iou.argmax(), iou.shape)
@@ -73,10 +87,12 @@ class Tracker:
             iou[row], iou[:, person] = 0, 0
         new = np.flatnonzero(slot < 0)
         taken = np.isin(np.arange(len(self._track)), slot)
-        free = np.lexsort((self._time_s, taken))[: len(new)]
-        slot[new] = free
-        self._track[free] = self._next_track + np.arange(len(new))
+        free = np.argsort(taken, kind="stable") if self._reuse else np.lexsort((self._time_s, taken))
+        slot[new] = free = free[: len(new)]
+        self._track[free] = free if self._reuse else self._next_track + np.arange(len(new))
         self._next_track += len(new)
+        if self._filter is not None:
+            self._filter.reset(free)
         return slot
 
     def _add_slots(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from mfn.inference.predictor import Predictor
 from mfn.video import reader as video
 from mfn.video import writer as video_out
 from mfn.video.reader import probe, read_frames
+from retarget.gltf.accessors import read_accessor
+from retarget.gltf.document import read_glb
 
 av = pytest.importorskip("av", reason="needs the video extra")
 FRAMES, SIZE = 12, (640, 384)
@@ -22,8 +25,6 @@ FRAMES, SIZE = 12, (640, 384)
 @pytest.fixture
 def clip(tmp_path):
     """Twelve frames of one white spot at uneven times, with a tone."""
-    from fractions import Fraction
-
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as out:
         film = out.add_stream("libx264", rate=20)
@@ -102,6 +103,67 @@ def test_sound_that_mp4_does_not_take_is_coded_anew(clip, tmp_path):
     with av.open(str(tmp_path / "out.mp4")) as out:
         samples = sum(frame.samples for frame in out.decode(audio=0))
         assert out.streams.audio[0].codec_context.name == "aac" and 18000 < samples < 26000
+
+
+def test_motion_between_pauses_is_kept(spots, tmp_path):
+    """Ten frames at 30 a second, and two pauses: the mean rate is below 8 a second."""
+    times = np.cumsum([0, *[1 / 30] * 9, 0.45, 0.45])
+    with video_out.SegmentWriter(tmp_path / "clip.mp4", *SIZE, 30) as writer:
+        for k, time_s in enumerate(times):
+            picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+            picture[80:88, 160 + 8 * (k % 2) : 168 + 8 * (k % 2)] = 255
+            writer.add(time_s, picture)
+    arguments = ["animate", str(tmp_path / "clip.mp4"), "--weights", str(spots), "--min-face", "24", "--quiet", "--tolerance", "0", "--out"]
+    assert main([*arguments, str(tmp_path / "x.glb")]) == 0
+    glb = read_glb(tmp_path / "x.glb")
+    inputs = {sampler["input"] for sampler in glb.document["animations"][0]["samplers"]}
+    keys = max((read_accessor(glb, index) for index in inputs), key=len)
+    np.testing.assert_allclose(keys.ravel()[:10], times[:10], atol=1e-3)
+
+
+def one_second(path: Path) -> Path:
+    """Write a segment of ten frames."""
+    with video_out.SegmentWriter(path, 64, 48, 10) as writer:
+        for i in range(10):
+            writer.add(i / 10, np.zeros((48, 64, 3), np.uint8))
+    return path
+
+
+def tone(path: Path, rate_hz: int) -> Path:
+    """Write a clip of two frames with two seconds of a tone of 440 Hz, as it is."""
+    with av.open(str(path), "w") as out:
+        film, song = out.add_stream("mpeg4", rate=1), out.add_stream("pcm_s16le", rate=rate_hz, layout="mono")
+        film.width, film.height, film.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(2):
+            out.mux(film.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        out.mux(film.encode(None))
+        wave = (np.sin(np.arange(2 * rate_hz) / rate_hz * 440 * 2 * np.pi) * 9000).astype(np.int16)[None]
+        for start in range(0, wave.shape[1], 1024):
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave[:, start : start + 1024]), "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate_hz, start, Fraction(1, rate_hz)
+            out.mux(song.encode(frame))
+        out.mux(song.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("rate_hz", "coded_hz"), [(192_000, 48_000), (50_000, 48_000), (9_000, 11_025), (96_000, 96_000), (8_000, 8_000)])
+def test_sound_of_any_rate_is_coded(tmp_path, rate_hz, coded_hz):
+    video_out.concat_segments([one_second(tmp_path / "0.mp4")], tmp_path / "out.mp4", tone(tmp_path / "tone.mkv", rate_hz))
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert out.streams.audio[0].codec_context.sample_rate == coded_hz
+        wave = np.concatenate([frame.to_ndarray()[0] for frame in out.decode(audio=0)])
+    assert 0.8 < len(wave) / coded_hz < 1.4
+    middle = wave[coded_hz // 4 : 3 * coded_hz // 4]
+    assert abs(np.abs(np.fft.rfft(middle)).argmax() / (len(middle) / coded_hz) - 440) < 4
+
+
+def test_sound_that_cannot_be_coded_is_left_out_with_a_warning(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(video_out, "_aac_rate", lambda rate_hz: 9_000)  # AAC does not know it
+    video_out.concat_segments([one_second(tmp_path / "0.mp4")], tmp_path / "out.mp4", tone(tmp_path / "tone.mkv", 9_000))
+    assert "tone.mkv: its sound could not be written, so the video has none" in caplog.text
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert not out.streams.audio
+    assert len(list(read_frames(tmp_path / "out.mp4"))) == 10
 
 
 def test_odd_sides(tmp_path):

@@ -1,15 +1,19 @@
 """`mfn live`: packets that arrive, what the window shows, and one line where something is wrong."""
 
 import socket
+import time
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
-from mfn.animation import preview_window
+from mfn.animation import live, preview_window
 from mfn.animation.live import LiveOptions, LiveStatistics, open_senders
 from mfn.cli.main import main
+from mfn.inference.predictor import Predictor
+from mfn.video.webcam import Frame
 
 
 def test_livelink_packets_arrive(clip, spots, capsys):
@@ -23,6 +27,58 @@ def test_livelink_packets_arrive(clip, spots, capsys):
     assert data[0] == 6 and b"mfn 0" in data and len(data) == 311
     out = capsys.readouterr().out
     assert "frames, " in out and "latency" in out and out.count("\n") == 1
+
+
+def spot(x: int, shade: int = 0) -> np.ndarray:
+    """Return a frame with a white spot that `spots` detects."""
+    picture = np.full((384, 640, 3), shade, np.uint8)
+    picture[80:88, x : x + 8] = 255
+    return picture
+
+
+def test_a_face_that_was_lost_comes_back_as_the_same_subject(spots, monkeypatch):
+    frames = [(0.0, spot(160)), (0.1, spot(160)), (0.2, np.zeros((384, 640, 3), np.uint8)), (1.2, spot(400)), (1.3, spot(400))]
+    monkeypatch.setattr(live, "open_source", lambda source: iter(frames))
+    sent = []
+    monkeypatch.setattr(live, "open_senders", lambda options: [SimpleNamespace(send=sent.append, close=lambda: None)])
+    predictor = Predictor.load(spots, min_face_px=24, threads=1)
+    live.live(predictor, "clip.mp4", LiveOptions(to=["livelink"], quiet=True))
+    seen = [(int(actor), take.time_s[0]) for take in sent for actor in take.actors()]
+    assert {actor for actor, _ in seen} == {0} and seen[0][1] < 0.2 and seen[-1][1] > 1
+
+
+@pytest.mark.parametrize(("source", "cuts"), [("clip.mp4", 1), ("0", 0)])
+def test_only_a_clip_has_cuts(spots, monkeypatch, source, cuts):
+    """With a camera somebody switches the light: the same person stays."""
+    counted = []
+    frames = [(0.25 * k, spot(160, 0 if k < 3 else 120)) for k in range(6)]
+    monkeypatch.setattr(live, "NewestFrame", lambda frames, paced: EveryFrame(frames, paced))
+    monkeypatch.setattr(live, "open_source", lambda source: frames)
+    monkeypatch.setattr(live.Tracker, "cut", lambda self: counted.append(1))
+    live.live(Predictor.load(spots, min_face_px=24, threads=1), source, LiveOptions(to=["livelink"], quiet=True))
+    assert len(counted) == cuts
+
+
+class EveryFrame:
+    """A source that drops no frame."""
+
+    def __init__(self, frames, paced):
+        self.frames, self.paced = frames, paced
+
+    def after(self, number, wait_s):
+        return Frame(number + 1, self.frames[number + 1][0], time.perf_counter(), self.frames[number + 1][1]) if number < 5 else None
+
+    def stop(self):
+        pass
+
+
+def test_the_time_is_kept_where_a_clip_shows_one_picture_for_long(spots, tmp_path, capsys):
+    pictures = [PIL.Image.new("RGB", (640, 384), (shade, 0, 0)) for shade in (0, 50)]
+    pictures[0].save(tmp_path / "slides.gif", save_all=True, append_images=pictures[1:], duration=20_000)
+    start = time.perf_counter()
+    arguments = ["live", str(tmp_path / "slides.gif"), "--to", "livelink", "--seconds", "0.2", "--weights", str(spots)]
+    assert main([*arguments, "--min-face", "24"]) == 0
+    assert time.perf_counter() - start < 8 and capsys.readouterr().out.startswith("1 frames, 0 dropped")
 
 
 def test_vmc_ends_by_itself(clip, spots, capsys):

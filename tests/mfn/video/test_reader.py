@@ -130,6 +130,27 @@ def test_pixels_are_made_square(tmp_path, by, aspect, size, monkeypatch):
     assert frame[2, 2].mean() > 200 and frame[-3, -3].mean() < 100
 
 
+@pytest.mark.parametrize("by", ["av", "cv2"])
+@pytest.mark.parametrize("start_s", [0.0, 0.5])
+def test_a_clip_whose_size_changes_keeps_its_first_size(tmp_path, by, start_s, monkeypatch):
+    sizes = {"1.ts": (64, 96), "2.ts": (32, 48)}
+    parts = [make_mp4(tmp_path / name, np.arange(15) / 30, sound=None, size=size) for name, size in sizes.items()]
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    monkeypatch.setattr(video, "has_pyav", lambda: by == "av")
+    frames = [frame for _, frame in read_frames(path, start_s)]
+    assert probe(path)[:2] == (64, 96) and {frame.shape for frame in frames} == {(96, 64, 3)}
+    assert all(frame[:40, :24].mean() > 200 and frame[56:, 40:].mean() < 100 for frame in frames)
+
+
+def test_an_animated_image_that_states_a_turn_is_probed_upright(tmp_path):
+    pictures, exif = [PIL.Image.new("RGB", (32, 24), (90 * i, 0, 0)) for i in range(2)], PIL.Image.Exif()
+    exif[0x0112] = 6
+    pictures[0].save(tmp_path / "a.webp", save_all=True, append_images=pictures[1:], duration=100, exif=exif)
+    shapes = {frame.shape for _, frame in read_frames(tmp_path / "a.webp")}
+    assert shapes == {(32, 24, 3)} and probe(tmp_path / "a.webp")[:2] == (24, 32)
+
+
 KINDS = {
     "3gp": ("3gp", "h264"),
     "mov": ("mov", "h264"),

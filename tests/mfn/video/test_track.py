@@ -35,6 +35,16 @@ def test_people_in_frames_of_the_caller_keep_their_tracks(predictor):
     assert by_side == [by_side[0]] * 6 and sorted(by_side[0]) == [0, 1]
 
 
+def test_a_cut_begins_new_tracks(predictor):
+    def two_shots():
+        for k in range(8):
+            image = np.full((384, 640, 3), 0 if k < 4 else 120, np.uint8)
+            image[80:88, 160:168] = 255
+            yield k / 30, image
+
+    assert [faces.track.tolist() for faces in track(two_shots(), predictor)] == [[0]] * 4 + [[1]] * 4
+
+
 def test_frames_are_read_one_by_one(predictor):
     read = []
 

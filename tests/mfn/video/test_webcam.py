@@ -75,6 +75,21 @@ def test_a_camera_that_delivers_nothing(monkeypatch):
     go.set()
 
 
+def test_a_clip_may_show_one_picture_for_long(monkeypatch):
+    monkeypatch.setattr(webcam, "_TIMEOUT_S", 0.05)
+    slides = iter([(time_s, np.zeros((2, 2, 3), np.uint8)) for time_s in (0.0, 0.3)])
+    frames = NewestFrame(slides, paced=True)
+    assert frames.after(-1).time_s == 0.0 and frames.after(0).time_s == 0.3 and frames.after(1) is None
+
+
+def test_a_wait_ends_in_time_and_stopping_does_not_wait_for_the_next_picture():
+    slides = iter([(time_s, np.zeros((2, 2, 3), np.uint8)) for time_s in (0.0, 60.0)])
+    frames, start = NewestFrame(slides, paced=True), time.perf_counter()
+    assert frames.after(-1).time_s == 0.0 and frames.after(0, 0.1) is None
+    frames.stop()
+    assert 0.1 <= time.perf_counter() - start < 1.0
+
+
 def test_camera_numbers():
     assert is_camera("0") and is_camera(12) and not is_camera("0.mp4") and not is_camera("20260101")
 

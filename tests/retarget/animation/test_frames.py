@@ -48,6 +48,26 @@ def test_the_footage_states_the_rate():
     assert frame_rate(at([0, 0.04], fps=50)) == 50
 
 
+@pytest.mark.parametrize(
+    ("steps_s", "fps"),
+    [
+        ([1 / 30] * 9 + [0.5] * 3 + [1 / 30] * 9 + [0.25] * 4, 30),
+        ([0.033, 0.034, 0.033, 0.3] * 20, 30),
+        ([0.001] * 20 + [0.1] * 20, 60),
+        ([0.033, 0.033, 0.034] * 20, None),
+        ([1 / 30] * 60 + [1 / 15] * 3, None),  # a few lost frames
+        ([2.0] * 5, None),
+        ([1 / 240] * 50, None),
+        ([], None),
+    ],
+    ids=["pauses", "rounded", "at most 60", "regular but rounded", "a few lost", "slow", "fast", "one moment"],
+)
+def test_footage_of_a_varying_rate_has_the_rate_of_its_fast_parts(steps_s, fps):
+    mean = len(steps_s) / sum(steps_s) if steps_s else 25.0
+    one, other = (at(np.cumsum([shift, *steps_s]), actor, fps=mean) for actor, shift in enumerate((0, 1e-12)))
+    assert frame_rate(Take.concatenate([one, other])) == pytest.approx(mean if fps is None else fps, rel=1e-9)
+
+
 def test_samples_on_frames_stay_as_they_are():
     take = make_take(3, 5)
     moved = to_frames(take[np.random.default_rng(1).permutation(15)], 29.97)

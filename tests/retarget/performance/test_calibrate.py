@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from retarget.arkit import ARKIT_NAMES
@@ -129,3 +131,13 @@ def test_a_stream_is_calibrated_when_asked():
     assert weight(before[-1], "mouthSmileLeft")[0] == np.float32(0.2)
     assert stream.set_neutral() == 1
     assert weight(stream.update(take[20]), "mouthSmileLeft")[0] < 1e-6
+
+
+def test_a_person_who_is_away_keeps_the_neutral_face():
+    take = one_person(mouthSmileLeft=0.2, mouthSmileRight=0.2)
+    stream, other = StreamCalibration(), replace(take, actor=take.actor + 1)
+    stream.update(take[0])
+    assert stream.set_neutral() == 1
+    stream.update(other[60])
+    assert stream.set_neutral() == 1
+    assert [weight(stream.update(person[61]), "mouthSmileLeft")[0] < 1e-6 for person in (take, other)] == [True, True]

@@ -46,6 +46,42 @@ def test_an_occluded_person_keeps_the_track_after_a_short_gap():
     assert tracker.update(faces_at([(110, 100)]), 5.0).track.tolist() == [1]
 
 
+def test_after_a_cut_a_face_at_the_same_place_is_another_person_and_not_smoothed():
+    tracker = Tracker()
+    for k in range(5):
+        assert tracker.update(faces_at([(100, 100)], 0.1), k / RATE).track.tolist() == [0]
+    tracker.cut()
+    other = tracker.update(faces_at([(105, 100)], 0.9), 5 / RATE)
+    assert other.track.tolist() == [1]
+    np.testing.assert_allclose(other.expression, 0.9)
+    assert tracker.update(faces_at([(105, 100)], 0.9), 6 / RATE).track.tolist() == [1]
+
+
+def test_a_face_that_comes_back_has_the_same_number_where_numbers_are_used_again():
+    tracker = Tracker(reuse=True)
+    assert tracker.update(faces_at([(100, 100)]), 0.0).track.tolist() == [0]
+    assert len(tracker.update(faces_at([]), 0.2)) == 0
+    for time_s, x in ((1.0, 100), (2.5, 400), (2.6, 100), (60.0, 300)):  # also elsewhere, at once or after long
+        assert tracker.update(faces_at([(x, 100)]), time_s).track.tolist() == [0]
+
+
+def test_used_numbers_go_to_those_who_were_at_the_place_and_then_to_others():
+    tracker = Tracker(reuse=True)
+    assert tracker.update(faces_at([(100, 100), (300, 100)]), 0.0).track.tolist() == [0, 1]
+    assert tracker.update(faces_at([(300, 100), (100, 100)]), 3.0).track.tolist() == [1, 0]  # both were away
+    assert tracker.update(faces_at([(300, 100)]), 3.1).track.tolist() == [1]
+    assert tracker.update(faces_at([(300, 100), (600, 100)]), 3.2).track.tolist() == [1, 0]
+    assert tracker.update(faces_at([(300, 100), (600, 100), (900, 100)]), 3.3).track.tolist() == [1, 0, 2]
+
+
+def test_a_number_that_is_used_again_elsewhere_does_not_glide_there():
+    tracker = Tracker(reuse=True)
+    tracker.update(faces_at([(100, 100)], 0.1), 0.0)
+    other = tracker.update(faces_at([(500, 100)], 0.9), 0.1)
+    np.testing.assert_allclose(other.center, [[500, 100]])
+    np.testing.assert_allclose(other.expression, 0.9)
+
+
 def test_frames_without_faces():
     tracker = Tracker()
     for k in range(3):
