@@ -1,7 +1,7 @@
 """Keep the weights of a training as a small state in experiments/weights.
 
-    python -m experiments.weights.keep_state runs/single/version_0/checkpoints/last.ckpt experiments/weights/tddfa.safetensors \\
-        --base experiments/weights/sfn.safetensors
+    python -m experiments.weights.keep_state runs/single/version_0/checkpoints/last.ckpt experiments/weights/tddfa/tddfa.safetensors \\
+        --base experiments/weights/tddfa/sfn.safetensors
 
 Weights are written in float16. With --base, tensors that this state of the same folder has too are left out: a network whose first layers
 are those of SFN then takes a few hundred kilobytes. `mfn fit --model.weights` and `mfn export --checkpoint` read such files.

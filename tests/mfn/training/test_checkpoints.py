@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 SHIPPED = {
     "mfn": "configs/mfn/default.yaml",
     "sfn": "configs/sfn/default.yaml",
-    "tddfa": "configs/tddfa/branches.yaml",
+    "tddfa/tddfa": "configs/tddfa/branches.yaml",
     "prnet": "configs/others/prnet.yaml",
     "dense520": "configs/others/dense520_branches.yaml",
     "mobileface/state": "configs/others/mobileface.yaml",
