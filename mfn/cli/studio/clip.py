@@ -138,9 +138,10 @@ class ClipTab:
         self, file: Any, network: str, start: str, end: str, request: gr.Request, progress: gr.Progress = gr.Progress()  # noqa: B008
     ) -> list[Any]:  # fmt: skip
         """Find the people of a new clip."""
-        session = self.sessions.get(request.session_hash or "")
+        session = self.sessions.get_for_upload(request.session_hash or "", file["path"])
         with session.lock:
-            return [None, *self._find(session, session.take_upload(file["path"]), network, (start, end), progress)]
+            source = session.take_upload(file["path"], replaces=session.clip is not None)
+            return [None, *self._find(session, source, network, (start, end), progress)]
 
     def on_again(
         self, network: str, start: str, end: str, request: gr.Request, progress: gr.Progress = gr.Progress()  # noqa: B008
