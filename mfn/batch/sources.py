@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from mfn.batch.urls import is_url, short_reason, url_file_system, url_requests
+from mfn.batch.urls import absolute, is_url, short_reason, url_file_system, url_requests
 from retarget.io.files import check_file, decode_text
 from retarget.io.images import IMAGE_SUFFIXES, MAX_BYTES
 
@@ -96,8 +96,8 @@ def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
     taken: set[str] = set()
     for name in (*names, *(line for source in lists for line in _read_list(source))):
         for picture in _expand(name, listing):
-            if picture.path not in taken:
-                taken.add(picture.path)
+            if (place := absolute(picture.path)) not in taken:
+                taken.add(place)
                 listing.pictures.append(picture)
     return listing
 

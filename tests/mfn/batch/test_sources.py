@@ -77,6 +77,11 @@ def test_patterns_lists_and_files_give_each_picture_once(photos, monkeypatch):
     assert paths(lists=["-"]) == ["photos/a.png"]
 
 
+def test_one_picture_with_two_paths_is_one_picture(photos):
+    assert paths("photos/more/c.png", str(photos / "photos/more/c.png"), "photos/more/../more/c.png") == ["photos/more/c.png"]
+    assert paths("photos", str(photos / "photos")) == FOUND
+
+
 def test_an_empty_name_is_one_line():
     with pytest.raises(ValueError, match=r"an empty name \(expected a picture, a folder or a pattern\)"):
         list_pictures([""])
