@@ -85,15 +85,18 @@ def _faces_laid(shifts: Floats, face: NDArray[np.int64], own: Floats, place: Flo
         members.setdefault((x, y), []).append(number)
     around = {(x, y): [(x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (x + i, y + j) in members] for x, y in members}
     most = {cell: sum(len(members[other]) for other in cells) for cell, cells in around.items()}
+    highest = 0
     for cell in sorted(members, key=lambda cell: -most[cell]):
-        if most[cell] < counts.max():
+        if most[cell] < highest:
             break
-        pairs = np.sort(np.array([number - 1 for other in around[cell] for number in members[other] if number], np.int64))  # number 0 is no pair
+        near = [number - 1 for other in around[cell] for number in members[other] if number]  # shift 0 belongs to no pair
+        pairs = np.sort(np.array(near, np.int64))
         first = np.flatnonzero(np.diff(face[pairs], prepend=-1))
-        for start in range(0, len(members[cell]) if len(pairs) else 0, _AT_ONCE):
+        for start in range(0, len(members[cell]) if near else 0, _AT_ONCE):
             chosen = members[cell][start : start + _AT_ONCE]
             distance = np.abs(own[pairs] + shifts[chosen][:, None] - place[pairs]).max(-1)
             counts[chosen] = np.logical_or.reduceat(distance < reach[pairs], first, axis=1).sum(1)
+            highest = max(highest, int(counts[chosen].max()))
     return counts
 
 
