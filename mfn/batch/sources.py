@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
 
     Raises:
         FileNotFoundError: A pattern matches nothing, or a list does not exist.
-        ValueError: A folder has no picture, or a name is empty.
+        ValueError: A folder has no picture, a name is empty, or a list is no text.
         ImportError: A URL needs a package that is missing.
     """
     listing = Listing()
@@ -127,10 +128,16 @@ def _read_bytes(path: str, expected: str) -> bytes:
 
 def _read_list(source: str) -> list[str]:
     """Return the lines of a list that are not empty and do not begin with "#"."""
-    if source == STDIN:
-        text = sys.stdin.read()
-    else:
-        text = decode_text(_read_bytes(source, "a list of pictures"))
+    if source != STDIN:
+        data = _read_bytes(source, "a list of pictures")
+    elif isinstance(sys.stdin, TextIOWrapper):
+        data = sys.stdin.buffer.read()
+    else:  # a program has put something else in its place
+        data = sys.stdin.read().encode("utf-8", "surrogateescape")
+    try:
+        text = decode_text(data, "surrogateescape")  # names of files may be any bytes
+    except UnicodeError:
+        raise ValueError(f"{source}: expected a list of pictures in UTF-8 or UTF-16, a name a line; this file is damaged") from None
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 

@@ -141,5 +141,18 @@ def test_a_web_address_with_a_query_is_no_pattern():
     assert listing.pictures == [PictureName("https://example.invalid/a.jpg?width=9", "a.jpg")]
 
 
+def test_a_list_may_have_names_that_are_no_utf_8(photos, monkeypatch):
+    """As folders may."""
+    name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    content = b"photos/a.png\n" + name.encode("utf-8", "surrogateescape") + b"\n"
+    (photos / "list.txt").write_bytes(content)
+    assert paths(lists=["list.txt"]) == ["photos/a.png", name]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8"))
+    assert paths(lists=["-"]) == ["photos/a.png", name]
+    (photos / "half.txt").write_bytes("photos/a.png".encode("utf-16")[:-1])
+    with pytest.raises(ValueError, match=r"^half.txt: expected a list of pictures in UTF-8 or UTF-16"):
+        list_pictures([], ["half.txt"])
+
+
 def test_names_that_are_no_utf_8_become_printable():
     assert printable(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")) == "caf\\xe9.jpg" and printable("é") == "é"
