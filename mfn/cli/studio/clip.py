@@ -188,7 +188,7 @@ class ClipTab:
         with session.lock:
             if session.clip is None:
                 raise ValueError("expected a clip; drop one first")
-            if by_name["clip-search"] != str(session.clip.number):
+            if by_name.get("clip-search") != str(session.clip.number):
                 name = session.clip.source.name
                 raise ValueError(f"{name}: expected choices for its people, got those of an earlier search; choose and press again")
             session.stop.clear()
