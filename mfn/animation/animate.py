@@ -19,8 +19,11 @@ from mfn.animation.photo import animate_photo
 from mfn.inference.predictor import Predictor
 from mfn.video.reader import is_clip
 from retarget.animation.scene import check_output
+from retarget.animation.vrma import SUFFIX as VRMA_SUFFIX
 from retarget.io.files import make_folder, same_file
+from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX, DEFAULT_TOLERANCE
 from retarget.rig.avatars import DEFAULT_AVATAR, find_avatar
+from retarget.rig.joints.find import JointNames
 from retarget.rig.load import load_rigs
 
 _SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -46,12 +49,15 @@ def animate(predictor: Predictor, source: str, options: AnimateOptions, hooks: H
     out = options.out or Path(Path(source).stem + SCENE_SUFFIX)
     clip = is_clip(source)
     _check_options(source, out, options, clip)
+    _check_effects(out, options, clip)
     if options.likeness and predictor.free:
         raise ValueError("--likeness: expected 0 with --weights free, because the average person comes from research photos; leave one out")
     avatars = [] if out.suffix.lower() in TAKE_SUFFIXES else [find_avatar(name) for name in options.avatars or [DEFAULT_AVATAR]]
     _check_no_overwriting(source, out, options, avatars, clip)
-    rigs = load_rigs(avatars, options.maps if avatars else (), options.joints, options.strength)
     hooks = hooks or Hooks()
+    if not avatars and (options.avatars or options.maps or options.joints != JointNames()):
+        hooks.on_remark(f"{out}: the performance alone, so the characters and their joints are not used")
+    rigs = load_rigs(avatars, options.maps if avatars else (), options.joints, options.strength)
     for remark in dict.fromkeys(f"{rig.glb.path}: {remark}" for rig in rigs for remark in rig.remarks):
         hooks.on_remark(remark)
     if options.people_sheet is not None:
@@ -88,6 +94,30 @@ def _check_options(source: str, out: Path, options: AnimateOptions, clip: bool) 
         raise ValueError(f"--people-sheet {sheet}: expected an image file that ends in {', '.join(_SHEET_SUFFIXES)}")
     if sheet is not None and sheet.is_dir():
         raise ValueError(f"--people-sheet {sheet}: expected a file to write, but this is a directory")
+
+
+def _check_effects(out: Path, options: AnimateOptions, clip: bool) -> None:
+    """Raise ValueError where an option changes nothing in the file that is written."""
+    suffix = out.suffix.lower()
+    scene, take = suffix in SCENE_SUFFIXES, suffix in TAKE_SUFFIXES
+    animation, picture = scene or suffix == VRMA_SUFFIX, not take and not (clip and scene)
+    choices = (
+        ("--fps", options.fps is not None, animation),
+        ("--tolerance", options.tolerance != DEFAULT_TOLERANCE, animation),
+        ("--in-place", options.in_place, scene),
+        ("--animation-only", options.animation_only, scene),
+        ("--separate-meshes", options.separate_meshes, scene),
+        ("--light", options.light_lux != DEFAULT_LIGHT_LUX, scene),
+        ("--expressions", options.expressions != "preset", suffix == VRMA_SUFFIX),
+        ("--plain", options.plain, picture),
+        ("--strength", bool(options.strength), not take),
+        ("--likeness", options.likeness > 0, not take),
+    )
+    unused = [name for name, chosen, has_effect in choices if chosen and not has_effect]
+    if unused:
+        file = f"the {suffix} file of a {'clip' if clip else 'picture'}"
+        which = "it" if len(unused) == 1 else "them"
+        raise ValueError(f"{out}: {', '.join(unused)} would change nothing in {file}; leave {which} out, or choose another file with --out")
 
 
 def _check_no_overwriting(source: str, out: Path, options: AnimateOptions, avatars: Sequence[Path], clip: bool) -> None:

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from mfn.batch.urls import is_url, short_reason, url_file_system, url_requests
+from mfn.batch.urls import absolute, is_url, short_reason, url_file_system, url_requests
 from retarget.io.files import check_file, decode_text
 from retarget.io.images import IMAGE_SUFFIXES, MAX_BYTES
 
@@ -89,15 +90,15 @@ def list_pictures(names: Sequence[str], lists: Sequence[str] = ()) -> Listing:
 
     Raises:
         FileNotFoundError: A pattern matches nothing, or a list does not exist.
-        ValueError: A folder has no picture, or a name is empty.
+        ValueError: A folder has no picture, a name is empty, or a list is no text.
         ImportError: A URL needs a package that is missing.
     """
     listing = Listing()
     taken: set[str] = set()
     for name in (*names, *(line for source in lists for line in _read_list(source))):
         for picture in _expand(name, listing):
-            if picture.path not in taken:
-                taken.add(picture.path)
+            if (place := absolute(picture.path)) not in taken:
+                taken.add(place)
                 listing.pictures.append(picture)
     return listing
 
@@ -127,10 +128,16 @@ def _read_bytes(path: str, expected: str) -> bytes:
 
 def _read_list(source: str) -> list[str]:
     """Return the lines of a list that are not empty and do not begin with "#"."""
-    if source == STDIN:
-        text = sys.stdin.read()
-    else:
-        text = decode_text(_read_bytes(source, "a list of pictures"))
+    if source != STDIN:
+        data = _read_bytes(source, "a list of pictures")
+    elif isinstance(sys.stdin, TextIOWrapper):
+        data = sys.stdin.buffer.read()
+    else:  # a program has put something else in its place
+        data = sys.stdin.read().encode("utf-8", "surrogateescape")
+    try:
+        text = decode_text(data, "surrogateescape")  # names of files may be any bytes
+    except UnicodeError:
+        raise ValueError(f"{source}: expected a list of pictures in UTF-8 or UTF-16, a name a line; this file is damaged") from None
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 

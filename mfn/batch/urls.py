@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,11 @@ _REASON_LENGTH = 200
 def is_url(name: str) -> bool:
     """Return whether a name is a URL, such as s3://bucket/photos."""
     return "://" in name
+
+
+def absolute(name: str) -> str:
+    """Return a local path from the root on, and a URL as it is: two names of one picture become one."""
+    return name if is_url(name) else os.path.abspath(name)
 
 
 def url_file_system(url: str) -> tuple[Any, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -82,7 +84,7 @@ class DetectOutput(NamedTuple):
         folder: Directory to write into, made if it is missing.
         formats: "json", "png" or "jpg", or none.
         drawing: How faces are drawn.
-        resume: Leave out pictures whose files are all there.
+        resume: Leave out pictures whose files are all there. A JSON file notes the picture whose file it is.
     """
 
     folder: str | Path = "."
@@ -109,11 +111,11 @@ def detect(predictor: Predictor, pictures: Sequence[str], output: DetectOutput, 
     """
     listing = list_pictures(pictures)
     listing.print_skipped(quiet)
-    named = list(_output_names(listing.pictures))
     if output.formats:
         make_folder(output.folder)
+    named = _output_names(listing.pictures, output)
     if output.resume and output.formats:
-        named = [item for item in named if not all(file.is_file() for file in output.files(item[1]).values())]
+        named = _without_done(named, output)
         if not quiet and len(named) < len(listing.pictures):
             print(f"{len(listing.pictures) - len(named)} of {len(listing.pictures)} pictures were done before")
     failed = 0
@@ -200,14 +202,68 @@ def faces_json(name: str, picture: Image, faces: Faces) -> str:
     return faces.to_json(PictureInfo(printable(name), picture.shape[1], picture.shape[0]))
 
 
-def _output_names(pictures: Sequence[PictureName]) -> Iterator[tuple[PictureName, str]]:
-    """Yield each picture with the name of its outputs: its name without suffix, with a number where that is taken."""
-    taken: set[str] = set()
-    for picture in pictures:
-        stem = PurePosixPath(picture.name).with_suffix("").as_posix()
-        name, number = stem, 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{stem}-{number}"
+def _output_names(pictures: Sequence[PictureName], output: DetectOutput) -> list[tuple[PictureName, str]]:
+    """Return each picture with the name of its outputs: its name without suffix, with a number where that is taken.
+
+    A run that resumes keeps the names that an earlier run gave, also where a new picture is sorted before the others.
+    """
+    known = _known_names(pictures, output) if _names_are_noted(output) else {}
+    taken = {name.lower() for name in known.values()}
+    named = []
+    for index, picture in enumerate(pictures):
+        name, number = known.get(index, ""), 1
+        while not name:
+            candidate, number = _numbered(picture, number), number + 1
+            if candidate.lower() not in taken and not (_names_are_noted(output) and _noted_picture(output, candidate)):
+                name = candidate
         taken.add(name.lower())
-        yield picture, name
+        named.append((picture, name))
+    return named
+
+
+def _known_names(pictures: Sequence[PictureName], output: DetectOutput) -> dict[int, str]:
+    """Return the names of outputs that an earlier run gave, by the index of their picture."""
+    sharing = Counter(_numbered(picture, 1).lower() for picture in pictures)
+    known: dict[int, str] = {}
+    used: set[str] = set()
+    for index, picture in enumerate(pictures):
+        number, least = 1, sharing[_numbered(picture, 1).lower()]  # a file between others may be missing
+        while number <= least or output.files(_numbered(picture, number))["json"].is_file():
+            name = _numbered(picture, number)
+            if name not in used and _noted_picture(output, name) == printable(picture.name):
+                known[index] = name
+                used.add(name)
+                break
+            number += 1
+    return known
+
+
+def _without_done(named: Sequence[tuple[PictureName, str]], output: DetectOutput) -> list[tuple[PictureName, str]]:
+    """Leave out the pictures whose files are there. A drawing does not note its picture: where two could have made it, it is made again."""
+    sharing = Counter(_numbered(picture, 1).lower() for picture, _ in named)
+
+    def is_done(picture: PictureName, name: str) -> bool:
+        certain = _names_are_noted(output) or (name == _numbered(picture, 1) and sharing[name.lower()] == 1)
+        return certain and all(file.is_file() for file in output.files(name).values())
+
+    return [item for item in named if not is_done(*item)]
+
+
+def _numbered(picture: PictureName, number: int) -> str:
+    """Return the name of a picture's outputs: its name without suffix, from the second one on with a number."""
+    stem = PurePosixPath(picture.name).with_suffix("").as_posix()
+    return stem if number == 1 else f"{stem}-{number}"
+
+
+def _names_are_noted(output: DetectOutput) -> bool:
+    """Return whether a run that resumes finds in its files whose they are."""
+    return output.resume and "json" in output.formats
+
+
+def _noted_picture(output: DetectOutput, name: str) -> str:
+    """Return the name of the picture that a JSON file notes, "" where there is no such file or it notes none."""
+    try:
+        content = json.loads(output.files(name)["json"].read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(content.get("picture", "")) if isinstance(content, dict) else ""

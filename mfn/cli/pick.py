@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from retarget.io.progress import Progress
 
 if TYPE_CHECKING:
     from mfn.batch.burst.rank import Shot
+    from mfn.batch.sources import PictureName
     from mfn.inference.predictor import Predictor
 
 _DESCRIPTION = (
@@ -45,7 +47,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     listing.print_skipped(options.quiet)
     for name in filter(None, (options.report, options.json)):
         _prepare_output(Path(name))
-    shots, paths = read_shots(load_predictor(options), [(p.path, p.name) for p in listing.pictures], options.quiet)
+    paths = [picture.path for picture in listing.pictures]
+    shots, paths = read_shots(load_predictor(options), list(zip(paths, distinct_names(listing.pictures))), options.quiet)
     if len(shots) < 2:
         raise ValueError(f"expected at least 2 shots of one group that can be read, got {len(shots)}")
     ranking = rank_shots(shots)
@@ -67,6 +70,17 @@ def _prepare_output(file: Path) -> None:
     if file.is_dir():
         raise ValueError(f"{file}: is a directory (expected a file name)")
     make_folder(file.parent)
+
+
+def distinct_names(pictures: Sequence[PictureName]) -> list[str]:
+    """Return a name for each shot. Where names repeat, each gets folders of its path in front, until they differ."""
+    parts = [picture.path.split("/") for picture in pictures]
+    names, count = [picture.name for picture in pictures], 1
+    while count < max(map(len, parts), default=0) and len(set(names)) < len(names):
+        shown = Counter(names)
+        count += 1
+        names = [name if shown[name] == 1 else "/".join(own[-count:]) for name, own in zip(names, parts)]
+    return names
 
 
 def read_shots(predictor: Predictor, pictures: Sequence[tuple[str, str]], quiet: bool) -> tuple[list[Shot], list[str]]:

@@ -7,7 +7,6 @@ photo is kept in a folder of part files next to the output until the pack is com
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mfn.fitting.annotation_pack import LabelRules, fit_labels, gather_parts, labels_path, save_arrays, write_pack
+from mfn.fitting.annotation_pack import (
+    LabelRules,
+    check_replaced,
+    fit_labels,
+    gather_parts,
+    labels_path,
+    remove_parts,
+    save_arrays,
+    write_pack,
+)
 from mfn.inference.model_zoo import SINGLE_FACE_WEIGHTS
 from retarget.io.files import file_digest, make_folder, one_line_error
 from retarget.io.images import Image, encode_jpeg, read_image
@@ -96,7 +104,7 @@ def annotate(
         0, the exit code. Photos that cannot be read are reported on standard error and left out.
 
     Raises:
-        ValueError: an option is not valid, or no photo could be read.
+        ValueError: an option is not valid, a file that is no pack would be replaced, or no photo could be read.
         FileNotFoundError: the landmarker's file or a photo does not exist.
         ImportError: MediaPipe is missing.
     """
@@ -130,7 +138,7 @@ def annotate(
     rules = LabelRules(options.people == "folder", options.photometric, options.winks, learned=not options.mediapipe_only)
     labels = fit_labels(pack, parts, rules)
     write_pack(out, parts, pack, labels)
-    shutil.rmtree(folder)
+    remove_parts(folder)
     if not options.quiet:
         faces = f"{len(pack['face_picture'])} faces, {int(labels['ok'].sum())} with accepted labels"
         files = f"{out}, {out.with_suffix('.tar')} and {labels_path(out)}"
@@ -142,6 +150,7 @@ def _check_options(out: Path, options: AnnotateOptions) -> None:
     """Raise an error if an option is not valid."""
     if out.suffix.lower() != ".npz":
         raise ValueError(f"--out {out}: expected a name that ends in .npz, such as runs/mine/faces.npz")
+    check_replaced(out)
     if options.people not in get_args(People):
         raise ValueError(f"--people {options.people}: expected {' or '.join(get_args(People))}")
     low, high = MAX_SIDE_LIMITS_PX

@@ -6,7 +6,9 @@ Letters: F faces of the pack.
 from __future__ import annotations
 
 import io
+import re
 import tarfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 
 LANDMARK_STEP_PX = 0.1  # landmarks are stored as multiples of it
+_PART_NAME = re.compile(r"[0-9a-f]{24}\.npz|\.[0-9a-f]{16}\.npz")  # whole ones, and what a killed run left
+_MEMBER = "{:06d}.jpg"  # name of a photo in the tar file
 
 
 def gather_parts(parts: Sequence[Path]) -> Arrays:
@@ -132,6 +136,32 @@ def fit_labels(pack: Arrays, parts: Sequence[Path], rules: LabelRules) -> Arrays
     }
 
 
+def check_replaced(out: Path) -> None:
+    """Check that what a pack would replace is an earlier pack.
+
+    Args:
+        out: the .npz file of the pack; its tar file and its labels are checked too.
+
+    Raises:
+        ValueError: one of them exists and is something else.
+    """
+    tar, labels = out.with_suffix(".tar"), labels_path(out)
+    for path, is_ours in (
+        (out, _has_arrays(out, "face_landmarks")), (tar, _is_tar_of_pack(tar)), (labels, _has_arrays(labels, "ok"))
+    ):  # fmt: skip
+        if path.exists() and not is_ours:
+            raise ValueError(f"{path}: expected no file, or one of an earlier pack, which is replaced; choose another name with --out")
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the part files of a folder, and the folder if nothing else is in it."""
+    for file in list(folder.iterdir()):
+        if _PART_NAME.fullmatch(file.name):
+            file.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def write_pack(out: Path, parts: Sequence[Path], pack: Arrays, labels: Arrays) -> None:
     """Write the photos' tar file, the labels and last the pack, each whole or not at all."""
 
@@ -139,7 +169,7 @@ def write_pack(out: Path, parts: Sequence[Path], pack: Arrays, labels: Arrays) -
         with tarfile.open(path, "w") as tar:
             for number, part in enumerate(parts):
                 content = _jpeg_of(part)
-                member = tarfile.TarInfo(f"{number:06d}.jpg")
+                member = tarfile.TarInfo(_MEMBER.format(number))
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
 
@@ -157,6 +187,24 @@ def labels_path(out: Path) -> Path:
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """Write an .npz file whole or not at all."""
     atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]
+
+
+def _has_arrays(path: Path, name: str) -> bool:
+    """Return whether a file is an .npz file with an array of this name."""
+    try:
+        with zipfile.ZipFile(path) as arrays:
+            return f"{name}.npy" in arrays.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _is_tar_of_pack(path: Path) -> bool:
+    """Return whether a file holds the photos of a pack: their names are numbers, and they have no time."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            return all((member.name, member.mtime) == (_MEMBER.format(number), 0) for number, member in enumerate(tar))
+    except (OSError, tarfile.TarError):
+        return False
 
 
 def _people_by_folder(pack: Arrays) -> NDArray[np.int64]:

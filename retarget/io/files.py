@@ -86,9 +86,14 @@ def check_file(path: StrPath, expected: str, max_bytes: int = MAX_FILE_BYTES) ->
     return source
 
 
-def decode_text(data: bytes) -> str:
-    """Decode text in UTF-8 (with or without a byte order mark) or in UTF-16, which some Windows programs write."""
-    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+def decode_text(data: bytes, errors: str = "strict") -> str:
+    """Decode text in UTF-8 (with or without a byte order mark) or in UTF-16, which some Windows programs write.
+
+    Args:
+        data: The bytes of the text.
+        errors: What `bytes.decode` does with bytes that are no text.
+    """
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", errors)
 
 
 def read_json_object(path: StrPath, expected: str) -> dict[str, Any]:

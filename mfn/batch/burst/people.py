@@ -17,6 +17,7 @@ BETWEEN_SHOTS_S = 0.5
 """Seconds that the tracker assumes between two shots: people may move by about half a face."""
 _NEAR = 0.6  # a face at less than this distance, in heights of a face, may be the same person
 _SAME_SIZE = 1.5  # ratio of heights
+_AT_ONCE = 64  # shifts that are compared in one step, which bounds the memory
 
 Floats = NDArray[np.float64]
 
@@ -52,11 +53,51 @@ def camera_shift(known: NDArray[np.float32], box: NDArray[np.float32]) -> Floats
     """
     (place, height), (other, tall) = _place_and_height(known), _place_and_height(box)
     ratio = tall[:, None] / height
-    alike = (ratio < _SAME_SIZE) & (ratio > 1 / _SAME_SIZE)  # (n, m)
-    shifts = np.concatenate([np.zeros((1, 2)), (place - other[:, None])[alike]])
-    counts = [int((alike & (np.abs(other[:, None] + s - place).max(-1) < _NEAR * height)).any(1).sum()) for s in shifts]
-    best = shifts[np.array(counts) == max(counts)]
+    face, before = np.nonzero((ratio < _SAME_SIZE) & (ratio > 1 / _SAME_SIZE))  # pairs of faces of about one size, sorted by face
+    shifts = np.concatenate([np.zeros((1, 2)), place[before] - other[face]])
+    counts = _faces_laid(shifts, face, other[face], place[before], _NEAR * height[before])
+    best = shifts[counts == counts.max()]
     return np.asarray(best[np.argmin(np.linalg.norm(best, axis=1))], np.float64)
+
+
+def _faces_laid(shifts: Floats, face: NDArray[np.int64], own: Floats, place: Floats, reach: Floats) -> NDArray[np.int64]:
+    """Count the faces that each shift lays over another one.
+
+    Args:
+        shifts: (k + 1, 2) 0 and the shift of each pair, px.
+        face: (k,) number of the face of each pair, sorted.
+        own: (k, 2) its center, px.
+        place: (k, 2) center of the face of the shot before, px.
+        reach: (k,) how near it must come, px.
+
+    Returns:
+        (k + 1,) The counts. Shifts that cannot be the best ones are not looked at; they have 0.
+
+    Pairs that agree with a shift have about the same shift. So the shifts are put into cells that are as wide as the largest reach, and
+    each is compared with the pairs of its cell and of the eight around it. Cells come in the order of how many pairs these have.
+    """
+    counts = np.zeros(len(shifts), np.int64)
+    if not len(face):
+        return counts
+    width = reach.max() * (1 + 1e-6)  # a little more, for rounding
+    members: dict[tuple[int, int], list[int]] = {}
+    for number, (x, y) in enumerate(np.floor(shifts / width).astype(int).tolist()):
+        members.setdefault((x, y), []).append(number)
+    around = {(x, y): [(x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (x + i, y + j) in members] for x, y in members}
+    most = {cell: sum(len(members[other]) for other in cells) for cell, cells in around.items()}
+    highest = 0
+    for cell in sorted(members, key=lambda cell: -most[cell]):
+        if most[cell] < highest:
+            break
+        near = [number - 1 for other in around[cell] for number in members[other] if number]  # shift 0 belongs to no pair
+        pairs = np.sort(np.array(near, np.int64))
+        first = np.flatnonzero(np.diff(face[pairs], prepend=-1))
+        for start in range(0, len(members[cell]) if near else 0, _AT_ONCE):
+            chosen = members[cell][start : start + _AT_ONCE]
+            distance = np.abs(own[pairs] + shifts[chosen][:, None] - place[pairs]).max(-1)
+            counts[chosen] = np.logical_or.reduceat(distance < reach[pairs], first, axis=1).sum(1)
+            highest = max(highest, int(counts[chosen].max()))
+    return counts
 
 
 def _place_and_height(box: NDArray[np.float32]) -> tuple[Floats, Floats]:

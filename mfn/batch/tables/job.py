@@ -28,7 +28,7 @@ from typing import NamedTuple
 from mfn.batch.tables import storage
 from mfn.batch.tables.columns import FORMAT, TABLES, Rows
 from mfn.batch.tables.formats import FileFormat, encode_rows, format_of, header, require_format
-from mfn.batch.urls import is_url
+from mfn.batch.urls import absolute, is_url
 from retarget.io.files import atomic_write, make_folder
 
 _JOB, _INPUTS = "job.json", "inputs-{:03d}.json"
@@ -166,6 +166,8 @@ def start_job(files: JobFiles, paths: Sequence[str], options: Mapping[str, objec
 def resume_job(files: JobFiles, paths: Sequence[str], options: Mapping[str, object]) -> Job | None:
     """Go on with a job. Pictures that are new in the list are added as further parts. Arguments as for `start_job`.
 
+    A picture is known however its path is written, seen from the present directory.
+
     Returns:
         The job, or None if none was begun here.
 
@@ -186,8 +188,8 @@ def resume_job(files: JobFiles, paths: Sequence[str], options: Mapping[str, obje
         was, now = (known.get(name), options.get(name)) if differing else (form, FORMAT)
         raise ValueError(f"{files.out}: the job was begun with {name} {was}, now it is {now}; use the same, or another name")
     inputs = list(_read_inputs(files))
-    listed = {path for part in inputs for path in part}
-    new = tuple(path for path in paths if path not in listed)
+    listed = {absolute(path) for part in inputs for path in part}
+    new = tuple(path for path in paths if absolute(path) not in listed)
     if new:
         _write_inputs(files, len(inputs), new)
         inputs.append(new)

@@ -31,8 +31,12 @@ NO_CLIP = "Drop a clip: everybody in it is found first; then you choose who beco
 
 
 class FoundClip(NamedTuple):
-    """A clip whose people were found: its file, the network, the part, the faces of its frames, and how each person looks."""
+    """A clip whose people were found: its file, the network, the part, the faces of its frames, and how each person looks.
 
+    `number` is that of the search: choices that the user made for the people of another search do not fit these.
+    """
+
+    number: int
     source: Path
     predictor: Predictor
     start_s: float
@@ -68,7 +72,7 @@ def find_people(session: Session, predictor: Predictor, source: Path, part: tupl
         raise ValueError(f"{source.name}: no face found")
     shown = portraits(str(source), faces, start_s, end_s)
     pictures = {number: "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(image, 85)).decode() for number, image in shown.items()}
-    return FoundClip(source, predictor, start_s, end_s, detections, people_of(faces, detections.time_s), pictures)
+    return FoundClip(session.next_number(), source, predictor, start_s, end_s, detections, people_of(faces, detections.time_s), pictures)
 
 
 def write_clip(session: Session, found: FoundClip, choice: dict[int, str], options: AnimateOptions, hooks: Hooks) -> list[Path]:
@@ -138,9 +142,10 @@ class ClipTab:
         self, file: Any, network: str, start: str, end: str, request: gr.Request, progress: gr.Progress = gr.Progress()  # noqa: B008
     ) -> list[Any]:  # fmt: skip
         """Find the people of a new clip."""
-        session = self.sessions.get(request.session_hash or "")
+        session = self.sessions.get_for_upload(request.session_hash or "", file["path"])
         with session.lock:
-            return [None, *self._find(session, session.take_upload(file["path"]), network, (start, end), progress)]
+            source = session.take_upload(file["path"], replaces=session.clip is not None)
+            return [None, *self._find(session, source, network, (start, end), progress)]
 
     def on_again(
         self, network: str, start: str, end: str, request: gr.Request, progress: gr.Progress = gr.Progress()  # noqa: B008
@@ -167,9 +172,10 @@ class ClipTab:
         session.clip = found
         people = f"{len(found.people)} {'person' if len(found.people) == 1 else 'people'}"
         line = f"**{source.name}**: {people} found. Choose a character for each; then press **Make video and scene**."
+        common = {"search": found.number, "clip": source.parent.name}
         cards = [
-            {"clip": source.parent.name, "number": p.number, "text": str(p), "picture": found.pictures.get(p.number, "")}
-            for p in found.people
+            common | {"number": person.number, "text": str(person), "picture": found.pictures.get(person.number, "")}
+            for person in found.people
         ]
         return [line, cards, None, gr.DownloadButton(value=None, interactive=False), gr.DownloadButton(value=None, interactive=False)]
 
@@ -182,6 +188,9 @@ class ClipTab:
         with session.lock:
             if session.clip is None:
                 raise ValueError("expected a clip; drop one first")
+            if by_name.get("clip-search") != str(session.clip.number):
+                name = session.clip.source.name
+                raise ValueError(f"{name}: expected choices for its people, got those of an earlier search; choose and press again")
             session.stop.clear()
             numbers = [person.number for person in session.clip.people]
             choice = {n: str(by_name[f"clip-as-{n}"]) if by_name[f"clip-keep-{n}"] else LEAVE_OUT for n in numbers}
@@ -226,6 +235,9 @@ class ClipTab:
         def draw_cards(shown: list[dict[str, Any]], own_names: list[str]) -> None:
             with gr.Row(elem_id="clip-people"):
                 controls = {control for card in shown for control in draw_card(card, [*AVATAR_NAMES, *own_names])}
+                for card in shown[:1]:  # the browser sends whose choices it shows
+                    search = str(card["search"])
+                    controls.add(gr.Textbox(search, visible="hidden", elem_id="clip-search", key=f"search-{search}"))
             call, chosen = with_toast(self.sessions, self.on_write), {calibrate, likeness, *controls}
             write.click(call, chosen, [video, *buttons], show_progress_on=video, **settings)
 

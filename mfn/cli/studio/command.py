@@ -141,7 +141,7 @@ class Studio:
             server_name=options.host, server_port=port, prevent_thread_lock=True, quiet=True, inbrowser=options.open, share=False,
             ssl_certfile=options.certificate, ssl_keyfile=options.key, ssl_verify=False, max_file_size=limits.max_bytes, footer_links=[],
             run_history=False, enable_monitoring=False, mcp_server=False, ssr_mode=False, pwa=False, state_session_capacity=1000,
-            app_kwargs={"middleware": [Middleware(Gate, uploads=self.folder, limits=limits)]},
+            app_kwargs={"middleware": [Middleware(Gate, sessions=self.sessions)]},
             _frontend=False,  # without it, Gradio stops where the server needs more than 3 s for its first answer
             **look(),
         )  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
 from typing import Any
 
-from mfn.cli.studio.limits import MEGABYTE, Limits
+from mfn.cli.studio.limits import MEGABYTE
+from mfn.cli.studio.sessions import Sessions
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -23,15 +23,14 @@ _TOO_MUCH, _NO_LENGTH = 413, 411
 class Gate:
     """Refuse requests that are too large, and forbid the page to load anything from elsewhere."""
 
-    def __init__(self, app: App, uploads: Path, limits: Limits) -> None:
+    def __init__(self, app: App, sessions: Sessions) -> None:
         """Stand before an ASGI app.
 
         Args:
             app: The app.
-            uploads: The folder in which it puts uploads.
-            limits: What is accepted.
+            sessions: Its users, what they may send, and their uploads.
         """
-        self._app, self._uploads, self._limits = app, uploads, limits
+        self._app, self._sessions, self._limits = app, sessions, sessions.limits
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -63,10 +62,6 @@ class Gate:
             return _NO_LENGTH, "expected a request that states its length"
         if int(length) > self._limits.max_bytes + MEGABYTE:
             return _TOO_MUCH, f"{int(length) / MEGABYTE:.0f} MB is more than the limit of {self._limits.max_mb:g} MB (see --max-mb)"
-        if scope["path"].endswith("/upload") and self._count() >= self._limits.max_files * self._limits.max_users:
+        if scope["path"].endswith("/upload") and not self._sessions.has_room():
             return _TOO_MUCH, "expected fewer uploads at a time; try again later (see --max-files and --max-users)"
         return None
-
-    def _count(self) -> int:
-        """Return how many uploads there are."""
-        return sum(1 for _ in self._uploads.iterdir()) if self._uploads.is_dir() else 0

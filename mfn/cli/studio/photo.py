@@ -112,9 +112,9 @@ class PhotoTab:
 
     def on_upload(self, file: Any, characters: list[str], network: str, likeness: float, request: gr.Request) -> list[Any]:
         """Show a new photo."""
-        session = self.sessions.get(request.session_hash or "")
+        session = self.sessions.get_for_upload(request.session_hash or "", file["path"])
         with session.lock:
-            path = session.take_upload(file["path"])
+            path = session.take_upload(file["path"], replaces=session.photo is not None)
             try:
                 photo = find_faces(session, self.models, path, network)
             except BaseException:

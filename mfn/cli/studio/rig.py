@@ -82,10 +82,10 @@ class RigTab:
 
     def on_upload(self, file: Any, request: gr.Request) -> list[Any]:
         """Show a new character, and offer it on the other tabs."""
-        session = self.sessions.get(request.session_hash or "")
+        session = self.sessions.get_for_upload(request.session_hash or "", file["path"])
         number = session.next_number()
         with session.lock:
-            path = session.take_upload(file["path"])
+            path = session.take_upload(file["path"], replaces=Path(file["path"]).name in session.rigs)
             try:
                 rig = add_character(session, path)
             except BaseException:

@@ -1,17 +1,20 @@
 """What each user of the page holds: a folder with their files, and their photo, clip, characters and live stream.
 
-A session begins with the first upload and ends when the page is closed. Then its folder and its uploads are deleted.
+A session begins with the first upload and ends when the page is closed. Then its folder and its uploads are deleted. An upload of which
+no session knows, because its page was closed too early or was never open, is deleted when its place is needed.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,10 +33,13 @@ if TYPE_CHECKING:
 
 GRACE_S = 30.0
 """How long the files of a closed page are kept: a phone that sleeps for a moment closes the connection, too."""
+UNCLAIMED_S = 600.0
+"""How long an upload may belong to nobody: it waits for its turn while clips of others are worked on."""
 KEPT_RESULTS = 2
 """Newest results of each tab that are kept: the one that the page shows, and the one before, which may be on its way to the user."""
 KEPT_PICTURES = 30
 """Newest frames and previews that are kept: a browser with a slow connection asks for them some seconds later."""
+_UPLOAD_FOLDER = re.compile(r"[0-9a-f]{64}")  # Gradio names the folder of an upload by the digest of its content
 _SHARED_RIGS: dict[str, Rig] = {}  # our characters, which all users share
 _RIGS_LOCK = threading.Lock()
 
@@ -78,8 +84,12 @@ class Session:
             if number > self.shown.number:
                 self.shown = Shown(number, character)
 
-    def take_upload(self, upload: str) -> Path:
+    def take_upload(self, upload: str, replaces: bool = False) -> Path:
         """Keep an uploaded file in the folder of the session, under its own name.
+
+        Args:
+            upload: The file.
+            replaces: Whether it takes the place of a file that the user holds.
 
         Raises:
             ValueError: It is too large, or the user holds too many files.
@@ -87,7 +97,7 @@ class Session:
         source = Path(upload)
         self.uploads.add(source)
         check_upload(source, self.limits)
-        held = len(self.rigs) + (self.photo is not None) + (self.clip is not None)
+        held = len(self.rigs) + (self.photo is not None) + (self.clip is not None) - replaces
         if held >= self.limits.max_files:
             raise ValueError(f"{source.name}: expected at most {self.limits.max_files} files at a time; reload the page to begin anew")
         target = self.new_folder("upload") / source.name
@@ -170,15 +180,16 @@ class Session:
 class Sessions:
     """The sessions of all users, by the key that the browser sends."""
 
-    def __init__(self, root: Path, limits: Limits, grace_s: float = GRACE_S) -> None:
+    def __init__(self, root: Path, limits: Limits, grace_s: float = GRACE_S, unclaimed_s: float = UNCLAIMED_S) -> None:
         """Begin without users.
 
         Args:
-            root: Folder for the files of all users.
+            root: Folder for the files of all users. The server puts uploads beside it.
             limits: What is accepted.
             grace_s: How long the files of a closed page are kept, seconds.
+            unclaimed_s: How long an upload may belong to nobody, seconds.
         """
-        self.root, self.limits, self.grace_s = root, limits, grace_s
+        self.root, self.limits, self.grace_s, self.unclaimed_s = root, limits, grace_s, unclaimed_s
         self._open: dict[str, Session] = {}
         self._closing: dict[str, threading.Timer] = {}
         self._lock = threading.Lock()
@@ -201,6 +212,33 @@ class Sessions:
                 self._open[key] = Session(folder, self.limits)
             return self._open[key]
 
+    def get_for_upload(self, key: str, upload: str) -> Session:
+        """Return the session of a key, for a file that its user sent. The file is deleted if there is no place for this user.
+
+        Raises:
+            ValueError: Too many people use the page.
+        """
+        try:
+            return self.get(key)
+        except ValueError:
+            with self._lock:
+                if Path(upload).parent in self._upload_folders() and Path(upload) not in self._owned():
+                    _delete_upload(Path(upload))
+            raise
+
+    def has_room(self) -> bool:
+        """Return whether one more upload is accepted. If there are too many, those that belong to nobody are deleted first."""
+        most = self.limits.max_files * self.limits.max_users
+        if len(self._upload_folders()) < most:
+            return True
+        with self._lock:
+            owned = {upload.parent for upload in self._owned()}
+            for folder in self._upload_folders():
+                with suppress(FileNotFoundError):  # a session that ends deletes its uploads meanwhile
+                    if folder not in owned and time.time() - folder.stat().st_mtime >= self.unclaimed_s:
+                        shutil.rmtree(folder, ignore_errors=True)
+        return len(self._upload_folders()) < most
+
     def close(self, key: str) -> None:
         """End a session after a while, unless the user comes back before. Nothing happens if there is none."""
         with self._lock:
@@ -219,6 +257,14 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
+    def _upload_folders(self) -> list[Path]:
+        """Return the folders of all uploads."""
+        return [path for path in self.root.parent.iterdir() if _UPLOAD_FOLDER.fullmatch(path.name)]
+
+    def _owned(self) -> set[Path]:
+        """Return the uploads that belong to a session."""
+        return {upload for session in self._open.values() for upload in session.uploads.copy()}
+
     def _close_now(self, key: str) -> None:
         with self._lock:
             timer = self._closing.pop(key, None)
@@ -227,12 +273,17 @@ class Sessions:
             session = self._open.pop(key, None)
             if session is None:
                 return
-            shared = {upload for other in self._open.values() for upload in other.uploads}
+            shared = self._owned()
         session.closed = True
         session.stop.set()
         with session.lock:  # wait for work that is going on
             shutil.rmtree(session.folder, ignore_errors=True)
         for upload in session.uploads - shared:
-            upload.unlink(missing_ok=True)
-            if upload.parent != self.root and not any(upload.parent.iterdir()):
-                upload.parent.rmdir()
+            _delete_upload(upload)
+
+
+def _delete_upload(upload: Path) -> None:
+    """Delete an uploaded file, and its folder if nothing else is in it."""
+    upload.unlink(missing_ok=True)
+    if upload.parent.is_dir() and not any(upload.parent.iterdir()):
+        upload.parent.rmdir()

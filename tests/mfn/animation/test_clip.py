@@ -275,6 +275,7 @@ def test_a_part_of_a_clip_begins_at_0_and_has_its_sound(clip, spots, tmp_path):
         (["--drop", "1"], "--drop 1: expected the number of a person, 0"),
         (["--drop", "0"], "--drop: nobody remains"),
         (["--calibrate", "--neutral", "x.png"], "choose one"),
+        (["--plain"], "--plain would change nothing in the .npz file of a clip; leave it out"),
         (["--neutral", "x.png"], "x.png: no such file"),
     ],
 )

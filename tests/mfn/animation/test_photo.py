@@ -107,6 +107,31 @@ def test_what_is_read_is_never_written(place, spots, capsys, options, error):
     assert {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.parametrize(
+    ("options", "unused"),
+    [
+        (["--out", "p.csv", "--strength", "jaw=2", "--likeness", ".5"], "--strength, --likeness would change nothing in the .csv file"),
+        (["--out", "p.png", "--in-place", "--fps", "3", "--animation-only"], "--fps, --in-place, --animation-only would change nothing"),
+        (["--out", "p.jsonl", "--tolerance", "0", "--plain"], "--tolerance, --plain would change nothing in the .jsonl file"),
+        (["--out", "p.vrma", "--light", "3", "--fps", "3"], "--light would change nothing in the .vrma file of a picture; leave it out"),
+        (["--out", "p.jpg", "--separate-meshes"], "--separate-meshes would change nothing"),
+        (["--out", "p.glb", "--expressions", "arkit"], "--expressions would change nothing"),
+    ],
+)
+def test_an_option_that_does_nothing_is_an_error(place, spots, capsys, options, unused):
+    assert main(["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", *options]) == 1
+    err = capsys.readouterr().err
+    assert unused in err and err.count("\n") == 1 and names(place) == {"crowd.png"}
+
+
+def test_the_character_of_a_performance_is_remarked_on(place, spots, capsys):
+    """It is no error, so that a command can be repeated with another file to write."""
+    run = ["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--out", "p.jsonl"]
+    assert main([*run, "--avatar", "lion"]) == 0 and (place / "p.jsonl").is_file()
+    assert "p.jsonl: the performance alone, so the characters and their joints are not used" in capsys.readouterr().err
+    assert main(run) == 0 and "not used" not in capsys.readouterr().err
+
+
 def test_the_folder_of_the_sheet_is_made(place, spots):
     """Before the faces are looked for: of a clip that takes long."""
     run = ["animate", "crowd.png", "--weights", str(spots), "--min-face", "48", "--quiet", "--out", "x.npz"]

@@ -77,6 +77,11 @@ def test_patterns_lists_and_files_give_each_picture_once(photos, monkeypatch):
     assert paths(lists=["-"]) == ["photos/a.png"]
 
 
+def test_one_picture_with_two_paths_is_one_picture(photos):
+    assert paths("photos/more/c.png", str(photos / "photos/more/c.png"), "photos/more/../more/c.png") == ["photos/more/c.png"]
+    assert paths("photos", str(photos / "photos")) == FOUND
+
+
 def test_an_empty_name_is_one_line():
     with pytest.raises(ValueError, match=r"an empty name \(expected a picture, a folder or a pattern\)"):
         list_pictures([""])
@@ -134,6 +139,19 @@ def test_a_web_address_with_a_query_is_no_pattern():
     pytest.importorskip("aiohttp", reason="web addresses need aiohttp")
     listing = list_pictures(["https://example.invalid/a.jpg?width=9"])
     assert listing.pictures == [PictureName("https://example.invalid/a.jpg?width=9", "a.jpg")]
+
+
+def test_a_list_may_have_names_that_are_no_utf_8(photos, monkeypatch):
+    """As folders may."""
+    name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    content = b"photos/a.png\n" + name.encode("utf-8", "surrogateescape") + b"\n"
+    (photos / "list.txt").write_bytes(content)
+    assert paths(lists=["list.txt"]) == ["photos/a.png", name]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8"))
+    assert paths(lists=["-"]) == ["photos/a.png", name]
+    (photos / "half.txt").write_bytes("photos/a.png".encode("utf-16")[:-1])
+    with pytest.raises(ValueError, match=r"^half.txt: expected a list of pictures in UTF-8 or UTF-16"):
+        list_pictures([], ["half.txt"])
 
 
 def test_names_that_are_no_utf_8_become_printable():

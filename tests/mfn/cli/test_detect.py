@@ -126,6 +126,49 @@ def test_resume_leaves_out_what_is_there(folder, spots, capsys):
     assert (folder / "out/nobody.faces.json").read_text() == "kept" and (folder / "out/party/crowd.faces.json").is_file()
 
 
+def noted(folder) -> dict[str, str]:
+    """Name of each JSON file -> the picture that it notes."""
+    return {path.name: json.loads(path.read_text())["picture"] for path in folder.glob("*.json")}
+
+
+def test_resume_reads_a_new_picture_that_is_sorted_before_one_of_its_name(crowd, spots, capsys):
+    """By the picture that each JSON file notes, however often the run resumes, and after a picture has gone."""
+    arguments = [".", *NETWORK, spots, "--no-draw", "--out", "out"]
+    assert run(*arguments, "--quiet") == 0
+    write_image("crowd.jpg", np.zeros((30, 40, 3), np.uint8))
+    for done in (2, 3):
+        assert run(*arguments, "--resume") == 0
+        assert f"{done} of 3 pictures were done before" in capsys.readouterr().out
+        assert noted(crowd / "out") == {
+            "crowd.faces.json": "crowd.png",
+            "crowd-2.faces.json": "crowd.jpg",
+            "nobody.faces.json": "nobody.png",
+        }
+    (crowd / "crowd.png").unlink()
+    write_image("crowd.webp", np.zeros((30, 40, 3), np.uint8))
+    assert run(*arguments, "--resume") == 0 and noted(crowd / "out")["crowd-3.faces.json"] == "crowd.webp"
+    (crowd / "out/crowd.faces.json").unlink()
+    assert run(*arguments, "--resume") == 0 and "3 of 3 pictures" in capsys.readouterr().out
+
+
+def test_resume_draws_again_where_two_pictures_have_one_name(crowd, spots, head_model, capsys):
+    """A drawing does not note its picture."""
+    arguments = [".", *NETWORK, spots, "--no-json", "--out", "out"]
+    assert run(*arguments, "--quiet") == 0
+    write_image("crowd.jpg", np.zeros((30, 40, 3), np.uint8))
+    assert run(*arguments, "--resume") == 0
+    assert "1 of 3 pictures were done before" in capsys.readouterr().out
+    assert cv2.imread("out/crowd.faces.png").shape == (30, 40, 3) and cv2.imread("out/crowd-2.faces.png").shape == (768, 1280, 3)
+
+
+def test_resume_with_pictures_of_one_name_in_several_folders(folder, spots, capsys):
+    (folder / "more").mkdir()
+    write_image("more/nobody.png", np.zeros((30, 40, 3), np.uint8))
+    arguments = ["photos", "more", *NETWORK, spots, "--no-draw", "--out", "out"]
+    assert run(*arguments, "--quiet") == 0 and len(noted(folder / "out")) == 2
+    assert run(*arguments, "--resume") == 0 and "3 of 3 pictures were done before" in capsys.readouterr().out
+
+
 def test_drawings_of_boxes_only_as_small_jpeg_files(crowd, spots):
     assert run("crowd.png", *NETWORK, spots, "--no-json", "--boxes", "--jpeg", "--draw-side", "640", "--quiet") == 0
     drawn = cv2.imread("crowd.faces.jpg")

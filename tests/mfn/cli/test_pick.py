@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from mfn.batch.sources import PictureName
 from mfn.cli.main import main
+from mfn.cli.pick import distinct_names
 from retarget.io.images import write_image
 
 
@@ -27,6 +29,24 @@ def test_a_burst(crowd, spots, capsys):
     assert out.startswith("rank  shot") and "The best shot is " in out and "wrote page.html" in out and "wrote rank.json" in out
     assert "<table" in (crowd / "page.html").read_text()
     assert sorted(shot["shot"] for shot in json.loads((crowd / "rank.json").read_text())["shots"]) == ["0.png", "1.png", "2.png"]
+
+
+def test_shots_of_one_file_name_can_be_told_apart(crowd, spots):
+    write_shots(crowd, 2)
+    for folder in ("s1", "s2"):
+        (crowd / folder).mkdir()
+        (crowd / "burst" / f"{int(folder[1]) - 1}.png").rename(crowd / folder / "IMG_1.png")
+    assert run(spots, "s1", "s2/IMG_1.png", "crowd.png", "--quiet", "--json", "rank.json") == 0
+    shots = json.loads((crowd / "rank.json").read_text())["shots"]
+    assert sorted(shot["shot"] for shot in shots) == ["crowd.png", "s1/IMG_1.png", "s2/IMG_1.png"]
+
+
+def test_names_of_shots_are_as_short_as_they_differ():
+    paths = ["a/x/1.png", "b/x/1.png", "1.png", "b/2.png"]
+    pictures = [PictureName(path, path.rpartition("/")[2]) for path in paths]
+    assert distinct_names(pictures) == ["a/x/1.png", "b/x/1.png", "1.png", "2.png"]
+    assert distinct_names([PictureName("c/a/1.png", "a/1.png"), *pictures[3:]]) == ["a/1.png", "2.png"]
+    assert distinct_names([]) == []
 
 
 def test_mistakes(crowd, spots, capsys):

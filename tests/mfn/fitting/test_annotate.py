@@ -1,5 +1,6 @@
 """`mfn annotate` with a simulated landmarker: its pack can be read, a stopped run continues, unreadable photos are not fatal."""
 
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,38 @@ def test_the_parts_depend_on_the_networks(tmp_path: Path) -> None:
 
     keys = [_key_of_models("none.task", network) for network in (None, Network("score 0.4"), Network("score 0.5"))]
     assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize("name", ["faces.npz", "faces.tar", "labels/faces.npz"])
+@pytest.mark.parametrize("content", ["text", "other"])
+def test_a_file_that_is_no_pack_is_not_replaced(photos: Path, tmp_path: Path, name: str, content: str) -> None:
+    out, file = tmp_path / "faces.npz", tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    if content == "text":
+        file.write_text("mine")
+    elif file.suffix == ".npz":
+        np.savez(file, mine=np.zeros(3))
+    else:
+        with tarfile.open(file, "w") as tar:
+            tar.add(photos / "0.png", "000000.jpg")
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match=rf"{name}: expected no file, or one of an earlier pack.*choose another name with --out$"):
+        annotate(None, files(photos), out, QUICK)
+    assert file.read_bytes() == before and FakeLandmarker.calls == 0
+
+
+def test_an_earlier_pack_is_replaced_and_other_files_among_the_parts_stay(photos: Path, tmp_path: Path) -> None:
+    out, notes = tmp_path / "faces.npz", tmp_path / "faces.parts" / "my_notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    (notes.parent / ".0123456789abcdef.npz").write_bytes(b"what a killed run left")
+    for _ in range(2):
+        assert annotate(None, files(photos), out, QUICK) == 0
+        assert list(notes.parent.iterdir()) == [notes] and notes.read_text() == "mine"
+    notes.unlink()
+    assert annotate(None, files(photos)[:1], out, QUICK) == 0 and not notes.parent.exists()
+    with np.load(out) as pack:
+        assert len(pack["picture_size"]) == 1
 
 
 def test_one_folder_is_one_person(photos: Path, tmp_path: Path) -> None:

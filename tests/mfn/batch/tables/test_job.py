@@ -68,6 +68,14 @@ def test_new_pictures_become_further_parts(files):
     assert resume_job(files, PATHS[:2], OPTIONS) == job  # a picture that has gone stays in the job
 
 
+def test_a_picture_is_known_however_its_path_is_written(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = start_job(files, ["s1/a.png", "s3://bucket/a.png"], OPTIONS, 2)
+    assert resume_job(files, [str(tmp_path / "s1" / "a.png"), "./s1/../s1/a.png", "s3://bucket/a.png"], OPTIONS) == job
+    new = (str(tmp_path / "a.png"), "s3://bucket/./a.png")
+    assert resume_job(files, new, OPTIONS).inputs[1:] == (new,)
+
+
 def test_what_does_not_fit_is_refused(files):
     assert resume_job(files, PATHS, OPTIONS) is None
     start_job(files, PATHS, OPTIONS, 2)

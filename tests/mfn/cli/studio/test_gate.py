@@ -4,6 +4,7 @@ import pytest
 
 from mfn.cli.studio.gate import Gate
 from mfn.cli.studio.limits import MEGABYTE, Limits
+from mfn.cli.studio.sessions import Sessions
 
 
 def ask(gate: Gate, method: str, path: str, length: int | None) -> tuple[int, dict[bytes, bytes], bytes]:
@@ -26,7 +27,7 @@ async def fine(scope, receive, send) -> None:
 
 @pytest.fixture
 def gate(tmp_path) -> Gate:
-    return Gate(fine, tmp_path, Limits(max_mb=1, max_files=1, max_users=2))
+    return Gate(fine, Sessions(tmp_path / "sessions", Limits(max_mb=1, max_files=1, max_users=2)))
 
 
 def test_large_requests_are_refused_before_they_are_read(gate):
@@ -38,8 +39,10 @@ def test_large_requests_are_refused_before_they_are_read(gate):
 
 
 def test_the_number_of_uploads_is_bounded(gate, tmp_path):
+    (tmp_path / "sessions").mkdir()
     for name in "ab":
-        (tmp_path / name).mkdir()
+        assert ask(gate, "POST", "/gradio_api/upload", 10)[0] == 200, "other folders than those of uploads do not count"
+        (tmp_path / (64 * name)).mkdir()
     status, _, body = ask(gate, "POST", "/gradio_api/upload", 10)
     assert status == 413 and b"try again later" in body
     assert ask(gate, "POST", "/gradio_api/queue/join", 10)[0] == 200
@@ -57,5 +60,5 @@ def test_other_connections_pass(gate):
     async def app(scope, receive, send):
         seen.append(scope["type"])
 
-    asyncio.run(Gate(app, gate._uploads, Limits())({"type": "lifespan"}, None, None))
+    asyncio.run(Gate(app, gate._sessions)({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]

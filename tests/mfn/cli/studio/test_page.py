@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from pathlib import Path
 
@@ -182,6 +183,39 @@ def test_a_clip_becomes_a_video_and_a_scene(browser, studio, moving_clip, tmp_pa
         scene = read_glb(download(page, "3D scene (.glb)", tmp_path)).document
         assert [node["extras"]["actor"] for node in scene["nodes"] if "actor" in node.get("extras", {})] == [0]
         assert scene["animations"] and any(node.get("name") == "monster 0" for node in scene["nodes"])
+
+
+def test_a_click_before_the_next_clip_is_shown_makes_nothing_of_it(browser, studio, moving_clip, monkeypatch):
+    pytest.importorskip("av", reason="writing a video needs PyAV")
+    import mfn.cli.studio.clip as studio_clip
+
+    begun, go_on, find = threading.Event(), threading.Event(), studio_clip.find_people
+
+    def slow(*arguments):
+        begun.set()
+        assert go_on.wait(30)
+        return find(*arguments)
+
+    expect = pytest.importorskip("playwright.sync_api").expect
+    with visit(browser, studio) as page:
+        page.get_by_role("tab", name="Clip").click()
+        drop(page, "clip", moving_clip)
+        page.get_by_text("moving.avi: 2 people found").wait_for()
+        monkeypatch.setattr(studio_clip, "find_people", slow)
+        drop(page, "clip", moving_clip.rename(moving_clip.with_name("next.avi")))
+        assert begun.wait(30)
+        with page.expect_response("**/queue/join*"):
+            page.locator("#clip-write").click()
+        go_on.set()
+        toast(page, "next.avi: expected choices for its people, got those of an earlier search")
+        page.get_by_text("next.avi: 2 people found").wait_for()
+        search = page.locator("#clip-search").locator("textarea, input")
+        before = search.input_value()
+        page.get_by_role("button", name="More").click()
+        page.get_by_role("button", name="Find people again").click()
+        expect(search).not_to_have_value(before)
+        page.locator("#clip-write").click()
+        page.locator("#clip-video video").wait_for()
 
 
 def test_the_webcam_is_drawn(browser, studio):

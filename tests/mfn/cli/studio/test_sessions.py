@@ -77,6 +77,38 @@ def test_users_and_files_are_bounded(sessions):
         session.take_upload(upload(sessions, "more.glb"))
 
 
+def test_a_file_that_replaces_another_takes_no_place(sessions):
+    session = sessions.get("a")
+    session.rigs["mine.glb"] = session.rig("robot")
+    assert session.take_upload(upload(sessions, "mine.glb"), replaces=True).is_file()
+
+
+def test_an_upload_without_a_place_for_its_user_is_deleted(sessions):
+    for key in "ab":
+        sessions.get(key)
+    sessions.get("b").take_upload(upload(sessions, "same.jpg", folder=64 * "b"))
+    for letter in "ab":
+        with pytest.raises(ValueError, match="2 people use this page already"):
+            sessions.get_for_upload("c", upload(sessions, "same.jpg", folder=64 * letter))
+    assert [(sessions.root.parent / (64 * letter)).exists() for letter in "ab"] == [False, True], "b holds the other one"
+    outside = Path(upload(sessions, "a file.jpg", folder="elsewhere"))
+    with pytest.raises(ValueError, match="2 people use this page already"):
+        sessions.get_for_upload("c", str(outside))
+    assert outside.is_file()
+
+
+def test_uploads_of_nobody_make_room(sessions):
+    """They are deleted when the room is needed, unless they may still wait for their turn."""
+    session = sessions.get("a")
+    session.take_upload(upload(sessions, "photo.jpg", folder=64 * "a"))
+    assert sessions.has_room()
+    folder = Path(upload(sessions, "photo.jpg", folder=64 * "b")).parent
+    assert not sessions.has_room() and folder.is_dir(), "it may wait for its turn"
+    sessions.unclaimed_s = 0
+    assert sessions.has_room() and not folder.exists()
+    assert (sessions.root.parent / (64 * "a") / "photo.jpg").is_file()
+
+
 def test_characters(session: Session):
     assert session.rig("robot") is session.rig("robot")
     assert [rig.name for rig in session.chosen_rigs(None)] == ["robot"]
