@@ -290,10 +290,12 @@ class Predictor:
         # face may look as sure to the reader, which then reads nonsense. The root was chosen on held-out photos of crowds.
         rows = sure[merge(faces.box[sure], faces.score[sure], np.sqrt(found.faces.score[sure]))]
         faces = faces[rows]
+        rules, kept = self.reader.rules, 0.0
         if self.portrait_reader is not None and crops.portrait != 0:
-            faces = self.portrait_reader.refine(picture, faces, crops.portrait, self.reader.rules.portrait)
+            faces = self.portrait_reader.refine(picture, faces, crops.portrait, rules)
+            kept = rules.eyes
         if self.eye_reader is not None:
-            faces = self.eye_reader.refine(picture, faces, count, self.reader.rules.squint)
+            faces = self.eye_reader.refine(picture, faces, count, rules.squint, kept)
         faces = cancel_antagonists(faces)
         return faces if memory is None else memory.finish(faces, rows, sure)
 

@@ -82,8 +82,11 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
     row = [int(overlap.argmax())]
     face, height = found.faces[row], found.height_px[row]
     read = predictor.reader.read(picture, face).faces
-    mixed = mix(face, read, height, predictor.reader.rules).replace(refined=np.ones(1, np.bool_))
-    portrait = None if predictor.portrait_reader is None else predictor.portrait_reader.refine(picture, mixed, share=1.0)
+    rules = predictor.reader.rules
+    mixed = mix(face, read, height, rules).replace(refined=np.ones(1, np.bool_))
+    portrait = None
+    if predictor.portrait_reader is not None:
+        portrait = predictor.portrait_reader.refine(picture, mixed, rules=rules._replace(portrait=1.0))
     return Looked(face, read, predictor.eye_reader.refine(picture, mixed), portrait, label, height)
 
 
@@ -114,7 +117,7 @@ def with_portrait(looked: Sequence[Looked], model: HeadModel, rules: ReadingRule
     mixed = []
     for one in looked:
         assert one.portrait is not None
-        mixed.append(mean_faces(mix(one.found, one.read, one.input_px, rules), one.portrait, share, share, share))
+        mixed.append(mean_faces(mix(one.found, one.read, one.input_px, rules), one.portrait, share, share, share, rules.spread))
     label, weights = (np.concatenate([face.expression for face in faces]) for faces in ([one.label for one in looked], mixed))
     yaw = np.abs([one.label.pitch_yaw_roll_deg[0, 1] for one in looked])
     return by_yaw(landmark_errors(mixed, looked, model), yaw) | agreement(label[:, NOT_EYES], weights[:, NOT_EYES])

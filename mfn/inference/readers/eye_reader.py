@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _BATCH = 128
 HIDDEN_DIRECTION = 0.77
 """An eye keeps its values where the face is turned so far, sine of the yaw, that the nose hides it: 50 degrees."""
+_SAME_IN_BOTH = np.array([shape not in ("eyeLookIn", "eyeLookOut") for shape in EYE_SHAPES])
+_SQUINT = np.array([shape == "eyeSquint" for shape in EYE_SHAPES])
 MIN_SIDE_PX = 5.0
 """An eye keeps its values where its crop has a smaller side in the picture: a face of about 15 px."""
 
@@ -64,7 +66,7 @@ class EyeReader:
         reader.weights = path
         return reader
 
-    def refine(self, picture: Image, faces: Faces, count: int | None = None, squint: float = 0.0) -> Faces:
+    def refine(self, picture: Image, faces: Faces, count: int | None = None, squint: float = 0.0, kept: float = 0.0) -> Faces:
         """Replace the shapes of the eyes of faces by those that are read in crops of each eye.
 
         Args:
@@ -73,6 +75,8 @@ class EyeReader:
             count: Number of faces whose eyes the network reads, K, for a fixed time: the first K, and empty crops if there are fewer.
                 None: all faces.
             squint: Share of a squint that stays as it is in `faces`, 0 to 1.
+            kept: The same of the other shapes. How far the lids of both eyes differ is that of the crops in any case: networks that see the
+                whole face read a wink as two half-shut eyes.
 
         Each eye is read in as many crops as fit in one batch (see `mfn.inference.readers.repeated_crops`), and its values are the mean.
         """
@@ -86,6 +90,7 @@ class EyeReader:
         read_all = self._run(crops, np.tile(frames.direction, (len(changes), 1)), 2 * (count or 0))
         weights = np.asarray(read_all.reshape(len(changes), -1, len(EYE_SHAPES)).mean(0), np.float32)
         seen = (frames.direction[:, 0] < HIDDEN_DIRECTION) & (frames.side_px >= MIN_SIDE_PX)
+        weights = np.clip(weights + kept * self._common(faces.expression[rows][:, EYE_COLUMNS] - weights.reshape(-1, 2, 7), seen), 0, 1)
         expression = faces.expression.copy()
         shares = np.array([1 - squint if shape == "eyeSquint" else 1.0 for shape in EYE_SHAPES], np.float32)
         for side, columns in enumerate(EYE_COLUMNS):
@@ -93,6 +98,12 @@ class EyeReader:
             places = np.ix_(rows[read], columns)
             expression[places] += shares * (weights[side::2][read] - expression[places])
         return faces.replace(expression=expression)
+
+    def _common(self, difference: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return differences of the shapes of eyes (N, 2, 7) as (2 N, 7): those of both eyes as their mean, but in gaze to a side."""
+        both = seen.reshape(-1, 2).all(1)[:, None, None] & _SAME_IN_BOTH
+        mean = np.where(both, difference.mean(1, keepdims=True), difference)
+        return np.asarray(np.where(_SQUINT, 0, mean).reshape(-1, len(EYE_SHAPES)), np.float32)
 
     def _run(self, crops: NDArray[np.uint8], direction: NDArray[np.float32], pad_to: int) -> NDArray[np.float32]:
         """Run the network on crops (E, 32, 32, 3) in batches -> weights (E, 7) in [0, 1]."""

@@ -164,32 +164,35 @@ def mix(found: Faces, read: Faces, input_height_px: NDArray[np.float32], rules: 
         input_height_px: (N,) see `Share`.
         rules: The shares of both.
 
-    The mean of two predictions with independent errors varies less than each of them. So the distance of a weight from _REST is
-    multiplied by 1 + 4 s (1 - s) (spread - 1), where s is the share: by `rules.spread` at 0.5, by 1 at 0 and 1.
-
     A face whose roll the reader corrected keeps the reader's pose: two opposite poses have no mean.
     """
     pose, identity, expression = (share.at(input_height_px)[:, None] for share in rules[:3])
     pose = np.where(roll_between_deg(read.rotation, found.rotation)[:, None] > MAX_LEFT_ROLL_DEG, np.float32(1), pose)
     expression = np.where(_READER_ALONE, np.float32(1), expression)
-    spread = 1 + 4 * expression * (1 - expression) * np.float32(rules.spread - 1)
-    mean = mean_faces(found, read, pose, identity, expression)
-    return mean.replace(expression=np.clip(_REST + spread * (mean.expression - _REST), 0, 1))
+    return mean_faces(found, read, pose, identity, expression, rules.spread)
 
 
 ShareOf = NDArray[np.float32] | float
 
 
-def mean_faces(first: Faces, second: Faces, pose: ShareOf, identity: ShareOf, expression: ShareOf) -> Faces:
+def mean_faces(  # noqa: PLR0917  # a share for each kind of value
+    first: Faces, second: Faces, pose: ShareOf, identity: ShareOf, expression: ShareOf, spread: float = 1.0
+) -> Faces:
     """Average the pose, identity and expression of N faces that were described twice.
 
     Args:
         first, second: The same faces in px of the same picture.
         pose, identity, expression: Share of `second` in each value, 0 to 1: a number, (N, 1), or (N, 51) of the expression.
+        spread: How much wider the expression is spread where both count the same.
 
     Returns:
         `first` with the mean values.
+
+    The mean of two predictions with independent errors varies less than each of them. So the distance of a weight from _REST is
+    multiplied by 1 + 4 s (1 - s) (spread - 1), where s is the share: by `spread` at 0.5, by 1 at 0 and 1.
     """
+    weights = first.expression + expression * (second.expression - first.expression)
+    factor = 1 + 4 * np.asarray(expression * (1 - expression), np.float32) * np.float32(spread - 1)
     pose = np.broadcast_to(np.asarray(pose, np.float32), (len(first), 1))
     rotation = nearest_rotation(first.rotation + pose[:, :, None] * (second.rotation - first.rotation))
     return first.replace(
@@ -197,7 +200,7 @@ def mean_faces(first: Faces, second: Faces, pose: ShareOf, identity: ShareOf, ex
         scale=first.scale * (second.scale / first.scale) ** pose[:, 0],
         center=first.center + pose * (second.center - first.center),
         identity=first.identity + identity * (second.identity - first.identity),
-        expression=first.expression + expression * (second.expression - first.expression),
+        expression=np.clip(_REST + factor * (weights - _REST), 0, 1),
     )
 
 

@@ -24,12 +24,13 @@ from mfn.inference.readers.face_reader import (
     mean_faces,
     roll_between_deg,
 )
-from mfn.inference.readers.reading_rules import RULES
+from mfn.inference.readers.reading_rules import PORTRAIT_NEVER, RULES, ReadingRules
 from mfn.inference.readers.repeated_crops import most_that_fit
 from mfn.inference.sessions.devices import CPU, Provider
 from mfn.inference.sessions.onnx_session import check_single_face, open_session
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.structures.faces import Faces
+from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.images import Image
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 COST = 2
 """A crop takes as long as so many of the face reader (0.65 and 0.32 ms on one core of an AMD EPYC processor)."""
 _FRAME_SHARE = 4  # in a frame with few faces it reads K / 4 crops
+_NEVER = np.array([name.startswith(PORTRAIT_NEVER) for name in EXPRESSION_NAMES])
 _BATCH = 16  # in photos each face is read in several crops if these fit in a batch
 
 
@@ -107,7 +109,7 @@ class PortraitReader:
         reader.weights = path
         return reader
 
-    def refine(self, picture: Image, faces: Faces, count: int | None = None, share: float = RULES.portrait) -> Faces:
+    def refine(self, picture: Image, faces: Faces, count: int | None = None, rules: ReadingRules = RULES) -> Faces:
         """Average the pose, identity and expression of faces with what is read in crops of 128 px.
 
         Args:
@@ -115,7 +117,8 @@ class PortraitReader:
             faces: N faces in px of the picture. Only those with `refined` set are read.
             count: Number of crops that the network reads, for a fixed time: those of the first faces, and empty crops if there are fewer.
                 None: all faces.
-            share: Share of what is read, 0 to 1. Of a face that is read as turned by more than `MAX_LEFT_ROLL_DEG` it is 0.
+            rules: The share of what is read. Of a face that is read as turned by more than `MAX_LEFT_ROLL_DEG`, and of the shapes
+                `PORTRAIT_NEVER`, it is 0.
         """
         rows = np.flatnonzero(faces.refined)[:count]
         if not len(rows) and not count:
@@ -123,7 +126,8 @@ class PortraitReader:
         number = most_that_fit((1, 2, 4, 8), len(rows), count or _BATCH)
         read = self.network.read(picture, faces[rows], np.full(len(rows), number), count or 0).faces
         agrees = roll_between_deg(read.rotation, faces.rotation[rows]) <= MAX_LEFT_ROLL_DEG
-        shares = np.where(agrees, np.float32(share), np.float32(0))[:, None]
+        shares = np.where(agrees, np.float32(rules.portrait), np.float32(0))[:, None]
+        of_shapes = np.where(_NEVER, np.float32(0), shares)
         order = np.arange(len(faces))
         order[rows] = len(faces) + np.arange(len(rows))
-        return Faces.concatenate([faces, mean_faces(faces[rows], read, shares, shares, shares)])[order]
+        return Faces.concatenate([faces, mean_faces(faces[rows], read, shares, shares, of_shapes, rules.spread)])[order]
