@@ -183,7 +183,7 @@ def count_work(path: Path) -> tuple[float, float]:
     shape = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.value_info, *graph.output)}
     weight = {i.name: list(i.dims) for i in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Cast" and node.input[0] in weight:
+        if node.op_type in ("Cast", "Mul", "DequantizeLinear") and node.input[0] in weight:  # of integers and half floats
             weight[node.output[0]] = weight[node.input[0]]
     multiply_adds = 0.0
     for node in graph.node:

@@ -9,7 +9,7 @@ in percent of the face's size, for all faces and by yaw. For each share of the e
 error of a weight, and the means of correlation and gain (slope of the regression line) over the shapes that vary; for some shares, those
 of each shape. For each share of the face reader in squints, it reports error, correlation and gain of eyeSquintLeft and eyeSquintRight;
 for each spread (`ReadingRules`), those of the expression with the shares in use. For each share of the portrait reader it reports both,
-with the shares in use of the others. It writes
+with the shares in use of the others, and for each share in the eyes (`ReadingRules.eyes`) those of their shapes. It writes
 experiments/results/ablation/reader_share.json.
 """
 
@@ -30,6 +30,7 @@ from mfn.inference.predictor import Predictor
 from mfn.inference.readers.face_reader import CANDIDATE_SCORE, mean_faces, mix
 from mfn.inference.readers.reading_rules import ReadingRules, Share
 from mfn.structures.boxes import box_iou
+from mfn.structures.crop_geometry import EYE_COLUMNS, EYE_SHAPES
 from mfn.structures.faces import Faces
 from mfn.structures.head_model import HeadModel
 from mfn.training.packs.reader import read_pack
@@ -42,6 +43,7 @@ HEIGHTS_PX = (None, 120.0, 60.0, 30.0)
 SHAPE_SHARES = (0.0, 0.6, 1.0)
 SPREADS = (1.0, 1.05, 1.1, 1.15, 1.2)
 SHARES = (0.0, 0.25, 0.33, 0.5, 0.6, 0.72, 0.85, 1.0)
+EYE_SHARES = (0.0, 0.2, 0.3, 0.5)
 YAW_LIMITS_DEG = (0, 30, 60, 180)
 SAME_FACE_IOU = 0.25
 MAX_FACES = 70  # of a pack
@@ -51,12 +53,16 @@ NOT_EYES = np.array([not name.startswith("eye") for name in EXPRESSION_NAMES])
 
 
 class Looked(NamedTuple):
-    """One face as the multi-face network found it, as the readers read it, and its label. `input_px`: its height in the input."""
+    """One face as the multi-face network found it, as the readers read it, and its label.
+
+    `input_px` is its height in the input, and `all_read` what all readers say of it, by the share in the eyes.
+    """
 
     found: Faces
     read: Faces
     eyes: Faces
     portrait: Faces | None
+    all_read: dict[float, Faces]
     label: Faces
     input_px: NDArray[np.float32]
 
@@ -84,10 +90,13 @@ def look(predictor: Predictor, picture: Image, label: Faces, height_px: float | 
     read = predictor.reader.read(picture, face).faces
     rules = predictor.reader.rules
     mixed = mix(face, read, height, rules).replace(refined=np.ones(1, np.bool_))
-    portrait = None
-    if predictor.portrait_reader is not None:
-        portrait = predictor.portrait_reader.refine(picture, mixed, rules=rules._replace(portrait=1.0))
-    return Looked(face, read, predictor.eye_reader.refine(picture, mixed), portrait, label, height)
+    eyes = predictor.eye_reader.refine(picture, mixed)
+    if predictor.portrait_reader is None:
+        return Looked(face, read, eyes, None, {}, label, height)
+    portrait = predictor.portrait_reader.refine(picture, mixed, rules=rules._replace(portrait=1.0))
+    joined = predictor.portrait_reader.refine(picture, mixed, rules=rules)
+    all_read = {share: predictor.eye_reader.refine(picture, joined, None, rules.squint, share) for share in EYE_SHARES}
+    return Looked(face, read, eyes, portrait, all_read, label, height)
 
 
 def errors(looked: Sequence[Looked], model: HeadModel, rules: ReadingRules) -> NDArray[np.float64]:
@@ -144,6 +153,14 @@ def follow_squints(looked: Sequence[Looked], share: float) -> Figures:
     names = ("label", "read", "eyes")
     label, face, eyes = (np.concatenate([getattr(one, name).expression for one in looked])[:, SQUINTS] for name in names)
     return agreement(label, eyes + share * (face - eyes))
+
+
+def follow_eyes(looked: Sequence[Looked], share: float) -> Figures:
+    """Return error, correlation and gain of the shapes of both eyes that vary, for a share in the eyes."""
+    label = np.concatenate([one.label.expression for one in looked])
+    weights = np.concatenate([one.all_read[share].expression for one in looked])
+    columns = {shape: EYE_COLUMNS[:, k] for k, shape in enumerate(EYE_SHAPES)}
+    return {shape: agreement(label[:, at], weights[:, at]) for shape, at in columns.items() if label[:, at].std(0).min() > MIN_SPREAD}
 
 
 def agreement(label: NDArray[np.float32], weights: NDArray[np.float32]) -> Figures:
@@ -205,6 +222,7 @@ def main() -> None:
             "shares in use": by_yaw(errors(looked, model, rules), yaw) | follow_labels(looked, rules),
         }
         if predictor.portrait_reader is not None:
+            figures[title]["eyes"] = {str(share): follow_eyes(looked, share) for share in EYE_SHARES}
             figures[title]["portrait"] = {str(share): with_portrait(looked, model, rules, share) for share in SHARES}
         print(title, figures[title], flush=True)
     weights = {"network": find_model(args.network).path, "reader": predictor.reader.weights or Path()}

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 _BATCH = 128
 HIDDEN_DIRECTION = 0.77
 """An eye keeps its values where the face is turned so far, sine of the yaw, that the nose hides it: 50 degrees."""
-_SAME_IN_BOTH = np.array([shape not in ("eyeLookIn", "eyeLookOut") for shape in EYE_SHAPES])
-_SQUINT = np.array([shape == "eyeSquint" for shape in EYE_SHAPES])
 MIN_SIDE_PX = 5.0
 """An eye keeps its values where its crop has a smaller side in the picture: a face of about 15 px."""
+_SAME_IN_BOTH = np.array([shape not in ("eyeLookIn", "eyeLookOut") for shape in EYE_SHAPES])
+_SQUINT = np.array([shape == "eyeSquint" for shape in EYE_SHAPES])
 
 
 class EyeReader:

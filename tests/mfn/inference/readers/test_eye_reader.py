@@ -74,18 +74,19 @@ def test_a_squint_keeps_a_share_of_what_the_face_reader_read(share):
 
 def test_what_stays_of_lids_moves_both_lids_alike():
     """A wink stays a wink where the values before show two half-shut eyes; gaze to a side keeps a share for each eye by itself."""
-    faces = faces_at()
-    faces.expression[0, BLINKS] = 0.5
-    faces.expression[0, EXPRESSION_NAMES.index("eyeLookInLeft")] = 1.0
-    picture = lit(faces, 0)
-    alone, found = (EyeReader(Brightness()).refine(picture, faces, kept=kept).expression[0] for kept in (0.0, 0.2))
-    assert alone[BLINKS[0]] - alone[BLINKS[1]] > 0.99
-    np.testing.assert_allclose(found[BLINKS], alone[BLINKS], atol=1e-3)  # the mean of 0 and 1 is that of 0.5 and 0.5
-    faces.expression[0, BLINKS] = 0.3
-    moved = EyeReader(Brightness()).refine(picture, faces, kept=0.2).expression[0]
-    np.testing.assert_allclose(moved[BLINKS], np.clip(alone[BLINKS] - 0.2 * 0.2, 0, 1), atol=1e-3)
     looks = [EXPRESSION_NAMES.index(f"eyeLook{name}") for name in ("InLeft", "InRight")]
-    np.testing.assert_allclose(found[looks], [0.5 + 0.2 * (1.0 - 0.5), 0.5 + 0.2 * (0.3 - 0.5)], atol=1e-6)
+
+    def read(lid: float, kept: float) -> np.ndarray:
+        before = np.full((1, 51), 0.3, np.float32)
+        before[0, BLINKS], before[0, looks[0]] = lid, 1.0
+        faces = faces_at().replace(expression=before)
+        return EyeReader(Brightness()).refine(lit(faces, 0), faces, kept=kept).expression[0]
+
+    alone, same, less = read(0.5, 0.0), read(0.5, 0.2), read(0.3, 0.2)
+    assert alone[BLINKS[0]] - alone[BLINKS[1]] > 0.99
+    np.testing.assert_allclose(same[BLINKS], alone[BLINKS], atol=1e-3)  # the mean of 0 and 1 is that of 0.5 and 0.5
+    np.testing.assert_allclose(less[BLINKS], np.clip(alone[BLINKS] - 0.2 * 0.2, 0, 1), atol=1e-3)
+    np.testing.assert_allclose(same[looks], [0.5 + 0.2 * (1.0 - 0.5), 0.5 + 0.2 * (0.3 - 0.5)], atol=1e-6)
 
 
 def test_the_right_eye_is_mirrored_and_lies_on_the_other_side():
