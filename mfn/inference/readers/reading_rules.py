@@ -102,13 +102,14 @@ RULES = ReadingRules(
 expressions of small faces the gain decided: as the mean of both networks those of 30 px would follow the labels about as well (a
 correlation of 0.683 instead of 0.680), but at a gain of 0.62 instead of 0.75. Of tall faces, a share of 0.6 instead of 0.5 costs 0.002 of
 the correlation for 0.02 of the gain. `spread` costs 0.001 of the correlation and 0.0006 of the error for 0.047 of the gain; a larger share
-of the reader would cost ten times as much of the correlation. `sure` was chosen once on 24 held-out portraits of lfw, turned by 90 to 270 degrees:
-73 % got the right roll with 0.7, 94 % with 0.88, 97 % with 0.93. `sure_in_view` is the 0.85 of former rules after the change of `bias`.
+of the reader would cost ten times as much of the correlation. `sure` was chosen once on 24 held-out portraits of lfw, turned by 90 to 270
+degrees: 73 % got the right roll with 0.7, 94 % with 0.88, 97 % with 0.93. `sure_in_view` is the 0.85 of former rules after the change of
+`bias`.
 
-With `portrait` at 0.6 the landmarks of held-out photos are 8 % nearer to those of the labels than without that reader, and expressions have
-a correlation of 0.720 instead of 0.699. At 0.85 these would be 11 % and 0.725, but gains would be lower, and faces past 60 degrees worse, of
-which these photos have few. With `eyes` at 0.3 the correlation of blinks is 0.87 instead of 0.85, that of eyes that look down 0.78 instead
-of 0.71. At 0.5 winks and the gaze of rendered heads would come out too weak."""
+With `portrait` at 0.6 the landmarks of held-out photos are 8 % nearer to those of the labels than without that reader, and expressions
+have a correlation of 0.720 instead of 0.699. At 0.85 these would be 11 % and 0.725, but gains would be lower, and faces past 60 degrees
+worse, of which these photos have few. With `eyes` at 0.3 the correlation of blinks is 0.87 instead of 0.85, that of eyes that look down
+0.78 instead of 0.71. At 0.5 winks and the gaze of rendered heads would come out too weak."""
 NO_READER = ScoreRule(dense=1.0, crop=0.0, bias=0.0, box=0.0)
 """Of a multi-face network alone."""
 _ALONE = Share(small_px=50, small=1.0, tall_px=120, tall=1.0)
