@@ -41,7 +41,7 @@ def measure(rig: Rig, rounds: int = ROUNDS) -> Figures:
     rng = np.random.default_rng(0)
     matrix = np.zeros((len(ARKIT_NAMES), TARGETS), np.float32)
     matrix[rng.integers(0, len(ARKIT_NAMES), TARGETS), np.arange(TARGETS)] = 1
-    rig = replace(rig, matrix=matrix, rest_weights=np.zeros(TARGETS, np.float32))
+    rig = replace(rig, matrix=matrix, moves_back=np.zeros(matrix.shape, np.bool_), rest_weights=np.zeros(TARGETS, np.float32))
     figures: Figures = {"targets": TARGETS, "threads": 1}
     for count, repeats in CASES:
         coefficients = rng.uniform(0, 1, (count, len(ARKIT_NAMES))).astype(np.float32)
