@@ -111,14 +111,22 @@ def _selected(
 
 
 def _resized(image: Image, clip: Clip) -> Image:
-    """Give an image (H, W, 3) the size of the clip's first one: streams and joined clips may change their size midway."""
-    size = clip.width, clip.height
-    if image.shape[1::-1] == size:
+    """Fit an image (H, W, 3) into the size of the clip's first one: streams and joined clips may change their size midway.
+
+    Where the shape differs, the rest is black. OpenCV resizes by itself, and stretches: then the image comes in this size.
+    """
+    height, width = image.shape[:2]
+    if (width, height) == (clip.width, clip.height):
         return image
     import cv2
 
-    how = cv2.INTER_AREA if image.shape[0] > clip.height else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
+    scale = min(clip.width / width, clip.height / height)
+    size = min(max(round(width * scale), 1), clip.width), min(max(round(height * scale), 1), clip.height)
+    fitted = np.zeros((clip.height, clip.width, 3), np.uint8)
+    left, top = (clip.width - size[0]) // 2, (clip.height - size[1]) // 2
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=how)
+    return fitted
 
 
 def _with_rising_times(frames: Iterator[tuple[float | None, Image]], fps: float) -> Iterator[tuple[float, Image]]:

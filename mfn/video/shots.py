@@ -47,14 +47,15 @@ class CutWatch:
 
     def __init__(self) -> None:
         """Start without frames."""
+        self._before: NDArray[np.float32] | None = None  # the frame before the last one
         self._last: NDArray[np.float32] | None = None
         self._changes: deque[float] = deque(maxlen=_NEIGHBORS + 1)
 
     def is_cut(self, image: Image) -> bool:
         """Compare the next frame (H, W, 3) uint8 with the one before. See `may_be_cut`."""
-        before, self._last = self._last, thumbnail(image)
-        change = thumbnail_change(before, self._last)
-        if before is not None:
+        self._before, self._last = self._last, thumbnail(image)
+        change = thumbnail_change(self._before, self._last)
+        if self._before is not None:
             self._changes.append(change)
         return may_be_cut(change)
 
@@ -63,6 +64,14 @@ class CutWatch:
         *before, change = self._changes or [0.0]
         usual = float(np.median(before)) if before else 0.0
         return may_be_cut(change) and change > _MIN_CHANGE_RATIO * usual
+
+    def is_flash(self, following: Image) -> bool:
+        """Return whether the last frame was a flash: the following one is again like the one before. It is forgotten then."""
+        if self._before is None or may_be_cut(thumbnail_change(self._before, thumbnail(following))):
+            return False
+        self._last = self._before
+        self._changes.pop()
+        return True
 
 
 def shot_boundaries(change: NDArray[np.float64]) -> NDArray[np.bool_]:

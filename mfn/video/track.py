@@ -39,22 +39,33 @@ def track(video: Video, predictor: Predictor | None = None, *, smooth: bool = Tr
         FileNotFoundError: There is no such file.
         ValueError: The file is not a video, or the camera delivers no image.
 
-    A frame is tracked before the next one is read, so this also works live. `mfn animate` tracks whole clips by a
-    slower and better tracker, `mfn.video.tracking.clip_tracker.track_clip`.
+    A frame is tracked before the next one is read, so this also works live. Only where a shot seems to end, the next frame is
+    read first, to tell a cut from a flash of one frame. A camera has no cuts. `mfn animate` tracks whole clips by a slower and
+    better tracker, `mfn.video.tracking.clip_tracker.track_clip`.
     """
+    camera = isinstance(video, (str, Path, int)) and is_camera(video)
     if not isinstance(video, (str, Path, int)):
         frames, model = iter(video), DEFAULT_MODEL
     else:
-        frames, model = open_source(video), LIVE_MODEL if is_camera(video) else DEFAULT_MODEL
-    return _tracked(frames, Predictor.load(model) if predictor is None else predictor, Tracker(smooth))
+        frames, model = open_source(video), LIVE_MODEL if camera else DEFAULT_MODEL
+    predictor = Predictor.load(model) if predictor is None else predictor
+    return _tracked(frames, predictor, Tracker(smooth), has_cuts=not camera)
 
 
-def _tracked(frames: Iterator[tuple[float, Image]], predictor: Predictor, tracker: Tracker) -> Iterator[Faces]:
+def _tracked(frames: Iterator[tuple[float, Image]], predictor: Predictor, tracker: Tracker, *, has_cuts: bool) -> Iterator[Faces]:
     memory, cuts = FrameMemory(), CutWatch()
-    for number, (time_s, image) in enumerate(frames):
+    number, frame, following = 0, next(frames, None), None
+    while frame is not None:
+        time_s, image = frame
         if cuts.is_cut(image):
-            memory = FrameMemory()
-            if cuts.is_sure():
-                tracker.cut()
+            sure = has_cuts and cuts.is_sure()
+            if sure:
+                image = image.copy()  # callers may read the next frame into the same array
+                following = next(frames, None)
+            if following is None or not cuts.is_flash(following[1]):
+                memory = FrameMemory()
+                if sure:
+                    tracker.cut()
         faces = tracker.update(predictor(image, video=True, memory=memory), time_s)
         yield faces.replace(image=np.full(len(faces), number, np.int32))
+        number, frame, following = number + 1, following or next(frames, None), None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from retarget.performance.take import Take
@@ -20,9 +21,10 @@ _RATES = (15, 24000 / 1001, 24, 25, 30000 / 1001, 30, 48, 50, 60000 / 1001, 60, 
 _SAME_RATE = 4e-4  # relative difference; 29.97 and 30 differ by 1e-3
 _REGULAR = 0.05  # standard deviation of regular steps, relative to their mean
 _MIN_FPS, _MAX_FPS = 1, 240
-_SHORT_QUANTILE = 0.05  # of the steps: a few may be wrong
-_SAME_STEP = 1.5  # steps up to this many times a short one count as short too
-_VARIABLE = 1.1  # the rate varies if the fast parts have this many times the mean rate, of the footage and of the samples
+_RUN = 10  # steps in a row that make a fast part; single short ones are noise of the time stamps
+_SHORT_STEP = 0.75  # steps of a fast part are shorter than this many mean ones, of the footage and of the samples
+_SAME_STEP = 1.5  # fast parts whose mean step is up to this many times the shortest one are equally fast
+_NEAR_USUAL = 0.03  # relative difference; time stamps are rounded
 _MAX_VARIABLE_FPS = 60.0
 _ON_FRAME = 1e-3  # a sample this near to a frame, in frames, is taken as it is
 _MAX_FRAMES = 1 << 22
@@ -32,7 +34,7 @@ def frame_rate(take: Take) -> float:
     """Return the frames a second of a take: those of its footage, else an estimate from its time stamps.
 
     Footage of a varying rate states its mean rate. Then the rate of the fastest parts is taken, so that their motion is
-    kept, but at most `_MAX_VARIABLE_FPS`. The estimate is a usual rate (24, 25, 29.97, 30 …) where one fits. Irregular
+    kept, but at most 60. A part has ten steps or more. The estimate is a usual rate (24, 25, 29.97, 30 …) where one fits. Irregular
     time stamps, such as a webcam's, give a whole number.
     """
     if take.footage.fps is not None:
@@ -54,11 +56,11 @@ class TimedTake(NamedTuple):
     """A take at the times of a scene.
 
     Attributes:
-        take: The samples on whole frames, see `to_frames`. Also those of some actors only: the other fields are those of all.
+        take: The samples on whole frames, see `to_frames`. After `_replace` of one actor, the other fields still describe the whole take.
         fps: Frames a second.
         end_s: Time of the last frame.
         footage_frame: The frame of the footage that belongs to time 0.
-        footage_fps: Frames a second of the footage.
+        footage_fps: Frames a second of the footage; their mean where they vary.
     """
 
     take: Take
@@ -87,14 +89,19 @@ def on_frames(take: Take, fps: float | None = None) -> TimedTake:
 
 
 def _of_fast_parts(take: Take, mean_fps: float) -> float:
-    """Return the frames a second of the shortest steps of a take, or the mean rate where it does not vary."""
-    steps = np.concatenate([np.zeros(0), *(np.diff(np.unique(take.time_s[take.actor == actor])) for actor in take.actors())])
-    if not len(steps):
+    """Return the frames a second of the fastest parts of a take, or the mean rate where it does not vary."""
+    steps = [np.diff(np.unique(take.time_s[take.actor == actor])) for actor in take.actors()]
+    if not any(map(len, steps)):
         return mean_fps
-    short_s = np.quantile(steps, _SHORT_QUANTILE)
-    fps = 1 / float(steps[steps <= _SAME_STEP * short_s].mean())  # the mean, because time stamps are rounded
-    varies = fps > _VARIABLE * mean_fps and fps > _VARIABLE / float(steps.mean())
-    return max(mean_fps, min(float(round(fps)), _MAX_VARIABLE_FPS)) if varies else mean_fps
+    short_s = _SHORT_STEP * min(1 / mean_fps, float(np.concatenate(steps).mean()))
+    runs = [sliding_window_view(part, _RUN) for part in steps if len(part) >= _RUN]
+    fast_s = np.concatenate([np.zeros(0), *(run[(run < short_s).all(axis=1)].mean(axis=1) for run in runs)])
+    if not len(fast_s):
+        return mean_fps
+    fps = 1 / float(fast_s[fast_s <= _SAME_STEP * fast_s.min()].mean())  # the mean, because time stamps are rounded
+    usual = min(_RATES, key=lambda other: abs(other - fps))
+    fps = usual if abs(usual - fps) < _NEAR_USUAL * usual else round(fps)
+    return max(mean_fps, min(float(fps), _MAX_VARIABLE_FPS))
 
 
 def to_frames(take: Take, fps: float) -> Take:

@@ -143,6 +143,38 @@ def test_a_clip_whose_size_changes_keeps_its_first_size(tmp_path, by, start_s, m
     assert all(frame[:40, :24].mean() > 200 and frame[56:, 40:].mean() < 100 for frame in frames)
 
 
+def write_circle(path, width, height):
+    """Write a clip of a white circle on gray, in the middle of the picture."""
+    av = pytest.importorskip("av", reason="needs the video extra")
+    y, x = np.mgrid[:height, :width] - np.array([height - 1, width - 1])[:, None, None] / 2
+    picture = np.where(x**2 + y**2 < (0.35 * min(width, height)) ** 2, 250, 60).astype(np.uint8)[..., None].repeat(3, 2)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for _ in range(15):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("sizes", [((96, 160), (160, 96)), ((160, 96), (96, 160)), ((160, 96), (320, 320))])
+def test_a_circle_stays_a_circle_where_a_clip_changes_its_shape_midway(tmp_path, sizes):
+    """PyAV only: OpenCV stretches such frames itself."""
+    for number, size in enumerate(sizes):
+        write_circle(tmp_path / f"{number}.ts", *size)
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join((tmp_path / f"{number}.ts").read_bytes() for number in range(2)))
+    frames = [frame for _, frame in read_frames(path)]
+    (width, height), (other_width, other_height) = sizes
+    assert {frame.shape for frame in frames} == {(height, width, 3)}
+    last = frames[-1].mean(2)
+    across, down = ((last > 150).any(axis=axis).sum() for axis in (0, 1))
+    diameter = 0.7 * min(other_width, other_height) * min(width / other_width, height / other_height)
+    assert abs(across - diameter) <= 3 and abs(down - diameter) <= 3
+    np.testing.assert_allclose(np.argwhere(last > 150).mean(0), [(height - 1) / 2, (width - 1) / 2], atol=1)
+    bars = last[:, [0, -1]] if width / height > other_width / other_height else last[[0, -1]]
+    assert bars.max() < 20
+
+
 def test_an_animated_image_that_states_a_turn_is_probed_upright(tmp_path):
     pictures, exif = [PIL.Image.new("RGB", (32, 24), (90 * i, 0, 0)) for i in range(2)], PIL.Image.Exif()
     exif[0x0112] = 6

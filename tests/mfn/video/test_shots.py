@@ -56,3 +56,11 @@ def test_a_watch_is_sure_of_a_cut_and_not_of_a_moving_camera():
         told.append((watch.is_cut(np.full((90, 160, 3), shade, np.uint8)), watch.is_sure()))
     assert [number for number, (may, _) in enumerate(told) if may] == [6, 12, 13, 14, 15]
     assert [number for number, (_, sure) in enumerate(told) if sure] == [6, 12, 13]
+
+
+def test_a_flash_of_one_frame_is_no_cut_and_forgotten():
+    dark, light = np.full((90, 160, 3), 90, np.uint8), np.full((90, 160, 3), 200, np.uint8)
+    watch = CutWatch()
+    assert [watch.is_cut(frame) for frame in (dark, dark, light)] == [False, False, True]
+    assert watch.is_flash(dark) and not watch.is_cut(dark) and not watch.is_sure()
+    assert watch.is_cut(light) and watch.is_sure() and not watch.is_flash(light) and not watch.is_cut(light)

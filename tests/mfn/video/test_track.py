@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mfn.inference.predictor import Predictor
+from mfn.video import track as track_module
 from mfn.video.track import track
 from mfn.video.tracking.online_tracker import Tracker
 
@@ -43,6 +44,33 @@ def test_a_cut_begins_new_tracks(predictor):
             yield k / 30, image
 
     assert [faces.track.tolist() for faces in track(two_shots(), predictor)] == [[0]] * 4 + [[1]] * 4
+
+
+def shades(*grays):
+    """Yield gray frames with a white spot, all in one array."""
+    image = np.empty((384, 640, 3), np.uint8)
+    for k, gray in enumerate(grays):
+        image[:] = gray
+        image[80:88, 160:168] = 255
+        yield k / 30, image
+
+
+@pytest.mark.parametrize("grays", [[90, 90, 200, 90, 90], [90, 200, 90, 200, 90], [90, 200, 90]])
+def test_a_flash_of_one_frame_begins_no_new_tracks(predictor, grays):
+    result = list(track(shades(*grays), predictor))
+    assert [faces.track.tolist() for faces in result] == [[0]] * len(grays)
+    assert [faces.image.tolist() for faces in result] == [[k] for k in range(len(grays))]
+
+
+def test_a_cut_after_a_flash_and_one_at_the_last_frame_begin_new_tracks(predictor):
+    result = list(track(shades(90, 90, 200, 90, 90, 10, 10, 10, 10, 150), predictor))
+    assert [faces.track.tolist() for faces in result] == [[0]] * 5 + [[1]] * 4 + [[2]]
+
+
+def test_a_change_of_the_light_of_a_camera_begins_no_new_tracks(predictor, monkeypatch):
+    monkeypatch.setattr(track_module, "open_source", lambda _: shades(*[90] * 4, *[200] * 4))
+    assert [faces.track.tolist() for faces in track(0, predictor)] == [[0]] * 8
+    assert [faces.track.tolist() for faces in track("clip.mp4", predictor)] == [[0]] * 4 + [[1]] * 4
 
 
 def test_frames_are_read_one_by_one(predictor):

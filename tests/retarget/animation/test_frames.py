@@ -48,19 +48,34 @@ def test_the_footage_states_the_rate():
     assert frame_rate(at([0, 0.04], fps=50)) == 50
 
 
+def webcam_steps(fps, sd_s):
+    """Return the steps of a webcam whose time stamps jitter."""
+    return np.random.default_rng(3).normal(1 / fps, sd_s, 20_000).clip(0.001).tolist()
+
+
 @pytest.mark.parametrize(
     ("steps_s", "fps"),
     [
-        ([1 / 30] * 9 + [0.5] * 3 + [1 / 30] * 9 + [0.25] * 4, 30),
-        ([0.033, 0.034, 0.033, 0.3] * 20, 30),
+        ([1 / 30] * 12 + [0.5] * 3 + [1 / 30] * 12 + [0.25] * 4, 30),
+        (([0.033, 0.034, 0.033] * 5 + [0.3] * 5) * 4, 30),
+        ([0.0325] * 40 + [0.1] * 40, 30),
+        ([0.0417] * 40 + [0.1] * 40, 24000 / 1001),
+        ([1 / 37] * 40 + [0.1] * 40, 37),
         ([0.001] * 20 + [0.1] * 20, 60),
         ([0.033, 0.033, 0.034] * 20, None),
         ([1 / 30] * 60 + [1 / 15] * 3, None),  # a few lost frames
+        ([1 / 30] * 9 + [0.5] + [1 / 30] * 9, None),
+        (([1 / 60] + [1 / 30] * 15) * 40, None),
+        (webcam_steps(30, 0.008), None),
+        (webcam_steps(25, 0.012), None),
         ([2.0] * 5, None),
         ([1 / 240] * 50, None),
         ([], None),
     ],
-    ids=["pauses", "rounded", "at most 60", "regular but rounded", "a few lost", "slow", "fast", "one moment"],
+    ids=[
+        *("pauses", "rounded", "near 30", "film", "unusual", "at most 60", "regular but rounded", "a few lost", "short parts"),
+        *("single short steps", "webcam", "slow webcam", "slow", "fast", "one moment"),
+    ],
 )
 def test_footage_of_a_varying_rate_has_the_rate_of_its_fast_parts(steps_s, fps):
     mean = len(steps_s) / sum(steps_s) if steps_s else 25.0

@@ -61,7 +61,7 @@ def test_a_face_that_comes_back_has_the_same_number_where_numbers_are_used_again
     tracker = Tracker(reuse=True)
     assert tracker.update(faces_at([(100, 100)]), 0.0).track.tolist() == [0]
     assert len(tracker.update(faces_at([]), 0.2)) == 0
-    for time_s, x in ((1.0, 100), (2.5, 400), (2.6, 100), (60.0, 300)):  # also elsewhere, at once or after long
+    for time_s, x in ((1.0, 100), (2.5, 400), (3.2, 100), (60.0, 300)):  # also elsewhere, or after long
         assert tracker.update(faces_at([(x, 100)]), time_s).track.tolist() == [0]
 
 
@@ -70,8 +70,43 @@ def test_used_numbers_go_to_those_who_were_at_the_place_and_then_to_others():
     assert tracker.update(faces_at([(100, 100), (300, 100)]), 0.0).track.tolist() == [0, 1]
     assert tracker.update(faces_at([(300, 100), (100, 100)]), 3.0).track.tolist() == [1, 0]  # both were away
     assert tracker.update(faces_at([(300, 100)]), 3.1).track.tolist() == [1]
-    assert tracker.update(faces_at([(300, 100), (600, 100)]), 3.2).track.tolist() == [1, 0]
-    assert tracker.update(faces_at([(300, 100), (600, 100), (900, 100)]), 3.3).track.tolist() == [1, 0, 2]
+    assert tracker.update(faces_at([(300, 100), (600, 100)]), 3.8).track.tolist() == [1, 0]
+    assert tracker.update(faces_at([(300, 100), (600, 100), (900, 100)]), 3.9).track.tolist() == [1, 0, 2]
+
+
+def run(tracker, *moments, first_s=0.0):
+    """Return the numbers of faces at the given x, one list for each frame."""
+    return [tracker.update(faces_at([(x, 100) for x in xs]), first_s + k / RATE).track.tolist() for k, xs in enumerate(moments)]
+
+
+def test_a_bystander_does_not_get_the_number_of_a_person_who_is_missed_for_a_frame():
+    assert run(Tracker(reuse=True), [100], [400], [400, 100]) == [[0], [1], [1, 0]]
+    assert run(Tracker(reuse=True), [100], *[[400]] * 18, [400, 100])[-1] == [1, 0]  # 0.6 s
+
+
+def test_a_newcomer_does_not_get_the_number_of_a_person_who_is_missed_for_a_frame():
+    assert run(Tracker(reuse=True), [100, 300], [300, 600], [600, 100, 300]) == [[0, 1], [1, 2], [2, 0, 1]]
+
+
+def test_people_who_jump_do_not_exchange_numbers():
+    assert run(Tracker(reuse=True), [100, 400], [480, 180]) == [[0, 1], [1, 0]]
+    tracker = Tracker(reuse=True)  # also after a while, and where they were is far
+    assert run(tracker, [100, 900]) == [[0, 1]]
+    assert run(tracker, [1200, 400], first_s=3.0) == [[1, 0]]
+
+
+def test_who_walks_past_the_place_of_a_person_who_left_keeps_the_number():
+    tracker = Tracker(reuse=True)
+    assert run(tracker, [400, 100]) == [[0, 1]]
+    assert run(tracker, *([100 + 45 * k] for k in range(12)), first_s=0.7) == [[1]] * 12
+    tracker = Tracker(reuse=True)
+    assert run(tracker, [400, 90]) == [[0, 1]]
+    assert run(tracker, *([90 + 80 * k] for k in range(8)), first_s=0.7) == [[1]] * 8
+
+
+def test_a_crowd_that_is_missed_for_a_frame_keeps_its_numbers():
+    tracker, crowd = Tracker(reuse=True), [200 * k for k in range(250)]
+    assert run(tracker, crowd, [x + 10**5 for x in crowd], crowd) == [[*range(250)], [*range(250, 500)], [*range(250)]]
 
 
 def test_a_number_that_is_used_again_elsewhere_does_not_glide_there():
