@@ -101,8 +101,8 @@ class EyeReader:
 
     def _common(self, difference: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return differences of the shapes of eyes (N, 2, 7) as (2 N, 7): those of both eyes as their mean, but in gaze to a side."""
-        both = seen.reshape(-1, 2).all(1)[:, None, None] & _SAME_IN_BOTH
-        mean = np.where(both, difference.mean(1, keepdims=True), difference)
+        both = np.asarray(seen.reshape(-1, 2).all(1), np.bool_)
+        mean = np.where(both[:, None, None] & _SAME_IN_BOTH, difference.mean(1, keepdims=True), difference)
         return np.asarray(np.where(_SQUINT, 0, mean).reshape(-1, len(EYE_SHAPES)), np.float32)
 
     def _run(self, crops: NDArray[np.uint8], direction: NDArray[np.float32], pad_to: int) -> NDArray[np.float32]:
