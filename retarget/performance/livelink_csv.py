@@ -118,7 +118,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
     for number, name in enumerate(ANGLE_NAMES[:3]):
         if name.lower() in columns.angles:
             head[:, number] = table.values[:, index[columns.angles[name.lower()]]]
-    time_s = _to_seconds(table.time_codes, may_count_frames=columns.time_name == "timecode", rate=code_rate)
+    time_s = codes_to_seconds(table.time_codes, may_count_frames=columns.time_name == "timecode", rate=code_rate)
     increases = time_s > np.maximum.accumulate(np.concatenate([[-np.inf], time_s[:-1]]))
     take = Take(
         time_s=time_s,
@@ -178,7 +178,7 @@ def _time_code(time_s: float) -> str:
     return f"{hours % 24:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{part // 1000:02d}.{part % 1000:03d}"
 
 
-def _to_seconds(codes: NDArray[np.float64], may_count_frames: bool, rate: float | None = None) -> NDArray[np.float64]:
+def codes_to_seconds(codes: NDArray[np.float64], may_count_frames: bool, rate: float | None = None) -> NDArray[np.float64]:
     """Convert time codes to seconds.
 
     Args:
