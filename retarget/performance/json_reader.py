@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.io.files import check_file, decode_text
+from retarget.io.files import check_file, decode_recording
 from retarget.performance.json_frames import coefficients_of, faces_of, number_of, pose_of, times_s_of
 from retarget.performance.livelink import DEFAULT_DISTANCE_M
 from retarget.performance.take import MAX_NUMBER, Footage, Take
@@ -70,7 +70,7 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float |
     """
     check_file(path, "takes as .json or .jsonl")
     try:
-        text = decode_text(Path(path).read_bytes())
+        text = decode_recording(Path(path).read_bytes())
         if not text.strip() and Path(path).suffix.lower() == ".jsonl":
             return Take.empty()
         data = _parse(text, str(path) if Path(path).suffix.lower() == ".jsonl" else None)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.io.files import atomic_write, check_file, decode_text
+from retarget.io.files import atomic_write, check_file, decode_recording
 from retarget.performance.livelink import (
     ANGLE_NAMES,
     DEFAULT_DISTANCE_M,
@@ -101,7 +101,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
     """
     check_file(path, "a Live Link Face CSV")
     try:
-        text = decode_text(Path(path).read_bytes())
+        text = decode_recording(Path(path).read_bytes())
         delimiter = max(",;\t", key=text.partition("\n")[0].count)
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error) as error:

@@ -69,6 +69,16 @@ def test_json_lines_that_were_cut_off(cut, tmp_path, caplog):
         read_take(path.rename(tmp_path / "a.json"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_recordings_that_end_inside_a_character(encoding, tmp_path, caplog):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('{"time": 0, "jawOpen": 1}\n{"time": 1, "jawOpen": 1, "name": "ö'.encode(encoding)[:-1])
+    assert len(read_take(path)) == 1
+    path = tmp_path / "a.csv"
+    path.write_bytes("time_s,JawOpen,Name\n0,1,a\n1,0.2ö".encode(encoding)[:-1])
+    assert len(read_take(path)) == 1 and [record.getMessage().split(": ")[1] for record in caplog.records] == ["the file ends early"] * 2
+
+
 def test_several_people_as_csv(tmp_path):
     take = make_take(2, 4)
     files = write_take(take, tmp_path / "clip.csv")
