@@ -18,8 +18,19 @@ def is_url(name: str) -> bool:
 
 
 def absolute(name: str) -> str:
-    """Return a local path from the root on, and a URL as it is: two names of one picture become one."""
-    return name if is_url(name) else os.path.abspath(name)
+    """Return a local path from the root on, and a URL as it is: two names of one picture become one.
+
+    ".." after a symbolic link is the folder above the place to which the link leads, as for the system. All else stays as it is written:
+    a link and its target are two names.
+    """
+    if is_url(name):
+        return name
+    before, dots, after = f"/{name}/".rpartition("/../")
+    if not dots:
+        return os.path.abspath(name)
+    above = f"{before[1:]}/.." if before else ".."
+    folded, place = os.path.abspath(above), os.path.realpath(above)
+    return os.path.abspath(os.path.join(folded if os.path.realpath(folded) == place else place, after.lstrip("/")))
 
 
 def url_file_system(url: str) -> tuple[Any, str]:

@@ -84,7 +84,8 @@ class DetectOutput(NamedTuple):
         folder: Directory to write into, made if it is missing.
         formats: "json", "png" or "jpg", or none.
         drawing: How faces are drawn.
-        resume: Leave out pictures whose files are all there. A JSON file notes the picture whose file it is.
+        resume: Leave out pictures whose files are all there. A JSON file notes the name of its picture, without the folder that was
+            searched; pictures of one name are read again.
     """
 
     folder: str | Path = "."
@@ -239,11 +240,19 @@ def _known_names(pictures: Sequence[PictureName], output: DetectOutput) -> dict[
 
 
 def _without_done(named: Sequence[tuple[PictureName, str]], output: DetectOutput) -> list[tuple[PictureName, str]]:
-    """Leave out the pictures whose files are there. A drawing does not note its picture: where two could have made it, it is made again."""
+    """Leave out the pictures whose files are there.
+
+    A JSON file notes the name of its picture within the folder that was searched, and a drawing notes none. Where two pictures could
+    have made it, they are read again.
+    """
+    noted = Counter(printable(picture.name) for picture, _ in named)
     sharing = Counter(_numbered(picture, 1).lower() for picture, _ in named)
 
     def is_done(picture: PictureName, name: str) -> bool:
-        certain = _names_are_noted(output) or (name == _numbered(picture, 1) and sharing[name.lower()] == 1)
+        if _names_are_noted(output):
+            certain = noted[printable(picture.name)] == 1
+        else:
+            certain = name == _numbered(picture, 1) and sharing[name.lower()] == 1
         return certain and all(file.is_file() for file in output.files(name).values())
 
     return [item for item in named if not is_done(*item)]

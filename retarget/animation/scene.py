@@ -109,11 +109,14 @@ def write_scene_files(
     options: SceneOptions,
     on_progress: Progress | None = None,
 ) -> list[Path]:
-    """Write a scene with options. Arguments and errors as in `write_scene`; `on_progress` is called after each actor.
+    """Write a scene with options. Arguments and other errors as in `write_scene`; `on_progress` is called after each actor.
 
     Returns:
         The files that were written: one. Of several people who stay in place each has a file, NAME-person-ACTOR.glb. Time 0
         of each is the first sample of the take, so that people who are played together stay in time.
+
+    Raises:
+        ValueError: As in `write_scene`; or only the animation is wanted (`animation_only`), and the take has no samples.
     """
     target = Path(path)
     through_blender = target.suffix.lower() in BLENDER_SUFFIXES

@@ -159,8 +159,8 @@ class RotationAndScale(NamedTuple):
 def split_scale(matrix: ArrayLike) -> RotationAndScale:
     """Split the linear parts of transforms (..., 3, 3) or (..., 4, 4) into rotations and scales along the axes.
 
-    Shear is removed. The rotation nearest to a reflection is not unique where scales are equal, so a mirrored first axis is
-    turned round before.
+    Shear is removed. The rotation nearest to a reflection is not unique where scales are equal, so of a mirroring map
+    the first axis is negated first.
     """
     linear = np.asarray(matrix, np.float64)[..., :3, :3]
     signs = np.ones(linear.shape[:-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -94,6 +95,19 @@ def decode_text(data: bytes, errors: str = "strict") -> str:
         errors: What `bytes.decode` does with bytes that are no text.
     """
     return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", errors)
+
+
+def decode_recording(data: bytes) -> str:
+    """Decode as `decode_text` does, but accept data that end inside a character, as those of a program that was stopped.
+
+    Returns:
+        The text. U+FFFD stands at its end for a character that is incomplete.
+    """
+    try:
+        return decode_text(data)
+    except UnicodeDecodeError:
+        decoder = codecs.getincrementaldecoder("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")()
+        return decoder.decode(data) + "\ufffd"  # an error inside the data is raised once more
 
 
 def read_json_object(path: StrPath, expected: str) -> dict[str, Any]:

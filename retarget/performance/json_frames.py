@@ -9,6 +9,8 @@ halves of one shape, their mean is used.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
 from retarget.geometry.weak_perspective import default_focal_px, place_heads
+from retarget.performance.livelink_csv import codes_to_seconds
 
 Json = dict[str, Any]
 
@@ -30,6 +33,7 @@ _FACE_LIST_KEYS = ("faces", "face_blendshapes", "faceBlendshapes")
 _UNIT_S_BY_KEY = {"time_s": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3, "time_ms": 1e-3, "timeMs": 1e-3}  # the name states it
 _TIME_KEYS = ("time", "t", "timestamp")  # seconds, milliseconds or microseconds: decided by the steps
 _MAX_FRAME_STEP_S = 4.0
+_TIME_CODE = re.compile(r"\d{1,8}[:;]\d\d?[:;]\d\d?([.,]\d+|[:;]\d{1,4}([.,]\d+)?)?", re.ASCII)
 _MATRIX_KEYS = ("facial_transformation_matrixes", "facialTransformationMatrixes")
 
 
@@ -40,56 +44,85 @@ class Pose(NamedTuple):
     translation: NDArray[np.float64] | None
 
 
-def time_s_of(frame: Json, unit_s: float) -> float | None:
-    """Return the time of a frame in seconds, or None if it has none.
+class _Time(NamedTuple):
+    """The time that a frame states.
+
+    Attributes:
+        value: Seconds, or a number whose key does not state its unit.
+        has_unit: Whether `value` is in seconds.
+        code: Hours, minutes, seconds and frames, instead of a value.
+    """
+
+    value: float = math.nan
+    has_unit: bool = True
+    code: tuple[float, ...] | None = None
+
+
+def times_s_of(frames: Sequence[Any]) -> list[float | None]:
+    """Return the time of each frame in seconds, or None where it has none.
 
     Args:
-        frame: The frame. Its time is a number, a number as text, or a date and time such as 2024-05-01T12:00:00.033.
-        unit_s: Unit of times whose key does not state it, see `time_unit_s`.
+        frames: All frames of a file. What is no object has no time. A time is a number, a number as text, a time of day or time code
+            (12:30:01.5, 00:00:01:12), or a date and time (2024-05-01T12:00:00.033). Blank text is no time.
 
     Raises:
-        ValueError: The time is another text.
+        ValueError: A frame has only times that are something else.
+
+    Numbers whose key does not state their unit are in the largest of seconds, milliseconds and microseconds in which the median step
+    between frames is below 4 seconds. Time codes are read as those of a CSV file.
     """
-    key = _time_key(frame)
-    if key is None:
-        return None
-    try:
-        return number_of(_as_number(frame[key])) * _UNIT_S_BY_KEY.get(key, unit_s)
-    except ValueError:
-        if not isinstance(frame[key], str):
-            raise
-    try:
-        moment = datetime.fromisoformat(frame[key].strip().replace("Z", "+00:00"))
-    except ValueError:
-        expected = 'expected a number or a date and time such as 2024-05-01T12:00:00.033; or leave times out and state "fps"'
-        raise ValueError(f"{key} is {frame[key][:40]!r} ({expected})") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-
-
-def _time_key(frame: Json) -> str | None:
-    """The key under which a frame has its time, or None. Numbers go before text."""
-    keys = (*_UNIT_S_BY_KEY, *_TIME_KEYS)
-    return next((key for kind in ((int, float), str) for key in keys if isinstance(frame.get(key), kind)), None)
-
-
-def _as_number(value: Any) -> Any:
-    """A text that is a number as this number, all else as it is."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def time_unit_s(frames: list[Json]) -> float:
-    """Guess the unit of times whose key does not state it.
-
-    Returns:
-        1, 1e-3 or 1e-6 seconds: the largest unit in which the median step between frames is below 4 seconds.
-    """
-    given = [_as_number(frame[key]) for frame in frames if (key := _time_key(frame)) in _TIME_KEYS]
-    steps = np.diff(np.unique([value for value in given if not isinstance(value, str) and math.isfinite(value)]))
+    times = [_stated_time(frame) if isinstance(frame, dict) else None for frame in frames]
+    steps = np.diff(np.unique([time.value for time in times if time is not None and not time.has_unit]))
     step = float(np.median(steps)) if len(steps) else 0.0
-    return 1.0 if step < _MAX_FRAME_STEP_S else 1e-3 if step < _MAX_FRAME_STEP_S * 1e3 else 1e-6
+    unit_s = 1.0 if step < _MAX_FRAME_STEP_S else 1e-3 if step < _MAX_FRAME_STEP_S * 1e3 else 1e-6
+    codes = [time.code for time in times if time is not None and time.code is not None]
+    of_codes = iter(codes_to_seconds(np.array(codes, np.float64).reshape(-1, 4), may_count_frames=False).tolist())
+    result: list[float | None] = []
+    for time in times:
+        if time is None:
+            result.append(None)
+        elif time.code is not None:
+            result.append(next(of_codes))
+        else:
+            result.append(time.value if time.has_unit else time.value * unit_s)
+    return result
+
+
+def _stated_time(frame: Json) -> _Time | None:
+    """Return the first time of a frame that can be read, or None if it has none. Numbers go before text."""
+    keys = [key for key in (*_UNIT_S_BY_KEY, *_TIME_KEYS) if not isinstance(frame.get(key), str) or frame[key].strip()]
+    first_error: ValueError | None = None
+    for key in (key for kind in ((int, float), str) for key in keys if isinstance(frame.get(key), kind)):
+        try:
+            return _read_time(key, frame[key])
+        except ValueError as error:
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error
+    return None
+
+
+def _read_time(key: str, given: Any) -> _Time:
+    """Read a time. Raises ValueError if it is none."""
+    try:
+        number = number_of(float(given) if isinstance(given, str) else given)
+        return _Time(number * _UNIT_S_BY_KEY.get(key, 1.0), key in _UNIT_S_BY_KEY)
+    except ValueError:
+        if not isinstance(given, str):
+            raise
+    text = given.strip()
+    if _TIME_CODE.fullmatch(text):
+        parts = [float(part) for part in re.split("[:;]", text.replace(",", "."))]
+        return _Time(code=(*parts, 0.0)[:4])
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return _Time((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
+    except (ValueError, OverflowError):
+        expected = (
+            "expected a number, a time such as 12:30:01.5 or 00:00:01:12, or a date and time such as 2024-05-01T12:00:00.033; "
+            'or leave times out and state "fps"'
+        )
+        raise ValueError(f"{key} is {given[:40]!r} ({expected})") from None
 
 
 def faces_of(frame: Json) -> list[Json]:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.io.files import check_file, decode_text
-from retarget.performance.json_frames import coefficients_of, faces_of, number_of, pose_of, time_s_of, time_unit_s
+from retarget.io.files import check_file, decode_recording
+from retarget.performance.json_frames import coefficients_of, faces_of, number_of, pose_of, times_s_of
 from retarget.performance.livelink import DEFAULT_DISTANCE_M
 from retarget.performance.take import MAX_NUMBER, Footage, Take
 
@@ -70,7 +70,7 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float |
     """
     check_file(path, "takes as .json or .jsonl")
     try:
-        text = decode_text(Path(path).read_bytes())
+        text = decode_recording(Path(path).read_bytes())
         if not text.strip() and Path(path).suffix.lower() == ".jsonl":
             return Take.empty()
         data = _parse(text, str(path) if Path(path).suffix.lower() == ".jsonl" else None)
@@ -202,13 +202,11 @@ def _samples(data: Any, fps: float, focal_px: float | None) -> Iterator[_Sample]
         data = next((data[key] for key in _FRAME_KEYS if isinstance(data.get(key), list)), [data])
     if not isinstance(data, list):
         raise ValueError(f"expected a list of frames, got {type(data).__name__}")
-    unit_s = time_unit_s([frame for frame in data if isinstance(frame, dict)])
-    for number, frame in enumerate(data):
+    for number, (frame, stated_s) in enumerate(zip(data, times_s_of(data), strict=True)):
         if isinstance(frame, list):  # a row of weights, or the faces of a frame
             frame = {"coefficients": frame} if names else {"faces": frame}
         if not isinstance(frame, dict):
             raise ValueError(f"frame {number} is {type(frame).__name__} (expected an object)")
-        stated_s = time_s_of(frame, unit_s)
         time_s = number / fps if stated_s is None else stated_s
         for index, face in enumerate(faces_of(frame)):
             coefficients = coefficients_of(face, names)

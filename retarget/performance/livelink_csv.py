@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, canonical_name
-from retarget.io.files import atomic_write, check_file, decode_text
+from retarget.io.files import atomic_write, check_file, decode_recording
 from retarget.performance.livelink import (
     ANGLE_NAMES,
     DEFAULT_DISTANCE_M,
@@ -101,7 +101,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
     """
     check_file(path, "a Live Link Face CSV")
     try:
-        text = decode_text(Path(path).read_bytes())
+        text = decode_recording(Path(path).read_bytes())
         delimiter = max(",;\t", key=text.partition("\n")[0].count)
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -118,7 +118,7 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
     for number, name in enumerate(ANGLE_NAMES[:3]):
         if name.lower() in columns.angles:
             head[:, number] = table.values[:, index[columns.angles[name.lower()]]]
-    time_s = _to_seconds(table.time_codes, may_count_frames=columns.time_name == "timecode", rate=code_rate)
+    time_s = codes_to_seconds(table.time_codes, may_count_frames=columns.time_name == "timecode", rate=code_rate)
     increases = time_s > np.maximum.accumulate(np.concatenate([[-np.inf], time_s[:-1]]))
     take = Take(
         time_s=time_s,
@@ -178,7 +178,7 @@ def _time_code(time_s: float) -> str:
     return f"{hours % 24:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{part // 1000:02d}.{part % 1000:03d}"
 
 
-def _to_seconds(codes: NDArray[np.float64], may_count_frames: bool, rate: float | None = None) -> NDArray[np.float64]:
+def codes_to_seconds(codes: NDArray[np.float64], may_count_frames: bool, rate: float | None = None) -> NDArray[np.float64]:
     """Convert time codes to seconds.
 
     Args:

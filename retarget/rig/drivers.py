@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.arkit import ARKIT_NAMES, MIRROR
+from retarget.arkit import ANTAGONISTS, ARKIT_NAMES, MIRROR
 from retarget.gltf.node_tree import Document
 from retarget.rig.morph_targets import MorphNode
 from retarget.rig.names.name_map import NameMap, target_columns
@@ -20,8 +20,13 @@ from retarget.rig.vrm.expressions import VrmExpressions, covers_face
 
 
 class Drivers(NamedTuple):
-    """What drives the targets. matrix: (52, M) coefficients to weights; expressions: what drives them besides;
-    moves_back: (52, M) whether a negative factor of a name map moves a target to the other side, below 0."""
+    """What drives the targets.
+
+    Attributes:
+        matrix: (52, M) coefficients to weights.
+        expressions: What drives them besides.
+        moves_back: (52, M) whether a negative factor of a name map moves a target to the other side, below 0.
+    """
 
     matrix: NDArray[np.float32]
     expressions: VrmExpressions | None
@@ -85,7 +90,23 @@ def find_drivers(
         for target, factor in targets.items():
             matrix[row, target_columns(target, document, morphs)] = factor
         moves_back[row] = matrix[row] < 0
-    return Drivers(matrix, expressions, moves_back)
+    drivers = Drivers(matrix, expressions, moves_back)
+    return drivers._replace(moves_back=moves_back & _may_go_below_zero(drivers))
+
+
+def _may_go_below_zero(drivers: Drivers) -> NDArray[np.bool_]:
+    """Return (M,) whether a target may have weights below 0: all its factors are negative, or they are those of antagonists.
+
+    Elsewhere negative factors correct: they weaken what other shapes do.
+    """
+    lowers = drivers.matrix < 0
+    raises = drivers.follows() & ~lowers
+    opposes = np.zeros_like(raises)
+    for first, second in ANTAGONISTS:
+        rows = [ARKIT_NAMES.index(first), ARKIT_NAMES.index(second)]
+        opposes[rows] = raises[rows[::-1]]
+    result: NDArray[np.bool_] = ~raises.any(axis=0) | (lowers == opposes).all(axis=0)
+    return result
 
 
 def replaced_targets(matrix: NDArray[np.float32], moves: NDArray[np.bool_], names: Sequence[str]) -> dict[str, tuple[str, str]]:

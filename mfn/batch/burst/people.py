@@ -61,7 +61,7 @@ def camera_shift(known: NDArray[np.float32], box: NDArray[np.float32]) -> Floats
 
 
 def _faces_laid(shifts: Floats, face: NDArray[np.int64], own: Floats, place: Floats, reach: Floats) -> NDArray[np.int64]:
-    """Count the faces that each shift lays over another one.
+    """Count, for each shift, the faces that it moves onto a face of the shot before.
 
     Args:
         shifts: (k + 1, 2) 0 and the shift of each pair, px.

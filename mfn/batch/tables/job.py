@@ -166,7 +166,8 @@ def start_job(files: JobFiles, paths: Sequence[str], options: Mapping[str, objec
 def resume_job(files: JobFiles, paths: Sequence[str], options: Mapping[str, object]) -> Job | None:
     """Go on with a job. Pictures that are new in the list are added as further parts. Arguments as for `start_job`.
 
-    A picture is known however its path is written, seen from the present directory.
+    A picture is known however its path is written. Relative paths, those of the job too, count from the present directory: it should be
+    the one in which the job was begun.
 
     Returns:
         The job, or None if none was begun here.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 30.0
 """How long the files of a closed page are kept: a phone that sleeps for a moment closes the connection, too."""
-UNCLAIMED_S = 600.0
+UNCLAIMED_S = 3600.0
 """How long an upload may belong to nobody: it waits for its turn while clips of others are worked on."""
 KEPT_RESULTS = 2
 """Newest results of each tab that are kept: the one that the page shows, and the one before, which may be on its way to the user."""
@@ -93,10 +93,15 @@ class Session:
 
         Raises:
             ValueError: It is too large, or the user holds too many files.
+            FileNotFoundError: It has been deleted meanwhile.
         """
         source = Path(upload)
+        gone = f"{source.name}: the server no longer has this file; send it again"
         self.uploads.add(source)
-        check_upload(source, self.limits)
+        try:
+            check_upload(source, self.limits)
+        except FileNotFoundError:
+            raise FileNotFoundError(gone) from None
         held = len(self.rigs) + (self.photo is not None) + (self.clip is not None) - replaces
         if held >= self.limits.max_files:
             raise ValueError(f"{source.name}: expected at most {self.limits.max_files} files at a time; reload the page to begin anew")
@@ -104,7 +109,11 @@ class Session:
         try:
             os.link(source, target)
         except OSError:  # another file system, or one without links
-            shutil.copyfile(source, target)
+            try:
+                shutil.copyfile(source, target)
+            except FileNotFoundError:
+                self.drop_folder(target)
+                raise FileNotFoundError(gone) from None
         return target
 
     def new_folder(self, what: str) -> Path:
@@ -213,16 +222,18 @@ class Sessions:
             return self._open[key]
 
     def get_for_upload(self, key: str, upload: str) -> Session:
-        """Return the session of a key, for a file that its user sent. The file is deleted if there is no place for this user.
+        """Return the session of a key, for a file that its user sent.
 
         Raises:
-            ValueError: Too many people use the page.
+            ValueError: Too many people use the page. The file is deleted, unless it is new: another user who sent the same one may wait
+                for their turn. `has_room` deletes it later.
         """
         try:
             return self.get(key)
         except ValueError:
             with self._lock:
-                if Path(upload).parent in self._upload_folders() and Path(upload) not in self._owned():
+                folder = Path(upload).parent
+                if folder in self._upload_folders() and Path(upload) not in self._owned() and self._is_unclaimed(folder):
                     _delete_upload(Path(upload))
             raise
 
@@ -234,9 +245,8 @@ class Sessions:
         with self._lock:
             owned = {upload.parent for upload in self._owned()}
             for folder in self._upload_folders():
-                with suppress(FileNotFoundError):  # a session that ends deletes its uploads meanwhile
-                    if folder not in owned and time.time() - folder.stat().st_mtime >= self.unclaimed_s:
-                        shutil.rmtree(folder, ignore_errors=True)
+                if folder not in owned and self._is_unclaimed(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
         return len(self._upload_folders()) < most
 
     def close(self, key: str) -> None:
@@ -260,6 +270,12 @@ class Sessions:
     def _upload_folders(self) -> list[Path]:
         """Return the folders of all uploads."""
         return [path for path in self.root.parent.iterdir() if _UPLOAD_FOLDER.fullmatch(path.name)]
+
+    def _is_unclaimed(self, folder: Path) -> bool:
+        """Return whether the folder of an upload is so old that nobody waits for it."""
+        with suppress(FileNotFoundError):  # a session that ends deletes its uploads meanwhile
+            return time.time() - folder.stat().st_mtime >= self.unclaimed_s
+        return False
 
     def _owned(self) -> set[Path]:
         """Return the uploads that belong to a session."""

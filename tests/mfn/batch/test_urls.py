@@ -1,10 +1,11 @@
+import os
 import re
 
 import pytest
 
 from mfn.batch.sources import read_picture_bytes
 from mfn.batch.tables import storage
-from mfn.batch.urls import is_url, url_requests
+from mfn.batch.urls import absolute, is_url, url_requests
 
 
 @pytest.fixture
@@ -17,6 +18,24 @@ def url():
 
 def test_what_is_a_url():
     assert is_url("s3://a/b") and not is_url("C:/a")
+
+
+def test_names_of_one_picture(tmp_path, monkeypatch):
+    """A path through a symbolic link and back leads to another folder than it seems to. A link is a picture of its own."""
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "link").symlink_to(tmp_path / "far" / "deep")
+    monkeypatch.chdir(tmp_path)
+    expected = os.path.realpath("far") + "/a.jpg"
+    names = ("near/link/../a.jpg", "./far//a.jpg", "far/deep/..//a.jpg", "near/../near/link/.././a.jpg")
+    for name in (*names, str(tmp_path / "far" / "a.jpg")):
+        assert absolute(name) == expected
+    assert absolute("near/a.jpg") != expected and absolute("near/link/a.jpg") != absolute("far/deep/a.jpg")
+    assert absolute("near/link/x/../a.jpg") == absolute("near/link/a.jpg")
+    monkeypatch.chdir("near")
+    assert absolute("../far/a.jpg") == expected and absolute("..") == os.path.realpath(tmp_path)
+    assert absolute("/../a.jpg") == "/a.jpg" and absolute("a..jpg") == str(tmp_path / "near" / "a..jpg")
+    assert absolute("s3://a/../b") == "s3://a/../b"
 
 
 @pytest.mark.parametrize(

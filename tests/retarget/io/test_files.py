@@ -11,6 +11,7 @@ import pytest
 from retarget.io.files import (
     atomic_write,
     check_file,
+    decode_recording,
     decode_text,
     make_folder,
     one_line_error,
@@ -107,6 +108,14 @@ def test_check_file_returns_the_path_or_names_the_problem(tmp_path: Path) -> Non
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_decode_text_accepts_the_common_encodings(encoding: str) -> None:
     assert decode_text("Mund ö".encode(encoding)) == "Mund ö"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_decode_recording_accepts_an_incomplete_character_at_the_end_only(encoding: str) -> None:
+    data = "Mund ö".encode(encoding)
+    assert decode_recording(data) == "Mund ö" and decode_recording(data[:-1]) == "Mund \ufffd"
+    with pytest.raises(UnicodeDecodeError):
+        decode_recording("é\n".encode("latin-1") + "ö".encode()[:1])
 
 
 @pytest.mark.parametrize(

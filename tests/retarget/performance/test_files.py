@@ -69,6 +69,16 @@ def test_json_lines_that_were_cut_off(cut, tmp_path, caplog):
         read_take(path.rename(tmp_path / "a.json"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_recordings_that_end_inside_a_character(encoding, tmp_path, caplog):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('{"time": 0, "jawOpen": 1}\n{"time": 1, "jawOpen": 1, "name": "ö'.encode(encoding)[:-1])
+    assert len(read_take(path)) == 1
+    path = tmp_path / "a.csv"
+    path.write_bytes("time_s,JawOpen,Name\n0,1,a\n1,0.2ö".encode(encoding)[:-1])
+    assert len(read_take(path)) == 1 and [record.getMessage().split(": ")[1] for record in caplog.records] == ["the file ends early"] * 2
+
+
 def test_several_people_as_csv(tmp_path):
     take = make_take(2, 4)
     files = write_take(take, tmp_path / "clip.csv")
@@ -177,8 +187,8 @@ def test_audio2face(tmp_path):
         ('[{"weights": [1, 2]}]', "expected a name for each"),
         ('[{"jawOpen": 1, "actor": 1e99}]', "32 bits"),
         ('{"fps": 0, "frames": []}', "a rate of 0"),
-        ('[{"jawOpen": 1, "time": "soon"}]', r"time is 'soon' \(expected a number or a date and time such as 2024-.*leave times out"),
-        ('[{"jawOpen": 1, "t": ""}]', "t is '' .expected a number"),
+        ('[{"jawOpen": 1, "time": "soon"}]', r"time is 'soon' \(expected a number, a time such as 12:30:01.5 or .*leave times out"),
+        ('[{"jawOpen": 1, "t": "", "time": "99:99"}]', "time is '99:99' .expected a number"),
         ('[{"jawOpen": 1, "time": "nan"}]', "time is 'nan' .expected a number"),
         ("[" * 100_000, "nested too deeply"),
     ],
@@ -280,18 +290,29 @@ TEXTS = [
     ("timestamp_ms", ["0", "10000", "20000"], [0, 10, 20]),
     ("time", ["2024-05-01T12:00:00.000", "2024-05-01T12:00:00.100", "2024-05-01T12:00:20"], [1714564800, 1714564800.1, 1714564820]),
     ("timestamp_ms", ["2024-05-01T12:00:00Z", "2024-05-01T14:00:00.250+02:00"], [1714564800, 1714564800.25]),
+    ("time", ["", " ", ""], [0, 1 / 30, 2 / 30]),
+    ("timestamp_ms", ["12:30:01.5", "12:30:02", "23:59:59", "0:00:00,5"], [45001.5, 45002, 86399, 86400.5]),
+    ("time", ["00:00:00:28", "00:00:00:29", "00:00:01:00", "00:00:01;01.5"], [28 / 30, 29 / 30, 1, 1.05]),
 ]
 
 
 @pytest.mark.parametrize("key, texts, expected_s", TEXTS)
 def test_times_as_text(key, texts, expected_s, tmp_path):
-    """Numbers have the units that they have without quotes. A date and time counts in seconds since 1970, by default in UTC."""
+    """Numbers have the units that they have without quotes. A date and time counts in seconds since 1970, by default in UTC.
+
+    Time codes are read as those of a CSV file: their rate is found from the steps, and midnight does not turn them back.
+    """
     take = read_take(wrote(tmp_path, [{key: text, "jawOpen": 0.5} for text in texts]))
     np.testing.assert_allclose(take.time_s, expected_s, rtol=0, atol=1e-5)
 
 
 def test_numbers_go_before_text(tmp_path):
     frames = [{"time": "soon", "timestamp": k / 10, "jawOpen": 0.5} for k in range(3)]
+    np.testing.assert_allclose(read_take(wrote(tmp_path, frames)).time_s, [0, 0.1, 0.2])
+
+
+def test_a_time_that_can_be_read_goes_before_one_that_cannot(tmp_path):
+    frames = [{"time": f"frame_{k}", "t": "", "timestamp": f"{k / 10}", "jawOpen": 0.5} for k in range(3)]
     np.testing.assert_allclose(read_take(wrote(tmp_path, frames)).time_s, [0, 0.1, 0.2])
 
 

@@ -83,7 +83,28 @@ def test_a_file_that_replaces_another_takes_no_place(sessions):
     assert session.take_upload(upload(sessions, "mine.glb"), replaces=True).is_file()
 
 
+def test_an_upload_that_may_wait_for_its_turn_stays(sessions):
+    """A user without a place sends the same file as one whose call is queued: both have one path."""
+    path = upload(sessions, "same.jpg", folder=64 * "a")
+    for key in "ab":
+        sessions.get(key)
+    with pytest.raises(ValueError, match="2 people use this page already"):
+        sessions.get_for_upload("c", path)
+    assert sessions.get_for_upload("a", path).take_upload(path).is_file()
+
+
+def test_an_upload_that_has_gone_is_one_line(sessions, monkeypatch):
+    path = Path(upload(sessions, "photo.jpg"))
+    path.unlink()
+    for _ in range(2):  # before and after it is checked
+        with pytest.raises(FileNotFoundError, match=r"^photo\.jpg: the server no longer has this file; send it again$"):
+            sessions.get("a").take_upload(str(path))
+        monkeypatch.setattr("mfn.cli.studio.sessions.check_upload", lambda path, limits: None)
+    assert not any(sessions.get("a").folder.iterdir())
+
+
 def test_an_upload_without_a_place_for_its_user_is_deleted(sessions):
+    sessions.unclaimed_s = 0
     for key in "ab":
         sessions.get(key)
     sessions.get("b").take_upload(upload(sessions, "same.jpg", folder=64 * "b"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,21 @@ def test_a_negative_factor_moves_a_target_back(tmp_path):
     np.testing.assert_allclose(rig.weights(row("tongueOut"))[0], [0, 0, -1])
     np.testing.assert_allclose(rig.weights(row("jawLeft") + row("jawRight"))[0], [0, -0.5, 0])
     assert dict(list_effects(rig))["jawRight"] == "skin.Side -1"
+
+
+CORRECTING: list[dict[str, Any]] = [
+    {"jawOpen": {"Side": 1}, "mouthClose": {"Other": 1, "Side": -0.5}},
+    {"jawLeft": {"Side": 1}, "jawRight": {"Side": -1}, "mouthClose": {"Side": -0.5}},
+    {"jawOpen": {"Side": 1}, "jawLeft": {"Side": 1}, "mouthClose": {"Side": -0.5}, "jawRight": {"Side": -1}},
+]
+
+
+@pytest.mark.parametrize("rows", CORRECTING)
+def test_a_negative_factor_of_another_shape_only_corrects(rows, tmp_path):
+    rig = load_rig(saved(tmp_path, ("Side", "Other")), rows)
+    assert rig.weights(row("mouthClose"))[0, 0] == 0
+    first = next(iter(rows))
+    np.testing.assert_allclose(rig.weights(row(first) + row("mouthClose"))[0, 0], 0.5)
 
 
 def test_what_is_not_in_the_map_stays(tmp_path):
