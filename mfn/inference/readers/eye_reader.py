@@ -90,7 +90,7 @@ class EyeReader:
         read_all = self._run(crops, np.tile(frames.direction, (len(changes), 1)), 2 * (count or 0))
         weights = np.asarray(read_all.reshape(len(changes), -1, len(EYE_SHAPES)).mean(0), np.float32)
         seen = (frames.direction[:, 0] < HIDDEN_DIRECTION) & (frames.side_px >= MIN_SIDE_PX)
-        weights = np.clip(weights + kept * self._common(faces.expression[rows][:, EYE_COLUMNS] - weights.reshape(-1, 2, 7), seen), 0, 1)
+        weights = np.clip(weights + kept * _common(faces.expression[rows][:, EYE_COLUMNS] - weights.reshape(-1, 2, 7), seen), 0, 1)
         expression = faces.expression.copy()
         shares = np.array([1 - squint if shape == "eyeSquint" else 1.0 for shape in EYE_SHAPES], np.float32)
         for side, columns in enumerate(EYE_COLUMNS):
@@ -98,12 +98,6 @@ class EyeReader:
             places = np.ix_(rows[read], columns)
             expression[places] += shares * (weights[side::2][read] - expression[places])
         return faces.replace(expression=expression)
-
-    def _common(self, difference: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return differences of the shapes of eyes (N, 2, 7) as (2 N, 7): those of both eyes as their mean, but in gaze to a side."""
-        both = np.asarray(seen.reshape(-1, 2).all(1), np.bool_)
-        mean = np.where(both[:, None, None] & _SAME_IN_BOTH, difference.mean(1, keepdims=True), difference)
-        return np.asarray(np.where(_SQUINT, 0, mean).reshape(-1, len(EYE_SHAPES)), np.float32)
 
     def _run(self, crops: NDArray[np.uint8], direction: NDArray[np.float32], pad_to: int) -> NDArray[np.float32]:
         """Run the network on crops (E, 32, 32, 3) in batches -> weights (E, 7) in [0, 1]."""
@@ -117,3 +111,18 @@ class EyeReader:
         ]
         raw = np.concatenate([np.zeros((0, len(EYE_SHAPES)), np.float32), *parts])[:count]
         return np.asarray(1 / (1 + np.exp(-raw)), np.float32)
+
+
+def _common(difference: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return differences of the shapes of eyes as those of both eyes together, except in gaze to a side.
+
+    Args:
+        difference: (N, 2, 7) differences of each eye.
+        seen: (E,) whether an eye is read. Where one eye of a face is not, the other keeps its own difference.
+
+    Returns:
+        (E, 7). Squints, which have a share of their own, are 0.
+    """
+    both = np.asarray(seen.reshape(-1, 2).all(1), np.bool_)
+    mean = np.where(both[:, None, None] & _SAME_IN_BOTH, difference.mean(1, keepdims=True), difference)
+    return np.asarray(np.where(_SQUINT, 0, mean).reshape(-1, len(EYE_SHAPES)), np.float32)
