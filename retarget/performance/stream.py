@@ -128,7 +128,7 @@ def play(
 
 
 def _step_s(take: Take, times: NDArray[np.float64]) -> float:
-    """How long one of the moments (M,) of a take lasts, in seconds: a frame of its footage, else the usual step between moments."""
+    """Return how long one of the moments (M,) of a take lasts, in seconds: a frame of its footage, else the usual step between moments."""
     if take.footage.fps is not None:
         step_s = 1 / take.footage.fps
     else:

@@ -60,7 +60,7 @@ def share_crops(score: NDArray[np.float32], count: int | None) -> CropCounts:
 
     Args:
         score: (N,) probability of each candidate by the multi-face network.
-        count: K. None in photos, where all candidates are read by both.
+        count: K. None in photos, where both read all faces.
 
     Returns:
         If at most K / 4 candidates are likely, and at most K / 2 are not doubtful, the portrait reader reads K / 4 crops, and the face
