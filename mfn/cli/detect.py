@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -85,7 +86,7 @@ class DetectOutput(NamedTuple):
         formats: "json", "png" or "jpg", or none.
         drawing: How faces are drawn.
         resume: Leave out pictures whose files are all there. A JSON file notes the name of its picture, without the folder that was
-            searched; pictures of one name are read again.
+            searched, and the size of its file. Pictures of one name and size are read again.
     """
 
     folder: str | Path = "."
@@ -138,14 +139,15 @@ def detect(predictor: Predictor, pictures: Sequence[str], output: DetectOutput, 
 
 def _detect_one(predictor: Predictor, picture: PictureName, output: DetectOutput, name: str, quiet: bool) -> None:
     """Read one picture, print its table and write its files."""
-    pixels = decode_image(read_picture_bytes(picture.path), picture.path)
+    data = read_picture_bytes(picture.path)
+    pixels = decode_image(data, picture.path)
     faces = predictor(pixels)
     if not quiet:
         print(table(picture.path, pixels, faces))
     for kind, file in output.files(name).items():
         make_folder(file.parent)
         if kind == "json":
-            atomic_write(file, faces_json(picture.name, pixels, faces).encode())
+            atomic_write(file, faces_json(picture.name, pixels, faces, len(data)).encode())
         else:
             write_image(file, output.drawing.draw(pixels, faces))
 
@@ -198,9 +200,9 @@ def table_rows(faces: Faces) -> list[FaceRow]:
     return rows
 
 
-def faces_json(name: str, picture: Image, faces: Faces) -> str:
-    """Return `Faces.to_json` with the name of the picture, relative to the directory that was searched, and its size."""
-    return faces.to_json(PictureInfo(printable(name), picture.shape[1], picture.shape[0]))
+def faces_json(name: str, picture: Image, faces: Faces, size_bytes: int | None = None) -> str:
+    """Return `Faces.to_json` with the name of the picture, relative to the directory that was searched, its size and that of its file."""
+    return faces.to_json(PictureInfo(printable(name), picture.shape[1], picture.shape[0], size_bytes))
 
 
 def _output_names(pictures: Sequence[PictureName], output: DetectOutput) -> list[tuple[PictureName, str]]:
@@ -215,7 +217,7 @@ def _output_names(pictures: Sequence[PictureName], output: DetectOutput) -> list
         name, number = known.get(index, ""), 1
         while not name:
             candidate, number = _numbered(picture, number), number + 1
-            if candidate.lower() not in taken and not (_names_are_noted(output) and _noted_picture(output, candidate)):
+            if candidate.lower() not in taken and not (_names_are_noted(output) and _noted_picture(output, candidate).name):
                 name = candidate
         taken.add(name.lower())
         named.append((picture, name))
@@ -231,7 +233,7 @@ def _known_names(pictures: Sequence[PictureName], output: DetectOutput) -> dict[
         number, least = 1, sharing[_numbered(picture, 1).lower()]  # a file between others may be missing
         while number <= least or output.files(_numbered(picture, number))["json"].is_file():
             name = _numbered(picture, number)
-            if name not in used and _noted_picture(output, name) == printable(picture.name):
+            if name not in used and _noted_picture(output, name).may_be(picture):
                 known[index] = name
                 used.add(name)
                 break
@@ -242,15 +244,18 @@ def _known_names(pictures: Sequence[PictureName], output: DetectOutput) -> dict[
 def _without_done(named: Sequence[tuple[PictureName, str]], output: DetectOutput) -> list[tuple[PictureName, str]]:
     """Leave out the pictures whose files are there.
 
-    A JSON file notes the name of its picture within the folder that was searched, and a drawing notes none. Where two pictures could
-    have made it, they are read again.
+    A JSON file notes the name of its picture within the folder that was searched, and the size of its file; a drawing notes none. Where
+    two pictures could have made it, they are read again.
     """
-    noted = Counter(printable(picture.name) for picture, _ in named)
+    of_name: dict[str, list[PictureName]] = {}
+    for picture, _ in named:
+        of_name.setdefault(printable(picture.name), []).append(picture)
     sharing = Counter(_numbered(picture, 1).lower() for picture, _ in named)
 
     def is_done(picture: PictureName, name: str) -> bool:
         if _names_are_noted(output):
-            certain = noted[printable(picture.name)] == 1
+            others = of_name[printable(picture.name)]
+            certain = len(others) == 1 or sum(map(_noted_picture(output, name).may_be, others)) == 1
         else:
             certain = name == _numbered(picture, 1) and sharing[name.lower()] == 1
         return certain and all(file.is_file() for file in output.files(name).values())
@@ -269,10 +274,35 @@ def _names_are_noted(output: DetectOutput) -> bool:
     return output.resume and "json" in output.formats
 
 
-def _noted_picture(output: DetectOutput, name: str) -> str:
-    """Return the name of the picture that a JSON file notes, "" where there is no such file or it notes none."""
+class _NotedPicture(NamedTuple):
+    """The picture that a JSON file notes: its name, "" for none, and the size of its file, None where that is unknown."""
+
+    name: str = ""
+    bytes: int | None = None
+
+    def may_be(self, picture: PictureName) -> bool:
+        """Return whether this is the picture: the names are equal, and the sizes of the files too where both are known."""
+        if self.name != printable(picture.name):
+            return False
+        size = _file_size(picture.path)
+        return None in (self.bytes, size) or self.bytes == size
+
+
+def _file_size(path: str) -> int | None:
+    """Return the size of a file in bytes, or None where that is unknown, such as for a URL."""
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return None
+
+
+def _noted_picture(output: DetectOutput, name: str) -> _NotedPicture:
+    """Return the picture that a JSON file notes; none where there is no such file."""
     try:
         content = json.loads(output.files(name)["json"].read_bytes())
     except (OSError, ValueError, RecursionError):
-        return ""
-    return str(content.get("picture", "")) if isinstance(content, dict) else ""
+        return _NotedPicture()
+    if not isinstance(content, dict):
+        return _NotedPicture()
+    size = content.get("bytes")
+    return _NotedPicture(str(content.get("picture", "")), size if isinstance(size, int) else None)

@@ -1,6 +1,7 @@
 """The files of faces: `.npz`, which holds the arrays of `Faces`, and `.faces.json`, with names that people can read.
 
     {"picture": "crowd.jpg", "width": 1280, "height": 720,        only if the picture is known
+     "bytes": 204800,                                             only if the size of its file is known
      "format": 1, "identity_size": 64,
      "faces": [{"box": [...], ..., "expression": {"browDownLeft": 0.1, ...}, "pose_deg": {"pitch": 3.1, ...}}, ...]}
 
@@ -31,11 +32,12 @@ _POSE_DIGITS = 2
 
 
 class PictureInfo(NamedTuple):
-    """Name and size in px of the picture that faces were found in."""
+    """Name and size in px of the picture that faces were found in, and size of its file, if known."""
 
     picture: str
     width: int
     height: int
+    bytes: int | None = None
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -92,7 +94,7 @@ def faces_to_dict(arrays: Mapping[str, NDArray[Any]], picture: PictureInfo | Non
         row["expression"] = dict(zip(EXPRESSION_NAMES, _rounded(arrays["expression"][i]), strict=True))
         row["pose_deg"] = {name: round(float(angle), _POSE_DIGITS) for name, angle in zip(_POSE, pose[i])}
         rows.append(row)
-    head: dict[str, Any] = {} if picture is None else picture._asdict()
+    head = {} if picture is None else {name: value for name, value in picture._asdict().items() if value is not None}
     return {**head, "format": FORMAT, "identity_size": arrays["identity"].shape[1], "faces": rows}
 
 

@@ -161,19 +161,30 @@ def test_resume_draws_again_where_two_pictures_have_one_name(crowd, spots, head_
     assert cv2.imread("out/crowd.faces.png").shape == (30, 40, 3) and cv2.imread("out/crowd-2.faces.png").shape == (768, 1280, 3)
 
 
-def test_resume_reads_pictures_of_one_name_in_several_folders_again(folder, spots, capsys):
-    """A JSON file does not note the folder that was searched: it may be that of the other picture."""
+def sizes(folder) -> dict[str, int]:
+    """Name of each JSON file -> the width in px that it notes."""
+    return {path.name: json.loads(path.read_text())["width"] for path in folder.glob("*.json")}
+
+
+def test_resume_tells_pictures_of_one_name_in_several_folders_apart_by_the_sizes_of_their_files(folder, spots, capsys):
     (folder / "more").mkdir()
     write_image("more/nobody.png", np.zeros((30, 40, 3), np.uint8))
     arguments = [*NETWORK, spots, "--no-draw", "--out", "out"]
     assert run("photos", *arguments, "--quiet") == 0 and len(noted(folder / "out")) == 1
+    assert run("more", *arguments, "--resume") == 0 and "done before" not in capsys.readouterr().out
+    assert sizes(folder / "out") == {"nobody.faces.json": 400, "nobody-2.faces.json": 40}
+    assert run("more", "photos", *arguments, "--resume") == 0 and "3 of 3 pictures were done before" in capsys.readouterr().out
+
+
+def test_resume_reads_pictures_of_one_name_and_size_again(folder, spots, capsys):
+    """A JSON file does not note the folder that was searched: it may be that of the other picture."""
+    (folder / "more").mkdir()
+    (folder / "more/nobody.png").write_bytes((folder / "photos/nobody.png").read_bytes())
+    arguments = [*NETWORK, spots, "--no-draw", "--out", "out"]
+    assert run("photos", *arguments, "--quiet") == 0 and len(noted(folder / "out")) == 1
     for _ in range(2):
         assert run("more", "photos", *arguments, "--resume") == 0 and "1 of 3 pictures were done before" in capsys.readouterr().out
-        sizes = {path.name: json.loads(path.read_text())["width"] for path in (folder / "out").glob("*.json")}
-        assert sizes == {"nobody.faces.json": 40, "nobody-2.faces.json": 400}
-    (folder / "out/nobody.faces.json").unlink()
-    assert run("more/nobody.png", "photos/nobody.png", *arguments, "--resume") == 0
-    assert "done before" not in capsys.readouterr().out and len(noted(folder / "out")) == 2
+        assert sorted(sizes(folder / "out")) == ["nobody-2.faces.json", "nobody.faces.json"]
 
 
 def test_drawings_of_boxes_only_as_small_jpeg_files(crowd, spots):
