@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from retarget.cli.options import add_out, add_take, output_path
+from retarget.cli.options import add_out, add_take, load_take, output_path
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser
 
@@ -19,10 +19,10 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `retarget calibrate` and return the exit code."""
     options = _parser(verb).parse_args(arguments)
     from retarget.performance.calibrate import MIN_SAMPLES, apply_calibration, learn_calibration
-    from retarget.performance.files import read_take, write_take
+    from retarget.performance.files import write_take
 
     out = output_path(options.out, Path(options.take).with_suffix(".calibrated.npz"), options.take)
-    take = read_take(options.take)
+    take = load_take(options)
     calibration = learn_calibration(take)
     written = write_take(apply_calibration(take, calibration), out)
     for actor, offset, gain in zip(calibration.actor, calibration.offset, calibration.gain, strict=True):

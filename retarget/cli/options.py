@@ -25,10 +25,31 @@ _RIG_SUFFIXES = (".glb", ".gltf", ".vrm")
 
 
 def add_take(parser: argparse.ArgumentParser) -> None:
-    """Add the positional argument TAKE."""
+    """Add the positional argument TAKE, and --code-rate."""
     text = "performance: .npz, .jsonl, .json (MediaPipe's results, ARKit coefficients, mfn detect), .csv (Live Link Face) "
     text += "or .txt (iFacialMocap)"
     parser.add_argument("take", metavar="TAKE", help=text)
+    text = "frames a second of the time codes of a .csv file, such as 29.97 (default: found from the file, but never 29.97 or 59.94, "
+    text += "except for drop-frame codes such as 00:00:01;12; within one second most often 60)"
+    parser.add_argument("--code-rate", type=number_in(0, 1000, above=True), metavar="RATE", help=text)
+
+
+def load_take(options: argparse.Namespace, focal_px: float | None = None) -> Take:
+    """Read the take with the options of `add_take`.
+
+    Args:
+        options: The options.
+        focal_px: See `retarget.performance.files.read_take`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no take, or --code-rate has no effect on it.
+    """
+    from retarget.performance.files import read_take
+
+    if options.code_rate is not None and Path(options.take).suffix.lower() != ".csv":
+        raise ValueError(f"{options.take}: --code-rate is for the time codes of a .csv file; leave it out")
+    return read_take(options.take, options.code_rate, focal_px)
 
 
 def add_avatars(parser: argparse.ArgumentParser) -> None:
@@ -101,12 +122,10 @@ def read_take_and_camera(options: argparse.Namespace, background: tuple[int, ...
 
     --focal is in px of the camera's picture. It also places the faces of a `.faces.json` file, in px of its own picture.
     """
-    from retarget.performance.files import read_take
-
-    take = read_take(options.take)
+    take = load_take(options)
     camera = camera_of(options, take.footage, background)
     if options.focal is not None and Path(options.take).suffix.lower() in (".json", ".jsonl"):
-        take = read_take(options.take, focal_px=options.focal * (take.footage.width or camera.width) / camera.width)
+        take = load_take(options, options.focal * (take.footage.width or camera.width) / camera.width)
     return TakeAndCamera(take, camera)
 
 

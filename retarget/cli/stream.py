@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from retarget.cli.options import add_quiet, add_take
+from retarget.cli.options import add_quiet, add_take, load_take
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser, one_of, whole_number
 from retarget.io.progress import Progress
@@ -16,10 +16,9 @@ _DESCRIPTION = "Play a take in its own time to VTuber programs (VMC, iFacialMoca
 def main(verb: str, arguments: Sequence[str]) -> int:
     """Run `retarget stream` and return the exit code. Ctrl-C ends it without an error."""
     options = _parser(verb).parse_args(arguments)
-    from retarget.performance.files import read_take
     from retarget.performance.stream import avatar_for, open_sender, play
 
-    take = read_take(options.take)
+    take = load_take(options)
     sender = open_sender(options.to, options.host, options.port, options.people, avatar_for(options.names))
     try:
         with Progress(options.quiet) as progress:

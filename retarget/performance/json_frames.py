@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from retarget.arkit import ARKIT_NAMES, canonical_name
 from retarget.geometry.rotations import matrix_to_quaternion, nearest_rotation
 from retarget.geometry.weak_perspective import default_focal_px, place_heads
-from retarget.performance.livelink_csv import codes_to_seconds
+from retarget.performance.livelink_csv import codes_to_seconds, is_drop_frame_code
 
 Json = dict[str, Any]
 
@@ -34,6 +34,7 @@ _UNIT_S_BY_KEY = {"time_s": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3, "tim
 _TIME_KEYS = ("time", "t", "timestamp")  # seconds, milliseconds or microseconds: decided by the steps
 _MAX_FRAME_STEP_S = 4.0
 _TIME_CODE = re.compile(r"\d{1,8}[:;]\d\d?[:;]\d\d?([.,]\d+|[:;]\d{1,4}([.,]\d+)?)?", re.ASCII)
+_PERSON_KEYS = ("face_id", "faceId", "id", "track")
 _MATRIX_KEYS = ("facial_transformation_matrixes", "facialTransformationMatrixes")
 
 
@@ -44,6 +45,13 @@ class Pose(NamedTuple):
     translation: NDArray[np.float64] | None
 
 
+class Person(NamedTuple):
+    """The number or name by which a file tells a person from others. key: where it stands, such as "actor" or "id"."""
+
+    key: str
+    name: int | str
+
+
 class _Time(NamedTuple):
     """The time that a frame states.
 
@@ -51,11 +59,13 @@ class _Time(NamedTuple):
         value: Seconds, or a number whose key does not state its unit.
         has_unit: Whether `value` is in seconds.
         code: Hours, minutes, seconds and frames, instead of a value.
+        is_drop_frame: Whether the code is of the drop-frame kind.
     """
 
     value: float = math.nan
     has_unit: bool = True
     code: tuple[float, ...] | None = None
+    is_drop_frame: bool = False
 
 
 def times_s_of(frames: Sequence[Any]) -> list[float | None]:
@@ -75,8 +85,10 @@ def times_s_of(frames: Sequence[Any]) -> list[float | None]:
     steps = np.diff(np.unique([time.value for time in times if time is not None and not time.has_unit]))
     step = float(np.median(steps)) if len(steps) else 0.0
     unit_s = 1.0 if step < _MAX_FRAME_STEP_S else 1e-3 if step < _MAX_FRAME_STEP_S * 1e3 else 1e-6
-    codes = [time.code for time in times if time is not None and time.code is not None]
-    of_codes = iter(codes_to_seconds(np.array(codes, np.float64).reshape(-1, 4), may_count_frames=False).tolist())
+    coded = [time for time in times if time is not None and time.code is not None]
+    codes = np.array([time.code for time in coded], np.float64).reshape(-1, 4)
+    is_drop_frame = all(time.is_drop_frame for time in coded)
+    of_codes = iter(codes_to_seconds(codes, may_count_frames=False, is_drop_frame=is_drop_frame).tolist())
     result: list[float | None] = []
     for time in times:
         if time is None:
@@ -113,7 +125,7 @@ def _read_time(key: str, given: Any) -> _Time:
     text = given.strip()
     if _TIME_CODE.fullmatch(text):
         parts = [float(part) for part in re.split("[:;]", text.replace(",", "."))]
-        return _Time(code=(*parts, 0.0)[:4])
+        return _Time(code=(*parts, 0.0)[:4], is_drop_frame=len(parts) == 4 and is_drop_frame_code(text))
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         return _Time((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp())
@@ -141,6 +153,32 @@ def faces_of(frame: Json) -> list[Json]:
     return [frame]
 
 
+def person_of(face: Json, frame: Json) -> Person | None:
+    """Return who a face is, or None if the file does not state it.
+
+    Args:
+        face: One face of a frame, as `faces_of` returns it.
+        frame: The frame. Its own `id` is not that of a person.
+
+    Raises:
+        ValueError: The actor is no number that fits 32 bits.
+    """
+    actor = face.get("actor", frame.get("actor"))
+    if actor is not None:
+        number = int(number_of(actor))
+        if abs(number) >= 1 << 31:
+            raise ValueError("an actor's number does not fit 32 bits")
+        return Person("actor", number)
+    is_listed = not frame.keys() <= face.keys()
+    for key in _PERSON_KEYS:
+        value = face.get(key) if is_listed or key != "id" else None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if (isinstance(value, str) and value) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            return Person(key, value)
+    return None
+
+
 def coefficients_of(face: Json, names: list[str] | None) -> NDArray[np.float64] | None:
     """Return the ARKit coefficients of a face.
 
@@ -149,7 +187,7 @@ def coefficients_of(face: Json, names: list[str] | None) -> NDArray[np.float64] 
         names: The names of the coefficients, where faces are lists of numbers only.
 
     Returns:
-        (52,) values in [0, 1] in ARKIT_NAMES order, or None if the face has none of them.
+        (52,) values as the file states them, in ARKIT_NAMES order, or None if the face has none of them.
     """
     given: Any = next((face[key] for key in _COEFFICIENT_KEYS if isinstance(face.get(key), (dict, list))), face)
     if isinstance(given, list) and all(isinstance(item, dict) for item in given):
@@ -166,7 +204,7 @@ def coefficients_of(face: Json, names: list[str] | None) -> NDArray[np.float64] 
         if known is not None:
             total[_COLUMN[known]] += number_of(value)
             count[_COLUMN[known]] += 1
-    return (total / np.maximum(count, 1)).clip(0, 1) if count.any() else None
+    return total / np.maximum(count, 1) if count.any() else None
 
 
 def pose_of(face: Json, focal_px: float | None = None) -> Pose:

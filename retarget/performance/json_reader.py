@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,14 +20,24 @@ from numpy.typing import NDArray
 
 from retarget.arkit import EXPRESSION_NAMES
 from retarget.io.files import check_file, decode_recording
-from retarget.performance.json_frames import coefficients_of, faces_of, number_of, pose_of, times_s_of
+from retarget.performance.json_frames import (
+    Json,
+    Person,
+    coefficients_of,
+    faces_of,
+    number_of,
+    person_of,
+    pose_of,
+    times_s_of,
+)
 from retarget.performance.livelink import DEFAULT_DISTANCE_M
-from retarget.performance.take import MAX_NUMBER, Footage, Take
+from retarget.performance.take import MAX_NUMBER, Footage, Take, unit_weights
 
 _log = logging.getLogger(__name__)
 _FRAME_KEYS = ("frames", "results", "samples", "data", "weightMat")
 _NAME_KEYS = ("names", "facsNames", "blendShapeNames", "blendshapeNames", "blendshape_names")
 _RATE_KEYS = ("fps", "exportFps", "frameRate", "frame_rate")
+_READ_ERRORS = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 _SPACING_M = 0.35  # between neighbors, where the file has no positions
 
 FACES_FORMAT = 1
@@ -61,29 +71,35 @@ def read_json(path: str | os.PathLike[str], fps: float = 30.0, focal_px: float |
         focal_px: Focal length of the camera, px of the file's picture. None: as the file states it, else `default_focal_px`.
 
     Returns:
-        The take. People whose position is not in the file stand side by side, one meter in front of the camera. Of a .jsonl
-        file that was cut off, the incomplete last line is dropped, with a warning.
+        The take. People whose position is not in the file stand side by side, one meter in front of the camera. With a warning,
+        frames that cannot be read are dropped, and so is the incomplete last line of a .jsonl file that was cut off.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not JSON, or no face in it has one of ARKit's coefficients. The message is one line.
+        ValueError: It is not JSON, half of its frames or more cannot be read, or no face in it has one of ARKit's coefficients. The
+            message is one line.
+
+    An actor is the `actor` of a face, else its `face_id`, `id` or `track`, else its place in the list of faces. Weights from 0 to
+    100 are percents. A warning says so.
     """
     check_file(path, "takes as .json or .jsonl")
     try:
         text = decode_recording(Path(path).read_bytes())
         if not text.strip() and Path(path).suffix.lower() == ".jsonl":
             return Take.empty()
-        data = _parse(text, str(path) if Path(path).suffix.lower() == ".jsonl" else None)
+        data = _parse(text, float, str(path) if Path(path).suffix.lower() == ".jsonl" else None)
         footage = _footage(data, focal_px)
         is_document = isinstance(data, dict) and set(_FACES_FORMAT_KEYS) <= set(data)
         if is_document:
             _check_format(data)
         if is_document and not data["faces"]:
             return replace(Take.empty(), footage=footage)  # `mfn detect` found no face
-        samples = list(_samples(data, fps, footage.focal_px))
+        if is_document:
+            data = _frames_of_document(data, fps, str(path))
+        samples = _samples(data, fps, footage.focal_px, str(path))
         if not samples and data:
             raise ValueError("no face in it has one of ARKit's 52 coefficients (such as jawOpen)")
-        return replace(_to_take(samples), footage=footage)
+        return replace(_to_take(samples, str(path)), footage=footage)
     except ValueError as error:
         raise ValueError(f"{path}: not a take as JSON ({' '.join(str(error).split())[:200]})") from None
     except RecursionError:
@@ -124,7 +140,7 @@ def parse_faces_document(text: str) -> FacesDocument:
         ValueError: The text is not JSON, a field is missing, or it has another format.
     """
     try:
-        data = _parse(text)
+        data = _parse(text, _refuse)
         missing = [key for key in _FACES_FORMAT_KEYS if key not in data]
         if missing:
             raise ValueError(f"{', '.join(missing)} missing")
@@ -156,24 +172,25 @@ def _empty_fields(identity_size: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def _parse(text: str, recording: str | None = None) -> Any:
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _parse(text: str, read_constant: Callable[[str], float], recording: str | None = None) -> Any:
     """The value of a JSON text, or the list of the values of JSON lines.
 
+    read_constant: reads NaN, Infinity and -Infinity, which some programs write.
     recording: name of a .jsonl file, whose last line may be cut off. None: that is an error.
     """
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no JSON number")
-
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=read_constant)
     except json.JSONDecodeError:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2 or not lines[0].lstrip().startswith("{"):
             raise
-        values = [json.loads(line, parse_constant=refuse) for line in lines[:-1]]
+        values = [json.loads(line, parse_constant=read_constant) for line in lines[:-1]]
         try:
-            return [*values, json.loads(lines[-1], parse_constant=refuse)]
+            return [*values, json.loads(lines[-1], parse_constant=read_constant)]
         except json.JSONDecodeError:
             if recording is None or text.endswith(("\n", "\r")):
                 raise
@@ -182,57 +199,103 @@ def _parse(text: str, recording: str | None = None) -> Any:
 
 
 class _Sample(NamedTuple):
-    """One face of one frame. rotation: (4,) x y z w; translation: (3,) meters; both None where unknown."""
+    """One face of one frame. place: its number in the frame; rotation: (4,) x y z w; translation: (3,) meters; None where unknown."""
 
     time_s: float
-    actor: int
+    person: Person | None
+    place: int
     coefficients: NDArray[np.float64]
     rotation: NDArray[np.float64] | None
     translation: NDArray[np.float64] | None
 
 
-def _samples(data: Any, fps: float, focal_px: float | None) -> Iterator[_Sample]:
-    """Every face of the file that has at least one of ARKit's coefficients."""
+def _frames_of_document(document: dict[str, Any], fps: float, source: str) -> Any:
+    """The frames of a faces document of a clip, whose faces state the number of their frame as "image". Else the document itself."""
+    numbers = sorted({int(number_of(face["image"])) for face in document["faces"] if "image" in face})
+    if len(numbers) < 2:
+        return document
+    rate = _rate_of(document, fps)
+    if not any(key in document for key in _RATE_KEYS):
+        _log.warning('%s: it states no "fps", so its frames were read as %g a second', source, rate)
+    return [
+        {**document, "time_s": number / rate, "faces": [face for face in document["faces"] if face.get("image") == number]}
+        for number in numbers
+    ]
+
+
+def _rate_of(data: dict[str, Any], fps: float) -> float:
+    """The frames a second that a file states, or else `fps`."""
+    rate = number_of(next((data[key] for key in _RATE_KEYS if key in data), fps))
+    if not 0 < rate < 1e6:
+        raise ValueError(f"a rate of {rate:g} frames a second (expected more than 0)")
+    return rate
+
+
+def _samples(data: Any, fps: float, focal_px: float | None, source: str) -> list[_Sample]:
+    """Every face of the file that has at least one of ARKit's coefficients. Single frames that cannot be read are left out."""
     names: list[str] | None = None
     if isinstance(data, dict):
         names = next((data[key] for key in _NAME_KEYS if isinstance(data.get(key), list)), None)
-        fps = number_of(next((data[key] for key in _RATE_KEYS if key in data), fps))
-        if not 0 < fps < 1e6:
-            raise ValueError(f"a rate of {fps:g} frames a second (expected more than 0)")
+        fps = _rate_of(data, fps)
         data = next((data[key] for key in _FRAME_KEYS if isinstance(data.get(key), list)), [data])
     if not isinstance(data, list):
         raise ValueError(f"expected a list of frames, got {type(data).__name__}")
+    samples: list[_Sample] = []
+    bad: list[tuple[int, Exception]] = []
     for number, (frame, stated_s) in enumerate(zip(data, times_s_of(data), strict=True)):
         if isinstance(frame, list):  # a row of weights, or the faces of a frame
             frame = {"coefficients": frame} if names else {"faces": frame}
-        if not isinstance(frame, dict):
-            raise ValueError(f"frame {number} is {type(frame).__name__} (expected an object)")
-        time_s = number / fps if stated_s is None else stated_s
-        for index, face in enumerate(faces_of(frame)):
-            coefficients = coefficients_of(face, names)
-            if coefficients is not None:
-                actor = int(number_of(face.get("actor", frame.get("actor", index))))
-                pose = pose_of(face, focal_px)
-                yield _Sample(time_s, actor, coefficients, pose.rotation, pose.translation)
+        try:
+            if not isinstance(frame, dict):
+                raise ValueError(f"frame {number} is {type(frame).__name__} (expected an object)")
+            samples += _samples_of_frame(frame, number / fps if stated_s is None else stated_s, names, focal_px)
+        except _READ_ERRORS as error:
+            bad.append((number, error))
+    if 2 * len(bad) >= len(data) > 0:
+        raise bad[0][1]
+    if bad:
+        frames, reason = f"{len(bad)} of {len(data)} frames", " ".join(str(bad[0][1]).split())[:80]
+        _log.warning("%s: %s cannot be read and were left out, the first is frame %d (%s)", source, frames, bad[0][0], reason)
+    return samples
 
 
-def _to_take(samples: list[_Sample]) -> Take:
+def _samples_of_frame(frame: Json, time_s: float, names: list[str] | None, focal_px: float | None) -> list[_Sample]:
+    samples = []
+    for place, face in enumerate(faces_of(frame)):
+        coefficients = coefficients_of(face, names)
+        if coefficients is not None:
+            samples.append(_Sample(time_s, person_of(face, frame), place, coefficients, *pose_of(face, focal_px)))
+    return samples
+
+
+def _actors_of(samples: list[_Sample]) -> NDArray[np.int64]:
+    """Number the people. Names and large numbers are counted from 0; faces of unknown people get the numbers after all others."""
+    ids = [s.person.name for s in samples if s.person is not None and s.person.key == "id"]
+    has_ids = len(set(ids)) < len(ids) or len({s.time_s for s in samples}) == 1  # else each face has an id of its own
+    people = [s.person.name if s.person is not None and (has_ids or s.person.key != "id") else None for s in samples]
+    known = list(dict.fromkeys(person for person in people if person is not None))
+    are_numbers = all(isinstance(person, int) and abs(person) < 1 << 31 for person in known)
+    number_by_person = {person: int(person) if are_numbers else k for k, person in enumerate(known)}
+    free = max(number_by_person.values(), default=-1) + 1
+    numbers = [free + s.place if person is None else number_by_person[person] for s, person in zip(samples, people, strict=True)]
+    return np.array(numbers, np.int64)
+
+
+def _to_take(samples: list[_Sample], source: str) -> Take:
     """One take. People without a position stand side by side, DEFAULT_DISTANCE_M in front of the camera."""
     if not samples:
         return Take.empty()
-    actor = np.array([sample.actor for sample in samples])
-    if np.abs(actor).max() >= 1 << 31:
-        raise ValueError("an actor's number does not fit 32 bits")
+    actor = _actors_of(samples)
     actors, index = np.unique(actor, return_inverse=True)
     x = (index - (len(actors) - 1) / 2) * _SPACING_M
     identity = np.array([0.0, 0.0, 0.0, 1.0])
     default = np.stack([x, np.zeros(len(x)), np.full(len(x), -DEFAULT_DISTANCE_M)], axis=1)
     rotation = [identity if sample.rotation is None else sample.rotation for sample in samples]
-    place = [default[k] if sample.translation is None else sample.translation for k, sample in enumerate(samples)]
+    places = [default[k] if sample.translation is None else sample.translation for k, sample in enumerate(samples)]
     return Take(
         time_s=np.array([sample.time_s for sample in samples]),
         actor=actor.astype(np.int32),
-        coefficients=np.stack([sample.coefficients for sample in samples]).astype(np.float32),
+        coefficients=unit_weights(np.stack([sample.coefficients for sample in samples]), source).astype(np.float32),
         rotation=np.stack(rotation).astype(np.float32),
-        translation=np.stack(place).astype(np.float32),
+        translation=np.stack(places).astype(np.float32),
     )

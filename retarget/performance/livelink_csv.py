@@ -30,7 +30,7 @@ from retarget.performance.livelink import (
     angles_to_quaternion,
     take_to_values,
 )
-from retarget.performance.take import Take
+from retarget.performance.take import Take, unit_weights
 
 _log = logging.getLogger(__name__)
 _SWAPPED = {"JawLeft": "JawRight", "MouthLeft": "MouthRight"}
@@ -40,6 +40,10 @@ CSV_NAMES = tuple(_SWAPPED.get(name, name) for name in PACKET_NAMES)
 
 _POSSIBLE_RATES = (60, 50, 48, 30, 25, 24, 100, 120, 240)  # frames a second; of rates that fit equally, the first is used
 _MAX_ROWS_PER_SECOND = 61.0  # a phone tracks 60 times a second; steps of half a frame mean time codes of 30
+_NTSC = 1.001  # 29.97 frames a second are 30 / 1.001
+_SAME_RATE = 3e-4  # relative difference; 23.976 is also written 23.98
+_DROP_FRAME_RATES = (30, 60)
+_MIN_RESTART_S = 1.0  # time codes that go back farther, and stay there, begin another recording
 
 
 class _Columns(NamedTuple):
@@ -55,10 +59,12 @@ class _Columns(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """values: (R, U) the used columns. time_codes: (R, 4) hours, minutes, seconds, frames (NaN: plain seconds)."""
+    """values: (R, U) the used columns. time_codes: (R, 4) hours, minutes, seconds, frames (NaN: plain seconds).
+    is_drop_frame: whether all time codes are of the drop-frame kind."""
 
     values: NDArray[np.float64]
     time_codes: NDArray[np.float64]
+    is_drop_frame: bool
 
 
 def write_csv(take: Take, path: str | os.PathLike[str]) -> None:
@@ -92,12 +98,15 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
         code_rate: Frames a second of the time codes. None: it is found from the steps between rows.
 
     Returns:
-        The take, DEFAULT_DISTANCE_M in front of the camera. Rows without a face (BlendShapeCount 0) and rows whose
-        time does not increase are dropped. So is the last row of a recording that was cut off in it, with a warning.
+        The take, DEFAULT_DISTANCE_M in front of the camera. Rows without a face (BlendShapeCount 0) are dropped. With a warning, so
+        are rows whose time does not increase, rows that cannot be read, and the last row of a recording that was cut off in it.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is something else, or a row cannot be read. The message is one line.
+        ValueError: It is something else, or half of its rows or more cannot be read. The message is one line.
+
+    Where time codes jump back by more than a second, another recording begins. It goes on one frame after the last row.
+    Weights from 0 to 100 are percents. A warning says so.
     """
     check_file(path, "a Live Link Face CSV")
     try:
@@ -118,12 +127,20 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
     for number, name in enumerate(ANGLE_NAMES[:3]):
         if name.lower() in columns.angles:
             head[:, number] = table.values[:, index[columns.angles[name.lower()]]]
-    time_s = codes_to_seconds(table.time_codes, may_count_frames=columns.time_name == "timecode", rate=code_rate)
+    may_count_frames = columns.time_name == "timecode"
+    time_s = codes_to_seconds(table.time_codes, may_count_frames, code_rate, table.is_drop_frame)
+    time_s = _join_recordings(path, time_s)
     increases = time_s > np.maximum.accumulate(np.concatenate([[-np.inf], time_s[:-1]]))
+    if not increases.all():
+        _log.warning("%s: %d of %d rows are not later than a row before them and were left out", path, (~increases).sum(), count)
+    try:
+        weights = unit_weights(coefficients, str(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     take = Take(
         time_s=time_s,
         actor=np.full(count, actor, np.int32),
-        coefficients=coefficients.clip(0, 1).astype(np.float32),
+        coefficients=weights.astype(np.float32),
         rotation=angles_to_quaternion(head).astype(np.float32),
         translation=np.tile(np.array([0.0, 0.0, -DEFAULT_DISTANCE_M], np.float32), (count, 1)),
     )
@@ -147,28 +164,59 @@ def _read_table(
     """The numbers of all rows. Empty rows and rows without a face are dropped. may_be_cut_off: no line break ends the last row."""
     table: list[list[float]] = []
     codes: list[list[float]] = []
-    for number, row in enumerate(rows):
+    bad: list[int] = []
+    is_drop_frame = True
+    for number, row in enumerate(rows, 2):
         has_no_face = len(row) > columns.face_flag and row[columns.face_flag].strip() == "0"
         if not any(map(str.strip, row)) or has_no_face:
             continue
         try:
-            values = [float(row[k].replace(",", ".")) for k in columns.used]
-            parts = [float(part) for part in re.split("[:;]", row[columns.time].replace(",", "."))]
+            values, parts = _read_row(row, columns)
         except (ValueError, IndexError):
-            values, parts = [], []
-        parts = [0, 0, parts[0], np.nan] if len(parts) == 1 else parts
-        is_valid = len(parts) == 4 and all(abs(part) < 1e9 for part in parts[:3]) and not np.isinf(parts[3])
-        if not is_valid or not np.isfinite(values).all():
-            if may_be_cut_off and number == len(rows) - 1 and table:
-                _log.warning("%s: the file ends early: its last row (%d) is incomplete and was left out", path, number + 2)
-                break
-            raise ValueError(
-                f"{path}: row {number + 2} cannot be read (expected a time code such as 00:00:01:30.000 and numbers)"
-            )
+            if may_be_cut_off and number == len(rows) + 1 and table:
+                _log.warning("%s: the file ends early: its last row (%d) is incomplete and was left out", path, number)
+            else:
+                bad.append(number)
+            continue
         table.append(values)
         codes.append(parts)
+        is_drop_frame = is_drop_frame and is_drop_frame_code(row[columns.time])
+    if bad and len(bad) >= len(table):
+        raise ValueError(f"{path}: row {bad[0]} cannot be read (expected a time code such as 00:00:01:30.000 and numbers)")
+    if bad:
+        rows_of = f"{len(bad)} of {len(bad) + len(table)} rows"
+        _log.warning("%s: %s cannot be read and were left out, the first is row %d", path, rows_of, bad[0])
     values_array = np.array(table, np.float64).reshape(-1, len(columns.used))
-    return _Table(values_array, np.array(codes, np.float64).reshape(-1, 4))
+    return _Table(values_array, np.array(codes, np.float64).reshape(-1, 4), is_drop_frame)
+
+
+def _read_row(row: list[str], columns: _Columns) -> tuple[list[float], list[float]]:
+    """The values of the used columns, and the four parts of the time code. Raises ValueError or IndexError."""
+    values = [float(row[k].replace(",", ".")) for k in columns.used]
+    parts = [float(part) for part in re.split("[:;]", row[columns.time].replace(",", "."))]
+    parts = [0, 0, parts[0], np.nan] if len(parts) == 1 else parts
+    is_valid = len(parts) == 4 and all(abs(part) < 1e9 for part in parts[:3]) and not np.isinf(parts[3])
+    if not is_valid or not np.isfinite(values).all():
+        raise ValueError
+    return values, parts
+
+
+def _join_recordings(path: str | os.PathLike[str], time_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Let each recording of a file go on one frame after the one before it. A single row that is too early begins none."""
+    steps = np.diff(time_s)
+    later = np.append(time_s[2:], -np.inf)  # the row after each step
+    starts = np.flatnonzero((steps < -_MIN_RESTART_S) & (later <= time_s[:-1])) + 1
+    if not len(starts):
+        return time_s
+    _log.warning(
+        "%s: its time goes back, first after %.3f s; it is read as %d recordings that follow each other",
+        *(path, time_s[starts[0] - 1], len(starts) + 1),
+    )
+    frame_s = float(np.median(steps[steps > 0])) if (steps > 0).any() else 1 / FRAMES_PER_SECOND
+    parts = np.split(time_s, starts)
+    for k in range(1, len(parts)):
+        parts[k] = parts[k] - parts[k][0] + parts[k - 1].max() + frame_s
+    return np.concatenate(parts)
 
 
 def _time_code(time_s: float) -> str:
@@ -178,13 +226,21 @@ def _time_code(time_s: float) -> str:
     return f"{hours % 24:02d}:{minutes % 60:02d}:{seconds % 60:02d}:{part // 1000:02d}.{part % 1000:03d}"
 
 
-def codes_to_seconds(codes: NDArray[np.float64], may_count_frames: bool, rate: float | None = None) -> NDArray[np.float64]:
+def is_drop_frame_code(code: str) -> bool:
+    """Return whether a time code is of the drop-frame kind: a semicolon stands before its frames."""
+    return code.rfind(";") > code.rfind(":")
+
+
+def codes_to_seconds(
+    codes: NDArray[np.float64], may_count_frames: bool, rate: float | None = None, is_drop_frame: bool = False
+) -> NDArray[np.float64]:
     """Convert time codes to seconds.
 
     Args:
         codes: (R, 4) hours, minutes, seconds and frames. NaN frames: the seconds are plain numbers.
         may_count_frames: Plain numbers 1, 2, 3 … are frames at 60 a second, not seconds.
         rate: Frames a second of the codes. None: see `_code_rate`.
+        is_drop_frame: Codes of 30 or 60 frames mean 29.97 or 59.94, and leave out some numbers each minute.
 
     Returns:
         (R,) seconds. Midnight does not turn the time back.
@@ -194,10 +250,29 @@ def codes_to_seconds(codes: NDArray[np.float64], may_count_frames: bool, rate: f
         is_count = may_count_frames and len(codes) > 2 and (np.diff(whole) == 1).all()
         return whole / (rate or FRAMES_PER_SECOND) if is_count else whole
     whole = whole + SECONDS_PER_DAY * np.concatenate([[0], np.cumsum(np.diff(whole) < -SECONDS_PER_DAY / 2)])
-    return whole + codes[:, 3] / (rate or _code_rate(whole, codes[:, 3]))
+    return _code_seconds(whole, codes[:, 3], rate or _code_rate(whole, codes[:, 3], is_drop_frame), is_drop_frame)
 
 
-def _code_rate(whole: NDArray[np.float64], frames: NDArray[np.float64]) -> float:
+def _code_seconds(
+    whole: NDArray[np.float64], frames: NDArray[np.float64], rate: float, is_drop_frame: bool
+) -> NDArray[np.float64]:
+    """Seconds of time codes: whole seconds (R,) and frames (R,).
+
+    At 29.97 a code counts 30 frames a second, so that one second of it takes 1.001 s. Drop-frame codes leave out the first two
+    numbers of each minute (59.94: four), but not of each tenth minute, and so keep to the clock (SMPTE 12M).
+    """
+    nominal = round(rate * _NTSC)
+    has_dropped = is_drop_frame and nominal in _DROP_FRAME_RATES
+    if not has_dropped and abs(rate * _NTSC - nominal) >= _SAME_RATE * nominal:
+        return whole + frames / rate
+    count = whole * nominal + frames
+    if has_dropped:
+        minutes = whole // 60
+        count -= nominal // 15 * (minutes - minutes // 10)
+    return count * _NTSC / nominal
+
+
+def _code_rate(whole: NDArray[np.float64], frames: NDArray[np.float64], is_drop_frame: bool) -> float:
     """Find how many frames a second time codes have, from whole seconds (R,) and frames (R,). The file does not state it.
 
     The rate with the most even steps is used. Within one second all rates are equally even. Then it is the first of
@@ -205,7 +280,7 @@ def _code_rate(whole: NDArray[np.float64], frames: NDArray[np.float64]) -> float
     """
     found: list[tuple[float, float, float]] = []  # unevenness, rows a second, rate
     for rate in _POSSIBLE_RATES:
-        steps = np.diff(whole + frames / rate)
+        steps = np.diff(_code_seconds(whole, frames, rate, is_drop_frame))
         steps = steps[steps > 0]
         if len(steps) and frames.max() < rate:
             found.append((float(np.std(steps) / np.mean(steps)), float(1 / np.median(steps)), float(rate)))

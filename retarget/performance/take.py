@@ -10,6 +10,7 @@ Letters: S samples. A picture of N people gives S = N; a clip gives one sample f
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 import struct
@@ -25,7 +26,10 @@ from numpy.typing import ArrayLike, NDArray
 from retarget.arkit import ARKIT_NAMES
 from retarget.io.files import atomic_write, check_file
 
+_log = logging.getLogger(__name__)
 _MAX_UNPACKED_BYTES = 1 << 30
+_MAX_WEIGHT = 2.0  # larger weights are percents
+_MAX_PERCENT = 110.0
 _READ_ERRORS = (
     ValueError,
     zipfile.BadZipFile,
@@ -168,6 +172,31 @@ class Take:
         except _READ_ERRORS as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"{path}: not a readable .npz take ({reason[:200]})") from None
+
+
+def unit_weights(weights: NDArray[np.floating], source: str) -> NDArray[np.floating]:
+    """Return weights from 0 to 1. Weights from 0 to 100 are divided by 100, with a warning.
+
+    Args:
+        weights: (S, 52) as a file states them.
+        source: Name of the file, for the warning.
+
+    Raises:
+        ValueError: They have neither range.
+
+    The strongest weight of most samples decides, so that one wrong number does not change the unit of a file.
+    """
+    strongest = weights.max(axis=1, initial=0)
+    largest = strongest.max(initial=0)
+    if largest <= _MAX_WEIGHT:
+        return weights.clip(0, 1)
+    if np.median(strongest[strongest > 0]) <= _MAX_WEIGHT:
+        _log.warning("%s: weights up to %g (expected 0 to 1); those above 1 were read as 1", source, largest)
+        return weights.clip(0, 1)
+    if largest > _MAX_PERCENT:
+        raise ValueError(f"weights up to {largest:g} (expected 0 to 1, or percents from 0 to 100); scale them first")
+    _log.warning("%s: weights up to %g were read as percents and divided by 100", source, largest)
+    return (weights / 100).clip(0, 1)
 
 
 def _checked(name: str, given: ArrayLike, count: int) -> NDArray[Any]:

@@ -75,6 +75,21 @@ def test_a_picture_without_faces_is_an_empty_take(tmp_path):
     assert read_take(tmp_path / "a.faces.json").footage.known() == {"width": 640, "height": 480, "name": "a.jpg"}
 
 
+@pytest.mark.parametrize("more, fps", [({}, 30), ({"fps": 25}, 25)])
+def test_the_faces_of_a_clip(more, fps, tmp_path, caplog):
+    """Two people in frames 4 and 6, in another order in each."""
+    (face, *_) = json.loads(make_text(1))["faces"]
+    faces = [{**face, "image": image, "track": track, "scale": 200.0 + track} for image, track in ((4, 7), (4, 2), (6, 2), (6, 7))]
+    (tmp_path / "a.faces.json").write_text(make_text(faces=faces, **more), encoding="utf-8")
+    take = read_take(tmp_path / "a.faces.json")
+    assert take.actor.tolist() == [7, 2, 2, 7]
+    np.testing.assert_allclose(take.time_s, np.array([4, 4, 6, 6]) / fps)
+    np.testing.assert_allclose(take.translation[:, 2], -1.2 * 640 / (200 + take.actor), rtol=1e-6)
+    assert [record.getMessage() for record in caplog.records] == (
+        [] if more else [f"{tmp_path / 'a.faces.json'}: it states no \"fps\", so its frames were read as 30 a second"]
+    )
+
+
 @pytest.mark.parametrize("wrong", [{"width": "640"}, {"width": 0}, {"width": 1.5}, {"width": True}])
 def test_a_wrong_size_is_not_known(wrong, tmp_path):
     (tmp_path / "a.json").write_text(make_text(**wrong), encoding="utf-8")

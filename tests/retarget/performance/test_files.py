@@ -176,7 +176,7 @@ def test_audio2face(tmp_path):
         ("{", "Expecting property name"),
         ("3", "expected a list of frames, got int"),
         ("[3]", "frame 0 is int"),
-        ('[{"jawOpen": NaN}]', "NaN is no JSON number"),
+        ('[{"jawOpen": NaN}]', "'nan' is no finite number"),
         ('[{"jawOpen": 1e999}]', "'inf' is no finite number"),
         ('[{"jawOpen": "wide"}]', "'wide' is no finite number"),
         ('[{"smile": 1}]', "52 coefficients"),
@@ -198,6 +198,57 @@ def test_bad_json_is_one_line(data, message, tmp_path):
     with pytest.raises(ValueError, match=message) as caught:
         read_take(path)
     assert "\n" not in str(caught.value) and str(caught.value).startswith(f"{path}: not a take as JSON")
+
+
+def test_json_in_percents(tmp_path, caplog):
+    take = read_take(wrote(tmp_path, [{"jawOpen": value} for value in (0, 40, 100)]))
+    np.testing.assert_allclose(take.coefficients[:, JAW], [0, 0.4, 1], atol=1e-6)
+    assert "weights up to 100 were read as percents" in caplog.text
+    with pytest.raises(ValueError, match="weights up to 255"):
+        read_take(wrote(tmp_path, [{"jawOpen": 255}]))
+
+
+@pytest.mark.parametrize("bad", ['{"jawOpen": null}', '{"jawOpen": NaN}', "null", '{"jawOpen": 1, "translation": [0]}'])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_single_bad_frames_are_left_out(bad, name, tmp_path, caplog):
+    frames = ['{"jawOpen": 0.5}', '{"jawOpen": 0.5}', bad, '{"jawOpen": 0.5}']
+    if name == "a.jsonl" or bad != "null":
+        text = "\n".join(frames) if name == "a.jsonl" else f"[{','.join(frames)}]"
+        take = read_take(wrote(tmp_path, text, name))
+        np.testing.assert_allclose(take.time_s, np.array([0, 1, 3]) / 30)
+        assert "1 of 4 frames cannot be read and were left out, the first is frame 2" in caplog.text
+    with pytest.raises(ValueError, match="not a take as JSON"):
+        read_take(wrote(tmp_path, f"[{frames[0]}, {bad}, {bad}]"))
+
+
+def face_of(value=0.5, **ids):
+    return {**ids, "coefficients": {"jawOpen": value}}
+
+
+@pytest.mark.parametrize(
+    "first, second, actors",
+    [
+        ([{"id": 7}, {"id": 3}], [{"id": 3}], [7, 3, 3]),
+        ([{"face_id": 7.0}, {"face_id": 3}], [{"face_id": 3}], [7, 3, 3]),
+        ([{"id": 7, "actor": 1}, {"id": 3, "actor": 0}], [{"id": 3, "actor": 0}], [1, 0, 0]),
+        ([{"id": "Ann"}, {"id": "Bob"}], [{"id": "Bob"}], [0, 1, 1]),
+        ([{"id": 1 << 40}, {"id": 1 << 41}], [{"id": 1 << 41}], [0, 1, 1]),
+        ([{"track": 5}, {"track": 2}], [{"track": 2}], [5, 2, 2]),
+        ([{"track": 0}, {"track": -1}], [{"track": -1}, {"track": 0}], [0, 2, 1, 0]),
+        ([{"id": 0}, {"id": 1}], [{"id": 2}], [0, 1, 0]),  # a number of its own for each face
+        ([{"id": None}, {"id": True}], [{}], [0, 1, 0]),
+    ],
+)
+def test_people_keep_their_numbers(first, second, actors, tmp_path):
+    take = read_take(wrote(tmp_path, [{"id": k, "faces": [face_of(**ids) for ids in faces]} for k, faces in enumerate((first, second))]))
+    assert take.actor.tolist() == actors
+
+
+def test_the_number_of_a_frame_is_no_person(tmp_path):
+    category = [{"category_name": "jawOpen", "score": 0.4}]
+    for frame in (face_of(), {"face_blendshapes": category}):
+        take = read_take(wrote(tmp_path, [{"id": k // 2, **frame} for k in range(4)]))
+        assert take.actor.tolist() == [0] * 4
 
 
 def test_commands(face_path, tmp_path, capsys):
