@@ -35,13 +35,22 @@ def frame_rate(take: Take) -> float:
 
     Footage of a varying rate states its mean rate. Then the rate of the fastest parts is taken, so that their motion is
     kept, but at most 60. A part has ten steps or more. The estimate is a usual rate (24, 25, 29.97, 30 …) where one fits. Irregular
-    time stamps, such as a webcam's, give a whole number.
+    time stamps, such as a webcam's, give a whole number. People may have clocks of their own: the estimate is that of the fastest person,
+    among those with ten steps or more if there are any.
     """
     if take.footage.fps is not None:
         return _of_fast_parts(take, take.footage.fps)
-    steps = np.diff(np.unique(take.time_s))
-    if not len(steps):
-        return _DEFAULT_FPS
+    steps = [part for part in _steps_of_actors(take) if len(part)]
+    steps = [part for part in steps if len(part) >= _RUN] or steps
+    return max(map(_rate_of_steps, steps), default=_DEFAULT_FPS)
+
+
+def _steps_of_actors(take: Take) -> list[NDArray[np.float64]]:
+    return [np.diff(np.unique(take.time_s[take.actor == actor])) for actor in take.actors()]
+
+
+def _rate_of_steps(steps: NDArray[np.float64]) -> float:
+    """Estimate frames a second from the steps between the samples of one actor, of which there is at least one."""
     middle = np.median(steps)
     regular = steps[(steps > 0.5 * middle) & (steps < 1.5 * middle)]  # without gaps
     rate = float(1 / regular.mean())
@@ -90,7 +99,7 @@ def on_frames(take: Take, fps: float | None = None) -> TimedTake:
 
 def _of_fast_parts(take: Take, mean_fps: float) -> float:
     """Return the frames a second of the fastest parts of a take, or the mean rate where it does not vary."""
-    steps = [np.diff(np.unique(take.time_s[take.actor == actor])) for actor in take.actors()]
+    steps = _steps_of_actors(take)
     if not any(map(len, steps)):
         return mean_fps
     short_s = _SHORT_STEP * min(1 / mean_fps, float(np.concatenate(steps).mean()))

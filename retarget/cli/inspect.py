@@ -24,7 +24,9 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         from retarget.gltf.document import read_glb
         from retarget.rig.names.name_map import write_name_map_draft
 
-        out = output_path(options.write_map, Path(), path)
+        out = output_path(options.write_map, Path(), path, *options.map)
+        if out.suffix.lower() != ".json":
+            raise ValueError(f"--write-map {out}: expected a file name that ends in .json")
         count = write_name_map_draft(out, read_glb(path))
         print(f"wrote {out}: {count} of 52 have a target; edit it, then give it as --map")
         return EXIT_DONE

@@ -188,5 +188,5 @@ def output_path(given: str | None, default: Path, *inputs: str | Path | None) ->
     """
     out = Path(given) if given else default
     if any(name and same_file(out, name) for name in inputs):
-        raise ValueError(f"{out}: this is one of the inputs; give the output another name with --out")
+        raise ValueError(f"{out}: this is one of the inputs; give the output another name")
     return out

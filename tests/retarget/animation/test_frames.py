@@ -44,6 +44,15 @@ def test_the_rate_is_found(times, rate):
     assert frame_rate(at(times)) == pytest.approx(rate, rel=1e-6)
 
 
+@pytest.mark.parametrize("shift_s", [0, 0.003, 100])
+def test_people_with_clocks_of_their_own(shift_s):
+    """Two people at 60 frames a second, one at 30, and one who is seen for a moment, with noise in the time stamps."""
+    times = np.arange(100) / 60
+    takes = [at(times, 0), at(times + shift_s, 1), at(times[::2] + 2 * shift_s, 2), at([0.5, 0.501], 3)]
+    assert frame_rate(Take.concatenate(takes)) == 60 and frame_rate(Take.concatenate(takes[2:])) == 30
+    assert frame_rate(Take.concatenate([at([1.0]), at([1.003], 1)])) == 30
+
+
 def test_the_footage_states_the_rate():
     assert frame_rate(at([0, 0.04], fps=50)) == 50
 

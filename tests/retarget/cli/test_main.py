@@ -75,6 +75,10 @@ def test_names_and_joints_may_be_given(take_path, tmp_path, capsys):
     assert main(["animate", str(take_path), rig, rig, *given]) == 0
     assert main(["animate", str(take_path), rig, *given, "--map", names]) == 1
     assert "2 name maps for 1 characters" in capsys.readouterr().err
+    edited = (tmp_path / "names.json").read_bytes()
+    assert main(["inspect", rig, "--map", names, "--write-map", names]) == 1
+    assert "names.json: this is one of the inputs; give the output another name" in capsys.readouterr().err
+    assert (tmp_path / "names.json").read_bytes() == edited
 
 
 def test_a_faces_file_states_the_size_of_its_picture(face_path, tmp_path, capsys):
@@ -144,6 +148,7 @@ def test_empty_take(face_path, tmp_path, capsys):
         ),
         (["inspect", "robt"], "did you mean 'robot'?"),
         (["inspect", "face.glb", "--write-map", "face.glb"], "face.glb: this is one of the inputs"),
+        (["inspect", "face.glb", "--write-map", "person"], "--write-map person: expected a file name that ends in .json"),
     ],
 )
 def test_bad_input_is_one_line_and_1(arguments, message, take_path, face_path, tmp_path, capsys, monkeypatch):
