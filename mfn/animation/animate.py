@@ -21,7 +21,7 @@ from mfn.video.reader import is_clip
 from retarget.animation.scene import check_output
 from retarget.animation.vrma import SUFFIX as VRMA_SUFFIX
 from retarget.io.files import make_folder, same_file
-from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX, DEFAULT_TOLERANCE
+from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX, DEFAULT_TOLERANCE, Choice, check_effects
 from retarget.rig.avatars import DEFAULT_AVATAR, find_avatar
 from retarget.rig.joints.find import JointNames
 from retarget.rig.load import load_rigs
@@ -102,22 +102,18 @@ def _check_effects(out: Path, options: AnimateOptions, clip: bool) -> None:
     scene, take = suffix in SCENE_SUFFIXES, suffix in TAKE_SUFFIXES
     animation, picture = scene or suffix == VRMA_SUFFIX, not take and not (clip and scene)
     choices = (
-        ("--fps", options.fps is not None, animation),
-        ("--tolerance", options.tolerance != DEFAULT_TOLERANCE, animation),
-        ("--in-place", options.in_place, scene),
-        ("--animation-only", options.animation_only, scene),
-        ("--separate-meshes", options.separate_meshes, scene),
-        ("--light", options.light_lux != DEFAULT_LIGHT_LUX, scene),
-        ("--expressions", options.expressions != "preset", suffix == VRMA_SUFFIX),
-        ("--plain", options.plain, picture),
-        ("--strength", bool(options.strength), not take),
-        ("--likeness", options.likeness > 0, not take),
+        Choice("--fps", options.fps is not None, animation),
+        Choice("--tolerance", options.tolerance != DEFAULT_TOLERANCE, animation),
+        Choice("--in-place", options.in_place, scene),
+        Choice("--animation-only", options.animation_only, scene),
+        Choice("--separate-meshes", options.separate_meshes, scene),
+        Choice("--light", options.light_lux != DEFAULT_LIGHT_LUX, scene),
+        Choice("--expressions", options.expressions != "preset", suffix == VRMA_SUFFIX),
+        Choice("--plain", options.plain, picture),
+        Choice("--strength", bool(options.strength), not take),
+        Choice("--likeness", options.likeness > 0, not take),
     )
-    unused = [name for name, chosen, has_effect in choices if chosen and not has_effect]
-    if unused:
-        file = f"the {suffix} file of a {'clip' if clip else 'picture'}"
-        which = "it" if len(unused) == 1 else "them"
-        raise ValueError(f"{out}: {', '.join(unused)} would change nothing in {file}; leave {which} out, or choose another file with --out")
+    check_effects(out, f"the {suffix} file of a {'clip' if clip else 'picture'}", choices)
 
 
 def _check_no_overwriting(source: str, out: Path, options: AnimateOptions, avatars: Sequence[Path], clip: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from retarget.cli.options import (
 from retarget.cli.program import PROGRAM
 from retarget.io.command_line import EXIT_DONE, CommandParser
 from retarget.io.progress import Progress
-from retarget.io.scene_arguments import add_scene_arguments
+from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX, Choice, add_scene_arguments, check_effects
 
 _DESCRIPTION = "Write a glTF scene in which each person of a take is a character, with one animation and the photo's camera."
 
@@ -37,7 +38,9 @@ def main(verb: str, arguments: Sequence[str]) -> int:
         take, camera = read_take_and_camera(options)
         paths = avatar_paths(options)
         out = output_path(options.out, Path(options.take).with_suffix(".glb"), options.take, *paths)
-        if out.suffix.lower() == SUFFIX:
+        is_vrma = out.suffix.lower() == SUFFIX
+        _check_effects(out, options, is_vrma)
+        if is_vrma:
             files = write_vrma(take, out, options.fps, options.tolerance, options.expressions)
         else:
             check_output(out)
@@ -59,6 +62,25 @@ def main(verb: str, arguments: Sequence[str]) -> int:
             print(f"wrote {file}")
         print(f"wrote {files[0]}: {number}" if len(files) == 1 else f"wrote {files[0]}; in all {number}")
     return EXIT_DONE
+
+
+def _check_effects(out: Path, options: argparse.Namespace, is_vrma: bool) -> None:
+    """Raise ValueError where an option changes nothing in the file that is written. A .vrma file has no characters."""
+    scene_only = {
+        "RIG": options.rig,
+        "--avatar": options.avatar,
+        "--map": options.map,
+        "--strength": options.strength,
+        **{f"--{joint}": getattr(options, joint) for joint in ("head", "neck", "eyes", "jaw")},
+        "--in-place": options.in_place,
+        "--animation-only": options.animation_only,
+        "--separate-meshes": options.separate_meshes,
+        "--light": options.light != DEFAULT_LIGHT_LUX,
+        "--footage": options.footage,
+    }
+    choices = [Choice(name, bool(given), not is_vrma) for name, given in scene_only.items()]
+    choices.append(Choice("--expressions", options.expressions != "preset", is_vrma))
+    check_effects(out, f"the {out.suffix.lower()} file", choices)
 
 
 def _parser(verb: str) -> CommandParser:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
 
 from retarget.io.command_line import CommandParser, number_in
 
@@ -14,6 +16,31 @@ DEFAULT_LIGHT_LUX = 2000.0
 CHARACTERS_SUFFIX = ".characters.png"
 """Suffix of a picture of the characters where the name alone may be that of a photo."""
 ExpressionKind = Literal["preset", "arkit"]
+
+
+class Choice(NamedTuple):
+    """An option, whether the user gave it, and whether the file that is written depends on it."""
+
+    option: str
+    is_given: bool
+    has_effect: bool
+
+
+def check_effects(out: Path, file: str, choices: Iterable[Choice]) -> None:
+    """Check that every option that was given changes something.
+
+    Args:
+        out: The file to write.
+        file: What it is, for the message, such as "the .vrma file".
+        choices: The options to check.
+
+    Raises:
+        ValueError: An option has no effect on the file. The message names all of them.
+    """
+    unused = [choice.option for choice in choices if choice.is_given and not choice.has_effect]
+    if unused:
+        which = "it" if len(unused) == 1 else "them"
+        raise ValueError(f"{out}: {', '.join(unused)} would change nothing in {file}; leave {which} out, or choose another file with --out")
 
 
 def add_scene_arguments(parser: CommandParser) -> None:

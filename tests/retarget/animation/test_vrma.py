@@ -106,6 +106,22 @@ def test_each_person_has_a_file(tmp_path, capsys):
         write_vrma(make_take(1), tmp_path / "b.glb")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--in-place"], ["--avatar", "nosuch.glb"], ["--map", "n.json"], ["--strength", "jaw=2"], ["--head", "Skull"], ["--eyes", "L,R"]),
+        *(["--footage", "a.mp4"], ["--animation-only"], ["--separate-meshes"], ["--light", "3"]),
+    ],
+)
+def test_options_without_effect_are_refused(options, tmp_path, capsys):
+    make_take(1, 3).save(tmp_path / "take.npz")
+    assert main(["animate", str(tmp_path / "take.npz"), "--out", str(tmp_path / "a.vrma"), *options]) == 1
+    expected = f"a.vrma: {options[0]} would change nothing in the .vrma file; leave it out, or choose another file with --out\n"
+    assert capsys.readouterr().err.endswith(expected) and not (tmp_path / "a.vrma").exists()
+    assert main(["animate", str(tmp_path / "take.npz"), "--out", str(tmp_path / "a.glb"), "--expressions", "arkit"]) == 1
+    assert "a.glb: --expressions would change nothing in the .glb file" in capsys.readouterr().err
+
+
 def test_people_who_are_played_together_stay_in_time(tmp_path):
     """Person 3 appears 2 s after person 1, in a take that starts at 10 s. Time 0 of both files is the start of the take."""
     take = make_take(2, 90)
