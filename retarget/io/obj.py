@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ def read_obj(path: str | os.PathLike[str]) -> ObjMesh:
     source = check_file(path, "an .obj file", _MAX_BYTES)
     reader = _Reader()
     with source.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in _join_lines(file):
             try:
                 reader.read_line(line)
             except ValueError as error:
@@ -80,6 +80,21 @@ def read_obj_positions(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     return positions
 
 
+def _join_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield lines with their numbers. A line that ends in a backslash goes on in the next one, but a comment does not."""
+    joined, start = "", 0
+    for number, line in enumerate(lines, 1):
+        start = start if joined else number
+        joined += line
+        if joined.rstrip().endswith("\\") and not joined.lstrip().startswith("#"):
+            joined = joined.rstrip()[:-1] + " "
+        else:
+            yield start, joined
+            joined = ""
+    if joined:
+        yield start, joined
+
+
 class _Reader:
     """Collects the content of an OBJ file line by line."""
 
@@ -94,7 +109,9 @@ class _Reader:
 
     def read_line(self, line: str) -> None:
         """Read one line of the file."""
-        kind, *words = line.split("#")[0].split() or [""]
+        kind, *words = line.split() or [""]
+        if kind != "usemtl":  # names of materials may have a "#"
+            words = " ".join(words).split("#")[0].split()
         if kind == "v":
             self.positions.append(_numbers(words, 3, "a vertex"))
             if len(self.positions) > _MAX_VERTICES:

@@ -39,6 +39,19 @@ def test_textures_normals_and_materials(tmp_path):
     assert mesh.material_names == ("skin", "eye white") and mesh.material.tolist() == [0, 1, 0]
 
 
+def test_names_of_materials_may_have_a_number_sign(tmp_path):
+    mesh = read(tmp_path, SQUARE + "usemtl Material #25\nf 1 2 3 # a\nusemtl Material #26 \nf 1 2 4\n#usemtl x\nf 1 2 5#b\n")
+    assert mesh.material_names == ("Material #25", "Material #26") and mesh.material.tolist() == [0, 1, 1]
+    assert mesh.triangles.tolist() == [[0, 1, 2], [0, 1, 3], [0, 1, 4]]
+
+
+def test_a_backslash_joins_lines(tmp_path):
+    mesh = read(tmp_path, "# C:\\heads\\\n" + SQUARE + "f 1 2 \\\n3 \\ \n  4\nf 1\\\r\n 2 5\nf 1 2 3\\")
+    assert mesh.triangles.tolist() == [[0, 1, 2], [0, 2, 3], [0, 1, 4], [0, 1, 2]]
+    with pytest.raises(ValueError, match="line 6: a face names number 9"):
+        read(tmp_path, SQUARE + "f 1 \\\n2 9\n")
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
