@@ -9,13 +9,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from retarget.arkit import ARKIT_NAMES
 from retarget.autorig.deformation_transfer import TRANSFER_STEPS, transfer_shapes
 from retarget.autorig.landmarks import locate_landmarks, read_landmarks
+from retarget.autorig.obj_materials import Materials, read_materials
 from retarget.autorig.source_head import load_source_head
 from retarget.geometry.mesh import Floats, Ints, require_scipy, vertex_normals
 from retarget.gltf.accessors import add_sparse_accessor
@@ -29,7 +30,6 @@ _MIN_MOVEMENT_M = 2e-5  # smaller movements are not stored
 _SMALLEST = float(np.finfo(np.float32).tiny)  # of numbers that are not zero
 _MAX_VERTICES = 250_000  # their 52 shapes take 0.3 GB
 _MIN_SEAM_COSINE = -0.2  # of the normals of two vertices at one place; below it they belong to two surfaces that touch
-_SKIN_COLOR = (0.72, 0.52, 0.42, 1.0)
 
 StrPath = str | os.PathLike[str]
 
@@ -42,21 +42,24 @@ class RigResult:
         vertices: Number of vertices.
         moved: How many of them some shape moves.
         mirrored: The landmarks that were mirrored from the other side.
+        remarks: Colors and textures that could not be taken over.
     """
 
     vertices: int
     moved: int
     mirrored: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 class _Input(NamedTuple):
-    """The mesh of a file. glb and skinned: of a glTF file; obj: of an OBJ file; points: (V, 3); triangles: (T, 3)."""
+    """The mesh of a file. glb and skinned: of a glTF file; obj and materials: of an OBJ file; points: (V, 3); triangles: (T, 3)."""
 
     points: Floats
     triangles: Ints
     glb: Glb | None = None
     skinned: SkinnedMesh | None = None
     obj: ObjMesh | None = None
+    materials: Materials = Materials([], [], ())
 
 
 def rig_mesh(
@@ -84,8 +87,9 @@ def rig_mesh(
             are no face. The message is one line.
         ImportError: SciPy is not installed.
 
-    The mesh of an OBJ file is turned upright, scaled to the size of a human head in meters, and faces +z. A glTF file
-    stays as it is and its meshes get targets. tongueOut moves nothing, because the source head has no such shape.
+    The mesh of an OBJ file is turned upright, scaled to the size of a human head in meters, and faces +z. The colors and textures of
+    its .mtl file are taken over. A glTF file stays as it is and its meshes get targets. tongueOut moves nothing, because the source
+    head has no such shape.
     """
     require_scipy()
     _check_out(Path(out))
@@ -110,10 +114,10 @@ def rig_mesh(
         glb = read.glb
         _add_targets(glb, read.skinned, deltas, float(_MIN_MOVEMENT_M / scale))
     elif read.obj is not None:
-        glb = _build_obj_rig(read.obj, deltas @ rotation.T * scale, scale * points @ rotation.T + shift)
+        glb = _build_obj_rig(read.obj, read.materials, deltas @ rotation.T * scale, scale * points @ rotation.T + shift)
     write_glb(glb, out)
     moved = int((np.abs(deltas) * scale > _MIN_MOVEMENT_M).any((0, 2)).sum())
-    return RigResult(len(points), moved, tuple(name for name in located if name not in given))
+    return RigResult(len(points), moved, tuple(name for name in located if name not in given), read.materials.remarks)
 
 
 def _counter(on_progress: Callable[[int, int], None] | None) -> Callable[[], None]:
@@ -140,7 +144,7 @@ def _check_out(out: Path) -> None:
 def _read_mesh(path: StrPath) -> _Input:
     if Path(path).suffix.lower() not in (".glb", ".gltf"):
         obj = read_obj(path)
-        return _Input(obj.positions, obj.triangles, obj=obj)
+        return _Input(obj.positions, obj.triangles, obj=obj, materials=read_materials(path, obj))
     glb = read_glb(path)
     with damage_as_value_error(path):
         skinned = load_skinned_mesh(glb, None, None)
@@ -181,12 +185,11 @@ def weld_vertices(points: Floats, triangles: Ints) -> Ints:
     return result
 
 
-def _build_obj_rig(obj: ObjMesh, deltas: Floats, points: Floats) -> Glb:
+def _build_obj_rig(obj: ObjMesh, materials: Materials, deltas: Floats, points: Floats) -> Glb:
     """A rig with one part for each material. Vertices are split where the texture has seams."""
     normals = vertex_normals(points, obj.triangles)
     parts: list[Part] = []
-    materials: list[dict[str, Any]] = []
-    for number, name in enumerate(obj.material_names):
+    for number in range(len(obj.material_names)):
         rows = obj.material == number
         corner = np.stack([obj.triangles[rows].ravel(), obj.uv_triangles[rows].ravel()], axis=1)
         split, index = np.unique(corner, axis=0, return_inverse=True)
@@ -197,10 +200,8 @@ def _build_obj_rig(obj: ObjMesh, deltas: Floats, points: Floats) -> Glb:
         triangles = index.reshape(-1, 3)
         unit = _nonzero_normals(normals[vertex])
         parts.append(Part(points[vertex], triangles, unit, uv, deltas=deltas[:, vertex], material=number))
-        surface = {"baseColorFactor": list(_SKIN_COLOR), "metallicFactor": 0.0, "roughnessFactor": 0.6}
-        materials.append({"name": name, "doubleSided": True, "pbrMetallicRoughness": surface})
     nodes = [Node("head", children=[1]), Node("face", shape=0)]
-    return build_glb(nodes, [Shape("face", parts, ARKIT_NAMES)], materials)
+    return build_glb(nodes, [Shape("face", parts, ARKIT_NAMES)], materials.documents, materials.images)
 
 
 def _nonzero_normals(normals: Floats) -> Floats:

@@ -32,6 +32,8 @@ def main(verb: str, arguments: Sequence[str]) -> int:
     with Progress(options.quiet) as progress:
         progress.stage(f"reading {options.mesh}")
         result = rig_mesh(options.mesh, options.landmarks, out, options.source, progress.bar("steps"))
+        for remark in result.remarks:
+            progress.note(remark)
     if not options.quiet:
         if result.mirrored:
             print(f"mirrored landmarks: {', '.join(result.mirrored)}")

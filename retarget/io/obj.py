@@ -1,8 +1,12 @@
-"""Read Wavefront OBJ meshes: positions, texture coordinates and faces with any number of corners. Other lines are ignored."""
+"""Read Wavefront OBJ meshes: positions, texture coordinates, materials and faces with any number of corners.
+
+Other lines are ignored.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +32,7 @@ class ObjMesh:
         uv_triangles: (T, 3) numbers of texture coordinates, -1 for corners without.
         material: (T,) number in `material_names`.
         material_names: Names of the materials.
+        material_files: Names of the .mtl files that describe them.
     """
 
     positions: NDArray[np.float64]
@@ -36,6 +41,7 @@ class ObjMesh:
     uv_triangles: NDArray[np.int64]
     material: NDArray[np.int64]
     material_names: tuple[str, ...]
+    material_files: tuple[str, ...] = ()
 
 
 def read_obj(path: str | os.PathLike[str]) -> ObjMesh:
@@ -80,6 +86,11 @@ def read_obj_positions(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     return positions
 
 
+def material_name(words: Sequence[str]) -> str:
+    """Return the name of a material that .obj and .mtl files write as words."""
+    return " ".join(words)[:80] or "mesh"
+
+
 def _join_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     """Yield lines with their numbers. A line that ends in a backslash goes on in the next one, but a comment does not."""
     joined, start = "", 0
@@ -105,12 +116,13 @@ class _Reader:
         self.uv_triangles: list[tuple[int, int, int]] = []
         self.material: list[int] = []
         self.names: dict[str, int] = {}
-        self.current = "mesh"
+        self.current = material_name(())
+        self.files: list[str] = []
 
     def read_line(self, line: str) -> None:
         """Read one line of the file."""
         kind, *words = line.split() or [""]
-        if kind != "usemtl":  # names of materials may have a "#"
+        if kind not in ("usemtl", "mtllib"):  # names may have a "#"
             words = " ".join(words).split("#")[0].split()
         if kind == "v":
             self.positions.append(_numbers(words, 3, "a vertex"))
@@ -119,7 +131,9 @@ class _Reader:
         elif kind == "vt":
             self.uv.append(_numbers(words, 2, "a texture coordinate"))
         elif kind == "usemtl":
-            self.current = " ".join(words)[:80] or "mesh"
+            self.current = material_name(words)
+        elif kind == "mtllib" and words:
+            self.files += re.split(r"(?<=\.mtl)\s", " ".join(words), flags=re.IGNORECASE)
         elif kind == "f":
             self._face(words)
 
@@ -149,6 +163,7 @@ class _Reader:
             np.array(self.uv_triangles, np.int64),
             np.array(self.material, np.int64),
             tuple(self.names),
+            tuple(dict.fromkeys(self.files)),
         )
 
 

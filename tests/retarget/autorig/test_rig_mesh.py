@@ -13,11 +13,13 @@ pytest.importorskip("scipy", reason="making shapes needs SciPy: the `rig` extra"
 import retarget.autorig.rig_mesh as rig_mesh
 from retarget.arkit import ARKIT_NAMES
 from retarget.autorig.deformation_transfer import Transfer
+from retarget.autorig.obj_materials import SKIN_COLOR
 from retarget.autorig.source_head import REQUIRED, load_source_head
 from retarget.cli import main
 from retarget.geometry.rotations import Similarity
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import read_glb, write_glb
+from retarget.io.images import write_image
 from retarget.rig.load import load_rig
 from tests.helpers.characters import make_take
 from tests.helpers.heads import make_head
@@ -84,6 +86,39 @@ def test_obj_keeps_textures_and_materials(folder, quick):
     deltas, rest = rig.mesh.parts[0].deltas, rig.mesh.positions
     np.testing.assert_allclose(deltas[3], (rest - SHIFT) * 0.03, atol=1e-4)
     assert (deltas[51] == 0).all()
+
+
+def test_obj_keeps_colors_and_pictures(folder, quick, capsys):
+    """Five materials: a color, a texture, a texture that is missing, one of a format that glTF has not, and one without any statement."""
+    picture = np.full((2, 2, 3), 90, np.uint8)
+    (folder / "textures").mkdir()
+    for name in ("textures/Face 1.png", "odd.bmp"):
+        write_image(folder / "p.png", picture)
+        (folder / name).write_bytes((folder / "p.png").read_bytes() if name.endswith("png") else b"BM")
+    mtl = "newmtl red #1\nKd 1 0 nan\nKd 0.5 0 2\nnewmtl face\nKd 0 0 0\nmap_Kd -s 1 1 1 C:\\art\\p.png\n"
+    mtl += "newmtl lost\nmap_Kd gone.png\nKd 0.1 0.2 0.3\nnewmtl odd\nmap_Kd odd.bmp\nnewmtl two\nmap_Kd face 1.png\nnewmtl bare\n"
+    (folder / "head.mtl").write_text(mtl, encoding="utf-8")
+    lines = (folder / "head.obj").read_text(encoding="utf-8").splitlines()
+    names = ["red #1", "face", "lost", "odd", "two", "bare"]
+    start = next(k for k, line in enumerate(lines) if line.startswith("f"))
+    for k, name in enumerate(names):
+        corners = " ".join(f"{vertex}/1" for vertex in lines[start + k].split()[1:])
+        lines[start + k] = f"usemtl {name}\nf {corners}"
+    (folder / "head.obj").write_text("\n".join(["mtllib head.mtl", "vt 0 0", *lines]), encoding="utf-8")
+    assert main(["rig", "head.obj", "--landmarks", "points.json", "--out", "a.glb"]) == 0
+    error = capsys.readouterr().err
+    assert "head.obj: refers to 'gone.png', which is not beside it: this texture is left out" in error
+    assert "head.obj: odd.bmp is neither .png nor .jpg (convert it, or give the head as .glb): this texture is left out" in error
+    document = read_glb("a.glb").document
+    surfaces = {material["name"]: material["pbrMetallicRoughness"] for material in document["materials"]}
+    assert list(surfaces) == names and len(document["images"]) == 2
+    assert surfaces["red #1"]["baseColorFactor"] == [0.5, 0, 1, 1] and surfaces["lost"]["baseColorFactor"] == [0.1, 0.2, 0.3, 1]
+    assert surfaces["face"]["baseColorTexture"] == {"index": 0} and surfaces["two"]["baseColorTexture"] == {"index": 1}
+    assert "baseColorFactor" not in surfaces["face"] and len(load_rig("a.glb").mesh.uv)
+    assert surfaces["odd"]["baseColorFactor"] == surfaces["bare"]["baseColorFactor"] == [*SKIN_COLOR, 1]
+    (folder / "head.mtl").unlink()
+    assert main(["rig", "head.obj", "--landmarks", "points.json", "--out", "a.glb"]) == 0
+    assert "head.obj: refers to 'head.mtl', which is not beside it: the colors of the mesh are not known" in capsys.readouterr().err
 
 
 def test_a_gltf_file_keeps_what_it_has(head, folder, quick):

@@ -45,6 +45,11 @@ def test_names_of_materials_may_have_a_number_sign(tmp_path):
     assert mesh.triangles.tolist() == [[0, 1, 2], [0, 1, 3], [0, 1, 4]]
 
 
+def test_files_of_materials(tmp_path):
+    lines = "mtllib a #1.mtl\nmtllib b c.mtl d.MTL\nmtllib\nmtllib a #1.mtl\n"
+    assert read(tmp_path, lines + SQUARE + "f 1 2 3\n").material_files == ("a #1.mtl", "b c.mtl", "d.MTL")
+
+
 def test_a_backslash_joins_lines(tmp_path):
     mesh = read(tmp_path, "# C:\\heads\\\n" + SQUARE + "f 1 2 \\\n3 \\ \n  4\nf 1\\\r\n 2 5\nf 1 2 3\\")
     assert mesh.triangles.tolist() == [[0, 1, 2], [0, 2, 3], [0, 1, 4], [0, 1, 2]]
