@@ -226,6 +226,8 @@ def pose_of(face: Json, focal_px: float | None = None) -> Pose:
             return Pose(matrix_to_quaternion(nearest_rotation(matrix)), matrix[:3, 3] * unit_m)
     if {"rotation", "scale", "center", "size"} <= set(face):
         return _weak_perspective_pose(face, focal_px)
+    if {"rotation", "scale", "center"} <= set(face) and np.size(face["rotation"]) == 9:
+        raise ValueError('expected "width" and "height" of the picture beside "faces", as Faces.to_json(picture) writes them')
     rotation = _numbers(face["rotation"], 4) if "rotation" in face else None
     return Pose(rotation, _numbers(face["translation"], 3) if "translation" in face else None)
 

@@ -90,6 +90,13 @@ def test_the_faces_of_a_clip(more, fps, tmp_path, caplog):
     )
 
 
+def test_faces_without_the_size_of_their_picture_have_no_place(tmp_path):
+    document = {key: value for key, value in json.loads(make_text()).items() if key not in ("width", "height")}
+    (tmp_path / "a.faces.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(ValueError, match=r'a\.faces\.json: .*expected "width" and "height" of the picture'):
+        read_take(tmp_path / "a.faces.json")
+
+
 @pytest.mark.parametrize("wrong", [{"width": "640"}, {"width": 0}, {"width": 1.5}, {"width": True}])
 def test_a_wrong_size_is_not_known(wrong, tmp_path):
     (tmp_path / "a.json").write_text(make_text(**wrong), encoding="utf-8")
