@@ -146,12 +146,13 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
     document = glb.document
     remarks = choose_scene(document)
     check_size(document)
-    lower_arms(document, humanoid_bones(document))
     parts = _find_head(glb, given, _read_parts(glb, given, rig_map))
     version = vrm_version(document)
     facing = find_facing(parts.mesh, parts.morphs, parts.drives())
     if version and not (facing.is_measured and facing.rotation[1, 1] == 1):
         facing = Facing({"1.0": np.eye(3), "0.x": _VRM0_FRONT}[version])
+    if lower_arms(document, humanoid_bones(document), facing.rotation):
+        parts = parts._replace(mesh=_load_mesh(glb, parts.joints), world=world_matrices(document))
     if facing.is_mirrored:
         remarks.append(MIRRORED)
         parts = _exchange_sides(glb, parts, given, rig_map)
