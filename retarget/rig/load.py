@@ -26,7 +26,16 @@ from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices, n
 from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, node_name, read_rig_map
 from retarget.rig.names.response import read_response
 from retarget.rig.names.scene_choice import choose_scene
-from retarget.rig.remarks import EYES_ELSEWHERE, JAW_STAYS, MIRRORED, NO_JAW, WHOLE_HEAD, list_remarks, no_face_message
+from retarget.rig.remarks import (
+    EYES_ELSEWHERE,
+    FACING_UNCLEAR,
+    JAW_STAYS,
+    MIRRORED,
+    NO_JAW,
+    WHOLE_HEAD,
+    list_remarks,
+    no_face_message,
+)
 from retarget.rig.rig import Rig
 from retarget.rig.skinned_mesh import (
     BODY,
@@ -153,6 +162,8 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
         facing = Facing({"1.0": np.eye(3), "0.x": _VRM0_FRONT}[version])
     if lower_arms(document, humanoid_bones(document), facing.rotation):
         parts = parts._replace(mesh=_load_mesh(glb, parts.joints), world=world_matrices(document))
+    if facing.is_unclear:
+        remarks.append(FACING_UNCLEAR)
     if facing.is_mirrored:
         remarks.append(MIRRORED)
         parts = _exchange_sides(glb, parts, given, rig_map)

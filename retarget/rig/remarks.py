@@ -16,6 +16,7 @@ from retarget.rig.vrm.avatar import unseen_expressions, vrm_version
 _MAX_LISTED = 6  # names in a remark
 
 MIRRORED = "it is mirrored, so that its left side is called right; left and right are exchanged"
+FACING_UNCLEAR = "it is not clear which way it faces; it is taken to face +z"
 EYES_ELSEWHERE = "its eye joints lie outside the eyes, which therefore turn about their middle"
 JAW_STAYS = "its jaw joint does not follow {names}, because morph targets move the same vertices"
 NO_JAW = "jaw: no jaw hangs on the node {node!r} (expected the joint of the chin or the lower teeth)"
