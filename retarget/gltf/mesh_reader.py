@@ -232,11 +232,14 @@ def _read_influences(glb: Glb, primitive: Document, node: int, count: int) -> tu
     """Numbers of joints among the `count` ones of the skin, and weights, both (V_p, I).
 
     A vertex without any weight follows its first joint: else it would be drawn in the origin of the scene, where the camera is.
+    A joint without weight may have any number, as some exporters fill unused places.
     """
     attributes = primitive["attributes"]
     sets = [k for k in range(_MAX_INFLUENCE_SETS) if f"JOINTS_{k}" in attributes and f"WEIGHTS_{k}" in attributes]
     joints = np.concatenate([read_accessor(glb, attributes[f"JOINTS_{k}"]) for k in sets], axis=1).astype(np.int64)
     weights = np.concatenate([read_accessor(glb, attributes[f"WEIGHTS_{k}"]) for k in sets], axis=1).astype(np.float64)
+    if joints.shape == weights.shape:
+        joints[(weights == 0) & (joints >= count)] = 0
     if joints.shape != weights.shape or joints.max() >= count:
         raise ValueError(f"{glb.path}: vertices of node {node} use joint {joints.max()} of {count}")
     total = weights.sum(axis=1, keepdims=True)

@@ -191,3 +191,17 @@ def test_vertices_without_skin_weights_follow_their_first_joint(tmp_path):
     rig = loaded(glb, tmp_path)
     np.testing.assert_allclose(rig.mesh.rest_positions(), straight.mesh.rest_positions(), atol=1e-9)
     np.testing.assert_array_equal(rig.mesh.group_weights, straight.mesh.group_weights)
+
+
+def test_joints_without_weight_may_have_any_number(tmp_path):
+    glb = make_character()
+    straight = loaded(glb, tmp_path)
+    accessor = glb.document["accessors"][glb.document["meshes"][0]["primitives"][0]["attributes"]["JOINTS_0"]]
+    start = glb.document["bufferViews"][accessor["bufferView"]]["byteOffset"]
+    glb.binary[start + 1] = glb.binary[start + 7] = 255
+    rig = loaded(glb, tmp_path)
+    np.testing.assert_array_equal(rig.mesh.rest_positions(), straight.mesh.rest_positions())
+    np.testing.assert_array_equal(rig.mesh.group_weights, straight.mesh.group_weights)
+    glb.binary[start] = 255
+    with pytest.raises(ValueError, match=r"vertices of node \d+ use joint 255 of 5"):
+        loaded(glb, tmp_path)
