@@ -36,7 +36,10 @@ from retarget.rig.rig import Rig
 SUFFIXES = (".glb", ".gltf")
 """Suffixes of scenes that are written without Blender."""
 
-_KNOWN_REFERENCES = {"KHR_lights_punctual"}  # extensions whose references to other things `drop_unused` keeps right
+# Extensions whose references to other things `drop_unused` keeps right: lights of nodes, textures of materials, images of textures.
+_KNOWN_REFERENCES = {"KHR_lights_punctual", "KHR_mesh_quantization", "KHR_texture_transform", "KHR_texture_basisu"}
+_KNOWN_REFERENCES |= {"EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds"}
+_OF_MATERIALS, _VARIANTS = "KHR_materials_", "KHR_materials_variants"  # variants name materials from primitives
 
 Progress = Callable[[int, int], None]
 """Called with the number of actors that are done and the number of all actors."""
@@ -208,7 +211,8 @@ def _has_unknown_references(document: Document) -> bool:
 
     That is an unknown extension, or an animation with a JSON pointer, whose extension the file may fail to name.
     """
-    if set(document.get("extensionsUsed", [])) - _KNOWN_REFERENCES:
+    unknown = set(document.get("extensionsUsed", [])) - _KNOWN_REFERENCES
+    if any(name == _VARIANTS or not name.startswith(_OF_MATERIALS) for name in unknown):
         return True
     channels = [channel for animation in document.get("animations", []) for channel in animation["channels"]]
     return any(channel["target"].get("path") == "pointer" for channel in channels)

