@@ -149,6 +149,7 @@ def _decode_primitive(
         if mesh.faces.size and mesh.faces.max() >= 1 << 8 * _stored_type(accessor).itemsize:
             accessor["componentType"] = 5125
         _fill(document, accessor, np.asarray(mesh.faces).reshape(-1, 1), unpacked, _INDEX_TARGET)
+        primitive.pop("mode", None)  # the decoder returns the triangles of a strip one by one
 
 
 def _own_accessor(document: Document, place: Document, key: str, plain: set[int]) -> Document:
