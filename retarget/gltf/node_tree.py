@@ -12,6 +12,9 @@ from retarget.geometry.rotations import affine_matrix, matrix_to_quaternion, qua
 
 Document = dict[str, Any]
 
+TRANSFORM_KEYS = ("matrix", "translation", "rotation", "scale")
+"""Properties of a node that place it relative to its parent."""
+
 
 def local_matrix(node: Document) -> NDArray[np.float64]:
     """Return the transform (4, 4) of a node relative to its parent."""

@@ -132,7 +132,8 @@ def load_rigs(
 
 def reload_rig(rig: Rig, glb: Glb) -> Rig:
     """Return a rig for a changed copy of its file, of the same size and with the same response. Target names must be standard ones."""
-    return replace(_make_rig(glb, JointNames(), NO_MAP), scale=rig.scale, response=rig.response)
+    loaded = _make_rig(glb, JointNames(), NO_MAP)
+    return replace(loaded, scale=rig.scale, response=rig.response, stored_arms=rig.stored_arms)
 
 
 class _Parts(NamedTuple):
@@ -160,7 +161,8 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
     facing = find_facing(parts.mesh, parts.morphs, parts.drives())
     if version and not (facing.is_measured and facing.rotation[1, 1] == 1):
         facing = Facing({"1.0": np.eye(3), "0.x": _VRM0_FRONT}[version])
-    if lower_arms(document, humanoid_bones(document), facing.rotation):
+    stored_arms = lower_arms(document, humanoid_bones(document), facing.rotation)
+    if stored_arms:
         parts = parts._replace(mesh=_load_mesh(glb, parts.joints), world=world_matrices(document))
     if facing.is_unclear:
         remarks.append(FACING_UNCLEAR)
@@ -211,6 +213,7 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
         remarks=(*list_remarks(glb, parts.morphs, parts.moves, parts.drivers), *remarks),
         world=parts.world,
         mesh=mesh,
+        stored_arms=stored_arms,
     )
 
 
