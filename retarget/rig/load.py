@@ -32,7 +32,9 @@ from retarget.rig.remarks import (
     JAW_STAYS,
     MIRRORED,
     NO_JAW,
+    UNEVEN_SCALE,
     WHOLE_HEAD,
+    has_uneven_scale,
     list_remarks,
     no_face_message,
 )
@@ -190,6 +192,10 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
         raise ValueError(no_face_message(names))
     note_target_names(document)
     body_share = (mesh.group_weights[:, [BODY, NECK]].sum(axis=1) > 0.5).mean()
+    has_body = joints.head is not None and bool(body_share > _MIN_BODY_SHARE)
+    turning = [*((joints.head, joints.neck) if has_body else ()), *((joints.eyes or ()) if eyes_turn else ()), jaw and jaw.joint]
+    if has_uneven_scale(document, parts.world, turning):
+        remarks.append(UNEVEN_SCALE)
     is_driven: NDArray[np.bool_] = np.any(follows, axis=0)
     return Rig(
         glb=glb,
@@ -207,7 +213,7 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
         jaw=jaw,
         scale=measure.scale,
         front_rotation=facing.rotation,
-        has_body=joints.head is not None and bool(body_share > _MIN_BODY_SHARE),
+        has_body=has_body,
         unmapped=tuple(name for name, has in zip(ARKIT_NAMES, has_effect, strict=True) if not has),
         undriven=tuple(dict.fromkeys(name for name, driven in zip(names, is_driven, strict=True) if not driven)),
         remarks=(*list_remarks(glb, parts.morphs, parts.moves, parts.drivers), *remarks),

@@ -15,7 +15,7 @@ from retarget.gltf.document import read_glb, write_glb
 from retarget.performance.take import Take
 from retarget.render.scene import render_scene
 from retarget.rig.load import load_rig
-from tests.helpers.characters import make_take
+from tests.helpers.characters import make_face, make_take
 from tests.helpers.skeletons import TARGETS, coefficients, make_character
 
 AHEAD = np.array([[0, 0, 0, 1.0]])
@@ -205,3 +205,17 @@ def test_joints_without_weight_may_have_any_number(tmp_path):
     glb.binary[start] = 255
     with pytest.raises(ValueError, match=r"vertices of node \d+ use joint 255 of 5"):
         loaded(glb, tmp_path)
+
+
+@pytest.mark.parametrize("scale, is_said", [((1, 1.3, 1), True), ((1.3, 1.3, 1.3), False), ((1, -1, 1), False)])
+def test_a_scale_that_differs_by_axis_is_said(scale, is_said, tmp_path):
+    remark = "a node above its head has another scale for each axis, so that turned heads differ a little between scenes and pictures"
+    assert (remark in loaded(make_character(mirror=scale), tmp_path).remarks) == is_said
+
+
+def test_a_scale_above_nothing_that_turns_is_not_said(tmp_path):
+    glb = make_face(("jawOpen", "eyeBlinkLeft"))
+    for node, name in zip(glb.document["nodes"], ("head", "skin", "ballOne", "ballTwo"), strict=True):
+        node["name"] = name
+    glb.document["nodes"][0]["scale"] = [1.0, 1.3, 1.0]
+    assert loaded(glb, tmp_path).remarks == ()
