@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from retarget.animation.frames import gap_limit_s
 from retarget.animation.tracks import Track, choose_keyframes, is_constant
-from retarget.geometry.rotations import matrix_to_quaternion, split_scale
 from retarget.gltf.accessors import add_accessor
 from retarget.gltf.document import Document, Glb
-from retarget.gltf.node_tree import local_matrix
+from retarget.gltf.node_tree import split_matrix
 
 
 class Writer(NamedTuple):
@@ -49,7 +48,7 @@ def add_channels(writer: Writer, node_of: dict[int | None, int], tracks: list[Tr
     for track in tracks:
         number = node_of[track.node]
         node = writer.glb.document["nodes"][number]
-        _split_matrix(node)
+        split_matrix(node)
         node[track.path] = [float(v) for v in track.values[0]]
         if is_constant(track, writer.tolerance):
             continue
@@ -85,15 +84,3 @@ def hide_when_unseen(writer: Writer, root: int, time_s: NDArray[np.float32]) -> 
     writer.animation["samplers"].append(sampler)
     target = {"node": root, "path": "scale"}
     writer.animation["channels"].append({"sampler": len(writer.animation["samplers"]) - 1, "target": target})
-
-
-def _split_matrix(node: Document) -> None:
-    """Replace a node's matrix by translation, rotation and scale: glTF forbids to animate a node with a matrix."""
-    if "matrix" not in node:
-        return
-    matrix = local_matrix(node)
-    del node["matrix"]
-    rotation, scale = split_scale(matrix)
-    node["translation"] = [float(v) for v in matrix[:3, 3]]
-    node["rotation"] = [float(v) for v in matrix_to_quaternion(rotation)]
-    node["scale"] = [float(v) for v in scale]

@@ -27,6 +27,7 @@ from retarget.animation.surroundings import (
 from retarget.animation.tracks import Track, make_tracks
 from retarget.gltf.document import Document, Glb, add, check_output_name, write_glb
 from retarget.gltf.merge import append_document, copy_nodes, scene_roots, share_equal_views
+from retarget.gltf.node_tree import TRANSFORM_KEYS
 from retarget.gltf.references import drop_unused
 from retarget.io.files import same_file
 from retarget.io.scene_arguments import DEFAULT_LIGHT_LUX
@@ -36,7 +37,10 @@ from retarget.rig.rig import Rig
 SUFFIXES = (".glb", ".gltf")
 """Suffixes of scenes that are written without Blender."""
 
-_KNOWN_REFERENCES = {"KHR_lights_punctual"}  # extensions whose references to other things `drop_unused` keeps right
+# Extensions whose references to other things `drop_unused` keeps right: lights of nodes, textures of materials, images of textures.
+_KNOWN_REFERENCES = {"KHR_lights_punctual", "KHR_mesh_quantization", "KHR_texture_transform", "KHR_texture_basisu"}
+_KNOWN_REFERENCES |= {"EXT_texture_webp", "EXT_texture_avif", "MSFT_texture_dds"}
+_OF_MATERIALS, _VARIANTS = "KHR_materials_", "KHR_materials_variants"  # variants name materials from primitives
 
 Progress = Callable[[int, int], None]
 """Called with the number of actors that are done and the number of all actors."""
@@ -58,7 +62,8 @@ class SceneOptions:
     in_place: bool = False
     """Each character stays at its own origin, in its own size: only its head, eyes and face move."""
     animation_only: bool = False
-    """Write nodes, target names and the animation, without surfaces, textures, camera and lights."""
+    """Write nodes, target names and the animation, without surfaces, textures, camera and lights. Nodes and meshes are those of
+    the character's file, and arms are as there, so that the animation fits a character that another program already has."""
     separate_meshes: bool = False
     """Keep the meshes of a character apart, also where it could be one object."""
     light_lux: float = DEFAULT_LIGHT_LUX
@@ -208,7 +213,8 @@ def _has_unknown_references(document: Document) -> bool:
 
     That is an unknown extension, or an animation with a JSON pointer, whose extension the file may fail to name.
     """
-    if set(document.get("extensionsUsed", [])) - _KNOWN_REFERENCES:
+    unknown = set(document.get("extensionsUsed", [])) - _KNOWN_REFERENCES
+    if any(name == _VARIANTS or not name.startswith(_OF_MATERIALS) for name in unknown):
         return True
     channels = [channel for animation in document.get("animations", []) for channel in animation["channels"]]
     return any(channel["target"].get("path") == "pointer" for channel in channels)
@@ -244,8 +250,10 @@ def _add_actors(
     roots: list[int] = []
     for rig in rig_of_actor:
         if id(rig) not in characters:
-            one_mesh = None if options.separate_meshes else as_one_mesh(rig)
+            one_mesh = None if options.separate_meshes or options.animation_only else as_one_mesh(rig)
             offset = append_document(writer.glb, rig.glb if one_mesh is None else one_mesh.glb)
+            if options.animation_only:
+                _restore_arms(writer.glb.document, rig, offset)
             characters[id(rig)] = _Character(rig, offset, one_mesh)
     for actor, rig in zip(actors, rig_of_actor, strict=True):
         performance = take[take.actor == actor]
@@ -261,6 +269,15 @@ def _add_actors(
         if on_progress is not None:
             on_progress(len(roots), len(actors))
     return roots
+
+
+def _restore_arms(document: Document, rig: Rig, offset: int) -> None:
+    """Put the arm joints of a character back to where its file has them."""
+    for number, stored in rig.stored_arms.items():
+        node = document["nodes"][number + offset]
+        for key in TRANSFORM_KEYS:
+            node.pop(key, None)
+        node.update({key: stored[key] for key in TRANSFORM_KEYS if key in stored})
 
 
 def _add_root(glb: Glb, rig: Rig, actor: int, in_place: bool) -> int:

@@ -22,6 +22,7 @@ from retarget.geometry.mesh import Floats, Ints, require_scipy, vertex_normals
 from retarget.gltf.accessors import add_sparse_accessor
 from retarget.gltf.builder import Node, Part, Shape, build_glb
 from retarget.gltf.document import Glb, read_glb, write_glb
+from retarget.gltf.mesh_reader import TRIANGLE_MODES
 from retarget.gltf.reading.damage import damage_as_value_error
 from retarget.io.obj import ObjMesh, read_obj
 from retarget.rig.skinned_mesh import SkinnedMesh, load_skinned_mesh
@@ -154,8 +155,8 @@ def _read_mesh(path: StrPath) -> _Input:
     if len(set(meshes)) < len(meshes):
         raise ValueError(f"{glb.path}: a mesh is used by several nodes (expected each mesh once)")
     modes = {primitive.get("mode", 4) for number in meshes for primitive in glb.document["meshes"][number]["primitives"]}
-    if modes != {4}:
-        raise ValueError(f"{glb.path}: it has lines, points or strips (expected triangles only)")
+    if not modes <= set(TRIANGLE_MODES):
+        raise ValueError(f"{glb.path}: it has lines or points (expected triangles only)")
     return _Input(skinned.rest_positions(), skinned.triangles, glb=glb, skinned=skinned)
 
 

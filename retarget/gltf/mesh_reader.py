@@ -15,7 +15,9 @@ from retarget.gltf.accessors import read_accessor
 from retarget.gltf.document import Document, Glb
 from retarget.gltf.materials import uv_reference
 
-_TRIANGLES_MODE = 4
+TRIANGLE_MODES = _TRIANGLES, _STRIP, _FAN = (4, 5, 6)
+"""Modes of primitives that are surfaces: triangles one by one, in a strip, or round their first vertex."""
+
 _MAX_UV = 1e6
 _MAX_INFLUENCE_SETS = 4  # JOINTS_0 to JOINTS_3, four joints each
 _MIN_SKIN_WEIGHT = 1e-6  # of all joints of a vertex together; less is none
@@ -79,7 +81,7 @@ def read_node_mesh(
         group_count: G.
 
     Returns:
-        The mesh, or None if it has no triangles. Lines, points and strips are ignored: they are no part of a face.
+        The mesh, or None if it has no triangles. Lines and points are ignored: they are no part of a face.
     """
     mesh = glb.document["meshes"][glb.document["nodes"][node]["mesh"]]
     parts: list[NodeMesh] = []
@@ -127,8 +129,8 @@ def read_influences(glb: Glb, node: int) -> Influences | None:
 
 
 def _triangle_primitives(mesh: Document) -> list[Document]:
-    """The primitives that are read: lines, points and strips are no part of a face."""
-    return [p for p in mesh["primitives"] if p.get("mode", _TRIANGLES_MODE) == _TRIANGLES_MODE and "POSITION" in p["attributes"]]
+    """The primitives that are read: lines and points are no part of a face."""
+    return [p for p in mesh["primitives"] if p.get("mode", _TRIANGLES) in TRIANGLE_MODES and "POSITION" in p["attributes"]]
 
 
 def _join(parts: Sequence[NodeMesh]) -> NodeMesh:
@@ -145,6 +147,7 @@ def _read_primitive(glb: Glb, primitive: Document) -> NodeMesh:
     indices = np.arange(count)
     if "indices" in primitive:
         indices = read_accessor(glb, primitive["indices"])[:, 0].astype(np.int64)
+    indices = _triangle_list(indices, primitive.get("mode", _TRIANGLES))
     if len(indices) % 3 or (len(indices) and indices.max() >= count):
         raise ValueError(f"{glb.path}: {len(indices)} triangle indices up to {indices.max()} for {count} vertices")
     colors = np.ones((count, 4), np.float32)
@@ -165,6 +168,18 @@ def _read_primitive(glb: Glb, primitive: Document) -> NodeMesh:
         group_weights=np.zeros((count, 0)),
         deltas=np.zeros((0, count, 3), np.float32),
     )
+
+
+def _triangle_list(indices: NDArray[np.int64], mode: int) -> NDArray[np.int64]:
+    """Indices of triangles one by one, from those of a strip or a fan. Every second triangle of a strip is stored turned round."""
+    if mode == _TRIANGLES:
+        return indices
+    place = np.arange(max(len(indices) - 2, 0))
+    corners = [place, place + 1 + place % 2, place + 2 - place % 2] if mode == _STRIP else [place + 1, place + 2, 0 * place]
+    triangles: NDArray[np.int64] = indices[np.stack(corners, axis=1)]
+    a, b, c = triangles.T
+    has_area: NDArray[np.bool_] = (a != b) & (b != c) & (c != a)  # strips are joined by triangles without area
+    return triangles[has_area].reshape(-1)
 
 
 def _read_uv(glb: Glb, primitive: Document, count: int) -> NDArray[np.float32]:
@@ -232,11 +247,14 @@ def _read_influences(glb: Glb, primitive: Document, node: int, count: int) -> tu
     """Numbers of joints among the `count` ones of the skin, and weights, both (V_p, I).
 
     A vertex without any weight follows its first joint: else it would be drawn in the origin of the scene, where the camera is.
+    A joint without weight may have any number, as some exporters fill unused places.
     """
     attributes = primitive["attributes"]
     sets = [k for k in range(_MAX_INFLUENCE_SETS) if f"JOINTS_{k}" in attributes and f"WEIGHTS_{k}" in attributes]
     joints = np.concatenate([read_accessor(glb, attributes[f"JOINTS_{k}"]) for k in sets], axis=1).astype(np.int64)
     weights = np.concatenate([read_accessor(glb, attributes[f"WEIGHTS_{k}"]) for k in sets], axis=1).astype(np.float64)
+    if joints.shape == weights.shape:
+        joints[(weights == 0) & (joints >= count)] = 0
     if joints.shape != weights.shape or joints.max() >= count:
         raise ValueError(f"{glb.path}: vertices of node {node} use joint {joints.max()} of {count}")
     total = weights.sum(axis=1, keepdims=True)

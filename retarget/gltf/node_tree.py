@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.geometry.rotations import affine_matrix, quaternion_to_matrix
+from retarget.geometry.rotations import affine_matrix, matrix_to_quaternion, quaternion_to_matrix, split_scale
 
 Document = dict[str, Any]
+
+TRANSFORM_KEYS = ("matrix", "translation", "rotation", "scale")
+"""Properties of a node that place it relative to its parent."""
 
 
 def local_matrix(node: Document) -> NDArray[np.float64]:
@@ -20,6 +23,18 @@ def local_matrix(node: Document) -> NDArray[np.float64]:
         return result
     rotation = quaternion_to_matrix(node.get("rotation", (0, 0, 0, 1)))
     return affine_matrix(rotation * np.array(node.get("scale", (1, 1, 1)), np.float64), node.get("translation", (0, 0, 0)))
+
+
+def split_matrix(node: Document) -> None:
+    """Replace a node's matrix by translation, rotation and scale, in place. glTF forbids to animate a node with a matrix."""
+    if "matrix" not in node:
+        return
+    matrix = local_matrix(node)
+    del node["matrix"]
+    rotation, scale = split_scale(matrix)
+    node["translation"] = [float(v) for v in matrix[:3, 3]]
+    node["rotation"] = [float(v) for v in matrix_to_quaternion(rotation)]
+    node["scale"] = [float(v) for v in scale]
 
 
 def normalized_name(node: Document) -> str:

@@ -80,7 +80,7 @@ def drop_unused(glb: Glb) -> Glb:
     """Return a copy of a file without nodes, meshes, materials, textures and bytes that its default scene does not use.
 
     Animations keep the channels of nodes that remain. The file must have no extension that names things by number,
-    except lights.
+    except lights of nodes, textures of materials and images of textures.
     """
     document = deepcopy(glb.document)
     kept = sorted(set(_used_nodes(document)))

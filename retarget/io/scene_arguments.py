@@ -53,7 +53,8 @@ def add_scene_arguments(parser: CommandParser) -> None:
     parser.add_argument("--tolerance", type=tolerance, default=DEFAULT_TOLERANCE, metavar="T", help=text + "(default: %(default)s)")
     text = "keep each character at its own origin: only head, eyes and face move; one file for each person"
     parser.add_argument("--in-place", action="store_true", help=text)
-    text = "leave out surfaces, textures, camera and light, for a character that is in your program already"
+    text = "leave out surfaces, textures, camera and light, for a character that is in your program already; "
+    text += "nodes, meshes and arms are as in its file"
     parser.add_argument("--animation-only", action="store_true", help=text)
     text = "keep the meshes of a character apart (default: one object for each character without a skeleton)"
     parser.add_argument("--separate-meshes", action="store_true", help=text)

@@ -26,7 +26,18 @@ from retarget.rig.morph_targets import MorphNode, find_morphs, moves_vertices, n
 from retarget.rig.names.name_map import NO_MAP, RigMap, check_rig_map, node_name, read_rig_map
 from retarget.rig.names.response import read_response
 from retarget.rig.names.scene_choice import choose_scene
-from retarget.rig.remarks import EYES_ELSEWHERE, JAW_STAYS, MIRRORED, NO_JAW, WHOLE_HEAD, list_remarks, no_face_message
+from retarget.rig.remarks import (
+    EYES_ELSEWHERE,
+    FACING_UNCLEAR,
+    JAW_STAYS,
+    MIRRORED,
+    NO_JAW,
+    UNEVEN_SCALE,
+    WHOLE_HEAD,
+    has_uneven_scale,
+    list_remarks,
+    no_face_message,
+)
 from retarget.rig.rig import Rig
 from retarget.rig.skinned_mesh import (
     BODY,
@@ -123,7 +134,8 @@ def load_rigs(
 
 def reload_rig(rig: Rig, glb: Glb) -> Rig:
     """Return a rig for a changed copy of its file, of the same size and with the same response. Target names must be standard ones."""
-    return replace(_make_rig(glb, JointNames(), NO_MAP), scale=rig.scale, response=rig.response)
+    loaded = _make_rig(glb, JointNames(), NO_MAP)
+    return replace(loaded, scale=rig.scale, response=rig.response, stored_arms=rig.stored_arms)
 
 
 class _Parts(NamedTuple):
@@ -146,12 +158,16 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
     document = glb.document
     remarks = choose_scene(document)
     check_size(document)
-    lower_arms(document, humanoid_bones(document))
     parts = _find_head(glb, given, _read_parts(glb, given, rig_map))
     version = vrm_version(document)
     facing = find_facing(parts.mesh, parts.morphs, parts.drives())
     if version and not (facing.is_measured and facing.rotation[1, 1] == 1):
         facing = Facing({"1.0": np.eye(3), "0.x": _VRM0_FRONT}[version])
+    stored_arms = lower_arms(document, humanoid_bones(document), facing.rotation)
+    if stored_arms:
+        parts = parts._replace(mesh=_load_mesh(glb, parts.joints), world=world_matrices(document))
+    if facing.is_unclear:
+        remarks.append(FACING_UNCLEAR)
     if facing.is_mirrored:
         remarks.append(MIRRORED)
         parts = _exchange_sides(glb, parts, given, rig_map)
@@ -176,6 +192,10 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
         raise ValueError(no_face_message(names))
     note_target_names(document)
     body_share = (mesh.group_weights[:, [BODY, NECK]].sum(axis=1) > 0.5).mean()
+    has_body = joints.head is not None and bool(body_share > _MIN_BODY_SHARE)
+    turning = [*((joints.head, joints.neck) if has_body else ()), *((joints.eyes or ()) if eyes_turn else ()), jaw and jaw.joint]
+    if has_uneven_scale(document, parts.world, turning):
+        remarks.append(UNEVEN_SCALE)
     is_driven: NDArray[np.bool_] = np.any(follows, axis=0)
     return Rig(
         glb=glb,
@@ -193,12 +213,13 @@ def _make_rig(glb: Glb, given: JointNames, rig_map: RigMap) -> Rig:
         jaw=jaw,
         scale=measure.scale,
         front_rotation=facing.rotation,
-        has_body=joints.head is not None and bool(body_share > _MIN_BODY_SHARE),
+        has_body=has_body,
         unmapped=tuple(name for name, has in zip(ARKIT_NAMES, has_effect, strict=True) if not has),
         undriven=tuple(dict.fromkeys(name for name, driven in zip(names, is_driven, strict=True) if not driven)),
         remarks=(*list_remarks(glb, parts.morphs, parts.moves, parts.drivers), *remarks),
         world=parts.world,
         mesh=mesh,
+        stored_arms=stored_arms,
     )
 
 

@@ -15,9 +15,13 @@ from retarget.rig.skinned_mesh import LEFT_EYE, ON_HEAD, RIGHT_EYE, MeshPart, Sk
 
 _HEAD_HEIGHT_RANGE_M = (0.12, 0.45)  # a head of another height is not stored in meters
 _HUMAN_HEAD_HEIGHT_M = 0.24
+_HUMAN_LID_DISTANCE_M = 0.07  # between the middles of the vertices that the two lids move
+_LID_DISTANCE_RANGE_M = (0.05, 0.09)  # of people; where it is, the file is in meters, whatever else its mesh contains
 _BLINKS = (ARKIT_NAMES.index("eyeBlinkLeft"), ARKIT_NAMES.index("eyeBlinkRight"))
 _LIP_NAMES = ("mouthSmile", "mouthFrown", "mouthPucker", "mouthFunnel")
 _LIP_ROWS = [row for row, name in enumerate(ARKIT_NAMES) if name.startswith(_LIP_NAMES)]
+_JAW_ROWS = [ARKIT_NAMES.index("mouthClose")], [ARKIT_NAMES.index("jawOpen")]  # where no target moves the lips
+_MIN_OUTWARDS = 0.2  # part of the normals of a chin, which point down too, that must point out of the face
 _MIN_RELATIVE_MOVEMENT = 0.3  # a vertex counts as moved from this part of the target's largest movement on
 _MIN_AXIS_COSINE = 0.75  # between a measured direction and the axis that it is taken for
 _MAX_EYELID_DISTANCE = 0.25  # of eye joints that carry nothing, in heights of the head
@@ -43,11 +47,12 @@ class HeadMeasure(NamedTuple):
 
 class Facing(NamedTuple):
     """rotation: (3, 3) turns a character to face +z. is_measured: it follows from the face; else it is the identity.
-    is_mirrored: what is called left lies on its right side."""
+    is_mirrored: what is called left lies on its right side. is_unclear: it has lids, but not all observations agree."""
 
     rotation: NDArray[np.float64]
     is_measured: bool = False
     is_mirrored: bool = False
+    is_unclear: bool = False
 
 
 def find_facing(mesh: SkinnedMesh, morphs: Sequence[MorphNode], drives: NDArray[np.bool_]) -> Facing:
@@ -60,26 +65,38 @@ def find_facing(mesh: SkinnedMesh, morphs: Sequence[MorphNode], drives: NDArray[
 
     Returns:
         A rotation by quarter turns. The identity unless three observations agree: the direction from the right to the left
-        eyelids, the direction from the mouth to the eyes, and the mean normal of the skin there. If its nodes mirror it, the
-        eyelids may have changed sides.
+        eyelids, the direction from the mouth (or the jaw) to the eyes, and the mean normal of the skin there. If its nodes mirror
+        it, the eyelids may have changed sides.
     """
     rest = mesh.rest_positions()
     eyes = [_moved_vertices(mesh, morphs, drives[row]) for row in _BLINKS]
-    mouth = _moved_vertices(mesh, morphs, np.any(drives[_LIP_ROWS], axis=0))
-    if not (eyes[0].any() and eyes[1].any() and mouth.any()):
+    mouths = (_moved_vertices(mesh, morphs, np.any(drives[rows], axis=0)) for rows in (_LIP_ROWS, *_JAW_ROWS))
+    mouth = next((moved for moved in mouths if moved.any()), None)
+    if not (eyes[0].any() and eyes[1].any()):
         return Facing(np.eye(3))
+    if mouth is None:
+        return Facing(np.eye(3), is_unclear=True)
     left, right = (rest[eye].mean(axis=0) for eye in eyes)
     corners = rest[mesh.triangles[(eyes[0] | eyes[1] | mouth)[mesh.triangles].all(axis=1)]]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).sum(axis=0)
     axes = np.stack([left - right, (left + right) / 2 - rest[mouth].mean(axis=0), normal])
     axes /= np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), 1e-12)
+    if not drives[_LIP_ROWS].any():
+        axes[2] = _without_upwards(axes)
     rotation = np.where(np.abs(axes) > _MIN_AXIS_COSINE, np.sign(axes), 0.0)
     if not np.allclose(rotation @ rotation.T, np.eye(3)):
-        return Facing(np.eye(3))
+        return Facing(np.eye(3), is_unclear=True)
     if np.linalg.det(rotation) > 0:
         return Facing(rotation, is_measured=True)
     turned = rotation * np.array([[-1], [1], [1]])
-    return Facing(turned, is_measured=True, is_mirrored=True) if _is_mirrored(mesh) else Facing(np.eye(3))
+    return Facing(turned, is_measured=True, is_mirrored=True) if _is_mirrored(mesh) else Facing(np.eye(3), is_unclear=True)
+
+
+def _without_upwards(axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The third of three directions (3, 3), a normal, at a right angle to the second one. Zero if little of it remains."""
+    outwards = axes[2] - (axes[2] @ axes[1]) * axes[1]
+    length = np.linalg.norm(outwards)
+    return np.asarray(outwards / length if length > _MIN_OUTWARDS else np.zeros(3), np.float64)
 
 
 def _is_mirrored(mesh: SkinnedMesh) -> bool:
@@ -142,7 +159,8 @@ def measure_head(
         front: (3, 3) the rotation of `find_facing`.
 
     Returns:
-        The measures. The eyes are where they turn; without eye joints, or with joints that carry nothing and lie elsewhere,
+        The measures. A head of an unlikely height, such as a bust, is measured by the distance of its lids, if they are known.
+        The eyes are where they turn; without eye joints, or with joints that carry nothing and lie elsewhere,
         between the eyelids; without eyelids, at the usual place in the bounding box of the head.
     """
     rest = mesh.rest_positions() @ front.T
@@ -153,6 +171,9 @@ def measure_head(
     low, high = points.min(axis=0), points.max(axis=0)
     height = float(high[1] - low[1])
     is_metres = _HEAD_HEIGHT_RANGE_M[0] <= height <= _HEAD_HEIGHT_RANGE_M[1] or height == 0
+    if not is_metres and (lids := _lid_distance(rest, mesh, morphs, drives)):
+        is_metres = _LID_DISTANCE_RANGE_M[0] <= lids <= _LID_DISTANCE_RANGE_M[1]
+        height = min(height, _HUMAN_HEAD_HEIGHT_M * lids / _HUMAN_LID_DISTANCE_M)
     scale = 1.0 if is_metres else _HUMAN_HEAD_HEIGHT_M / height
     height = height or _HUMAN_HEAD_HEIGHT_M
     eyelids = _eyelid_center(rest[vertices], face, drives[:, morph.start : morph.stop] if morph else drives[:, :0])
@@ -163,8 +184,20 @@ def measure_head(
         is_near = eyelids is None or np.linalg.norm(front @ center - eyelids) < _MAX_EYELID_DISTANCE * height
         if carries or is_near:
             return HeadMeasure(center, pivots, height, scale)
-    usual = [(low[0] + high[0]) / 2, low[1] + _EYE_HEIGHT * height, low[2] + _EYE_DEPTH * (high[2] - low[2])]
+    usual = [(low[0] + high[0]) / 2, high[1] - (1 - _EYE_HEIGHT) * height, low[2] + _EYE_DEPTH * (high[2] - low[2])]
     return HeadMeasure((np.array(usual) if eyelids is None else eyelids) @ front, pivots, height, scale)
+
+
+def _lid_distance(
+    rest: NDArray[np.float64], mesh: SkinnedMesh, morphs: Sequence[MorphNode], drives: NDArray[np.bool_]
+) -> float:
+    """The distance between the vertices that the left and the right lids move; 0 where it is not known.
+
+    A mesh without a skeleton may show more than the head, so that its height says nothing.
+    """
+    left, right = (_moved_vertices(mesh, morphs, drives[row]) for row in _BLINKS)
+    sides = rest[left & ~right], rest[right & ~left]
+    return float(np.linalg.norm(sides[0].mean(axis=0) - sides[1].mean(axis=0))) if all(map(len, sides)) else 0.0
 
 
 def _face_part(

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from retarget.gltf.document import Glb
+from retarget.gltf.document import Document, Glb
 from retarget.gltf.materials import unread_textures
+from retarget.gltf.node_tree import parent_indices
 from retarget.rig.drivers import Drivers, replaced_targets
 from retarget.rig.morph_targets import MorphNode
 from retarget.rig.vrm.avatar import unseen_expressions, vrm_version
 
 _MAX_LISTED = 6  # names in a remark
+_MAX_SCALE_RATIO = 1.02  # between the axes of a joint's parent; at 1.3 a turned head is up to 3 cm elsewhere
 
 MIRRORED = "it is mirrored, so that its left side is called right; left and right are exchanged"
+FACING_UNCLEAR = "it is not clear which way it faces; it is taken to face +z"
 EYES_ELSEWHERE = "its eye joints lie outside the eyes, which therefore turn about their middle"
 JAW_STAYS = "its jaw joint does not follow {names}, because morph targets move the same vertices"
+UNEVEN_SCALE = "a node above its head has another scale for each axis, so that turned heads differ a little between scenes and pictures"
 NO_JAW = "jaw: no jaw hangs on the node {node!r} (expected the joint of the chin or the lower teeth)"
 WHOLE_HEAD = "jaw: the whole head hangs on the node {node!r} (expected a joint below the head, of the chin or the lower teeth)"
 
@@ -49,6 +53,20 @@ def list_remarks(glb: Glb, morphs: Sequence[MorphNode], moves: NDArray[np.bool_]
     if vrm_version(glb.document) and not drivers.follows().any():
         remarks.append("none of its expressions moves a vertex: only the head, and eyes and jaw on joints, move")
     return remarks
+
+
+def has_uneven_scale(document: Document, world: NDArray[np.float64], joints: Sequence[int | None]) -> bool:
+    """Return whether the scale above a joint differs between axes. The turn of such a joint cannot be stored as we draw it.
+
+    Args:
+        document: The glTF document.
+        world: (K, 4, 4) node-to-scene matrices at rest.
+        joints: The joints that turn; None for those that the character lacks.
+    """
+    parents = parent_indices(document)
+    above = [parents[joint] for joint in joints if joint is not None and parents[joint] >= 0]
+    sizes = np.linalg.svd(world[above, :3, :3], compute_uv=False)  # (joints, 3), the largest first
+    return bool((sizes[:, 0] > _MAX_SCALE_RATIO * sizes[:, 2]).any())
 
 
 def no_face_message(names: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ Letters: N people, M morph targets, T triangles.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from retarget.arkit import ARKIT_NAMES, eye_angles
 from retarget.geometry.rotations import rotation_about
-from retarget.gltf.document import Glb
+from retarget.gltf.document import Document, Glb
 from retarget.gltf.materials import Material, load_materials
 from retarget.rig.joints.find import Joints
 from retarget.rig.joints.jaw import JawMotion
@@ -52,6 +53,7 @@ class Rig:
         world: (K, 4, 4) node-to-scene matrices of its K nodes, at rest.
         mesh: Its vertices and triangles.
         response: How strongly it answers to the coefficients.
+        stored_arms: The arm joints as the file stores them, node -> its content, where the arms were lowered.
     """
 
     glb: Glb
@@ -76,6 +78,7 @@ class Rig:
     world: NDArray[np.float64]
     mesh: SkinnedMesh
     response: Response = Response()  # noqa: RUF009  # immutable
+    stored_arms: Mapping[int, Document] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         mapped = len(ARKIT_NAMES) - len(self.unmapped)

@@ -56,6 +56,7 @@ def with_draco(glb: Glb) -> Glb:
     """Compress the triangles and attributes of all primitives; morph targets stay as they are."""
     import DracoPy
 
+    packed: set[int] = set()
     for mesh in glb.document["meshes"]:
         for primitive in mesh["primitives"]:
             attributes = primitive["attributes"]
@@ -69,8 +70,9 @@ def with_draco(glb: Glb) -> Glb:
             position = next(a["unique_id"] for a in DracoPy.decode(data).attributes if a["attribute_type"] == 0)
             ids["POSITION"] = position
             primitive["extensions"] = {DRACO: {"bufferView": add_view(glb, data), "attributes": ids}}
-            for number in (*attributes.values(), primitive["indices"]):
-                glb.document["accessors"][number].pop("bufferView")
+            packed |= {*attributes.values(), primitive["indices"]}
+    for number in packed:
+        glb.document["accessors"][number].pop("bufferView")
     glb.document["buffers"][0]["byteLength"] = len(glb.binary)
     return _require(glb, DRACO)
 

@@ -51,10 +51,11 @@ def decompress(document: Document, binary: bytearray) -> bytearray:
     unpacked = {number: _decode_view(view, number, binary) for number, view in enumerate(views) if meshopt_properties(view)}
     for number in unpacked:
         views[number]["extensions"] = {k: v for k, v in views[number]["extensions"].items() if k not in MESHOPT}
+    plain = {number for number, accessor in enumerate(document.get("accessors", [])) if "bufferView" in accessor}
     for mesh in document.get("meshes", []):
         for primitive in mesh.get("primitives", []):
             if DRACO in (primitive.get("extensions") or {}):
-                _decode_primitive(document, primitive, binary, unpacked)
+                _decode_primitive(document, primitive, binary, unpacked, plain)
     _forget_extensions(document)
     return _repack(document, binary, unpacked) if unpacked else binary
 
@@ -115,14 +116,21 @@ def _decode_colors(values: NDArray[Any], stride: int) -> NDArray[Any]:
     return colors
 
 
-def _decode_primitive(document: Document, primitive: Document, binary: bytearray, unpacked: dict[int, bytes]) -> None:
-    """Replace the Draco data of a primitive by buffer views; `unpacked` receives their bytes."""
+def _decode_primitive(
+    document: Document, primitive: Document, binary: bytearray, unpacked: dict[int, bytes], plain: set[int]
+) -> None:
+    """Replace the Draco data of a primitive by buffer views; `unpacked` receives their bytes.
+
+    plain: accessors whose arrays the file has as well. If triangles and places are among them, nothing is decoded.
+    """
     accessors, views = document["accessors"], document["bufferViews"]
     extension = primitive["extensions"].pop(DRACO)
     if not primitive["extensions"]:
         del primitive["extensions"]
-    if "bufferView" in accessors[index_of(primitive["attributes"], "POSITION", len(accessors), DRACO)]:
-        return  # the plain arrays are there as well
+    needed = {index_of(primitive["attributes"], "POSITION", len(accessors), DRACO)}
+    needed |= {index_of(primitive, "indices", len(accessors), DRACO)} if "indices" in primitive else set()
+    if needed <= plain:
+        return
     number = index_of(extension, "bufferView", len(views), DRACO)
     start = views[number]["byteOffset"]
     mesh = _decode_draco(bytes(binary[start : start + views[number]["byteLength"]]))
@@ -132,15 +140,28 @@ def _decode_primitive(document: Document, primitive: Document, binary: bytearray
         if name not in primitive["attributes"] or unique_id not in by_id:
             raise ValueError(f"damaged Draco data: no attribute {str(name)[:20]}")
         values = by_id[unique_id].reshape(len(by_id[unique_id]), -1)
-        accessor = accessors[index_of(primitive["attributes"], name, len(accessors), DRACO)]
-        if values.shape[1] != WIDTH.get(accessor.get("type")):
+        accessor = _own_accessor(document, primitive["attributes"], name, plain)
+        if values.shape[1] != WIDTH.get(str(accessor.get("type"))):
             raise ValueError(f"damaged Draco data: {name[:20]} has {values.shape[1]} components")
         _fill(document, accessor, values, unpacked)
     if "indices" in primitive:
-        accessor = accessors[index_of(primitive, "indices", len(accessors), DRACO)]
+        accessor = _own_accessor(document, primitive, "indices", plain)
         if mesh.faces.size and mesh.faces.max() >= 1 << 8 * _stored_type(accessor).itemsize:
             accessor["componentType"] = 5125
         _fill(document, accessor, np.asarray(mesh.faces).reshape(-1, 1), unpacked, _INDEX_TARGET)
+        primitive.pop("mode", None)  # the decoder returns the triangles of a strip one by one
+
+
+def _own_accessor(document: Document, place: Document, key: str, plain: set[int]) -> Document:
+    """The accessor that place[key] names; a new one if another primitive filled it: each has an order of vertices of its own."""
+    accessors = document["accessors"]
+    number = index_of(place, key, len(accessors), DRACO)
+    accessor: Document = accessors[number]
+    if "bufferView" in accessor and number not in plain:
+        accessor = {name: value for name, value in accessor.items() if name != "bufferView"}
+        place[key] = len(accessors)
+        accessors.append(accessor)
+    return accessor
 
 
 def _decode_draco(content: bytes) -> Any:

@@ -1,4 +1,5 @@
-"""Accept usual mistakes of exporters: morph targets on some parts of a mesh only, names or weights of a wrong number, zero quaternions.
+"""Accept usual mistakes of exporters: empty parts of a mesh, morph targets on some parts only, names or weights of a wrong number,
+zero quaternions.
 
 The document is corrected, so that all that reads it, and every file that is written from it, is valid.
 """
@@ -26,6 +27,8 @@ def correct_document(document: Document) -> list[str]:
         primitives = mesh.get("primitives")
         if not isinstance(primitives, list) or not all(isinstance(p, dict) for p in primitives):
             continue  # reported by `check_document`
+        remarks += _leave_out_empty(document, number, what)
+        primitives = mesh["primitives"]
         counts = [len(primitive.get("targets") or []) for primitive in primitives]
         if len(set(counts)) > 1:
             for primitive in primitives:
@@ -41,6 +44,27 @@ def correct_document(document: Document) -> list[str]:
             node["rotation"] = [0.0, 0.0, 0.0, 1.0]
             remarks.append(f"node {str(node.get('name') or number)[:40]}: its rotation is a quaternion of length 0; it is left out")
     return remarks
+
+
+def _leave_out_empty(document: Document, number: int, what: str) -> list[str]:
+    """Remove the parts of a mesh that have no vertices or no triangles. A mesh without any other part is drawn nowhere."""
+    mesh, accessors = document["meshes"][number], document.get("accessors", [])
+
+    def is_empty(primitive: Document) -> bool:
+        used = [(primitive.get("attributes") or {}).get("POSITION"), primitive.get("indices")]
+        return any(type(k) is int and 0 <= k < len(accessors) and accessors[k].get("count") == 0 for k in used)
+
+    kept = [primitive for primitive in mesh["primitives"] if not is_empty(primitive)]
+    if len(kept) == len(mesh["primitives"]):
+        return []
+    if kept:
+        mesh["primitives"] = kept
+        return [f"{what}: parts without vertices or triangles are left out"]
+    for node in document.get("nodes", []):
+        if node.get("mesh") == number:
+            for key in ("mesh", "skin", "weights"):
+                node.pop(key, None)
+    return [f"{what}: it has no vertices or no triangles; it is left out"]
 
 
 def _is_almost_zero(value: Any) -> bool:

@@ -9,8 +9,8 @@ from retarget.rig.vrm.presets import PRESET_BY_NAME
 
 # Character Creator and iClone (browraiseinner), MetaHuman (browraisein; u and d are the upper and lower lip), VRChat's
 # Unified Expressions and SRanipal (eyeclosed, mouthpout), Faceshift (browsuc), Ready Player Me without ARKit (eyesclosed),
-# VRoid's meshes (brwsorrow), Daz (eyelidopenupper), Unity's sample head (eyeblinking), Meta's Movement SDK (liptightener),
-# MikuMikuDance (Japanese).
+# VRoid's meshes (brwsorrow), Daz (eyelidopenupper), Mixamo's Fuse (lowerlipin; jawforeward is its spelling),
+# Unity's sample head (eyeblinking), Meta's Movement SDK (liptightener), MikuMikuDance (Japanese).
 _OTHER_MAKERS = {
     "eyeBlink": "eyesblink eyeclosed eyesclosed eyeclose eyeblinking eyelidsclosed まばたき",
     "eyeLookDown": "eyedown eyeslookdown",
@@ -19,24 +19,25 @@ _OTHER_MAKERS = {
     "eyeLookUp": "eyeup eyeslookup",
     "eyeSquint": "eyesquintinner eyesqueeze eyessquint lidtightener",
     "eyeWide": "eyewiden eyeopen eyespread eyeswide eyelidopenupper eyelidopenlower upperlidraiser",
-    "jawForward": "jawfwd jawthrust",
+    "jawForward": "jawfwd jawthrust jawforeward",
     "jawOpen": "mouthopen mtha jawdrop あ",
     "mouthClose": "mouthlipstogetheru mouthlipstogetherd mouthclosed mouthapeshape",
     "mouthFunnel": "mouthfunnelup mouthfunneldown mouthfunnelu mouthfunneld lipfunnel lipsfunnel mtho mouthoshape "
-    "mouthfunnelupper mouthfunnellower mouthupperoverturn mouthloweroverturn お",
-    "mouthPucker": "mouthpuckerup mouthpuckerdown mouthlipspurseu mouthlipspursed lippucker lipspucker mthu mouthpout う",
+    "mouthfunnelupper mouthfunnellower mouthupperoverturn mouthloweroverturn upperlipout lowerlipout お",
+    "mouthPucker": "mouthpuckerup mouthpuckerdown mouthlipspurseu mouthlipspursed lippucker lipspucker mthu mouthpout "
+    "mouthnarrow mouthwhistlenarrowadjust う",
     "mouthSmile": "mouthcornerpull mthfun lipcornerpuller",
     "mouthFrown": "mouthcornerdepress mouthsad mthsorrow lipcornerdepressor",
     "mouthDimple": "dimpler",
     "mouthStretch": "mthi lipstretcher い",
-    "mouthRollLower": "mouthrollinlower mouthlowerliprollin lipsucklower mouthlowerinside",
-    "mouthRollUpper": "mouthrollinupper mouthupperliprollin lipsuckupper mouthupperinside",
+    "mouthRollLower": "mouthrollinlower mouthlowerliprollin lipsucklower mouthlowerinside lowerlipin",
+    "mouthRollUpper": "mouthrollinupper mouthupperliprollin lipsuckupper mouthupperinside upperlipin",
     "mouthShrugLower": "jawchinraised mouthraiserlower mouthloweroverlay chinraiserb",
     "mouthShrugUpper": "jawchinraiseu mouthraiserupper chinraisert",
     "mouthPress": "mouthpressu mouthpressd lippressor",
-    "mouthLowerDown": "mouthdownlower mouthlowerlipdepress lowerlipdepressor",
-    "mouthUpperUp": "mouthupupper mouthupperlipraise upperlipraiser",
-    "browDown": "browdrop browlowerer browsd brwangry eyefrown 怒り",
+    "mouthLowerDown": "mouthdownlower mouthlowerlipdepress lowerlipdepressor lowerlipdown",
+    "mouthUpperUp": "mouthupupper mouthupperlipraise upperlipraiser upperlipup",
+    "browDown": "browdrop browlowerer browsd browsdown browsin brwangry eyefrown 怒り",
     "browInnerUp": "browraiseinner browraisein browsuc brwsorrow innerbrowraiser 困る",
     "browOuterUp": "browraiseouter browsu brwsurprised outerbrowraiser",
     "cheekPuff": "cheekblow mouthcheekblow",
@@ -49,7 +50,7 @@ ARKIT_STEM = {other: own.lower() for own, others in _OTHER_MAKERS.items() for ot
 
 WHOLE_NAMES = {"blink": "eyeBlink", "wink": "eyeBlink", "smile": "mouthSmile", "frown": "mouthFrown"}
 WHOLE_NAMES |= {"pucker": "mouthPucker", "mouthkiss": "mouthPucker", "browup": "browOuterUp", "puff": "cheekPuff"}
-WHOLE_NAMES |= {"sneer": "noseSneer", "openmouth": "jawOpen"}
+WHOLE_NAMES |= {"browsup": "browOuterUp", "sneer": "noseSneer", "openmouth": "jawOpen", "squint": "eyeSquint"}
 """Names that count only if they are the whole name. As a part of a longer name they mean something else."""
 
 VOWELS = {f"{start}{own}": PRESET_BY_NAME[preset].weights
@@ -66,8 +67,8 @@ EYE_TURNS = {
 }
 """Targets that turn one eye to a side of the face -> that side. It is outwards or inwards, depending on the eye."""
 
-SIDEWAYS = {"mouthupper": "mouth", "mouthlower": "mouth", "jawsideways": "jaw"}
-"""Targets that move a part to the side that they name, as SRanipal has them for each lip -> the start of ARKit's name."""
+SIDEWAYS = {"mouthupper": "mouth", "mouthlower": "mouth", "midmouth": "mouth", "jawsideways": "jaw"}
+"""Targets that move a part to the side that they name, such as SRanipal's for each lip -> the start of ARKit's name."""
 
 OPEN_WITH_CLOSED_LIPS = "mouthapeshape"
 """SRanipal's mouthClose. It lowers the jaw too, unlike ARKit's, so that jawOpen gives way to it."""

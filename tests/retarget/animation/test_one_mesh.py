@@ -100,3 +100,37 @@ def test_others_stay_as_their_makers_built_them(tmp_path, face_path, body_path):
     write_scene_files(make_take(1, 2), [load_rig("robot")], tmp_path / "out.glb", SceneOptions(separate_meshes=True))
     names = [node.get("name") for node in read_glb(tmp_path / "out.glb").document["nodes"]]
     assert {"head", "face", "leftEye", "rightEye", "shell"} <= set(names)
+
+
+def head_with(extension, tmp_path):
+    """A head of three meshes whose material has an extension, with two textures of which one is used."""
+    glb = make_face(("jawOpen", "eyeBlink_L"))
+    for number, name in ((2, "ballOne"), (3, "ballTwo")):
+        glb.document["nodes"][number]["name"] = name
+    glb.document["images"] = [{"bufferView": 0, "mimeType": "image/png"}, {"bufferView": 1, "mimeType": "image/webp"}]
+    glb.document["textures"] = [{"source": 0}, {"source": 1, "extensions": {"EXT_texture_webp": {"source": 1}}}]
+    if extension == "KHR_materials_sheen":
+        glb.document["materials"][0]["extensions"] = {extension: {"sheenColorTexture": {"index": 1}}}
+    if extension == "KHR_materials_variants":
+        primitive = glb.document["meshes"][0]["primitives"][0]
+        primitive["extensions"] = {extension: {"mappings": [{"material": 0, "variants": [0]}]}}
+    glb.document["extensionsUsed"] = [extension]
+    write_glb(glb, tmp_path / "a.glb")
+    return build_scene(make_take(2), [load_rig(tmp_path / "a.glb")]).document
+
+
+@pytest.mark.parametrize("extension", [
+    "KHR_materials_sheen", "KHR_materials_unlit", "KHR_texture_transform", "EXT_texture_webp", "KHR_mesh_quantization",
+])  # fmt: skip
+def test_no_copy_remains_beside_the_scene(extension, tmp_path):
+    document = head_with(extension, tmp_path)
+    assert len(document["nodes"]) == 5 == len(document["scenes"][0]["nodes"])  # two people, camera, two lights
+    if extension == "KHR_materials_sheen":
+        texture = document["textures"][document["materials"][0]["extensions"][extension]["sheenColorTexture"]["index"]]
+        assert document["images"][texture["extensions"]["EXT_texture_webp"]["source"]]["mimeType"] == "image/webp"
+        assert len(document["textures"]) == len(document["images"]) == 1
+
+
+@pytest.mark.parametrize("extension", ["KHR_x", "KHR_materials_variants"])
+def test_an_extension_that_names_unknown_things_keeps_all(extension, tmp_path):
+    assert len(head_with(extension, tmp_path)["nodes"]) == 6

@@ -116,7 +116,7 @@ def test_one_person_in_place_keeps_the_name(face_path, tmp_path):
 
 def test_animation_only_is_the_same_animation_without_surfaces(face_path, body_path, tmp_path):
     rigs, take = [load_rig(face_path), load_rig(body_path), load_rig("robot")], make_take(3, 6)
-    whole = build_scene(take, rigs)
+    whole = build_scene(take, rigs, SceneOptions(separate_meshes=True))
     write_scene_files(take, rigs, tmp_path / "a.glb", SceneOptions(animation_only=True))
     bare = read_glb(tmp_path / "a.glb")
 
@@ -129,9 +129,23 @@ def test_animation_only_is_the_same_animation_without_surfaces(face_path, body_p
 
     assert sorted(moves(bare)) == sorted(moves(whole))
     names = [mesh["extras"]["targetNames"] for mesh in bare.document["meshes"]]
-    assert sorted(map(len, names)) == [2, 3, 52]
+    assert sorted(map(len, names)) == [2, 3, 4, 5, 5, 52]
     assert not {"materials", "images", "cameras", "skins", "extensions"} & set(bare.document)
     assert len(bare.binary) < len(whole.binary) / 20
+
+
+def test_animation_only_has_the_structure_and_the_arms_of_the_file(body_path):
+    take = make_take(2, 3)
+    robot = load_rig("robot")
+    names = [node.get("name") for node in read_glb(robot.glb.path).document["nodes"]]
+    document = build_scene(take[take.actor == 1], [robot], SceneOptions(animation_only=True)).document
+    assert [node["name"] for node in document["nodes"]] == [*names, "robot 1"]
+    assert len(document["meshes"]) == sum(any(morph.node == k for morph in robot.morphs) for k in range(len(names)))
+    stored = read_glb(body_path).document["nodes"]
+    for scene in (build_scene(take, [load_rig(body_path)], SceneOptions(animation_only=True)), build_scene(take, [load_rig(body_path)])):
+        arms = [node for node in scene.document["nodes"] if node["name"] == "LeftArm"]
+        assert len(arms) == 2 and all(arm["translation"] == [0.2, 0.3, 0] for arm in arms)
+        assert all(("rotation" in arm) == ("cameras" in scene.document) for arm in arms) and "rotation" not in stored[5]
 
 
 def test_no_animation_of_nobody(face_path, tmp_path):

@@ -15,7 +15,7 @@ from retarget.gltf.document import read_glb, write_glb
 from retarget.performance.take import Take
 from retarget.render.scene import render_scene
 from retarget.rig.load import load_rig
-from tests.helpers.characters import make_take
+from tests.helpers.characters import make_face, make_take
 from tests.helpers.skeletons import TARGETS, coefficients, make_character
 
 AHEAD = np.array([[0, 0, 0, 1.0]])
@@ -191,3 +191,31 @@ def test_vertices_without_skin_weights_follow_their_first_joint(tmp_path):
     rig = loaded(glb, tmp_path)
     np.testing.assert_allclose(rig.mesh.rest_positions(), straight.mesh.rest_positions(), atol=1e-9)
     np.testing.assert_array_equal(rig.mesh.group_weights, straight.mesh.group_weights)
+
+
+def test_joints_without_weight_may_have_any_number(tmp_path):
+    glb = make_character()
+    straight = loaded(glb, tmp_path)
+    accessor = glb.document["accessors"][glb.document["meshes"][0]["primitives"][0]["attributes"]["JOINTS_0"]]
+    start = glb.document["bufferViews"][accessor["bufferView"]]["byteOffset"]
+    glb.binary[start + 1] = glb.binary[start + 7] = 255
+    rig = loaded(glb, tmp_path)
+    np.testing.assert_array_equal(rig.mesh.rest_positions(), straight.mesh.rest_positions())
+    np.testing.assert_array_equal(rig.mesh.group_weights, straight.mesh.group_weights)
+    glb.binary[start] = 255
+    with pytest.raises(ValueError, match=r"vertices of node \d+ use joint 255 of 5"):
+        loaded(glb, tmp_path)
+
+
+@pytest.mark.parametrize("scale, is_said", [((1, 1.3, 1), True), ((1.3, 1.3, 1.3), False), ((1, -1, 1), False)])
+def test_a_scale_that_differs_by_axis_is_said(scale, is_said, tmp_path):
+    remark = "a node above its head has another scale for each axis, so that turned heads differ a little between scenes and pictures"
+    assert (remark in loaded(make_character(mirror=scale), tmp_path).remarks) == is_said
+
+
+def test_a_scale_above_nothing_that_turns_is_not_said(tmp_path):
+    glb = make_face(("jawOpen", "eyeBlinkLeft"))
+    for node, name in zip(glb.document["nodes"], ("head", "skin", "ballOne", "ballTwo"), strict=True):
+        node["name"] = name
+    glb.document["nodes"][0]["scale"] = [1.0, 1.3, 1.0]
+    assert loaded(glb, tmp_path).remarks == ()

@@ -11,6 +11,7 @@ import pytest
 from retarget.animation.pose import pose_vertices
 from retarget.animation.scene import write_scene
 from retarget.cli.report import list_effects
+from retarget.gltf.accessors import add_accessor, read_accessor
 from retarget.gltf.document import read_glb, write_glb
 from retarget.gltf.reading.compression import _decode_colors
 from retarget.rig.load import load_rig
@@ -63,6 +64,24 @@ def test_a_buffer_beside_the_compressed_one_is_used(tmp_path):
     write_glb(glb, tmp_path / "both.glb")
     rig = load_rig(tmp_path / "both.glb")
     assert len(rig.mesh.positions) == 324 and DRACO not in str(rig.glb.document)
+
+
+@needs_codecs
+def test_primitives_that_share_their_vertices_keep_their_triangles(tmp_path):
+    def make():
+        glb = make_face()
+        primitive = glb.document["meshes"][0]["primitives"][0]
+        triangles = read_accessor(glb, primitive["indices"]).astype(np.uint32)
+        halves = np.split(triangles, [len(triangles) // 6 * 3])
+        parts = [{**primitive, "attributes": dict(primitive["attributes"]), "indices": add_accessor(glb, half, 34963)} for half in halves]
+        glb.document["meshes"][0]["primitives"] = parts
+        return glb
+
+    write_glb(make(), tmp_path / "plain.glb")
+    write_packed(with_draco(make()), tmp_path / "packed.glb")
+    plain, packed = load_rig(tmp_path / "plain.glb"), load_rig(tmp_path / "packed.glb")
+    np.testing.assert_array_equal(packed.mesh.triangles, plain.mesh.triangles)
+    np.testing.assert_allclose(posed(packed), posed(plain), atol=1e-4)
 
 
 @pytest.mark.parametrize("change, package", [(with_meshopt, "meshoptimizer"), (with_draco, "DracoPy")])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from retarget.animation.scene import build_scene
 from retarget.arkit import ARKIT_NAMES
 from retarget.gltf.accessors import add_accessor, read_accessor
+from retarget.gltf.builder import Node
 from retarget.gltf.document import Glb, read_glb, write_glb
 from retarget.rig.load import load_rig
-from tests.helpers.characters import ball, make_face
+from tests.helpers.characters import ball, make_face, make_take
 
 NAMES = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")
 
@@ -36,7 +38,7 @@ def test_targets_on_some_parts_only(targets, remark, first, tmp_path):
         glb.document["meshes"][0]["primitives"].reverse()
     write_glb(glb, tmp_path / "a.glb")
     rig = load_rig(tmp_path / "a.glb")
-    assert rig.remarks == (remark,) and "jawOpen" not in rig.unmapped
+    assert rig.remarks[0] == remark and "jawOpen" not in rig.unmapped
     primitives = rig.glb.document["meshes"][0]["primitives"]
     assert [len(primitive["targets"]) for primitive in primitives] == [3, 3]
     padded = primitives[0 if first else 1]["targets"][-1]["POSITION"]
@@ -74,5 +76,52 @@ def test_weights_of_a_wrong_number(tmp_path):
     glb.document["meshes"][0]["weights"] = [0.5] * 9
     write_glb(glb, tmp_path / "a.glb")
     rig = load_rig(tmp_path / "a.glb")
-    assert rig.remarks == ("mesh face: its weights are not one for each of its 3 morph targets; they are ignored",)
+    assert rig.remarks[0] == "mesh face: its weights are not one for each of its 3 morph targets; they are ignored"
     assert not rig.rest_weights.any()
+
+
+EMPTY = {"componentType": 5126, "type": "VEC3", "count": 0}
+
+
+def test_an_empty_accessor_that_nothing_uses(tmp_path):
+    glb = make_face(NAMES)
+    glb.document["accessors"].append(dict(EMPTY))
+    write_glb(glb, tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    write_glb(build_scene(make_take(1), [rig]), tmp_path / "b.glb")
+    assert all(accessor["count"] for accessor in read_glb(tmp_path / "b.glb").document["accessors"])
+
+
+@pytest.mark.parametrize("kind", ["vertices", "triangles"])
+def test_an_empty_part_is_left_out(kind, tmp_path):
+    glb = make_face(NAMES)
+    accessors, (primitive,) = glb.document["accessors"], glb.document["meshes"][0]["primitives"]
+    accessors.append(EMPTY | ({} if kind == "vertices" else {"componentType": 5123, "type": "SCALAR"}))
+    empty = {"attributes": {"POSITION": len(accessors) - 1}} if kind == "vertices" else {**primitive, "indices": len(accessors) - 1}
+    glb.document["meshes"][0]["primitives"] = [empty, primitive]
+    write_glb(glb, tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    assert rig.remarks[0] == "mesh face: parts without vertices or triangles are left out" and "jawOpen" not in rig.unmapped
+    write_glb(build_scene(make_take(1), [rig]), tmp_path / "b.glb")
+    assert read_glb(tmp_path / "b.glb").remarks == []
+
+
+def test_an_empty_mesh_is_left_out(tmp_path):
+    glb = make_face(NAMES, extra=[Node("hat")])
+    glb.document["accessors"].append(dict(EMPTY))
+    glb.document["meshes"].append({"name": "hat", "primitives": [{"attributes": {"POSITION": len(glb.document["accessors"]) - 1}}]})
+    glb.document["nodes"][4]["mesh"] = 2
+    write_glb(glb, tmp_path / "a.glb")
+    rig = load_rig(tmp_path / "a.glb")
+    assert rig.remarks[0] == "mesh hat: it has no vertices or no triangles; it is left out" and "jawOpen" not in rig.unmapped
+    write_glb(build_scene(make_take(1), [rig]), tmp_path / "b.glb")
+    assert read_glb(tmp_path / "b.glb").remarks == []
+
+
+def test_an_empty_accessor_that_is_used_is_an_error(tmp_path):
+    glb = make_face(NAMES)
+    glb.document["accessors"].append(dict(EMPTY))
+    glb.document["meshes"][0]["primitives"][0]["targets"][0]["POSITION"] = len(glb.document["accessors"]) - 1
+    write_glb(glb, tmp_path / "a.glb")
+    with pytest.raises(ValueError, match="claims 0 elements"):
+        load_rig(tmp_path / "a.glb")

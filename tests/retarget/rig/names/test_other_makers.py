@@ -1,4 +1,4 @@
-"""All names of Daz, SRanipal and Unity's sample head, each in a list of its maker."""
+"""All names of Daz, SRanipal, Mixamo's Fuse and Unity's sample head, each in a list of its maker."""
 
 from __future__ import annotations
 
@@ -26,10 +26,22 @@ DAZ = {
     "facs_BrowDownLeft": "browDownLeft", "facs_ctrl_CheekPuff": "cheekPuff", "facs_jnt_EyesWideLeft": "eyeWideLeft",
     "facs_bs_EyelidOpenUpperRight_div2": "eyeWideRight", "eCTRLEyesClosedL": "eyeBlinkLeft", "PHMEyesClosedR": "eyeBlinkRight",
 }  # fmt: skip
+FUSE_OF_A_SIDE = {
+    "Blink": "eyeBlink", "Squint": "eyeSquint", "EyesWide": "eyeWide", "Smile": "mouthSmile", "Frown": "mouthFrown",
+    "BrowsDown": "browDown", "BrowsIn": "browDown", "BrowsUp": "browOuterUp", "NoseScrunch": "noseSneer", "Midmouth": "mouth",
+    "UpperLipUp": "mouthUpperUp", "LowerLipDown": "mouthLowerDown", "Jaw": "jaw",
+}  # fmt: skip
+FUSE = {f"{name}_{side}": shape + side for name, shape in FUSE_OF_A_SIDE.items() for side in ("Left", "Right")}
+FUSE |= {
+    "CheekPuff_Left": "cheekPuff", "MouthNarrow_Right": "mouthPucker", "MouthWhistle_NarrowAdjust_Left": "mouthPucker",
+    "LowerLipIn": "mouthRollLower", "UpperLipIn": "mouthRollUpper", "LowerLipOut": "mouthFunnel", "UpperLipOut": "mouthFunnel",
+    "JawForeward": "jawForward", "MouthOpen": "jawOpen", "Facial_Blends.BrowsUp_Left": "browOuterUpLeft",
+}  # fmt: skip
 NO_SHAPES = ["Tongue_Left", "Tongue_Roll", "Cheek_Suck", "facs_cbs_EyeLookUpLeft_BlinkLeft", "facs_ctrl_vM", "eye_left", "LeftEyeRight"]
+NO_SHAPES += ["BrowsOuterLower_Left", "JawBackward", "JawRotateY_Left", "JawRotateZ_Right", "Jaw_Down", "Jaw_Up", "MouthUp", "TongueUp"]
 
 
-@pytest.mark.parametrize("name, shape", [*SRANIPAL.items(), *DAZ.items()])
+@pytest.mark.parametrize("name, shape", [*SRANIPAL.items(), *DAZ.items(), *FUSE.items()])
 def test_a_name_alone(name, shape):
     assert match_targets([[name]]) == [{shape: 1.0}]
 
