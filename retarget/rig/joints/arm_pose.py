@@ -64,27 +64,30 @@ def _search_arm(document: Document, side: str) -> int | None:
     """The upper arm joint of one side by its name, or None."""
     names = rf"{side}(upper)?arm|(upper)?arm{side}|{side[0]}(upper)?arm|(upper)?arm\d*{side[0]}|{side[0]}shldr(bend)?"
     pattern = rf"(mixamorig\d*|(valvebiped)?bip\d*|ccbase|def|armature)?({names})\d*"
+    found: list[int] = []
     for number in subtree(document, root_nodes(document)):
         node = document["nodes"][number]
         if "skin" not in node and re.fullmatch(pattern, normalized_name(node)):
-            return number
-    return None
+            found.append(number)
+    # Where both are there, "L_Arm" is the shoulder of "L_UpperArm".
+    return max(found, key=lambda number: "upper" in normalized_name(document["nodes"][number]), default=None)
 
 
 def _find_forearm(document: Document, joint: int, stated: int | None, world: NDArray[np.float64]) -> int | None:
     """The joint to which an upper arm points, or None.
 
-    It is the one that the file states, else the child with the name of a forearm, else the child with the most joints in a row
-    below it. Joints at the place of the upper arm, which only twist or correct it, are none.
+    It is the one that the file states, else the next joint with the name of a forearm, else the next one with the most joints in a
+    row below it. Joints at the place of the upper arm, which only twist or correct it, are none.
     """
+    parents = parent_indices(document)
     below = subtree(document, [joint])[1:]
     distance = {number: float(np.linalg.norm(world[number, :3, 3] - world[joint, :3, 3])) for number in below}
     is_apart = {number for number in below if distance[number] > _MIN_LENGTH * max(distance.values())}
     if stated in is_apart:
         return stated
-    children = [child for child in document["nodes"][joint].get("children", []) if child in is_apart]
-    named = [child for child in children if _FOREARM.search(normalized_name(document["nodes"][child]))]
-    return max(named or children, key=lambda child: _chain_length(document, child), default=None)
+    nearest = [number for number in below if number in is_apart and parents[number] not in is_apart]
+    named = [number for number in nearest if _FOREARM.search(normalized_name(document["nodes"][number]))]
+    return max(named or nearest, key=lambda number: _chain_length(document, number), default=None)
 
 
 def _chain_length(document: Document, top: int) -> int:

@@ -67,6 +67,24 @@ def test_helpers_before_the_forearm(helpers):
     check_lowered(document)
 
 
+def test_a_twist_joint_that_carries_the_forearm():
+    document = make_body().document
+    document["nodes"].append({"name": "LeftArmTwist", "children": [6]})
+    named(document, "LeftArm")["children"] = [10]
+    lower_arms(document, {}, FRONT)
+    check_lowered(document)
+
+
+def test_a_shoulder_with_the_name_of_an_arm():
+    """The upper arm below it turns."""
+    document = make_body().document
+    for side in ("Left", "Right"):
+        shoulder = named(document, f"{side}Arm")
+        document["nodes"].append({"name": f"{side[0]}_UpperArm", "translation": [0, 0, -0.1], "children": shoulder["children"]})
+        shoulder.update(name=f"{side[0]}_Arm", children=[len(document["nodes"]) - 1])
+    assert list(lower_arms(document, {}, FRONT)) == [10, 11]
+
+
 def test_a_forearm_without_a_usual_name_has_the_longest_chain():
     glb = make_body()
     document = glb.document
