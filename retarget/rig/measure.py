@@ -17,6 +17,7 @@ _HEAD_HEIGHT_RANGE_M = (0.12, 0.45)  # a head of another height is not stored in
 _HUMAN_HEAD_HEIGHT_M = 0.24
 _HUMAN_LID_DISTANCE_M = 0.07  # between the middles of the vertices that the two lids move
 _LID_DISTANCE_RANGE_M = (0.05, 0.09)  # of people; where it is, the file is in meters, whatever else its mesh contains
+_MIN_BUST = 1.3  # what is higher than a head with such lids by this factor shows more than the head
 _BLINKS = (ARKIT_NAMES.index("eyeBlinkLeft"), ARKIT_NAMES.index("eyeBlinkRight"))
 _LIP_NAMES = ("mouthSmile", "mouthFrown", "mouthPucker", "mouthFunnel")
 _LIP_ROWS = [row for row, name in enumerate(ARKIT_NAMES) if name.startswith(_LIP_NAMES)]
@@ -173,7 +174,8 @@ def measure_head(
     is_metres = _HEAD_HEIGHT_RANGE_M[0] <= height <= _HEAD_HEIGHT_RANGE_M[1] or height == 0
     if not is_metres and (lids := _lid_distance(rest, mesh, morphs, drives)):
         is_metres = _LID_DISTANCE_RANGE_M[0] <= lids <= _LID_DISTANCE_RANGE_M[1]
-        height = min(height, _HUMAN_HEAD_HEIGHT_M * lids / _HUMAN_LID_DISTANCE_M)
+        by_lids = _HUMAN_HEAD_HEIGHT_M * lids / _HUMAN_LID_DISTANCE_M
+        height = by_lids if height > _MIN_BUST * by_lids else height
     scale = 1.0 if is_metres else _HUMAN_HEAD_HEIGHT_M / height
     height = height or _HUMAN_HEAD_HEIGHT_M
     eyelids = _eyelid_center(rest[vertices], face, drives[:, morph.start : morph.stop] if morph else drives[:, :0])

@@ -113,6 +113,15 @@ def test_a_bust_without_skeleton_is_as_large_as_a_person(unit, tmp_path):
     np.testing.assert_allclose(rig.eye_center * unit, np.array((0.3 * unit, 0.1 * unit + 0.03, 0.2 * unit + 0.09)), atol=0.02)
 
 
+@pytest.mark.parametrize("unit", [0.01, 39.4])
+def test_a_head_with_eyes_close_together_is_no_bust(unit, tmp_path):
+    places = {**PLACES, "eyeBlinkLeft": (0.026, 0.03), "eyeBlinkRight": (-0.026, 0.03)}
+    glb = make_head(np.eye(3), places)
+    glb.document["nodes"][0].update(scale=[1 / unit] * 3)
+    write_glb(glb, tmp_path / "a.glb")
+    assert load_rig(tmp_path / "a.glb").scale == pytest.approx(unit * 0.24 / 0.2)
+
+
 def test_a_bust_without_lids_is_measured_by_its_box(tmp_path):
     places = {name: place for name, place in PLACES.items() if "Blink" not in name}
     write_glb(make_head(np.eye(3), places, chest_m=0.4), tmp_path / "a.glb")
