@@ -44,6 +44,9 @@ _NTSC = 1.001  # 29.97 frames a second are 30 / 1.001
 _SAME_RATE = 3e-4  # relative difference; 23.976 is also written 23.98
 _DROP_FRAME_RATES = (30, 60)
 _MIN_RESTART_S = 1.0  # time codes that go back farther, and stay there, begin another recording
+_MIN_RESTART_ROWS = 5  # that stay there; fewer are wrong codes
+_MAX_MIDNIGHT_STEP_S = 3600.0  # longer steps are no midnight: the clock goes back
+_MAX_STEP_S = 2.0  # longer steps are pauses or wrong codes, and say nothing of the rate
 
 
 class _Columns(NamedTuple):
@@ -202,11 +205,13 @@ def _read_row(row: list[str], columns: _Columns) -> tuple[list[float], list[floa
 
 
 def _join_recordings(path: str | os.PathLike[str], time_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Let each recording of a file go on one frame after the one before it. A single row that is too early begins none."""
+    """Let each recording of a file go on one frame after the one before it. A few rows that are too early begin none."""
     steps = np.diff(time_s)
-    later = np.append(time_s[2:], -np.inf)  # the row after each step
-    starts = np.flatnonzero((steps < -_MIN_RESTART_S) & (later <= time_s[:-1])) + 1
-    if not len(starts):
+    starts = [
+        row for row in np.flatnonzero(steps < -_MIN_RESTART_S) + 1
+        if len(time_s) >= row + _MIN_RESTART_ROWS and time_s[row : row + _MIN_RESTART_ROWS].max() <= time_s[row - 1]
+    ]  # fmt: skip
+    if not starts:
         return time_s
     _log.warning(
         "%s: its time goes back, first after %.3f s; it is read as %d recordings that follow each other",
@@ -249,7 +254,7 @@ def codes_to_seconds(
     if not len(codes) or np.isnan(codes[:, 3]).any():
         is_count = may_count_frames and len(codes) > 2 and (np.diff(whole) == 1).all()
         return whole / (rate or FRAMES_PER_SECOND) if is_count else whole
-    whole = whole + SECONDS_PER_DAY * np.concatenate([[0], np.cumsum(np.diff(whole) < -SECONDS_PER_DAY / 2)])
+    whole = whole + SECONDS_PER_DAY * np.concatenate([[0], np.cumsum(np.diff(whole) < _MAX_MIDNIGHT_STEP_S - SECONDS_PER_DAY)])
     return _code_seconds(whole, codes[:, 3], rate or _code_rate(whole, codes[:, 3], is_drop_frame), is_drop_frame)
 
 
@@ -282,6 +287,7 @@ def _code_rate(whole: NDArray[np.float64], frames: NDArray[np.float64], is_drop_
     for rate in _POSSIBLE_RATES:
         steps = np.diff(_code_seconds(whole, frames, rate, is_drop_frame))
         steps = steps[steps > 0]
+        steps = steps[steps < _MAX_STEP_S] if (steps < _MAX_STEP_S).any() else steps
         if len(steps) and frames.max() < rate:
             found.append((float(np.std(steps) / np.mean(steps)), float(1 / np.median(steps)), float(rate)))
     least = min((unevenness for unevenness, _, _ in found), default=0.0)

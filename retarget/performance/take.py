@@ -28,8 +28,8 @@ from retarget.io.files import atomic_write, check_file
 
 _log = logging.getLogger(__name__)
 _MAX_UNPACKED_BYTES = 1 << 30
-_MAX_WEIGHT = 2.0  # larger weights are percents
-_MAX_PERCENT = 110.0
+_MAX_WEIGHT = 2.0  # in silence; somewhat larger ones are exaggerated, but no percents
+_PERCENTS = 10.0, 110.0  # where the largest weight of a file in percent is
 _READ_ERRORS = (
     ValueError,
     zipfile.BadZipFile,
@@ -184,16 +184,16 @@ def unit_weights(weights: NDArray[np.floating], source: str) -> NDArray[np.float
     Raises:
         ValueError: They have neither range.
 
-    The strongest weight of most samples decides, so that one wrong number does not change the unit of a file.
+    Percents reach more than 10, and are above 2 in most samples, so that one wrong number does not change the unit of a file.
     """
     strongest = weights.max(axis=1, initial=0)
     largest = strongest.max(initial=0)
     if largest <= _MAX_WEIGHT:
         return weights.clip(0, 1)
-    if np.median(strongest[strongest > 0]) <= _MAX_WEIGHT:
+    if largest < _PERCENTS[0] or np.median(strongest[strongest > 0]) <= _MAX_WEIGHT:
         _log.warning("%s: weights up to %g (expected 0 to 1); those above 1 were read as 1", source, largest)
         return weights.clip(0, 1)
-    if largest > _MAX_PERCENT:
+    if largest > _PERCENTS[1]:
         raise ValueError(f"weights up to {largest:g} (expected 0 to 1, or percents from 0 to 100); scale them first")
     _log.warning("%s: weights up to %g were read as percents and divided by 100", source, largest)
     return (weights / 100).clip(0, 1)

@@ -25,6 +25,12 @@ def codes_of(seconds, count=30, rate=30):
     return [f"00:00:{seconds:02d}:{k % rate:02d}.000" for k in range(count)]
 
 
+def day_codes(start_s, count=90, rate=30):
+    """Codes of a recording that begins at a second of the day."""
+    moments = [(start_s + k // rate, k % rate) for k in range(count)]
+    return [f"{s // 3600 % 24:02d}:{s // 60 % 60:02d}:{s % 60:02d}:{frame:02d}" for s, frame in moments]
+
+
 def message(caplog):
     (record,) = caplog.records
     return record.getMessage()
@@ -46,6 +52,13 @@ def test_weights_a_little_above_1_stay(tmp_path, caplog):
     assert read_csv(wrote(tmp_path, codes_of(1, 2), [0.5, 1.2])).coefficients[:, JAW].tolist() == [0.5, 1] and not caplog.records
 
 
+def test_exaggerated_weights_are_no_percents(tmp_path, caplog):
+    """A tongue at 2.5 in all rows: the other shapes keep their size."""
+    (tmp_path / "a.csv").write_text("Timecode,JawOpen,TongueOut\n" + "".join(f"{code},0.5,2.5\n" for code in codes_of(1, 4)))
+    assert read_csv(tmp_path / "a.csv").coefficients[:, JAW].tolist() == [0.5] * 4
+    assert "weights up to 2.5 (expected 0 to 1); those above 1 were read as 1" in message(caplog)
+
+
 def test_weights_of_another_range_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a\.csv: weights up to 255 \(expected 0 to 1, or percents from 0 to 100\)"):
         read_csv(wrote(tmp_path, codes_of(1, 3), [0, 128, 255]))
@@ -65,6 +78,33 @@ def test_rows_that_are_too_early_are_left_out(early, tmp_path, caplog):
     take = read_csv(wrote(tmp_path, codes), code_rate=30)
     np.testing.assert_allclose(take.time_s, np.delete(10 + np.arange(30) / 30, 5), atol=1e-9)
     assert "1 of 30 rows are not later than a row before them and were left out" in message(caplog)
+
+
+@pytest.mark.parametrize("hour", [10, 13])
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("first", [1, 40, 86])
+def test_rows_without_a_clock_are_left_out(hour, count, first, tmp_path):
+    """Neither another recording nor midnight, and the rate is still found."""
+    codes = day_codes(3600 * hour)
+    codes[first : first + count] = ["00:00:00:00"] * count
+    take = read_csv(wrote(tmp_path, codes))
+    np.testing.assert_allclose(take.time_s, np.delete(3600 * hour + np.arange(90) / 30, range(first, first + count)), atol=1e-9)
+
+
+@pytest.mark.parametrize("hours", [(23, 8), (10, 9), (12, 0.5)])
+def test_recordings_of_two_days(hours, tmp_path):
+    codes = [code for hour in hours for code in day_codes(int(3600 * hour))]
+    np.testing.assert_allclose(read_csv(wrote(tmp_path, codes)).time_s, 3600 * hours[0] + np.arange(180) / 30, atol=1e-9)
+
+
+def test_a_long_pause_does_not_hide_the_rate(tmp_path):
+    take = read_csv(wrote(tmp_path, day_codes(36000) + day_codes(79200)))
+    assert np.diff(take.time_s) == pytest.approx([1 / 30] * 89 + [43197 + 1 / 30] + [1 / 30] * 89)
+
+
+def test_midnight_is_no_new_recording(tmp_path, caplog):
+    take = read_csv(wrote(tmp_path, day_codes(86399) + day_codes(600)))
+    assert take.time_s[[0, 90]].tolist() == [86399, 87000] and not caplog.records
 
 
 @pytest.mark.parametrize("code, weight", [("00:00:01:03", "nan"), ("00:00:01:03", ""), ("soon", "0.5"), ("", "")])
