@@ -68,31 +68,29 @@ class _Time(NamedTuple):
     is_drop_frame: bool = False
 
 
-def times_s_of(frames: Sequence[Any]) -> list[float | None]:
-    """Return the time of each frame in seconds, or None where it has none.
+def times_s_of(frames: Sequence[Any]) -> list[float | ValueError | None]:
+    """Return the time of each frame in seconds, or None where it has none, or an error where its times are something else.
 
     Args:
         frames: All frames of a file. What is no object has no time. A time is a number, a number as text, a time of day or time code
             (12:30:01.5, 00:00:01:12), or a date and time (2024-05-01T12:00:00.033). Blank text is no time.
 
-    Raises:
-        ValueError: A frame has only times that are something else.
-
     Numbers whose key does not state their unit are in the largest of seconds, milliseconds and microseconds in which the median step
     between frames is below 4 seconds. Time codes are read as those of a CSV file.
     """
     times = [_stated_time(frame) if isinstance(frame, dict) else None for frame in frames]
-    steps = np.diff(np.unique([time.value for time in times if time is not None and not time.has_unit]))
+    stated = [time for time in times if isinstance(time, _Time)]
+    steps = np.diff(np.unique([time.value for time in stated if not time.has_unit]))
     step = float(np.median(steps)) if len(steps) else 0.0
     unit_s = 1.0 if step < _MAX_FRAME_STEP_S else 1e-3 if step < _MAX_FRAME_STEP_S * 1e3 else 1e-6
-    coded = [time for time in times if time is not None and time.code is not None]
+    coded = [time for time in stated if time.code is not None]
     codes = np.array([time.code for time in coded], np.float64).reshape(-1, 4)
     is_drop_frame = all(time.is_drop_frame for time in coded)
     of_codes = iter(codes_to_seconds(codes, may_count_frames=False, is_drop_frame=is_drop_frame).tolist())
-    result: list[float | None] = []
+    result: list[float | ValueError | None] = []
     for time in times:
-        if time is None:
-            result.append(None)
+        if not isinstance(time, _Time):
+            result.append(time)
         elif time.code is not None:
             result.append(next(of_codes))
         else:
@@ -100,8 +98,8 @@ def times_s_of(frames: Sequence[Any]) -> list[float | None]:
     return result
 
 
-def _stated_time(frame: Json) -> _Time | None:
-    """Return the first time of a frame that can be read, or None if it has none. Numbers go before text."""
+def _stated_time(frame: Json) -> _Time | ValueError | None:
+    """Return the first time of a frame that can be read, an error if none can, or None if it has none. Numbers go before text."""
     keys = [key for key in (*_UNIT_S_BY_KEY, *_TIME_KEYS) if not isinstance(frame.get(key), str) or frame[key].strip()]
     first_error: ValueError | None = None
     for key in (key for kind in ((int, float), str) for key in keys if isinstance(frame.get(key), kind)):
@@ -109,9 +107,7 @@ def _stated_time(frame: Json) -> _Time | None:
             return _read_time(key, frame[key])
         except ValueError as error:
             first_error = first_error or error
-    if first_error is not None:
-        raise first_error
-    return None
+    return first_error
 
 
 def _read_time(key: str, given: Any) -> _Time:

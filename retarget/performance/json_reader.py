@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -202,8 +203,9 @@ class _Sample(NamedTuple):
     """One face of one frame. place: its number in the frame; rotation: (4,) x y z w; translation: (3,) meters; None where unknown."""
 
     time_s: float
-    person: Person | None
+    frame: int
     place: int
+    person: Person | None
     coefficients: NDArray[np.float64]
     rotation: NDArray[np.float64] | None
     translation: NDArray[np.float64] | None
@@ -211,16 +213,16 @@ class _Sample(NamedTuple):
 
 def _frames_of_document(document: dict[str, Any], fps: float, source: str) -> Any:
     """The frames of a faces document of a clip, whose faces state the number of their frame as "image". Else the document itself."""
-    numbers = sorted({int(number_of(face["image"])) for face in document["faces"] if "image" in face})
-    if len(numbers) < 2:
+    faces: dict[int, list[Any]] = {}
+    for face in document["faces"]:
+        if "image" in face:
+            faces.setdefault(int(number_of(face["image"])), []).append(face)
+    if len(faces) < 2:
         return document
     rate = _rate_of(document, fps)
     if not any(key in document for key in _RATE_KEYS):
         _log.warning('%s: it states no "fps", so its frames were read as %g a second', source, rate)
-    return [
-        {**document, "time_s": number / rate, "faces": [face for face in document["faces"] if face.get("image") == number]}
-        for number in numbers
-    ]
+    return [{**document, "time_s": number / rate, "faces": faces[number]} for number in sorted(faces)]
 
 
 def _rate_of(data: dict[str, Any], fps: float) -> float:
@@ -248,7 +250,9 @@ def _samples(data: Any, fps: float, focal_px: float | None, source: str) -> list
         try:
             if not isinstance(frame, dict):
                 raise ValueError(f"frame {number} is {type(frame).__name__} (expected an object)")
-            samples += _samples_of_frame(frame, number / fps if stated_s is None else stated_s, names, focal_px)
+            if isinstance(stated_s, ValueError):
+                raise stated_s
+            samples += _samples_of_frame(frame, number, number / fps if stated_s is None else stated_s, names, focal_px)
         except _READ_ERRORS as error:
             bad.append((number, error))
     if 2 * len(bad) >= len(data) > 0:
@@ -259,20 +263,28 @@ def _samples(data: Any, fps: float, focal_px: float | None, source: str) -> list
     return samples
 
 
-def _samples_of_frame(frame: Json, time_s: float, names: list[str] | None, focal_px: float | None) -> list[_Sample]:
+def _samples_of_frame(
+    frame: Json, number: int, time_s: float, names: list[str] | None, focal_px: float | None
+) -> list[_Sample]:
     samples = []
     for place, face in enumerate(faces_of(frame)):
         coefficients = coefficients_of(face, names)
         if coefficients is not None:
-            samples.append(_Sample(time_s, person_of(face, frame), place, coefficients, *pose_of(face, focal_px)))
+            samples.append(_Sample(time_s, number, place, person_of(face, frame), coefficients, *pose_of(face, focal_px)))
     return samples
 
 
 def _actors_of(samples: list[_Sample]) -> NDArray[np.int64]:
-    """Number the people. Names and large numbers are counted from 0; faces of unknown people get the numbers after all others."""
-    ids = [s.person.name for s in samples if s.person is not None and s.person.key == "id"]
-    has_ids = len(set(ids)) < len(ids) or len({s.time_s for s in samples}) == 1  # else each face has an id of its own
-    people = [s.person.name if s.person is not None and (has_ids or s.person.key != "id") else None for s in samples]
+    """Number the people. Names and large numbers are counted from 0; faces of unknown people get the numbers after all others.
+
+    What two faces of a frame share is no person, and neither is an id where each face has one of its own.
+    """
+    count = Counter((sample.frame, sample.person) for sample in samples)
+    no_people = {person.key for (_, person), n in count.items() if person is not None and n > 1} - {"actor"}
+    ids = [sample.person.name for sample in samples if sample.person is not None and sample.person.key == "id"]
+    if len(set(ids)) == len(ids) and len({sample.time_s for sample in samples}) > 1:
+        no_people.add("id")
+    people = [None if s.person is None or s.person.key in no_people else s.person.name for s in samples]
     known = list(dict.fromkeys(person for person in people if person is not None))
     are_numbers = all(isinstance(person, int) and abs(person) < 1 << 31 for person in known)
     number_by_person = {person: int(person) if are_numbers else k for k, person in enumerate(known)}

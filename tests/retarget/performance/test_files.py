@@ -208,7 +208,10 @@ def test_json_in_percents(tmp_path, caplog):
         read_take(wrote(tmp_path, [{"jawOpen": 255}]))
 
 
-@pytest.mark.parametrize("bad", ['{"jawOpen": null}', '{"jawOpen": NaN}', "null", '{"jawOpen": 1, "translation": [0]}'])
+@pytest.mark.parametrize("bad", [
+    '{"jawOpen": null}', '{"jawOpen": NaN}', "null", '{"jawOpen": 1, "translation": [0]}',
+    '{"time_s": "soon", "jawOpen": 1}', '{"time_s": NaN, "jawOpen": 1}',
+])  # fmt: skip
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
 def test_single_bad_frames_are_left_out(bad, name, tmp_path, caplog):
     frames = ['{"jawOpen": 0.5}', '{"jawOpen": 0.5}', bad, '{"jawOpen": 0.5}']
@@ -237,6 +240,8 @@ def face_of(value=0.5, **ids):
         ([{"track": 0}, {"track": -1}], [{"track": -1}, {"track": 0}], [0, 2, 1, 0]),
         ([{"id": 0}, {"id": 1}], [{"id": 2}], [0, 1, 0]),  # a number of its own for each face
         ([{"id": None}, {"id": True}], [{}], [0, 1, 0]),
+        ([{"id": 0}, {"id": 0}], [{"id": 1}, {"id": 1}], [0, 1, 0, 1]),  # the number of the frame
+        ([{"face_id": 0}, {"face_id": 0}], [{"face_id": 0}], [0, 1, 0]),  # a number of what it is
     ],
 )
 def test_people_keep_their_numbers(first, second, actors, tmp_path):
