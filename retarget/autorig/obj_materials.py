@@ -55,37 +55,43 @@ def read_materials(path: str | os.PathLike[str], mesh: ObjMesh) -> Materials:
             stated |= _parse(_load(folder, name).decode("utf-8", "replace"))
         except ValueError as error:
             remarks.append(f"{path}: {error}: the colors of the mesh are not known")
-    documents: list[dict[str, Any]] = []
-    images: list[bytes] = []
-    numbers: dict[str, int | None] = {}
-    for number, name in enumerate(mesh.material_names):
-        material = stated.get(name, _Stated())
-        surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 0.6}
-        texture = material.texture if (mesh.uv_triangles[mesh.material == number] >= 0).all() else None
-        if texture is not None and texture not in numbers:
-            try:
-                picture = _load(folder, texture)
-                if not picture.startswith(_PICTURES):
-                    raise ValueError(f"{texture[:80]} is neither .png nor .jpg (convert it, or give the head as .glb)")
-                numbers[texture] = len(images)
-                images.append(picture)
-            except ValueError as error:
-                numbers[texture] = None
-                remarks.append(f"{path}: {error}: this texture is left out")
-        image = None if texture is None else numbers[texture]
-        if image is not None:
-            surface["baseColorTexture"] = {"index": image}
-        else:
-            surface["baseColorFactor"] = [*(material.color or SKIN_COLOR), 1.0]
-        documents.append({"name": name, "doubleSided": True, "pbrMetallicRoughness": surface})
-    return Materials(documents, images, tuple(remarks))
+    materials = [stated.get(name, _Stated()) for name in mesh.material_names]
+    for number, material in enumerate(materials):
+        if (mesh.uv_triangles[mesh.material == number] < 0).any():
+            materials[number] = material._replace(texture=None)
+    pictures: dict[str, bytes] = {}
+    for texture in dict.fromkeys(material.texture for material in materials if material.texture is not None):
+        try:
+            pictures[texture] = _load_picture(folder, texture)
+        except ValueError as error:
+            remarks.append(f"{path}: {error}: this texture is left out")
+    names = list(pictures)
+    documents = [_document(name, material, names) for name, material in zip(mesh.material_names, materials, strict=True)]
+    return Materials(documents, list(pictures.values()), tuple(remarks))
+
+
+def _document(name: str, material: _Stated, pictures: Sequence[str]) -> dict[str, Any]:
+    """A material of glTF. pictures: names of the textures that were read."""
+    surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 0.6}
+    if material.texture in pictures:
+        surface["baseColorTexture"] = {"index": pictures.index(material.texture)}
+    else:
+        surface["baseColorFactor"] = [*(material.color or SKIN_COLOR), 1.0]
+    return {"name": name, "doubleSided": True, "pbrMetallicRoughness": surface}
 
 
 def _load(folder: Folder, name: str) -> bytes:
-    """The bytes of a file in the folder. Of an absolute path, the name counts. Raises ValueError if it is not there."""
+    """The bytes of a file in the folder. Of a path that leads elsewhere, the name counts. Raises ValueError if it is not there."""
     place = PurePosixPath(name.replace("\\", "/"))
-    is_absolute = place.is_absolute() or ":" in name
-    return load_uri(quote(place.name if is_absolute else str(place)), folder)
+    is_elsewhere = place.is_absolute() or ":" in name or ".." in place.parts
+    return load_uri(quote(place.name if is_elsewhere else str(place)), folder)
+
+
+def _load_picture(folder: Folder, name: str) -> bytes:
+    picture = _load(folder, name)
+    if not picture.startswith(_PICTURES):
+        raise ValueError(f"{name[:80]} is neither .png nor .jpg (convert it, or give the head as .glb)")
+    return picture
 
 
 def _parse(text: str) -> dict[str, _Stated]:

@@ -96,7 +96,7 @@ def test_obj_keeps_colors_and_pictures(folder, quick, capsys):
         write_image(folder / "p.png", picture)
         (folder / name).write_bytes((folder / "p.png").read_bytes() if name.endswith("png") else b"BM")
     mtl = "newmtl red #1\nKd 1 0 nan\nKd 0.5 0 2\nnewmtl face\nKd 0 0 0\nmap_Kd -s 1 1 1 C:\\art\\p.png\n"
-    mtl += "newmtl lost\nmap_Kd gone.png\nKd 0.1 0.2 0.3\nnewmtl odd\nmap_Kd odd.bmp\nnewmtl two\nmap_Kd face 1.png\nnewmtl bare\n"
+    mtl += "newmtl lost\nmap_Kd gone.png\nKd 0.1 0.2 0.3\nnewmtl odd\nmap_Kd odd.bmp\nnewmtl two\nmap_Kd ../art/face 1.png\nnewmtl bare\n"
     (folder / "head.mtl").write_text(mtl, encoding="utf-8")
     lines = (folder / "head.obj").read_text(encoding="utf-8").splitlines()
     names = ["red #1", "face", "lost", "odd", "two", "bare"]
