@@ -50,10 +50,8 @@ def check_document(document: Document, binary: bytes | bytearray) -> None:
         document: The JSON document. Its buffer views must already refer to `binary`.
         binary: All bytes of the file's buffers.
     """
-    used = _used_accessors(document)
     for number, accessor in enumerate(document.get("accessors", [])):
-        if number in used or accessor.get("count") != 0:
-            _check_accessor(document, accessor, f"accessor {number}", binary)
+        _check_accessor(document, accessor, f"accessor {number}", binary)
     for number, mesh in enumerate(document.get("meshes", [])):
         _check_mesh(document, mesh, f"mesh {number} ({str(mesh.get('name', ''))[:40]})")
     _check_nodes(document)
@@ -92,21 +90,6 @@ def _in_range(value: Any, count: int, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
         raise ValueError(f"{what} {str(value)[:40]} does not exist (there are {count})")
     return int(value)
-
-
-def _used_accessors(document: Document) -> set[Any]:
-    """The accessors of meshes that a node draws, of skins and of animations. Others may be empty."""
-    drawn = {node.get("mesh") for node in document.get("nodes", [])}
-    used: set[Any] = set()
-    for number, mesh in enumerate(document.get("meshes", [])):
-        for primitive in mesh.get("primitives", []) if number in drawn else ():
-            for place in (primitive.get("attributes", {}), *primitive.get("targets", [])):
-                used.update(place.values())
-            used.add(primitive.get("indices"))
-    used.update(skin.get("inverseBindMatrices") for skin in document.get("skins", []))
-    for animation in document.get("animations", []):
-        used.update(sampler.get(key) for sampler in animation.get("samplers", []) for key in ("input", "output"))
-    return used
 
 
 def _check_accessor(document: Document, accessor: Document, what: str, binary: bytes | bytearray) -> None:

@@ -43,6 +43,7 @@ def correct_document(document: Document) -> list[str]:
         if isinstance(rotation, list) and len(rotation) == 4 and all(_is_almost_zero(value) for value in rotation):
             node["rotation"] = [0.0, 0.0, 0.0, 1.0]
             remarks.append(f"node {str(node.get('name') or number)[:40]}: its rotation is a quaternion of length 0; it is left out")
+    _fill_empty(document)
     return remarks
 
 
@@ -65,6 +66,30 @@ def _leave_out_empty(document: Document, number: int, what: str) -> list[str]:
             for key in ("mesh", "skin", "weights"):
                 node.pop(key, None)
     return [f"{what}: it has no vertices or no triangles; it is left out"]
+
+
+def _fill_empty(document: Document) -> None:
+    """Give empty arrays that nothing uses one element, 0: glTF forbids empty ones, and scenes may keep them."""
+    used = _used_accessors(document)
+    for number, accessor in enumerate(document.get("accessors", [])):
+        if accessor.get("count") == 0 and number not in used:
+            kept = {key: accessor[key] for key in ("componentType", "type") if key in accessor}
+            document["accessors"][number] = {**kept, "count": 1}
+
+
+def _used_accessors(document: Document) -> set[Any]:
+    """The accessors of meshes that a node draws, of skins and of animations. Others may be empty."""
+    drawn = {node.get("mesh") for node in document.get("nodes", [])}
+    used: set[Any] = set()
+    for number, mesh in enumerate(document.get("meshes", [])):
+        for primitive in mesh.get("primitives", []) if number in drawn else ():
+            for place in (primitive.get("attributes", {}), *primitive.get("targets", [])):
+                used.update(place.values())
+            used.add(primitive.get("indices"))
+    used.update(skin.get("inverseBindMatrices") for skin in document.get("skins", []))
+    for animation in document.get("animations", []):
+        used.update(sampler.get(key) for sampler in animation.get("samplers", []) for key in ("input", "output"))
+    return used
 
 
 def _is_almost_zero(value: Any) -> bool:

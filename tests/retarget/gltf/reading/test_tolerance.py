@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from retarget.animation.scene import build_scene
@@ -11,6 +13,7 @@ from retarget.gltf.builder import Node
 from retarget.gltf.document import Glb, read_glb, write_glb
 from retarget.rig.load import load_rig
 from tests.helpers.characters import ball, make_face, make_take
+from tests.helpers.vrms import make_new
 
 NAMES = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight")
 
@@ -116,6 +119,19 @@ def test_an_empty_mesh_is_left_out(tmp_path):
     assert rig.remarks[0] == "mesh hat: it has no vertices or no triangles; it is left out" and "jawOpen" not in rig.unmapped
     write_glb(build_scene(make_take(1), [rig]), tmp_path / "b.glb")
     assert read_glb(tmp_path / "b.glb").remarks == []
+
+
+def test_scenes_of_files_with_other_extensions_have_no_empty_accessor(tmp_path):
+    """There, all parts of the character stay in the scene."""
+    glb = make_new({"aa": ({"Mouth_A": 1.0}, {})})
+    glb.document["accessors"].append({**EMPTY, "componentType": 5125, "type": "SCALAR"})
+    eye = glb.document["meshes"][glb.document["nodes"][2]["mesh"]]["primitives"][0]
+    eye["indices"] = len(glb.document["accessors"]) - 1
+    write_glb(glb, tmp_path / "a.vrm")
+    write_glb(build_scene(make_take(1), [load_rig(tmp_path / "a.vrm")]), tmp_path / "b.glb")
+    content = (tmp_path / "b.glb").read_bytes()
+    document = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+    assert len(document["accessors"]) > 10 and all(accessor["count"] for accessor in document["accessors"])
 
 
 def test_an_empty_accessor_that_is_used_is_an_error(tmp_path):
