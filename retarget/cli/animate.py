@@ -65,13 +65,13 @@ def main(verb: str, arguments: Sequence[str]) -> int:
 
 
 def _check_effects(out: Path, options: argparse.Namespace, is_vrma: bool) -> None:
-    """Raise ValueError where an option changes nothing in the file that is written. A .vrma file has no characters."""
+    """Raise ValueError where an option changes nothing in the file that is written. A .vrma file has no characters and no camera."""
     scene_only = {
         "RIG": options.rig,
         "--avatar": options.avatar,
         "--map": options.map,
         "--strength": options.strength,
-        **{f"--{joint}": getattr(options, joint) for joint in ("head", "neck", "eyes", "jaw")},
+        **{f"--{name}": getattr(options, name) for name in ("head", "neck", "eyes", "jaw", "width", "height", "focal")},
         "--in-place": options.in_place,
         "--animation-only": options.animation_only,
         "--separate-meshes": options.separate_meshes,

@@ -110,7 +110,7 @@ def test_each_person_has_a_file(tmp_path, capsys):
     "options",
     [
         *(["--in-place"], ["--avatar", "nosuch.glb"], ["--map", "n.json"], ["--strength", "jaw=2"], ["--head", "Skull"], ["--eyes", "L,R"]),
-        *(["--footage", "a.mp4"], ["--animation-only"], ["--separate-meshes"], ["--light", "3"]),
+        *(["--footage", "a.mp4"], ["--animation-only"], ["--separate-meshes"], ["--light", "3"], ["--width", "640"], ["--focal", "900"]),
     ],
 )
 def test_options_without_effect_are_refused(options, tmp_path, capsys):
