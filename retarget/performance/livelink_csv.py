@@ -106,7 +106,8 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is something else, or half of its rows or more cannot be read. The message is one line.
+        ValueError: It is something else, half of its rows or more cannot be read, or its times are seconds and `code_rate` is
+            given. The message is one line.
 
     Where time codes jump back by more than a second, another recording begins. It goes on one frame after the last row.
     Weights from 0 to 100 are percents. A warning says so.
@@ -131,15 +132,15 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
         if name.lower() in columns.angles:
             head[:, number] = table.values[:, index[columns.angles[name.lower()]]]
     may_count_frames = columns.time_name == "timecode"
-    time_s = codes_to_seconds(table.time_codes, may_count_frames, code_rate, table.is_drop_frame)
+    try:
+        time_s = codes_to_seconds(table.time_codes, may_count_frames, code_rate, table.is_drop_frame)
+        weights = unit_weights(coefficients, str(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     time_s = _join_recordings(path, time_s)
     increases = time_s > np.maximum.accumulate(np.concatenate([[-np.inf], time_s[:-1]]))
     if not increases.all():
         _log.warning("%s: %d of %d rows are not later than a row before them and were left out", path, (~increases).sum(), count)
-    try:
-        weights = unit_weights(coefficients, str(path))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
     take = Take(
         time_s=time_s,
         actor=np.full(count, actor, np.int32),
@@ -249,10 +250,15 @@ def codes_to_seconds(
 
     Returns:
         (R,) seconds. Midnight does not turn the time back.
+
+    Raises:
+        ValueError: The times are plain seconds, and `rate` is given.
     """
     whole: NDArray[np.float64] = codes[:, 0] * 3600 + codes[:, 1] * 60 + codes[:, 2]
     if not len(codes) or np.isnan(codes[:, 3]).any():
         is_count = may_count_frames and len(codes) > 2 and (np.diff(whole) == 1).all()
+        if rate is not None and len(codes) and not is_count:
+            raise ValueError("its times are seconds, not time codes, and need no --code-rate; leave it out")
         return whole / (rate or FRAMES_PER_SECOND) if is_count else whole
     whole = whole + SECONDS_PER_DAY * np.concatenate([[0], np.cumsum(np.diff(whole) < _MAX_MIDNIGHT_STEP_S - SECONDS_PER_DAY)])
     return _code_seconds(whole, codes[:, 3], rate or _code_rate(whole, codes[:, 3], is_drop_frame), is_drop_frame)

@@ -163,6 +163,13 @@ def test_every_command_takes_the_rate(tmp_path, capsys):
         assert "b.npz: --code-rate is for the time codes of a .csv file; leave it out" in capsys.readouterr().err
 
 
+def test_seconds_have_no_code_rate(tmp_path):
+    (tmp_path / "a.csv").write_text("Timecode,JawOpen\n0.5,0\n1.25,1\n")
+    assert read_csv(tmp_path / "a.csv").time_s.tolist() == [0.5, 1.25]
+    with pytest.raises(ValueError, match=r"a\.csv: its times are seconds, not time codes, and need no --code-rate; leave it out"):
+        read_csv(tmp_path / "a.csv", code_rate=24)
+
+
 @pytest.mark.parametrize("rate", [1, 5, 12.5, 24, 25, 30, 60])
 def test_other_rates_stay(rate, tmp_path):
     take = read_csv(wrote(tmp_path, ["00:01:00:00", "00:02:00:00", "00:02:00:00.5"]), code_rate=rate)
