@@ -92,12 +92,12 @@ def material_name(words: Sequence[str]) -> str:
 
 
 def _join_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Yield lines with their numbers. A line that ends in a backslash goes on in the next one, but a comment does not."""
+    """Yield lines with their numbers. A line that ends in a backslash goes on in the next one, but no line with a comment does."""
     joined, start = "", 0
     for number, line in enumerate(lines, 1):
         start = start if joined else number
         joined += line
-        if joined.rstrip().endswith("\\") and not joined.lstrip().startswith("#"):
+        if joined.rstrip().endswith("\\") and "#" not in joined:
             joined = joined.rstrip()[:-1] + " "
         else:
             yield start, joined

@@ -53,6 +53,7 @@ def test_files_of_materials(tmp_path):
 def test_a_backslash_joins_lines(tmp_path):
     mesh = read(tmp_path, "# C:\\heads\\\n" + SQUARE + "f 1 2 \\\n3 \\ \n  4\nf 1\\\r\n 2 5\nf 1 2 3\\")
     assert mesh.triangles.tolist() == [[0, 1, 2], [0, 2, 3], [0, 1, 4], [0, 1, 2]]
+    assert read(tmp_path, SQUARE + "f 1 2 3 # C:\\heads\\\nf 2 3 4\n").triangles.tolist() == [[0, 1, 2], [1, 2, 3]]
     with pytest.raises(ValueError, match="line 6: a face names number 9"):
         read(tmp_path, SQUARE + "f 1 \\\n2 9\n")
 
