@@ -121,16 +121,8 @@ def read_csv(path: str | os.PathLike[str], actor: int = 0, code_rate: float | No
         raise ValueError(f"{path}: not a CSV that can be read ({error})") from None
     columns = _find_columns(path, [name.strip() for name in rows[0]] if rows else [])
     table = _read_table(path, rows[1:], columns, may_be_cut_off=not text.endswith(("\n", "\r")))
-    index = {column: k for k, column in enumerate(columns.used)}
     count = len(table.values)
-    coefficients = np.zeros((count, len(ARKIT_NAMES)))
-    for number, name in enumerate(ARKIT_NAMES):
-        same = [index[k] for k, other in enumerate(columns.names) if other == name]
-        coefficients[:, number] = table.values[:, same].mean(axis=1) if same else 0
-    head = np.zeros((count, 3))
-    for number, name in enumerate(ANGLE_NAMES[:3]):
-        if name.lower() in columns.angles:
-            head[:, number] = table.values[:, index[columns.angles[name.lower()]]]
+    coefficients, head = _weights_and_angles(table, columns)
     may_count_frames = columns.time_name == "timecode"
     try:
         time_s = codes_to_seconds(table.time_codes, may_count_frames, code_rate, table.is_drop_frame)
@@ -192,6 +184,20 @@ def _read_table(
         _log.warning("%s: %s cannot be read and were left out, the first is row %d", path, rows_of, bad[0])
     values_array = np.array(table, np.float64).reshape(-1, len(columns.used))
     return _Table(values_array, np.array(codes, np.float64).reshape(-1, 4), is_drop_frame)
+
+
+def _weights_and_angles(table: _Table, columns: _Columns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The coefficients (R, 52) and the angles of the head (R, 3) of all rows; 0 where there is no column for them."""
+    index = {column: k for k, column in enumerate(columns.used)}
+    coefficients = np.zeros((len(table.values), len(ARKIT_NAMES)))
+    for number, name in enumerate(ARKIT_NAMES):
+        same = [index[k] for k, other in enumerate(columns.names) if other == name]
+        coefficients[:, number] = table.values[:, same].mean(axis=1) if same else 0
+    head = np.zeros((len(table.values), 3))
+    for number, name in enumerate(ANGLE_NAMES[:3]):
+        if name.lower() in columns.angles:
+            head[:, number] = table.values[:, index[columns.angles[name.lower()]]]
+    return coefficients, head
 
 
 def _read_row(row: list[str], columns: _Columns) -> tuple[list[float], list[float]]:

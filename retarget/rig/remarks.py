@@ -21,7 +21,7 @@ MIRRORED = "it is mirrored, so that its left side is called right; left and righ
 FACING_UNCLEAR = "it is not clear which way it faces; it is taken to face +z"
 EYES_ELSEWHERE = "its eye joints lie outside the eyes, which therefore turn about their middle"
 JAW_STAYS = "its jaw joint does not follow {names}, because morph targets move the same vertices"
-UNEVEN_SCALE = "a node above its head has different scales along x, y and z, so that turned heads differ a little between scenes and pictures"
+UNEVEN_SCALE = "a node above its head has different scales along x, y and z, so that turned heads differ a little in scenes and pictures"
 NO_JAW = "jaw: no jaw hangs on the node {node!r} (expected the joint of the chin or the lower teeth)"
 WHOLE_HEAD = "jaw: the whole head hangs on the node {node!r} (expected a joint below the head, of the chin or the lower teeth)"
 

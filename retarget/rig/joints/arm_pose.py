@@ -82,7 +82,8 @@ def _find_forearm(document: Document, joint: int, stated: int | None, world: NDA
     parents = parent_indices(document)
     below = subtree(document, [joint])[1:]
     distance = {number: float(np.linalg.norm(world[number, :3, 3] - world[joint, :3, 3])) for number in below}
-    is_apart = {number for number in below if distance[number] > _MIN_LENGTH * max(distance.values())}
+    farthest = max(distance.values(), default=0.0)
+    is_apart = {number for number in below if distance[number] > _MIN_LENGTH * farthest}
     if stated in is_apart:
         return stated
     nearest = [number for number in below if number in is_apart and parents[number] not in is_apart]

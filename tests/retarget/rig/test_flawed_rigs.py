@@ -209,7 +209,7 @@ def test_joints_without_weight_may_have_any_number(tmp_path):
 
 @pytest.mark.parametrize("scale, is_said", [((1, 1.3, 1), True), ((1.3, 1.3, 1.3), False), ((1, -1, 1), False)])
 def test_a_scale_that_differs_by_axis_is_said(scale, is_said, tmp_path):
-    remark = "a node above its head has different scales along x, y and z, so that turned heads differ a little between scenes and pictures"
+    remark = "a node above its head has different scales along x, y and z, so that turned heads differ a little in scenes and pictures"
     assert (remark in loaded(make_character(mirror=scale), tmp_path).remarks) == is_said
 
 
