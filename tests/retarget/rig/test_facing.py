@@ -115,11 +115,11 @@ def test_a_bust_without_skeleton_is_as_large_as_a_person(unit, tmp_path):
 
 @pytest.mark.parametrize("unit", [0.01, 39.4])
 def test_a_head_with_eyes_close_together_is_no_bust(unit, tmp_path):
-    places = {**PLACES, "eyeBlinkLeft": (0.026, 0.03), "eyeBlinkRight": (-0.026, 0.03)}
-    glb = make_head(np.eye(3), places)
+    places = {**PLACES, "eyeBlinkLeft": (0.024, 0.03), "eyeBlinkRight": (-0.024, 0.03)}
+    glb = make_head(np.eye(3), places, chest_m=0.03)
     glb.document["nodes"][0].update(scale=[1 / unit] * 3)
     write_glb(glb, tmp_path / "a.glb")
-    assert load_rig(tmp_path / "a.glb").scale == pytest.approx(unit * 0.24 / 0.2)
+    assert load_rig(tmp_path / "a.glb").scale == pytest.approx(unit * 0.24 / 0.23)
 
 
 def test_a_bust_without_lids_is_measured_by_its_box(tmp_path):
