@@ -7,6 +7,7 @@ subject's left.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -113,8 +114,13 @@ def canonical_name(name: str) -> str | None:
         The name, or None if it is unknown. The two halves of a middle shape, such as ICT-FaceKit's `browInnerUp_L`, have the
         name of the whole shape; the caller averages them.
     """
-    parts = re.split(r"[.:|/]", name[-LONGEST_NAME:])
-    keys = [_key(name[-LONGEST_NAME:]), *(_key(".".join(parts[k:])) for k in range(1, len(parts)))]
+    return _canonical_name(name[-LONGEST_NAME:])
+
+
+@lru_cache(maxsize=4096)  # each frame of a JSON take has the same names
+def _canonical_name(name: str) -> str | None:
+    parts = re.split(r"[.:|/]", name)
+    keys = [_key(name), *(_key(".".join(parts[k:])) for k in range(1, len(parts)))]
     return next((_BY_KEY[key] for key in keys if key in _BY_KEY), None)
 
 
