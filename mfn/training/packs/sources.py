@@ -82,6 +82,14 @@ class PackSources:
         photos = read_pictures(self._photos) if self._photos.is_file() else drawn_backgrounds(self._rendered_folder)
         return TrainingPictures(packs, weights, photos)
 
+    def fingerprint(self) -> str:
+        """Describe what `read` returns: weights, rendered heads, and the size and time of each file. It changes with any of them."""
+        places = [self._locate(name) for name in self.weights]
+        files = [file for place in places for file in (*_files(place), place.labels / f"{place.name}.npz")]
+        stats = [(file.stat().st_size, file.stat().st_mtime_ns) if file.is_file() else None for file in (*files, self._photos)]
+        rendered = (self.rendered.name, self.rendered.weight) if self.rendered is not None else None
+        return repr((self.weights, rendered, stats))
+
     @property
     def _photos(self) -> Path:
         return Path(self.folder) / BACKGROUNDS
@@ -96,7 +104,12 @@ class PackSources:
 
 def check_packs(places: Sequence[PackLocation]) -> None:
     """Raise FileNotFoundError if files of packs are missing; the message names every such pack."""
-    files = [[place.folder / f"{place.name}{suffix}" for suffix in (".tar", ".npz")] for place in places]
-    missing = [str(next(path for path in pair if not path.is_file())) for pair in files if not all(path.is_file() for path in pair)]
+    pairs = [_files(place) for place in places]
+    missing = [str(next(path for path in pair if not path.is_file())) for pair in pairs if not all(path.is_file() for path in pair)]
     if missing:
         raise FileNotFoundError(f"missing packs: {', '.join(missing)}. Leave them out of the sources or make them: {HOW_TO}")
+
+
+def _files(place: PackLocation) -> tuple[Path, Path]:
+    """Return the tar file and the .npz file of a pack."""
+    return place.folder / f"{place.name}.tar", place.folder / f"{place.name}.npz"
