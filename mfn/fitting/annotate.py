@@ -148,7 +148,7 @@ def annotate(
 
 def _check_options(out: Path, options: AnnotateOptions) -> None:
     """Raise an error if an option is not valid."""
-    if out.suffix.lower() != ".npz":
+    if out.suffix != ".npz":  # `mfn fit` reads no NAME.NPZ
         raise ValueError(f"--out {out}: expected a name that ends in .npz, such as runs/mine/faces.npz")
     check_replaced(out)
     if options.people not in get_args(People):

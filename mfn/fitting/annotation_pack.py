@@ -186,7 +186,12 @@ def labels_path(out: Path) -> Path:
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """Write an .npz file whole or not at all."""
-    atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # to a path without .npz NumPy would append it
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    atomic_write(path, write)
 
 
 def _has_arrays(path: Path, name: str) -> bool:

@@ -12,6 +12,7 @@ import mfn.fitting.landmarker
 from mfn.cli.main import main
 from mfn.cli.training.export import sample_pictures
 from mfn.fitting.annotate import AnnotateOptions, _key_of_models, annotate
+from mfn.fitting.annotation_pack import save_arrays
 from mfn.fitting.landmarker import LandmarkResult
 from mfn.structures.camera import project
 from mfn.structures.head_model import HeadModel
@@ -161,9 +162,17 @@ def test_one_folder_is_one_person(photos: Path, tmp_path: Path) -> None:
         assert np.abs(labels["identity"][0] - labels["identity"][1]).max() < 0.3  # it may vary a little
 
 
+def test_arrays_are_written_whatever_the_name(tmp_path: Path) -> None:
+    save_arrays(tmp_path / "x.NPZ", {"a": np.arange(3)})
+    with np.load(tmp_path / "x.NPZ") as data:
+        assert data["a"].tolist() == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.NPZ"]
+
+
 def test_wrong_input_is_reported(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="npz"):
-        annotate(None, files(photos), tmp_path / "faces.json", QUICK)
+    for name in ("faces.json", "faces.NPZ"):
+        with pytest.raises(ValueError, match=f"--out .*{name}: expected a name that ends in .npz"):
+            annotate(None, files(photos), tmp_path / name, QUICK)
     with pytest.raises(ValueError, match="expected unknown or folder"):
         annotate(None, files(photos), tmp_path / "faces.npz", replace(QUICK, people="all"))
     for side in (0, 4000):  # 4000 px do not fit into 16 bits of 0.1 px
