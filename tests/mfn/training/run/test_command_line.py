@@ -167,8 +167,25 @@ def test_stopping_early_and_the_best_checkpoint_follow_a_figure(place):
     assert torch.load(checkpoint, weights_only=True)["global_step"] < 40
 
 
-def test_fast_dev_run(place):
-    assert train("fit", *SCENES, "--trainer.fast_dev_run=1") == 0
+def test_fast_dev_run_leaves_no_configuration_and_no_drawing(place):
+    folder = place / "dev"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("# mine\n")
+    assert train("fit", *SCENES, "--trainer.fast_dev_run=1", f"--trainer.default_root_dir={folder}") == 0
+    assert (folder / "config.yaml").read_text() == "# mine\n" and not list(folder.rglob("*.jpg"))
+
+
+def test_a_run_without_a_logger_replaces_no_configuration(place, capsys):
+    folder = place / "no_logger"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("# mine\n")
+    keep = ["--trainer.callbacks=lightning.pytorch.callbacks.ModelCheckpoint", "--trainer.callbacks.save_last=true"]
+    keep += ["--trainer.logger=false", f"--trainer.default_root_dir={folder}"]
+    once = ["--trainer.max_steps=1", "--trainer.limit_train_batches=1"]
+    assert train("fit", *SCENES, *keep, *once) == 0
+    assert (folder / "config.yaml").read_text() == "# mine\n"
+    assert yaml.safe_load((folder / "config-v1.yaml").read_text())["trainer"]["max_steps"] == 1
+    assert f"mfn export --config {folder / 'config-v1.yaml'} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("config", ["tddfa/default.yaml", "others/mobileface.yaml"])
