@@ -162,6 +162,37 @@ def test_one_folder_is_one_person(photos: Path, tmp_path: Path) -> None:
         assert np.abs(labels["identity"][0] - labels["identity"][1]).max() < 0.3  # it may vary a little
 
 
+def test_one_folder_is_one_person_however_its_path_is_written(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was stopped goes on with other paths to the same photos."""
+    out, options = tmp_path / "faces.npz", replace(QUICK, people="folder")
+    with monkeypatch.context() as patch:
+        patch.setattr("mfn.fitting.annotate.write_pack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            annotate(None, [str(photos / "0.png")], out, options)
+    monkeypatch.chdir(tmp_path)
+    names = ["photos/0.png", str(photos / "2.png")]
+    assert annotate(None, names, out, options) == 0 and FakeLandmarker.calls == 2
+    with np.load(out) as pack, np.load(tmp_path / "labels" / "faces.npz") as labels:
+        assert pack["picture_name"].tolist() == names
+        assert labels["person"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(1, np.int16), (20, np.int32)])
+def test_landmarks_far_outside_of_the_photo_are_kept(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale, kind) -> None:
+    detect, found = FakeLandmarker.__call__, []
+
+    def far(self: FakeLandmarker, picture: np.ndarray, single: bool = False) -> LandmarkResult:
+        result = detect(self, picture, single)
+        found.append(result.points * np.float32(scale))
+        return replace(result, points=found[-1])
+
+    monkeypatch.setattr(FakeLandmarker, "__call__", far)
+    annotate(None, [str(photos / "2.png")], tmp_path / "faces.npz", QUICK)
+    with np.load(tmp_path / "faces.npz") as pack:
+        assert pack["face_landmarks"].dtype == kind
+        np.testing.assert_allclose(pack["face_landmarks"] * pack["landmark_scale"], found[0], atol=0.06)
+
+
 def test_arrays_are_written_whatever_the_name(tmp_path: Path) -> None:
     save_arrays(tmp_path / "x.NPZ", {"a": np.arange(3)})
     with np.load(tmp_path / "x.NPZ") as data:
