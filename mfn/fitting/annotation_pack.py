@@ -136,6 +136,7 @@ def fit_labels(pack: Arrays, parts: Sequence[Path], rules: LabelRules) -> Arrays
         "confidence": quality.confidence.numpy(),
         "person": person,
         "face": np.arange(count, dtype=np.int32),
+        **({"track": person.astype(np.int32)} if rules.one_person_a_folder else {}),  # by which people are held out
     }
 
 

@@ -6,7 +6,8 @@ A pack SOURCE consists of
                         picture of each face with landmarks of MediaPipe; `box_scale` and `box_score` are missing in a
                         pack of hand-drawn boxes;
     LABELS/SOURCE.npz   `face`, `rotation`, `scale`, `center`, `identity`, `expression`, `box` and `ok`, as `mfn annotate` and
-                        `experiments/labels/fit.py` write them; of rendered heads also `track`, the number of the person.
+                        `experiments/labels/fit.py` write them; of rendered heads and of `mfn annotate --people folder` also
+                        `track`, the number of the person, by which people are held out.
 """
 
 from __future__ import annotations
@@ -73,14 +74,15 @@ class Pack:
     def held_out(self) -> NDArray[np.bool_]:
         """Return (P,) True for the pictures that are for validation.
 
-        In a pack of rendered heads, whose people are known, these are all pictures of some people. Else they are single pictures. Where
-        none of them or all of them would hold faces, they are chosen among the pictures with faces. A single picture with faces is for
-        training.
+        Where `track` numbers the people, as in packs of rendered heads, these are all pictures of some people; pictures of unknown people
+        count as people of their own. In other packs they are single pictures. Where none of them or all of them would hold faces, they
+        are chosen among the pictures with faces. A single picture with faces is for training.
         """
-        held = held_out(len(self.pictures))
-        people = np.unique(self.faces.track)
-        if len(people) > 1 and people[0] >= 0:
-            held[:] = False
+        held, known = held_out(len(self.pictures)), self.faces.track >= 0
+        people = np.unique(self.faces.track[known])
+        if len(people) > 1:
+            held &= np.isin(np.arange(len(held)), self.faces.image[~known])
+            held[self.faces.image[known]] = False
             chosen = people[1:][held_out(len(people) - 1)]
             held[self.faces.image[np.isin(self.faces.track, chosen)]] = True
             return held

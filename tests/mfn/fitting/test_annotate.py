@@ -158,7 +158,7 @@ def test_an_earlier_pack_is_replaced_and_other_files_among_the_parts_stay(photos
 def test_one_folder_is_one_person(photos: Path, tmp_path: Path) -> None:
     annotate(None, files(photos), tmp_path / "faces.npz", replace(QUICK, people="folder"))
     with np.load(tmp_path / "labels" / "faces.npz") as labels:
-        assert (labels["person"] == labels["person"][0]).all()
+        assert (labels["person"] == labels["person"][0]).all() and (labels["track"] == labels["person"]).all()
         assert np.abs(labels["identity"][0] - labels["identity"][1]).max() < 0.3  # it may vary a little
 
 

@@ -29,6 +29,23 @@ def test_pictures_with_faces_are_held_out_where_the_first_have_none():
     assert not alone.held_out()[4]
 
 
+def test_known_people_are_held_out_as_a_whole():
+    """Six pictures, each of one face: those of person 4 are held out, and of the unknown people single pictures."""
+    pack, tracks = spot_pack(), ([3, 4, 3, 4, 3, 4], [3, 4, 3, 4, -1, -1])
+    held = [replace(pack, faces=pack.faces.replace(image=np.arange(6), track=np.array(track))).held_out() for track in tracks]
+    assert held[0].tolist() == [False, True, False, True, False, True]
+    assert held[1].tolist() == [False, True, False, True, True, False]
+
+
+def test_pictures_are_held_out_as_before_where_no_person_is_numbered(tmp_path):
+    pictures, faces = [encode_jpeg(np.zeros((40, 40, 3), np.uint8))] * 60, random_faces(60).replace(image=np.arange(60))
+    write_pack(tmp_path, "mine", pictures, faces.replace(track=np.full(60, -1, np.int32)))
+    labels = dict(np.load(tmp_path / "labels" / "mine.npz"))
+    del labels["track"]
+    np.savez(tmp_path / "labels" / "mine.npz", **labels, person=np.arange(60) // 3)
+    assert (read_pack(tmp_path, tmp_path / "labels", "mine").held_out() == held_out(60)).all()
+
+
 def test_labels_that_are_missing_are_named(tmp_path):
     write_pack(tmp_path, "mine", [encode_jpeg(np.zeros((40, 40, 3), np.uint8))] * 3, random_faces(3))
     (tmp_path / "labels" / "mine.npz").unlink()
