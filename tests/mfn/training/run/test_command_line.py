@@ -218,6 +218,27 @@ def test_a_missing_pack_is_one_line(place, capsys):
     assert "missing packs: data/faces/lfw.tar" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["fit", "validate"])
+@pytest.mark.parametrize(("name", "message"), [
+    ("cut.ckpt", "not a checkpoint that can be read"), ("weights.safetensors", "expected a checkpoint (.ckpt), got weights alone"),
+    ("other.ckpt", "expected a checkpoint of the network of this configuration"), ("none.ckpt", "no such checkpoint"),
+])  # fmt: skip
+def test_a_wrong_checkpoint_is_one_line(verb, name, message, whole, place, capsys):
+    last = (whole / "checkpoints" / "last.ckpt").read_bytes()
+    (place / "cut.ckpt").write_bytes(last[: len(last) // 2])
+    (place / "weights.safetensors").write_bytes(b"weights")
+    torch.save({"state_dict": {"network.x": torch.zeros(3)}}, place / "other.ckpt")
+    assert train(verb, *SCENES, *FOUR_STEPS, "--trainer.logger.name=wrong", f"--ckpt_path={name}") == 1
+    assert f"mfn: {name}: {message}" in capsys.readouterr().err
+
+
+def test_a_missing_gpu_is_one_line(place, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    assert train("fit", *SCENES, "--trainer.accelerator=gpu") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("mfn: trainer: No supported gpu backend found! Change --trainer.accelerator")
+
+
 def test_two_processes(place):
     two = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.logger.name=two"]
     command = [sys.executable, "-m", "mfn", "fit", "--config", str(CONFIGS / "mfn" / "synthetic.yaml"), *SCENES, *FOUR_STEPS, *two]
