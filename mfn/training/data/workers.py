@@ -61,6 +61,13 @@ class FixedItems(Dataset[Any]):
         return self.draw(np.random.default_rng([VALIDATION_SEED, i]))
 
 
+def check_counts(**options: int) -> None:
+    """Raise ValueError if the value of an option is less than 1; the message has its name."""
+    for name, value in options.items():
+        if value < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {value}")
+
+
 def endless_loader(draw: Draw, seed: int, workers: int, trainer: Any) -> DataLoader[Any]:
     """Make the training loader of a data module.
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from mfn.models.crop_regressor import CropRegressor
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.training.data.batch import CropBatch
-from mfn.training.data.workers import VALIDATION_SEED, Part, endless_loader
+from mfn.training.data.workers import VALIDATION_SEED, Part, check_counts, endless_loader
 from mfn.training.device.datamodule import DeviceDataModule
 from retarget.io.files import atomic_write
 
@@ -46,6 +46,7 @@ class FeatureCache(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        check_counts(count=count, batch_size=batch_size)
         self.crops, self.count, self.batch_size, self.folder, self.seed = crops, count, batch_size, folder, seed
         self.tensors: dict[str, Tensor] = {}
 
