@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from mfn.models.crop_regressor import CropRegressor
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.training.data.batch import CropBatch
-from mfn.training.data.workers import VALIDATION_SEED, Part, check_counts, endless_loader
+from mfn.training.data.workers import VALIDATION_SEED, Part, check_counts, check_strategy, endless_loader
 from mfn.training.device.datamodule import DeviceDataModule
 from retarget.io.files import atomic_write
 
@@ -54,10 +54,12 @@ class FeatureCache(LightningDataModule):
         """Read the features, or compute them.
 
         Raises:
-            ValueError: The network has no features.
+            ValueError: The network has no features, or the strategy expects a gradient of every parameter.
         """
         if self.tensors:
             return
+        if stage == "fit":
+            check_strategy(self.trainer, "FeatureCache")
         network = self.trainer.lightning_module.network
         if not isinstance(network, CropRegressor):
             raise ValueError(f"data: expected a network with `features` and `predict`, got {type(network).__name__}")

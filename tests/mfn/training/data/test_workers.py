@@ -1,14 +1,17 @@
 """Numbered batches: no worker, process or continued training draws what another one drew."""
 
+from types import SimpleNamespace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
 from mfn.training.data.crop_datamodule import CropDataModule  # noqa: E402
 from mfn.training.data.scene_datamodule import SceneDataModule  # noqa: E402
-from mfn.training.data.workers import EndlessBatches, FixedItems, check_counts, loader_options  # noqa: E402
+from mfn.training.data.workers import EndlessBatches, FixedItems, check_counts, check_strategy, loader_options  # noqa: E402
 from mfn.training.device.datamodule import CropRecipe, DeviceDataModule, SceneRecipe  # noqa: E402
 from mfn.training.packs.sources import PackSources  # noqa: E402
 
@@ -46,6 +49,14 @@ def test_counts_below_one_are_named():
 def test_data_modules_check_their_counts(make, name):
     with pytest.raises(ValueError, match=f"^{name}: expected 1 or more, got"):
         make()
+
+
+def test_plain_ddp_is_refused_where_some_layers_do_not_learn():
+    for options in ({}, {"find_unused_parameters": False}):
+        with pytest.raises(ValueError, match=r"trainer\.strategy: expected ddp_find_unused_parameters_true with FrozenStart, got ddp"):
+            check_strategy(SimpleNamespace(strategy=DDPStrategy(**options)), "FrozenStart")
+    for strategy in (DDPStrategy(find_unused_parameters=True), SingleDeviceStrategy("cpu")):
+        check_strategy(SimpleNamespace(strategy=strategy), "FrozenStart")
 
 
 def test_validation_is_fixed():

@@ -1,12 +1,15 @@
 """Features that are computed once: only what comes after them learns."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 pytest.importorskip("safetensors")
+from lightning.pytorch.strategies import DDPStrategy  # noqa: E402
+
 from mfn.models.dense_landmarks import BranchDenseLandmarks  # noqa: E402
 from mfn.models.position_map import PositionMap  # noqa: E402
 from mfn.models.sfn import SFN, BranchRegressor  # noqa: E402
@@ -77,6 +80,13 @@ def test_features_of_other_crops_are_not_used_again(train, sources, tmp_path):
         train(system)
         (tmp_path / name).write_bytes(b"another")
         assert train(system).crops.data is not None
+
+
+def test_a_strategy_that_needs_all_layers_is_refused(sources, tmp_path):
+    data = FeatureCache(DeviceDataModule(sources, CropRecipe(128, min_px=1), workers=0), folder=tmp_path)
+    data.trainer = SimpleNamespace(strategy=DDPStrategy(), lightning_module=SYSTEMS["parameters"]())
+    with pytest.raises(ValueError, match=r"trainer\.strategy: expected ddp_find_unused_parameters_true with FeatureCache"):
+        data.setup("fit")
 
 
 def test_a_network_without_features_is_refused(train):
