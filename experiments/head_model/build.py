@@ -23,9 +23,9 @@ from experiments.head_model.regions import REGIONS
 from experiments.head_model.shapes import Shapes, learn_shapes
 from experiments.head_model.surface import Floats, SurfacePoints
 from experiments.labels.expression_units import shape_factors
+from mfn.fitting.annotation_pack import save_arrays
 from mfn.structures.head_model import DEFAULT_FILE, FORMAT, HeadModel, round_to_grid
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.io.files import atomic_write
 
 
 def gaze_direction(ict: Ict, mediapipe: Floats) -> Floats:
@@ -90,7 +90,7 @@ def save(
     for name, points in sets.items():
         arrays[f"landmark_vertex_{name}"] = points.corners.astype(np.uint16)
         arrays[f"landmark_weight_{name}"] = points.weights.astype(np.float32)
-    atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))
+    save_arrays(path, arrays)
 
 
 def main() -> None:

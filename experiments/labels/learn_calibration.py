@@ -22,6 +22,7 @@ from tqdm import tqdm
 from experiments.common import make_parser
 from experiments.labels.bench import shape_indices
 from experiments.labels.landmark_packs import read_landmark_pack
+from mfn.fitting.annotation_pack import save_arrays
 from mfn.fitting.blendshape_calibration import CALIBRATION_FILE
 from mfn.fitting.fit_basis import FitBasis, FitOptions, basis_from_head_model
 from mfn.fitting.fitter import fit, fitted_points
@@ -29,7 +30,6 @@ from mfn.structures.flip import EXPRESSION_FLIP, MEDIAPIPE_FLIP
 from mfn.structures.head_model import HeadModel
 from mfn.structures.mediapipe_points import EYELIDS
 from retarget.arkit import EXPRESSION_NAMES
-from retarget.io.files import atomic_write
 
 SOURCES = ("lfw", "youtube", "expressions")
 MIRROR_X = torch.tensor([-1.0, 1.0, 1.0])
@@ -171,7 +171,7 @@ def main() -> None:
         "correlation": correlation.numpy().astype(np.float16),
         "mean_mm": mean_mm,
     }
-    atomic_write(options.out, lambda temporary: np.savez_compressed(temporary, **arrays))
+    save_arrays(options.out, arrays)
     print(f"{options.out}: offsets up to {offset.norm(dim=1).max() * 1000:.1f} mm, {len(shut.points)} faces with closed eyes")
     upper = 386  # of the left eye's upper lid
     blink_mm, added_mm = basis.expression[BLINKS[0], upper] * 1000, closed[0, upper] * 1000

@@ -22,10 +22,10 @@ from experiments.common import make_parser
 from experiments.labels.fit import fit_in_blocks
 from experiments.labels.landmark_packs import read_landmark_pack
 from experiments.labels.measure import MEASURED_PEOPLE, pairs_of
+from mfn.fitting.annotation_pack import save_arrays
 from mfn.fitting.fit_basis import basis_from_head_model
 from mfn.fitting.identity_prior import IDENTITY_PRIOR_FILE, component_sizes_mm
 from mfn.structures.head_model import HeadModel
-from retarget.io.files import atomic_write
 
 MIN_VARIANCE = 1e-4  # of every direction: the covariance must be positive definite
 
@@ -103,7 +103,7 @@ def main() -> None:
         "size_mm": size_mm,
     }
     arrays: dict[str, Any] = {name: value.astype(np.float32) for name, value in values.items()}
-    atomic_write(options.out, lambda temporary: np.savez_compressed(temporary, **arrays))
+    save_arrays(options.out, arrays)
     counts = [len(np.unique(part.person)) for part in (photos, frames)]
     print(f"{options.out}: {counts[0]} + {counts[1]} people, {len(photos.person)} + {len(frames.person)} pictures")
     print(f"variance between people {np.trace(between):.1f}, of one person's fits {np.trace(within):.1f} of {len(sign)}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 People = Literal["unknown", "folder"]
 
-MAX_SIDE_LIMITS_PX = (64, 3000)  # landmarks, which may lie outside of the photo, are stored as 16-bit numbers
+MAX_SIDE_LIMITS_PX = (64, 3000)  # landmarks inside of the photo are stored as 16-bit numbers
 _PART_FORMAT = 3  # part files of another format are not used again
 
 
@@ -117,7 +117,7 @@ def annotate(
         predictor = None
     _check_options(out, options)
     paths = [Path(photo) for photo in photos]
-    parts, errors = [], []
+    parts, read, errors = [], [], []
     with Landmarker(options.landmarker) as landmarker:
         folder = make_folder(out.with_suffix(".parts"))
         single = SingleFace.load() if predictor is not None else None
@@ -125,6 +125,7 @@ def annotate(
         for number, path in enumerate(paths, 1):
             try:
                 parts.append(_annotate_photo(path, folder, models, options))
+                read.append(path)
             except (ValueError, OSError, ImportError, MemoryError) as error:
                 errors.append(one_line_error(error))
             on_photo(number, len(paths))
@@ -134,7 +135,7 @@ def annotate(
         with suppress(OSError):  # part files of another run stay
             folder.rmdir()
         raise ValueError(f"none of {len(paths)} photos could be read, so nothing was written")
-    pack = gather_parts(parts)
+    pack = gather_parts(parts, read)
     rules = LabelRules(options.people == "folder", options.photometric, options.winks, learned=not options.mediapipe_only)
     labels = fit_labels(pack, parts, rules)
     write_pack(out, parts, pack, labels)
@@ -148,7 +149,7 @@ def annotate(
 
 def _check_options(out: Path, options: AnnotateOptions) -> None:
     """Raise an error if an option is not valid."""
-    if out.suffix.lower() != ".npz":
+    if out.suffix != ".npz":  # `mfn fit` reads no NAME.NPZ
         raise ValueError(f"--out {out}: expected a name that ends in .npz, such as runs/mine/faces.npz")
     check_replaced(out)
     if options.people not in get_args(People):

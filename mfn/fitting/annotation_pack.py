@@ -35,11 +35,12 @@ _PART_NAME = re.compile(r"[0-9a-f]{24}\.npz|\.[0-9a-f]{16}\.npz")  # whole ones,
 _MEMBER = "{:06d}.jpg"  # name of a photo in the tar file
 
 
-def gather_parts(parts: Sequence[Path]) -> Arrays:
+def gather_parts(parts: Sequence[Path], photos: Sequence[Path]) -> Arrays:
     """Join the part files of all photos.
 
     Args:
         parts: one .npz file for each photo.
+        photos: the photos. The path in a part file is that of the run that made it, which may have written it in another way.
 
     Returns:
         The arrays of a pack, as `mfn.training.packs.reader` reads them.
@@ -48,21 +49,23 @@ def gather_parts(parts: Sequence[Path]) -> Arrays:
     names: NDArray[Any] = np.zeros(0)
     for number, part in enumerate(parts):
         with np.load(part, allow_pickle=False) as data:
-            values = {key: data[key] for key in data.files if key != "jpeg"}
+            values = {key: data[key] for key in data.files if key not in ("jpeg", "path")}
         names = values["names"] if len(values["names"]) else names
         values["picture"] = np.full(len(values["points"]), number, np.int32)
         values["box_picture"] = np.full(len(values["box"]), number, np.int32)
-        values["size"], values["path"] = values["size"][None], values["path"][None]
+        values["size"] = values["size"][None]
         for key, value in values.items():
             rows.setdefault(key, []).append(value)
     joined = {key: np.concatenate(value) for key, value in rows.items() if key != "names"}
+    steps = np.rint(joined["points"] / LANDMARK_STEP_PX)
+    fits = np.abs(steps).max(initial=0) <= np.iinfo(np.int16).max  # else a landmark lies far outside of its photo
     transform = np.tile(np.eye(4, dtype=np.float32), (len(joined["picture"]), 1, 1))
     transform[:, :3, :3] = FRONTAL @ joined["rotation"]
     return {
         "picture_size": joined["size"],
-        "picture_name": joined["path"],
+        "picture_name": np.array([str(photo) for photo in photos]),
         "face_picture": joined["picture"],
-        "face_landmarks": np.rint(joined["points"] / LANDMARK_STEP_PX).astype(np.int16),
+        "face_landmarks": steps.astype(np.int16 if fits else np.int32),
         "landmark_scale": np.array(LANDMARK_STEP_PX, np.float32),
         "face_blendshapes": np.rint(joined["scores"] * 255).astype(np.uint8),
         "blendshape_names": names,
@@ -133,6 +136,7 @@ def fit_labels(pack: Arrays, parts: Sequence[Path], rules: LabelRules) -> Arrays
         "confidence": quality.confidence.numpy(),
         "person": person,
         "face": np.arange(count, dtype=np.int32),
+        **({"track": person.astype(np.int32)} if rules.one_person_a_folder else {}),  # by which people are held out
     }
 
 
@@ -186,7 +190,12 @@ def labels_path(out: Path) -> Path:
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """Write an .npz file whole or not at all."""
-    atomic_write(path, lambda temporary: np.savez_compressed(temporary, **arrays))  # type: ignore[arg-type]
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # to a path without .npz NumPy would append it
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+    atomic_write(path, write)
 
 
 def _has_arrays(path: Path, name: str) -> bool:
@@ -212,7 +221,7 @@ def _people_by_folder(pack: Arrays) -> NDArray[np.int64]:
     person = np.full(len(pack["face_picture"]), -1)
     if not len(person):
         return person
-    folders = [str(Path(str(name)).parent) for name in pack["picture_name"]]
+    folders = [str(Path(str(name)).parent.resolve()) for name in pack["picture_name"]]
     _, folder = np.unique(folders, return_inverse=True)
     size = np.ptp(pack["face_landmarks"][..., :2].astype(np.float32), axis=1).prod(1)
     order = np.lexsort((-size, pack["face_picture"]))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from retarget.io.files import atomic_write
 
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
+
 RUN_OPTIONS = {"ckpt_path", "weights_only", "verbose", "return_predictions"}  # of `fit`, `validate`, `test` and `predict`
 BASE_FILE, BASE_TENSORS = "base", "base_tensors"  # notes of a safetensors file: the base's name, and a JSON list of the tensors it gives
+NO_TRAINER = ("--seed_everything=false", *(f"--trainer.{name}=null" for name in ("logger", "callbacks", "plugins", "profiler")))
 NETWORK_PREFIX = "network."  # of the names in a checkpoint of a training system, which also holds other modules
 
 
@@ -39,13 +46,44 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Return the tensors of the module `network` in a Lightning checkpoint."""
+    state = _read_system(path)
+    return {name.removeprefix(NETWORK_PREFIX): value for name, value in state.items() if name.startswith(NETWORK_PREFIX)}
+
+
+def _read_system(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the training system in a Lightning checkpoint."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for damaged files
+        refused = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        if refused:
+            what = f"Python objects of {refused[1]}, which are not read because they could run code"
+            raise ValueError(f"{path}: expected numbers and texts beside the weights, got {what}; save the weights alone") from None
         raise ValueError(f"{path}: not a checkpoint that can be read (damaged or cut off? {type(error).__name__})") from None
     if not isinstance(saved, dict) or not isinstance(saved.get("state_dict"), dict):
         raise ValueError(f"{path}: expected a checkpoint that `mfn fit` wrote, got a file without state_dict")
-    return {name.removeprefix(NETWORK_PREFIX): value for name, value in saved["state_dict"].items() if name.startswith(NETWORK_PREFIX)}
+    state: dict[str, Tensor] = saved["state_dict"]
+    return state
+
+
+def check_checkpoint(path: Path, system: LightningModule) -> None:
+    """Check that a training system can go on from a checkpoint, or be measured with it.
+
+    Args:
+        path: The checkpoint.
+        system: The training system.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is damaged, of another kind, or of another network.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
+    if path.suffix == ".safetensors":
+        raise ValueError(f"{path}: expected a checkpoint (.ckpt), got weights alone; start from them with --model.weights {path}")
+    state = {name: value.shape for name, value in _read_system(path).items()}
+    if system.strict_loading and state != {name: value.shape for name, value in system.state_dict().items()}:
+        raise ValueError(f"{path}: expected a checkpoint of the network of this configuration, got that of another one")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -146,6 +184,12 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
     """
     from lightning.pytorch.cli import LightningCLI
 
+    class ModelOnly(LightningCLI):
+        """Builds no trainer: that of the configuration may need a GPU, several processes, or packages that are not here."""
+
+        def instantiate_trainer(self, **_: Any) -> Any:
+            return None
+
     for config in configs:
         if not config.is_file():
             raise FileNotFoundError(f"{config}: expected a YAML configuration, such as configs/mfn/default.yaml; no such file")
@@ -155,7 +199,9 @@ def load_network(configs: Sequence[Path], checkpoint: Path) -> nn.Module:
         args = [part for config in configs for part in ("--config", str(_without_run_options(config, Path(folder))))]
         if any(map(_names_weights, configs)):
             args.append("--model.weights=null")  # what the training started from, which may be gone by now
-        network: nn.Module = LightningCLI(run=False, args=args, save_config_callback=None).model.network
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # it is correct: sys.argv has our own verb
+            network: nn.Module = ModelOnly(run=False, args=[*args, *NO_TRAINER], save_config_callback=None).model.network
     state = read_state(checkpoint)
     try:
         network.load_state_dict(state)
@@ -186,7 +232,9 @@ def _without_run_options(config: Path, folder: Path) -> Path:
     except yaml.YAMLError as error:
         detail = " ".join(str(error).split())[-100:]
         raise ValueError(f"{config}: not a YAML configuration that can be read (…{detail})") from None
-    if not isinstance(values, dict) or not RUN_OPTIONS & values.keys():
+    if values is not None and not isinstance(values, dict):
+        raise ValueError(f"{config}: expected a YAML configuration with `model` and `data`, got a {type(values).__name__}")
+    if not values or not RUN_OPTIONS & values.keys():
         return config
     copy = folder / f"{len(list(folder.iterdir()))}.yaml"
     copy.write_text(yaml.safe_dump({name: value for name, value in values.items() if name not in RUN_OPTIONS}, sort_keys=False))

@@ -121,7 +121,7 @@ def sample_pictures(names: Sequence[str], count: int) -> list[Image]:
 
     Args:
         names: Picture files, directories of pictures, or .tar archives of pictures as the training reads them.
-        count: Largest number of pictures, but at least one of each source.
+        count: Largest number of pictures. Of more sources, some give none.
 
     Returns:
         Images (H, W, 3) uint8 RGB.
@@ -130,9 +130,10 @@ def sample_pictures(names: Sequence[str], count: int) -> list[Image]:
     from mfn.training.packs.reader import read_pictures  # loads torch
 
     chosen: list[Image] = []
+    names = [names[i] for i in np.linspace(0, len(names) - 1, min(count, len(names))).astype(int)]
     for name in names:
         files = [] if name.endswith(".tar") else [picture.path for picture in list_pictures([name]).pictures]
         source: Sequence[Any] = files or read_pictures(Path(name))
-        share = min(max(count // len(names), 1), len(source))
+        share = min(count // len(names), len(source))
         chosen += [as_image(source[i]) for i in np.linspace(0, len(source) - 1, share).astype(int)]
     return chosen

@@ -56,13 +56,14 @@ def quantize(source: Path, out: Path, pictures: Sequence[Image], weights: str | 
 
     Raises:
         FileNotFoundError: There is no such network.
-        ValueError: No pictures, no faces in them, a file that is not an ONNX file, or a network that `mfn export` of this version did not
-            write.
+        ValueError: No pictures, no faces in them, a file that is not an ONNX file, a network that `mfn export` of this version did not
+            write, one of 8-bit integers, or one for another runtime.
     """
     import onnx
 
     model = _load_model(source)
     metadata = _read_metadata(model, source)
+    _check_form(model.graph, metadata, source)
     _restore_fp32_constants(model)
     one_face = metadata.kind not in ("multi_face", "cell", "eyes")
     if not pictures and not one_face:
@@ -93,6 +94,20 @@ def _read_metadata(model: onnx.ModelProto, source: Path) -> NetworkMetadata:
     if metadata is None:
         raise ValueError(f"{source}: expected a network with metadata, got a file of an older version; run `mfn export` again")
     return metadata
+
+
+def _check_form(graph: onnx.GraphProto, metadata: NetworkMetadata, source: Path) -> None:
+    """Raise ValueError for a network of 8-bit integers, and for one that takes one number or size of pictures, or computes in float16."""
+    from onnx import TensorProto
+
+    if any(node.op_type == "DequantizeLinear" for node in graph.node) or any(t.data_type == TensorProto.INT8 for t in graph.initializer):
+        raise ValueError(f"{source}: expected a network that `mfn export` wrote, got one of 8-bit integers, which is quantized already")
+    free = 3 if metadata.kind == "multi_face" else 1  # dimensions of the picture that take any length: number, height, width
+    sizes = [size.dim_value for size in graph.input[0].type.tensor_type.shape.dim]
+    used = {name for node in graph.node if node.op_type != "Cast" for name in node.input}
+    half = any(tensor.data_type == TensorProto.FLOAT16 and tensor.name in used for tensor in graph.initializer)
+    if any(sizes[:free]) or half:
+        raise ValueError(f"{source}: expected a network for our runtime; run `mfn export` again without --size, --batch and --fp16")
 
 
 def _quantize_static(model: onnx.ModelProto, metadata: NetworkMetadata, inputs: Iterator[_Inputs]) -> onnx.ModelProto:

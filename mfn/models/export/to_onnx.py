@@ -8,6 +8,7 @@ what the network is (`mfn.structures.network_metadata`). Other runtimes need oth
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -138,16 +139,18 @@ def _write(network: nn.Module, metadata: NetworkMetadata, form: OnnxForm, path: 
     inputs = {"image": torch.zeros(batch, height, width, 3, dtype=torch.uint8)}
     if metadata.kind == "eyes":
         inputs["direction"] = torch.zeros(batch, 3)
-    torch.onnx.export(
-        PictureInput(network, not form.is_plain).eval().to(memory_format=torch.contiguous_format),
-        tuple(inputs.values()),
-        str(path),
-        dynamo=False,
-        opset_version=form.opset,
-        input_names=list(inputs),
-        output_names=[output],
-        dynamic_axes=_dynamic_axes(metadata, form),
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.tensor results are registered as constants")  # ours are constants
+        torch.onnx.export(
+            PictureInput(network, not form.is_plain).eval().to(memory_format=torch.contiguous_format),
+            tuple(inputs.values()),
+            str(path),
+            dynamo=False,
+            opset_version=form.opset,
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_axes=_dynamic_axes(metadata, form),
+        )
     model = onnx.load(str(path))
     if not form.is_plain:
         model = fold_constants(model)

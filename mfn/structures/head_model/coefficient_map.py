@@ -2,7 +2,7 @@
 
 Identity becomes identity by one linear map, expression becomes expression by another, so that a neutral face stays neutral and a smile
 does not widen the head. Both are regularized least squares over points that lie on both models. Expressions that are blendshapes keep
-their limits, 0 and 1. Letters: N heads, P points, I and E components.
+their limits, 0 and 1. Letters: N heads, P points, I and E components, which may be 0.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _on_surface(values: NDArray[Any], matches: Matches) -> Floats:
 
 def _flat(basis: NDArray[Any], matches: Matches) -> Floats:
     """Return the target's components at the matched points: (K, 3 P)."""
-    return np.asarray(basis[:, matches.vertex].reshape(len(basis), -1), np.float64)
+    return np.asarray(basis[:, matches.vertex].reshape(len(basis), 3 * len(matches.vertex)), np.float64)
 
 
 def _square(flat: Floats, matches: Matches, regularization_mm: float) -> Floats:
@@ -151,7 +151,7 @@ def _square(flat: Floats, matches: Matches, regularization_mm: float) -> Floats:
 def _solve(basis: NDArray[Any], matches: Matches, regularization_mm: float, wanted: Floats) -> Floats:
     """Fit the target's coefficients (K of the target, M) to M wanted offsets (M, P, 3)."""
     flat = _flat(basis, matches)
-    right = (flat * np.repeat(matches.share, 3)) @ wanted.reshape(len(wanted), -1).T
+    right = (flat * np.repeat(matches.share, 3)) @ wanted.reshape(len(wanted), flat.shape[1]).T
     return np.asarray(np.linalg.solve(_square(flat, matches, regularization_mm), right))
 
 

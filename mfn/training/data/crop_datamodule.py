@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import CropBatch
-from mfn.training.data.crops import CropMaker
-from mfn.training.data.workers import FixedItems, Part, endless_loader
+from mfn.training.data.crops import CropMaker, is_usable
+from mfn.training.data.workers import FixedItems, Part, check_counts, endless_loader
 from mfn.training.packs.rendered_heads import RenderedHeads
 from mfn.training.packs.sources import PackSources
 
@@ -31,6 +31,9 @@ class CropDataModule(LightningDataModule):
         validation: Number of fixed batches. Their pictures are one in fifty of each pack, and are not used in training.
         seed: Seed of the training crops.
         rendered: As there.
+
+    Raises:
+        ValueError: A batch without crops, or crops without frames.
     """
 
     def __init__(  # noqa: PLR0913  # each is an option of the YAML
@@ -46,6 +49,7 @@ class CropDataModule(LightningDataModule):
         rendered: RenderedHeads | None = None,
     ) -> None:
         super().__init__()
+        check_counts(batch_size=batch_size, frames=frames)
         self.packs = PackSources(folder, labels, sources or {}, rendered)
         self.batch_size, self.frames, self.workers = batch_size, frames, workers
         self.validation, self.seed = validation, seed
@@ -62,7 +66,7 @@ class CropDataModule(LightningDataModule):
         model, pictures = default_head_model(), self.packs.read()
 
         def maker(held: bool, frames: int) -> CropMaker:
-            return CropMaker(*pictures.part(held), pictures.backgrounds[::BACKGROUNDS_EVERY], model, frames)
+            return CropMaker(*pictures.part(held, is_usable), pictures.backgrounds[::BACKGROUNDS_EVERY], model, frames)
 
         self._makers = {"train": maker(False, self.frames), "val": maker(True, 1)}
 

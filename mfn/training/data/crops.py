@@ -43,6 +43,11 @@ class _Motion(NamedTuple):
     state: NDArray[np.float64]
 
 
+def is_usable(pack: Pack) -> NDArray[np.bool_]:
+    """Tell which faces (M,) of a pack have labels and are large enough for a crop."""
+    return np.asarray(pack.has_labels & ((pack.faces.box[:, 2:] - pack.faces.box[:, :2]).max(1) >= MIN_FACE_PX))
+
+
 class CropMaker:
     """Draw crops of the labeled faces of packs.
 
@@ -62,7 +67,7 @@ class CropMaker:
     ) -> None:
         self.packs, self.backgrounds, self.frames = packs, backgrounds, frames
         self.identity_mirror, self.box_of = model.identity_mirror, model.boxes
-        self.rows = [np.flatnonzero(p.has_labels & ((p.faces.box[:, 2:] - p.faces.box[:, :2]).max(1) >= MIN_FACE_PX)) for p in packs]
+        self.rows = [np.flatnonzero(is_usable(p)) for p in packs]
         usable = np.array([len(rows) > 0 for rows in self.rows])
         if not usable.any():
             raise ValueError(

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import Batch, collate
-from mfn.training.data.scenes import SCENE_KINDS, SceneComposer, SceneKind
-from mfn.training.data.workers import FixedItems, Part, endless_loader, loader_options
+from mfn.training.data.scenes import SCENE_KINDS, SceneComposer, SceneKind, is_anchor
+from mfn.training.data.workers import FixedItems, Part, check_counts, endless_loader, loader_options
 from mfn.training.packs.rendered_heads import RenderedHeads
 from mfn.training.packs.sources import PackSources
 
@@ -36,7 +36,7 @@ class SceneDataModule(LightningDataModule):
         kinds: Name -> [share, [fewest, most patches], [smallest, largest face relative to the side]]; None for SCENE_KINDS.
 
     Raises:
-        ValueError: A size that is no multiple of 64.
+        ValueError: A size that is no multiple of 64, or a batch without scenes.
     """
 
     def __init__(  # noqa: PLR0913  # each is an option of the YAML
@@ -53,6 +53,7 @@ class SceneDataModule(LightningDataModule):
         kinds: dict[str, tuple[float, tuple[int, int], tuple[float, float]]] | None = None,
     ) -> None:
         super().__init__()
+        check_counts(size=size, batch_size=batch_size)
         if size % SIZE_MULTIPLE:
             raise ValueError(f"size: expected a multiple of {SIZE_MULTIPLE} px, got {size}")
         self.packs = PackSources(folder, labels, sources or {}, rendered)
@@ -72,9 +73,9 @@ class SceneDataModule(LightningDataModule):
         model, pictures = default_head_model(), self.packs.read()
 
         def composer(held: bool) -> SceneComposer:
-            packs, weights = pictures.part(held)
+            packs, weights = pictures.part(held, is_anchor)
             photos = [b for i, b in enumerate(pictures.backgrounds) if (i % HELD_OUT_BACKGROUNDS_EVERY == 0) == held]
-            return SceneComposer(packs, weights, photos, model.identity_mirror, model.boxes, self.size, self.kinds)
+            return SceneComposer(packs, weights, photos or pictures.backgrounds, model.identity_mirror, model.boxes, self.size, self.kinds)
 
         self._composers = {"train": composer(False), "val": composer(True)}
 

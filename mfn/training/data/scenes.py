@@ -85,6 +85,11 @@ class Scene(NamedTuple):
     hand_drawn: bool = False
 
 
+def is_anchor(pack: Pack) -> NDArray[np.bool_]:
+    """Tell which faces (M,) of a pack are large enough to choose a patch by them."""
+    return np.asarray(box_sizes(pack.faces.box) > MIN_SOURCE_FACE_PX)
+
+
 class SceneComposer:
     """Compose training scenes.
 
@@ -98,7 +103,7 @@ class SceneComposer:
         kinds: Name -> kind of scene.
 
     Raises:
-        ValueError: No packs, or not one weight for each.
+        ValueError: No packs, not one weight for each, or no face that is large enough.
     """
 
     def __init__(
@@ -115,11 +120,14 @@ class SceneComposer:
             raise ValueError(f"expected one weight for each of at least one pack, got {len(weights)} for {len(packs)}")
         self.packs, self.backgrounds, self.size = packs, backgrounds, size
         self.kinds = [SceneKind(*kind) for kind in kinds.values()]
-        self.pack_shares = np.asarray(weights, float) / np.sum(weights)
         self.identity_mirror, self.box_of = identity_mirror.astype(np.float32), box_of
         self.face_rows = [rows_by_picture(p.faces.image, len(p.pictures)) for p in packs]
         self.ignore_rows = [rows_by_picture(p.ignore_image, len(p.pictures)) for p in packs]
-        self.anchors = [np.flatnonzero(box_sizes(p.faces.box) > MIN_SOURCE_FACE_PX) for p in packs]
+        self.anchors = [np.flatnonzero(is_anchor(p)) for p in packs]
+        shares = np.asarray(weights, float) * [len(rows) > 0 for rows in self.anchors]
+        if not shares.any():
+            raise ValueError(f"expected packs with faces of more than {MIN_SOURCE_FACE_PX:.0f} px, got none")
+        self.pack_shares = shares / shares.sum()
         chosen = [p.faces[rows] for p, rows in zip(packs, self.anchors, strict=True)]
         self.cumulative_weights = [np.cumsum(expression_weights(f.expression) * yaw_weights(f.rotation)) for f in chosen]
 

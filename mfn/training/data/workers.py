@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 PREFETCH_BATCHES = 4  # per worker
@@ -59,6 +60,28 @@ class FixedItems(Dataset[Any]):
         if i >= self.count:
             raise IndexError(i)
         return self.draw(np.random.default_rng([VALIDATION_SEED, i]))
+
+
+def check_counts(**options: int) -> None:
+    """Raise ValueError if the value of an option is less than 1; the message has its name."""
+    for name, value in options.items():
+        if value < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {value}")
+
+
+def check_strategy(trainer: Any, what: str) -> None:
+    """Check that a training in several processes can leave out some layers of the network.
+
+    Args:
+        trainer: Lightning's trainer.
+        what: What leaves them out, for the message.
+
+    Raises:
+        ValueError: The strategy expects a gradient of every parameter.
+    """
+    strategy = trainer.strategy
+    if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
+        raise ValueError(f"trainer.strategy: expected ddp_find_unused_parameters_true with {what}, got ddp, which trains all layers")
 
 
 def endless_loader(draw: Draw, seed: int, workers: int, trainer: Any) -> DataLoader[Any]:

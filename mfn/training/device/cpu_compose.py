@@ -134,8 +134,10 @@ class Degrader:
 
     def _add_noise(self, picture: Image, sigma: float, rng: np.random.Generator) -> Image:
         height, width = picture.shape[:2]
-        y, x = rng.integers(NOISE_SIDE_PX - height + 1), rng.integers(NOISE_SIDE_PX - width + 1)
-        part = self.noise[y : y + height, x : x + width] * np.float32(sigma / 32)
+        y, x = (int(rng.integers(max(NOISE_SIDE_PX - side, 0) + 1)) for side in (height, width))
+        copies = (-(-height // NOISE_SIDE_PX), -(-width // NOISE_SIDE_PX), 1)  # of the table, for pictures larger than it
+        noise = self.noise if copies == (1, 1, 1) else np.tile(self.noise, copies)
+        part = noise[y : y + height, x : x + width] * np.float32(sigma / 32)
         return np.asarray(np.clip(picture + part, 0, 255), np.uint8)
 
 

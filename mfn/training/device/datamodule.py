@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from mfn.structures.head_model import default_head_model
 from mfn.training.data.batch import Batch, CropBatch
-from mfn.training.data.workers import VALIDATION_SEED, Draw, FixedItems, Part, endless_loader
+from mfn.training.data.workers import VALIDATION_SEED, Draw, FixedItems, Part, check_counts, endless_loader
 from mfn.training.device.cpu_compose import (
     BLACK_BORDER_SHARE,
     LOW_RESOLUTION_SHARE,
@@ -73,9 +73,14 @@ class SceneRecipe:
     """
 
     def __init__(self, size: int = 512) -> None:
+        check_counts(size=size)
         if size % 64:
             raise ValueError(f"size: expected a multiple of 64, got {size}")
         self.size = size
+
+    def usable(self, data: DeviceData) -> NDArray[np.bool_]:
+        """Tell which faces (M,) of the data can be drawn."""
+        return np.asarray(data.library.weights > 0)
 
     def planner(self, data: DeviceData, faces: NDArray[np.bool_]) -> ScenePlanner:
         """Make the planner that draws from some of the faces (M,) of the data."""
@@ -104,11 +109,16 @@ class CropRecipe:
     """
 
     def __init__(self, size: int = 64, min_px: float = 40.0, roll_rad: float = 0.15, wide_share: float = 0.15) -> None:
+        check_counts(size=size)
         self.size, self.min_px, self.roll_rad, self.wide_share = size, min_px, roll_rad, wide_share
+
+    def usable(self, data: DeviceData) -> NDArray[np.bool_]:
+        """Tell which faces (M,) of the data can be drawn."""
+        return np.asarray(data.library.large_enough(self.min_px) & (data.library.weights > 0))
 
     def planner(self, data: DeviceData, faces: NDArray[np.bool_]) -> CropPlanner:
         """Make the planner that draws from some of the faces (M,) of the data."""
-        model, library = default_head_model(), data.library.restrict(faces & data.library.large_enough(self.min_px))
+        model, library = default_head_model(), data.library.restrict(faces & self.usable(data))
         ranges = {"roll_rad": self.roll_rad, "wide_share": self.wide_share}
         return CropPlanner(library, data.background_sizes, model.identity_mirror, model.boxes, self.size, **ranges)
 
@@ -179,6 +189,7 @@ class DeviceDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        check_counts(batch_size=batch_size)
         self.sources, self.recipe, self.batch_size = sources, recipe, batch_size
         self.workers, self.validation, self.seed = workers, validation, seed
         self.data: DeviceData | None = None
@@ -192,8 +203,9 @@ class DeviceDataModule(LightningDataModule):
         if self.data is not None:
             return
         self.data = DeviceData(self.sources)
-        held = self.data.validation
-        parts: dict[Part, NDArray[np.bool_]] = {"train": ~held, "val": held}
+        usable, held = self.recipe.usable(self.data), self.data.validation
+        validates = bool((usable & held).any())  # else with the faces for training, as in `TrainingPictures.part`
+        parts: dict[Part, NDArray[np.bool_]] = {"train": ~held, "val": held if validates else ~held}
         self.planners = {part: self.recipe.planner(self.data, faces) for part, faces in parts.items()}
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -76,7 +76,7 @@ class FaceLibrary:
         other = copy.copy(self)
         other.weights = np.where(faces, self.weights, 0.0)
         if not other.weights.any():
-            raise ValueError("expected packs with suitable faces, got none; make labels with `mfn annotate`")
+            raise ValueError("sources: expected faces to train with, got none with labels and a size that this training reads")
         return other
 
     def large_enough(self, min_px: float) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ The crops are drawn once, with their augmentation.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from torch.utils.data import DataLoader
 from mfn.models.crop_regressor import CropRegressor
 from mfn.structures.crop_geometry import CROP_SIZE
 from mfn.training.data.batch import CropBatch
-from mfn.training.data.workers import VALIDATION_SEED, Part, endless_loader
+from mfn.training.data.workers import VALIDATION_SEED, Part, check_counts, check_strategy, endless_loader
 from mfn.training.device.datamodule import DeviceDataModule
 from retarget.io.files import atomic_write
 
 PROBES = 4  # crops of noise whose features tell whether a file belongs to the network
+DIGEST = "crops"  # note of a file: a digest of all that its crops depend on
 
 
 class FeatureCache(LightningDataModule):
@@ -31,8 +33,8 @@ class FeatureCache(LightningDataModule):
         crops: Draws the crops.
         count: Number of crops whose features are computed.
         batch_size: Crops in a batch.
-        folder: Where the features are kept for the next training that starts from the same weights; a file for each number of features.
-        seed: Seed of the batches.
+        folder: Where the features are kept for the next training with the same weights and crops; a file for each number of features.
+        seed: Seed of the batches and of the crops' augmentation.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class FeatureCache(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        check_counts(count=count, batch_size=batch_size)
         self.crops, self.count, self.batch_size, self.folder, self.seed = crops, count, batch_size, folder, seed
         self.tensors: dict[str, Tensor] = {}
 
@@ -51,19 +54,28 @@ class FeatureCache(LightningDataModule):
         """Read the features, or compute them.
 
         Raises:
-            ValueError: The network has no features.
+            ValueError: The network has no features, or the strategy expects a gradient of every parameter.
         """
         if self.tensors:
             return
+        if stage == "fit":
+            check_strategy(self.trainer, "FeatureCache")
         network = self.trainer.lightning_module.network
         if not isinstance(network, CropRegressor):
             raise ValueError(f"data: expected a network with `features` and `predict`, got {type(network).__name__}")
         probe = probe_features(network)
         path = Path(self.folder) / f"{probe.shape[1]}.safetensors"
-        self.tensors = read_features(path, probe, self.count)
+        digest = self._digest()
+        self.tensors = read_features(path, probe, digest)
         if not self.tensors:
             self.tensors = {"probe": probe, **self._computed("train", network), **self._computed("val", network)}
-            write_features(path, self.tensors)
+            write_features(path, self.tensors, digest)
+
+    def _digest(self) -> str:
+        """Return a digest of all that the crops depend on."""
+        crops, recipe = self.crops, self.crops.recipe
+        drawn = (type(recipe).__name__, vars(recipe), crops.batch_size, crops.validation, crops.seed, self.count, self.seed)
+        return hashlib.sha256(repr((crops.sources.fingerprint(), drawn)).encode()).hexdigest()
 
     def _computed(self, part: Part, network: Any) -> dict[str, Tensor]:
         """Compute features and targets of a part; the names of the tensors begin with that of the part."""
@@ -120,20 +132,23 @@ def probe_features(network: Any) -> Tensor:
     return features_of(network, noise).cpu()
 
 
-def read_features(path: Path, probe: Tensor, count: int) -> dict[str, Tensor]:
-    """Read features from a file; none if it is missing, or belongs to another network or another number of crops."""
+def read_features(path: Path, probe: Tensor, digest: str) -> dict[str, Tensor]:
+    """Read features from a file; none if it is missing, or belongs to another network or to other crops."""
     if not path.is_file():
         return {}
-    from safetensors.torch import load_file
+    from safetensors import safe_open
 
-    kept = load_file(path)
+    with safe_open(path, "pt") as file:
+        if (file.metadata() or {}).get(DIGEST) != digest:
+            return {}
+        kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # the file is no dictionary
     same = kept["probe"].shape == probe.shape and torch.allclose(kept["probe"], probe, atol=1e-3, rtol=1e-3)
-    return kept if same and len(kept["train.features"]) >= count else {}
+    return kept if same else {}
 
 
-def write_features(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write features into a file, whole or not at all."""
+def write_features(path: Path, tensors: dict[str, Tensor], digest: str) -> None:
+    """Write features into a file, whole or not at all, with the digest of their crops."""
     from safetensors.torch import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, save({name: value.contiguous() for name, value in tensors.items()}))
+    atomic_write(path, save({name: value.contiguous() for name, value in tensors.items()}, {DIGEST: digest}))

@@ -6,16 +6,20 @@ A pack SOURCE consists of
                         picture of each face with landmarks of MediaPipe; `box_scale` and `box_score` are missing in a
                         pack of hand-drawn boxes;
     LABELS/SOURCE.npz   `face`, `rotation`, `scale`, `center`, `identity`, `expression`, `box` and `ok`, as `mfn annotate` and
-                        `experiments/labels/fit.py` write them; of rendered heads also `track`, the number of the person.
+                        `experiments/labels/fit.py` write them; of rendered heads and of `mfn annotate --people folder` also
+                        `track`, the number of the person, by which people are held out.
 """
 
 from __future__ import annotations
 
 import tarfile
+import zipfile
+import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +37,7 @@ HELD_OUT_EVERY = 50  # one picture in 50 is for validation; more of a pack of le
 MIN_HELD_OUT = 10  # pictures of such a pack, if it has so many
 FACE_HEIGHT_M = 0.16  # height of the box of a mean face
 DECODING_THREADS = 2
+LABEL_FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")  # of faces, in the files of labels
 
 
 @dataclass(frozen=True)
@@ -73,14 +78,15 @@ class Pack:
     def held_out(self) -> NDArray[np.bool_]:
         """Return (P,) True for the pictures that are for validation.
 
-        In a pack of rendered heads, whose people are known, these are all pictures of some people. Else they are single pictures. Where
-        none of them or all of them would hold faces, they are chosen among the pictures with faces. A single picture with faces is for
-        training.
+        Where `track` numbers the people, as in packs of rendered heads, these are all pictures of some people; pictures of unknown people
+        count as people of their own. In other packs they are single pictures. Where none of them or all of them would hold faces, they
+        are chosen among the pictures with faces. A single picture with faces is for training.
         """
-        held = held_out(len(self.pictures))
-        people = np.unique(self.faces.track)
-        if len(people) > 1 and people[0] >= 0:
-            held[:] = False
+        held, known = held_out(len(self.pictures)), self.faces.track >= 0
+        people = np.unique(self.faces.track[known])
+        if len(people) > 1:
+            held &= np.isin(np.arange(len(held)), self.faces.image[~known])
+            held[self.faces.image[known]] = False
             chosen = people[1:][held_out(len(people) - 1)]
             held[self.faces.image[np.isin(self.faces.track, chosen)]] = True
             return held
@@ -137,15 +143,18 @@ def read_pictures(path: Path, every: int = 1) -> list[Image]:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: A member is not a picture.
+        ValueError: The file is damaged, or a member is not a picture.
     """
     import cv2
 
     if not path.is_file():
         raise FileNotFoundError(f"{path}: expected a tar file of pictures; give the folder that holds SOURCE.tar and SOURCE.npz")
-    with tarfile.open(path) as tar:
-        members = sorted((m for m in tar.getmembers() if m.isfile()), key=lambda m: m.name)[::every]
-        encoded = [(m.name, tar.extractfile(m).read()) for m in members]  # type: ignore[union-attr]  # a file has content
+    try:
+        with tarfile.open(path) as tar:
+            members = sorted((m for m in tar.getmembers() if m.isfile()), key=lambda m: m.name)[::every]
+            encoded = [(m.name, tar.extractfile(m).read()) for m in members]  # type: ignore[union-attr]  # a file has content
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: not a .tar file that can be read (damaged or cut off? {error})") from None
 
     def decode(member: tuple[str, bytes]) -> Image:
         name, data = member
@@ -168,14 +177,18 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
 
     Raises:
         FileNotFoundError: A file of the pack is missing.
+        ValueError: A file is damaged, or the files are not of one pack.
     """
     pictures = read_pictures(folder / f"{name}.tar")
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as data:
-        box = data["box"].astype(np.float32) * np.float32(data.get("box_scale", 1))
-        box_image = data["box_picture"].astype(np.int32)
-        box_score = data["box_score"].astype(np.float32) if "box_score" in data else np.ones(len(box), np.float32)
-        face_picture = data["face_picture"].astype(np.int32) if "face_picture" in data else np.zeros(0, np.int32)
-        hand_drawn = "box_score" not in data and not len(face_picture)
+    data = _read_arrays(folder / f"{name}.npz", ("box", "box_picture"), ("box_scale", "box_score", "face_picture"))
+    box = data["box"].astype(np.float32) * np.float32(data.get("box_scale", 1))
+    box_image = data["box_picture"].astype(np.int32)
+    box_score = data["box_score"].astype(np.float32) if "box_score" in data else np.ones(len(box), np.float32)
+    face_picture = data["face_picture"].astype(np.int32) if "face_picture" in data else np.zeros(0, np.int32)
+    hand_drawn = "box_score" not in data and not len(face_picture)
+    last = int(max(box_image.max(initial=-1), face_picture.max(initial=-1)))
+    if last >= len(pictures):
+        raise ValueError(f"{folder / name}.tar: expected at least {last + 1} pictures, as {name}.npz says, got {len(pictures)}")
     if labels is not None and len(face_picture) and not (labels / f"{name}.npz").is_file():
         raise FileNotFoundError(f"{labels / name}.npz: expected labels of the pack {name}; make them with experiments.labels.fit")
     fitted, ok = _read_labels(labels / f"{name}.npz" if labels else None, face_picture)
@@ -190,24 +203,53 @@ def read_pack(folder: Path, labels: Path | None, name: str) -> Pack:
     return Pack(name, pictures, faces, has_labels, box[ignored], box_image[ignored], hand_drawn)
 
 
+def _read_arrays(path: Path, needed: Sequence[str], others: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    """Read the arrays `needed` of an .npz file, and those of `others` that it has.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is damaged, or an array is missing.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays: dict[str, NDArray[Any]] = {name: data[name] for name in (*needed, *others) if name in data}
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not an .npz file that can be read (damaged or cut off? {type(error).__name__})") from None
+    missing = [name for name in needed if name not in arrays]
+    if missing:
+        raise ValueError(f"{path}: expected the arrays {', '.join(needed)}, got a file without {', '.join(missing)}")
+    return arrays
+
+
 def _read_labels(path: Path | None, face_picture: NDArray[np.int32]) -> tuple[Faces, NDArray[np.bool_]]:
     """Read fitted faces, and which of them are good labels. Without a file there are none.
 
     Args:
         path: The fitted SOURCE.npz.
         face_picture: (F,) the picture of each face of the pack.
+
+    Raises:
+        ValueError: The file is damaged, or holds labels of another pack or head model.
     """
     if path is None or not path.is_file() or len(face_picture) == 0:
         return Faces.empty(IDENTITY_SIZE), np.zeros(0, bool)
-    with np.load(path, allow_pickle=False) as data:
-        values = {key: data[key] for key in data.files}
-    count = len(values["face"])
-    faces = Faces(
-        image=face_picture[values["face"]],
-        score=np.ones(count, np.float32),
-        track=values["track"].astype(np.int32) if "track" in values else np.full(count, -1, np.int32),
-        **{key: values[key].astype(np.float32) for key in ("box", "rotation", "scale", "center", "identity", "expression")},
-    )
+    values = _read_arrays(path, ("face", "ok", *LABEL_FIELDS), ("track",))
+    count, known = len(values["face"]), len(face_picture)
+    if count and not 0 <= values["face"].min() <= values["face"].max() < known:
+        raise ValueError(f"{path}: expected labels of the {known} faces of this pack, got a face {values['face'].max()}; make them again")
+    fields: dict[str, Any] = {name: values[name].astype(np.float32) for name in LABEL_FIELDS}
+    try:
+        faces = Faces(
+            image=face_picture[values["face"]],
+            score=np.ones(count, np.float32),
+            track=values["track"].astype(np.int32) if "track" in values else np.full(count, -1, np.int32),
+            **fields,
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; make the labels again") from None
+    if faces.identity.shape[1] != IDENTITY_SIZE or len(values["ok"]) != count:
+        found = f"{faces.identity.shape[1]} and {len(values['ok'])}"
+        raise ValueError(f"{path}: expected {IDENTITY_SIZE} numbers of identity and {count} of `ok`, got {found}; make the labels again")
     return faces, values["ok"].astype(bool)
 
 

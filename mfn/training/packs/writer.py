@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfn.structures.faces import Faces
+from mfn.training.packs.reader import LABEL_FIELDS
 from retarget.io.files import atomic_write
-
-LABEL_FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")
 
 
 def write_pack(out: Path, name: str, encoded: Sequence[bytes], faces: Faces) -> None:

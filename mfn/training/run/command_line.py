@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from mfn.training.checkpoints import check_checkpoint
 from mfn.training.run.run_folder import RunConfig
+
+NAMED_CHECKPOINTS = ("best", "last", "hpc")  # which Lightning finds by itself
 
 
 def main(args: Sequence[str]) -> None:
@@ -20,6 +25,7 @@ def main(args: Sequence[str]) -> None:
 
     Raises:
         KeyboardInterrupt: Ctrl-C. Lightning ends a training and then the program with the exit code of an error.
+        ValueError: An option of the trainer is not valid on this machine, or the checkpoint is not one of this network.
     """
     _drop_noise()
     # Weights and moments that decay towards zero become denormal numbers, with which a CPU computes a hundred times slower.
@@ -30,6 +36,8 @@ def main(args: Sequence[str]) -> None:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise stop.__context__ from None
         raise
+    except MisconfigurationException as error:
+        raise ValueError(f"trainer: {error} Change --trainer.accelerator, or the option that is named.") from error
 
 
 class _CommandLine(LightningCLI):
@@ -40,6 +48,14 @@ class _CommandLine(LightningCLI):
 
         Lightning 2.6 replaces them by those in the checkpoint without a word: a training with more `steps` then ended after the old number.
         """
+
+    def _check_checkpoint(self) -> None:
+        """Check the checkpoint of `--ckpt_path` before the data are read. Folders, URLs and names of Lightning are not checked."""
+        path = str(self._get(self.config_init, "ckpt_path") or "")
+        if path and path not in NAMED_CHECKPOINTS and not (path.startswith("registry") or "://" in path or Path(path).is_dir()):
+            check_checkpoint(Path(path), self.model)
+
+    before_fit = before_validate = before_test = _check_checkpoint
 
 
 def _drop_noise() -> None:

@@ -9,6 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mfn.training.data.workers import check_strategy
+
 
 class FrozenStart(Callback):
     """Keep trained layers as they are until the new layers after them have learned something.
@@ -25,11 +27,13 @@ class FrozenStart(Callback):
         self.layers, self.batches = tuple(layers), batches
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Check the names.
+        """Check the names and the strategy.
 
         Raises:
-            ValueError: The network has no such layer.
+            ValueError: The network has no such layer, or the strategy expects a gradient of every parameter.
         """
+        if stage == "fit":
+            check_strategy(trainer, "FrozenStart")
         names = [name for name, _ in pl_module.network.named_modules()]
         unknown = [layer for layer in self.layers if layer not in names]
         if unknown:

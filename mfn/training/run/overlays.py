@@ -33,7 +33,7 @@ class Overlays(Callback):
 
     Scenes of a multi-face network show the faces, crops of a single-face network the 68 landmarks. Of features that were computed before,
     nothing is drawn: there are no pictures. The picture is written to `overlays` in the folder of the run, and given to W&B and TensorBoard
-    where they are the logger.
+    where they are the logger. Without a logger, and with `fast_dev_run`, nothing is drawn.
 
     Args:
         pictures: Number of scenes or crops.
@@ -44,7 +44,7 @@ class Overlays(Callback):
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *numbers: int) -> None:
         """Draw the first batch."""
-        if numbers[0] or not trainer.is_global_zero or not trainer.loggers:
+        if numbers[0] or not trainer.is_global_zero or not trainer.loggers or trainer.fast_dev_run:
             return
         sheet = draw_batch(batch, outputs, self.pictures)
         if sheet is None:

@@ -31,14 +31,16 @@ class RunConfig(SaveConfigCallback):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options | {"save_to_log_dir": False})
         self._has_trained = False
+        self._path = Path(CONFIG)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write config.yaml, and give its values to the loggers, such as W&B."""
-        if stage != "fit":
+        """Write config.yaml, and give its values to the loggers, such as W&B. With `fast_dev_run`, write nothing."""
+        if stage != "fit" or trainer.fast_dev_run:
             return
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / CONFIG, skip_none=False, overwrite=True, multifile=False)
+        self._path = folder / CONFIG if trainer.loggers else new_path(folder / CONFIG)
+        self.parser.save(self.config, self._path, skip_none=False, overwrite=True, multifile=False)
         values = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
         for logger in trainer.loggers:
             logger.log_hyperparams(flat(values))
@@ -64,8 +66,20 @@ class RunConfig(SaveConfigCallback):
     def _say(self, trainer: Trainer) -> None:
         kept = trainer.checkpoint_callback
         if trainer.is_global_zero and isinstance(kept, ModelCheckpoint) and kept.last_model_path:
-            command = f"mfn export --config {run_folder(trainer) / CONFIG} --checkpoint {kept.last_model_path} --out own.onnx"
+            command = f"mfn export --config {self._path} --checkpoint {kept.last_model_path} --out own.onnx"
             print(f"wrote {kept.last_model_path}; next: {command}")
+
+
+def new_path(path: Path) -> Path:
+    """Return the path, or, where it exists, the first of NAME-v1, NAME-v2 and so on that does not.
+
+    Without a logger all runs share a folder, in which files of the user may lie.
+    """
+    number, free = 0, path
+    while free.exists():
+        number += 1
+        free = path.with_stem(f"{path.stem}-v{number}")
+    return free
 
 
 def save_last(trainer: Trainer, kept: ModelCheckpoint) -> None:

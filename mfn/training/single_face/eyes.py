@@ -145,6 +145,8 @@ class EyeData(LightningDataModule):
 
     def __init__(self, sources: PackSources, batch_size: int = 256, workers: int = 0, seed: int = 0) -> None:
         super().__init__()
+        if batch_size < 2:
+            raise ValueError(f"batch_size: expected an even number of eyes, 2 or more, got {batch_size}")
         self.sources, self.batch_size, self.workers, self.seed = sources, batch_size, workers, seed
 
     def prepare_data(self) -> None:
@@ -154,7 +156,8 @@ class EyeData(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Read the packs and cut their eyes."""
         pictures = self.sources.read()
-        self.train, self.val = (EyeBatches(cut_eyes(*pictures.part(held)), self.batch_size) for held in (False, True))
+        parts = (pictures.part(held, lambda pack: pack.has_labels) for held in (False, True))
+        self.train, self.val = (EyeBatches(cut_eyes(*part), self.batch_size) for part in parts)
 
     def train_dataloader(self) -> DataLoader[EyeBatch]:
         """Return batches without end; processes of a distributed training draw different ones."""

@@ -72,10 +72,12 @@ class MetaJointModule(LightningModule):
         if number % (self.look_ahead + 1) == self.look_ahead:
             self._choose(batch, first.optimizer, second.optimizer)
             return
-        for network, loss, optimizer in ((self.network, self.fwpdc, first), (self.other, self.vdc, second)):
-            value = self._loss(network, loss, batch)
+        copies = ((self.network, self.fwpdc, first), (self.other, self.vdc, second))
+        values = [self._loss(network, loss, batch) for network, loss, _ in copies]
+        for _, _, optimizer in copies:
             optimizer.zero_grad()
-            self.manual_backward(value)
+        self.manual_backward(torch.stack(values).sum())  # one pass for both: `ddp` expects gradients of all parameters
+        for (network, loss, optimizer), value in zip(copies, values, strict=True):
             nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_CLIP)
             optimizer.step()
             self.log(f"train/{loss.kind}", value.detach(), prog_bar=True, batch_size=len(batch[0]))
@@ -84,14 +86,15 @@ class MetaJointModule(LightningModule):
 
     @torch.no_grad()
     def _choose(self, batch: CropBatch, first: torch.optim.Optimizer, second: torch.optim.Optimizer) -> None:
-        """Copy weights and optimizer state of the copy with the smaller VDC to the other."""
-        one, two = self._loss(self.network, self.vdc, batch), self._loss(self.other, self.vdc, batch)
+        """Copy weights and optimizer state of the copy with the smaller VDC to the other. All processes choose the same copy."""
+        losses = torch.stack([self._loss(network, self.vdc, batch) for network in (self.network, self.other)])
+        one, two = self.trainer.strategy.reduce(losses, reduce_op="mean")
         if two < one:
             self.network.load_state_dict(self.other.state_dict())
-            first.load_state_dict(second.state_dict())
+            first.load_state_dict(deepcopy(second.state_dict()))  # an optimizer keeps the tensors that it is given
         else:
             self.other.load_state_dict(self.network.state_dict())
-            second.load_state_dict(first.state_dict())
+            second.load_state_dict(deepcopy(first.state_dict()))
         self.wins["vdc" if two < one else "fwpdc"] += 1
         self.log("train/vdc_wins", self.wins["vdc"] / sum(self.wins.values()), batch_size=len(batch[0]))
 

@@ -12,6 +12,7 @@ import mfn.fitting.landmarker
 from mfn.cli.main import main
 from mfn.cli.training.export import sample_pictures
 from mfn.fitting.annotate import AnnotateOptions, _key_of_models, annotate
+from mfn.fitting.annotation_pack import save_arrays
 from mfn.fitting.landmarker import LandmarkResult
 from mfn.structures.camera import project
 from mfn.structures.head_model import HeadModel
@@ -157,13 +158,52 @@ def test_an_earlier_pack_is_replaced_and_other_files_among_the_parts_stay(photos
 def test_one_folder_is_one_person(photos: Path, tmp_path: Path) -> None:
     annotate(None, files(photos), tmp_path / "faces.npz", replace(QUICK, people="folder"))
     with np.load(tmp_path / "labels" / "faces.npz") as labels:
-        assert (labels["person"] == labels["person"][0]).all()
+        assert (labels["person"] == labels["person"][0]).all() and (labels["track"] == labels["person"]).all()
         assert np.abs(labels["identity"][0] - labels["identity"][1]).max() < 0.3  # it may vary a little
 
 
+def test_one_folder_is_one_person_however_its_path_is_written(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was stopped goes on with other paths to the same photos."""
+    out, options = tmp_path / "faces.npz", replace(QUICK, people="folder")
+    with monkeypatch.context() as patch:
+        patch.setattr("mfn.fitting.annotate.write_pack", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            annotate(None, [str(photos / "0.png")], out, options)
+    monkeypatch.chdir(tmp_path)
+    names = ["photos/0.png", str(photos / "2.png")]
+    assert annotate(None, names, out, options) == 0 and FakeLandmarker.calls == 2
+    with np.load(out) as pack, np.load(tmp_path / "labels" / "faces.npz") as labels:
+        assert pack["picture_name"].tolist() == names
+        assert labels["person"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("scale", "kind"), [(1, np.int16), (20, np.int32)])
+def test_landmarks_far_outside_of_the_photo_are_kept(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scale, kind) -> None:
+    detect, found = FakeLandmarker.__call__, []
+
+    def far(self: FakeLandmarker, picture: np.ndarray, single: bool = False) -> LandmarkResult:
+        result = detect(self, picture, single)
+        found.append(result.points * np.float32(scale))
+        return replace(result, points=found[-1])
+
+    monkeypatch.setattr(FakeLandmarker, "__call__", far)
+    annotate(None, [str(photos / "2.png")], tmp_path / "faces.npz", QUICK)
+    with np.load(tmp_path / "faces.npz") as pack:
+        assert pack["face_landmarks"].dtype == kind
+        np.testing.assert_allclose(pack["face_landmarks"] * pack["landmark_scale"], found[0], atol=0.06)
+
+
+def test_arrays_are_written_whatever_the_name(tmp_path: Path) -> None:
+    save_arrays(tmp_path / "x.NPZ", {"a": np.arange(3)})
+    with np.load(tmp_path / "x.NPZ") as data:
+        assert data["a"].tolist() == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.NPZ"]
+
+
 def test_wrong_input_is_reported(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="npz"):
-        annotate(None, files(photos), tmp_path / "faces.json", QUICK)
+    for name in ("faces.json", "faces.NPZ"):
+        with pytest.raises(ValueError, match=f"--out .*{name}: expected a name that ends in .npz"):
+            annotate(None, files(photos), tmp_path / name, QUICK)
     with pytest.raises(ValueError, match="expected unknown or folder"):
         annotate(None, files(photos), tmp_path / "faces.npz", replace(QUICK, people="all"))
     for side in (0, 4000):  # 4000 px do not fit into 16 bits of 0.1 px

@@ -11,6 +11,7 @@ pytest.importorskip("safetensors")
 from lightning.pytorch import LightningModule  # noqa: E402
 
 from mfn.training.checkpoints import load_matching, load_network, read_state, start_from, write_state  # noqa: E402
+from mfn.training.optimizer import OneCycle  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = {
@@ -98,6 +99,12 @@ def test_missing_files_are_named(tmp_path):
         load_network([ROOT / "configs/mfn/default.yaml"], tmp_path / "none.ckpt")
 
 
+def test_objects_beside_the_weights_are_named(tmp_path):
+    torch.save({"state_dict": {"network.x": torch.zeros(3)}, "hyper_parameters": {"schedule": OneCycle()}}, tmp_path / "own.ckpt")
+    with pytest.raises(ValueError, match=r"own\.ckpt: expected numbers .* got Python objects of mfn\.training\.optimizer\.OneCycle"):
+        read_state(tmp_path / "own.ckpt")
+
+
 def test_a_damaged_checkpoint_is_one_line(tmp_path):
     whole = tmp_path / "whole.ckpt"
     torch.save({"state_dict": {"network.x": torch.zeros(1000)}}, whole)
@@ -140,6 +147,23 @@ def test_a_broken_configuration_is_named(tmp_path):
     (tmp_path / "a.ckpt").write_bytes(b"")
     with pytest.raises(ValueError, match=r"broken\.yaml: not a YAML configuration that can be read"):
         load_network([tmp_path / "broken.yaml"], tmp_path / "a.ckpt")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "only text\n"])
+def test_a_configuration_of_another_form_is_named(text, tmp_path):
+    (tmp_path / "list.yaml").write_text(text)
+    (tmp_path / "a.ckpt").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"list\.yaml: expected a YAML configuration with `model` and `data`, got a (list|str)"):
+        load_network([tmp_path / "list.yaml"], tmp_path / "a.ckpt")
+
+
+def test_the_network_of_a_training_on_gpus_is_loaded_without_them(tmp_path, monkeypatch, capfd, recwarn):
+    monkeypatch.chdir(ROOT)
+    machine = tmp_path / "machine.yaml"
+    logger = "{class_path: lightning.pytorch.loggers.CometLogger}"
+    machine.write_text(f"trainer: {{accelerator: gpu, devices: 4, strategy: ddp, logger: {logger}}}\n")
+    assert load_network([Path("configs/sfn/default.yaml"), machine], ROOT / "experiments/weights/sfn.safetensors")
+    assert capfd.readouterr() == ("", "") and not [warning for warning in recwarn if "LightningCLI" in str(warning.message)]
 
 
 def test_weights_of_another_network_are_refused(monkeypatch):

@@ -10,8 +10,10 @@ onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 
 from mfn.cli.main import main  # noqa: E402
+from mfn.cli.training.export import sample_pictures  # noqa: E402
 from mfn.inference.single_face import SingleFace  # noqa: E402
 from mfn.models.backbone import Backbone  # noqa: E402
+from mfn.models.export.deployment import OnnxForm  # noqa: E402
 from mfn.models.export.pack_columns import widen_kernel  # noqa: E402
 from mfn.models.export.quantize import quantize  # noqa: E402
 from mfn.models.export.to_onnx import enable_mirror_tta, write_onnx  # noqa: E402
@@ -163,6 +165,31 @@ def test_the_command_and_its_error_messages(plain, tmp_path, capsys):
     assert "expected a whole number, 1 or more" in capsys.readouterr().err
     with pytest.raises(ValueError, match="at least one calibration picture"):
         quantize(plain, out, [])
+
+
+@pytest.mark.parametrize("form", [OnnxForm(batch=4), OnnxForm(size=(320, 320)), OnnxForm(half=True), OnnxForm(batch=1, size=(320, 320))])
+def test_networks_for_other_runtimes_are_refused(form, tmp_path):
+    write_onnx(trained(), tmp_path / "other.onnx", form=form)
+    with pytest.raises(ValueError, match=r"other\.onnx: expected a network for our runtime; run `mfn export` again without"):
+        quantize(tmp_path / "other.onnx", tmp_path / "small.onnx", list(photos(1)))
+    assert not (tmp_path / "small.onnx").exists()
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [0]), (3, [0, 2, 5]), (6, list(range(6))), (100, list(range(6)))])
+def test_pictures_are_spread_over_the_names(count, expected, tmp_path):
+    names = [str(tmp_path / f"{number}.png") for number in range(6)]
+    for number, name in enumerate(names):
+        write_image(name, np.full((8, 8, 3), number, np.uint8))
+    assert [int(picture[0, 0, 0]) for picture in sample_pictures(names, count)] == expected
+    assert sample_pictures([], count) == []
+
+
+def test_a_network_of_integers_is_refused(plain, tmp_path):
+    write_onnx(Regressor(Backbone("conv", [16, 32, 64, 128, 192], [0, 0, 1, 1, 1])).eval(), tmp_path / "one_face.onnx")
+    for source, pictures in ((plain, list(photos(1))), (tmp_path / "one_face.onnx", [])):
+        quantize(source, tmp_path / "small.onnx", pictures)
+        with pytest.raises(ValueError, match=r"small\.onnx: expected a network that `mfn export` wrote, got one of 8-bit integers"):
+            quantize(tmp_path / "small.onnx", tmp_path / "smaller.onnx", pictures)
 
 
 def test_a_face_reader_is_exported_quantized_and_read(tmp_path, monkeypatch, head_model):

@@ -18,7 +18,7 @@ from tests.helpers.training import tiny_mfn  # noqa: E402
 MODEL = HeadModel.load()
 
 @pytest.mark.parametrize(("mirror", "refine"), [(False, 0), (True, 0), (True, 8)])
-def test_export_agrees_with_torch(tmp_path, mirror, refine):
+def test_export_agrees_with_torch(tmp_path, mirror, refine, recwarn):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     from mfn.models.export.to_onnx import enable_mirror_tta, write_onnx
@@ -33,6 +33,7 @@ def test_export_agrees_with_torch(tmp_path, mirror, refine):
         p.data = p.data.half().float()  # what the file keeps
     path = tmp_path / "tiny.onnx"
     write_onnx(network, path)
+    assert not [warning for warning in recwarn if issubclass(warning.category, torch.jit.TracerWarning)]
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     for shape in ((1, 64, 64), (3, 128, 192), (2, 80, 208), (1, 16, 16)):

@@ -12,6 +12,7 @@ from tests.helpers.meshes import IDENTITIES, SmallHead, small_head, write_bfm_20
 pytest.importorskip("scipy")
 pytest.importorskip("h5py")
 FINE, COARSE = small_head(48, 40), small_head(30, 26)
+SHIPPED = HeadModel.load()
 RNG = np.random.default_rng(3)
 
 
@@ -67,6 +68,19 @@ def test_back_again_keeps_weights_within_limits(models: tuple[HeadModel, HeadMod
 def test_a_neutral_face_stays_neutral(models: tuple[HeadModel, HeadModel]) -> None:
     result = models[0].map_to(models[1])(RNG.standard_normal((4, IDENTITIES)), np.zeros((4, 51)))
     assert np.abs(result.expression).max() == 0
+
+
+@pytest.mark.parametrize("source", [(0, 0), (0, 51), (5, 0)])
+@pytest.mark.parametrize("target", [(0, 0), (0, 51), (5, 0), (5, 51)])
+def test_models_without_identity_or_expression(source: tuple[int, int], target: tuple[int, int]) -> None:
+    """The Basel Face Model of 2009 has no expressions."""
+    vertex = np.arange(0, len(SHIPPED.mean), 7)
+    options = MapOptions(np.stack([vertex, vertex], 1))
+    for one, other in ((source, target), (target, source)):
+        found = SHIPPED.first_components(*one).map_to(SHIPPED.first_components(*other), options)
+        result = found(np.ones((2, one[0])), np.zeros((2, one[1])))
+        assert result.identity.shape == (2, other[0]) and not result.expression.any() and result.expression.shape == (2, other[1])
+        assert np.isfinite(found.typical_error_mm(2))
 
 
 def test_by_pairs(models: tuple[HeadModel, HeadModel], tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Crops of single faces: their labels follow the picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,8 @@ pytest.importorskip("lightning")
 from mfn.structures.crop_geometry import CROP_SIZE, crop_face  # noqa: E402
 from mfn.structures.faces import Faces  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
-from mfn.training.data.crops import CropMaker, rotate_faces  # noqa: E402
+from mfn.training.data.crops import CropMaker, is_usable, rotate_faces  # noqa: E402
+from mfn.training.packs.sources import TrainingPictures  # noqa: E402
 from tests.helpers.training import (  # noqa: E402
     crop_faces,
     crop_packs,
@@ -26,6 +29,16 @@ def test_crops_keep_faces_in_the_middle():
     middle, longer = (box[:, :2] + box[:, 2:]).mean(1) / 2, (box[:, 2:] - box[:, :2]).max(1)
     assert abs(middle.mean() - CROP_SIZE / 2) < 2 and middle.std() < 0.1 * CROP_SIZE
     assert np.median(longer) * 1.3 == pytest.approx(CROP_SIZE, rel=0.1)
+
+
+def test_validation_has_the_faces_of_training_where_its_own_have_no_labels():
+    (pack,) = crop_packs()
+    held = pack.held_out()[pack.faces.image]
+    pictures = TrainingPictures([replace(pack, has_labels=~held), pack], [1.0, 0.0], [])
+    (train,), (val,) = (pictures.part(part, is_usable)[0] for part in (False, True))
+    assert held.any() and val.faces.image.tolist() == train.faces.image.tolist() == pack.faces.image[~held].tolist()
+    with pytest.raises(ValueError, match="sources: expected faces to train with in p, got none with labels"):
+        TrainingPictures([replace(pack, has_labels=held)], [1.0], []).part(False, is_usable)
 
 
 def test_frames_show_one_face_that_moves_little():

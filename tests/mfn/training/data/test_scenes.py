@@ -67,6 +67,15 @@ def test_a_sheet_is_its_tiles_side_by_side():
     assert sheet.has_labels.tolist() == [True, False, True, False]
 
 
+def test_a_pack_whose_faces_are_too_small_is_not_drawn():
+    tiny, pack, photos = spot_pack(), spot_pack(), [np.full((300, 300, 3), 20, np.uint8)]
+    tiny = replace(tiny, faces=tiny.faces.replace(box=tiny.faces.box / 20))
+    composer = SceneComposer([tiny, pack], [9.0, 1.0], photos, MODEL.identity_mirror, landmark_boxes, 128)
+    assert all(len(composer.compose(np.random.default_rng(seed)).faces) for seed in range(8))
+    with pytest.raises(ValueError, match="expected packs with faces of more than 8 px, got none"):
+        SceneComposer([tiny], [1.0], photos, MODEL.identity_mirror, landmark_boxes, 128)
+
+
 def test_weights_must_match_packs():
     with pytest.raises(ValueError, match="one weight for each"):
         SceneComposer([], [], [], MODEL.identity_mirror, landmark_boxes)

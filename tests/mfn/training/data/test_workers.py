@@ -1,12 +1,19 @@
 """Numbered batches: no worker, process or continued training draws what another one drew."""
 
+from types import SimpleNamespace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 
-from mfn.training.data.workers import EndlessBatches, FixedItems, loader_options  # noqa: E402
+from mfn.training.data.crop_datamodule import CropDataModule  # noqa: E402
+from mfn.training.data.scene_datamodule import SceneDataModule  # noqa: E402
+from mfn.training.data.workers import EndlessBatches, FixedItems, check_counts, check_strategy, loader_options  # noqa: E402
+from mfn.training.device.datamodule import CropRecipe, DeviceDataModule, SceneRecipe  # noqa: E402
+from mfn.training.packs.sources import PackSources  # noqa: E402
 
 
 def drawn(count: int, workers: int = 0, rank: int = 0, first: int = 0) -> list[float]:
@@ -26,6 +33,30 @@ def test_a_training_goes_on_with_the_next_batch():
 
 def test_processes_draw_different_batches():
     assert not set(drawn(6, rank=0)) & set(drawn(6, rank=1))
+
+
+def test_counts_below_one_are_named():
+    with pytest.raises(ValueError, match="batch_size: expected 1 or more, got 0"):
+        check_counts(size=64, batch_size=0)
+
+
+@pytest.mark.parametrize(("make", "name"), [
+    (lambda: SceneDataModule(size=0), "size"), (lambda: SceneDataModule(batch_size=0), "batch_size"),
+    (lambda: CropDataModule(batch_size=-1), "batch_size"), (lambda: CropDataModule(frames=0), "frames"),
+    (lambda: SceneRecipe(0), "size"), (lambda: CropRecipe(0), "size"),
+    (lambda: DeviceDataModule(PackSources(), SceneRecipe(), batch_size=0), "batch_size"),
+])  # fmt: skip
+def test_data_modules_check_their_counts(make, name):
+    with pytest.raises(ValueError, match=f"^{name}: expected 1 or more, got"):
+        make()
+
+
+def test_plain_ddp_is_refused_where_some_layers_do_not_learn():
+    for options in ({}, {"find_unused_parameters": False}):
+        with pytest.raises(ValueError, match=r"trainer\.strategy: expected ddp_find_unused_parameters_true with FrozenStart, got ddp"):
+            check_strategy(SimpleNamespace(strategy=DDPStrategy(**options)), "FrozenStart")
+    for strategy in (DDPStrategy(find_unused_parameters=True), SingleDeviceStrategy("cpu")):
+        check_strategy(SimpleNamespace(strategy=strategy), "FrozenStart")
 
 
 def test_validation_is_fixed():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-from mfn.training.device.cpu_compose import Degrader, Pyramids, cover, jitter_colors, lower_resolution  # noqa: E402
+from mfn.training.device.cpu_compose import NOISE_SIDE_PX, Degrader, Pyramids, cover, jitter_colors, lower_resolution  # noqa: E402
 
 
 def ramp(height: int = 64, width: int = 96) -> np.ndarray:
@@ -54,6 +54,12 @@ def test_effects_are_of_their_seed_and_keep_the_size():
         outputs = [effect(picture, np.random.default_rng(seed)) for seed in range(12)]
         assert all(out.shape == picture.shape and out.dtype == np.uint8 for out in outputs)
         assert any(not np.array_equal(out, picture) for out in outputs)
+
+
+def test_noise_covers_a_picture_larger_than_its_table():
+    degrade, picture = Degrader(), np.full((NOISE_SIDE_PX + 8, NOISE_SIDE_PX + 70, 3), 128, np.uint8)
+    noisy = degrade._add_noise(picture, 10.0, np.random.default_rng(0))
+    assert noisy.shape == picture.shape and noisy[-8:].std() > 5 and noisy[:, -70:].std() > 5
 
 
 def test_a_cover_hides_a_part():

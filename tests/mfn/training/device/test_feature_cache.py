@@ -1,10 +1,15 @@
 """Features that are computed once: only what comes after them learns."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 pytest.importorskip("safetensors")
+from lightning.pytorch.strategies import DDPStrategy  # noqa: E402
+
 from mfn.models.dense_landmarks import BranchDenseLandmarks  # noqa: E402
 from mfn.models.position_map import PositionMap  # noqa: E402
 from mfn.models.sfn import SFN, BranchRegressor  # noqa: E402
@@ -32,9 +37,9 @@ def train(sources, tmp_path):
     """Return a function that trains a system on cached features and returns the data module."""
     from lightning.pytorch import Trainer
 
-    def run(system):
-        crops = DeviceDataModule(sources, CropRecipe(128, min_px=1), batch_size=4, workers=0, validation=1)
-        data = FeatureCache(crops, count=6, batch_size=3, folder=tmp_path)
+    def run(system, sources=sources, count=6, min_px=1, seed=0):
+        crops = DeviceDataModule(sources, CropRecipe(128, min_px=min_px), batch_size=4, workers=0, validation=1, seed=seed)
+        data = FeatureCache(crops, count=count, batch_size=3, folder=tmp_path)
         Trainer(max_epochs=1, limit_train_batches=3, accelerator="cpu", default_root_dir=tmp_path, **QUIET).fit(system, data)
         return data
 
@@ -61,6 +66,27 @@ def test_features_are_those_of_the_network_and_are_computed_once(train, monkeypa
     assert again.crops.data is None and torch.equal(again.tensors["train.features"], first.tensors["train.features"])
     torch.nn.init.normal_(system.network.backbone.stages[0][0][0].weight)
     assert train(system).crops.data is not None
+
+
+def test_features_of_other_crops_are_not_used_again(train, sources, tmp_path):
+    torch.manual_seed(0)
+    system = SYSTEMS["parameters"]()
+    train(system)
+    (tmp_path / "faces").mkdir()
+    for change in ({"seed": 1}, {"min_px": 2}, {"count": 5}, {"sources": replace(sources, weights={"p": 2.0})}):
+        assert train(system, **change).crops.data is not None
+        assert train(system, **change).crops.data is None
+    for name in ("faces/p.tar", "faces/p.npz", "p.npz"):
+        train(system)
+        (tmp_path / name).write_bytes(b"another")
+        assert train(system).crops.data is not None
+
+
+def test_a_strategy_that_needs_all_layers_is_refused(sources, tmp_path):
+    data = FeatureCache(DeviceDataModule(sources, CropRecipe(128, min_px=1), workers=0), folder=tmp_path)
+    data.trainer = SimpleNamespace(strategy=DDPStrategy(), lightning_module=SYSTEMS["parameters"]())
+    with pytest.raises(ValueError, match=r"trainer\.strategy: expected ddp_find_unused_parameters_true with FeatureCache"):
+        data.setup("fit")
 
 
 def test_a_network_without_features_is_refused(train):

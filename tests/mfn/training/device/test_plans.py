@@ -48,7 +48,7 @@ def test_a_restricted_library_draws_only_what_is_left():
     faces = library()
     only = faces.restrict(np.array([False, True, False, False, False]))
     assert set(only.draw(50, np.random.default_rng(0))) == {1} and faces.weights[0] > 0
-    with pytest.raises(ValueError, match="expected packs with suitable faces"):
+    with pytest.raises(ValueError, match="sources: expected faces to train with"):
         faces.restrict(np.zeros(5, bool))
 
 

@@ -1,11 +1,15 @@
 """Rendered heads: a pack that needs no photo, made once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 from mfn.training.packs.rendered_heads import CHUNK, RenderedHeads  # noqa: E402
 from mfn.training.packs.sources import PackSources  # noqa: E402
+from mfn.training.packs.writer import write_pictures  # noqa: E402
+from retarget.io.images import encode_jpeg  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,27 @@ def test_sources_without_photos_have_drawn_backgrounds(heads, monkeypatch, capsy
     assert "there are no photos without faces" in capsys.readouterr().err
     train, val = (pictures.part(held)[0][0].faces.image for held in (False, True))
     assert len(train) and len(val) and not set(train) & set(val)
+
+
+@pytest.mark.parametrize(("weight", "text"), [(0.0, "rendered: 0.0"), (-1.0, "rendered: -1.0"), (float("nan"), "rendered: nan")])
+def test_weights_without_sense_are_refused(heads, weight, text):
+    with pytest.raises(ValueError, match=f"sources: expected weights of 0 or more, and one above 0, got {text}"):
+        PackSources(heads.folder, heads.folder, {}, replace(heads, weight=weight)).prepare()
+
+
+def test_an_empty_archive_of_backgrounds_is_named(heads, tmp_path):
+    write_pictures(tmp_path / "backgrounds.tar", [])
+    with pytest.raises(ValueError, match=r"backgrounds\.tar: expected photos without faces, got none; remove the file"):
+        PackSources(tmp_path, tmp_path, {}, heads).read()
+
+
+def test_one_background_serves_training_and_validation(heads, tmp_path):
+    pytest.importorskip("lightning")
+    from mfn.training.data.scene_datamodule import SceneDataModule
+
+    write_pictures(tmp_path / "backgrounds.tar", [encode_jpeg(np.full((80, 80, 3), 9, np.uint8))])
+    data = SceneDataModule(tmp_path, tmp_path, size=64, batch_size=2, workers=0, validation=1, rendered=heads)
+    assert len(next(iter(data.train_dataloader())).picture) == 2 and len(next(iter(data.val_dataloader())).picture) == 1
 
 
 def test_missing_packs_are_named_together(tmp_path):

@@ -167,8 +167,25 @@ def test_stopping_early_and_the_best_checkpoint_follow_a_figure(place):
     assert torch.load(checkpoint, weights_only=True)["global_step"] < 40
 
 
-def test_fast_dev_run(place):
-    assert train("fit", *SCENES, "--trainer.fast_dev_run=1") == 0
+def test_fast_dev_run_leaves_no_configuration_and_no_drawing(place):
+    folder = place / "dev"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("# mine\n")
+    assert train("fit", *SCENES, "--trainer.fast_dev_run=1", f"--trainer.default_root_dir={folder}") == 0
+    assert (folder / "config.yaml").read_text() == "# mine\n" and not list(folder.rglob("*.jpg"))
+
+
+def test_a_run_without_a_logger_replaces_no_configuration(place, capsys):
+    folder = place / "no_logger"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("# mine\n")
+    keep = ["--trainer.callbacks=lightning.pytorch.callbacks.ModelCheckpoint", "--trainer.callbacks.save_last=true"]
+    keep += ["--trainer.logger=false", f"--trainer.default_root_dir={folder}"]
+    once = ["--trainer.max_steps=1", "--trainer.limit_train_batches=1"]
+    assert train("fit", *SCENES, *keep, *once) == 0
+    assert (folder / "config.yaml").read_text() == "# mine\n"
+    assert yaml.safe_load((folder / "config-v1.yaml").read_text())["trainer"]["max_steps"] == 1
+    assert f"mfn export --config {folder / 'config-v1.yaml'} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("config", ["tddfa/default.yaml", "others/mobileface.yaml"])
@@ -199,6 +216,27 @@ def test_tensorboard(place):
 def test_a_missing_pack_is_one_line(place, capsys):
     assert train("fit", "--trainer.logger=false", config="mfn/default.yaml") == 1
     assert "missing packs: data/faces/lfw.tar" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate"])
+@pytest.mark.parametrize(("name", "message"), [
+    ("cut.ckpt", "not a checkpoint that can be read"), ("weights.safetensors", "expected a checkpoint (.ckpt), got weights alone"),
+    ("other.ckpt", "expected a checkpoint of the network of this configuration"), ("none.ckpt", "no such checkpoint"),
+])  # fmt: skip
+def test_a_wrong_checkpoint_is_one_line(verb, name, message, whole, place, capsys):
+    last = (whole / "checkpoints" / "last.ckpt").read_bytes()
+    (place / "cut.ckpt").write_bytes(last[: len(last) // 2])
+    (place / "weights.safetensors").write_bytes(b"weights")
+    torch.save({"state_dict": {"network.x": torch.zeros(3)}}, place / "other.ckpt")
+    assert train(verb, *SCENES, *FOUR_STEPS, "--trainer.logger.name=wrong", f"--ckpt_path={name}") == 1
+    assert f"mfn: {name}: {message}" in capsys.readouterr().err
+
+
+def test_a_missing_gpu_is_one_line(place, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    assert train("fit", *SCENES, "--trainer.accelerator=gpu") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("mfn: trainer: No supported gpu backend found! Change --trainer.accelerator")
 
 
 def test_two_processes(place):

@@ -1,10 +1,14 @@
 """Layers that do not learn at the beginning of a training."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
+from lightning.pytorch.strategies import DDPStrategy  # noqa: E402
+
 from mfn.models.sfn import BranchRegressor  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
 from mfn.training.data.crops import CropMaker  # noqa: E402
@@ -52,6 +56,12 @@ def test_both_copies_of_the_meta_joint_optimization_are_frozen(tmp_path):
     train(system, FrozenStart(["backbone"], 100), 2, tmp_path)
     for network in (system.network, system.other):
         assert "out" in changed(network, before) and "backbone" not in changed(network, before)
+
+
+def test_a_strategy_that_needs_all_layers_is_refused():
+    trainer = SimpleNamespace(strategy=DDPStrategy())
+    with pytest.raises(ValueError, match=r"trainer\.strategy: expected ddp_find_unused_parameters_true with FrozenStart"):
+        FrozenStart(["backbone"], 1).setup(trainer, SingleFaceModule(BranchRegressor(tiny_backbone(), 16, 16), ParameterLoss()), "fit")
 
 
 def test_an_unknown_layer_is_named(tmp_path):
