@@ -72,17 +72,26 @@ class MetaJointModule(LightningModule):
         if number % (self.look_ahead + 1) == self.look_ahead:
             self._choose(batch, first.optimizer, second.optimizer)
             return
-        copies = ((self.network, self.fwpdc, first), (self.other, self.vdc, second))
+        copies = [(self.network, self.fwpdc, first), (self.other, self.vdc, second)]
+        # `ddp` expects gradients of all parameters in one pass. Else one copy after the other takes half the memory.
+        for part in (copies,) if self.trainer.world_size > 1 else ([copy] for copy in copies):
+            self._step(part, batch)
+        for scheduler in self.lr_schedulers():
+            scheduler.step()
+
+    def _step(self, copies: list[tuple[nn.Module, TddfaLoss, Any]], batch: CropBatch) -> None:
+        """Train copies of the network, each with its loss and optimizer, by one pass through all of them."""
         values = [self._loss(network, loss, batch) for network, loss, _ in copies]
         for _, _, optimizer in copies:
             optimizer.zero_grad()
-        self.manual_backward(torch.stack(values).sum())  # one pass for both: `ddp` expects gradients of all parameters
-        for (network, loss, optimizer), value in zip(copies, values, strict=True):
-            nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_CLIP)
+        self.manual_backward(torch.stack(values).sum())
+        for (_, loss, optimizer), value in zip(copies, values, strict=True):
             optimizer.step()
             self.log(f"train/{loss.kind}", value.detach(), prog_bar=True, batch_size=len(batch[0]))
-        for scheduler in self.lr_schedulers():
-            scheduler.step()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Limit the gradients of a copy. Here those of `precision: 16-mixed` have their true size again."""
+        self.clip_gradients(optimizer, GRADIENT_CLIP, "norm")
 
     @torch.no_grad()
     def _choose(self, batch: CropBatch, first: torch.optim.Optimizer, second: torch.optim.Optimizer) -> None:

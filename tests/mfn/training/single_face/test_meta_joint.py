@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from lightning.pytorch import Callback, Trainer  # noqa: E402
+from lightning.pytorch.plugins import MixedPrecision  # noqa: E402
 
 from mfn.models.sfn import Regressor  # noqa: E402
 from mfn.structures.head_model import HeadModel  # noqa: E402
@@ -70,3 +71,19 @@ def test_two_processes_choose_the_same_copy(tmp_path):
     fit(tmp_path, 6, strategy="ddp_spawn", devices=2, callbacks=[NotesWins(tmp_path)])
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     assert first == second and sum(first[0].values()) == 2
+
+
+def test_scaled_gradients_are_limited_as_others(tmp_path, monkeypatch):
+    """float16 scales the loss, and the scale may change with each step of an optimizer."""
+    norms, step = [], torch.optim.AdamW.step
+
+    def noted(self, *args, **options):
+        step(self, *args, **options)
+        norms.append(float(torch.nn.utils.get_total_norm([p.grad for group in self.param_groups for p in group["params"]])))
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    monkeypatch.setattr("mfn.training.single_face.meta_joint.GRADIENT_CLIP", 0.5)
+    fit(tmp_path, 2)
+    scaler = torch.amp.GradScaler("cpu", init_scale=16.0, growth_interval=1)
+    fit(tmp_path, 2, plugins=MixedPrecision("16-mixed", "cpu", scaler))
+    assert max(norms) < 0.501 and norms[4:] == pytest.approx(norms[:4], rel=0.1)
