@@ -58,7 +58,8 @@ def _read_system(path: Path) -> dict[str, Tensor]:
         refused = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         if refused:
             what = f"Python objects of {refused[1]}, which are not read because they could run code"
-            raise ValueError(f"{path}: expected numbers and texts beside the weights, got {what}; save the weights alone") from None
+            remedy = "save the weights alone, or give `mfn fit` --weights_only false"
+            raise ValueError(f"{path}: expected numbers and texts beside the weights, got {what}; {remedy}") from None
         raise ValueError(f"{path}: not a checkpoint that can be read (damaged or cut off? {type(error).__name__})") from None
     if not isinstance(saved, dict) or not isinstance(saved.get("state_dict"), dict):
         raise ValueError(f"{path}: expected a checkpoint that `mfn fit` wrote, got a file without state_dict")
@@ -81,8 +82,9 @@ def check_checkpoint(path: Path, system: LightningModule) -> None:
         raise FileNotFoundError(f"{path}: no such checkpoint; `mfn fit` writes them below trainer.default_root_dir")
     if path.suffix == ".safetensors":
         raise ValueError(f"{path}: expected a checkpoint (.ckpt), got weights alone; start from them with --model.weights {path}")
-    state = {name: value.shape for name, value in _read_system(path).items()}
-    if system.strict_loading and state != {name: value.shape for name, value in system.state_dict().items()}:
+    states = (_read_system(path), system.state_dict())
+    kept, own = ({name: getattr(value, "shape", None) for name, value in state.items()} for state in states)  # not all are tensors
+    if system.strict_loading and kept != own:
         raise ValueError(f"{path}: expected a checkpoint of the network of this configuration, got that of another one")
 
 

@@ -50,9 +50,14 @@ class _CommandLine(LightningCLI):
         """
 
     def _check_checkpoint(self) -> None:
-        """Check the checkpoint of `--ckpt_path` before the data are read. Folders, URLs and names of Lightning are not checked."""
-        path = str(self._get(self.config_init, "ckpt_path") or "")
-        if path and path not in NAMED_CHECKPOINTS and not (path.startswith("registry") or "://" in path or Path(path).is_dir()):
+        """Check the checkpoint of `--ckpt_path` before the data are read.
+
+        Folders, URLs and names of Lightning are not checked, and no file with `--weights_only false`: it may hold any Python object.
+        """
+        path, weights_only = str(self._get(self.config_init, "ckpt_path") or ""), self._get(self.config_init, "weights_only")
+        if not path or path in NAMED_CHECKPOINTS or weights_only is False:
+            return
+        if not (path.startswith("registry") or "://" in path or Path(path).is_dir()):
             check_checkpoint(Path(path), self.model)
 
     before_fit = before_validate = before_test = _check_checkpoint

@@ -17,6 +17,7 @@ import yaml  # noqa: E402
 
 from mfn.training.checkpoints import read_state  # noqa: E402
 from mfn.training.multi_face import MultiFaceModule  # noqa: E402
+from mfn.training.optimizer import OneCycle  # noqa: E402
 from tests.mfn.training.run.runs import CONFIGS, DATA, QUIET, SCENES, fewer_backgrounds, run_folders, train  # noqa: E402
 
 FOUR_STEPS = ["--trainer.max_steps=4", "--trainer.limit_train_batches=2"]
@@ -151,6 +152,13 @@ def test_validate_and_test_read_a_checkpoint(whole, capsys):
         assert train(verb, *SCENES, f"--ckpt_path={whole / 'checkpoints' / 'last.ckpt'}") == 0
         text = capsys.readouterr().out
         assert "box_ap50" in text and ("test/loss" if verb == "test" else "val/loss") in text
+
+
+def test_a_checkpoint_with_python_objects_is_read_where_the_user_allows_it(whole, place):
+    saved = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
+    torch.save(saved | {"mine": OneCycle()}, place / "objects.ckpt")
+    assert train("validate", *SCENES, "--ckpt_path=objects.ckpt") == 1
+    assert train("validate", *SCENES, "--ckpt_path=objects.ckpt", "--weights_only=false") == 0
 
 
 def test_a_training_that_ends_inside_an_epoch_is_kept(place):
