@@ -36,6 +36,7 @@ MIN_SCORE = 0.75  # a detection with a lower score becomes an ignore region
 HELD_OUT_EVERY = 50  # one picture in 50 is for validation; more of a pack of less than 500 pictures
 MIN_HELD_OUT = 10  # pictures of such a pack, if it has so many
 FACE_HEIGHT_M = 0.16  # height of the box of a mean face
+HELD_OUT_PEOPLE_EVERY = 5  # of few people one in five is for validation: each has many pictures
 DECODING_THREADS = 2
 LABEL_FIELDS = ("rotation", "scale", "center", "identity", "expression", "box")  # of faces, in the files of labels
 
@@ -87,7 +88,7 @@ class Pack:
         if len(people) > 1:
             held &= np.isin(np.arange(len(held)), self.faces.image[~known])
             held[self.faces.image[known]] = False
-            chosen = people[1:][held_out(len(people) - 1)]
+            chosen = people[1:][held_out(len(people) - 1, HELD_OUT_PEOPLE_EVERY)]
             held[self.faces.image[np.isin(self.faces.track, chosen)]] = True
             return held
         shown = np.unique(self.faces.image)
@@ -125,10 +126,15 @@ def locate_pack(folder: Path, labels: Path, name: str) -> PackLocation:
     return PackLocation(folder / "faces", labels, name)
 
 
-def held_out(pictures: int) -> NDArray[np.bool_]:
-    """Return (pictures,) True for the pictures that are for validation: one in HELD_OUT_EVERY, or MIN_HELD_OUT of fewer than 500."""
-    every = int(np.clip(pictures // MIN_HELD_OUT, 2, HELD_OUT_EVERY))
-    return np.asarray(np.arange(pictures) % every == 0)
+def held_out(count: int, smallest_step: int = 2) -> NDArray[np.bool_]:
+    """Return (count,) True for the pictures or people that are for validation: one in HELD_OUT_EVERY, or MIN_HELD_OUT of fewer than 500.
+
+    Args:
+        count: Number of pictures or people.
+        smallest_step: At most one in so many is for validation.
+    """
+    every = int(np.clip(count // MIN_HELD_OUT, smallest_step, HELD_OUT_EVERY))
+    return np.asarray(np.arange(count) % every == 0)
 
 
 def read_pictures(path: Path, every: int = 1) -> list[Image]:

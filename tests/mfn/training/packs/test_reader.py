@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from mfn.structures.cells import IDENTITY_SIZE
+from mfn.structures.faces import Faces
 from mfn.training.packs.reader import HELD_OUT_EVERY, held_out, locate_pack, read_pack, read_pictures
 from mfn.training.packs.writer import write_pack, write_pictures
 from retarget.io.images import encode_jpeg
@@ -37,6 +38,14 @@ def test_known_people_are_held_out_as_a_whole():
     held = [replace(pack, faces=pack.faces.replace(image=np.arange(6), track=np.array(track))).held_out() for track in tracks]
     assert held[0].tolist() == [False, True, False, True, False, True]
     assert held[1].tolist() == [False, True, False, True, True, False]
+
+
+def test_most_of_few_people_are_for_training():
+    """Ten people with two pictures each."""
+    pack = spot_pack()
+    faces = Faces.concatenate([pack.faces[[0]]] * 20).replace(image=np.arange(20), track=np.arange(20) // 2)
+    held = replace(pack, pictures=pack.pictures[:1] * 20, faces=faces).held_out()
+    assert np.flatnonzero(held).tolist() == [2, 3, 12, 13]
 
 
 def test_pictures_are_held_out_as_before_where_no_person_is_numbered(tmp_path):
