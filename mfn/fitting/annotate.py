@@ -182,7 +182,7 @@ def _annotate_photo(path: Path, folder: Path, models: AnnotationModels, options:
     part = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.npz"
     if not part.is_file():
         image = _shrunk(read_image(path), options.max_side_px)
-        save_arrays(part, _detect(image, models, options.multi_view) | {"path": np.array(str(path))})
+        save_arrays(part, _detect(image, models, options.multi_view))
     return part
 
 

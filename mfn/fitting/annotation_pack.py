@@ -40,7 +40,7 @@ def gather_parts(parts: Sequence[Path], photos: Sequence[Path]) -> Arrays:
 
     Args:
         parts: one .npz file for each photo.
-        photos: the photos. The path in a part file is that of the run that made it, which may have written it in another way.
+        photos: the photos, in the same order.
 
     Returns:
         The arrays of a pack, as `mfn.training.packs.reader` reads them.
@@ -49,7 +49,7 @@ def gather_parts(parts: Sequence[Path], photos: Sequence[Path]) -> Arrays:
     names: NDArray[Any] = np.zeros(0)
     for number, part in enumerate(parts):
         with np.load(part, allow_pickle=False) as data:
-            values = {key: data[key] for key in data.files if key not in ("jpeg", "path")}
+            values = {key: data[key] for key in data.files if key not in ("jpeg", "path")}  # older versions wrote a path
         names = values["names"] if len(values["names"]) else names
         values["picture"] = np.full(len(values["points"]), number, np.int32)
         values["box_picture"] = np.full(len(values["box"]), number, np.int32)
