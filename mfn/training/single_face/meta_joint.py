@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 
 from mfn.models.crop_regressor import FEATURES_NDIM, predict
@@ -73,8 +74,8 @@ class MetaJointModule(LightningModule):
             self._choose(batch, first.optimizer, second.optimizer)
             return
         copies = [(self.network, self.fwpdc, first), (self.other, self.vdc, second)]
-        # `ddp` expects gradients of all parameters in one pass. Else one copy after the other takes half the memory.
-        for part in (copies,) if self.trainer.world_size > 1 else ([copy] for copy in copies):
+        # One copy after the other takes half the memory, but `ddp`, also of one process, expects gradients of all parameters in one pass.
+        for part in ([copy] for copy in copies) if isinstance(self.trainer.strategy, SingleDeviceStrategy) else (copies,):
             self._step(part, batch)
         for scheduler in self.lr_schedulers():
             scheduler.step()
