@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from mfn.models.readers.face_reader import FaceReader
 from mfn.structures.crop_geometry import CROP_CELLS, cut_crops
-from mfn.training.data.workers import endless_loader
+from mfn.training.data.workers import check_counts, endless_loader
 from mfn.training.packs.reader import held_out, read_pictures
 from retarget.io.files import atomic_write
 from retarget.io.images import Image
@@ -208,6 +208,7 @@ class CandidateData(LightningDataModule):
 
     def __init__(self, candidates: Path, scenes: Path, backgrounds: Path, batch_size: int = 192, workers: int = 1, seed: int = 0) -> None:
         super().__init__()
+        check_counts(batch_size=batch_size)
         self.files, self.batch_size, self.workers, self.seed = (candidates, scenes, backgrounds), batch_size, workers, seed
 
     def setup(self, stage: str | None = None) -> None:

@@ -146,7 +146,7 @@ class EyeData(LightningDataModule):
     def __init__(self, sources: PackSources, batch_size: int = 256, workers: int = 0, seed: int = 0) -> None:
         super().__init__()
         if batch_size < 2:
-            raise ValueError(f"batch_size: expected an even number of eyes, 2 or more, got {batch_size}")
+            raise ValueError(f"batch_size: expected 2 eyes or more, those of one face, got {batch_size}")
         self.sources, self.batch_size, self.workers, self.seed = sources, batch_size, workers, seed
 
     def prepare_data(self) -> None:

@@ -1,5 +1,6 @@
 """Numbered batches: no worker, process or continued training draws what another one drew."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from mfn.training.data.scene_datamodule import SceneDataModule  # noqa: E402
 from mfn.training.data.workers import EndlessBatches, FixedItems, check_counts, check_strategy, loader_options  # noqa: E402
 from mfn.training.device.datamodule import CropRecipe, DeviceDataModule, SceneRecipe  # noqa: E402
 from mfn.training.packs.sources import PackSources  # noqa: E402
+from mfn.training.single_face.candidates import CandidateData  # noqa: E402
 
 
 def drawn(count: int, workers: int = 0, rank: int = 0, first: int = 0) -> list[float]:
@@ -45,6 +47,7 @@ def test_counts_below_one_are_named():
     (lambda: CropDataModule(batch_size=-1), "batch_size"), (lambda: CropDataModule(frames=0), "frames"),
     (lambda: SceneRecipe(0), "size"), (lambda: CropRecipe(0), "size"),
     (lambda: DeviceDataModule(PackSources(), SceneRecipe(), batch_size=0), "batch_size"),
+    (lambda: CandidateData(Path("c.npz"), Path("s.tar"), Path("b.tar"), batch_size=0), "batch_size"),
 ])  # fmt: skip
 def test_data_modules_check_their_counts(make, name):
     with pytest.raises(ValueError, match=f"^{name}: expected 1 or more, got"):
