@@ -45,12 +45,12 @@ def _nme(one: tuple[str, float, int], other: tuple[str, float, int]) -> list[str
     """Return the row of an error, of which less is better. Missed faces are named once a set, and do not enter the mean."""
     whole = "yaw" not in one[0] or one[0].endswith("all")
     texts = [f"{error:.2f}" + (f" ({missed} missed)" if missed and whole else "") for _, error, missed in (one, other)]
-    return [f"aligned NME, %: {one[0]}", *texts, f"{100 * (other[1] / one[1] - 1):.0f} %"]
+    return [f"aligned NME, %: {one[0]}", *texts, f"{round(100 * (other[1] / one[1] - 1))} %"]
 
 
 def _higher(name: str, one: float, other: float) -> list[str]:
     """Return the row of a figure of which more is better."""
-    return [name, f"{one:.3f}", f"{other:.3f}", f"{100 * (1 - other / one):.0f} %"]
+    return [name, f"{one:.3f}", f"{other:.3f}", f"{round(100 * (1 - other / one))} %"]
 
 
 def _found(name: str, detector: str, photos: str, key: str) -> float:

@@ -37,7 +37,7 @@ class Model(NamedTuple):
         frame_faces: Number of faces of a frame that the readers read, K. It is fixed, so that the time is.
         reader: ONNX file of its face reader.
         eye_reader: ONNX file of its eye reader.
-        portrait_reader: ONNX file of its portrait reader. None: it has none.
+        portrait_reader: ONNX file of its portrait reader.
         free: Whether all of these were learned from what a company may use.
     """
 
@@ -46,7 +46,7 @@ class Model(NamedTuple):
     frame_faces: int
     reader: Path = READER_WEIGHTS
     eye_reader: Path = EYE_READER_WEIGHTS
-    portrait_reader: Path | None = SINGLE_FACE_WEIGHTS
+    portrait_reader: Path = SINGLE_FACE_WEIGHTS
     free: bool = False
 
 
@@ -54,7 +54,15 @@ DEFAULT_WEIGHTS = weights_path("mfn.onnx")
 MODELS: dict[str, Model] = {
     "small": Model(DEFAULT_WEIGHTS, 60.0, 16),
     "large": Model(DEFAULT_WEIGHTS, 36.0, 64),
-    "free": Model(weights_path("free/mfn.onnx"), 36.0, 64, weights_path("free/reader.onnx"), weights_path("free/eyes.onnx"), None, True),
+    "free": Model(
+        weights_path("free/mfn.onnx"),
+        36.0,
+        64,
+        weights_path("free/reader.onnx"),
+        weights_path("free/eyes.onnx"),
+        weights_path("free/sfn.onnx"),
+        free=True,
+    ),
 }
 """`small` and `large` are the same networks, for research. `free` are others, learned from what a company may use."""
 DEFAULT_MODEL: ModelName = "large"
@@ -94,9 +102,9 @@ def default_eye_reader(weights: str | Path = DEFAULT_MODEL) -> Path | None:
 
 
 def default_portrait_reader(weights: str | Path = DEFAULT_MODEL) -> Path | None:
-    """Return the file of the portrait reader that ships with a model, or None if it has none. `weights`: see `find_model`."""
+    """Return the file of the portrait reader that ships with a model, or None in a package without one. `weights`: see `find_model`."""
     return _existing(find_model(weights).portrait_reader)
 
 
-def _existing(path: Path | None) -> Path | None:
-    return path if path is not None and path.is_file() else None
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None

@@ -182,17 +182,18 @@ def test_free_networks_are_made_of_nothing_that_is_for_research():
     assert "--mediapipe-only" in commands and not any("experiments/weights" in part or "lfw" in part for part in commands)
     assert {part for part in commands if part.startswith("D/")} == {"D/faces/fairface.tar"}
     starts = [part for part in commands if part.startswith("--model.weights=")]
-    assert starts == [f"--model.weights=runs/free/{name}/run/checkpoints/last.ckpt" for name in ("face_reader", "reader", "expression")]
+    names = ("face_reader", "reader", "expression", "mfn", "rare_reader")
+    assert starts == [f"--model.weights=runs/free/{name}/run/checkpoints/last.ckpt" for name in names]
     packs = [part for part in commands if part.startswith("--data.sources.weights=")]
-    assert len(packs) == 5 and all('"runs/free/faces/fairface"' in part for part in packs)
+    assert len(packs) == 7 and all('"runs/free/faces/fairface"' in part for part in packs)
     assert "tables" not in [stage.name for stage in free_stages(options)]
     quantized = [command for command in next(s for s in free_stages(options) if s.name == "files").commands if "quantize" in command]
     whole = ["runs/free/widened/widened.tar" in command for command in quantized]
-    assert whole == [True, False, False], "whole pictures set the ranges of the multi-face network"
+    assert whole == [True, False, False, False], "whole pictures set the ranges of the multi-face network"
     finders = [command[command.index("--weights") + 1] for command in quantized if "--weights" in command]
-    assert finders == ["free", "free"], "the free network finds the faces for both readers"
+    assert finders == ["free", "free", "free"], "the free network finds the faces for all readers"
     tables = free_stages(parse_arguments(["--free", "--data", "D", "--out", "O", "--eval", "E"]))[-1]
-    assert tables.name == "tables" and {"E", "O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx"} < set(tables.commands[-1])
+    assert tables.name == "tables" and {"E", "O/mfn.onnx", "O/reader.onnx", "O/eyes.onnx", "O/sfn.onnx"} < set(tables.commands[-1])
     with pytest.raises(SystemExit):
         parse_arguments(["--free", "--quick"])
 

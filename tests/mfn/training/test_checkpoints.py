@@ -27,6 +27,7 @@ SHIPPED = {
     "free/mfn": "configs/free/mfn.yaml",
     "free/face_reader": "configs/free/face_reader.yaml",
     "free/eye_reader": "configs/free/eye_reader.yaml",
+    "free/portrait_reader": "configs/free/portrait_reader.yaml",
 }
 
 

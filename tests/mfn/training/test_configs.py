@@ -20,6 +20,7 @@ BASE = "mfn/default.yaml"  # configurations without a seed of their own hold onl
 OVER = {
     "free/face_reader_second.yaml": ("free/face_reader.yaml",),
     "free/face_reader_expression.yaml": ("free/face_reader.yaml", "free/face_reader_second.yaml"),
+    "free/face_reader_rare.yaml": ("free/face_reader.yaml", "free/face_reader_second.yaml"),
     "others/dense520_second.yaml": ("others/dense520_branches.yaml",),
     "others/face_reader_second.yaml": ("others/face_reader.yaml",),
     "others/face_reader_branches.yaml": ("others/face_reader.yaml", "others/face_reader_second.yaml"),
