@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--reader", type=Path, help="ONNX file of the face reader (default: that of --weights)")
     parser.add_argument("--eye-reader", type=Path, help="ONNX file of the eye reader (default: that of --weights)")
     parser.add_argument("--portrait-reader", type=Path, help="ONNX file of the portrait reader (default: that of --weights)")
-    parser.add_argument("--reader-alone", action="store_true", help="the face reader alone describes faces, as with --weights free")
+    parser.add_argument("--reader-alone", action="store_true", help="the multi-face network only finds faces, as with --weights free")
     parser.add_argument("--min-face", type=float, help="height of the smallest face to find, px of the picture (default: Predictor's)")
     parser.add_argument("--score", type=float, default=0.3, help="minimum score of a face")
     parser.add_argument("--sheet", type=Path, help="PNG of the worst pictures")
@@ -201,7 +201,7 @@ def main() -> None:
     predictor, readers = load_predictor(args)
     if args.reader_alone and predictor.reader is not None:
         predictor.reader.rules = FREE_RULES
-        predictor.portrait_reader = None
+        predictor.portrait_reader = predictor.portrait_reader if args.portrait_reader else None
     measured = {name: measure_set(read_evaluation_set(args.eval, name), predictor, model, score) for name in EVALUATION_SETS}
     results = {name: result.figures for name, result in measured.items()}
     print(table(results))

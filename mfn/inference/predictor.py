@@ -135,7 +135,7 @@ class Predictor:
                 without metadata, of an older version or of others, gets a reader only by its path.
             eye_reader: Whether each eye of the faces that `reader` has read is read too, or the path of an eye reader.
             portrait_reader: Whether the faces that `reader` has read are read in larger crops too: in pictures all, in frames up to 16 (4
-                with "small"), or the path of a single-face network. "free" has none.
+                with "small"), or the path of a single-face network.
             finder: The path of a multi-face network that takes the place of that of `weights`. The readers and how they count stay.
             threads: CPU cores that one call uses; 0 for all. Use 1 if you run several processes or threads. OpenCV, which scales the
                 pictures, has its own setting for the whole process: `cv2.setNumThreads`.
